@@ -1,0 +1,3 @@
+//! The faces.
+
+pub mod proto;

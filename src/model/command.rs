@@ -1,0 +1,97 @@
+//! What the raft log carries.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Alarm, AlarmKind, Delete, LeaseId, Member, MemberId, Put, Txn};
+
+/// What the leader adds to a command, so that applying it needs neither a clock nor randomness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The proposing leader's wall clock, in milliseconds since the epoch.
+    pub time_ms: i64,
+}
+
+/// A command with its stamp: one unit of work in the log. A log entry holds one or more of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Added by the leader.
+    pub stamp: Stamp,
+    /// What to do.
+    pub command: Command,
+}
+
+/// A change to the list of members, in one entry with the raft configuration it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberChange {
+    /// Add a member (as learner, or as voter that starts pending).
+    Add(Member),
+    /// Remove a member; its id is kept for ever.
+    Remove(MemberId),
+    /// Replace its peer URLs.
+    Update {
+        /// The member.
+        id: MemberId,
+        /// The new list.
+        peer_urls: Vec<String>,
+    },
+    /// Make a learner, or a pending voter, a voter.
+    Promote(MemberId),
+    /// A member makes its name and client URLs known.
+    Publish {
+        /// The member.
+        id: MemberId,
+        /// Its name.
+        name: String,
+        /// Its client URLs.
+        client_urls: Vec<String>,
+    },
+}
+
+/// One deterministic change of the replicated state. New variants go at the end: the number of a variant is part of
+/// the log format (see `log::format`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Put a key.
+    Put(Put),
+    /// Delete a range.
+    Delete(Delete),
+    /// Run a transaction.
+    Txn(Txn),
+    /// Forget history up to and including a revision.
+    Compact {
+        /// The revision.
+        revision: i64,
+    },
+    /// Grant a lease. The id is chosen before it gets here, the TTL (seconds) already raised to the minimum.
+    LeaseGrant {
+        /// Its id, not zero.
+        id: LeaseId,
+        /// Its time to live, in seconds.
+        ttl: i64,
+    },
+    /// Revoke a lease and delete its keys.
+    LeaseRevoke {
+        /// Its id.
+        id: LeaseId,
+    },
+    /// Record when leases run out (`None`: renewed since, see [`super::Lease::deadline_ms`]). Unknown ids are passed over.
+    LeaseCheckpoint {
+        /// Lease and deadline.
+        deadlines: Vec<(LeaseId, Option<i64>)>,
+    },
+    /// Raise an alarm.
+    AlarmRaise(Alarm),
+    /// Clear an alarm.
+    AlarmClear(Alarm),
+    /// List alarms through the log.
+    AlarmList {
+        /// Only this kind.
+        kind: Option<AlarmKind>,
+    },
+    /// Change the members.
+    Member(MemberChange),
+    /// Raise the cluster's version, `"X.Y.0"`.
+    ClusterVersion(String),
+    /// Nothing, used to see that the log moves.
+    Noop,
+}

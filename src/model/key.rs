@@ -1,0 +1,167 @@
+//! Keys and the one range algebra that ranges, deletes, watches, compares and permissions share.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Where a [`KeyRange`] ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RangeEnd {
+    /// The range is exactly its start key.
+    Single,
+    /// The range is `[start, end)`; it is empty where `end <= start`.
+    Before(Bytes),
+    /// The range holds every key from the start on.
+    Open,
+}
+
+/// A set of adjacent keys in byte order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// First key that may be in the range.
+    pub start: Bytes,
+    /// Where it ends.
+    pub end: RangeEnd,
+}
+
+impl KeyRange {
+    /// The range of one key.
+    pub fn single(key: impl Into<Bytes>) -> Self {
+        Self { start: key.into(), end: RangeEnd::Single }
+    }
+
+    /// Every key there is. (The empty key is never stored, so starting at it includes all.)
+    pub fn all() -> Self {
+        Self { start: Bytes::new(), end: RangeEnd::Open }
+    }
+
+    /// The range that etcd's wire form (`key`, `range_end`) means: an empty `range_end` is the single key, one
+    /// zero byte is open-ended, anything else is exclusive.
+    pub fn from_wire(key: Bytes, range_end: Bytes) -> Self {
+        let end = match range_end.as_ref() {
+            [] => RangeEnd::Single,
+            [0] => RangeEnd::Open,
+            _ => RangeEnd::Before(range_end),
+        };
+        Self { start: key, end }
+    }
+
+    /// True where no key can be in the range.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.end, RangeEnd::Before(end) if *end <= self.start)
+    }
+
+    /// The key, where the range is a single one.
+    pub fn as_single(&self) -> Option<&Bytes> {
+        matches!(self.end, RangeEnd::Single).then_some(&self.start)
+    }
+
+    /// True where `key` is in the range.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        match &self.end {
+            RangeEnd::Single => key == self.start,
+            RangeEnd::Before(end) => key >= self.start.as_ref() && key < end.as_ref(),
+            RangeEnd::Open => key >= self.start.as_ref(),
+        }
+    }
+
+    /// True where `key` lies at or beyond the end, so that a scan in key order may stop.
+    pub fn ends_before(&self, key: &[u8]) -> bool {
+        match &self.end {
+            RangeEnd::Single => key > self.start.as_ref(),
+            RangeEnd::Before(end) => key >= end.as_ref(),
+            RangeEnd::Open => false,
+        }
+    }
+
+    /// True where every key of `other` is in this range. An open end is covered by an open end only: a permission
+    /// on one key must never cover the open range that starts there (GHSA-xg4h-6gfc-h4m8).
+    pub fn covers(&self, other: &KeyRange) -> bool {
+        if other.is_empty() {
+            return true;
+        }
+        if other.start < self.start {
+            return false;
+        }
+        match (&self.end, &other.end) {
+            (RangeEnd::Open, _) => true,
+            (_, RangeEnd::Open) => false,
+            (_, RangeEnd::Single) => self.contains(&other.start),
+            (RangeEnd::Before(end), RangeEnd::Before(other_end)) => other_end <= end,
+            (RangeEnd::Single, RangeEnd::Before(other_end)) => {
+                other.start == self.start && is_successor(&self.start, other_end)
+            }
+        }
+    }
+
+    /// True where some key could be in both ranges.
+    pub fn overlaps(&self, other: &KeyRange) -> bool {
+        !self.is_empty()
+            && !other.is_empty()
+            && !self.ends_before(&other.start)
+            && !other.ends_before(&self.start)
+    }
+}
+
+/// True where `next` is the very next key after `key` in byte order.
+fn is_successor(key: &[u8], next: &[u8]) -> bool {
+    matches!(next.split_last(), Some((0, head)) if head == key)
+}
+
+/// The exclusive end of the range of all keys that begin with `prefix`: the prefix with its last byte below 0xff
+/// raised by one and the rest cut. An empty prefix, or one of 0xff bytes only, has no end.
+pub fn prefix_end(prefix: &[u8]) -> RangeEnd {
+    match prefix.iter().rposition(|byte| *byte < 0xff) {
+        None => RangeEnd::Open,
+        Some(last) => {
+            let mut end = prefix[..=last].to_vec();
+            end[last] += 1;
+            RangeEnd::Before(end.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(start: &str, end: &str) -> KeyRange {
+        KeyRange::from_wire(Bytes::copy_from_slice(start.as_bytes()), Bytes::copy_from_slice(end.as_bytes()))
+    }
+
+    #[test]
+    fn wire_forms() {
+        assert_eq!(range("a", "").end, RangeEnd::Single);
+        assert_eq!(range("a", "\0").end, RangeEnd::Open);
+        assert!(range("b", "a").is_empty());
+        assert!(range("a", "c").contains(b"b"));
+        assert!(!range("a", "c").contains(b"c"));
+    }
+
+    #[test]
+    fn a_single_key_covers_neither_its_open_range_nor_more_than_itself() {
+        let single = range("a", "");
+        assert!(single.covers(&range("a", "")));
+        assert!(single.covers(&range("a", "a\0")));
+        assert!(!single.covers(&range("a", "\0")));
+        assert!(!single.covers(&range("a", "b")));
+        assert!(range("a", "\0").covers(&range("b", "\0")));
+        assert!(range("a", "c").covers(&range("b", "c")));
+        assert!(!range("a", "c").covers(&range("b", "d")));
+    }
+
+    #[test]
+    fn overlap() {
+        assert!(range("a", "c").overlaps(&range("b", "")));
+        assert!(!range("a", "c").overlaps(&range("c", "")));
+        assert!(range("b", "").overlaps(&range("a", "\0")));
+        assert!(!range("b", "a").overlaps(&range("a", "\0")));
+    }
+
+    #[test]
+    fn prefixes() {
+        assert_eq!(prefix_end(b"a"), RangeEnd::Before(Bytes::from_static(b"b")));
+        assert_eq!(prefix_end(b"a\xff"), RangeEnd::Before(Bytes::from_static(b"b")));
+        assert_eq!(prefix_end(b"\xff\xff"), RangeEnd::Open);
+        assert_eq!(prefix_end(b""), RangeEnd::Open);
+    }
+}

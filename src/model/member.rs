@@ -1,0 +1,105 @@
+//! Members and the ids etcd gives them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+
+/// A member's id, printed as etcd prints it: lower-case hex without padding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MemberId(pub u64);
+
+/// A cluster's id, printed like [`MemberId`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClusterId(pub u64);
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl MemberId {
+    /// The id etcd computes: the first eight bytes of SHA-1 over the sorted peer URLs, the cluster token and, for
+    /// members added at run time only, the decimal unix time in seconds (etcd `server/etcdserver/api/membership`,
+    /// `computeMemberID`). `added_at` is given for `member add`, where etcd uses an empty token.
+    pub fn compute(peer_urls: &[String], token: &str, added_at: Option<i64>) -> Self {
+        let mut urls: Vec<&str> = peer_urls.iter().map(String::as_str).collect();
+        urls.sort_unstable();
+        let mut hash = Sha1::new();
+        for url in urls {
+            hash.update(url.as_bytes());
+        }
+        hash.update(token.as_bytes());
+        if let Some(seconds) = added_at {
+            hash.update(seconds.to_string().as_bytes());
+        }
+        Self(first_eight(&hash.finalize()))
+    }
+}
+
+/// The cluster id etcd computes: the first eight bytes of SHA-1 over the initial members' ids, ascending, eight
+/// bytes big-endian each.
+pub fn cluster_id(members: &[MemberId]) -> ClusterId {
+    let mut ids: Vec<u64> = members.iter().map(|id| id.0).collect();
+    ids.sort_unstable();
+    let mut hash = Sha1::new();
+    for id in ids {
+        hash.update(id.to_be_bytes());
+    }
+    ClusterId(first_eight(&hash.finalize()))
+}
+
+fn first_eight(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte))
+}
+
+/// A member as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its id; never reused, even after removal.
+    pub id: MemberId,
+    /// Its name; empty until it has published itself.
+    pub name: String,
+    /// The URLs other members reach it at.
+    pub peer_urls: Vec<String>,
+    /// The URLs clients reach it at; empty until it has published itself.
+    pub client_urls: Vec<String>,
+    /// Added as a learner: it does not vote until it is promoted by request.
+    pub learner: bool,
+    /// Added as a voter but still catching up: a raft learner that the leader promotes by itself. Clients see a
+    /// voter.
+    pub pending: bool,
+}
+
+impl Member {
+    /// True once the member has published its name.
+    pub fn is_started(&self) -> bool {
+        !self.name.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(url: &str) -> MemberId {
+        MemberId::compute(&[url.to_string()], "etcd-cluster", None)
+    }
+
+    #[test]
+    fn ids_are_those_of_etcds_documents() {
+        let node01 = id("http://192.168.0.61:2380");
+        assert_eq!(node01.to_string(), "4eee438bb97e1153");
+        assert_eq!(cluster_id(&[node01]).to_string(), "35d99f7f50aa4509");
+        let local = id("http://localhost:2380");
+        assert_eq!(local.to_string(), "8e9e05c52164694d");
+        assert_eq!(cluster_id(&[local]).to_string(), "cdf818194e3a8c32");
+    }
+}

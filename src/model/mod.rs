@@ -1,0 +1,32 @@
+//! The words everything else is written in: keys, ranges, revisions, commands, replies, events, members, refusals.
+//!
+//! Pure data and pure functions. Nothing here does io, is async, reads a clock or draws a random number;
+//! the two seams at the end ([`Clock`], [`Entropy`]) only name what the outside must provide.
+
+mod alarm;
+mod command;
+mod event;
+mod key;
+mod lease;
+mod member;
+mod observer;
+mod position;
+mod query;
+mod refusal;
+mod reply;
+mod seams;
+mod txn;
+
+pub use alarm::{Alarm, AlarmKind};
+pub use command::{Command, MemberChange, Proposal, Stamp};
+pub use event::{Event, EventKind, RevisionEvents};
+pub use key::{KeyRange, RangeEnd, prefix_end};
+pub use lease::{Lease, LeaseId};
+pub use member::{ClusterId, Member, MemberId, cluster_id};
+pub use observer::{LeaseChange, Observer};
+pub use position::LogPosition;
+pub use query::{KeyValue, RangeQuery, RangeResult, RevisionBounds, Sort, SortTarget};
+pub use refusal::Refusal;
+pub use reply::{OpReply, Reply};
+pub use seams::{Clock, Entropy};
+pub use txn::{Compare, CompareOp, CompareTarget, Delete, Op, Put, Txn};

@@ -1,0 +1,33 @@
+//! Who hears of what was applied.
+
+use super::{LeaseId, RevisionEvents};
+
+/// A change to leases that was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseChange {
+    /// Granted with a time to live in seconds.
+    Granted {
+        /// The lease.
+        id: LeaseId,
+        /// Its time to live, in seconds.
+        ttl: i64,
+    },
+    /// Revoked or expired.
+    Revoked {
+        /// The lease.
+        id: LeaseId,
+    },
+}
+
+/// Hears what was applied, in order, after it has become readable. Called on the applying thread: it must not block
+/// and must not read the store at length.
+pub trait Observer: Send + Sync {
+    /// Revisions that were applied, ascending, each complete.
+    fn on_events(&self, revisions: &[RevisionEvents]);
+    /// Leases that changed.
+    fn on_leases(&self, changes: &[LeaseChange]);
+    /// History up to and including `revision` is no longer readable.
+    fn on_compacted(&self, revision: i64);
+    /// The whole state was replaced by a snapshot; `revision` is the current one now.
+    fn on_restored(&self, revision: i64);
+}

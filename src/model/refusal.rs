@@ -1,0 +1,156 @@
+//! One way to say no. A refusal carries meaning; `api/status.rs` alone turns it into etcd's codes and texts.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a request was not carried out. Those that applying a command gives are deterministic and part of its reply;
+/// the others come from the member that was asked. New variants go at the end (they travel between members).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// A request without a key.
+    #[error("no key given")]
+    EmptyKey,
+    /// `ignore_value` or `ignore_lease` on a key that does not exist.
+    #[error("key not found")]
+    KeyNotFound,
+    /// `ignore_value` together with a value.
+    #[error("a value is given with ignore_value")]
+    ValueProvided,
+    /// `ignore_lease` together with a lease.
+    #[error("a lease is given with ignore_lease")]
+    LeaseProvided,
+    /// More operations in a transaction than allowed.
+    #[error("too many operations in a transaction")]
+    TooManyOps,
+    /// Transactions nested deeper than allowed.
+    #[error("transactions nested too deeply")]
+    NestedTooDeep,
+    /// Two puts of one key in a transaction, or a put inside a deleted range.
+    #[error("a key is changed twice in a transaction")]
+    DuplicateKey,
+    /// A sort option outside the enumeration.
+    #[error("invalid sort option")]
+    InvalidSortOption,
+    /// The revision asked for has been compacted.
+    #[error("revision has been compacted; the compacted revision is {compacted}")]
+    Compacted {
+        /// The compacted revision.
+        compacted: i64,
+    },
+    /// The revision asked for has not happened yet.
+    #[error("revision lies in the future")]
+    FutureRevision,
+    /// The space quota is exceeded.
+    #[error("space quota exceeded")]
+    NoSpace,
+    /// The data of members differ.
+    #[error("cluster is corrupt")]
+    Corrupt,
+    /// No lease with that id.
+    #[error("lease not found")]
+    LeaseNotFound,
+    /// A lease with that id exists.
+    #[error("lease already exists")]
+    LeaseExists,
+    /// A time to live above the maximum.
+    #[error("lease time to live is too large")]
+    LeaseTtlTooLarge,
+    /// The member is no longer the leader that renews leases.
+    #[error("not the primary lessor")]
+    NotPrimaryLessor,
+    /// The request is larger than allowed.
+    #[error("request is too large")]
+    RequestTooLarge,
+    /// Too much is waiting to be applied.
+    #[error("too many requests")]
+    TooManyRequests,
+    /// A member with that id exists.
+    #[error("member id exists")]
+    MemberExists,
+    /// A peer URL belongs to another member.
+    #[error("peer URL exists")]
+    PeerUrlExists,
+    /// A peer URL that cannot be one.
+    #[error("bad peer URLs")]
+    MemberBadUrls,
+    /// No member with that id.
+    #[error("member not found")]
+    MemberNotFound,
+    /// Promotion of a member that is not a learner.
+    #[error("member is not a learner")]
+    MemberNotLearner,
+    /// Promotion of a learner that has not caught up.
+    #[error("learner is not in sync with the leader")]
+    LearnerNotReady,
+    /// More learners than allowed.
+    #[error("too many learners")]
+    TooManyLearners,
+    /// The change would leave too few started members.
+    #[error("not enough started members")]
+    NotEnoughStarted,
+    /// The change would leave too few connected members.
+    #[error("unhealthy cluster")]
+    Unhealthy,
+    /// No leader is known.
+    #[error("no leader")]
+    NoLeader,
+    /// Only the leader does this.
+    #[error("not the leader")]
+    NotLeader,
+    /// The leader changed while the request waited.
+    #[error("leader changed")]
+    LeaderChanged,
+    /// The member named cannot become leader.
+    #[error("bad leader transferee")]
+    BadLeaderTransferee,
+    /// A leadership transfer did not finish in time.
+    #[error("leadership transfer took too long")]
+    TransferTimedOut,
+    /// The request was not served in time; a write may still happen.
+    #[error("timed out")]
+    Timeout,
+    /// As [`Refusal::Timeout`], the former leader having failed.
+    #[error("timed out, the previous leader failed")]
+    TimeoutLeaderFailed,
+    /// As [`Refusal::Timeout`], the connection to the leader or the quorum being lost.
+    #[error("timed out, connection lost")]
+    TimeoutConnectionLost,
+    /// What was committed was not applied here in time.
+    #[error("timed out waiting for the applied index")]
+    TimeoutApplied,
+    /// The member is stopping.
+    #[error("server stopped")]
+    Stopped,
+    /// The caller went away.
+    #[error("request canceled")]
+    Canceled,
+    /// A learner does not serve this.
+    #[error("not supported for a learner")]
+    NotSupportedForLearner,
+    /// The cluster's version is not known yet.
+    #[error("cluster version unknown")]
+    ClusterVersionUnavailable,
+    /// A downgrade target that is no version.
+    #[error("wrong downgrade version format")]
+    WrongDowngradeVersionFormat,
+    /// A downgrade target that is not one minor version below.
+    #[error("invalid downgrade target version")]
+    InvalidDowngradeTarget,
+    /// No identity, where authentication is on.
+    #[error("no user")]
+    UserEmpty,
+    /// A token that is not valid.
+    #[error("invalid token")]
+    InvalidToken,
+    /// The user may not do this.
+    #[error("permission denied")]
+    PermissionDenied,
+    /// Authentication is off.
+    #[error("authentication is not enabled")]
+    AuthNotEnabled,
+    /// The request is part of etcd's API but not served by this version.
+    #[error("not supported: {0}")]
+    NotSupported(String),
+    /// An internal error, logged where it happened.
+    #[error("internal error: {0}")]
+    Internal(String),
+}

@@ -1,0 +1,74 @@
+//! What applying a command answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Alarm, KeyValue, LeaseId, Member, RangeResult, Refusal};
+
+/// The answer to one operation, alone or inside a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OpReply {
+    /// To a range.
+    Range(RangeResult),
+    /// To a put.
+    Put {
+        /// The store's revision after it.
+        revision: i64,
+        /// The state before, where asked for and present.
+        prev_kv: Option<KeyValue>,
+    },
+    /// To a deletion.
+    Delete {
+        /// The store's revision after it.
+        revision: i64,
+        /// How many keys were deleted.
+        deleted: i64,
+        /// Their states before, where asked for.
+        prev_kvs: Vec<KeyValue>,
+    },
+    /// To a transaction.
+    Txn {
+        /// The store's revision after it.
+        revision: i64,
+        /// Whether the guards held.
+        succeeded: bool,
+        /// One answer an operation of the branch that ran.
+        replies: Vec<OpReply>,
+    },
+}
+
+/// The answer to a [`super::Command`]. Every variant's `revision` is the store's revision after it was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To a put, a deletion or a transaction.
+    Op(OpReply),
+    /// To everything that answers only that it was done.
+    Done {
+        /// The store's revision.
+        revision: i64,
+    },
+    /// To a lease grant.
+    Lease {
+        /// The store's revision.
+        revision: i64,
+        /// The lease's id.
+        id: LeaseId,
+        /// The time to live that was granted, in seconds.
+        ttl: i64,
+    },
+    /// To an alarm command: those listed or touched.
+    Alarms {
+        /// The store's revision.
+        revision: i64,
+        /// The alarms.
+        alarms: Vec<Alarm>,
+    },
+    /// To a member change: all members, ascending by id.
+    Members {
+        /// The member concerned, where it still exists.
+        member: Option<Member>,
+        /// All of them.
+        members: Vec<Member>,
+    },
+    /// The command was refused; recorded everywhere alike, nothing changed.
+    Refused(Refusal),
+}
