@@ -1,10 +1,19 @@
-//! Stand-ins for the rooms `raft` and `store` until they are merged, with the same signatures.
+//! A stand-in for the raft node until the room `raft` is merged, with the same signatures: a sole voter that applies
+//! what is proposed at once and keeps no log.
 #![allow(missing_docs, clippy::unused_async)]
 
-use crate::model::{ClusterId, Command, MemberId, Refusal, Reply};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::model::{ClusterId, Command, LogPosition, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::store::Store;
 
 #[derive(Clone)]
-pub struct Node;
+pub struct Node {
+    store: Store,
+    index: Arc<Mutex<u64>>,
+}
 
 #[derive(Clone, Copy, Default)]
 pub struct Status {
@@ -19,25 +28,40 @@ pub struct Status {
 }
 
 impl Node {
-    pub async fn propose(&self, _command: Command) -> Result<Reply, Refusal> {
-        Err(Refusal::NoLeader)
+    pub fn new(store: Store) -> Self {
+        let next = store.applied().map_or(0, |position| position.index + 1);
+        Self { store, index: Arc::new(Mutex::new(next)) }
+    }
+    pub async fn propose(&self, command: Command) -> Result<Reply, Refusal> {
+        let mut index = self.index.lock();
+        let position = LogPosition { term: 2, leader: 1, index: *index };
+        let proposal = Proposal { stamp: Stamp::default(), command };
+        let replies =
+            self.store.apply(position, &[proposal]).map_err(|error| Refusal::Internal(error.to_string()))?;
+        *index += 1;
+        match replies.into_iter().next() {
+            Some(Reply::Refused(refusal)) => Err(refusal),
+            Some(reply) => Ok(reply),
+            None => Err(Refusal::Internal("no reply".into())),
+        }
     }
     pub async fn read_index(&self) -> Result<(), Refusal> {
-        Err(Refusal::NoLeader)
+        Ok(())
+    }
+    pub async fn transfer(&self, _target: MemberId) -> Result<(), Refusal> {
+        Err(Refusal::BadLeaderTransferee)
     }
     pub fn status(&self) -> Status {
-        Status::default()
-    }
-}
-
-#[derive(Clone)]
-pub struct Store;
-
-impl Store {
-    pub fn revision(&self) -> i64 {
-        1
-    }
-    pub fn cluster_version(&self) -> Option<String> {
-        None
+        let next = *self.index.lock();
+        Status {
+            id: MemberId(0x8e9e_05c5_2164_694d),
+            cluster_id: ClusterId(0xcdf8_1819_4e3a_8c32),
+            leader: Some(MemberId(0x8e9e_05c5_2164_694d)),
+            term: 2,
+            committed: next.saturating_sub(1),
+            applied: next.saturating_sub(1),
+            is_leader: true,
+            is_learner: false,
+        }
     }
 }

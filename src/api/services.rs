@@ -4,9 +4,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::pending::{Node, Store};
+use super::pending::Node;
 use super::proto::etcdserverpb::ResponseHeader;
-use crate::model::{ClusterId, MemberId, Refusal};
+use crate::model::{Alarm, AlarmKind, ClusterId, Command, MemberId, Refusal};
+use crate::store::{Store, quota};
+
+/// The version of etcd whose behaviour clients find.
+pub const ETCD_VERSION: &str = "3.7.3";
+/// The storage version that goes with it.
+pub const STORAGE_VERSION: &str = "3.7.0";
 
 /// Limits and intervals that the faces need, already checked.
 #[derive(Clone, Debug)]
@@ -19,8 +25,6 @@ pub struct Settings {
     pub election_timeout: Duration,
     /// The heartbeat interval.
     pub heartbeat_interval: Duration,
-    /// Space quota in bytes (`--quota-backend-bytes`); `None`: no quota.
-    pub quota: Option<u64>,
     /// How often idle watchers hear of progress (`--watch-progress-notify-interval`).
     pub watch_progress_interval: Duration,
     /// Unary requests that take longer are logged (`--warning-unary-request-duration`).
@@ -34,7 +38,6 @@ impl Default for Settings {
             max_txn_ops: 128,
             election_timeout: Duration::from_millis(1000),
             heartbeat_interval: Duration::from_millis(100),
-            quota: Some(2_147_483_648),
             watch_progress_interval: Duration::from_secs(600),
             slow_request: Duration::from_millis(300),
         }
@@ -102,6 +105,32 @@ impl Services {
     /// The header of the cluster service: the revision is always zero there.
     pub fn header_without_revision(&self) -> ResponseHeader {
         self.header_at(0)
+    }
+
+    /// Refuses a command that does not fit into the space quota, and raises the alarm that tells all members. As in
+    /// etcd this comes before every other check of the request.
+    pub async fn check_quota(&self, command: &Command) -> Result<(), Refusal> {
+        let sizes = self.store.sizes();
+        if sizes.quota.is_none() || !sizes.exceeded_by(quota::cost(command)) {
+            return Ok(());
+        }
+        let alarm = Alarm { member: self.member_id, kind: AlarmKind::NoSpace };
+        if !self.store.alarms().contains(&alarm) {
+            tracing::warn!(allocated = sizes.allocated, quota = sizes.quota, "space quota exceeded");
+            self.node.propose(Command::AlarmRaise(alarm)).await?;
+        }
+        Err(Refusal::NoSpace)
+    }
+
+    /// Refuses a request that is larger than `--max-request-bytes`. `length` is the encoded length of the request's
+    /// own message; etcd measures the raft request around it, whose header holds an id of up to ten bytes.
+    pub fn check_size(&self, length: usize) -> Result<(), Refusal> {
+        const HEADER: usize = 2 + 1 + 1 + 10;
+        let around = HEADER + 1 + prost::length_delimiter_len(length);
+        if length.saturating_add(around) > self.settings.max_request_bytes {
+            return Err(Refusal::RequestTooLarge);
+        }
+        Ok(())
     }
 
     /// True where the cluster's version is known and at least `needed` (major, minor).

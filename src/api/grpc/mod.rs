@@ -4,7 +4,17 @@
 //! service, within the caller's deadline. Unary calls take the short way of [`unary`]; streams, and requests that are
 //! compressed, take tonic's.
 
+mod auth;
+mod cluster;
+mod conflicts;
+pub mod convert;
 pub mod deadline;
+mod downgrade;
+mod health;
+mod kv;
+mod maintenance;
+mod range_stream;
+mod snapshot;
 pub mod unary;
 
 use std::sync::Arc;
@@ -16,25 +26,46 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use prost::Message;
 use tonic::Status;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
 
 use super::body::ReplyBody;
 use super::gate::leash::{Leashed, leash};
-use super::gate::{self, Gate, Kind, Rule};
+use super::gate::{self, Gate, Kind, Rpc, Rule};
+use super::proto::etcdserverpb::auth_server::{Auth, AuthServer};
+use super::proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
+use super::proto::etcdserverpb::kv_server::{Kv, KvServer};
+use super::proto::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
+use super::proto::health::health_server::{Health, HealthServer};
 use super::services::Services;
 use super::status;
+use crate::model::{Refusal, Reply};
 
 /// All services behind one entrance. Cheap to clone.
 #[derive(Clone)]
 pub struct Grpc {
     services: Arc<Services>,
     gate: Gate,
+    kv: Arc<kv::KvService>,
+    cluster: Arc<cluster::ClusterService>,
+    maintenance: Arc<maintenance::MaintenanceService>,
+    auth: Arc<auth::AuthService>,
+    health: Arc<health::HealthService>,
 }
 
 impl Grpc {
     /// All services on top of `services`.
     pub fn new(services: Arc<Services>) -> Self {
-        Self { gate: Gate::new(services.clone()), services }
+        Self {
+            gate: Gate::new(services.clone()),
+            kv: Arc::new(kv::KvService::new(services.clone())),
+            cluster: Arc::new(cluster::ClusterService::new(services.clone())),
+            maintenance: Arc::new(maintenance::MaintenanceService::new(services.clone())),
+            auth: Arc::new(auth::AuthService::new(services.clone())),
+            health: Arc::new(health::HealthService),
+            services,
+        }
     }
 
     /// Answers one request, whatever it is.
@@ -100,9 +131,48 @@ impl Grpc {
             extensions: parts.extensions,
             message,
         };
-        let _ = &call;
         match rule.rpc {
-            // A service joins here with one line a unary method: `Rpc::Put => call.run(|r| self.kv.put(r)).await`.
+            Rpc::Range => call.run(|request| self.kv.range(request)).await,
+            Rpc::Put => call.run(|request| self.kv.put(request)).await,
+            Rpc::Txn => call.run(|request| self.kv.txn(request)).await,
+            Rpc::DeleteRange => call.run(|request| self.kv.delete_range(request)).await,
+            Rpc::Compact => call.run(|request| self.kv.compact(request)).await,
+            Rpc::MemberList => call.run(|request| self.cluster.member_list(request)).await,
+            Rpc::MemberAdd => call.run(|request| self.cluster.member_add(request)).await,
+            Rpc::MemberRemove => call.run(|request| self.cluster.member_remove(request)).await,
+            Rpc::MemberUpdate => call.run(|request| self.cluster.member_update(request)).await,
+            Rpc::MemberPromote => call.run(|request| self.cluster.member_promote(request)).await,
+            Rpc::Status => call.run(|request| self.maintenance.status(request)).await,
+            Rpc::Alarm => call.run(|request| self.maintenance.alarm(request)).await,
+            Rpc::Defragment => call.run(|request| self.maintenance.defragment(request)).await,
+            Rpc::Hash => call.run(|request| self.maintenance.hash(request)).await,
+            Rpc::HashKv => call.run(|request| self.maintenance.hash_kv(request)).await,
+            Rpc::MoveLeader => call.run(|request| self.maintenance.move_leader(request)).await,
+            Rpc::Downgrade => call.run(|request| self.maintenance.downgrade(request)).await,
+            Rpc::HealthCheck => call.run(|request| self.health.check(request)).await,
+            _ => self.unary_auth(rule, call).await,
+        }
+    }
+
+    async fn unary_auth(&self, rule: &Rule, call: Call) -> Result<Bytes, Status> {
+        match rule.rpc {
+            Rpc::Authenticate => call.run(|request| self.auth.authenticate(request)).await,
+            Rpc::AuthStatus => call.run(|request| self.auth.auth_status(request)).await,
+            Rpc::AuthEnable => call.run(|request| self.auth.auth_enable(request)).await,
+            Rpc::AuthDisable => call.run(|request| self.auth.auth_disable(request)).await,
+            Rpc::UserAdd => call.run(|request| self.auth.user_add(request)).await,
+            Rpc::UserGet => call.run(|request| self.auth.user_get(request)).await,
+            Rpc::UserList => call.run(|request| self.auth.user_list(request)).await,
+            Rpc::UserDelete => call.run(|request| self.auth.user_delete(request)).await,
+            Rpc::UserChangePassword => call.run(|request| self.auth.user_change_password(request)).await,
+            Rpc::UserGrantRole => call.run(|request| self.auth.user_grant_role(request)).await,
+            Rpc::UserRevokeRole => call.run(|request| self.auth.user_revoke_role(request)).await,
+            Rpc::RoleAdd => call.run(|request| self.auth.role_add(request)).await,
+            Rpc::RoleGet => call.run(|request| self.auth.role_get(request)).await,
+            Rpc::RoleList => call.run(|request| self.auth.role_list(request)).await,
+            Rpc::RoleDelete => call.run(|request| self.auth.role_delete(request)).await,
+            Rpc::RoleGrantPermission => call.run(|request| self.auth.role_grant_permission(request)).await,
+            Rpc::RoleRevokePermission => call.run(|request| self.auth.role_revoke_permission(request)).await,
             _ => Err(unknown_method(rule.path)),
         }
     }
@@ -124,22 +194,63 @@ impl Grpc {
         } else {
             request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
         }
-        match rule.service {
-            // A service joins here with one line: `"etcdserverpb.KV" => self.kv_server.clone().call(request).await`.
-            _ => Err(unknown_method(rule.path)),
+        let limit = self.services.settings.max_receive_bytes();
+        // A service joins here with one line, too.
+        let response = match rule.service {
+            "etcdserverpb.KV" => tonic_server!(KvServer, self.kv, limit).call(request).await,
+            "etcdserverpb.Cluster" => tonic_server!(ClusterServer, self.cluster, limit).call(request).await,
+            "etcdserverpb.Maintenance" => {
+                tonic_server!(MaintenanceServer, self.maintenance, limit).call(request).await
+            }
+            "etcdserverpb.Auth" => tonic_server!(AuthServer, self.auth, limit).call(request).await,
+            "grpc.health.v1.Health" => tonic_server!(HealthServer, self.health, limit).call(request).await,
+            _ => return Err(unknown_method(rule.path)),
+        };
+        match response {
+            Ok(response) => Ok(response),
+            Err(never) => match never {},
         }
     }
 }
 
+/// A generated server around a shared service.
+macro_rules! tonic_server {
+    ($server:ident, $service:expr, $limit:expr) => {
+        $server::from_arc($service.clone())
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size($limit)
+    };
+}
+use tonic_server;
+
+/// Runs what blocks on a thread where it may.
+async fn blocking<T, E, F>(work: F) -> Result<T, Refusal>
+where
+    T: Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Refusal::Internal(error.to_string())),
+        Err(_) => Err(Refusal::Stopped),
+    }
+}
+
+/// A reply of another kind than the command's: a bug, told rather than hidden.
+fn unexpected(reply: &Reply) -> Refusal {
+    tracing::error!(?reply, "unexpected reply to a command");
+    Refusal::Internal("unexpected reply to a command".into())
+}
+
 /// A unary request, read but not decoded.
-#[allow(dead_code)]
 pub(crate) struct Call {
     metadata: MetadataMap,
     extensions: http::Extensions,
     message: Bytes,
 }
 
-#[allow(dead_code)]
 impl Call {
     /// Decodes the request, runs `handler`, encodes the answer.
     pub(crate) async fn run<Q, A, F, R>(self, handler: F) -> Result<Bytes, Status>
