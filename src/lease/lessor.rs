@@ -101,10 +101,17 @@ impl Lessor {
             state.book.begin_arming();
         }
         let leases = self.source.leases();
+        if let Err(refusal) = &leases {
+            tracing::error!(%refusal, "leases cannot be read; trying again");
+        }
         let (now, now_ms) = (Instant::now(), self.careful_now_ms());
         let mut state = self.state.lock();
         let state = &mut *state;
         let Some(primary) = state.primary.as_mut().filter(|primary| primary.term == term) else { return };
+        let Ok(leases) = leases else {
+            state.rearm = true;
+            return;
+        };
         let grace = self.options.election_timeout;
         state.book.arm(leases, now, |lease| remaining(lease, now_ms) + grace);
         primary.arming = false;

@@ -47,5 +47,11 @@ pub trait Proposer: Send + Sync + 'static {
 /// What the lessor needs of the store.
 pub trait Leases: Send + Sync + 'static {
     /// Every lease there is.
-    fn leases(&self) -> Vec<Lease>;
+    fn leases(&self) -> Result<Vec<Lease>, Refusal>;
+}
+
+impl<F: Fn() -> Result<Vec<Lease>, Refusal> + Send + Sync + 'static> Leases for F {
+    fn leases(&self) -> Result<Vec<Lease>, Refusal> {
+        self()
+    }
 }

@@ -182,6 +182,10 @@ impl Inbox {
         let key = WatchKey { index, generation: slot.generation };
         self.watchers += 1;
         self.latest_start = self.latest_start.max(start);
+        if start != revision + 1 {
+            // A progress answer that waits would be read as speaking for this watcher, too.
+            self.ready.retain(|ready| !matches!(ready, Ready::Progress(_)));
+        }
         if stage != Stage::Live {
             self.behind += 1;
             self.lagging.push_back(key);
