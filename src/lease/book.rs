@@ -112,8 +112,15 @@ impl Book {
     fn insert(&mut self, id: LeaseId, ttl: i64, deadline: Instant, record: Record) {
         self.serial += 1;
         let serial = self.serial;
-        let entry =
-            Entry { ttl, deadline, serial, record, record_due: false, revoking: false, waiters: SmallVec::new() };
+        let entry = Entry {
+            ttl,
+            deadline,
+            serial,
+            record,
+            record_due: false,
+            revoking: false,
+            waiters: SmallVec::new(),
+        };
         self.leases.insert(id, entry);
         self.expiries.push(Reverse((deadline, serial, id)));
     }
@@ -139,7 +146,8 @@ impl Book {
         self.leases.remove(&id);
         if self.expiries.len() > 2 * self.leases.len() + 1024 {
             let leases = &self.leases;
-            let alive = |id: &LeaseId, serial: u64| leases.get(id).is_some_and(|entry| entry.serial == serial);
+            let alive =
+                |id: &LeaseId, serial: u64| leases.get(id).is_some_and(|entry| entry.serial == serial);
             self.expiries.retain(|Reverse((_, serial, id))| alive(id, *serial));
             self.records.retain(|Reverse((_, serial, id))| alive(id, *serial));
         }

@@ -96,7 +96,8 @@ impl Lessor {
         {
             let mut state = self.state.lock();
             let waiters = state.primary.take().map(|primary| primary.waiters).unwrap_or_default();
-            state.primary = Some(Primary { term, arming: true, confirmed: true, last_tick: Instant::now(), waiters });
+            state.primary =
+                Some(Primary { term, arming: true, confirmed: true, last_tick: Instant::now(), waiters });
             state.rearm = false;
             state.book.begin_arming();
         }

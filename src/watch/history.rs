@@ -67,7 +67,9 @@ fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
             fail(waiting, &Refusal::Internal(error));
             Vec::new()
         }
-        Err(Refusal::Compacted { compacted: reported }) => cut(waiting, compacted.max(reported).max(from + 1)),
+        Err(Refusal::Compacted { compacted: reported }) => {
+            cut(waiting, compacted.max(reported).max(from + 1))
+        }
         Err(refusal) => {
             fail(waiting, &refusal);
             Vec::new()
@@ -86,7 +88,13 @@ fn common_range(waiting: &[Request]) -> KeyRange {
 }
 
 /// Gives everybody what a page holds for them; answers with who has to wait for the next.
-fn serve(hub: &Hub, waiting: Vec<Request>, revisions: Vec<RevisionEvents>, next: i64, to: i64) -> Vec<Request> {
+fn serve(
+    hub: &Hub,
+    waiting: Vec<Request>,
+    revisions: Vec<RevisionEvents>,
+    next: i64,
+    to: i64,
+) -> Vec<Request> {
     let sources: Vec<Arc<Source>> = revisions
         .into_iter()
         .map(|events| Source::owned(events.revision, events.events, hub.budget()))
@@ -99,7 +107,9 @@ fn serve(hub: &Hub, waiting: Vec<Request>, revisions: Vec<RevisionEvents>, next:
             continue;
         }
         let run = match &last {
-            Some((from, interest, run)) if *from == request.next && *interest == request.interest => run.clone(),
+            Some((from, interest, run)) if *from == request.next && *interest == request.interest => {
+                run.clone()
+            }
             _ => select(&sources, request.next, &request.interest),
         };
         last = Some((request.next, request.interest.clone(), run.clone()));
@@ -110,19 +120,14 @@ fn serve(hub: &Hub, waiting: Vec<Request>, revisions: Vec<RevisionEvents>, next:
 
 fn select(sources: &[Arc<Source>], from: i64, interest: &Interest) -> Option<Arc<Run>> {
     let wanted = &sources[sources.partition_point(|source| source.revision() < from)..];
-    let parts: SmallVec<[Part; 1]> = wanted.iter().filter_map(|source| Part::select(source, interest)).collect();
+    let parts: SmallVec<[Part; 1]> =
+        wanted.iter().filter_map(|source| Part::select(source, interest)).collect();
     (!parts.is_empty()).then(|| Run::new(parts, interest.want.prev_kv))
 }
 
 /// Hands over what was found, everything below `next` being told with it, and lets the watcher go live where that
 /// is all there is. Answers with the request where it has to read on.
-fn settle(
-    hub: &Hub,
-    request: Request,
-    run: Option<Arc<Run>>,
-    next: i64,
-    to: i64,
-) -> Option<Request> {
+fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64) -> Option<Request> {
     let shared = request.shared.upgrade()?;
     let next = next.max(request.next);
     let take = |inbox: &mut Inbox, live: bool| {

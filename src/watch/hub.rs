@@ -233,7 +233,11 @@ impl State {
         let (Some(first), Some(last)) = (news.first(), news.last()) else { return };
         if first.revision > known + 1 {
             // Something was applied unheard: nobody may be told what follows before what is missing.
-            tracing::warn!(known, first = first.revision, "watchers missed revisions; they read them from history");
+            tracing::warn!(
+                known,
+                first = first.revision,
+                "watchers missed revisions; they read them from history"
+            );
             self.revision = last.revision;
             self.all_behind(known + 1, wakes);
             return;

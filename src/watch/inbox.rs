@@ -355,7 +355,8 @@ impl Inbox {
             return false;
         }
         if self.latest_start > revision + 1 {
-            let starts = self.slots.iter().filter_map(|slot| slot.watcher.as_ref()).map(|watcher| watcher.start);
+            let starts =
+                self.slots.iter().filter_map(|slot| slot.watcher.as_ref()).map(|watcher| watcher.start);
             self.latest_start = starts.max().unwrap_or(0);
         }
         self.latest_start <= revision + 1
@@ -364,7 +365,9 @@ impl Inbox {
     /// Queues a progress answer for the whole session, if all of its watchers are synced. The caller holds the
     /// hub's lock and `revision` is the hub's.
     pub(super) fn progress(&mut self, revision: i64) {
-        if self.is_synced(revision) && !matches!(self.ready.back(), Some(Ready::Progress(last)) if *last == revision) {
+        if self.is_synced(revision)
+            && !matches!(self.ready.back(), Some(Ready::Progress(last)) if *last == revision)
+        {
             self.ready.push_back(Ready::Progress(revision));
         }
     }

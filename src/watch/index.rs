@@ -358,7 +358,11 @@ mod tests {
             index.insert(&KeyRange { start, end: RangeEnd::Before(Bytes::from_static(&[0xff; 5])) }, group);
         }
         fn depth(treap: &Treap, at: u32) -> usize {
-            if at == NIL { 0 } else { 1 + depth(treap, treap.node(at).left).max(depth(treap, treap.node(at).right)) }
+            if at == NIL {
+                0
+            } else {
+                1 + depth(treap, treap.node(at).left).max(depth(treap, treap.node(at).right))
+            }
         }
         assert!(depth(&index.ranges, index.ranges.root) < 100);
         assert_eq!(found(&index, &5u32.to_be_bytes()), (0..=5).collect::<Vec<_>>());

@@ -64,7 +64,11 @@ impl Lanes {
             return Some(lane.clone());
         }
         lanes.retain(|_, lane| !lane.stopped.load(Ordering::SeqCst));
-        let lane = Arc::new(Lane { wakers: Mutex::default(), posted: Notify::new(), stopped: AtomicBool::new(false) });
+        let lane = Arc::new(Lane {
+            wakers: Mutex::default(),
+            posted: Notify::new(),
+            stopped: AtomicBool::new(false),
+        });
         lanes.insert(runtime.id(), lane.clone());
         let stop = Stop(lane.clone());
         runtime.spawn(async move {

@@ -148,7 +148,10 @@ impl Part {
 
     fn events(&self) -> impl Iterator<Item = &Event> {
         let all = self.picks.is_none().then(|| self.source.events.iter());
-        let some = self.picks.iter().flat_map(|picks| picks.iter().map(|index| &self.source.events[*index as usize]));
+        let some = self
+            .picks
+            .iter()
+            .flat_map(|picks| picks.iter().map(|index| &self.source.events[*index as usize]));
         all.into_iter().flatten().chain(some)
     }
 }

@@ -49,10 +49,9 @@ fn next(session: &Session) -> Item {
 fn events(runs: &[Arc<Run>]) -> Vec<Event> {
     let seen = |run: &Arc<Run>| {
         let prev_kv = run.prev_kv();
-        run.events().map(move |event| Event {
-            prev_kv: event.prev_kv.clone().filter(|_| prev_kv),
-            ..event.clone()
-        }).collect::<Vec<_>>()
+        run.events()
+            .map(move |event| Event { prev_kv: event.prev_kv.clone().filter(|_| prev_kv), ..event.clone() })
+            .collect::<Vec<_>>()
     };
     runs.iter().flat_map(seen).collect()
 }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::model::{
-    Event, EventKind, KeyRange, KeyValue, LogPosition, Observer, Refusal, RevisionEvents,
-};
+use crate::model::{Event, EventKind, KeyRange, KeyValue, LogPosition, Observer, Refusal, RevisionEvents};
 use crate::watch::History;
 
 /// One change of a transaction.
@@ -48,7 +46,8 @@ impl Model {
             match change {
                 Change::Put(key, value) => events.push(self.put(revision, key, value)),
                 Change::Delete(range) => {
-                    let keys: Vec<Bytes> = self.kvs.keys().filter(|key| range.contains(key)).cloned().collect();
+                    let keys: Vec<Bytes> =
+                        self.kvs.keys().filter(|key| range.contains(key)).cloned().collect();
                     for key in keys {
                         let prev_kv = self.kvs.remove(&key);
                         let kv = KeyValue { key, mod_revision: revision, ..KeyValue::default() };

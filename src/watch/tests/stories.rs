@@ -12,12 +12,13 @@ fn live_events_come_at_once_and_in_order() {
     let hub = hub(&store);
     let session = hub.session();
     session.open(spec(prefix("a"), 0));
-    session.open(WatchSpec { tag: 1, want: Want { prev_kv: true, ..Want::default() }, ..spec(KeyRange::single("ab"), 0) });
+    session.open(WatchSpec {
+        tag: 1,
+        want: Want { prev_kv: true, ..Want::default() },
+        ..spec(KeyRange::single("ab"), 0)
+    });
     store.apply(&[vec![put("aa")], vec![put("b")], vec![put("ab"), put("c"), put("a")], vec![delete("ab")]]);
-    assert_eq!(
-        told(&poll(&session).unwrap()),
-        "0 at 5: Put aa@2, Put ab@4, Put a@4, Delete ab@5"
-    );
+    assert_eq!(told(&poll(&session).unwrap()), "0 at 5: Put aa@2, Put ab@4, Put a@4, Delete ab@5");
     assert_eq!(told(&poll(&session).unwrap()), "1 at 5: Put ab@4, Delete ab@5<4");
     assert!(poll(&session).is_none());
 }
@@ -27,8 +28,16 @@ fn filters_drop_kinds() {
     let store = Fake::new();
     let hub = hub(&store);
     let session = hub.session();
-    session.open(WatchSpec { tag: 1, want: Want { no_put: true, ..Want::default() }, ..spec(prefix("a"), 0) });
-    session.open(WatchSpec { tag: 2, want: Want { no_delete: true, ..Want::default() }, ..spec(prefix("a"), 0) });
+    session.open(WatchSpec {
+        tag: 1,
+        want: Want { no_put: true, ..Want::default() },
+        ..spec(prefix("a"), 0)
+    });
+    session.open(WatchSpec {
+        tag: 2,
+        want: Want { no_delete: true, ..Want::default() },
+        ..spec(prefix("a"), 0)
+    });
     store.apply(&[vec![put("a")]]);
     store.apply(&[vec![delete("a")]]);
     assert_eq!(told(&poll(&session).unwrap()), "2 at 2: Put a@2");
