@@ -23,3 +23,5 @@ pub mod proto;
 pub mod server;
 pub mod services;
 pub mod status;
+#[cfg(test)]
+mod tests;

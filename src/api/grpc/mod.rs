@@ -14,6 +14,7 @@ mod health;
 mod kv;
 mod maintenance;
 mod range_stream;
+mod reflection;
 mod snapshot;
 pub mod unary;
 
@@ -52,6 +53,7 @@ pub struct Grpc {
     maintenance: Arc<maintenance::MaintenanceService>,
     auth: Arc<auth::AuthService>,
     health: Arc<health::HealthService>,
+    reflection: Option<reflection::Reflection>,
 }
 
 impl Grpc {
@@ -64,6 +66,9 @@ impl Grpc {
             maintenance: Arc::new(maintenance::MaintenanceService::new(services.clone())),
             auth: Arc::new(auth::AuthService::new(services.clone())),
             health: Arc::new(health::HealthService),
+            reflection: reflection::Reflection::new()
+                .inspect_err(|error| tracing::error!(%error, "no reflection"))
+                .ok(),
             services,
         }
     }
@@ -231,6 +236,13 @@ impl Grpc {
             }
             "etcdserverpb.Auth" => tonic_server!(AuthServer, self.auth, limit).call(request).await,
             "grpc.health.v1.Health" => tonic_server!(HealthServer, self.health, limit).call(request).await,
+            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
+                let Some(reflection) = &self.reflection else {
+                    return Err(unknown_method(rule.path));
+                };
+                let older = rule.rpc == Rpc::ReflectionAlpha;
+                reflection.call(older, request.map(tonic::body::Body::new)).await
+            }
             _ => return Err(unknown_method(rule.path)),
         };
         match response {
