@@ -11,7 +11,7 @@ use super::outside::{SystemClock, SystemEntropy};
 use super::{EXIT_CONFIG, EXIT_START, fatal, listeners, systemd};
 use crate::api::server::{Server, ServerOptions};
 use crate::api::services::{Access, FanOut, Services, Settings, Stop, Stopper};
-use crate::config::{AutoCompaction, Bootstrap, ClusterState, Config, is_initialised};
+use crate::config::{AutoCompaction, Bootstrap, ClusterState, Config};
 use crate::join::bootstrap::{self, BootstrapError, InitialMember, Plan};
 use crate::join::identity::{self, Identity, IdentityError};
 use crate::lease::{self, Lessor};
@@ -74,7 +74,8 @@ impl Member {
     /// Starts in order: directory, identity, sockets, store, log, raft, then the faces. A socket that is taken or a
     /// file that is wrong is found before anything is written but the directory and the identity.
     pub async fn start(config: &Config) -> Result<Self, MemberError> {
-        let fresh = !is_initialised(&config.data_dir);
+        // The identity is written before any data: without one the directory is empty, or not kvd's.
+        let fresh = identity::load(&config.data_dir.join("member"))?.is_none();
         if fresh {
             refuse_bad_bootstrap(config)?;
         }
@@ -83,7 +84,7 @@ impl Member {
         let directories = directory::prepare(&config.data_dir, config.wal_dir.as_deref())?;
         // The log's lock comes first: it says that no other process works on these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
-        let identity = identify(config, &directories, plan.as_ref())?;
+        let identity = identify(&directories, plan.as_ref())?;
         let store = open_store(config, &directories)?;
         let log = open_log(disk)?;
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
@@ -189,22 +190,17 @@ fn plan(config: &Config) -> Result<Plan, MemberError> {
 }
 
 /// The identity that the data carry, or, for empty data, the planned one, written down.
-fn identify(config: &Config, directories: &Directories, plan: Option<&Plan>) -> Result<Identity, MemberError> {
-    let found = identity::load(&directories.member)?;
-    match (found, plan) {
-        (Some(identity), _) => Ok(identity),
-        (None, Some(plan)) => {
-            identity::create(&directories.member, &plan.identity)?;
-            Ok(plan.identity)
-        }
-        (None, None) => {
-            let message = format!(
-                "{} holds data but no identity: an interrupted first start, or not kvd's; remove it to begin anew",
-                config.data_dir.join("member").display()
-            );
-            Err(MemberError::Config(message))
-        }
+fn identify(directories: &Directories, plan: Option<&Plan>) -> Result<Identity, MemberError> {
+    if let Some(identity) = identity::load(&directories.member)? {
+        return Ok(identity);
     }
+    let store = &directories.store;
+    let Some(plan) = plan.filter(|_| std::fs::read_dir(store).is_ok_and(|mut files| files.next().is_none())) else {
+        let message = format!("{} holds data, but the file identity beside it is missing", store.display());
+        return Err(MemberError::Config(message));
+    };
+    identity::create(&directories.member, &plan.identity)?;
+    Ok(plan.identity)
 }
 
 fn open_store(config: &Config, directories: &Directories) -> Result<Store, StoreError> {
