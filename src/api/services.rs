@@ -66,6 +66,12 @@ pub struct Services {
     pub settings: Settings,
     /// Tells when the server stops.
     pub stop: Stop,
+    /// Hands events to watchers.
+    pub hub: Arc<Hub>,
+    /// Counts for leases, where this member leads.
+    pub lessor: Arc<Lessor>,
+    /// Reaches the lessor of the leader, where this member does not.
+    pub lease_leader: Arc<dyn lease::Remote>,
     cluster_id: ClusterId,
     member_id: MemberId,
 }
