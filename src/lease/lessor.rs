@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::{IdSource, Leases};
 use super::book::{Book, Outcome, Turn, Waiter, seconds};
+use super::{IdSource, Leases};
 use crate::model::{Clock, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, RevisionEvents};
 
 /// Times that the lessor goes by.
@@ -84,11 +84,24 @@ pub struct TimeToLive {
 
 impl Lessor {
     /// A lessor that is not primary. Make it the store's observer, and spawn [`Lessor::run`].
-    pub fn new(source: Arc<dyn Leases>, clock: Arc<dyn Clock>, member: MemberId, options: Options) -> Arc<Self> {
+    pub fn new(
+        source: Arc<dyn Leases>,
+        clock: Arc<dyn Clock>,
+        member: MemberId,
+        options: Options,
+    ) -> Arc<Self> {
         let ids = IdSource::new(member, clock.now_ms());
         let started = (clock.now_ms(), Instant::now());
         let state = State { primary: None, book: Book::default(), rearm: false };
-        Arc::new(Self { state: Mutex::new(state), source, clock, started, ids, options, changed: Notify::new() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            source,
+            clock,
+            started,
+            ids,
+            options,
+            changed: Notify::new(),
+        })
     }
 
     /// This member leads from `term` on: reads all leases from the store and counts for them. Recorded deadlines

@@ -69,7 +69,10 @@ pub const ABSENT: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Files with unsafe code, and what forces it.
-pub const UNSAFE_FILES: &[(&str, &str)] = &[];
+pub const UNSAFE_FILES: &[(&str, &str)] = &[(
+    "src/store/tables.rs",
+    "heed opens an environment by a memory map, which another process could change",
+)];
 
 /// Folders of the top level.
 pub const ROOT_FOLDERS: &[&str] = &["src", "packaging", "config", "man", "tests", ".ci", ".cargo", ".config"];

@@ -81,8 +81,12 @@ impl Election for ElectionService {
             })
             .await?;
         let (fresh, replies) = entered.value;
-        let mut leader =
-            pb::LeaderKey { name: request.name.clone(), key: key.clone(), rev: entered.header.revision, lease };
+        let mut leader = pb::LeaderKey {
+            name: request.name.clone(),
+            key: key.clone(),
+            rev: entered.header.revision,
+            lease,
+        };
         if let ([kv, ..], false) = (found(&replies, 0), fresh) {
             leader.rev = kv.create_revision;
             if kv.value != request.value
@@ -108,7 +112,10 @@ impl Election for ElectionService {
         Ok(Response::new(pb::ProclaimResponse { header: Some(header) }))
     }
 
-    async fn leader(&self, request: Request<pb::LeaderRequest>) -> Result<Response<pb::LeaderResponse>, Status> {
+    async fn leader(
+        &self,
+        request: Request<pb::LeaderRequest>,
+    ) -> Result<Response<pb::LeaderResponse>, Status> {
         let read = self.recipes.read(oldest(below(&request.into_inner().name))).await?;
         match read.value.into_iter().next() {
             Some(kv) => Ok(Response::new(response(read.header, kv))),
@@ -116,7 +123,10 @@ impl Election for ElectionService {
         }
     }
 
-    async fn observe(&self, request: Request<pb::LeaderRequest>) -> Result<Response<Self::ObserveStream>, Status> {
+    async fn observe(
+        &self,
+        request: Request<pb::LeaderRequest>,
+    ) -> Result<Response<Self::ObserveStream>, Status> {
         let (sender, receiver) = mpsc::channel(1);
         let range = below(&request.into_inner().name);
         let recipes = self.recipes.clone();
@@ -133,7 +143,10 @@ impl Election for ElectionService {
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
-    async fn resign(&self, request: Request<pb::ResignRequest>) -> Result<Response<pb::ResignResponse>, Status> {
+    async fn resign(
+        &self,
+        request: Request<pb::ResignRequest>,
+    ) -> Result<Response<pb::ResignResponse>, Status> {
         let header = self.resign(&leader_of(request.into_inner().leader)?).await?;
         Ok(Response::new(pb::ResignResponse { header: Some(header) }))
     }
@@ -185,9 +198,13 @@ async fn first_put(feed: &Feed) -> Result<KeyValue, Status> {
 async fn next_events(feed: &Feed) -> Result<Vec<Event>, Status> {
     loop {
         match feed.next().await {
-            FeedItem::Events { runs, .. } => return Ok(runs.iter().flat_map(|run| run.events()).cloned().collect()),
+            FeedItem::Events { runs, .. } => {
+                return Ok(runs.iter().flat_map(|run| run.events()).cloned().collect());
+            }
             FeedItem::Progress(_) => {}
-            FeedItem::Compacted(_) | FeedItem::Failed(_) => return Err(Status::cancelled("context canceled")),
+            FeedItem::Compacted(_) | FeedItem::Failed(_) => {
+                return Err(Status::cancelled("context canceled"));
+            }
         }
     }
 }

@@ -219,7 +219,10 @@ where
     }
 
     /// The answer of the first that waits, if it is there.
-    fn poll_slow(&mut self, context: &mut Context<'_>) -> Option<Result<pb::LeaseKeepAliveResponse, Refusal>> {
+    fn poll_slow(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<Result<pb::LeaseKeepAliveResponse, Refusal>> {
         for slow in &mut self.slow {
             if slow.ttl.is_none()
                 && let Poll::Ready(ttl) = slow.answer.as_mut().poll(context)

@@ -60,7 +60,10 @@ impl Lock for LockService {
         answer(kept.header)
     }
 
-    async fn unlock(&self, request: Request<pb::UnlockRequest>) -> Result<Response<pb::UnlockResponse>, Status> {
+    async fn unlock(
+        &self,
+        request: Request<pb::UnlockRequest>,
+    ) -> Result<Response<pb::UnlockResponse>, Status> {
         let key = request.into_inner().key;
         if key.is_empty() {
             return Err(status::plain(&Refusal::EmptyKey));

@@ -12,8 +12,8 @@ use crate::api::proto::etcdserverpb::ResponseHeader;
 use crate::api::services::Services;
 use crate::api::status;
 use crate::model::{
-    Command, Compare, CompareOp, CompareTarget, Delete, EventKind, KeyRange, KeyValue, LeaseId, Op, OpReply, Put,
-    RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn, prefix_end,
+    Command, Compare, CompareOp, CompareTarget, Delete, EventKind, KeyRange, KeyValue, LeaseId, Op, OpReply,
+    Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn, prefix_end,
 };
 use crate::watch::{Feed, FeedItem, Want, WatchSpec};
 
@@ -152,7 +152,9 @@ impl Recipes {
                         return Ok(());
                     }
                 }
-                FeedItem::Compacted(compacted) => return Err(status::plain(&Refusal::Compacted { compacted })),
+                FeedItem::Compacted(compacted) => {
+                    return Err(status::plain(&Refusal::Compacted { compacted }));
+                }
                 FeedItem::Failed(refusal) => return Err(status::plain(&refusal)),
                 FeedItem::Progress(_) => {}
             }

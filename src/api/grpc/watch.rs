@@ -55,7 +55,11 @@ impl WatchService {
     }
 
     /// Answers a call. `limit` is the largest request, in bytes.
-    pub(super) async fn serve<B>(&self, request: http::Request<B>, limit: usize) -> http::Response<tonic::body::Body>
+    pub(super) async fn serve<B>(
+        &self,
+        request: http::Request<B>,
+        limit: usize,
+    ) -> http::Response<tonic::body::Body>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<tonic::codegen::StdError> + Send + 'static,
@@ -182,8 +186,12 @@ where
                 Err(_) => {}
             }
         }
-        let (key, revision) =
-            self.session.open(WatchSpec { tag: watch_id, range, start_revision: request.start_revision, want });
+        let (key, revision) = self.session.open(WatchSpec {
+            tag: watch_id,
+            range,
+            start_revision: request.start_revision,
+            want,
+        });
         let progress_notify = request.progress_notify;
         if progress_notify && self.tick.is_none() {
             self.tick = Some(Box::pin(sleep_until(Instant::now() + self.interval)));

@@ -84,7 +84,8 @@ impl Answer {
             return vec![self];
         }
         let Answer::Events { header, watch_id, .. } = self else { return vec![self] };
-        let overhead = encoding::message::encoded_len(1, &header) + encoding::int64::encoded_len(2, &watch_id) + 2;
+        let overhead =
+            encoding::message::encoded_len(1, &header) + encoding::int64::encoded_len(2, &watch_id) + 2;
         let mut parts: Vec<SmallVec<[Bytes; 1]>> = vec![SmallVec::new()];
         let mut length = overhead;
         for run in runs {
@@ -151,11 +152,12 @@ fn kv_numbers(kv: &KeyValue) -> [(u32, i64); 4] {
 }
 
 fn kv_len(kv: &KeyValue) -> usize {
-    let bytes = |field, bytes: &Bytes| if bytes.is_empty() { 0 } else { encoding::bytes::encoded_len(field, bytes) };
-    let numbers = kv_numbers(kv).iter().filter(|(_, number)| *number != 0);
+    let bytes =
+        |field, bytes: &Bytes| if bytes.is_empty() { 0 } else { encoding::bytes::encoded_len(field, bytes) };
+    let numbers = kv_numbers(kv).into_iter().filter(|(_, number)| *number != 0);
     bytes(1, &kv.key)
         + bytes(5, &kv.value)
-        + numbers.map(|(field, number)| encoding::int64::encoded_len(*field, number)).sum::<usize>()
+        + numbers.map(|(field, number)| encoding::int64::encoded_len(field, &number)).sum::<usize>()
 }
 
 fn encode_kv(field: u32, kv: &KeyValue, buffer: &mut impl BufMut) {
@@ -259,8 +261,12 @@ mod tests {
                 assert_eq!(ours.len() - before, event_field_len(event, prev_kv));
             }
             let header = pb::ResponseHeader { cluster_id: 1, member_id: 2, revision: 3, raft_term: 4 };
-            let answer =
-                Answer::Events { header, watch_id: 7, fragment: true, events: SmallVec::from_buf([ours.freeze()]) };
+            let answer = Answer::Events {
+                header,
+                watch_id: 7,
+                fragment: true,
+                events: SmallVec::from_buf([ours.freeze()]),
+            };
             let mut encoded = BytesMut::new();
             answer.encode(&mut encoded);
             assert_eq!(encoded.len(), answer.encoded_len());
