@@ -68,6 +68,8 @@ pub const ABSENT: &[(&str, &[&str], &str)] = &[
     ("src/watch/", &["store.apply", "store.apply_membership", "store.apply_blank"], "watch only reads"),
 ];
 
+const ENDS: &[&str] = &["process::exit", "process::abort"];
+
 /// Files with unsafe code, and what forces it.
 pub const UNSAFE_FILES: &[(&str, &str)] = &[(
     "src/store/tables.rs",
