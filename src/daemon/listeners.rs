@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::api::server::listen::SocketOptions;
 use crate::api::server::tls::{Tls, TlsOptions};
 use crate::api::server::{Address, Faces, Listener};
-use crate::config::{ClientTls, Config, Scheme, TlsVersion, Url};
+use crate::config::{Config, Scheme, TlsVersion, Url};
+use crate::pki::self_signed;
 
 /// Binds everything clients connect to. Errors name the URL.
 pub fn bind(config: &Config) -> io::Result<Vec<Listener>> {
-    let tls = client_tls(&config.client_tls)?.map(Arc::new);
+    let tls = client_tls(config)?.map(Arc::new);
     let split = !config.listen_client_http_urls.is_empty();
     let faces = if split { Faces::Grpc } else { Faces::All };
     let groups = [
@@ -70,18 +72,37 @@ fn addresses(url: &Url) -> Vec<Address> {
     usable.map(|ip| Address::Tcp(SocketAddr::new(ip, url.port()))).collect()
 }
 
-fn client_tls(config: &ClientTls) -> io::Result<Option<Tls>> {
-    let Some(pair) = &config.key_pair else { return Ok(None) };
+fn client_tls(config: &Config) -> io::Result<Option<Tls>> {
+    let tls = &config.client_tls;
+    let Some((cert_file, key_file)) = certificate(config)? else { return Ok(None) };
     Tls::new(TlsOptions {
-        cert_file: pair.cert.clone(),
-        key_file: pair.key.clone(),
-        client_cert_auth: config.cert_auth,
-        trusted_ca_file: config.trusted_ca.clone(),
-        crl_file: config.crl.clone(),
-        allowed_hostnames: config.allowed_hostnames.clone(),
-        cipher_suites: config.cipher_suites.clone(),
-        only_tls13: config.min_version == TlsVersion::Tls13,
-        only_tls12: config.max_version == Some(TlsVersion::Tls12),
+        cert_file,
+        key_file,
+        client_cert_auth: tls.cert_auth,
+        trusted_ca_file: tls.trusted_ca.clone(),
+        crl_file: tls.crl.clone(),
+        allowed_hostnames: tls.allowed_hostnames.clone(),
+        cipher_suites: tls.cipher_suites.clone(),
+        only_tls13: tls.min_version == TlsVersion::Tls13,
+        only_tls12: tls.max_version == Some(TlsVersion::Tls12),
     })
     .map(Some)
+}
+
+/// The operator's certificate and key, or the self-signed ones of `--auto-tls`.
+fn certificate(config: &Config) -> io::Result<Option<(PathBuf, PathBuf)>> {
+    let tls = &config.client_tls;
+    if let Some(pair) = &tls.key_pair {
+        return Ok(Some((pair.cert.clone(), pair.key.clone())));
+    }
+    if !tls.auto_tls {
+        return Ok(None);
+    }
+    let urls = config.listen_client_urls.iter().chain(&config.advertise_client_urls);
+    let mut hosts: Vec<String> = urls.map(|url| url.host().to_string()).filter(|host| !host.is_empty()).collect();
+    hosts.push("localhost".to_string());
+    hosts.sort();
+    hosts.dedup();
+    let files = self_signed::provide(&config.data_dir.join("fixtures/client"), &hosts, tls.self_signed_years)?;
+    Ok(Some((files.cert, files.key)))
 }

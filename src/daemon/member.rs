@@ -88,7 +88,7 @@ impl Member {
         let store = open_store(config, &directories)?;
         let log = open_log(disk)?;
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
-        let lessor = new_lessor(config, &store);
+        let lessor = new_lessor(config, identity.member, &store);
         store.set_observers(vec![hub.clone(), lessor.clone()]);
         let node = start_node(config, identity, plan, log, store.clone()).await?;
         let (stopper, stop) = Stop::channel();
@@ -237,13 +237,13 @@ fn open_log(disk: Arc<RealDisk>) -> Result<Log, LogError> {
     Log::open(disk, options)
 }
 
-fn new_lessor(config: &Config, store: &Store) -> Arc<Lessor> {
+fn new_lessor(config: &Config, id: MemberId, store: &Store) -> Arc<Lessor> {
     let store = store.clone();
     let options = lease::Options {
         election_timeout: config.raft.election_timeout,
         heartbeat: config.raft.heartbeat_interval,
     };
-    Lessor::new(Arc::new(move || store.leases()), Arc::new(SystemClock), options)
+    Lessor::new(Arc::new(move || store.leases()), Arc::new(SystemClock), id, options)
 }
 
 async fn start_node(
