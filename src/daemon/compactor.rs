@@ -108,7 +108,12 @@ mod tests {
 
     impl Fake {
         fn new() -> Self {
-            Self { leader: Rc::new(Cell::new(true)), start: Instant::now(), compacted: Rc::default(), fail: Rc::default() }
+            Self {
+                leader: Rc::new(Cell::new(true)),
+                start: Instant::now(),
+                compacted: Rc::default(),
+                fail: Rc::default(),
+            }
         }
     }
 

@@ -105,13 +105,10 @@ where
         }
         Output::Journal => journal(),
         Output::File(path) => {
-            let file: Arc<File> = Arc::new(
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .map_err(|error| io::Error::new(error.kind(), format!("log output {}: {error}", path.display())))?,
-            );
+            let file: Arc<File> =
+                Arc::new(OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("log output {}: {error}", path.display()))
+                })?);
             let lines = Lines::new(format, false);
             Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(file).boxed())
         }
@@ -172,7 +169,11 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        if self.json { write_json(&mut out, event, &fields) } else { self.write_console(&mut out, event, &fields) }
+        if self.json {
+            write_json(&mut out, event, &fields)
+        } else {
+            self.write_console(&mut out, event, &fields)
+        }
     }
 }
 
@@ -229,7 +230,12 @@ fn write_json(out: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::
     write!(out, r#"{{"level":"{level}","ts":""#)?;
     SystemTime.format_time(out)?;
     let file = meta.file().unwrap_or_default().trim_start_matches("src/");
-    write!(out, r#"","caller":"{file}:{}","msg":{}"#, meta.line().unwrap_or_default(), quoted(&fields.message))?;
+    write!(
+        out,
+        r#"","caller":"{file}:{}","msg":{}"#,
+        meta.line().unwrap_or_default(),
+        quoted(&fields.message)
+    )?;
     for (name, value) in &fields.others {
         write!(out, r#","{}":{value}"#, name.replace('_', "-"))?;
     }

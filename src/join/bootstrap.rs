@@ -77,7 +77,8 @@ pub fn plan(name: &str, initial: &[InitialMember], token: &str) -> Result<Plan, 
 }
 
 fn written(initial: &[InitialMember]) -> String {
-    let pairs = initial.iter().flat_map(|member| member.peer_urls.iter().map(|url| format!("{}={url}", member.name)));
+    let pairs =
+        initial.iter().flat_map(|member| member.peer_urls.iter().map(|url| format!("{}={url}", member.name)));
     pairs.collect::<Vec<_>>().join(",")
 }
 
@@ -91,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_documents_single_member() {
-        let plan = plan("node01", &[member("node01", "http://192.168.0.61:2380")], "etcd-cluster").expect("a plan");
+        let plan =
+            plan("node01", &[member("node01", "http://192.168.0.61:2380")], "etcd-cluster").expect("a plan");
         assert_eq!(plan.identity.member.to_string(), "4eee438bb97e1153");
         assert_eq!(plan.identity.cluster.to_string(), "35d99f7f50aa4509");
         assert_eq!(plan.members.len(), 1);

@@ -47,7 +47,9 @@ pub enum IdentityError {
         found: String,
     },
     /// Not what was written.
-    #[error("{path}: line {line} is damaged: {text:?}; restore the file from a backup or remove the member and its data")]
+    #[error(
+        "{path}: line {line} is damaged: {text:?}; restore the file from a backup or remove the member and its data"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
