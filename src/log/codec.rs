@@ -95,7 +95,9 @@ impl Item {
     pub fn decode(bytes: &[u8]) -> Result<(Item, usize), ItemFault> {
         let mut reader = Reader::new(bytes);
         let header = (reader.u32(), reader.u32(), reader.u32());
-        let (Some(length), Some(kind), Some(crc)) = header else { return Err(damaged("an item's header is cut off")) };
+        let (Some(length), Some(kind), Some(crc)) = header else {
+            return Err(damaged("an item's header is cut off"));
+        };
         let Some(body) = reader.take(length as usize) else { return Err(damaged("an item is cut off")) };
         if crc32c::crc32c(body) != crc {
             return Err(damaged("an item's checksum is wrong"));

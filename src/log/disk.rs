@@ -60,7 +60,8 @@ impl RealDisk {
     /// [`LogError::InUse`] where another process holds it, [`LogError::Exposed`] where others than the owner can get at
     /// it, [`LogError::Io`] otherwise.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
-        let io = |source: io::Error| LogError::Io { file: dir.display().to_string(), source: Arc::new(source) };
+        let io =
+            |source: io::Error| LogError::Io { file: dir.display().to_string(), source: Arc::new(source) };
         if !dir.exists() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
         }
@@ -77,7 +78,9 @@ impl RealDisk {
             .map_err(io)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(LogError::InUse { dir: dir.display().to_string() }),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(LogError::InUse { dir: dir.display().to_string() });
+            }
             Err(errno) => return Err(io(errno.into())),
         }
         let directory = File::open(dir).map_err(io)?;

@@ -37,7 +37,9 @@ impl Payload {
     pub fn weight(&self) -> usize {
         match self {
             Payload::Blank => 32,
-            Payload::Group(proposals) => 32 + proposals.iter().map(|proposal| weight(&proposal.command)).sum::<usize>(),
+            Payload::Group(proposals) => {
+                32 + proposals.iter().map(|proposal| weight(&proposal.command)).sum::<usize>()
+            }
             Payload::Membership { raft, .. } => 512 + raft.len(),
         }
     }

@@ -116,7 +116,9 @@ impl SegmentHeader {
     /// # Errors
     /// See [`HeaderFault`]. A wrong version is told apart from damage by the checksum.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
-        let Some(bytes) = bytes.get(..HEADER) else { return Err(HeaderFault::Damaged("the file is too short")) };
+        let Some(bytes) = bytes.get(..HEADER) else {
+            return Err(HeaderFault::Damaged("the file is too short"));
+        };
         if bytes[..8] != MAGIC {
             return Err(HeaderFault::Damaged("this is not a segment of a kvd log"));
         }
@@ -229,7 +231,11 @@ mod tests {
         let frame = FrameHeader::of(header.seed(), 5, b"payload");
         let bytes = frame.encode(header.seed(), 4096);
         assert_eq!(FrameHeader::decode(&bytes, header.seed(), 4096), Some(frame));
-        assert_eq!(FrameHeader::decode(&bytes, header.seed(), 4104), None, "a frame is valid where it was written only");
+        assert_eq!(
+            FrameHeader::decode(&bytes, header.seed(), 4104),
+            None,
+            "a frame is valid where it was written only"
+        );
         assert!(frame.fits(header.seed(), b"payload"));
         assert!(!frame.fits(header.seed(), b"paylosd"));
     }

@@ -111,7 +111,11 @@ impl Log {
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self, LogError> {
         let found = recover(&disk, options.cache_bytes)?;
         if let Some((file, offset)) = &found.torn {
-            tracing::warn!(file, offset, "the last flush of the raft log was cut off; it had not been acknowledged");
+            tracing::warn!(
+                file,
+                offset,
+                "the last flush of the raft log was cut off; it had not been acknowledged"
+            );
         }
         let Recovered { state, segments, resume, ready, spares, .. } = found;
         let mut maker = Maker::new(disk.clone(), options.entropy.clone(), options.segment_bytes, spares);
@@ -121,7 +125,12 @@ impl Log {
             None => {
                 let first = maker.make(1, options.first_segment_bytes, false)?;
                 segments.lock().insert(1, Held { segment: first.clone(), last: None });
-                Resume { current: first, offset: super::format::FIRST_FRAME, chain: 0, written: Start::default() }
+                Resume {
+                    current: first,
+                    offset: super::format::FIRST_FRAME,
+                    chain: 0,
+                    written: Start::default(),
+                }
             }
         };
         let supply: Box<dyn Supply> = match options.mode {
@@ -278,7 +287,8 @@ impl Log {
             let (first, next) = (shared.state.lock().first(), shared.state.lock().next());
             LogError::NotFound { from: *from, to: to + 1, first, next }
         };
-        let segment = shared.segments.lock().get(&first.segment).map(|held| held.segment.clone()).ok_or_else(gone)?;
+        let segment =
+            shared.segments.lock().get(&first.segment).map(|held| held.segment.clone()).ok_or_else(gone)?;
         let mut bytes = vec![0; (last.offset + u64::from(last.length) - first.offset) as usize];
         let file = shared.disk.describe(&segment.name());
         let error = |source| LogError::Io { file: file.clone(), source: Arc::new(source) };

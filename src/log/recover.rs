@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::codec::{Item, ItemFault, Start};
 use super::format::{
-    ALIGN, FIRST_FRAME, FRAME_HEADER, FrameHeader, HeaderFault, SegmentHeader, VERSION, segment_name, sequence_of,
+    ALIGN, FIRST_FRAME, FRAME_HEADER, FrameHeader, HeaderFault, SegmentHeader, VERSION, segment_name,
+    sequence_of,
 };
 use super::segment::{Segment, io_error};
 use super::state::{Place, State};
@@ -45,7 +46,12 @@ pub fn recover(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Recovered, Lo
     let last = scans.iter().rposition(|(_, scan)| scan.frames > 0).unwrap_or(0);
     for (segment, scan) in scans.iter().take(last) {
         if let Some(at) = scan.beyond {
-            return Err(damaged(disk, segment, scan.end, format!("no valid frame, but there is one at {at}")));
+            return Err(damaged(
+                disk,
+                segment,
+                scan.end,
+                format!("no valid frame, but there is one at {at}"),
+            ));
         }
     }
     let mut found = Recovered {
@@ -61,7 +67,8 @@ pub fn recover(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Recovered, Lo
             found.segments.insert(segment.header.sequence, Held { segment, last: scan.last });
         } else if at == last {
             if let Some(beyond) = scan.beyond {
-                let what = format!("no valid frame, but there is one at {beyond}: an acknowledged write is lost");
+                let what =
+                    format!("no valid frame, but there is one at {beyond}: an acknowledged write is lost");
                 return Err(damaged(disk, &segment, scan.end, what));
             }
             if scan.torn {
@@ -70,9 +77,15 @@ pub fn recover(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Recovered, Lo
             let error = io_error(&**disk, &segment.name());
             // What was read may come from memory that the disk has never seen: a process that was killed leaves it so.
             segment.file.sync().map_err(&error)?;
-            found.segments.insert(segment.header.sequence, Held { segment: segment.clone(), last: scan.last });
-            found.resume =
-                Some(Resume { current: segment, offset: scan.end, chain: replay.chain, written: replay.written() });
+            found
+                .segments
+                .insert(segment.header.sequence, Held { segment: segment.clone(), last: scan.last });
+            found.resume = Some(Resume {
+                current: segment,
+                offset: scan.end,
+                chain: replay.chain,
+                written: replay.written(),
+            });
         } else if at == last + 1 {
             found.ready = Some(segment);
         }
@@ -126,8 +139,12 @@ fn open_segment(disk: &Arc<dyn Disk>, sequence: u64) -> Result<Segment, LogError
             offset: 16,
             what: format!("the file says it is segment {}", segment_name(header.sequence)),
         }),
-        Err(HeaderFault::Version(found)) => Err(LogError::Version { file: file_name, found, supported: VERSION }),
-        Err(HeaderFault::Damaged(what)) => Err(LogError::Damaged { file: file_name, offset: 0, what: what.into() }),
+        Err(HeaderFault::Version(found)) => {
+            Err(LogError::Version { file: file_name, found, supported: VERSION })
+        }
+        Err(HeaderFault::Damaged(what)) => {
+            Err(LogError::Damaged { file: file_name, offset: 0, what: what.into() })
+        }
     }
 }
 
@@ -249,7 +266,10 @@ impl Replay {
             let place = offset + (FRAME_HEADER + at) as u64;
             let (item, length) = Item::decode(&payload[at..]).map_err(|fault| (place, fault))?;
             if first && at == 0 && sequence > 1 && !matches!(item, Item::Start(_)) {
-                return Err((place, ItemFault::Damaged("the segment does not begin with a start item".into())));
+                return Err((
+                    place,
+                    ItemFault::Damaged("the segment does not begin with a start item".into()),
+                ));
             }
             if let Item::Entry(entry) = &item {
                 *last = (*last).max(Some(entry.position.index));
@@ -293,12 +313,7 @@ impl Replay {
     }
 
     fn written(&self) -> Start {
-        Start {
-            chain: 0,
-            vote: self.state.vote,
-            purged: self.state.purged,
-            committed: self.state.committed,
-        }
+        Start { chain: 0, vote: self.state.vote, purged: self.state.purged, committed: self.state.committed }
     }
 
     /// Entries are purged from the beginning only; if the first one left does not follow what was purged, files are

@@ -208,10 +208,10 @@ impl ThreadSupply {
                 }
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("kvd-log-segments".into())
-            .spawn(body)
-            .map_err(|source| LogError::Io { file: "thread kvd-log-segments".into(), source: Arc::new(source) })?;
+        let thread =
+            std::thread::Builder::new().name("kvd-log-segments".into()).spawn(body).map_err(|source| {
+                LogError::Io { file: "thread kvd-log-segments".into(), source: Arc::new(source) }
+            })?;
         Ok(Self { jobs: Some(jobs), made, ready, ordered: None, length, thread: Some(thread) })
     }
 

@@ -205,7 +205,8 @@ impl State {
         let to = to.min(self.next().saturating_sub(1));
         for index in from.max(self.first)..=to {
             let Some(position) = self.position_at(index) else { break };
-            let same = found.last().is_some_and(|last| (last.term, last.leader) == (position.term, position.leader));
+            let same =
+                found.last().is_some_and(|last| (last.term, last.leader) == (position.term, position.leader));
             if !same || index == to {
                 found.push(position);
             }

@@ -148,7 +148,7 @@ fn callbacks_come_in_order_and_groups_share_a_flush() {
     let before = sim.flushes();
     for index in 0..1000 {
         let tx = tx.clone();
-        log.append(vec![entry(1, index, 1)], Box::new(move |_| drop(tx.send(index)))).unwrap();
+        log.append(vec![entry(1, index, 1)], Box::new(move |_| tx.send(index).unwrap_or_default())).unwrap();
     }
     drop(tx);
     assert_eq!(rx.iter().collect::<Vec<u64>>(), (0..1000).collect::<Vec<u64>>());
@@ -226,7 +226,11 @@ fn missing_segments_are_noticed() {
     drop(log);
     let reopen = || Log::open(disk.clone(), options(Mode::Inline)).map(|_| ()).unwrap_err().to_string();
     sim.rename(&segment_name(3), "kept").unwrap();
-    assert!(reopen().contains("0000000000000003.seg: damaged at offset 0: the segment is missing"), "{}", reopen());
+    assert!(
+        reopen().contains("0000000000000003.seg: damaged at offset 0: the segment is missing"),
+        "{}",
+        reopen()
+    );
     sim.rename("kept", &segment_name(3)).unwrap();
     sim.remove(&segment_name(1)).unwrap();
     assert!(reopen().contains("are missing"), "{}", reopen());
@@ -267,7 +271,8 @@ fn power_failures_lose_nothing_that_was_acknowledged() {
     let seeds = match given {
         Some(seed) => seed..seed + 1,
         None => {
-            let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+            let start =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
             start..start + 150
         }
     };
@@ -287,7 +292,11 @@ struct Model {
 
 impl Model {
     fn next(&self) -> u64 {
-        self.entries.last().map(|entry| entry.position.index + 1).max(self.purged.map(|p| p.index + 1)).unwrap_or(0)
+        self.entries
+            .last()
+            .map(|entry| entry.position.index + 1)
+            .max(self.purged.map(|p| p.index + 1))
+            .unwrap_or(0)
     }
 
     fn purge(&mut self, upto: LogPosition) {
@@ -302,8 +311,10 @@ fn one_life_after_another(seed: u64) {
     let mut states = vec![Model::default()];
     let mut term = 1;
     for _life in 0..6 {
-        let settings = Options { entropy: Arc::new(Numbers(Mutex::new(random.next()))), ..options(Mode::Inline) };
-        let log = Log::open(Arc::new(disk.clone()), settings).unwrap_or_else(|error| panic!("refused: {error}"));
+        let settings =
+            Options { entropy: Arc::new(Numbers(Mutex::new(random.next()))), ..options(Mode::Inline) };
+        let log =
+            Log::open(Arc::new(disk.clone()), settings).unwrap_or_else(|error| panic!("refused: {error}"));
         let held = Model { entries: all(&log), purged: log.bounds().purged, vote: log.vote() };
         let same = |model: &Model| {
             model.entries == held.entries && model.purged == held.purged && model.vote == held.vote
@@ -317,7 +328,8 @@ fn one_life_after_another(seed: u64) {
             let done = match random.below(10) {
                 0 => {
                     term += 1;
-                    model.vote = Some(Vote { term, voted_for: random.below(3), committed: random.below(2) == 0 });
+                    model.vote =
+                        Some(Vote { term, voted_for: random.below(3), committed: random.below(2) == 0 });
                     states.push(model.clone());
                     vote(&log, model.vote.unwrap()).is_ok()
                 }

@@ -162,7 +162,9 @@ impl Writer {
     }
 
     fn add_entry(&mut self, entry: &Entry, ticket: u64) -> Result<(), LogError> {
-        if self.frame.len() + entry.payload.weight() > self.limits.frame_bytes && self.frame.len() > FRAME_HEADER {
+        if self.frame.len() + entry.payload.weight() > self.limits.frame_bytes
+            && self.frame.len() > FRAME_HEADER
+        {
             self.flush()?;
         }
         let at = self.frame.len();
@@ -196,7 +198,9 @@ impl Writer {
         let header = FrameHeader::of(seed, self.chain_here(), &self.frame[FRAME_HEADER..]);
         self.frame[..FRAME_HEADER].copy_from_slice(&header.encode(seed, self.offset));
         let file = &self.current.file;
-        file.write_at(&self.frame, self.offset).and_then(|()| file.sync()).map_err(|error| self.broken(error))?;
+        file.write_at(&self.frame, self.offset)
+            .and_then(|()| file.sync())
+            .map_err(|error| self.broken(error))?;
         self.note_places();
         self.chain = header.checksum;
         self.offset += header.span();
