@@ -22,8 +22,11 @@ use super::proto::health::HealthCheckRequest;
 use super::proto::health::health_client::HealthClient;
 use super::server::listen::SocketOptions;
 use super::server::{Address, Faces, Listener, Server, ServerOptions};
-use super::services::{Services, Settings, Stop, Stopper};
+use super::services::{FanOut, Services, Settings, Stop, Stopper};
+use crate::lease::{self, Lessor};
+use crate::model::Clock;
 use crate::store::{Options, Store};
+use crate::watch::Hub;
 
 /// A server on a port of its own, stopped when dropped.
 struct Served {
@@ -43,7 +46,7 @@ impl Served {
         let options = Options { map_size: 1 << 30, ..Options::default() };
         let store = Store::open(dir.path(), options).unwrap();
         let (stopper, stop) = Stop::channel();
-        let services = Arc::new(Services::new(Node::new(store.clone()), store, settings, stop));
+        let services = Arc::new(services(store, settings, stop));
         let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
         let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
@@ -66,6 +69,34 @@ impl Served {
 
     async fn get(&self, path: &str) -> String {
         self.http(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await
+    }
+}
+
+/// A lone leader's services, complete but for the task that lets leases run out.
+pub(super) fn services(store: Store, settings: Settings, stop: Stop) -> Services {
+    let node = Node::new(store.clone());
+    let source = store.clone();
+    let lessor = Lessor::new(
+        Arc::new(move || source.leases()),
+        Arc::new(StoppedClock),
+        node.status().id,
+        lease::Options {
+            election_timeout: settings.election_timeout,
+            heartbeat: settings.heartbeat_interval,
+        },
+    );
+    let hub = Hub::new(Arc::new(store.clone()), Default::default());
+    store.set_observers(vec![hub.clone(), lessor.clone()]);
+    lessor.promote(node.status().term);
+    let fan_out = FanOut { hub, lessor, lease_leader: Arc::new(lease::NoRemote) };
+    Services::new(node, store, fan_out, settings, stop)
+}
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now_ms(&self) -> i64 {
+        1_700_000_000_000
     }
 }
 
