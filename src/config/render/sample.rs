@@ -44,16 +44,21 @@ pub fn sample() -> String {
     text.push_str("\n\n## Tables\n");
     cluster_table(&mut text);
     gates_table(&mut text);
-    let mut open = "";
-    for spec in shown().filter(|spec| spec.key.contains('.')) {
-        let (table, key) = spec.key.rsplit_once('.').unwrap_or(("", spec.key));
-        if table != open {
-            text.push_str(&format!("\n[{table}]\n"));
-            open = table;
+    let mut tables: Vec<&str> = Vec::new();
+    for (table, _) in shown().filter_map(|spec| spec.key.rsplit_once('.')) {
+        if !tables.contains(&table) {
+            tables.push(table);
         }
-        text.push('\n');
-        explain(&mut text, spec);
-        text.push_str(&setting(&OptionSpec { key, ..*spec }));
+    }
+    for table in tables {
+        text.push_str(&format!("\n[{table}]\n"));
+        for spec in shown() {
+            if let Some((_, key)) = spec.key.rsplit_once('.').filter(|(its, _)| *its == table) {
+                text.push('\n');
+                explain(&mut text, spec);
+                text.push_str(&setting(&OptionSpec { key, ..*spec }));
+            }
+        }
     }
     text
 }
