@@ -268,8 +268,9 @@ impl Checks<'_> {
             .into_iter()
             .filter(|url| !url.scheme().is_tls())
             .collect();
+        let whole_pair = self.has("cert-file") && self.has("key-file");
         for url in plain {
-            if pair {
+            if whole_pair {
                 let message = format!(
                     "scheme is HTTP while key and cert files are present; ignoring key and cert files ({url})"
                 );

@@ -85,7 +85,10 @@ pub struct Given {
 /// Without the value, which may be a secret.
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").field("name", &self.spec.name).field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Given")
+            .field("name", &self.spec.name)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,7 +32,11 @@ fn stories_end_as_told() {
             wrong.push(format!("{}:\n{}", path.display(), difference(&told, &happened)));
         }
     }
-    assert!(wrong.is_empty(), "{}\nif this is right: UPDATE_GOLDEN=1 cargo test --test config", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{}\nif this is right: UPDATE_GOLDEN=1 cargo test --test config",
+        wrong.join("\n")
+    );
 }
 
 /// The story with what really happens.
@@ -113,7 +117,11 @@ fn difference(told: &str, happened: &str) -> String {
     for (number, line) in told.lines().enumerate() {
         let now = happened_lines.next();
         if now != Some(line) {
-            text.push_str(&format!("  line {}\n  - {line}\n  + {}\n", number + 1, now.unwrap_or("(nothing)")));
+            text.push_str(&format!(
+                "  line {}\n  - {line}\n  + {}\n",
+                number + 1,
+                now.unwrap_or("(nothing)")
+            ));
             break;
         }
     }

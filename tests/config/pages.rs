@@ -43,18 +43,26 @@ fn the_sample_is_valid_and_local() {
 #[test]
 fn every_line_of_the_sample_can_be_uncommented() {
     let sample = render::sample();
-    let is_setting = |line: &&str| line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_alphabetic());
-    let uncommented: String =
-        sample.lines().map(|line| if is_setting(&line) { format!("{}\n", &line[1..]) } else { format!("{line}\n") }).collect();
+    let is_setting =
+        |line: &&str| line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_alphabetic());
+    let uncommented: String = sample
+        .lines()
+        .map(|line| if is_setting(&line) { format!("{}\n", &line[1..]) } else { format!("{line}\n") })
+        .collect();
     let plain = World::default().toml(&sample).config();
     let full = World::default().toml(&uncommented).config();
-    let changed: Vec<&str> = kvd::config::changes(&plain, &full).iter().map(|change| change.spec.name).collect();
+    let changed: Vec<&str> =
+        kvd::config::changes(&plain, &full).iter().map(|change| change.spec.name).collect();
     assert_eq!(changed, ["feature-gates"], "only the gates are named now, with their defaults");
     assert_eq!(plain.gates_on(), full.gates_on());
     for spec in options::all().filter(|spec| spec.acts()) {
         let key = spec.key.rsplit('.').next().expect("a key");
         assert!(sample.contains(key), "{} is not in the sample", spec.name);
         let tables = ["initial-cluster", "feature-gates"];
-        assert!(tables.contains(&spec.name) || full.settings().is_given(spec.name), "{} stays commented", spec.name);
+        assert!(
+            tables.contains(&spec.name) || full.settings().is_given(spec.name),
+            "{} stays commented",
+            spec.name
+        );
     }
 }

@@ -15,10 +15,14 @@ fn three(spec: &OptionSpec) -> Option<[String; 3]> {
         ("auth-token", _) => None,
         ("log-rotation-config-json", _) => text(r#"{"maxsize":1}"#, r#"{"maxsize":2}"#, r#"{"maxsize":3}"#),
         ("bcrypt-cost" | "self-signed-cert-validity", _) => text("5", "6", "7"),
-        ("cipher-suites", _) => text("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"),
+        ("cipher-suites", _) => {
+            text("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+        }
         ("log-outputs", _) => text("stderr", "stdout", "/tmp/x.log"),
         ("join-endpoints", _) => text("a:1", "b:1", "c:1"),
-        (_, Kind::Text | Kind::Path) => text("one-of-three-values", "two-of-three-values", "three-of-three-values"),
+        (_, Kind::Text | Kind::Path) => {
+            text("one-of-three-values", "two-of-three-values", "three-of-three-values")
+        }
         (_, Kind::List) => text("one", "two", "three"),
         (_, Kind::Number(_) | Kind::Signed) => text("11", "12", "13"),
         (_, Kind::Duration) => text("1s", "2s", "3s"),
@@ -41,12 +45,18 @@ fn company(spec: &OptionSpec) -> &'static [&'static str] {
         "peer-cert-file" => &["--peer-key-file=k", "--peer-trusted-ca-file=t"],
         "peer-key-file" => &["--peer-cert-file=c", "--peer-trusted-ca-file=t"],
         "peer-trusted-ca-file" => &["--peer-cert-file=c", "--peer-key-file=k"],
-        "peer-client-cert-file" => {
-            &["--peer-client-key-file=k", "--peer-cert-file=c", "--peer-key-file=k", "--peer-trusted-ca-file=t"]
-        }
-        "peer-client-key-file" => {
-            &["--peer-client-cert-file=k", "--peer-cert-file=c", "--peer-key-file=k", "--peer-trusted-ca-file=t"]
-        }
+        "peer-client-cert-file" => &[
+            "--peer-client-key-file=k",
+            "--peer-cert-file=c",
+            "--peer-key-file=k",
+            "--peer-trusted-ca-file=t",
+        ],
+        "peer-client-key-file" => &[
+            "--peer-client-cert-file=k",
+            "--peer-cert-file=c",
+            "--peer-key-file=k",
+            "--peer-trusted-ca-file=t",
+        ],
         "discovery-endpoints" => &["--discovery-token=t"],
         "discovery-token" => &["--discovery-endpoints=http://a:1"],
         _ => &[],
@@ -54,7 +64,8 @@ fn company(spec: &OptionSpec) -> &'static [&'static str] {
 }
 
 fn toml_of(spec: &OptionSpec, text: &str) -> String {
-    let value = Value::parse(spec.kind, text).unwrap_or_else(|reason| panic!("{}={text}: {reason}", spec.name));
+    let value =
+        Value::parse(spec.kind, text).unwrap_or_else(|reason| panic!("{}={text}: {reason}", spec.name));
     match spec.key.rsplit_once('.') {
         Some((table, key)) => format!("[{table}]\n{key} = {}\n", value.to_toml(spec.kind)),
         None => format!("{} = {}\n", spec.key, value.to_toml(spec.kind)),
@@ -69,8 +80,7 @@ fn flag_over_environment_over_drop_in_over_file_over_default() {
         tried += 1;
         let base = World::default().args(company(spec));
         let with_file = base.clone().toml(&toml_of(spec, &file));
-        let with_drop_in =
-            with_file.clone().file("/etc/kv/cluster.toml.d/50-x.toml", &toml_of(spec, &flag));
+        let with_drop_in = with_file.clone().file("/etc/kv/cluster.toml.d/50-x.toml", &toml_of(spec, &flag));
         let with_variable = with_drop_in.clone().env(&spec.variable(), &variable);
         let with_flag = with_variable.clone().args(&[&format!("-{}={flag}", spec.name)]);
         let in_force = |world: &World| {
@@ -81,10 +91,18 @@ fn flag_over_environment_over_drop_in_over_file_over_default() {
         let canonical = |text: &str| Value::parse(spec.kind, text).expect("tried above").to_text(spec.kind);
         let (value, origin) = in_force(&with_file);
         assert_eq!(value, canonical(&file), "{}: file", spec.name);
-        assert!(matches!(origin, Some(Place::File(place)) if place.path.ends_with("cluster.toml")), "{}", spec.name);
+        assert!(
+            matches!(origin, Some(Place::File(place)) if place.path.ends_with("cluster.toml")),
+            "{}",
+            spec.name
+        );
         let (value, origin) = in_force(&with_drop_in);
         assert_eq!(value, canonical(&flag), "{}: drop-in", spec.name);
-        assert!(matches!(origin, Some(Place::File(place)) if place.path.ends_with("50-x.toml")), "{}", spec.name);
+        assert!(
+            matches!(origin, Some(Place::File(place)) if place.path.ends_with("50-x.toml")),
+            "{}",
+            spec.name
+        );
         let (value, origin) = in_force(&with_variable);
         assert_eq!(value, canonical(&variable), "{}: variable", spec.name);
         assert!(matches!(origin, Some(Place::Variable(_))), "{}", spec.name);
@@ -150,6 +168,7 @@ fn without_anything_it_is_a_member_of_its_own() {
 
 #[test]
 fn the_last_of_several_flags_wins_and_an_empty_variable_is_none() {
-    let config = World::default().env("ETCD_DATA_DIR", "").args(&["-name=a", "--name", "b", "-name", "c"]).config();
+    let config =
+        World::default().env("ETCD_DATA_DIR", "").args(&["-name=a", "--name", "b", "-name", "c"]).config();
     assert_eq!((config.name.as_str(), config.data_dir.to_str()), ("c", Some("c.etcd")));
 }

@@ -48,7 +48,9 @@ fn some_value(draw: &mut Draw, spec: &OptionSpec) -> String {
     match (spec.name, spec.kind) {
         ("name", _) => draw.pick(&["n", "node-1", "a.b", "ü", "with space", "q\"q"]).to_string(),
         ("auto-compaction-retention", _) => draw.pick(&["0", "1", "24"]).to_string(),
-        ("auth-token", _) => draw.pick(&["simple", "jwt,pub-key=a,priv-key=b,sign-method=RS256,ttl=10m"]).to_string(),
+        ("auth-token", _) => {
+            draw.pick(&["simple", "jwt,pub-key=a,priv-key=b,sign-method=RS256,ttl=10m"]).to_string()
+        }
         ("log-rotation-config-json", _) => draw.pick(&["{}", r#"{"maxsize":5,"compress":true}"#]).to_string(),
         ("log-outputs", _) => draw.pick(&["default", "stderr,stdout", "/var/log/a b.log"]).to_string(),
         ("cipher-suites", _) => draw.pick(&["", "TLS_AES_128_GCM_SHA256"]).to_string(),
@@ -61,13 +63,21 @@ fn some_value(draw: &mut Draw, spec: &OptionSpec) -> String {
         (_, Kind::Signed) => (draw.next() as i64).to_string(),
         (_, Kind::Duration) => draw.pick(&["0", "1ns", "1h2m3.004s", "15us", "2540400h"]).to_string(),
         (_, Kind::Millis | Kind::Seconds) => draw.pick(&["1", "77", "1h", "1500ms"]).to_string(),
-        (_, Kind::ClientUrls) => draw.pick(&["http://127.0.0.1:1", "http://[::1]:2,http://127.0.0.1:2"]).to_string(),
-        (_, Kind::PeerUrls) => draw.pick(&["http://127.0.0.1:1", "quic://[::1]:2,https://127.0.0.1:2"]).to_string(),
+        (_, Kind::ClientUrls) => {
+            draw.pick(&["http://127.0.0.1:1", "http://[::1]:2,http://127.0.0.1:2"]).to_string()
+        }
+        (_, Kind::PeerUrls) => {
+            draw.pick(&["http://127.0.0.1:1", "quic://[::1]:2,https://127.0.0.1:2"]).to_string()
+        }
         (_, Kind::List) => draw.pick(&["", "a", "a,b c", "\"x\",y"]).to_string(),
         (_, Kind::Origins) => draw.pick(&["*", "", "http://a:1"]).to_string(),
         (_, Kind::Choice(choices)) => draw.pick(choices).to_string(),
-        (_, Kind::Cluster) => draw.pick(&["a=http://a:1", "n=http://127.0.0.1:1,n=http://127.0.0.1:2,q\"=http://b:1"]).to_string(),
-        (_, Kind::Gates) => draw.pick(&["AllAlpha=true,LeaseCheckpoint=true", "PriorityRequest=t"]).to_string(),
+        (_, Kind::Cluster) => draw
+            .pick(&["a=http://a:1", "n=http://127.0.0.1:1,n=http://127.0.0.1:2,q\"=http://b:1"])
+            .to_string(),
+        (_, Kind::Gates) => {
+            draw.pick(&["AllAlpha=true,LeaseCheckpoint=true", "PriorityRequest=t"]).to_string()
+        }
     }
 }
 
@@ -87,10 +97,13 @@ fn a_configuration_written_as_toml_is_read_back_as_the_same() {
         let Ok((config, _)) = world.read().into_result() else { continue };
         compared += 1;
         let toml = clear_toml(&config);
-        let again = World::default().file("/x.toml", &toml).args(&["--config-file=/x.toml"]).read().into_result();
+        let again =
+            World::default().file("/x.toml", &toml).args(&["--config-file=/x.toml"]).read().into_result();
         let again = match again {
             Ok((again, _)) => again,
-            Err(findings) => panic!("{}", replay(seed, &format!("{:?}\n{toml}\n{}", world.arguments, text_of(&findings)))),
+            Err(findings) => {
+                panic!("{}", replay(seed, &format!("{:?}\n{toml}\n{}", world.arguments, text_of(&findings))))
+            }
         };
         assert!(again == config, "{}", replay(seed, &format!("{:?}\n{toml}", world.arguments)));
     }
@@ -105,16 +118,60 @@ fn values_are_read_back_from_their_own_text_and_toml() {
         for _ in 0..20 {
             let text = some_value(&mut draw, spec);
             let Ok(value) = Value::parse(spec.kind, &text) else { panic!("{}", replay(seed, spec.name)) };
-            assert_eq!(Value::parse(spec.kind, &value.to_text(spec.kind)).as_ref(), Ok(&value), "{}", replay(seed, spec.name));
+            assert_eq!(
+                Value::parse(spec.kind, &value.to_text(spec.kind)).as_ref(),
+                Ok(&value),
+                "{}",
+                replay(seed, spec.name)
+            );
         }
     }
 }
 
 /// Pieces that the readers treat specially, put together at random.
 const PIECES: [&str; 42] = [
-    "name", "=", "\"", "'", "[", "]", "[[", "{", "}", ",", ".", "\n", "\r\n", "\t", " ", "#", "-", "--", ":", "//", "http", "1",
-    "0x", "true", "initial-cluster", "cluster-secret", "feature-gates", "client-transport-security", "é", "\u{0}", "\u{feff}",
-    "\\", "1979-05-27", "1e9", "inf", "&a", "*a", "|", "%", "heartbeat-interval", "ETCD_NAME=", "$",
+    "name",
+    "=",
+    "\"",
+    "'",
+    "[",
+    "]",
+    "[[",
+    "{",
+    "}",
+    ",",
+    ".",
+    "\n",
+    "\r\n",
+    "\t",
+    " ",
+    "#",
+    "-",
+    "--",
+    ":",
+    "//",
+    "http",
+    "1",
+    "0x",
+    "true",
+    "initial-cluster",
+    "cluster-secret",
+    "feature-gates",
+    "client-transport-security",
+    "é",
+    "\u{0}",
+    "\u{feff}",
+    "\\",
+    "1979-05-27",
+    "1e9",
+    "inf",
+    "&a",
+    "*a",
+    "|",
+    "%",
+    "heartbeat-interval",
+    "ETCD_NAME=",
+    "$",
 ];
 
 #[test]
@@ -136,7 +193,10 @@ fn no_text_makes_a_reader_panic() {
         let _ = text_of(&read_flags(&arguments).diagnostics);
         let variables = [(format!("ETCD_{text}"), text.clone()), ("ETCD_NAME".to_string(), text.clone())];
         let _ = text_of(&read_environment(&variables).diagnostics);
-        let _ = World::default().toml(&text).args(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).invoke();
+        let _ = World::default()
+            .toml(&text)
+            .args(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+            .invoke();
         for spec in options::all() {
             let _ = Value::parse(spec.kind, &text);
         }
@@ -157,12 +217,21 @@ fn a_secret_is_never_shown() {
         World::default().env("KVD_CLUSTER_SECRET", secret).env("KVD_CLUSTER_SECRET_FILE", "/x"),
         World::default().args(&[&format!("--cluster-secret={secret}"), "--cluster-secret-file=/x"]),
         World::default().args(&["--cluster-secret", secret]),
-        World::default().toml(&format!("[discovery-config.client.auth]\npassword = \"{secret}\"\nnope = 1\n")),
+        World::default()
+            .toml(&format!("[discovery-config.client.auth]\npassword = \"{secret}\"\nnope = 1\n")),
     ];
     for world in worlds {
-        for command in [&["check"][..], &["check", "--json"], &["config", "show", "--origin"], &["config", "show", "--json"], &["config", "diff"], &[]] {
+        for command in [
+            &["check"][..],
+            &["check", "--json"],
+            &["config", "show", "--origin"],
+            &["config", "show", "--json"],
+            &["config", "diff"],
+            &[],
+        ] {
             let mut now = world.clone();
-            now.arguments = command.iter().map(|word| word.to_string()).chain(world.arguments.clone()).collect();
+            now.arguments =
+                command.iter().map(|word| word.to_string()).chain(world.arguments.clone()).collect();
             let answer = now.invoke();
             let told = format!("{}{}", answer.out, answer.err);
             assert!(!told.contains(secret), "{command:?} {world:?}\n{told}");

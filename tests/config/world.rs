@@ -21,7 +21,10 @@ impl Files for World {
         if self.list(path).is_ok_and(|entries| !entries.is_empty()) {
             return Err(io::Error::other("Is a directory"));
         }
-        self.files.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "No such file or directory"))
+        self.files
+            .get(path)
+            .cloned()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "No such file or directory"))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -50,6 +53,7 @@ impl World {
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_string(), value.to_string()));
         self
     }
@@ -82,11 +86,9 @@ impl World {
     pub fn invoke(&self) -> Answer {
         match parse(self.surroundings()) {
             Invocation::Answer(answer) => answer,
-            Invocation::Run(_, warnings) => Answer {
-                out: "(runs)\n".to_string(),
-                err: kvd::config::cli::text_of(&warnings),
-                code: 0,
-            },
+            Invocation::Run(_, warnings) => {
+                Answer { out: "(runs)\n".to_string(), err: kvd::config::cli::text_of(&warnings), code: 0 }
+            }
         }
     }
 }

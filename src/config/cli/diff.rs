@@ -28,11 +28,16 @@ pub(super) fn diff(config: &Config, file: Option<&str>, surroundings: &Surroundi
     Answer::out(out)
 }
 
-/// A configuration of some flags only, in an empty environment.
+/// A configuration of some flags only, without the variables of options.
 fn alone(arguments: Vec<String>, surroundings: &Surroundings<'_>) -> Result<Config, Answer> {
     let only = Surroundings {
         arguments,
-        variables: Vec::new(),
+        variables: surroundings
+            .variables
+            .iter()
+            .filter(|(name, _)| !name.starts_with("ETCD_") && !name.starts_with("KVD_"))
+            .cloned()
+            .collect(),
         files: surroundings.files,
         default_host: surroundings.default_host,
     };

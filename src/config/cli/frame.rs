@@ -9,14 +9,16 @@ use crate::config::source::is_flag;
 pub fn command() -> Command {
     let mut command = Command::new("kvd")
         .about("A strongly consistent key-value store that speaks etcd's protocols")
-        .override_usage("kvd [OPTION]...\n       kvd check [--json] [OPTION]...\n       kvd config show|diff|from-etcd")
+        .override_usage(
+            "kvd [OPTION]...\n       kvd check [--json] [OPTION]...\n       kvd config show|diff|from-etcd",
+        )
         .after_help(AFTER)
         .disable_version_flag(true)
-        .disable_help_flag(true)
         .subcommand_required(false)
         .subcommand(check())
         .subcommand(config());
-    for spec in options::all() {
+    // clap has a --help of its own, which the sub-commands share.
+    for spec in options::all().filter(|spec| spec.name != "help") {
         command = command.arg(argument(spec));
     }
     command
@@ -74,9 +76,12 @@ fn argument(spec: &'static OptionSpec) -> Arg {
     if !spec.default.is_empty() && spec.section != Section::Program {
         help.push_str(&format!(" [default: {}]", spec.default));
     }
-    let argument = Arg::new(spec.name).long(spec.name).help(help).help_heading(spec.section.title()).hide(hidden);
+    let argument =
+        Arg::new(spec.name).long(spec.name).help(help).help_heading(spec.section.title()).hide(hidden);
     match spec.kind {
-        Kind::Bool | Kind::Anything if spec.section == Section::Program => argument.action(ArgAction::SetTrue),
+        Kind::Bool | Kind::Anything if spec.section == Section::Program => {
+            argument.action(ArgAction::SetTrue)
+        }
         Kind::Bool | Kind::Anything => {
             argument.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
         }

@@ -132,7 +132,8 @@ fn sub_command(mut surroundings: Surroundings<'_>) -> Answer {
         Some(("check", matches)) => check(&surroundings, matches.get_flag("json")),
         Some(("config", matches)) => match matches.subcommand() {
             Some(("show", matches)) => {
-                let options = show::Options { origin: matches.get_flag("origin"), json: matches.get_flag("json") };
+                let options =
+                    show::Options { origin: matches.get_flag("origin"), json: matches.get_flag("json") };
                 with_config(&surroundings, |config| show::show(config, options))
             }
             Some(("diff", matches)) => {
@@ -152,9 +153,14 @@ fn sub_command(mut surroundings: Surroundings<'_>) -> Answer {
 /// A first word that is no command: etcd's text for it, and what was probably meant.
 fn not_a_command(word: &str) -> Answer {
     let help = match word {
-        "gateway" | "grpc-proxy" => Some("kvd has no proxies; clients know several endpoints themselves".to_string()),
-        word if word.ends_with(".toml") => Some(format!("the configuration file is named by --config-file {word}")),
-        word => did_you_mean(word, ["check", "config", "help"].into_iter()).map(|word| format!("did you mean `kvd {word}`?")),
+        "gateway" | "grpc-proxy" => {
+            Some("kvd has no proxies; clients know several endpoints themselves".to_string())
+        }
+        word if word.ends_with(".toml") => {
+            Some(format!("the configuration file is named by --config-file {word}"))
+        }
+        word => did_you_mean(word, ["check", "config", "help"].into_iter())
+            .map(|word| format!("did you mean `kvd {word}`?")),
     };
     Answer::findings(&[Diagnostic::error(format!("{word:?} is not a valid flag")).maybe_help(help)])
 }
@@ -179,7 +185,10 @@ fn check(surroundings: &Surroundings<'_>, json: bool) -> Answer {
             false => problem,
             true => Diagnostic {
                 severity: super::diagnostic::Severity::Warning,
-                help: Some(format!("it does not count: {} holds a member already", config.data_dir.display())),
+                help: Some(format!(
+                    "it does not count: {} holds a member already",
+                    config.data_dir.display()
+                )),
                 ..problem
             },
         }));
@@ -208,16 +217,30 @@ fn check(surroundings: &Surroundings<'_>, json: bool) -> Answer {
 /// Files that options name and that are not there. Starting tells it as well, but one at a time.
 fn missing_files(config: &Config, surroundings: &Surroundings<'_>) -> Vec<Diagnostic> {
     let named = [
-        "cert-file", "key-file", "client-crl-file", "trusted-ca-file", "peer-cert-file", "peer-key-file",
-        "peer-client-cert-file", "peer-client-key-file", "peer-trusted-ca-file", "peer-crl-file", "cluster-secret-file",
-        "discovery-cert", "discovery-key", "discovery-cacert",
+        "cert-file",
+        "key-file",
+        "client-crl-file",
+        "trusted-ca-file",
+        "peer-cert-file",
+        "peer-key-file",
+        "peer-client-cert-file",
+        "peer-client-key-file",
+        "peer-trusted-ca-file",
+        "peer-crl-file",
+        "cluster-secret-file",
+        "discovery-cert",
+        "discovery-key",
+        "discovery-cacert",
     ];
     let mut missing = Vec::new();
     for spec in named.iter().filter_map(|name| options::find(name)) {
         let setting = config.settings().get(spec.name);
         let path = setting.value.to_text(spec.kind);
         if !path.is_empty() && !surroundings.files.exists(path.as_ref()) {
-            let error = Diagnostic::error(format!("--{}: there is no file {path}, or it cannot be reached", spec.name));
+            let error = Diagnostic::error(format!(
+                "--{}: there is no file {path}, or it cannot be reached",
+                spec.name
+            ));
             missing.push(error.about(spec.name).at(setting.origin.place()));
         }
     }

@@ -18,7 +18,9 @@ pub fn man_kvd() -> String {
     page.section("OPTIONS").text(FLAG_SYNTAX);
     for section in Section::ALL.into_iter().filter(|section| *section != Section::Retired) {
         page.sub_section(section.title());
-        for spec in options::all().filter(|spec| spec.section == section && matches!(spec.effect, Effect::Acts)) {
+        for spec in
+            options::all().filter(|spec| spec.section == section && matches!(spec.effect, Effect::Acts))
+        {
             flag(&mut page, spec);
         }
     }
@@ -63,7 +65,8 @@ pub fn man_toml() -> String {
         page.item(&escape(what)).text(help);
     }
     for section in Section::ALL {
-        let specs: Vec<&OptionSpec> = options::all().filter(|spec| spec.section == section && spec.acts()).collect();
+        let specs: Vec<&OptionSpec> =
+            options::all().filter(|spec| spec.section == section && spec.acts()).collect();
         if specs.is_empty() {
             continue;
         }
@@ -72,10 +75,12 @@ pub fn man_toml() -> String {
             key(&mut page, spec);
         }
     }
-    page.section("FEATURE GATES").text("Keys of the table [feature-gates]; AllAlpha and AllBeta stand for the gates of a stage.");
+    page.section("FEATURE GATES")
+        .text("Keys of the table [feature-gates]; AllAlpha and AllBeta stand for the gates of a stage.");
     for gate in &GATES {
         let stage = format!("{:?}, {}.", gate.stage, if gate.default { "on" } else { "off" }).to_lowercase();
-        page.item(&format!("\\fB{}\\fR", gate.name)).text(&format!("{} ({stage})", gate.help).replace(".)", ")"));
+        page.item(&format!("\\fB{}\\fR", gate.name))
+            .text(&format!("{} ({stage})", gate.help).replace(".)", ")"));
     }
     page.section("DIFFERENCES FROM ETCD");
     for paragraph in DIFFERENCES {
@@ -90,10 +95,22 @@ const DESCRIPTION: &str = "kvd is one member of a cluster. It serves clients on 
     listens on this machine.";
 
 const COMMANDS: [(&str, &str); 4] = [
-    ("kvd check [--json]", "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Nothing is started."),
-    ("kvd config show [--origin] [--json]", "Prints the values in force as TOML, each with where it comes from. Secrets are masked."),
-    ("kvd config diff [FILE]", "Prints what differs from the defaults, or from the file, and what a reload would apply."),
-    ("kvd config from-etcd FILE", "Turns etcd's etcd.conf.yml (YAML or JSON) or /etc/default/etcd (lines ETCD_NAME=value) into a cluster.toml on standard output, with comments on what has no place there."),
+    (
+        "kvd check [--json]",
+        "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Nothing is started.",
+    ),
+    (
+        "kvd config show [--origin] [--json]",
+        "Prints the values in force as TOML, each with where it comes from. Secrets are masked.",
+    ),
+    (
+        "kvd config diff [FILE]",
+        "Prints what differs from the defaults, or from the file, and what a reload would apply.",
+    ),
+    (
+        "kvd config from-etcd FILE",
+        "Turns etcd's etcd.conf.yml (YAML or JSON) or /etc/default/etcd (lines ETCD_NAME=value) into a cluster.toml on standard output, with comments on what has no place there.",
+    ),
 ];
 
 const FLAG_SYNTAX: &str = "Options are written as etcd's: with one dash or two, and with the value behind an equals \
@@ -130,11 +147,23 @@ const FILE_DESCRIPTION: [&str; 3] = [
 ];
 
 const VALUES: [(&str, &str); 6] = [
-    ("durations", "Strings as in Go: \"1h30m\", \"100ms\". A number counts nanoseconds, as in etcd's file; heartbeat-interval and election-timeout count milliseconds and auth-token-ttl seconds, and take strings as well."),
-    ("lists", "Arrays of strings, or one string with commas. Lists of URLs are sorted and doubles dropped, as in etcd."),
-    ("URLs", "scheme://host:port without a path; http and https, for clients also unix and unixs with a path, for members also quic."),
+    (
+        "durations",
+        "Strings as in Go: \"1h30m\", \"100ms\". A number counts nanoseconds, as in etcd's file; heartbeat-interval and election-timeout count milliseconds and auth-token-ttl seconds, and take strings as well.",
+    ),
+    (
+        "lists",
+        "Arrays of strings, or one string with commas. Lists of URLs are sorted and doubles dropped, as in etcd.",
+    ),
+    (
+        "URLs",
+        "scheme://host:port without a path; http and https, for clients also unix and unixs with a path, for members also quic.",
+    ),
     ("numbers", "Whole numbers; also as strings, in the spellings of a flag."),
-    ("[initial-cluster]", "A table: a member's name = its peer URL, or an array of them. A string as etcd's flag takes it (\"a=http://10.0.0.1:2380,b=...\") is accepted, too."),
+    (
+        "[initial-cluster]",
+        "A table: a member's name = its peer URL, or an array of them. A string as etcd's flag takes it (\"a=http://10.0.0.1:2380,b=...\") is accepted, too.",
+    ),
     ("[feature-gates]", "A table: gate = true or false. A string as etcd's flag takes it is accepted, too."),
 ];
 
@@ -150,7 +179,11 @@ fn flag(page: &mut Page, spec: &OptionSpec) {
         Kind::Bool => format!("[=\\fI{}\\fR]", escape(&spec.kind.placeholder())),
         kind => format!(" \\fI{}\\fR", escape(&kind.placeholder())),
     };
-    page.item(&format!("\\fB{}\\fR{value}", escape(&format!("--{}", spec.name)))).text(&format!("{}{}", spec.help, notes(spec)));
+    page.item(&format!("\\fB{}\\fR{value}", escape(&format!("--{}", spec.name)))).text(&format!(
+        "{}{}",
+        spec.help,
+        notes(spec)
+    ));
 }
 
 fn key(page: &mut Page, spec: &OptionSpec) {
@@ -180,7 +213,8 @@ fn notes(spec: &OptionSpec) -> String {
 }
 
 fn names(pick: impl Fn(&OptionSpec) -> bool) -> String {
-    let names: Vec<String> = options::all().filter(|spec| pick(spec)).map(|spec| format!("--{}", spec.name)).collect();
+    let names: Vec<String> =
+        options::all().filter(|spec| pick(spec)).map(|spec| format!("--{}", spec.name)).collect();
     format!("{}.", names.join(", "))
 }
 

@@ -30,7 +30,8 @@ const HEAD: &str = "\
 pub fn sample() -> String {
     let mut text = HEAD.to_string();
     for section in Section::ALL {
-        let top: Vec<&OptionSpec> = shown().filter(|s| s.section == section && !s.key.contains('.') && !is_table(s)).collect();
+        let top: Vec<&OptionSpec> =
+            shown().filter(|s| s.section == section && !s.key.contains('.') && !is_table(s)).collect();
         if top.is_empty() {
             continue;
         }

@@ -12,8 +12,7 @@ use super::super::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use super::super::options::{self, Kind, OptionSpec, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::{PARSE_ERROR, Value, cluster_urls, describe, gate_name};
-use super::flags::choices;
-use super::{MASK, Reading};
+use super::{MASK, Reading, etcds_text, expectation};
 
 /// Reads a file's text. A pure function of its input, whatever that is; it never panics.
 pub fn read_toml(path: PathBuf, text: &str) -> Reading {
@@ -103,11 +102,20 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, spec: &'static OptionSpec, problem: Problem, entry: &Entry<'_, '_>) {
-        let help = problem.help.or_else(|| choices(spec));
-        let message = match problem.message.as_str() {
+        let help = problem.help.or_else(|| expectation(spec, ""));
+        let given = entry.value.get_ref().as_str();
+        let etcds = match given.filter(|_| matches!(spec.kind, Kind::Choice(_))) {
+            Some(state) if spec.name == "initial-cluster-state" => {
+                Some(format!("unexpected clusterState {state:?}"))
+            }
+            Some(text) => etcds_text(spec, text),
+            None => None,
+        };
+        let message = match (etcds, problem.message.as_str()) {
+            (Some(etcds), _) => etcds,
             // Go's two words say less than the file's reader knows.
-            PARSE_ERROR => format!("`{}`: expected {}", entry.key, describe(spec.kind)),
-            message => format!("`{}`: {message}", entry.key),
+            (None, PARSE_ERROR) => format!("`{}`: expected {}", entry.key, describe(spec.kind)),
+            (None, message) => format!("`{}`: {message}", entry.key),
         };
         let span = problem.span.unwrap_or_else(|| entry.value.span());
         self.report(Diagnostic::error(message).about(spec.name).maybe_help(help), span);
@@ -208,7 +216,10 @@ fn array_value<'a, 'i: 'a>(
                 Err(reason) => problems.push(Problem::at(reason, element.span())),
             },
             other => {
-                problems.push(Problem::at(format!("expected a string, found {}", name_of(other)), element.span()));
+                problems.push(Problem::at(
+                    format!("expected a string, found {}", name_of(other)),
+                    element.span(),
+                ));
             }
         }
     }
@@ -216,7 +227,10 @@ fn array_value<'a, 'i: 'a>(
 }
 
 /// The value, unless there are problems.
-fn finish(problems: Vec<Problem>, value: impl FnOnce() -> Result<Value, String>) -> Result<Value, Vec<Problem>> {
+fn finish(
+    problems: Vec<Problem>,
+    value: impl FnOnce() -> Result<Value, String>,
+) -> Result<Value, Vec<Problem>> {
     if problems.is_empty() { value().map_err(|message| vec![Problem::new(message)]) } else { Err(problems) }
 }
 
@@ -234,7 +248,8 @@ fn cluster_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
             }
             Some(Err(reason)) => problems.push(Problem::at(reason, urls.span())),
             None => {
-                let message = format!("expected {}, found {}", describe(Kind::PeerUrls), name_of(urls.get_ref()));
+                let message =
+                    format!("expected {}, found {}", describe(Kind::PeerUrls), name_of(urls.get_ref()));
                 problems.push(Problem::at(message, urls.span()));
             }
         }

@@ -1,8 +1,8 @@
 //! `kvd config from-etcd`: etcd's own configuration becomes a cluster.toml.
 //!
 //! Three forms are understood: etcd's YAML file, the same in JSON (which is YAML), and the shell-like file of
-//! variables that service units read. What has no place in kvd becomes a comment; what is wrong is an error, so that
-//! the result is always a file that kvd takes.
+//! variables that service units read. What has no place in kvd becomes a comment; a value that etcd would not take either
+//! is an error; what kvd finds wrong with the result is said as a warning.
 
 mod shell;
 mod yaml;
@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Answer, text_of};
-use crate::config::diagnostic::{Diagnostic, FilePlace, Place};
+use crate::config::diagnostic::{Diagnostic, FilePlace, Place, Severity};
 use crate::config::options::{self, Effect, Kind, OptionSpec};
+use crate::config::read::read;
 use crate::config::render::Document;
-use crate::config::surroundings::Surroundings;
-use crate::config::value::Value;
+use crate::config::surroundings::{Files, Surroundings};
+use crate::config::value::{PARSE_ERROR, Value, describe};
 
 /// One key with its text, as found in etcd's file.
 struct Item {
@@ -62,12 +63,39 @@ pub(super) fn from_etcd(file: &str, surroundings: &Surroundings<'_>) -> Answer {
 /// All syntax errors and all values that etcd would not take either.
 pub fn convert(path: &Path, text: &str) -> Result<(String, Vec<Diagnostic>), Vec<Diagnostic>> {
     let path = Arc::new(path.to_path_buf());
-    let items = if shell::looks_like_shell(text) { shell::read(&path, text) } else { yaml::read(&path, text) }?;
+    let items =
+        if shell::looks_like_shell(text) { shell::read(&path, text) } else { yaml::read(&path, text) }?;
     let mut conversion = Conversion::new(&path);
     for item in &items {
         conversion.item(item);
     }
-    conversion.finish()
+    conversion.etcds_defaults();
+    let (toml, mut warnings) = conversion.finish()?;
+    warnings.extend(what_kvd_says(&toml));
+    Ok((toml, warnings))
+}
+
+/// What `kvd check` would find in the new file; no longer errors here, since the file is there to be looked at.
+fn what_kvd_says(toml: &str) -> Vec<Diagnostic> {
+    struct OneFile<'t>(&'t str);
+    impl Files for OneFile<'_> {
+        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+            Ok(self.0.as_bytes().to_vec())
+        }
+        fn list(&self, _: &Path) -> std::io::Result<Vec<PathBuf>> {
+            Ok(Vec::new())
+        }
+        fn exists(&self, _: &Path) -> bool {
+            true
+        }
+    }
+    let arguments = vec!["--config-file=cluster.toml".to_string()];
+    let files = OneFile(toml);
+    let outcome =
+        read(&Surroundings { arguments, variables: Vec::new(), files: &files, default_host: || None });
+    let later = outcome.config.iter().flat_map(|config| config.bootstrap_problems().to_vec());
+    let findings = outcome.diagnostics.iter().cloned().chain(later);
+    findings.map(|finding| Diagnostic { severity: Severity::Warning, ..finding }).collect()
 }
 
 struct Conversion {
@@ -99,6 +127,8 @@ impl Conversion {
             None => return,
             Some(Ok(value)) => value,
             Some(Err(reason)) => {
+                let reason =
+                    if reason == PARSE_ERROR { format!("expected {}", describe(spec.kind)) } else { reason };
                 let error = Diagnostic::error(format!("`{}`: {reason}", item.key)).about(spec.name);
                 self.errors.push(error.at(Some(Place::File(item.place.clone()))));
                 return;
@@ -139,6 +169,17 @@ impl Conversion {
         }
     }
 
+    /// A default of etcd's file that kvd does not have: there, clients may be listened to without being told where.
+    fn etcds_defaults(&mut self) {
+        if self.done.contains(&"listen-client-urls")
+            && !self.done.contains(&"advertise-client-urls")
+            && let Some(spec) = options::find("advertise-client-urls")
+            && let Ok(value) = Value::parse(spec.kind, spec.default)
+        {
+            self.put(spec, &value, &["etcd's default; clients elsewhere need another".to_string()]);
+        }
+    }
+
     /// A key that comes twice, under two names, counts once: TOML would not take it again.
     fn put(&mut self, spec: &'static OptionSpec, value: &Value, above: &[String]) {
         if value.is_empty() && spec.default.is_empty() {
@@ -164,7 +205,8 @@ impl Conversion {
             findings.extend(self.warnings);
             return Err(findings);
         }
-        let mut text = format!("# Made by `kvd config from-etcd` from {}.\n", printable(&self.path.to_string_lossy()));
+        let mut text =
+            format!("# Made by `kvd config from-etcd` from {}.\n", printable(&self.path.to_string_lossy()));
         if !self.dropped.is_empty() {
             text.push_str("# Left out:\n");
             for dropped in &self.dropped {

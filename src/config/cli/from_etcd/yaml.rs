@@ -43,15 +43,13 @@ fn flatten(reader: &Reader<'_>, entries: Vec<(String, Span, Node)>, prefix: &str
         let place = reader.place(span);
         let spec = find(&key);
         let content = match node {
-            Node::Mapping(entries) if spec.is_none_or(|spec| spec.key == "feature-gates") => {
-                match spec {
-                    Some(_) => Content::Scalar(pairs(&entries)),
-                    None => {
-                        flatten(reader, entries, &format!("{key}."), items);
-                        continue;
-                    }
+            Node::Mapping(entries) if spec.is_none_or(|spec| spec.key == "feature-gates") => match spec {
+                Some(_) => Content::Scalar(pairs(&entries)),
+                None => {
+                    flatten(reader, entries, &format!("{key}."), items);
+                    continue;
                 }
-            }
+            },
             Node::Mapping(entries) => Content::Scalar(pairs(&entries)),
             Node::Scalar(text) => Content::Scalar(text),
             Node::Null => Content::Nothing,
@@ -109,7 +107,9 @@ impl<'t> Reader<'t> {
             Some(Err(error)) => {
                 let at = *error.marker();
                 let place = self.place(Span::empty(at));
-                Err(Box::new(Diagnostic::error(format!("YAML: {}", error.info())).at(Some(Place::File(place)))))
+                Err(Box::new(
+                    Diagnostic::error(format!("YAML: {}", error.info())).at(Some(Place::File(place))),
+                ))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
