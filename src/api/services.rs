@@ -1,9 +1,11 @@
 //! What every face stands on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::metrics::Metrics;
 use super::pending::Node;
 use super::proto::etcdserverpb::ResponseHeader;
 use crate::model::{Alarm, AlarmKind, ClusterId, Command, MemberId, Refusal};
@@ -29,6 +31,23 @@ pub struct Settings {
     pub watch_progress_interval: Duration,
     /// Unary requests that take longer are logged (`--warning-unary-request-duration`).
     pub slow_request: Duration,
+    /// Who may ask over plain HTTP.
+    pub access: Access,
+}
+
+/// Filters of the HTTP pages.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Origins whose pages may ask (`--cors`); `*` is all.
+    pub cors: Vec<String>,
+    /// Host names that are answered for without TLS (`--host-whitelist`); empty or `*` is all.
+    pub host_whitelist: Vec<String>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { cors: vec!["*".into()], host_whitelist: vec!["*".into()] }
+    }
 }
 
 impl Default for Settings {
@@ -40,6 +59,7 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_millis(100),
             watch_progress_interval: Duration::from_secs(600),
             slow_request: Duration::from_millis(300),
+            access: Access::default(),
         }
     }
 }
@@ -66,6 +86,8 @@ pub struct Services {
     pub settings: Settings,
     /// Tells when the server stops.
     pub stop: Stop,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     cluster_id: ClusterId,
     member_id: MemberId,
 }
@@ -74,7 +96,15 @@ impl Services {
     /// Puts them together; the ids are the node's.
     pub fn new(node: Node, store: Store, settings: Settings, stop: Stop) -> Self {
         let status = node.status();
-        Self { node, store, settings, stop, cluster_id: status.cluster_id, member_id: status.id }
+        Self {
+            node,
+            store,
+            settings,
+            stop,
+            metrics: Arc::default(),
+            cluster_id: status.cluster_id,
+            member_id: status.id,
+        }
     }
 
     /// This member.

@@ -14,6 +14,7 @@ mod health;
 mod kv;
 mod maintenance;
 mod range_stream;
+mod reflection;
 mod snapshot;
 pub mod unary;
 
@@ -25,13 +26,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use prost::Message;
-use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
 
 use super::body::ReplyBody;
-use super::gate::leash::{Leashed, leash};
+use super::gate::leash::{Leashed, Tally, code_of, leash};
 use super::gate::{self, Gate, Kind, Rpc, Rule};
 use super::proto::etcdserverpb::auth_server::{Auth, AuthServer};
 use super::proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
@@ -52,6 +53,7 @@ pub struct Grpc {
     maintenance: Arc<maintenance::MaintenanceService>,
     auth: Arc<auth::AuthService>,
     health: Arc<health::HealthService>,
+    reflection: Option<reflection::Reflection>,
 }
 
 impl Grpc {
@@ -64,6 +66,9 @@ impl Grpc {
             maintenance: Arc::new(maintenance::MaintenanceService::new(services.clone())),
             auth: Arc::new(auth::AuthService::new(services.clone())),
             health: Arc::new(health::HealthService),
+            reflection: reflection::Reflection::new()
+                .inspect_err(|error| tracing::error!(%error, "no reflection"))
+                .ok(),
             services,
         }
     }
@@ -77,16 +82,23 @@ impl Grpc {
         let Some(rule) = gate::find(request.uri().path()) else {
             return unknown_method(request.uri().path()).into_http();
         };
+        self.services.metrics.started(rule);
         let started = Instant::now();
-        let outcome = self.admitted(rule, request).await;
+        let answer = match rule.kind {
+            Kind::Unary => self.answer_unary(rule, request).await,
+            Kind::ServerStream | Kind::Bidirectional => self.open_stream(rule, request).await,
+        };
         let took = started.elapsed();
         if took >= self.services.settings.slow_request && rule.kind == Kind::Unary {
             tracing::warn!(method = rule.path, took_ms = took.as_millis() as u64, "slow request");
         }
-        outcome.unwrap_or_else(Status::into_http)
+        answer.unwrap_or_else(|status| {
+            self.services.metrics.handled(rule, status.code());
+            status.into_http()
+        })
     }
 
-    async fn admitted<B>(
+    async fn answer_unary<B>(
         &self,
         rule: &'static Rule,
         request: Request<B>,
@@ -97,25 +109,44 @@ impl Grpc {
     {
         self.gate.admit(rule, request.headers())?;
         let limit = deadline::timeout_of(request.headers());
-        let compressed = is_compressed(request.headers())?;
-        if rule.kind != Kind::Unary || compressed {
-            let leader = gate::requires_leader(request.headers());
-            let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
-            let response = deadline::within(limit, self.through_tonic(rule, request, compressed))
-                .await
-                .ok_or_else(status::deadline_exceeded)??;
-            let leash = || leash(self.services.clone(), end, leader);
-            return Ok(response.map(|body| match rule.kind {
-                Kind::Unary => ReplyBody::Tonic(body),
-                _ => ReplyBody::Stream(Leashed::new(body, leash())),
-            }));
+        if is_compressed(request.headers())? {
+            let answer = deadline::within(limit, self.through_tonic(rule, request, true));
+            let response = answer.await.ok_or_else(status::deadline_exceeded)??;
+            self.services.metrics.handled(rule, code_of(response.headers()));
+            return Ok(response.map(ReplyBody::Tonic));
         }
-        let message = deadline::within(limit, self.unary(rule, request))
-            .await
-            .ok_or_else(status::deadline_exceeded)??;
+        let answer = deadline::within(limit, self.unary(rule, request));
+        let message = answer.await.ok_or_else(status::deadline_exceeded)??;
+        self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
+        self.services.metrics.handled(rule, Code::Ok);
         let mut response = Response::new(ReplyBody::Message(message));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Ok(response)
+    }
+
+    async fn open_stream<B>(
+        &self,
+        rule: &'static Rule,
+        request: Request<B>,
+    ) -> Result<Response<ReplyBody>, Status>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<tonic::codegen::StdError> + std::fmt::Display + Send + 'static,
+    {
+        self.gate.admit(rule, request.headers())?;
+        let limit = deadline::timeout_of(request.headers());
+        let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
+        let requires_leader = gate::requires_leader(request.headers());
+        let compressed = is_compressed(request.headers())?;
+        let opened = deadline::within(limit, self.through_tonic(rule, request, compressed));
+        let response = opened.await.ok_or_else(status::deadline_exceeded)??;
+        if response.headers().contains_key("grpc-status") {
+            self.services.metrics.handled(rule, code_of(response.headers()));
+            return Ok(response.map(ReplyBody::Tonic));
+        }
+        let tally = Tally::new(self.services.metrics.clone(), rule);
+        let leash = leash(self.services.clone(), end, requires_leader);
+        Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }
 
     /// The short way.
@@ -126,6 +157,7 @@ impl Grpc {
     {
         let (parts, mut body) = request.into_parts();
         let message = unary::read_message(&mut body, self.services.settings.max_receive_bytes()).await?;
+        self.services.metrics.received(rule, 1, message.len());
         let call = Call {
             metadata: MetadataMap::from_headers(parts.headers),
             extensions: parts.extensions,
@@ -204,6 +236,13 @@ impl Grpc {
             }
             "etcdserverpb.Auth" => tonic_server!(AuthServer, self.auth, limit).call(request).await,
             "grpc.health.v1.Health" => tonic_server!(HealthServer, self.health, limit).call(request).await,
+            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
+                let Some(reflection) = &self.reflection else {
+                    return Err(unknown_method(rule.path));
+                };
+                let older = rule.rpc == Rpc::ReflectionAlpha;
+                reflection.call(older, request.map(tonic::body::Body::new)).await
+            }
             _ => return Err(unknown_method(rule.path)),
         };
         match response {
