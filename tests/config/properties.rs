@@ -213,6 +213,15 @@ fn a_secret_is_never_shown() {
         World::default().toml(&format!("cluster-secret = [\"{secret}\"]\n")),
         World::default().toml(&format!("{file}{file}")),
         World::default().toml(&format!("{file}cluster-secret-file = \"/x\"\n")),
+        World::default().toml(&format!("cluster-secret = [\n\"{secret}\"\n]\n")),
+        World::default().toml(&format!("cluster-secret = \"\"\"\n{secret}\n")),
+        World::default().toml(&format!("cluster-secret \"{secret}\"\n")),
+        World::default().toml(&format!("clustersecret = \"{secret}\"\n")),
+        World::default().toml(&format!(
+            "discovery-config = {{ client = {{ auth = {{ password = \"{secret}\", nope = 1 }} }} }}\n"
+        )),
+        World::default().args(&[&format!("--cluster-secert={secret}")]),
+        World::default().env("KVD_CLUSTER_SECERT", secret),
         World::default().env("KVD_CLUSTER_SECRET", secret),
         World::default().env("KVD_CLUSTER_SECRET", secret).env("KVD_CLUSTER_SECRET_FILE", "/x"),
         World::default().args(&[&format!("--cluster-secret={secret}"), "--cluster-secret-file=/x"]),

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use super::{Answer, text_of};
 use crate::config::config::Config;
+use crate::config::diagnostic::MASK;
 use crate::config::options::OptionSpec;
 use crate::config::read::read;
 use crate::config::reload::{Change, Takes, changes};
 use crate::config::settings::Setting;
-use crate::config::source::MASK;
 use crate::config::surroundings::Surroundings;
 use crate::config::value::quote;
 

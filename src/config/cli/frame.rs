@@ -106,22 +106,23 @@ pub(super) fn separate(arguments: &[String]) -> (Vec<String>, Vec<String>) {
     let mut rest = arguments.iter().peekable();
     while let Some(argument) = rest.next() {
         if !is_flag(argument) {
-            own.push(argument.clone());
+            let words: Vec<&str> = own.iter().map(String::as_str).filter(|word| !is_flag(word)).collect();
+            let complete = matches!(words.as_slice(), ["check"] | ["config", "show"]);
+            if complete { &mut server } else { &mut own }.push(argument.clone());
             continue;
         }
         let body = argument.trim_start_matches('-');
         let (name, inline) = body.split_once('=').map_or((body, false), |(name, _)| (name, true));
-        match (name, options::find(name)) {
-            ("json" | "origin" | "help" | "h", _) => {
-                let dashes = if name == "h" { "-" } else { "--" };
-                own.push(format!("{dashes}{body}"));
-            }
-            (_, spec) => {
-                server.push(argument.clone());
-                if spec.is_some_and(|spec| !spec.kind.is_switch()) && !inline {
-                    server.extend(rest.next().cloned());
-                }
-            }
+        if matches!(name, "json" | "origin" | "help" | "h") {
+            own.push(format!("{}{body}", if name == "h" { "-" } else { "--" }));
+            continue;
+        }
+        server.push(argument.clone());
+        match options::find(name) {
+            _ if inline => {}
+            Some(spec) if spec.kind.is_switch() => {}
+            Some(_) => server.extend(rest.next().cloned()),
+            None => server.extend(rest.next_if(|next| !is_flag(next)).cloned()),
         }
     }
     (own, server)

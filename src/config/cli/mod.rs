@@ -77,7 +77,7 @@ pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation {
 }
 
 /// Understands a command line in its surroundings.
-pub fn parse(mut surroundings: Surroundings<'_>) -> Invocation {
+pub fn parse(surroundings: Surroundings<'_>) -> Invocation {
     let first = surroundings.arguments.first().map(String::as_str);
     match first {
         Some(word) if !is_flag(word) && !word.is_empty() => Invocation::Answer(sub_command(surroundings)),
@@ -92,7 +92,6 @@ pub fn parse(mut surroundings: Surroundings<'_>) -> Invocation {
             if asked("version") {
                 return Invocation::Answer(Answer::out(version_text()));
             }
-            surroundings.arguments.retain(|argument| argument != "--");
             match read(&surroundings).into_result() {
                 Ok((config, warnings)) => Invocation::Run(Box::new(config), warnings),
                 Err(findings) => Invocation::Answer(Answer::findings(&findings)),

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::Answer;
 use crate::config::config::Config;
+use crate::config::diagnostic::MASK;
 use crate::config::render::{self, Shown};
-use crate::config::source::MASK;
 
 /// How to show it.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! A configuration as TOML that [`read`](crate::config::read) takes again.
 
 use crate::config::config::Config;
+use crate::config::diagnostic::MASK;
 use crate::config::options::OptionSpec;
 use crate::config::settings::{Origin, Setting};
-use crate::config::source::MASK;
 use crate::config::value::{Value, quote, toml_key};
 
 /// Lines of TOML that find their tables by themselves. Keys without a table come first, as TOML demands.

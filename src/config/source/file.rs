@@ -12,7 +12,7 @@ use super::super::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use super::super::options::{self, Kind, OptionSpec, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::{PARSE_ERROR, Value, cluster_urls, describe, gate_name};
-use super::{MASK, Reading, etcds_text, expectation};
+use super::{Reading, etcds_text, expectation};
 
 /// Reads a file's text. A pure function of its input, whatever that is; it never panics.
 pub fn read_toml(path: PathBuf, text: &str) -> Reading {
@@ -117,7 +117,8 @@ impl Reader<'_> {
             (None, PARSE_ERROR) => format!("`{}`: expected {}", entry.key, describe(spec.kind)),
             (None, message) => format!("`{}`: {message}", entry.key),
         };
-        let span = problem.span.unwrap_or_else(|| entry.value.span());
+        let part = problem.span.unwrap_or_else(|| entry.value.span());
+        let span = if spec.secret { entry.key_span.clone() } else { part };
         self.report(Diagnostic::error(message).about(spec.name).maybe_help(help), span);
     }
 
@@ -136,18 +137,8 @@ impl Reader<'_> {
         self.reading.diagnostics.push(diagnostic.at(Some(place)));
     }
 
-    /// The place of a span; a secret's line is not shown.
     fn locate(&self, span: Range<usize>) -> FilePlace {
-        let mut place = locate(&self.path, self.text, span);
-        if let Some((key, _)) = place.text.split_once('=')
-            && options::all()
-                .any(|spec| spec.secret && key.contains(spec.key.rsplit('.').next().unwrap_or(spec.key)))
-        {
-            place.text = format!("{key}= {MASK}");
-            place.width =
-                place.width.min((place.text.chars().count() + 1).saturating_sub(place.column).max(1));
-        }
-        place
+        locate(&self.path, self.text, span)
     }
 
     fn value(&self, spec: &'static OptionSpec, value: &Spanned<DeValue<'_>>) -> Result<Value, Vec<Problem>> {

@@ -113,8 +113,10 @@ fn read_switch(
 
 fn unknown(name: &str, argument: &str) -> Diagnostic {
     let names = options::all().map(|spec| spec.name);
+    // Without its value, which may be a secret.
+    let flag = argument.split('=').next().unwrap_or(argument);
     Diagnostic::error(format!("flag provided but not defined: -{name}"))
-        .at(Some(Place::Flag(argument.to_string())))
+        .at(Some(Place::Flag(flag.to_string())))
         .maybe_help(did_you_mean(name, names).map(|name| format!("did you mean --{name}?")))
 }
 

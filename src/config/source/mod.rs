@@ -9,7 +9,7 @@ pub use environment::read_environment;
 pub use file::read_toml;
 pub use flags::{is_flag, read_flags};
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, MASK};
 use super::options::{Kind, OptionSpec};
 use super::settings::Given;
 use super::value::{PARSE_ERROR, describe};
@@ -22,9 +22,6 @@ pub struct Reading {
     /// What could not be read.
     pub diagnostics: Vec<Diagnostic>,
 }
-
-/// What is shown instead of a secret.
-pub(super) const MASK: &str = "********";
 
 /// etcd's words for a value that is none of a choice, where they are not those of Go's flag package.
 fn etcds_text(spec: &OptionSpec, value: &str) -> Option<String> {
