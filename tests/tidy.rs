@@ -208,14 +208,15 @@ fn rules_expressed_by_an_absence_hold() {
     let sources = product();
     let mut findings = Vec::new();
     for source in sources.values() {
-        for (prefix, words, advice) in ABSENT {
-            if !source.path.starts_with(prefix) {
-                continue;
-            }
+        let inner = source.path.trim_start_matches("src/").trim_end_matches(".rs");
+        let is_in = |place: &&&str| {
+            inner.strip_prefix(**place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        for (places, words, advice) in ABSENT {
+            let Some(place) = places.iter().find(is_in) else { continue };
             for word in *words {
                 let hits = source.find(word).into_iter().filter(|&at| !source.is_test(at));
-                findings
-                    .extend(hits.map(|at| finding(source, at, format!("`{word}` in {prefix}: {advice}"))));
+                findings.extend(hits.map(|at| finding(source, at, format!("`{word}` in {place}: {advice}"))));
             }
         }
     }
@@ -388,8 +389,7 @@ fn texts() -> Vec<(String, String)> {
 #[test]
 fn no_file_knows_the_machine_it_was_written_on() {
     let mut needles: Vec<String> = private_hosts();
-    let folders =
-        [concat!("/wo", "rk/"), concat!("/fa", "rm/"), concat!("/ro", "ot/"), concat!("/tmp/bash", "_jobs")];
+    let folders = [concat!("/wo", "rk/"), concat!("/fa", "rm/"), concat!("/tmp/bash", "_jobs")];
     needles.extend(folders.map(str::to_owned));
     needles.push(root().to_string_lossy().into_owned() + "/");
     let mut findings = Vec::new();

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::metrics::Metrics;
-use super::pending::Node;
 use super::proto::etcdserverpb::ResponseHeader;
+use crate::lease::{self, Lessor};
 use crate::model::{Alarm, AlarmKind, ClusterId, Command, MemberId, Refusal};
+use crate::raft::Node;
 use crate::store::{Store, quota};
+use crate::watch::Hub;
 
 /// The version of etcd whose behaviour clients find.
 pub const ETCD_VERSION: &str = "3.7.3";
@@ -76,6 +78,16 @@ impl Settings {
     }
 }
 
+/// What hears of what the store applies, and serves clients with it.
+pub struct FanOut {
+    /// Hands events to watchers; an observer of the store.
+    pub hub: Arc<Hub>,
+    /// Counts for leases, where this member leads; an observer of the store.
+    pub lessor: Arc<Lessor>,
+    /// Reaches the lessor of the leader, where this member does not lead.
+    pub lease_leader: Arc<dyn lease::Remote>,
+}
+
 /// What the faces stand on. One per process, shared by all connections.
 pub struct Services {
     /// The raft node: proposals and the read index.
@@ -86,6 +98,12 @@ pub struct Services {
     pub settings: Settings,
     /// Tells when the server stops.
     pub stop: Stop,
+    /// Hands events to watchers.
+    pub hub: Arc<Hub>,
+    /// Counts for leases, where this member leads.
+    pub lessor: Arc<Lessor>,
+    /// Reaches the lessor of the leader, where this member does not.
+    pub lease_leader: Arc<dyn lease::Remote>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     cluster_id: ClusterId,
@@ -94,15 +112,19 @@ pub struct Services {
 
 impl Services {
     /// Puts them together; the ids are the node's.
-    pub fn new(node: Node, store: Store, settings: Settings, stop: Stop) -> Self {
+    pub fn new(node: Node, store: Store, fan_out: FanOut, settings: Settings, stop: Stop) -> Self {
         let status = node.status();
+        let FanOut { hub, lessor, lease_leader } = fan_out;
         Self {
             node,
             store,
+            hub,
+            lessor,
+            lease_leader,
             settings,
             stop,
             metrics: Arc::default(),
-            cluster_id: status.cluster_id,
+            cluster_id: status.cluster,
             member_id: status.id,
         }
     }

@@ -10,13 +10,18 @@ mod conflicts;
 pub mod convert;
 pub mod deadline;
 mod downgrade;
+mod election;
 mod health;
 mod kv;
+pub mod lease;
+mod lock;
 mod maintenance;
 mod range_stream;
+mod recipes;
 mod reflection;
 mod snapshot;
 pub mod unary;
+pub mod watch;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,8 +42,11 @@ use super::gate::{self, Gate, Kind, Rpc, Rule};
 use super::proto::etcdserverpb::auth_server::{Auth, AuthServer};
 use super::proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
 use super::proto::etcdserverpb::kv_server::{Kv, KvServer};
+use super::proto::etcdserverpb::lease_server::{Lease, LeaseServer};
 use super::proto::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
 use super::proto::health::health_server::{Health, HealthServer};
+use super::proto::v3electionpb::election_server::{Election, ElectionServer};
+use super::proto::v3lockpb::lock_server::{Lock, LockServer};
 use super::services::Services;
 use super::status;
 use crate::model::{Refusal, Reply};
@@ -53,6 +61,10 @@ pub struct Grpc {
     maintenance: Arc<maintenance::MaintenanceService>,
     auth: Arc<auth::AuthService>,
     health: Arc<health::HealthService>,
+    lease: Arc<lease::LeaseService>,
+    watch: watch::WatchService,
+    lock: Arc<lock::LockService>,
+    election: Arc<election::ElectionService>,
     reflection: Option<reflection::Reflection>,
 }
 
@@ -66,6 +78,10 @@ impl Grpc {
             maintenance: Arc::new(maintenance::MaintenanceService::new(services.clone())),
             auth: Arc::new(auth::AuthService::new(services.clone())),
             health: Arc::new(health::HealthService),
+            lease: Arc::new(lease::LeaseService::new(services.clone())),
+            watch: watch::WatchService::new(services.clone()),
+            lock: Arc::new(lock::LockService::new(services.clone())),
+            election: Arc::new(election::ElectionService::new(services.clone())),
             reflection: reflection::Reflection::new()
                 .inspect_err(|error| tracing::error!(%error, "no reflection"))
                 .ok(),
@@ -182,6 +198,22 @@ impl Grpc {
             Rpc::MoveLeader => call.run(|request| self.maintenance.move_leader(request)).await,
             Rpc::Downgrade => call.run(|request| self.maintenance.downgrade(request)).await,
             Rpc::HealthCheck => call.run(|request| self.health.check(request)).await,
+            _ => self.unary_lease(rule, call).await,
+        }
+    }
+
+    async fn unary_lease(&self, rule: &Rule, call: Call) -> Result<Bytes, Status> {
+        match rule.rpc {
+            Rpc::LeaseGrant => call.run(|request| self.lease.lease_grant(request)).await,
+            Rpc::LeaseRevoke => call.run(|request| self.lease.lease_revoke(request)).await,
+            Rpc::LeaseTimeToLive => call.run(|request| self.lease.lease_time_to_live(request)).await,
+            Rpc::LeaseLeases => call.run(|request| self.lease.lease_leases(request)).await,
+            Rpc::Lock => call.run(|request| self.lock.lock(request)).await,
+            Rpc::Unlock => call.run(|request| self.lock.unlock(request)).await,
+            Rpc::Campaign => call.run(|request| Election::campaign(&*self.election, request)).await,
+            Rpc::Proclaim => call.run(|request| Election::proclaim(&*self.election, request)).await,
+            Rpc::Leader => call.run(|request| Election::leader(&*self.election, request)).await,
+            Rpc::Resign => call.run(|request| Election::resign(&*self.election, request)).await,
             _ => self.unary_auth(rule, call).await,
         }
     }
@@ -235,6 +267,12 @@ impl Grpc {
                 tonic_server!(MaintenanceServer, self.maintenance, limit).call(request).await
             }
             "etcdserverpb.Auth" => tonic_server!(AuthServer, self.auth, limit).call(request).await,
+            "etcdserverpb.Lease" => tonic_server!(LeaseServer, self.lease, limit).call(request).await,
+            "etcdserverpb.Watch" => Ok(self.watch.serve(request, limit).await),
+            "v3lockpb.Lock" => tonic_server!(LockServer, self.lock, limit).call(request).await,
+            "v3electionpb.Election" => {
+                tonic_server!(ElectionServer, self.election, limit).call(request).await
+            }
             "grpc.health.v1.Health" => tonic_server!(HealthServer, self.health, limit).call(request).await,
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
                 let Some(reflection) = &self.reflection else {
