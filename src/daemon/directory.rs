@@ -40,7 +40,9 @@ pub fn prepare(data_dir: &Path, log_dir: Option<&Path>) -> io::Result<Directorie
 
 fn make_private(directory: &Path) -> io::Result<()> {
     match fs::metadata(directory) {
-        Ok(metadata) if !metadata.is_dir() => Err(io::Error::new(io::ErrorKind::NotADirectory, "is no directory")),
+        Ok(metadata) if !metadata.is_dir() => {
+            Err(io::Error::new(io::ErrorKind::NotADirectory, "is no directory"))
+        }
         Ok(metadata) => {
             let mode = metadata.permissions().mode() & 0o777;
             if mode & 0o077 == 0 {
@@ -48,7 +50,10 @@ fn make_private(directory: &Path) -> io::Result<()> {
             }
             Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                format!("its mode is {mode:04o}, which lets others than its owner in; run: chmod 700 {}", directory.display()),
+                format!(
+                    "its mode is {mode:04o}, which lets others than its owner in; run: chmod 700 {}",
+                    directory.display()
+                ),
             ))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -34,8 +34,9 @@ pub fn bind(config: &Config) -> io::Result<Vec<Listener>> {
                 );
             }
             for address in addresses(url) {
-                let listener = Listener::bind(&address, options, tls.clone(), faces)
-                    .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", url.as_str())))?;
+                let listener = Listener::bind(&address, options, tls.clone(), faces).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot listen on {}: {error}", url.as_str()))
+                })?;
                 listeners.push(listener);
             }
         }
@@ -47,11 +48,17 @@ fn encrypted(url: &Url, tls: Option<&Arc<Tls>>) -> io::Result<Option<Arc<Tls>>> 
     match (url.scheme(), tls) {
         (Scheme::Https | Scheme::Unixs, None) => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("TLS key/cert (--cert-file, --key-file) must be provided for client url {} with HTTPS scheme", url.as_str()),
+            format!(
+                "TLS key/cert (--cert-file, --key-file) must be provided for client url {} with HTTPS scheme",
+                url.as_str()
+            ),
         )),
         (Scheme::Https | Scheme::Unixs, Some(tls)) => Ok(Some(tls.clone())),
         (_, Some(_)) => {
-            tracing::warn!(url = url.as_str(), "scheme is HTTP while key and cert files are present; ignoring key and cert files");
+            tracing::warn!(
+                url = url.as_str(),
+                "scheme is HTTP while key and cert files are present; ignoring key and cert files"
+            );
             Ok(None)
         }
         (_, None) => Ok(None),
@@ -99,10 +106,12 @@ fn certificate(config: &Config) -> io::Result<Option<(PathBuf, PathBuf)>> {
         return Ok(None);
     }
     let urls = config.listen_client_urls.iter().chain(&config.advertise_client_urls);
-    let mut hosts: Vec<String> = urls.map(|url| url.host().to_string()).filter(|host| !host.is_empty()).collect();
+    let mut hosts: Vec<String> =
+        urls.map(|url| url.host().to_string()).filter(|host| !host.is_empty()).collect();
     hosts.push("localhost".to_string());
     hosts.sort();
     hosts.dedup();
-    let files = self_signed::provide(&config.data_dir.join("fixtures/client"), &hosts, tls.self_signed_years)?;
+    let files =
+        self_signed::provide(&config.data_dir.join("fixtures/client"), &hosts, tls.self_signed_years)?;
     Ok(Some((files.cert, files.key)))
 }

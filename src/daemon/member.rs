@@ -93,8 +93,7 @@ impl Member {
         let node = start_node(config, identity, plan, log, store.clone()).await?;
         let (stopper, stop) = Stop::channel();
         let fan_out = FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(lease::NoRemote) };
-        let services =
-            Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
+        let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
         let server = Server::serve(services, listeners, server_options(config), workers())?;
         tracing::info!(
             local_member_id = %identity.member,
@@ -143,8 +142,12 @@ impl Member {
             Some(_) if status.is_learner => "serving, learner",
             Some(_) => "serving, follower",
         };
-        let alarms: Vec<String> =
-            self.store.alarms().iter().map(|alarm| format!("; alarm {:?} of {}", alarm.kind, alarm.member)).collect();
+        let alarms: Vec<String> = self
+            .store
+            .alarms()
+            .iter()
+            .map(|alarm| format!("; alarm {:?} of {}", alarm.kind, alarm.member))
+            .collect();
         format!("{role}, term {}{}", status.term, alarms.concat())
     }
 
@@ -162,13 +165,17 @@ impl Member {
 
 /// An empty directory can only be filled by what the configuration says of bootstrapping.
 fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
-    let problems: Vec<String> =
-        config.bootstrap_problems().iter().map(|problem| problem.to_string().trim_end().to_string()).collect();
+    let problems: Vec<String> = config
+        .bootstrap_problems()
+        .iter()
+        .map(|problem| problem.to_string().trim_end().to_string())
+        .collect();
     if problems.is_empty() { Ok(()) } else { Err(MemberError::Config(problems.join("\n"))) }
 }
 
 fn plan(config: &Config) -> Result<Plan, MemberError> {
-    let unsupported = |what: &str| MemberError::Config(format!("{what}: this version of kvd serves a single member"));
+    let unsupported =
+        |what: &str| MemberError::Config(format!("{what}: this version of kvd serves a single member"));
     if config.cluster_state == ClusterState::Existing {
         return Err(unsupported("--initial-cluster-state existing"));
     }
@@ -195,7 +202,8 @@ fn identify(directories: &Directories, plan: Option<&Plan>) -> Result<Identity, 
         return Ok(identity);
     }
     let store = &directories.store;
-    let Some(plan) = plan.filter(|_| std::fs::read_dir(store).is_ok_and(|mut files| files.next().is_none())) else {
+    let Some(plan) = plan.filter(|_| std::fs::read_dir(store).is_ok_and(|mut files| files.next().is_none()))
+    else {
         let message = format!("{} holds data, but the file identity beside it is missing", store.display());
         return Err(MemberError::Config(message));
     };

@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `command.rs` | the process's entry |
 //! | `member.rs` | everything a running member is made of, put together in order |
 //! | `directory.rs` | the data directory: who may look into it, whose data it holds |
 //! | `listeners.rs` | the sockets clients connect to |
@@ -12,6 +13,7 @@
 //! Nothing but this room ends the process. Exit codes: 0 after a signal, 1 where the member cannot start, 74 where it
 //! cannot go on (a disk that fails), 78 where the configuration cannot be used.
 
+mod command;
 mod compactor;
 mod directory;
 mod leadership;
@@ -23,6 +25,7 @@ mod systemd;
 
 use std::process::ExitCode;
 
+pub use command::main;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
