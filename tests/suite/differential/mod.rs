@@ -35,6 +35,7 @@ async fn differential_random_requests_get_equal_answers() {
     let first = seed(test);
     let runs = if std::env::var_os("KVD_SEED").is_some() { 1 } else { RUNS };
     for seed in first..first + runs {
+        eprintln!("run with KVD_SEED={seed}");
         let steps = generate::steps(Dice::new(seed), count, level);
         let pair = run::Pair { reference: reference.clone(), subject: subject.clone() };
         if let Err(difference) = pair.run(&steps).await {
