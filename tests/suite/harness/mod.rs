@@ -12,7 +12,6 @@ mod wait;
 pub use api::Api;
 pub use dice::{Dice, seed};
 pub use heavy::heavy;
-pub use ports::free_port;
 pub use program::{Program, Tool, reference, skip, subject, tool};
 pub use server::{Server, Setup, orderly};
 pub use wait::{PATIENCE, until};

@@ -117,6 +117,11 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Whether the process has written anything since its start.
+    pub fn begun(&self) -> bool {
+        !self.log().is_empty()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.dir.path().join(format!("log.{}", self.starts))
     }
