@@ -1,4 +1,81 @@
-//! kvd.
+//! # kvd: a strongly consistent key-value store that speaks etcd's protocols
+//!
+//! One process is a member of a cluster. Clients talk etcd's gRPC API to it (port 2379/tcp); members agree on one
+//! log of commands by raft; every member applies the log to the same state and serves reads from it.
+//!
+//! ```text
+//!            clients                                     systemd, operator
+//!               |                                               |
+//!      api (gRPC, HTTP, gate)                           daemon <- config
+//!        |        |        |                                    |
+//!      watch    lease    raft  ----- peer, pki ----- other members
+//!        |        |     /    \
+//!        |       model log    store (LMDB + head)
+//!        +---------------------^
+//! ```
+//!
+//! ## The rooms, and who may use whom
+//!
+//! | room | what stands there | may use |
+//! |---|---|---|
+//! | [`model`] | the words: keys, ranges, revisions, commands, replies, refusals | nothing |
+//! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | model |
+//! | [`log`] | the raft log on disk: append, group flush, recovery, purge | model |
+//! | [`peer`] | QUIC between members | pki, model |
+//! | [`pki`] | who a member is: CA, issuing, verification | model |
+//! | [`raft`] | openraft's glue: propose, read index, membership | store, log, peer, model |
+//! | [`watch`] | from applied events to watchers | store (reading), model |
+//! | [`lease`] | the leader's expiry wheel; it only proposes | model |
+//! | [`auth`] | users, roles, tokens | model |
+//! | [`api`] | the faces: gRPC, HTTP, and the one map from refusals to status codes | raft, watch, lease, auth, store (reading), model |
+//! | [`join`] | entry to a cluster | raft, peer, pki, model |
+//! | [`config`] | file + environment + flags -> one checked `Config` | model |
+//! | [`daemon`] | order of start and stop, systemd, logging | everything but ctl |
+//! | [`ctl`] | kvctl | api's messages, config, model |
+//!
+//! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` calls ctl. `tests/tidy.rs` keeps the directions.
+//!
+//! ## Rules that are expressed by an absence
+//!
+//! - `model` does no io, is not async, and knows neither clock nor randomness.
+//! - `store` and `log` know nothing of tokio; `store/apply` sees no clock, no randomness and no local state, so every
+//!   member computes the same: time and ids are stamped into the command by the leader.
+//! - openraft's types stay in `raft`, heed's in `store`, quinn's in `peer`, tonic's and axum's in `api` and `ctl`,
+//!   systemd's in `daemon`. None of them is in a file format.
+//! - Nothing but `api/status.rs` knows gRPC codes; nothing but `daemon` ends the process.
+//! - There is no read path that waits for a writer, and no await on a disk after the quorum.
+//!
+//! ## The way of one put
+//!
+//! `api/grpc/kv` (gate, limits) makes a [`model::Command`] -> `raft::Node::propose` queues it; everything that queued
+//! meanwhile becomes one log entry -> openraft -> `log` writes the entries that queued during the last flush with one
+//! write and one `fdatasync` -> committed -> `store` applies the entry to its in-memory head -> the replies wake the
+//! waiting requests, the events go to `watch`. A checkpoint later folds the head into LMDB in one durable commit that
+//! carries the applied position; after a crash the log is replayed from there.
+//!
+//! ## Threads
+//!
+//! | thread | runs |
+//! |---|---|
+//! | `kvd-raft` | a current-thread runtime: openraft's core, the state machine, lease expiry |
+//! | `kvd-log` | writes and flushes the raft log |
+//! | `kvd-store` | checkpoints, compaction |
+//! | `kvd-api-N` | a current-thread runtime: client connections |
+//! | main | signals, systemd |
+//!
+//! ## Formats on disk
+//!
+//! The pages `log/format.rs` and `store/format.rs` draw every file; each carries a version and refuses another one
+//! by name. Commands in the log are encoded strictly: a member that does not know a command stops rather than
+//! diverge.
+//!
+//! ## Where measurement changed the first design
+//!
+//! - The log is an own preallocated, recycled segment log from the start instead of the crate `raft-log`: a flush of
+//!   a preallocated, zero-filled file needs one device flush, a growing one two, and the serial put waits for it.
+//! - A key's newest value stands in the table of current keys, not in the table of revisions: lists and gets are one
+//!   scan, and a value is on disk once. A superseded version moves to a table ordered by key and revision.
+
 pub mod api;
 pub mod auth;
 pub mod config;

@@ -1,1 +1,79 @@
-//! The `lease` room.
+//! Leases in time: the leader's expiry and keepalives.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `lessor.rs` | the lessor: renewals, lookups, the store's observer, becoming and ceasing to be primary |
+//! | `book.rs` | what the primary knows of each lease, with deadlines in order; no io, no async |
+//! | `expiry.rs` | the task that revokes what has run out and records deadlines |
+//! | `ids.rs` | ids for leases that come without one |
+//!
+//! Rules. Which leases exist is replicated state; how long they live is counted by the leader alone, on the monotonic
+//! clock. This room changes nothing itself: it only proposes, in the term it leads in. A renewal is answered only
+//! when a failure of the leader right after it cannot shorten the lease: the first renewal after a deadline was
+//! recorded waits until the record is cleared, all others cost a look into a table. A lease that has run out is never
+//! renewed, even while it still waits to be revoked.
+
+mod book;
+mod expiry;
+mod ids;
+mod lessor;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::model::{Command, Lease, LeaseId, Refusal, Reply};
+
+pub use ids::IdSource;
+pub use lessor::{Lessor, Options, Renewal, TimeToLive, Waiting};
+
+/// The largest time to live that may be granted, in seconds.
+pub const MAX_TTL: i64 = 9_000_000_000;
+
+/// A future of this room's seams.
+pub type Answering<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
+
+/// What the lessor needs of consensus.
+pub trait Proposer: Send + Sync + 'static {
+    /// Proposes a command as the leader of `term`. It must not be handed on to another leader: who leads by then
+    /// counts for itself.
+    fn propose(&self, term: u64, command: Command) -> Answering<Reply>;
+
+    /// Ends well once it is certain that this member still led after the call.
+    fn confirm(&self) -> Answering<()>;
+}
+
+/// The way to the leader, for members that are not.
+pub trait Remote: Send + Sync + 'static {
+    /// Renews a lease there: the seconds it lives, `None` where it does not exist.
+    fn renew(&self, id: LeaseId) -> Answering<Option<i64>>;
+
+    /// How long a lease lives; `None` where it does not exist.
+    fn time_to_live(&self, id: LeaseId) -> Answering<Option<TimeToLive>>;
+}
+
+/// The way to the leader of a member that has no peers.
+pub struct NoRemote;
+
+impl Remote for NoRemote {
+    fn renew(&self, _: LeaseId) -> Answering<Option<i64>> {
+        Box::pin(std::future::ready(Err(Refusal::NoLeader)))
+    }
+
+    fn time_to_live(&self, _: LeaseId) -> Answering<Option<TimeToLive>> {
+        Box::pin(std::future::ready(Err(Refusal::NoLeader)))
+    }
+}
+
+/// What the lessor needs of the store.
+pub trait Leases: Send + Sync + 'static {
+    /// Every lease there is.
+    fn leases(&self) -> Result<Vec<Lease>, Refusal>;
+}
+
+impl<F: Fn() -> Result<Vec<Lease>, Refusal> + Send + Sync + 'static> Leases for F {
+    fn leases(&self) -> Result<Vec<Lease>, Refusal> {
+        self()
+    }
+}

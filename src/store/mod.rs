@@ -1,1 +1,416 @@
-//! The `store` room.
+//! The state: a multi-version key space with leases, members and alarms. It is applied to from the raft log, read at
+//! any revision that is not compacted, and kept in LMDB under an in-memory head.
+//!
+//! # Table of contents
+//! - `format` (with `keys`, `records`, `varint`): the bytes on disk, pure; `tables`: the LMDB environment, the only
+//!   unsafe code; `scan`, `disk`: versions of keys in LMDB
+//! - `head`: what is not in LMDB yet, and recent events; `registry`: members, alarms and such, whole in memory
+//! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
+//! - `apply/`: one command after another, deterministically; `checks`, `quota`: what an API decides before it proposes
+//! - `read`, `range`, `leases`, `events`, `hash`: reading
+//! - `checkpoint`, `compact`, `worker`: folding the head into LMDB, removing old versions, the thread that does both
+//! - `snapshot`, `restore`: the whole state as a stream, and back
+//!
+//! # Rules
+//! - Applying writes memory only. What is durable is what a checkpoint wrote, in one transaction with the position of
+//!   the last log entry it holds; after a crash the log is applied again from there. So the log may be purged up to
+//!   [`Store::checkpointed`] and never further.
+//! - Reads never wait for a disk write. No lock is held across one that a reader or the applying thread needs.
+//! - The store knows nothing of tokio, of raft or of the clock. Only `worker` has a thread, and a simulation runs
+//!   without it ([`CheckpointPolicy::Manual`]).
+//! - A refusal is an answer. Every other error is fatal: it is recorded, reported once, and nothing is served after it.
+
+mod apply;
+mod checkpoint;
+pub mod checks;
+mod compact;
+mod core;
+mod disk;
+mod error;
+mod events;
+pub mod format;
+#[cfg(test)]
+mod golden;
+mod hash;
+mod head;
+mod leases;
+#[cfg(test)]
+mod model_test;
+mod options;
+pub mod quota;
+mod range;
+mod read;
+mod registry;
+mod restore;
+mod revision;
+mod scan;
+mod snapshot;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use error::StoreError;
+pub use options::{CheckpointPolicy, HashKv, OnFatal, Options, Sizes};
+pub use snapshot::{SnapshotHeader, SnapshotReader};
+
+use self::apply::{ReadStop, run_read_only};
+use self::core::{Inner, Reader, Shared};
+use self::events::Wanted;
+use self::format::records::Meta;
+use self::read::{Hold, ScanError};
+use self::registry::Registry;
+use self::revision::Revision;
+use crate::model::{
+    Alarm, KeyRange, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
+    RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
+};
+
+/// What an empty store counts as its size, in bytes (etcd's empty backend).
+const EMPTY_SIZE: u64 = 20_480;
+
+/// The store of one member. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+impl Store {
+    /// Opens the store in `dir`, creating it where it is empty. Takes time that does not depend on the number of keys;
+    /// the log is to be applied from [`Store::applied`] on.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`] for data of another format, [`StoreError::NotAStore`] for other files in its place, and
+    /// what LMDB and the file system say.
+    pub fn open(dir: &Path, options: Options) -> Result<Store, StoreError> {
+        let tables = restore::open_current(dir, &options)?;
+        let is_new = tables.is_new(&*tables.read()?)?;
+        if is_new {
+            let mut txn = tables.write()?;
+            tables.put_meta(&mut txn, &empty_meta())?;
+            txn.commit().map_err(StoreError::lmdb("creating the store"))?;
+        }
+        let txn = tables.read()?;
+        let meta = tables.meta(&txn)?;
+        let registry = Registry::load(&tables, &txn, &meta)?;
+        drop(txn);
+        let shared = Shared::new(Arc::new(tables), meta, registry);
+        let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared));
+        worker::start(&inner)?;
+        if inner.must_prune() {
+            inner.signal.request_prune();
+        }
+        Ok(Store(inner))
+    }
+
+    /// Replaces those who hear of what is applied.
+    pub fn set_observers(&self, observers: Vec<Arc<dyn Observer>>) {
+        *self.0.observers.write() = observers.into();
+    }
+
+    /// Applies one log entry, a group of commands; it is readable and the observers have heard of it when this
+    /// returns. One reply a command. For the applying thread only, in the order of the log.
+    ///
+    /// # Errors
+    /// All are fatal; [`StoreError::OutOfOrder`] for an entry that is not after the last one applied.
+    pub fn apply(&self, position: LogPosition, proposals: &[Proposal]) -> Result<Vec<Reply>, StoreError> {
+        self.0.apply_entry(position, None, proposals)
+    }
+
+    /// Applies a membership entry: raft's own configuration (opaque here) and the member change that goes with it.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    pub fn apply_membership(
+        &self,
+        position: LogPosition,
+        raft_membership: Bytes,
+        change: Option<&Proposal>,
+    ) -> Result<Option<Reply>, StoreError> {
+        let change = change.map_or(&[][..], std::slice::from_ref);
+        Ok(self.0.apply_entry(position, Some(raft_membership), change)?.pop())
+    }
+
+    /// Applies an entry that changes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    pub fn apply_blank(&self, position: LogPosition) -> Result<(), StoreError> {
+        self.0.apply_entry(position, None, &[]).map(drop)
+    }
+
+    /// The last entry applied.
+    pub fn applied(&self) -> Option<LogPosition> {
+        self.0.shared.read().applied
+    }
+
+    /// Raft's configuration with the position of its entry.
+    pub fn raft_membership(&self) -> Option<(LogPosition, Bytes)> {
+        self.0.shared.read().registry.raft_membership.clone()
+    }
+
+    /// The last entry that is durable in LMDB: the log may be purged up to here.
+    pub fn checkpointed(&self) -> Option<LogPosition> {
+        self.0.shared.read().meta.applied
+    }
+
+    /// Folds everything applied so far into LMDB and returns when it is durable.
+    ///
+    /// # Errors
+    /// Fatal ones: a disk that is full or broken.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.0.checkpoint()
+    }
+
+    /// Removes what compactions have left, at once and without pauses. In background mode the store's thread does it.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn prune(&self) -> Result<(), StoreError> {
+        self.0.prune_all()
+    }
+
+    /// Makes everything durable and stops the store's thread. Without it, dropping the last handle is like a crash:
+    /// what was not checkpointed comes back from the log.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn close(&self) -> Result<(), StoreError> {
+        let done = self.0.checkpoint();
+        self.0.signal.request_stop();
+        self.0.signal.join();
+        done
+    }
+
+    /// The current revision; 1 in an empty store.
+    pub fn revision(&self) -> i64 {
+        self.0.shared.read().revision
+    }
+
+    /// The compacted revision: nothing below it can be read. -1 where nothing was compacted.
+    pub fn compacted_revision(&self) -> i64 {
+        self.0.shared.read().compacted
+    }
+
+    /// Reads a range (etcd semantics section 2). Long ranges are read in chunks at one revision.
+    ///
+    /// # Errors
+    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
+    pub fn range(&self, query: &RangeQuery) -> Result<RangeResult, Refusal> {
+        let run = |hold| {
+            let mut reader = self.reader_at(query.revision)?;
+            let now = reader.revision;
+            let at = if query.revision > 0 { query.revision } else { now };
+            Ok(range::run(&mut reader, hold, query, Revision::last_of(at), now))
+        };
+        self.never_overtaken(run)?.map_err(|error| self.read_error(error))
+    }
+
+    /// Reads one key at the current revision.
+    ///
+    /// # Errors
+    /// Internal ones only.
+    pub fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, Refusal> {
+        let version = self.0.newest(key).map_err(|error| self.read_error(error.into()))?;
+        Ok(version.and_then(|version| version.to_kv(Bytes::copy_from_slice(key))))
+    }
+
+    /// Runs a transaction that only reads, at the current revision.
+    ///
+    /// # Errors
+    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`], for a range of it.
+    pub fn read_txn(&self, txn: &Txn) -> Result<OpReply, Refusal> {
+        let run = |hold| {
+            let mut reader = self.reader_at(0)?;
+            match run_read_only(&mut reader, hold, txn) {
+                Ok(reply) => Ok(Ok(reply)),
+                Err(ReadStop::Refused(refusal)) => Err(refusal),
+                Err(ReadStop::Scan(error)) => Ok(Err(error)),
+            }
+        };
+        self.never_overtaken(run)?.map_err(|error| self.read_error(error))
+    }
+
+    /// The events of `range` from revision `from` to `to`, both inclusive, and the revision to go on from. A call gives
+    /// whole revisions, about so many and so many bytes; it may give none although there are some further on, when it
+    /// has looked at enough of the history: then the revision to go on from is still not beyond `to`. `position` is the
+    /// default for revisions that were read from disk.
+    ///
+    /// # Errors
+    /// [`Refusal::Compacted`] where `from` is below the compacted revision.
+    pub fn events(
+        &self,
+        range: &KeyRange,
+        from: i64,
+        to: i64,
+        max_revisions: usize,
+        max_bytes: usize,
+        prev_kv: bool,
+    ) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
+        self.0.events(&Wanted { range, from, to, max_revisions, max_bytes, prev_kv })
+    }
+
+    /// All leases, ascending by id.
+    ///
+    /// # Errors
+    /// Internal ones only.
+    pub fn leases(&self) -> Result<Vec<Lease>, Refusal> {
+        self.read(|reader| reader.leases())
+    }
+
+    /// One lease.
+    ///
+    /// # Errors
+    /// Internal ones only.
+    pub fn lease(&self, id: LeaseId) -> Result<Option<Lease>, Refusal> {
+        self.read(|reader| reader.lease(id))
+    }
+
+    /// The keys attached to a lease, ascending.
+    ///
+    /// # Errors
+    /// Internal ones only.
+    pub fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Refusal> {
+        self.read(|reader| reader.lease_keys(id))
+    }
+
+    /// All members, ascending by id.
+    pub fn members(&self) -> Vec<Member> {
+        self.0.shared.read().registry.members.values().cloned().collect()
+    }
+
+    /// The ids of members that were removed; they are kept for ever.
+    pub fn removed(&self) -> Vec<MemberId> {
+        self.0.shared.read().registry.removed.iter().copied().collect()
+    }
+
+    /// The cluster's version, `None` until it was decided.
+    pub fn cluster_version(&self) -> Option<String> {
+        self.0.shared.read().registry.cluster_version.clone()
+    }
+
+    /// The alarms that are raised.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.0.shared.read().registry.list_alarms(None)
+    }
+
+    /// The size of the data.
+    pub fn sizes(&self) -> Sizes {
+        self.0.shared.read().sizes(self.0.options.quota)
+    }
+
+    /// Lets [`Sizes::allocated`] fall to what is in use. LMDB uses freed pages again by itself, so nothing is moved
+    /// and nobody waits.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`], which makes it durable.
+    pub fn defragment(&self) -> Result<(), StoreError> {
+        {
+            let mut shared = self.0.shared.write();
+            shared.allocated = shared.in_use();
+        }
+        self.0.checkpoint()
+    }
+
+    /// CRC32C of all that is stored here; differs between members that have removed more or less of what is compacted.
+    ///
+    /// # Errors
+    /// Internal ones only.
+    pub fn hash(&self) -> Result<u32, Refusal> {
+        Ok(self.0.hash()?)
+    }
+
+    /// etcd's hash of the key space up to a revision, 0 for the current one. Makes a checkpoint first.
+    ///
+    /// # Errors
+    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
+    pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Refusal> {
+        self.0.hash_kv(revision)
+    }
+
+    /// Blocks until what a compaction at `revision` made superfluous is removed.
+    ///
+    /// # Errors
+    /// The error that stopped the store.
+    pub fn wait_compacted(&self, revision: i64) -> Result<(), StoreError> {
+        self.0.wait_compacted(revision)
+    }
+
+    /// A stream of the whole state as it was at the last checkpoint; call [`Store::checkpoint`] first where it must be
+    /// newer. Opening it takes no time, reading it bounded memory, and nothing waits for it.
+    ///
+    /// # Errors
+    /// LMDB's, when no reader can be had.
+    pub fn snapshot(&self) -> Result<SnapshotReader, StoreError> {
+        self.0.snapshot()
+    }
+
+    /// Replaces the whole state by that of a snapshot stream, atomically also across a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::Snapshot`] for a stream that is cut, damaged or of another version, and the stream's own; the
+    /// store is then as it was.
+    pub fn restore(&self, mut stream: impl Read) -> Result<SnapshotHeader, StoreError> {
+        self.0.restore(&mut stream)
+    }
+
+    /// Ok, or the error that stopped the store.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn health(&self) -> Result<(), StoreError> {
+        self.0.health()
+    }
+
+    fn reader_at(&self, revision: i64) -> Result<Reader<'_>, Refusal> {
+        let reader = self.0.reader().map_err(|error| self.read_error(error.into()))?;
+        if revision > reader.revision {
+            return Err(Refusal::FutureRevision);
+        }
+        let at = if revision > 0 { revision } else { reader.revision };
+        if at < reader.compacted {
+            return Err(Refusal::Compacted { compacted: reader.compacted });
+        }
+        Ok(reader)
+    }
+
+    /// Runs a read in chunks, and again in one piece where a compaction has overtaken it.
+    #[allow(clippy::type_complexity, reason = "a refusal ends it, an error of a scan may not")]
+    fn never_overtaken<T>(
+        &self,
+        run: impl Fn(Hold) -> Result<Result<T, ScanError>, Refusal>,
+    ) -> Result<Result<T, ScanError>, Refusal> {
+        match run(Hold::Chunk)? {
+            Err(ScanError::Overtaken) => run(Hold::Whole),
+            done => Ok(done),
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
+        let done = self.0.reader().and_then(|reader| read(&reader));
+        done.map_err(|error| self.read_error(error.into()))
+    }
+
+    fn read_error(&self, error: ScanError) -> Refusal {
+        match error {
+            ScanError::Store(error) => self.0.fail(error).into(),
+            ScanError::Overtaken => Refusal::Compacted { compacted: self.compacted_revision() },
+        }
+    }
+}
+
+/// What a new store holds.
+fn empty_meta() -> Meta {
+    Meta {
+        revision: 1,
+        compacted: -1,
+        pruned: -1,
+        in_use: EMPTY_SIZE,
+        allocated: EMPTY_SIZE,
+        ..Meta::default()
+    }
+}

@@ -1,1 +1,87 @@
-//! The `watch` room.
+//! Watching: fan-out of what was applied to whoever wants to know.
+//!
+//! ```text
+//! apply -> Hub -> Index -> group of watchers alike -> Inbox of each session -> gRPC stream
+//!                                                       ^
+//!                  history thread: pages for those behind
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `hub.rs` | the hub: the store's observer, opening and closing of watchers |
+//! | `groups.rs` | watchers alike are matched once |
+//! | `index.rs` | from a key to the groups that watch it |
+//! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be told |
+//! | `session.rs` | what a client holds: session, feed |
+//! | `history.rs` | the thread that reads history for those behind |
+//! | `run.rs` | events on their way: shared, counted, encoded once |
+//! | `lane.rs` | waking many streams at the price of one |
+//!
+//! Rules. The applying thread only queues: it never waits for a client, reads no history and encodes nothing. Locks
+//! are taken in the order hub, inbox. A watcher goes live only under the hub's lock, and only when everything up to
+//! the hub's revision has been read for it; so there is neither a gap nor a duplicate. A revision is never split.
+//! All memory that slow clients can hold is counted against one budget; above it, queues become cursors.
+//! This room knows neither gRPC nor LMDB, and never writes.
+
+mod groups;
+mod history;
+mod hub;
+mod inbox;
+mod index;
+mod lane;
+mod run;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use hub::{Hub, HubStats, Options, WatchSpec};
+pub use inbox::{Item, WatchKey};
+pub use run::{Run, Want};
+pub use session::{Feed, FeedItem, Session};
+
+use crate::model::{KeyRange, Refusal, RevisionEvents};
+use crate::store::Store;
+
+/// What watching needs of a store, to be read from any thread.
+pub trait History: Send + Sync {
+    /// The current revision.
+    fn revision(&self) -> i64;
+
+    /// The compacted revision, -1 at first.
+    fn compacted_revision(&self) -> i64;
+
+    /// The events of `range` with revisions from `from` to `to`, whole revisions only and at least one of them
+    /// however large, and where to read on. At most about `max_revisions` and `max_bytes`.
+    /// [`Refusal::Compacted`] where `from` lies below the compacted revision.
+    fn events(
+        &self,
+        range: &KeyRange,
+        from: i64,
+        to: i64,
+        max_revisions: usize,
+        max_bytes: usize,
+        prev_kv: bool,
+    ) -> Result<(Vec<RevisionEvents>, i64), Refusal>;
+}
+
+impl History for Store {
+    fn revision(&self) -> i64 {
+        Store::revision(self)
+    }
+
+    fn compacted_revision(&self) -> i64 {
+        Store::compacted_revision(self)
+    }
+
+    fn events(
+        &self,
+        range: &KeyRange,
+        from: i64,
+        to: i64,
+        max_revisions: usize,
+        max_bytes: usize,
+        prev_kv: bool,
+    ) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
+        Store::events(self, range, from, to, max_revisions, max_bytes, prev_kv)
+    }
+}

@@ -1,0 +1,82 @@
+//! The one body type of all answers, so that the common one (a single gRPC message) needs no boxing.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Body, Frame, SizeHint};
+use tonic::Status;
+
+use super::gate::leash::Leashed;
+
+/// See the module.
+#[derive(Default)]
+pub enum ReplyBody {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// One framed gRPC message, then the trailers that say OK.
+    Message(Bytes),
+    /// Only the trailers are left.
+    OkTrailers,
+    /// A page of plain HTTP.
+    Page(Bytes),
+    /// What tonic encodes.
+    Tonic(tonic::body::Body),
+    /// A stream of messages that can be ended from outside.
+    Stream(Leashed<tonic::body::Body>),
+}
+
+fn ok_trailers() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+    trailers
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match &mut *self {
+            ReplyBody::Empty => Poll::Ready(None),
+            ReplyBody::Message(message) => {
+                let message = std::mem::take(message);
+                *self = ReplyBody::OkTrailers;
+                Poll::Ready(Some(Ok(Frame::data(message))))
+            }
+            ReplyBody::OkTrailers => {
+                *self = ReplyBody::Empty;
+                Poll::Ready(Some(Ok(Frame::trailers(ok_trailers()))))
+            }
+            ReplyBody::Page(page) => {
+                let page = std::mem::take(page);
+                *self = ReplyBody::Empty;
+                Poll::Ready(Some(Ok(Frame::data(page))))
+            }
+            ReplyBody::Tonic(body) => Pin::new(body).poll_frame(context),
+            ReplyBody::Stream(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ReplyBody::Empty => true,
+            ReplyBody::Page(page) => page.is_empty(),
+            ReplyBody::Tonic(body) => body.is_end_stream(),
+            ReplyBody::Message(_) | ReplyBody::OkTrailers | ReplyBody::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ReplyBody::Empty => SizeHint::with_exact(0),
+            ReplyBody::Page(page) => SizeHint::with_exact(page.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Downgrades, as far as they mean something: kvd has one version, so a target can be judged but not reached.
+
+use tonic::Status;
+
+use crate::api::proto::etcdserverpb as pb;
+use crate::api::proto::etcdserverpb::downgrade_request::DowngradeAction;
+use crate::api::services::Services;
+use crate::model::Refusal;
+
+/// Answers a request.
+pub async fn run(
+    services: &Services,
+    request: pb::DowngradeRequest,
+) -> Result<pb::DowngradeResponse, Status> {
+    let action = DowngradeAction::try_from(request.action)
+        .map_err(|_| Status::unknown("etcdserver: unknown method"))?;
+    match action {
+        DowngradeAction::Validate => validate(services, &request.version).await?,
+        DowngradeAction::Enable => {
+            validate(services, &request.version).await?;
+            let refusal = Refusal::NotSupported("kvd has no earlier version to downgrade to".into());
+            return Err(refusal.into());
+        }
+        // etcd, too, answers OK where no downgrade is under way.
+        DowngradeAction::Cancel => {}
+    }
+    let version = services.store.cluster_version().as_deref().and_then(minor_version);
+    Ok(pb::DowngradeResponse {
+        header: Some(services.header()),
+        version: version.map(|(major, minor)| format!("{major}.{minor}")).unwrap_or_default(),
+    })
+}
+
+/// The target must be one minor version below the cluster's.
+async fn validate(services: &Services, target: &str) -> Result<(), Refusal> {
+    let target = minor_version(target).ok_or(Refusal::WrongDowngradeVersionFormat)?;
+    services.read_index().await?;
+    let cluster = services.store.cluster_version().as_deref().and_then(minor_version);
+    let (major, minor) = cluster.ok_or(Refusal::ClusterVersionUnavailable)?;
+    if minor == 0 || target != (major, minor - 1) {
+        return Err(Refusal::InvalidDowngradeTarget);
+    }
+    Ok(())
+}
+
+/// Major and minor of `X.Y` or `X.Y.Z`.
+fn minor_version(text: &str) -> Option<(u64, u64)> {
+    let numbers: Vec<u64> = text.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    match numbers[..] {
+        [major, minor] | [major, minor, _] => Some((major, minor)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minor_version;
+
+    #[test]
+    fn versions() {
+        assert_eq!(minor_version("3.6"), Some((3, 6)));
+        assert_eq!(minor_version("3.6.0"), Some((3, 6)));
+        for bad in ["", "3", "3.6.0.1", "3.x", "v3.6", "-3.6", "3..6"] {
+            assert_eq!(minor_version(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The key-value service.
+
+use std::sync::Arc;
+
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+use super::range_stream::{self, Chunks};
+use super::{conflicts, convert, unexpected};
+use crate::api::gate::Gate;
+use crate::api::proto::etcdserverpb as pb;
+use crate::api::proto::etcdserverpb::kv_server::Kv;
+use crate::api::services::Services;
+use crate::model::{Command, OpReply, RangeQuery, RangeResult, Refusal, Reply, SortTarget};
+use crate::store::Store;
+
+/// See the module.
+pub struct KvService {
+    services: Arc<Services>,
+}
+
+impl KvService {
+    /// The service on top of `services`.
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+
+    async fn range(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, Refusal> {
+        let serializable = request.serializable;
+        Gate::admit_read(&self.services, serializable)?;
+        let query = convert::range(request)?;
+        if !serializable {
+            self.services.read_index().await?;
+        }
+        let result = read(&self.services.store, &query)?;
+        let header = self.services.header_at(result.revision);
+        Ok(convert::range_response(result, Some(header)))
+    }
+
+    async fn put(&self, request: pb::PutRequest) -> Result<pb::PutResponse, Refusal> {
+        let length = request.encoded_len();
+        let checked = convert::check_put(&request);
+        let command = Command::Put(convert::put(request));
+        self.services.check_quota(&command).await?;
+        checked?;
+        self.services.check_size(length)?;
+        match self.services.node.propose(command).await? {
+            Reply::Op(OpReply::Put { revision, prev_kv }) => Ok(pb::PutResponse {
+                header: Some(self.services.header_at(revision)),
+                prev_kv: prev_kv.map(convert::key_value),
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: pb::DeleteRangeRequest,
+    ) -> Result<pb::DeleteRangeResponse, Refusal> {
+        let length = request.encoded_len();
+        let delete = convert::delete(request)?;
+        self.services.check_size(length)?;
+        match self.services.node.propose(Command::Delete(delete)).await? {
+            Reply::Op(OpReply::Delete { revision, deleted, prev_kvs }) => Ok(pb::DeleteRangeResponse {
+                header: Some(self.services.header_at(revision)),
+                deleted,
+                prev_kvs: prev_kvs.into_iter().map(convert::key_value).collect(),
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, Refusal> {
+        let length = request.encoded_len();
+        let serializable = convert::is_serializable(&request);
+        let txn = convert::txn(request, self.services.settings.max_txn_ops)?;
+        let reply = if txn.is_read_only() {
+            if !serializable {
+                self.services.read_index().await?;
+            }
+            self.services.store.read_txn(&txn)?
+        } else {
+            let command = Command::Txn(txn);
+            self.services.check_quota(&command).await?;
+            if let Command::Txn(txn) = &command {
+                conflicts::check(txn)?;
+            }
+            self.services.check_size(length)?;
+            match self.services.node.propose(command).await? {
+                Reply::Op(reply) => reply,
+                other => return Err(unexpected(&other)),
+            }
+        };
+        match reply {
+            OpReply::Txn { revision, succeeded, replies } => Ok(pb::TxnResponse {
+                header: Some(self.services.header_at(revision)),
+                succeeded,
+                responses: replies.into_iter().map(convert::nested_response).collect(),
+            }),
+            other => Err(unexpected(&Reply::Op(other))),
+        }
+    }
+
+    async fn compact(&self, request: pb::CompactionRequest) -> Result<pb::CompactionResponse, Refusal> {
+        let outcome = self.services.node.propose(Command::Compact { revision: request.revision }).await;
+        // As in etcd, a compaction that was done before still waits for the deletion that is under way.
+        if request.physical && matches!(outcome, Ok(_) | Err(Refusal::Compacted { .. })) {
+            let store = self.services.store.clone();
+            super::blocking(move || store.wait_compacted(request.revision)).await?;
+        }
+        outcome?;
+        Ok(pb::CompactionResponse { header: Some(self.services.header()) })
+    }
+}
+
+/// Reads a range as etcd 3.7 answers it: keys without values come without their leases, unless they were sorted by
+/// value.
+fn read(store: &Store, query: &RangeQuery) -> Result<RangeResult, Refusal> {
+    let mut result = store.range(query)?;
+    if query.keys_only && query.sort.target != SortTarget::Value {
+        for kv in &mut result.kvs {
+            kv.lease = 0;
+        }
+    }
+    Ok(result)
+}
+
+#[tonic::async_trait]
+impl Kv for KvService {
+    type RangeStreamStream = Chunks;
+
+    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        Ok(Response::new(self.range(request.into_inner()).await?))
+    }
+
+    async fn range_stream(&self, request: Request<pb::RangeRequest>) -> Result<Response<Chunks>, Status> {
+        Ok(Response::new(range_stream::open(self.services.clone(), request.into_inner()).await?))
+    }
+
+    async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
+        Ok(Response::new(self.put(request.into_inner()).await?))
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        Ok(Response::new(self.delete_range(request.into_inner()).await?))
+    }
+
+    async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
+        Ok(Response::new(self.txn(request.into_inner()).await?))
+    }
+
+    async fn compact(
+        &self,
+        request: Request<pb::CompactionRequest>,
+    ) -> Result<Response<pb::CompactionResponse>, Status> {
+        Ok(Response::new(self.compact(request.into_inner()).await?))
+    }
+}

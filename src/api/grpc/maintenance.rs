@@ -1,0 +1,163 @@
+//! The maintenance service.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::snapshot::{self, Blobs};
+use super::{blocking, convert, downgrade, unexpected};
+use crate::api::proto::etcdserverpb as pb;
+use crate::api::proto::etcdserverpb::alarm_request::AlarmAction;
+use crate::api::proto::etcdserverpb::maintenance_server::Maintenance;
+use crate::api::services::{ETCD_VERSION, STORAGE_VERSION, Services};
+use crate::model::{Alarm, AlarmKind, Command, MemberId, Refusal, Reply};
+
+/// See the module.
+pub struct MaintenanceService {
+    services: Arc<Services>,
+}
+
+impl MaintenanceService {
+    /// The service on top of `services`.
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+
+    /// Answers from what this member knows, leader or not.
+    fn status(&self) -> pb::StatusResponse {
+        let node = self.services.node.status();
+        let sizes = self.services.store.sizes();
+        let mut errors = Vec::new();
+        if node.leader.is_none() {
+            errors.push("etcdserver: no leader".to_string());
+        }
+        errors.extend(self.services.store.alarms().iter().map(alarm_text));
+        pb::StatusResponse {
+            header: Some(self.services.header()),
+            version: ETCD_VERSION.into(),
+            db_size: clamp(sizes.allocated),
+            leader: node.leader.map_or(0, |leader| leader.0),
+            raft_index: node.committed,
+            raft_term: node.term,
+            raft_applied_index: node.applied,
+            errors,
+            db_size_in_use: clamp(sizes.in_use),
+            is_learner: node.is_learner,
+            storage_version: STORAGE_VERSION.into(),
+            db_size_quota: sizes.quota.map_or(-1, clamp),
+            downgrade_info: Some(pb::DowngradeInfo::default()),
+        }
+    }
+
+    async fn alarm(&self, request: pb::AlarmRequest) -> Result<pb::AlarmResponse, Refusal> {
+        let kind = convert::alarm_kind(request.alarm);
+        let alarm = |kind| Alarm { member: MemberId(request.member_id), kind };
+        let command = match (AlarmAction::try_from(request.action), kind) {
+            (Ok(AlarmAction::Get), kind) => Command::AlarmList { kind },
+            (Ok(AlarmAction::Activate), Some(kind)) => Command::AlarmRaise(alarm(kind)),
+            (Ok(AlarmAction::Deactivate), Some(kind)) => Command::AlarmClear(alarm(kind)),
+            (Ok(AlarmAction::Activate | AlarmAction::Deactivate), None) | (Err(_), _) => {
+                return Ok(pb::AlarmResponse { header: Some(self.services.header()), alarms: Vec::new() });
+            }
+        };
+        match self.services.node.propose(command).await? {
+            Reply::Alarms { alarms, .. } => Ok(pb::AlarmResponse {
+                header: Some(self.services.header()),
+                alarms: alarms.iter().map(convert::alarm).collect(),
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn move_leader(&self, target: MemberId) -> Result<(), Refusal> {
+        if !self.services.node.status().is_leader {
+            return Err(Refusal::NotLeader);
+        }
+        let members = self.services.store.members();
+        if !members.iter().any(|member| member.id == target && !member.learner && !member.pending) {
+            return Err(Refusal::BadLeaderTransferee);
+        }
+        if target == self.services.member_id() {
+            return Ok(());
+        }
+        self.services.node.transfer(target).await
+    }
+}
+
+fn clamp(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// An alarm as etcd 3.7 prints it among the errors of a status.
+fn alarm_text(alarm: &Alarm) -> String {
+    let kind = match alarm.kind {
+        AlarmKind::NoSpace => "NOSPACE",
+        AlarmKind::Corrupt => "CORRUPT",
+    };
+    format!("memberID:{} alarm:{kind}", alarm.member.0)
+}
+
+#[tonic::async_trait]
+impl Maintenance for MaintenanceService {
+    type SnapshotStream = Blobs;
+
+    async fn status(
+        &self,
+        _request: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusResponse>, Status> {
+        Ok(Response::new(self.status()))
+    }
+
+    async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
+        Ok(Response::new(self.alarm(request.into_inner()).await?))
+    }
+
+    async fn defragment(
+        &self,
+        _request: Request<pb::DefragmentRequest>,
+    ) -> Result<Response<pb::DefragmentResponse>, Status> {
+        let store = self.services.store.clone();
+        blocking(move || store.defragment()).await?;
+        Ok(Response::new(pb::DefragmentResponse { header: None }))
+    }
+
+    async fn hash(&self, _request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
+        let store = self.services.store.clone();
+        let hash = blocking(move || Ok::<_, Refusal>(store.hash())).await??;
+        Ok(Response::new(pb::HashResponse { header: Some(self.services.header()), hash }))
+    }
+
+    async fn hash_kv(
+        &self,
+        request: Request<pb::HashKvRequest>,
+    ) -> Result<Response<pb::HashKvResponse>, Status> {
+        let store = self.services.store.clone();
+        let revision = request.get_ref().revision;
+        let hash = blocking(move || Ok::<_, Refusal>(store.hash_kv(revision))).await??;
+        Ok(Response::new(pb::HashKvResponse {
+            header: Some(self.services.header()),
+            hash: hash.hash,
+            compact_revision: hash.compact_revision,
+            hash_revision: hash.hash_revision,
+        }))
+    }
+
+    async fn snapshot(&self, _request: Request<pb::SnapshotRequest>) -> Result<Response<Blobs>, Status> {
+        Ok(Response::new(snapshot::open(self.services.store.clone())))
+    }
+
+    async fn move_leader(
+        &self,
+        request: Request<pb::MoveLeaderRequest>,
+    ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        self.move_leader(MemberId(request.get_ref().target_id)).await?;
+        Ok(Response::new(pb::MoveLeaderResponse { header: None }))
+    }
+
+    async fn downgrade(
+        &self,
+        request: Request<pb::DowngradeRequest>,
+    ) -> Result<Response<pb::DowngradeResponse>, Status> {
+        Ok(Response::new(downgrade::run(&self.services, request.into_inner()).await?))
+    }
+}

@@ -1,0 +1,236 @@
+//! What every face stands on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::metrics::Metrics;
+use super::pending::Node;
+use super::proto::etcdserverpb::ResponseHeader;
+use crate::lease::{self, Lessor};
+use crate::model::{Alarm, AlarmKind, ClusterId, Command, MemberId, Refusal};
+use crate::store::{Store, quota};
+use crate::watch::Hub;
+
+/// The version of etcd whose behaviour clients find.
+pub const ETCD_VERSION: &str = "3.7.3";
+/// The storage version that goes with it.
+pub const STORAGE_VERSION: &str = "3.7.0";
+
+/// Limits and intervals that the faces need, already checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Largest raft request in bytes (`--max-request-bytes`), measured on etcd's `InternalRaftRequest`.
+    pub max_request_bytes: usize,
+    /// Most operations in a transaction (`--max-txn-ops`).
+    pub max_txn_ops: usize,
+    /// The election timeout; streams that ask for a leader end after three of them without one.
+    pub election_timeout: Duration,
+    /// The heartbeat interval.
+    pub heartbeat_interval: Duration,
+    /// How often idle watchers hear of progress (`--watch-progress-notify-interval`).
+    pub watch_progress_interval: Duration,
+    /// Unary requests that take longer are logged (`--warning-unary-request-duration`).
+    pub slow_request: Duration,
+    /// Who may ask over plain HTTP.
+    pub access: Access,
+}
+
+/// Filters of the HTTP pages.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Origins whose pages may ask (`--cors`); `*` is all.
+    pub cors: Vec<String>,
+    /// Host names that are answered for without TLS (`--host-whitelist`); empty or `*` is all.
+    pub host_whitelist: Vec<String>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { cors: vec!["*".into()], host_whitelist: vec!["*".into()] }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_request_bytes: 1_572_864,
+            max_txn_ops: 128,
+            election_timeout: Duration::from_millis(1000),
+            heartbeat_interval: Duration::from_millis(100),
+            watch_progress_interval: Duration::from_secs(600),
+            slow_request: Duration::from_millis(300),
+            access: Access::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Largest message a client may send, in bytes: etcd allows half a MiB of overhead above the request limit.
+    pub fn max_receive_bytes(&self) -> usize {
+        self.max_request_bytes.saturating_add(512 * 1024)
+    }
+
+    /// etcd's `ReqTimeout`: how long a request waits for consensus.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(5) + 2 * self.election_timeout
+    }
+}
+
+/// What hears of what the store applies, and serves clients with it.
+pub struct FanOut {
+    /// Hands events to watchers; an observer of the store.
+    pub hub: Arc<Hub>,
+    /// Counts for leases, where this member leads; an observer of the store.
+    pub lessor: Arc<Lessor>,
+    /// Reaches the lessor of the leader, where this member does not lead.
+    pub lease_leader: Arc<dyn lease::Remote>,
+}
+
+/// What the faces stand on. One per process, shared by all connections.
+pub struct Services {
+    /// The raft node: proposals and the read index.
+    pub node: Node,
+    /// The store, for reading.
+    pub store: Store,
+    /// Limits and intervals.
+    pub settings: Settings,
+    /// Tells when the server stops.
+    pub stop: Stop,
+    /// Hands events to watchers.
+    pub hub: Arc<Hub>,
+    /// Counts for leases, where this member leads.
+    pub lessor: Arc<Lessor>,
+    /// Reaches the lessor of the leader, where this member does not.
+    pub lease_leader: Arc<dyn lease::Remote>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    cluster_id: ClusterId,
+    member_id: MemberId,
+}
+
+impl Services {
+    /// Puts them together; the ids are the node's.
+    pub fn new(node: Node, store: Store, fan_out: FanOut, settings: Settings, stop: Stop) -> Self {
+        let status = node.status();
+        let FanOut { hub, lessor, lease_leader } = fan_out;
+        Self {
+            node,
+            store,
+            hub,
+            lessor,
+            lease_leader,
+            settings,
+            stop,
+            metrics: Arc::default(),
+            cluster_id: status.cluster_id,
+            member_id: status.id,
+        }
+    }
+
+    /// This member.
+    pub fn member_id(&self) -> MemberId {
+        self.member_id
+    }
+
+    /// This cluster.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.cluster_id
+    }
+
+    /// The header of an answer, with the store's current revision (lease, auth, alarm, hash, status, watch control).
+    pub fn header(&self) -> ResponseHeader {
+        self.header_at(self.store.revision())
+    }
+
+    /// The header of an answer that names the revision itself (the key-value service).
+    pub fn header_at(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.cluster_id.0,
+            member_id: self.member_id.0,
+            revision,
+            raft_term: self.node.status().term,
+        }
+    }
+
+    /// The header of the cluster service: the revision is always zero there.
+    pub fn header_without_revision(&self) -> ResponseHeader {
+        self.header_at(0)
+    }
+
+    /// Refuses a command that does not fit into the space quota, and raises the alarm that tells all members. As in
+    /// etcd this comes before every other check of the request.
+    pub async fn check_quota(&self, command: &Command) -> Result<(), Refusal> {
+        let sizes = self.store.sizes();
+        if sizes.quota.is_none() || !sizes.exceeded_by(quota::cost(command)) {
+            return Ok(());
+        }
+        let alarm = Alarm { member: self.member_id, kind: AlarmKind::NoSpace };
+        if !self.store.alarms().contains(&alarm) {
+            tracing::warn!(allocated = sizes.allocated, quota = sizes.quota, "space quota exceeded");
+            self.node.propose(Command::AlarmRaise(alarm)).await?;
+        }
+        Err(Refusal::NoSpace)
+    }
+
+    /// Refuses a request that is larger than `--max-request-bytes`. `length` is the encoded length of the request's
+    /// own message; etcd measures the raft request around it, whose header holds an id of up to ten bytes.
+    pub fn check_size(&self, length: usize) -> Result<(), Refusal> {
+        const HEADER: usize = 2 + 1 + 1 + 10;
+        let around = HEADER + 1 + prost::length_delimiter_len(length);
+        if length.saturating_add(around) > self.settings.max_request_bytes {
+            return Err(Refusal::RequestTooLarge);
+        }
+        Ok(())
+    }
+
+    /// True where the cluster's version is known and at least `needed` (major, minor).
+    pub fn cluster_version_is_at_least(&self, needed: (u64, u64)) -> bool {
+        let Some(version) = self.store.cluster_version() else {
+            return false;
+        };
+        let mut parts = version.split('.').map(str::parse::<u64>);
+        matches!((parts.next(), parts.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= needed)
+    }
+
+    /// Returns once the local store may be read linearizably.
+    pub async fn read_index(&self) -> Result<(), Refusal> {
+        self.node.read_index().await
+    }
+}
+
+/// Ends everything that waits: made with [`Stop::channel`], cloned to whoever must notice.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// The end that says stop. Dropping it says so, too.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stop {
+    /// A pair of ends.
+    pub fn channel() -> (Stopper, Stop) {
+        let (sender, receiver) = watch::channel(false);
+        (Stopper(sender), Stop(receiver))
+    }
+
+    /// True once stopping.
+    pub fn is_stopping(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when stopping.
+    pub async fn stopping(&self) {
+        let mut receiver = self.0.clone();
+        // An error means the stopper is gone: the same thing.
+        let _ = receiver.wait_for(|stopping| *stopping).await;
+    }
+}
+
+impl Stopper {
+    /// Says stop, once and for all.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}

@@ -1,0 +1,129 @@
+//! The one map from a refusal to the code and the text that etcd puts on the wire.
+//!
+//! etcd's clients map errors back to their types by the exact text, so the texts are part of the protocol. Some codes
+//! look odd (`Unknown` where a better one is declared in etcd's sources): they are what etcd really sends.
+
+use std::borrow::Cow;
+
+use tonic::{Code, Status};
+
+use crate::model::Refusal;
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        Status::new(code(&refusal), text(&refusal))
+    }
+}
+
+/// The gRPC code of a refusal.
+pub fn code(refusal: &Refusal) -> Code {
+    use Refusal as R;
+    match refusal {
+        R::EmptyKey | R::KeyNotFound | R::ValueProvided | R::LeaseProvided => Code::InvalidArgument,
+        R::TooManyOps | R::NestedTooDeep | R::DuplicateKey | R::InvalidSortOption => Code::InvalidArgument,
+        R::RequestTooLarge | R::MemberBadUrls | R::UserEmpty => Code::InvalidArgument,
+        R::WrongDowngradeVersionFormat | R::InvalidDowngradeTarget => Code::InvalidArgument,
+        R::Compacted { .. } | R::FutureRevision | R::LeaseTtlTooLarge => Code::OutOfRange,
+        R::NoSpace => Code::ResourceExhausted,
+        R::Corrupt => Code::DataLoss,
+        R::LeaseNotFound | R::MemberNotFound => Code::NotFound,
+        R::LeaseExists | R::MemberExists | R::PeerUrlExists => Code::FailedPrecondition,
+        R::MemberNotLearner | R::LearnerNotReady | R::TooManyLearners => Code::FailedPrecondition,
+        R::NotLeader | R::BadLeaderTransferee | R::NotSupportedForLearner => Code::FailedPrecondition,
+        R::ClusterVersionUnavailable | R::AuthNotEnabled => Code::FailedPrecondition,
+        R::NotPrimaryLessor | R::TooManyRequests | R::NotEnoughStarted | R::TransferTimedOut => Code::Unknown,
+        R::Unhealthy | R::NoLeader | R::LeaderChanged | R::Stopped => Code::Unavailable,
+        R::Timeout | R::TimeoutLeaderFailed | R::TimeoutConnectionLost | R::TimeoutApplied => {
+            Code::Unavailable
+        }
+        R::Canceled => Code::Cancelled,
+        R::InvalidToken => Code::Unauthenticated,
+        R::PermissionDenied => Code::PermissionDenied,
+        R::NotSupported(_) => Code::Unimplemented,
+        R::Internal(_) => Code::Internal,
+    }
+}
+
+/// The text of a refusal.
+pub fn text(refusal: &Refusal) -> Cow<'static, str> {
+    use Refusal as R;
+    Cow::Borrowed(match refusal {
+        R::NotSupported(what) | R::Internal(what) => return Cow::Owned(what.clone()),
+        R::EmptyKey => "etcdserver: key is not provided",
+        R::KeyNotFound => "etcdserver: key not found",
+        R::ValueProvided => "etcdserver: value is provided",
+        R::LeaseProvided => "etcdserver: lease is provided",
+        // etcd has no limit of its own on nesting: the shrinking limit on operations ends it.
+        R::TooManyOps | R::NestedTooDeep => "etcdserver: too many operations in txn request",
+        R::DuplicateKey => "etcdserver: duplicate key given in txn request",
+        R::InvalidSortOption => "etcdserver: invalid sort option",
+        R::Compacted { .. } => "etcdserver: mvcc: required revision has been compacted",
+        R::FutureRevision => "etcdserver: mvcc: required revision is a future revision",
+        R::NoSpace => "etcdserver: mvcc: database space exceeded",
+        R::Corrupt => "etcdserver: corrupt cluster",
+        R::LeaseNotFound => "etcdserver: requested lease not found",
+        R::LeaseExists => "etcdserver: lease already exists",
+        R::LeaseTtlTooLarge => "etcdserver: too large lease TTL",
+        R::NotPrimaryLessor => "not a primary lessor",
+        R::RequestTooLarge => "etcdserver: request is too large",
+        R::TooManyRequests => "etcdserver: too many requests",
+        R::MemberExists => "etcdserver: member ID already exist",
+        R::PeerUrlExists => "etcdserver: Peer URLs already exists",
+        R::MemberBadUrls => "etcdserver: given member URLs are invalid",
+        R::MemberNotFound => "etcdserver: member not found",
+        R::MemberNotLearner => "etcdserver: can only promote a learner member",
+        R::LearnerNotReady => "etcdserver: can only promote a learner member which is in sync with leader",
+        R::TooManyLearners => "etcdserver: too many learner members in cluster",
+        R::NotEnoughStarted => "etcdserver: re-configuration failed due to not enough started members",
+        R::Unhealthy => "etcdserver: unhealthy cluster",
+        R::NoLeader => "etcdserver: no leader",
+        R::NotLeader => "etcdserver: not leader",
+        R::LeaderChanged => "etcdserver: leader changed",
+        R::BadLeaderTransferee => "etcdserver: bad leader transferee",
+        R::TransferTimedOut => "etcdserver: request timed out, leader transfer took too long",
+        R::Timeout => "etcdserver: request timed out",
+        R::TimeoutLeaderFailed => "etcdserver: request timed out, possibly due to previous leader failure",
+        R::TimeoutConnectionLost => "etcdserver: request timed out, possibly due to connection lost",
+        R::TimeoutApplied => "etcdserver: request timed out, waiting for the applied index took too long",
+        R::Stopped => "etcdserver: server stopped",
+        R::Canceled => "etcdserver: request canceled",
+        R::NotSupportedForLearner => "etcdserver: rpc not supported for learner",
+        R::ClusterVersionUnavailable => "etcdserver: cluster version not found during downgrade",
+        R::WrongDowngradeVersionFormat => "etcdserver: wrong downgrade target version format",
+        R::InvalidDowngradeTarget => "etcdserver: invalid downgrade target version",
+        R::UserEmpty => "etcdserver: user name is empty",
+        R::InvalidToken => "etcdserver: invalid auth token",
+        R::PermissionDenied => "etcdserver: permission denied",
+        R::AuthNotEnabled => "etcdserver: authentication is not enabled",
+    })
+}
+
+/// Metadata `client-api-version` that is not UTF-8.
+pub fn invalid_client_api_version() -> Status {
+    Status::invalid_argument("etcdserver: invalid client api version")
+}
+
+/// The cluster's version is too low for the method.
+pub fn not_capable() -> Status {
+    Status::failed_precondition("etcdserver: not capable")
+}
+
+/// The caller's deadline has passed.
+pub fn deadline_exceeded() -> Status {
+    Status::deadline_exceeded("context deadline exceeded")
+}
+
+/// The client broke off a watch stream.
+pub fn watch_canceled() -> Status {
+    Status::cancelled("etcdserver: watch canceled")
+}
+
+/// A refusal inside the lock and election services: they hand on the text without the code.
+pub fn plain(refusal: &Refusal) -> Status {
+    Status::unknown(text(refusal))
+}
+
+/// A message above the receive limit, in grpc-go's words. Sizes in bytes.
+pub fn message_too_large(size: usize, limit: usize) -> Status {
+    Status::resource_exhausted(format!("grpc: received message larger than max ({size} vs. {limit})"))
+}

@@ -1,0 +1,191 @@
+//! What is wrong with a configuration, where, and what was probably meant.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// kvd does not start.
+    Error,
+    /// kvd starts and says this once.
+    Warning,
+}
+
+/// A place in a file, with the line itself so that it can be shown after the file has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePlace {
+    /// The file.
+    pub path: Arc<PathBuf>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// How many characters are meant; at least 1.
+    pub width: usize,
+    /// The line's text.
+    pub text: String,
+}
+
+/// Where a value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File(FilePlace),
+    /// As a flag, here as it was written.
+    Flag(String),
+    /// In the environment, as `NAME=value`; the value is left out for secrets.
+    Variable(String),
+    /// The file itself, not a line of it.
+    Path(Arc<PathBuf>),
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong; etcd's words where etcd has some.
+    pub message: String,
+    /// The option it is about, by its flag name.
+    pub option: Option<&'static str>,
+    /// Where; none for what several values together make wrong.
+    pub place: Option<Place>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, message: message.into(), option: None, place: None, help: None }
+    }
+
+    /// A warning.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    /// About this option.
+    pub fn about(mut self, option: &'static str) -> Self {
+        self.option = Some(option);
+        self
+    }
+
+    /// Found there.
+    pub fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// With this advice.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With this advice, when there is any.
+    pub fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+
+    /// True for an error.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The finding as a JSON object, for `kvd check --json`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let source = self.place.as_ref().map(|place| match place {
+            Place::File(at) => serde_json::json!({
+                "kind": "file", "path": at.path.to_string_lossy(), "line": at.line, "column": at.column, "text": at.text,
+            }),
+            Place::Flag(text) => serde_json::json!({ "kind": "flag", "text": text }),
+            Place::Variable(text) => serde_json::json!({ "kind": "variable", "text": text }),
+            Place::Path(path) => serde_json::json!({ "kind": "file", "path": path.to_string_lossy() }),
+        });
+        serde_json::json!({
+            "severity": match self.severity { Severity::Error => "error", Severity::Warning => "warning" },
+            "message": self.message,
+            "option": self.option,
+            "source": source,
+            "help": self.help,
+        })
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        writeln!(f, "{severity}: {}", self.message)?;
+        let mut margin = 1;
+        match &self.place {
+            Some(Place::File(place)) => {
+                margin = place.line.to_string().len();
+                write_file_place(f, place, margin)?;
+            }
+            Some(Place::Flag(text)) => writeln!(f, "  --> flag {text}")?,
+            Some(Place::Variable(text)) => writeln!(f, "  --> environment {text}")?,
+            Some(Place::Path(path)) => writeln!(f, "  --> {}", path.display())?,
+            None => {}
+        }
+        if let Some(help) = &self.help {
+            writeln!(f, "{:margin$} = help: {help}", "")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_file_place(f: &mut fmt::Formatter<'_>, place: &FilePlace, margin: usize) -> fmt::Result {
+    writeln!(f, "{:margin$}--> {}:{}:{}", "", place.path.display(), place.line, place.column)?;
+    writeln!(f, "{:margin$} |", "")?;
+    writeln!(f, "{:margin$} | {}", place.line, place.text)?;
+    // Tabs before the mark are kept, so that it stands below its text.
+    let lead: String =
+        place.text.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    writeln!(f, "{:margin$} | {lead}{}", "", "^".repeat(place.width.max(1)))
+}
+
+/// The place of a byte range in a file's text; the mark ends with its line.
+pub(super) fn locate(path: &Arc<PathBuf>, text: &str, span: std::ops::Range<usize>) -> FilePlace {
+    let start = floor_char(text, span.start.min(text.len()));
+    let end = floor_char(text, span.end.clamp(start, text.len()));
+    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+    let line = text[line_start..line_end].trim_end_matches('\r');
+    let marked = &text[start..end.min(line_end)];
+    FilePlace {
+        path: Arc::clone(path),
+        line: text[..start].matches('\n').count() + 1,
+        column: text[line_start..start].chars().count() + 1,
+        width: marked.trim_end().chars().count().max(1),
+        text: line.to_string(),
+    }
+}
+
+fn floor_char(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// How many of each, in words: `2 errors, 1 warning`.
+pub fn summary(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let count = |n: usize, word: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        n => Some(format!("{n} {word}s")),
+    };
+    let parts: Vec<String> = [count(errors, "error"), count(diagnostics.len() - errors, "warning")]
+        .into_iter()
+        .flatten()
+        .collect();
+    if parts.is_empty() { "no errors, no warnings".to_string() } else { parts.join(", ") }
+}

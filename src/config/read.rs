@@ -1,0 +1,275 @@
+//! Brings the sources together: flag over environment over files over default, option by option.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::config::Config;
+use super::diagnostic::{Diagnostic, Place};
+use super::options::{Effect, Kind, OptionSpec};
+use super::settings::{Given, Origin, Settings};
+use super::source::{Reading, read_environment, read_flags, read_toml};
+use super::surroundings::Surroundings;
+use super::value::Value;
+use super::{check, derive};
+
+/// Where kvd looks when no file is named.
+pub const DEFAULT_FILE: &str = "/etc/kv/cluster.toml";
+
+/// What came out of reading.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The configuration; none when there are errors.
+    pub config: Option<Config>,
+    /// Everything found, errors first, each kind in the order file, environment, flag.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files that were read, in order.
+    pub files: Vec<PathBuf>,
+}
+
+impl Outcome {
+    /// The configuration with its warnings, or all findings.
+    ///
+    /// # Errors
+    /// When there is an error among the findings.
+    pub fn into_result(self) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+        match self.config {
+            Some(config) => Ok((config, self.diagnostics)),
+            None => Err(self.diagnostics),
+        }
+    }
+}
+
+/// Reads, merges and checks a configuration. Every error of every source is reported at once; rules among options are
+/// only looked at when each option is good in itself.
+pub fn read(surroundings: &Surroundings<'_>) -> Outcome {
+    let flags = read_flags(&surroundings.arguments);
+    let environment = read_environment(&surroundings.variables);
+    let mut layers = Layers::default();
+    layers.files(config_file(&flags, surroundings), surroundings);
+    layers.add(environment);
+    layers.add(flags);
+    layers.finish(surroundings)
+}
+
+/// The file to read, and the place that names it.
+fn config_file(flags: &Reading, surroundings: &Surroundings<'_>) -> Option<(PathBuf, Place)> {
+    let flag = flags.given.iter().rev().find(|given| given.spec.name == "config-file");
+    let named = flag.and_then(|given| match &given.value {
+        Value::Text(path) => Some((path.clone(), given.place.clone())),
+        _ => None,
+    });
+    let variable = |name: &str| {
+        let path = surroundings.variable(name)?;
+        Some((path.to_string(), Place::Variable(format!("{name}={path}"))))
+    };
+    let (path, place) =
+        named.or_else(|| variable("KVD_CONFIG_FILE")).or_else(|| variable("ETCD_CONFIG_FILE"))?;
+    (!path.is_empty()).then(|| (PathBuf::from(path), place))
+}
+
+/// The values of all sources as they are laid over each other.
+#[derive(Default)]
+struct Layers {
+    settings: Option<Settings>,
+    gates: BTreeMap<String, bool>,
+    diagnostics: Vec<Diagnostic>,
+    /// One warning for each option that does nothing or has another name now; the last place wins.
+    notes: BTreeMap<&'static str, Diagnostic>,
+    files: Vec<PathBuf>,
+}
+
+impl Layers {
+    fn files(&mut self, named: Option<(PathBuf, Place)>, surroundings: &Surroundings<'_>) {
+        let (path, place) = match named {
+            Some((path, place)) => (path, Some(place)),
+            None => (PathBuf::from(DEFAULT_FILE), None),
+        };
+        self.file(&path, place, surroundings);
+        let mut directory = path.into_os_string();
+        directory.push(".d");
+        let directory = PathBuf::from(directory);
+        match surroundings.files.list(&directory) {
+            Ok(mut drop_ins) => {
+                drop_ins.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+                drop_ins.sort();
+                for path in drop_ins {
+                    let place = Some(Place::Path(Arc::new(directory.clone())));
+                    self.file(&path, place, surroundings);
+                }
+            }
+            Err(error) => self.diagnostics.push(unreadable(&directory, &error, None)),
+        }
+    }
+
+    /// Reads one file; only a file that nobody named may be missing.
+    fn file(&mut self, path: &Path, named: Option<Place>, surroundings: &Surroundings<'_>) {
+        let bytes = match surroundings.files.read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return,
+            Err(error) => {
+                self.diagnostics.push(unreadable(path, &error, named));
+                return;
+            }
+        };
+        self.files.push(path.to_path_buf());
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count();
+                let place = Some(Place::Path(Arc::new(path.to_path_buf())));
+                self.diagnostics.push(Diagnostic::error(format!("line {line} is not UTF-8")).at(place));
+                return;
+            }
+        };
+        let mut reading = read_toml(path.to_path_buf(), &text);
+        if reading.diagnostics.iter().any(Diagnostic::is_error) && looks_like_etcds(path) {
+            let help = format!(
+                "this looks like etcd's file; turn it into kvd's with: kvd config from-etcd {}",
+                path.display()
+            );
+            let place = Some(Place::Path(Arc::new(path.to_path_buf())));
+            reading = Reading {
+                diagnostics: vec![
+                    Diagnostic::error("the configuration file is no TOML").at(place).help(help),
+                ],
+                ..Reading::default()
+            };
+        }
+        self.add(reading);
+    }
+
+    fn add(&mut self, reading: Reading) {
+        self.diagnostics.extend(reading.diagnostics);
+        // A former name gives way to the present one within a source, whatever their order.
+        let present_name =
+            |given: &Given| !matches!(given.spec.effect, Effect::Alias(_) | Effect::GateAlias(_));
+        let mut given = reading.given;
+        given.sort_by_key(present_name);
+        for given in given {
+            self.lay(given);
+        }
+    }
+
+    fn lay(&mut self, given: Given) {
+        let Given { spec, value, place } = given;
+        match spec.effect {
+            Effect::Acts if spec.key.is_empty() => {}
+            Effect::Acts => self.put(spec, value, place),
+            Effect::Ignored(reason) => self.ignore(spec, &value, reason, place),
+            Effect::Refused { harmless, reason } => {
+                if !harmless.contains(&value.to_text(spec.kind).as_str()) {
+                    self.diagnostics.push(Diagnostic::error(reason).about(spec.name).at(Some(place)));
+                }
+            }
+            Effect::Alias(name) => self.rename(spec, name, value, place),
+            Effect::GateAlias(gate) => {
+                let now = format!("--feature-gates={gate}={}", value.to_text(spec.kind));
+                self.deprecate(spec, &now, &place);
+                if let Value::Bool(on) = value {
+                    self.gates.insert(gate.to_string(), on);
+                    self.put_gates(place);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, spec: &'static OptionSpec, value: Value, place: Place) {
+        match value {
+            Value::Gates(gates) => {
+                self.gates.extend(gates);
+                self.put_gates(place);
+            }
+            value => self.settings().set(spec.name, value, Origin::Given(place)),
+        }
+    }
+
+    fn put_gates(&mut self, place: Place) {
+        let gates = Value::Gates(self.gates.clone());
+        self.settings().set("feature-gates", gates, Origin::Given(place));
+    }
+
+    fn rename(&mut self, spec: &'static OptionSpec, name: &'static str, value: Value, place: Place) {
+        let Some(now) = super::options::find(name) else { return };
+        // 3.4's --debug is the one former name with another kind of value.
+        let value = match (value, now.kind) {
+            (Value::Bool(true), Kind::Choice(_)) => Value::Text("debug".to_string()),
+            (Value::Bool(false), Kind::Choice(_)) => return,
+            (value, _) => value,
+        };
+        self.deprecate(spec, &format!("--{name}"), &place);
+        self.lay(Given { spec: now, value, place });
+    }
+
+    fn deprecate(&mut self, spec: &'static OptionSpec, now: &str, place: &Place) {
+        let message = if spec.name.starts_with("experimental-") {
+            format!(
+                "--{} is deprecated in v3.6 and will be decommissioned in v3.7. Use '{now}' instead.",
+                spec.name
+            )
+        } else {
+            format!("--{} is deprecated. Use '{now}' instead.", spec.name)
+        };
+        let note = Diagnostic::warning(message).about(spec.name).at(Some(place.clone()));
+        self.notes.insert(spec.name, note);
+    }
+
+    fn ignore(&mut self, spec: &'static OptionSpec, value: &Value, reason: &str, place: Place) {
+        if spec.name == "logger" {
+            let logger = value.to_text(spec.kind);
+            match logger.as_str() {
+                "zap" => return,
+                "capnslog" => self.diagnostics.push(
+                    Diagnostic::error("--logger=capnslog is removed in v3.5")
+                        .about(spec.name)
+                        .at(Some(place)),
+                ),
+                other => self.diagnostics.push(
+                    Diagnostic::error(format!("unknown logger option {other:?}"))
+                        .about(spec.name)
+                        .at(Some(place)),
+                ),
+            }
+            return;
+        }
+        let note = Diagnostic::warning(format!("--{} has no effect: {reason}", spec.name));
+        self.notes.insert(spec.name, note.about(spec.name).at(Some(place)));
+    }
+
+    fn settings(&mut self) -> &mut Settings {
+        self.settings.get_or_insert_with(Settings::defaults)
+    }
+
+    fn finish(mut self, surroundings: &Surroundings<'_>) -> Outcome {
+        self.diagnostics.extend(std::mem::take(&mut self.notes).into_values());
+        let mut settings = self.settings.take().unwrap_or_else(Settings::defaults);
+        let mut bootstrap_problems = Vec::new();
+        if !self.diagnostics.iter().any(Diagnostic::is_error) {
+            let has_default_file = self.files.iter().any(|path| path == Path::new(DEFAULT_FILE));
+            derive::derive(&mut settings, surroundings, has_default_file);
+            self.diagnostics.extend(check::check(&mut settings));
+            bootstrap_problems = super::bootstrap::problems(&settings);
+        }
+        // Stable: the order of sources stays within errors and warnings.
+        self.diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+        let good = !self.diagnostics.iter().any(Diagnostic::is_error);
+        let config = good.then(|| Config::new(settings, bootstrap_problems));
+        Outcome { config, diagnostics: self.diagnostics, files: self.files }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diagnostic {
+    // The words of the system without Rust's "(os error 2)".
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    Diagnostic::error(format!("cannot read {}: {words}", path.display())).at(named)
+}
+
+/// By its name, since a YAML file of one line may be TOML as well.
+fn looks_like_etcds(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["yml", "yaml", "json"].iter().any(|known| extension == *known))
+}

@@ -1,0 +1,25 @@
+//! The sources a configuration is read from: command line, environment, files. Each turns text into checked values
+//! with their places, and reports everything it cannot read; none of them knows of the others.
+
+mod environment;
+mod file;
+mod flags;
+
+pub use environment::read_environment;
+pub use file::read_toml;
+pub use flags::{is_flag, read_flags};
+
+use super::diagnostic::Diagnostic;
+use super::settings::Given;
+
+/// What one source says.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Values, in the order in which they were given: a later one wins over an earlier one.
+    pub given: Vec<Given>,
+    /// What could not be read.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What is shown instead of a secret.
+pub(super) const MASK: &str = "********";

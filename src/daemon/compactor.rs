@@ -1,0 +1,175 @@
+//! Automatic compaction (etcd `--auto-compaction-mode`, semantics section 6): the leader alone proposes it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::Refusal;
+
+/// When history is forgotten by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// Never.
+    Off,
+    /// Keep what happened within this time.
+    Period(Duration),
+    /// Keep this many revisions.
+    Revisions(i64),
+}
+
+/// How often a retention by revisions is looked at (etcd's five minutes).
+const REVISION_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// What the compactor needs of the member it runs on.
+pub trait Member {
+    /// True on the leader.
+    fn is_leader(&self) -> bool;
+    /// The store's current revision.
+    fn revision(&self) -> i64;
+    /// Compacts through the log.
+    fn compact(&self, revision: i64) -> impl Future<Output = Result<(), Refusal>>;
+}
+
+/// Compacts for as long as it is polled.
+pub async fn run(retention: Retention, member: impl Member) {
+    match retention {
+        Retention::Off => std::future::pending().await,
+        Retention::Period(period) => by_period(period, member).await,
+        Retention::Revisions(keep) => by_revisions(keep, member).await,
+    }
+}
+
+/// Samples the revision ten times an interval (the period, at most an hour) and compacts once an interval to the
+/// revision of one period ago. Samples are taken on every member, so that a new leader knows the past.
+async fn by_period(period: Duration, member: impl Member) {
+    let interval = period.min(Duration::from_secs(3600));
+    let pause = (interval / 10).max(Duration::from_millis(1));
+    let mut samples: VecDeque<(Instant, i64)> = VecDeque::new();
+    let mut due = Instant::now() + period;
+    loop {
+        let now = Instant::now();
+        samples.push_back((now, member.revision()));
+        if now >= due {
+            let past = samples.iter().take_while(|(at, _)| *at + period <= now).last().copied();
+            if let Some((_, revision)) = past {
+                samples.retain(|(at, _)| *at + period > now);
+                if compact(&member, revision).await {
+                    due = now + interval;
+                } else {
+                    samples.push_front((now - period, revision));
+                }
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn by_revisions(keep: i64, member: impl Member) {
+    let mut done = 0;
+    loop {
+        tokio::time::sleep(REVISION_INTERVAL).await;
+        let revision = member.revision() - keep;
+        if revision > 0 && revision != done && compact(&member, revision).await {
+            done = revision;
+        }
+    }
+}
+
+/// True where nothing is left to do: compacted, or not this member's task.
+async fn compact(member: &impl Member, revision: i64) -> bool {
+    if !member.is_leader() {
+        return true;
+    }
+    match member.compact(revision).await {
+        Ok(()) => tracing::info!(revision, "completed auto compaction"),
+        Err(Refusal::Compacted { .. }) => tracing::debug!(revision, "auto compaction found nothing to do"),
+        Err(error) => {
+            tracing::warn!(revision, %error, "failed auto compaction, will try again");
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
+    #[derive(Clone)]
+    struct Fake {
+        leader: Rc<Cell<bool>>,
+        start: Instant,
+        compacted: Rc<RefCell<Vec<i64>>>,
+        fail: Rc<Cell<bool>>,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            Self {
+                leader: Rc::new(Cell::new(true)),
+                start: Instant::now(),
+                compacted: Rc::default(),
+                fail: Rc::default(),
+            }
+        }
+    }
+
+    impl Member for Fake {
+        fn is_leader(&self) -> bool {
+            self.leader.get()
+        }
+
+        /// One revision a second.
+        fn revision(&self) -> i64 {
+            self.start.elapsed().as_secs() as i64 + 1
+        }
+
+        async fn compact(&self, revision: i64) -> Result<(), Refusal> {
+            if self.fail.replace(false) {
+                return Err(Refusal::Timeout);
+            }
+            self.compacted.borrow_mut().push(revision);
+            Ok(())
+        }
+    }
+
+    async fn run_for(seconds: u64, retention: Retention, member: &Fake) {
+        let _ = tokio::time::timeout(Duration::from_secs(seconds), run(retention, member.clone())).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_period_keeps_what_happened_within_it() {
+        let member = Fake::new();
+        run_for(1350, Retention::Period(Duration::from_secs(600)), &member).await;
+        assert_eq!(*member.compacted.borrow(), [1, 601]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_periods_compact_every_hour() {
+        let member = Fake::new();
+        run_for(3 * 3600 + 60, Retention::Period(Duration::from_secs(2 * 3600)), &member).await;
+        assert_eq!(*member.compacted.borrow(), [1, 3601]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn revisions_are_counted_every_five_minutes() {
+        let member = Fake::new();
+        run_for(601, Retention::Revisions(200), &member).await;
+        assert_eq!(*member.compacted.borrow(), [101, 401]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_compacts_nothing_and_a_failure_is_tried_again() {
+        let member = Fake::new();
+        member.leader.set(false);
+        run_for(700, Retention::Period(Duration::from_secs(600)), &member).await;
+        assert!(member.compacted.borrow().is_empty());
+        let member = Fake::new();
+        member.fail.set(true);
+        run_for(700, Retention::Period(Duration::from_secs(600)), &member).await;
+        assert_eq!(*member.compacted.borrow(), [61]);
+    }
+}

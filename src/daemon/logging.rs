@@ -1,0 +1,316 @@
+//! Where log lines go and what they look like.
+//!
+//! On a terminal readable lines; under systemd native journal fields; otherwise one JSON object a line with `level`,
+//! `ts`, `caller`, `msg` and the event's own fields, as etcd's operators are used to.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The shape of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Readable on a terminal, JSON otherwise.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// Readable lines.
+    Console,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The journal where stderr leads there, else stderr.
+    Default,
+    /// Standard error.
+    Stderr,
+    /// Standard output.
+    Stdout,
+    /// The journal, with native fields.
+    Journal,
+    /// Appended to a file.
+    File(PathBuf),
+}
+
+type FilterHandle = reload::Handle<Targets, Registry>;
+
+static FILTER: OnceLock<FilterHandle> = OnceLock::new();
+
+/// Sets the process's logging up. Errors name the output that could not be opened.
+pub fn start(level: LevelFilter, format: Format, outputs: &[Output]) -> io::Result<()> {
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = Vec::new();
+    for output in outputs {
+        layers.push(open(output, format)?);
+    }
+    let started = tracing_subscriber::registry().with(filter).with(layers).try_init();
+    if started.is_ok() {
+        // Only the first caller gets here, so the handle cannot be set already.
+        let _ = FILTER.set(handle);
+        report_panics();
+    }
+    Ok(())
+}
+
+/// Changes the level of a running process.
+pub fn set_level(level: LevelFilter) {
+    if let Some(handle) = FILTER.get()
+        && let Err(error) = handle.reload(targets(level))
+    {
+        tracing::warn!(%error, "cannot change the log level");
+    }
+}
+
+/// kvd's own lines at `level`; the libraries' only from warnings on, unless debugging was asked for, when their
+/// informative lines (elections and the like) are wanted, too.
+fn targets(level: LevelFilter) -> Targets {
+    let libraries = match level {
+        LevelFilter::TRACE => LevelFilter::DEBUG,
+        LevelFilter::DEBUG => LevelFilter::INFO,
+        level => level.min(LevelFilter::WARN),
+    };
+    Targets::new().with_default(libraries).with_target("kvd", level)
+}
+
+fn open<S>(output: &Output, format: Format) -> io::Result<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    match output {
+        Output::Default if stderr_is_journal() => journal(),
+        Output::Default | Output::Stderr => {
+            let lines = Lines::new(format, io::stderr().is_terminal());
+            Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(io::stderr).boxed())
+        }
+        Output::Stdout => {
+            let lines = Lines::new(format, io::stdout().is_terminal());
+            Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(io::stdout).boxed())
+        }
+        Output::Journal => journal(),
+        Output::File(path) => {
+            let file: Arc<File> =
+                Arc::new(OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("log output {}: {error}", path.display()))
+                })?);
+            let lines = Lines::new(format, false);
+            Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(file).boxed())
+        }
+    }
+}
+
+fn journal<S>() -> io::Result<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = tracing_journald::layer()
+        .map_err(|error| io::Error::new(error.kind(), format!("log output systemd/journal: {error}")))?;
+    Ok(layer.with_field_prefix(None).with_syslog_identifier("kvd".to_string()).boxed())
+}
+
+/// True where stderr is the stream that systemd connected to the journal (systemd.exec(5), `$JOURNAL_STREAM`).
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Some((device, inode)) = stream.split_once(':') else { return false };
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino())
+}
+
+/// A panic is logged where the rest is. One on a thread that carries the replicated state ends the process: going on
+/// without it would serve a state that no longer moves.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed").to_string();
+        tracing::error!(thread = name, "panic: {panic}");
+        if ["kvd-raft", "kvd-log", "kvd-store"].contains(&name.as_str()) {
+            std::process::abort();
+        }
+    }));
+}
+
+struct Lines {
+    json: bool,
+    colour: bool,
+}
+
+impl Lines {
+    fn new(format: Format, terminal: bool) -> Self {
+        let json = match format {
+            Format::Auto => !terminal,
+            Format::Json => true,
+            Format::Console => false,
+        };
+        Self { json, colour: terminal && std::env::var_os("NO_COLOR").is_none() }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if self.json {
+            write_json(&mut out, event, &fields)
+        } else {
+            self.write_console(&mut out, event, &fields)
+        }
+    }
+}
+
+/// An event's fields as JSON values, the message apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_text(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_text(field, value.to_string());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.others.push((field.name(), value.into()));
+    }
+}
+
+impl Fields {
+    fn record_text(&mut self, field: &Field, text: String) {
+        match field.name() {
+            "message" => self.message = text,
+            name => self.others.push((name, text.into())),
+        }
+    }
+}
+
+fn write_json(out: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::Result {
+    let meta = event.metadata();
+    let level = match *meta.level() {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG | Level::TRACE => "debug",
+    };
+    write!(out, r#"{{"level":"{level}","ts":""#)?;
+    SystemTime.format_time(out)?;
+    let file = meta.file().unwrap_or_default().trim_start_matches("src/");
+    write!(
+        out,
+        r#"","caller":"{file}:{}","msg":{}"#,
+        meta.line().unwrap_or_default(),
+        quoted(&fields.message)
+    )?;
+    for (name, value) in &fields.others {
+        write!(out, r#","{}":{value}"#, name.replace('_', "-"))?;
+    }
+    writeln!(out, "}}")
+}
+
+impl Lines {
+    fn write_console(&self, out: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::Result {
+        let level = *event.metadata().level();
+        SystemTime.format_time(out)?;
+        match (self.colour, level) {
+            (true, Level::ERROR) => write!(out, " \x1b[31mERROR\x1b[0m ")?,
+            (true, Level::WARN) => write!(out, " \x1b[33m WARN\x1b[0m ")?,
+            _ => write!(out, " {level:>5} ")?,
+        }
+        out.write_str(&fields.message)?;
+        for (name, value) in &fields.others {
+            match value.as_str() {
+                Some(text) if !text.contains([' ', '"', '\n']) => write!(out, " {name}={text}")?,
+                _ => write!(out, " {name}={value}")?,
+            }
+        }
+        writeln!(out)
+    }
+}
+
+fn quoted(text: &str) -> serde_json::Value {
+    serde_json::Value::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().map_err(|_| io::ErrorKind::Other)?.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: Format) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(Lines::new(format, false))
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info!(local_member_id = "8e9e", count = 3, "it \"works\"");
+        });
+        String::from_utf8(buffer.0.lock().expect("no other thread").clone()).expect("text")
+    }
+
+    #[test]
+    fn json_lines_have_the_fields_of_etcds() {
+        let line: serde_json::Value = serde_json::from_str(&logged(Format::Json)).expect("one JSON object");
+        assert_eq!(line["level"], "info");
+        assert_eq!(line["msg"], "it \"works\"");
+        assert_eq!(line["local-member-id"], "8e9e");
+        assert_eq!(line["count"], 3);
+        assert!(line["caller"].as_str().is_some_and(|caller| caller.starts_with("daemon/logging.rs:")));
+        assert!(line["ts"].is_string());
+    }
+
+    #[test]
+    fn console_lines_are_readable() {
+        let line = logged(Format::Console);
+        assert!(line.contains("  INFO it \"works\" local_member_id=8e9e count=3"), "{line}");
+    }
+}

@@ -1,0 +1,26 @@
+//! The real clock and the real randomness behind the seams of `model`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::model::{Clock, Entropy};
+
+/// The machine's wall clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// The operating system's random numbers, through a generator a thread.
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn next(&self) -> u64 {
+        rand::random()
+    }
+}

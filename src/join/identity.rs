@@ -1,0 +1,126 @@
+//! The file `identity` in the member directory: which member of which cluster the data belong to.
+//!
+//! ```text
+//! kvd-identity 1
+//! member 8e9e05c52164694d
+//! cluster cdf818194e3a8c32
+//! ```
+//!
+//! The first line carries the version of the format; another version is refused. The file is written once, before
+//! any other data, and replaced atomically, so it is there and whole or the directory counts as empty.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::model::{ClusterId, MemberId};
+
+const FILE: &str = "identity";
+const FIRST_LINE: &str = "kvd-identity 1";
+
+/// A member of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The member.
+    pub member: MemberId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+}
+
+/// Why an identity could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Written by another version.
+    #[error("{path}: this is identity format {found:?}, but this version of kvd reads {FIRST_LINE:?} only")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its first line.
+        found: String,
+    },
+    /// Not what was written.
+    #[error(
+        "{path}: line {line} is damaged: {text:?}; restore the file from a backup or remove the member and its data"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
+}
+
+/// Reads the identity of `directory`; `None` where it has none yet.
+pub fn load(directory: &Path) -> Result<Option<Identity>, IdentityError> {
+    let path = directory.join(FILE);
+    match fs::read(&path) {
+        Ok(bytes) => parse(&path, &String::from_utf8_lossy(&bytes)).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(IdentityError::Io { path, source }),
+    }
+}
+
+/// Writes the identity of `directory`, durably.
+pub fn create(directory: &Path, identity: &Identity) -> Result<(), IdentityError> {
+    let path = directory.join(FILE);
+    let temporary = directory.join("identity.new");
+    let text = format!("{FIRST_LINE}\nmember {}\ncluster {}\n", identity.member, identity.cluster);
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|source| IdentityError::Io { path: path.clone(), source })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Identity, IdentityError> {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    if first != FIRST_LINE {
+        return Err(IdentityError::Version { path: path.into(), found: first.to_string() });
+    }
+    let mut field = |line: usize, name: &str| {
+        let text = lines.next().unwrap_or_default();
+        text.strip_prefix(name)
+            .and_then(|rest| u64::from_str_radix(rest.trim(), 16).ok())
+            .filter(|id| *id != 0)
+            .ok_or_else(|| IdentityError::Damaged { path: path.into(), line, text: text.to_string() })
+    };
+    Ok(Identity { member: MemberId(field(2, "member ")?), cluster: ClusterId(field(3, "cluster ")?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_created_is_loaded() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(load(directory.path()).expect("readable"), None);
+        let identity = Identity { member: MemberId(0x8e9e_05c5_2164_694d), cluster: ClusterId(0xcdf8) };
+        create(directory.path(), &identity).expect("writable");
+        assert_eq!(load(directory.path()).expect("readable"), Some(identity));
+    }
+
+    #[test]
+    fn another_version_or_a_damaged_line_is_refused_with_the_place() {
+        let path = Path::new("/data/identity");
+        let refused = |text: &str| parse(path, text).expect_err("refused").to_string();
+        assert!(refused("kvd-identity 2\n").contains("\"kvd-identity 2\""));
+        assert!(refused("").contains("identity format \"\""));
+        assert!(refused("kvd-identity 1\nmember x\n").starts_with("/data/identity: line 2 is damaged"));
+        assert!(refused("kvd-identity 1\nmember 1\ncluster 0\n").contains("line 3"));
+    }
+}

@@ -1,0 +1,315 @@
+//! The primary's book: what it knows of each lease, and which runs out next. Pure: time is told to it.
+//!
+//! A renewal only writes a new deadline; the heap keeps the old one, finds it stale when its time comes and puts the
+//! lease back. So each lease has one place in the heap however often it is renewed.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::model::{Lease, LeaseId};
+
+/// Leases that live longer than this get their deadlines recorded, and not more often than this.
+pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(300);
+/// Most deadlines recorded with one command.
+const MAX_RECORDS: usize = 1000;
+
+/// How a lease's deadline stands in the replicated state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    /// A deadline is recorded, or may be: a renewal must clear it first.
+    Set,
+    /// A deadline is about to be recorded.
+    Setting,
+    /// It is about to be cleared.
+    Clearing,
+    /// None is recorded.
+    Clear,
+}
+
+pub(super) type Waiter = oneshot::Sender<()>;
+
+struct Entry {
+    ttl: i64,
+    deadline: Instant,
+    /// Tells an entry from earlier ones with the same id in the heaps.
+    serial: u64,
+    record: Record,
+    /// True while a place in the heap of records exists.
+    record_due: bool,
+    /// True from the moment it is to be revoked.
+    revoking: bool,
+    /// Told when the lease is gone or its record cleared; then they look again.
+    waiters: SmallVec<[Waiter; 0]>,
+}
+
+type Heap = BinaryHeap<Reverse<(Instant, u64, LeaseId)>>;
+
+/// What came of a renewal.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Renewed; the time to live in seconds.
+    Renewed(i64),
+    /// There is no such lease.
+    Missing,
+    /// Wait until told (the sender is dropped), then ask [`Book::outcome`].
+    Wait(oneshot::Receiver<()>),
+    /// As `Wait`, and a record is to be cleared.
+    Clear(oneshot::Receiver<()>),
+}
+
+/// What became of a renewal that had to wait.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It holds; the time to live in seconds.
+    Renewed(i64),
+    /// The lease is gone.
+    Gone,
+    /// Wait once more.
+    Wait(oneshot::Receiver<()>),
+    /// The record could not be cleared: whether the renewal would outlive this leader is not known.
+    Unrecorded,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Book {
+    leases: HashMap<LeaseId, Entry>,
+    expiries: Heap,
+    records: Heap,
+    /// What is to be recorded next, one of a lease: the deadline, or `None` to clear it.
+    to_record: HashMap<LeaseId, Option<Instant>>,
+    serial: u64,
+    /// While the leases are read from the store: those that were revoked in between.
+    revoked_while_arming: Option<HashSet<LeaseId>>,
+}
+
+impl Book {
+    /// Begins to read the leases from the store.
+    pub(super) fn begin_arming(&mut self) {
+        *self = Self { revoked_while_arming: Some(HashSet::new()), serial: self.serial, ..Self::default() };
+    }
+
+    /// Takes the leases read from the store, that live for `remaining` from `now` on.
+    pub(super) fn arm(&mut self, leases: Vec<Lease>, now: Instant, remaining: impl Fn(&Lease) -> Duration) {
+        let revoked = self.revoked_while_arming.take().unwrap_or_default();
+        for lease in leases {
+            if revoked.contains(&lease.id) || self.leases.contains_key(&lease.id) {
+                continue;
+            }
+            let record = if lease.deadline_ms.is_some() { Record::Set } else { Record::Clear };
+            self.insert(lease.id, lease.ttl, now + remaining(&lease), record);
+            if record == Record::Clear {
+                self.schedule_record(lease.id, now);
+            }
+        }
+    }
+
+    fn insert(&mut self, id: LeaseId, ttl: i64, deadline: Instant, record: Record) {
+        self.serial += 1;
+        let serial = self.serial;
+        let entry = Entry {
+            ttl,
+            deadline,
+            serial,
+            record,
+            record_due: false,
+            revoking: false,
+            waiters: SmallVec::new(),
+        };
+        self.leases.insert(id, entry);
+        self.expiries.push(Reverse((deadline, serial, id)));
+    }
+
+    /// A lease was granted. True where it runs out before everything else.
+    pub(super) fn granted(&mut self, id: LeaseId, ttl: i64, now: Instant) -> bool {
+        if let Some(revoked) = &mut self.revoked_while_arming {
+            revoked.remove(&id);
+        }
+        let deadline = now + seconds(ttl);
+        let first = self.expiries.peek().is_none_or(|Reverse((earliest, ..))| deadline < *earliest);
+        self.insert(id, ttl, deadline, Record::Set);
+        first
+    }
+
+    /// A lease was revoked, by whomever.
+    pub(super) fn revoked(&mut self, id: LeaseId) {
+        if let Some(revoked) = &mut self.revoked_while_arming {
+            revoked.insert(id);
+        }
+        self.to_record.remove(&id);
+        // Dropping the waiters tells them, too.
+        self.leases.remove(&id);
+        if self.expiries.len() > 2 * self.leases.len() + 1024 {
+            let leases = &self.leases;
+            let alive =
+                |id: &LeaseId, serial: u64| leases.get(id).is_some_and(|entry| entry.serial == serial);
+            self.expiries.retain(|Reverse((_, serial, id))| alive(id, *serial));
+            self.records.retain(|Reverse((_, serial, id))| alive(id, *serial));
+        }
+    }
+
+    /// Renews a lease.
+    pub(super) fn renew(&mut self, id: LeaseId, now: Instant) -> Turn {
+        let Some(entry) = self.leases.get_mut(&id) else { return Turn::Missing };
+        if entry.revoking || entry.deadline <= now {
+            return Turn::Wait(entry.wait());
+        }
+        entry.deadline = now + seconds(entry.ttl);
+        match entry.record {
+            Record::Clear => Turn::Renewed(entry.ttl),
+            Record::Clearing => Turn::Wait(entry.wait()),
+            Record::Set | Record::Setting => {
+                entry.record = Record::Clearing;
+                let waiting = entry.wait();
+                self.to_record.insert(id, None);
+                Turn::Clear(waiting)
+            }
+        }
+    }
+
+    /// What became of a renewal that had to wait and was told.
+    pub(super) fn outcome(&mut self, id: LeaseId) -> Outcome {
+        match self.leases.get_mut(&id) {
+            None => Outcome::Gone,
+            Some(entry) if entry.revoking => Outcome::Wait(entry.wait()),
+            Some(entry) => match entry.record {
+                Record::Clear => Outcome::Renewed(entry.ttl),
+                Record::Clearing => Outcome::Wait(entry.wait()),
+                Record::Set | Record::Setting => Outcome::Unrecorded,
+            },
+        }
+    }
+
+    /// Whole seconds that remain, and those granted.
+    pub(super) fn time_to_live(&self, id: LeaseId, now: Instant) -> Option<(i64, i64)> {
+        let entry = self.leases.get(&id)?;
+        Some((entry.deadline.saturating_duration_since(now).as_secs() as i64, entry.ttl))
+    }
+
+    /// All leases, the one that runs out first in front.
+    pub(super) fn by_expiry(&self) -> Vec<LeaseId> {
+        let mut leases: Vec<(Instant, LeaseId)> =
+            self.leases.iter().map(|(id, entry)| (entry.deadline, *id)).collect();
+        leases.sort_unstable();
+        leases.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// When something is due next.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let first = |heap: &Heap| heap.peek().map(|Reverse((at, ..))| *at);
+        [first(&self.expiries), first(&self.records)].into_iter().flatten().min()
+    }
+
+    /// Up to `most` leases that have run out and are to be revoked now.
+    pub(super) fn take_expired(&mut self, now: Instant, most: usize) -> Vec<LeaseId> {
+        let mut expired = Vec::new();
+        while expired.len() < most
+            && let Some(Reverse((at, serial, id))) = self.expiries.peek().copied()
+            && at <= now
+        {
+            self.expiries.pop();
+            let Some(entry) = self.leases.get_mut(&id) else { continue };
+            if entry.serial != serial {
+                continue;
+            }
+            if entry.deadline > now {
+                self.expiries.push(Reverse((entry.deadline, serial, id)));
+                continue;
+            }
+            entry.revoking = true;
+            expired.push(id);
+        }
+        expired
+    }
+
+    /// A revocation failed: it is tried again at `again`.
+    pub(super) fn retry_revoke(&mut self, id: LeaseId, again: Instant) {
+        if let Some(entry) = self.leases.get_mut(&id) {
+            self.expiries.push(Reverse((again, entry.serial, id)));
+        }
+    }
+
+    fn schedule_record(&mut self, id: LeaseId, now: Instant) {
+        if let Some(entry) = self.leases.get_mut(&id)
+            && seconds(entry.ttl) > RECORD_INTERVAL
+            && !entry.record_due
+        {
+            entry.record_due = true;
+            self.records.push(Reverse((now + RECORD_INTERVAL, entry.serial, id)));
+        }
+    }
+
+    /// Notes whose deadlines are to be recorded by now.
+    pub(super) fn note_due_records(&mut self, now: Instant) {
+        while self.to_record.len() < MAX_RECORDS
+            && let Some(Reverse((at, serial, id))) = self.records.peek().copied()
+            && at <= now
+        {
+            self.records.pop();
+            let Some(entry) = self.leases.get_mut(&id) else { continue };
+            if entry.serial != serial {
+                continue;
+            }
+            entry.record_due = false;
+            let remaining = entry.deadline.saturating_duration_since(now);
+            if entry.record == Record::Clear && remaining > RECORD_INTERVAL {
+                entry.record = Record::Setting;
+                self.to_record.insert(id, Some(entry.deadline));
+            } else if entry.record == Record::Clear {
+                self.schedule_record(id, now);
+            }
+        }
+    }
+
+    /// Takes what is to be recorded with the next command.
+    pub(super) fn take_records(&mut self) -> Vec<(LeaseId, Option<Instant>)> {
+        if self.to_record.len() <= MAX_RECORDS {
+            return self.to_record.drain().collect();
+        }
+        let ids: Vec<LeaseId> = self.to_record.keys().take(MAX_RECORDS).copied().collect();
+        ids.into_iter().filter_map(|id| self.to_record.remove_entry(&id)).collect()
+    }
+
+    /// What was taken has been recorded, or (`done` false) may or may not have been.
+    pub(super) fn recorded(&mut self, records: &[(LeaseId, Option<Instant>)], done: bool, now: Instant) {
+        for (id, deadline) in records {
+            let queued = self.to_record.contains_key(id);
+            let Some(entry) = self.leases.get_mut(id) else { continue };
+            match (entry.record, deadline) {
+                (Record::Setting, Some(_)) => entry.record = Record::Set,
+                (Record::Clearing, None) if !queued => {
+                    entry.record = if done { Record::Clear } else { Record::Set };
+                    entry.waiters.clear();
+                    if done {
+                        self.schedule_record(*id, now);
+                    }
+                }
+                // Renewed while its deadline was being recorded: the clearing is queued.
+                _ => {}
+            }
+        }
+    }
+
+    /// How many leases there are.
+    pub(super) fn len(&self) -> usize {
+        self.leases.len()
+    }
+}
+
+impl Entry {
+    fn wait(&mut self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiters.push(sender);
+        receiver
+    }
+}
+
+/// A time to live as a duration; never negative, never beyond what an `Instant` can hold.
+pub(super) fn seconds(ttl: i64) -> Duration {
+    Duration::from_secs(ttl.clamp(0, super::MAX_TTL) as u64)
+}

@@ -1,0 +1,99 @@
+//! Put and delete (etcd semantics sections 3 and 4).
+
+use bytes::Bytes;
+
+use super::{Applying, Stop};
+use crate::model::{Delete, Event, EventKind, KeyRange, KeyValue, LeaseId, OpReply, Put, Refusal};
+use crate::store::StoreError;
+use crate::store::head::{Live, Version};
+use crate::store::range;
+use crate::store::read::{Hold, ScanError};
+
+impl Applying<'_> {
+    /// What must hold before a put: its lease exists, and its key where something of it is to be kept.
+    pub(super) fn check_put(&self, put: &Put) -> Result<(), Stop> {
+        if put.key.is_empty() {
+            return Err(Refusal::EmptyKey.into());
+        }
+        if put.lease != 0 && self.reader.lease(put.lease)?.is_none() {
+            return Err(Refusal::LeaseNotFound.into());
+        }
+        if (put.ignore_value || put.ignore_lease) && self.reader.get(&put.key, self.here())?.is_none() {
+            return Err(Refusal::KeyNotFound.into());
+        }
+        Ok(())
+    }
+
+    /// Puts a key whose checks have passed.
+    pub(super) fn put(&mut self, put: &Put) -> Result<OpReply, Stop> {
+        let before = self.reader.get(&put.key, self.here())?;
+        let key = put.key.clone();
+        let prev_kv = before.as_ref().and_then(|version| version.to_kv(key.clone()));
+        let (value, lease) = match &prev_kv {
+            Some(prev) => (
+                if put.ignore_value { prev.value.clone() } else { put.value.clone() },
+                if put.ignore_lease { prev.lease } else { put.lease },
+            ),
+            None => (put.value.clone(), put.lease),
+        };
+        let (create, version) = match &prev_kv {
+            Some(prev) => (prev.create_revision, prev.version + 1),
+            None => (self.next_main(), 1),
+        };
+        self.move_lease(&key, prev_kv.as_ref().map_or(0, |prev| prev.lease), lease);
+        let asked = if put.prev_kv { prev_kv.clone() } else { None };
+        let live = Live { create, version, lease, value };
+        self.write(&key, Some(live), |version| Event {
+            kind: EventKind::Put,
+            kv: version.to_kv(key.clone()).unwrap_or_default(),
+            prev_kv,
+        });
+        Ok(OpReply::Put { revision: self.now(), prev_kv: asked })
+    }
+
+    /// Deletes a range.
+    pub(super) fn delete(&mut self, delete: &Delete) -> Result<OpReply, Stop> {
+        let before = self.live_in(&delete.range)?;
+        let deleted = before.len() as i64;
+        let prev_kvs = if delete.prev_kv { before.clone() } else { Vec::new() };
+        for prev in before {
+            self.delete_key(prev);
+        }
+        Ok(OpReply::Delete { revision: self.now(), deleted, prev_kvs })
+    }
+
+    /// Deletes one key, of which `prev` is the state.
+    pub(super) fn delete_key(&mut self, prev: KeyValue) {
+        let key = prev.key.clone();
+        self.move_lease(&key, prev.lease, 0);
+        self.write(&key, None, |version: &Version| Event {
+            kind: EventKind::Delete,
+            kv: KeyValue { key: key.clone(), mod_revision: version.at.main, ..KeyValue::default() },
+            prev_kv: Some(prev),
+        });
+    }
+
+    /// The live keys of a range as the present command sees them.
+    pub(super) fn live_in(&mut self, range: &KeyRange) -> Result<Vec<KeyValue>, StoreError> {
+        let at = self.here();
+        let query = crate::model::RangeQuery::current(range.clone());
+        match range::run(&mut self.reader, Hold::Whole, &query, at, at.main) {
+            Ok(found) => Ok(found.kvs),
+            Err(ScanError::Store(error)) => Err(error),
+            Err(ScanError::Overtaken) => Err(StoreError::Damaged("a held scan was overtaken".into())),
+        }
+    }
+
+    /// Keeps track of which keys a lease has.
+    fn move_lease(&self, key: &Bytes, from: LeaseId, to: LeaseId) {
+        if from == to {
+            return;
+        }
+        let mut active = self.reader.active.write();
+        for (lease, attached) in [(from, false), (to, true)] {
+            if lease != 0 {
+                active.attached.insert((lease, key.clone()), attached);
+            }
+        }
+    }
+}

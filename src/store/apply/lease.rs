@@ -1,0 +1,57 @@
+//! Leases (etcd semantics section 8). Time is the leader's: it comes in the stamp.
+
+use super::{Applying, Stop};
+use crate::model::{KeyRange, Lease, LeaseChange, LeaseId, Refusal, Reply};
+use crate::store::StoreError;
+
+/// The longest time to live, in seconds (etcd's `MaxLeaseTTL`).
+const MAX_TTL: i64 = 9_000_000_000;
+
+impl Applying<'_> {
+    pub(super) fn grant(&mut self, id: LeaseId, ttl: i64) -> Result<Reply, Stop> {
+        if id == 0 {
+            return Err(Refusal::LeaseNotFound.into());
+        }
+        if ttl > MAX_TTL {
+            return Err(Refusal::LeaseTtlTooLarge.into());
+        }
+        if self.reader.lease(id)?.is_some() {
+            return Err(Refusal::LeaseExists.into());
+        }
+        let deadline_ms = Some(self.stamp.time_ms.saturating_add(ttl.saturating_mul(1000)));
+        self.set_lease(id, Some(Lease { id, ttl, deadline_ms }));
+        self.lease_changes.push(LeaseChange::Granted { id, ttl });
+        Ok(Reply::Lease { revision: self.now(), id, ttl })
+    }
+
+    /// Deletes the lease and its keys, these in key order under one revision.
+    pub(super) fn revoke(&mut self, id: LeaseId) -> Result<Reply, Stop> {
+        if self.reader.lease(id)?.is_none() {
+            return Err(Refusal::LeaseNotFound.into());
+        }
+        for key in self.reader.lease_keys(id)? {
+            let states = self.live_in(&KeyRange::single(key))?;
+            let state = states.into_iter().next();
+            let attached = state.filter(|state| state.lease == id);
+            let state = attached
+                .ok_or_else(|| StoreError::Damaged(format!("a key of lease {id:x} is not its own")))?;
+            self.delete_key(state);
+        }
+        self.set_lease(id, None);
+        self.lease_changes.push(LeaseChange::Revoked { id });
+        Ok(self.done())
+    }
+
+    pub(super) fn checkpoint_leases(&mut self, deadlines: &[(LeaseId, Option<i64>)]) -> Result<Reply, Stop> {
+        for (id, deadline_ms) in deadlines {
+            if let Some(lease) = self.reader.lease(*id)? {
+                self.set_lease(*id, Some(Lease { deadline_ms: *deadline_ms, ..lease }));
+            }
+        }
+        Ok(self.done())
+    }
+
+    fn set_lease(&self, id: LeaseId, lease: Option<Lease>) {
+        self.reader.active.write().leases.insert(id, lease);
+    }
+}

@@ -1,0 +1,93 @@
+//! Members, as far as it is decided when a change is applied (etcd semantics section 10), and alarms (section 11).
+
+use std::sync::Arc;
+
+use super::{Applying, Stop};
+use crate::model::{Alarm, AlarmKind, Member, MemberChange, MemberId, Refusal, Reply};
+use crate::store::registry::Registry;
+
+impl Applying<'_> {
+    pub(super) fn change_member(&mut self, change: &MemberChange) -> Result<Reply, Stop> {
+        let learners = self.inner.options.max_learners;
+        let registry = Arc::make_mut(&mut self.registry);
+        let id = match change {
+            MemberChange::Add(member) => add(registry, member, learners)?,
+            MemberChange::Remove(id) => remove(registry, *id)?,
+            MemberChange::Update { id, peer_urls } => update(registry, *id, peer_urls)?,
+            MemberChange::Promote(id) => promote(registry, *id)?,
+            MemberChange::Publish { id, name, client_urls } => {
+                let member = registry.members.get_mut(id).ok_or(Refusal::MemberNotFound)?;
+                member.name.clone_from(name);
+                member.client_urls.clone_from(client_urls);
+                *id
+            }
+        };
+        let member = registry.members.get(&id).cloned();
+        Ok(Reply::Members { member, members: registry.members.values().cloned().collect() })
+    }
+
+    pub(super) fn raise(&mut self, alarm: Alarm) -> Reply {
+        Arc::make_mut(&mut self.registry).alarms.insert((alarm.kind, alarm.member));
+        Reply::Alarms { revision: self.now(), alarms: vec![alarm] }
+    }
+
+    pub(super) fn clear(&mut self, alarm: Alarm) -> Reply {
+        let cleared = Arc::make_mut(&mut self.registry).alarms.remove(&(alarm.kind, alarm.member));
+        Reply::Alarms { revision: self.now(), alarms: if cleared { vec![alarm] } else { Vec::new() } }
+    }
+
+    pub(super) fn list_alarms(&self, kind: Option<AlarmKind>) -> Reply {
+        Reply::Alarms { revision: self.now(), alarms: self.registry.list_alarms(kind) }
+    }
+}
+
+fn add(registry: &mut Registry, member: &Member, max_learners: usize) -> Result<MemberId, Refusal> {
+    if registry.removed.contains(&member.id) {
+        return Err(Refusal::MemberNotFound);
+    }
+    if registry.members.contains_key(&member.id) {
+        return Err(Refusal::MemberExists);
+    }
+    if has_url(registry.members.values(), &member.peer_urls) {
+        return Err(Refusal::PeerUrlExists);
+    }
+    let learners = registry.members.values().filter(|member| member.learner).count();
+    if member.learner && learners >= max_learners {
+        return Err(Refusal::TooManyLearners);
+    }
+    registry.members.insert(member.id, member.clone());
+    Ok(member.id)
+}
+
+fn remove(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
+    registry.members.remove(&id).ok_or(Refusal::MemberNotFound)?;
+    registry.removed.insert(id);
+    Ok(id)
+}
+
+fn update(registry: &mut Registry, id: MemberId, peer_urls: &[String]) -> Result<MemberId, Refusal> {
+    if !registry.members.contains_key(&id) {
+        return Err(Refusal::MemberNotFound);
+    }
+    if has_url(registry.members.values().filter(|member| member.id != id), peer_urls) {
+        return Err(Refusal::PeerUrlExists);
+    }
+    let member = registry.members.get_mut(&id).ok_or(Refusal::MemberNotFound)?;
+    member.peer_urls = peer_urls.to_vec();
+    Ok(id)
+}
+
+/// A learner becomes a voter, and a pending voter a voter that counts.
+fn promote(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
+    let member = registry.members.get_mut(&id).ok_or(Refusal::MemberNotFound)?;
+    if !member.learner && !member.pending {
+        return Err(Refusal::MemberNotLearner);
+    }
+    member.learner = false;
+    member.pending = false;
+    Ok(id)
+}
+
+fn has_url<'m>(mut members: impl Iterator<Item = &'m Member>, urls: &[String]) -> bool {
+    members.any(|member| member.peer_urls.iter().any(|url| urls.contains(url)))
+}

@@ -1,0 +1,192 @@
+//! Removing what a compaction made superfluous.
+//!
+//! A compaction at C takes effect when it is applied: nothing below C can be read any more. Removing is the work of
+//! the store's thread, afterwards and in slices. It walks through `history` up to C: of each key changed there, the
+//! version before the change goes, and the change itself where it is a deletion below C. A deletion at C itself stays
+//! until the next compaction, as in etcd, so that a watch from C on still sees it. Where the walk stands is written
+//! with each slice, so a restart goes on from there.
+
+use std::ops::Bound;
+
+use heed::RwTxn;
+
+use super::StoreError;
+use super::checkpoint::remove_markers;
+use super::core::Inner;
+use super::disk::{DiskVersion, damaged};
+use super::format::keys::{self, OldShape};
+use super::format::records::{Meta, Record, Value, decode_history};
+use super::head::VERSION_OVERHEAD;
+use super::revision::Revision;
+use super::tables::Tables;
+
+/// Bytes of keys that a slice looks at, at most about.
+const SLICE_BYTES: usize = 4 << 20;
+
+impl Inner {
+    /// True where a compaction has left something to remove.
+    pub fn must_prune(&self) -> bool {
+        let shared = self.shared.read();
+        shared.meta.pruned < shared.compacted
+    }
+
+    /// Removes one slice; true where nothing is left to do.
+    pub fn prune_slice(&self) -> Result<bool, StoreError> {
+        let _writing = self.writing.lock();
+        self.health()?;
+        if !self.must_prune() {
+            return Ok(true);
+        }
+        let (tables, mut meta) = {
+            let shared = self.shared.read();
+            (shared.tables.clone(), shared.meta.clone())
+        };
+        // All up to C must be in LMDB, and C itself, before a version that C made superfluous may go.
+        if meta.pruned >= meta.compacted {
+            self.checkpoint_while_writing()?;
+            meta = self.shared.read().meta.clone();
+        }
+        let done =
+            prune(&tables, &mut meta, self.options.compaction_batch).map_err(|error| self.fail(error))?;
+        let idle = {
+            let mut shared = self.shared.write();
+            shared.meta = meta;
+            self.next_generation(&mut shared)
+        };
+        drop(idle);
+        if done {
+            self.signal.progressed();
+        }
+        Ok(done && !self.must_prune())
+    }
+
+    /// Removes everything there is to remove, without pauses.
+    pub fn prune_all(&self) -> Result<(), StoreError> {
+        while !self.prune_slice()? {}
+        Ok(())
+    }
+
+    /// Waits until what a compaction at `revision` made superfluous is removed.
+    pub fn wait_compacted(&self, revision: i64) -> Result<(), StoreError> {
+        let is_due = || {
+            let shared = self.shared.read();
+            shared.meta.pruned < revision.min(shared.compacted)
+        };
+        if self.options.checkpoint == super::CheckpointPolicy::Manual {
+            return if is_due() { self.prune_all() } else { Ok(()) };
+        }
+        self.signal.wait_while(is_due, || self.health().is_err() || self.signal.is_stopped());
+        self.health()
+    }
+}
+
+/// One transaction of removing; true where C is reached.
+fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<bool, StoreError> {
+    let target = meta.compacted;
+    let mut txn = tables.write()?;
+    let (rows, end) = slice(tables, &txn, meta, batch)?;
+    let mut freed = 0;
+    for (at, tombstone, key) in &rows {
+        if let Some(before) = before(*at)
+            && let Some(version) = tables.old_floor(&txn, key, before)?
+        {
+            let size = size_of(key, &version);
+            freed += size;
+            let (at, chunks) = (version.at, chunks_of(&version));
+            remove(tables, &mut txn, key, at, chunks)?;
+        }
+        if *tombstone && at.main < target && tables.old_at(&txn, key, *at)?.is_some() {
+            freed += key.len() as u64 + VERSION_OVERHEAD;
+            remove(tables, &mut txn, key, *at, 0)?;
+        }
+    }
+    meta.in_use = meta.in_use.saturating_sub(freed);
+    match end {
+        Some(next) => meta.prune_from = (next.main, next.sub),
+        None => {
+            meta.pruned = target;
+            // The deletions at C are looked at again by the next compaction.
+            meta.prune_from = (target, 0);
+        }
+    }
+    tables.put_meta(&mut txn, meta)?;
+    txn.commit().map_err(StoreError::lmdb("committing a compaction"))?;
+    Ok(end.is_none())
+}
+
+type HistoryRow = (Revision, bool, Vec<u8>);
+
+/// The next rows of `history` to look at, and where to go on after them: `None` at the end.
+fn slice(
+    tables: &Tables,
+    txn: &RwTxn<'_>,
+    meta: &Meta,
+    batch: usize,
+) -> Result<(Vec<HistoryRow>, Option<Revision>), StoreError> {
+    let read = StoreError::lmdb("reading history");
+    let (main, sub) = meta.prune_from;
+    let first = Revision { main, sub }.to_bytes();
+    let last = Revision::last_of(meta.compacted).to_bytes();
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    for row in tables
+        .history
+        .range(txn, &(Bound::Included(first.as_slice()), Bound::Included(last.as_slice())))
+        .map_err(&read)?
+    {
+        let (at, change) = row.map_err(&read)?;
+        let at = Revision::from_bytes(at).ok_or_else(|| damaged("history"))?;
+        if rows.len() >= batch.max(1) || bytes > SLICE_BYTES {
+            return Ok((rows, Some(at)));
+        }
+        let (tombstone, key) = decode_history(change).ok_or_else(|| damaged("history"))?;
+        bytes += key.len();
+        rows.push((at, tombstone, key.to_vec()));
+    }
+    Ok((rows, None))
+}
+
+/// The greatest revision below `at`.
+fn before(at: Revision) -> Option<Revision> {
+    match at.sub.checked_sub(1) {
+        Some(sub) => Some(Revision { main: at.main, sub }),
+        None => Some(Revision::last_of(at.main.checked_sub(1)?)),
+    }
+}
+
+fn remove(
+    tables: &Tables,
+    txn: &mut RwTxn<'_>,
+    key: &[u8],
+    at: Revision,
+    chunks: u32,
+) -> Result<(), StoreError> {
+    let delete = StoreError::lmdb("removing a version");
+    tables.old.delete(txn, &keys::old_key(key, at)).map_err(&delete)?;
+    tables.history.delete(txn, &at.to_bytes()).map_err(&delete)?;
+    for n in 0..chunks {
+        tables.chunks.delete(txn, &keys::chunk_key(at, n)).map_err(&delete)?;
+    }
+    remove_markers::<OldShape>(tables.old, txn, key)
+}
+
+fn value_len(version: &DiskVersion<'_>) -> (u64, bool) {
+    match version.record {
+        Record::Tombstone => (0, false),
+        Record::Live(live) => match live.value {
+            Value::Inline(value) => (value.len() as u64, false),
+            Value::Chunked { len } => (len, true),
+        },
+    }
+}
+
+fn chunks_of(version: &DiskVersion<'_>) -> u32 {
+    match value_len(version) {
+        (len, true) => u32::try_from(len.div_ceil(super::format::CHUNK as u64)).unwrap_or(u32::MAX),
+        _ => 0,
+    }
+}
+
+fn size_of(key: &[u8], version: &DiskVersion<'_>) -> u64 {
+    key.len() as u64 + value_len(version).0 + VERSION_OVERHEAD
+}

@@ -1,0 +1,271 @@
+//! What all parts of the store share: the locks, the layers, the pool of read transactions.
+//!
+//! # Locks, in the order they are taken
+//! 1. `writing`: held by whoever writes LMDB: a checkpoint, a pruning slice, a restore.
+//! 2. `applying`: held while an entry is applied, and for moments by a checkpoint (to freeze a layer) and a restore.
+//!    So a layer always holds whole entries.
+//! 3. `shared`: the layers and figures; held for moments only, never across disk access.
+//! 4. a layer's own lock, `pool`, `failure`: leaves.
+//!
+//! # Consistency of reads
+//! A reader takes, in one read lock of `shared`, the published revision, both layers and a read transaction of
+//! LMDB. A checkpoint first commits to LMDB and then, under the write lock, drops the frozen layer and raises
+//! `generation`. So a transaction begun under the lock holds everything that the layers do not; in the moment between
+//! commit and drop it may hold what the frozen layer holds, too, and merging makes that one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+
+use super::format::records::Meta;
+use super::head::{LayerRef, Ring, Version};
+use super::registry::Registry;
+use super::revision::Revision;
+use super::tables::{ReadTxn, Tables};
+use super::worker::Signal;
+use super::{Options, Sizes, StoreError};
+use crate::model::{LogPosition, Observer};
+
+/// Everything behind a [`super::Store`].
+pub(super) struct Inner {
+    pub dir: PathBuf,
+    pub options: Options,
+    pub shared: RwLock<Shared>,
+    pub writing: Mutex<()>,
+    pub applying: Mutex<()>,
+    pub signal: Arc<Signal>,
+    pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
+    pool: Mutex<Pool>,
+    failed: AtomicBool,
+    failure: Mutex<Option<Arc<str>>>,
+}
+
+/// The state that readers combine; see the module.
+pub(super) struct Shared {
+    pub tables: Arc<Tables>,
+    /// Raised with every commit to LMDB.
+    pub generation: u64,
+    pub active: LayerRef,
+    pub frozen: Option<LayerRef>,
+    pub ring: Ring,
+    pub applied: Option<LogPosition>,
+    /// The published revision.
+    pub revision: i64,
+    pub compacted: i64,
+    pub registry: Arc<Registry>,
+    /// What LMDB holds, as of the last commit.
+    pub meta: Meta,
+    /// The registry that LMDB holds.
+    pub durable_registry: Arc<Registry>,
+    pub allocated: u64,
+}
+
+impl Shared {
+    /// The state that LMDB holds, nothing in the head.
+    pub fn new(tables: Arc<Tables>, meta: Meta, registry: Registry) -> Self {
+        let registry = Arc::new(registry);
+        Self {
+            tables,
+            generation: 0,
+            active: LayerRef::default(),
+            frozen: None,
+            ring: Ring::default(),
+            applied: meta.applied,
+            revision: meta.revision,
+            compacted: meta.compacted,
+            durable_registry: registry.clone(),
+            registry,
+            allocated: meta.allocated,
+            meta,
+        }
+    }
+
+    /// Bytes of all stored versions.
+    pub fn in_use(&self) -> u64 {
+        self.meta.in_use
+            + self.frozen.as_ref().map_or(0, |layer| layer.read().growth)
+            + self.active.read().growth
+    }
+
+    /// The sizes, for a quota.
+    pub fn sizes(&self, quota: Option<u64>) -> Sizes {
+        Sizes { allocated: self.allocated, in_use: self.in_use(), quota }
+    }
+
+    /// True where a checkpoint has something to do.
+    pub fn is_dirty(&self) -> bool {
+        self.frozen.is_some() || self.applied != self.meta.applied || self.allocated != self.meta.allocated
+    }
+}
+
+/// A read transaction with the revision it sees.
+pub(super) struct DiskRead {
+    pub txn: ReadTxn,
+    /// No version in LMDB is above this one.
+    pub revision: i64,
+}
+
+#[derive(Default)]
+struct Pool {
+    generation: u64,
+    idle: Vec<DiskRead>,
+}
+
+/// Idle read transactions that are kept; each pins what its generation sees, until the next commit.
+const POOL: usize = 64;
+
+/// The layers and LMDB at one moment. The active layer goes on being written, above the published revision; that it
+/// may be frozen or folded in the meantime makes no difference to who holds it. The transaction goes back to the
+/// pool when the reader is dropped.
+pub(super) struct Reader<'s> {
+    pub inner: &'s Inner,
+    pub tables: Arc<Tables>,
+    pub active: LayerRef,
+    pub frozen: Option<LayerRef>,
+    pub generation: u64,
+    /// The published revision.
+    pub revision: i64,
+    pub compacted: i64,
+    disk: Option<DiskRead>,
+}
+
+impl Reader<'_> {
+    /// The LMDB side.
+    pub fn disk(&self) -> &DiskRead {
+        self.disk.as_ref().expect("taken in drop only")
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let Some(disk) = self.disk.take() {
+            self.inner.put_back(disk, self.generation);
+        }
+    }
+}
+
+impl Inner {
+    pub fn new(dir: PathBuf, options: Options, shared: Shared) -> Self {
+        Self {
+            dir,
+            options,
+            shared: RwLock::new(shared),
+            writing: Mutex::new(()),
+            applying: Mutex::new(()),
+            signal: Arc::default(),
+            observers: RwLock::new(Arc::new([])),
+            pool: Mutex::default(),
+            failed: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// A reader of the state as it is now.
+    pub fn reader(&self) -> Result<Reader<'_>, StoreError> {
+        self.reader_of(&self.shared.read())
+    }
+
+    /// A reader of the state under the lock that the caller holds.
+    pub fn reader_of(&self, shared: &RwLockReadGuard<'_, Shared>) -> Result<Reader<'_>, StoreError> {
+        let disk = Some(self.disk_read(shared)?);
+        Ok(Reader {
+            inner: self,
+            tables: shared.tables.clone(),
+            active: shared.active.clone(),
+            frozen: shared.frozen.clone(),
+            generation: shared.generation,
+            revision: shared.revision,
+            compacted: shared.compacted,
+            disk,
+        })
+    }
+
+    /// A read transaction that belongs to the state under the lock.
+    pub fn disk_read(&self, shared: &Shared) -> Result<DiskRead, StoreError> {
+        if self.failed.load(Ordering::Relaxed) {
+            self.health()?;
+        }
+        {
+            let mut pool = self.pool.lock();
+            if pool.generation == shared.generation
+                && let Some(disk) = pool.idle.pop()
+            {
+                return Ok(disk);
+            }
+        }
+        let txn = shared.tables.read()?;
+        let revision = shared.tables.meta(&txn)?.revision;
+        Ok(DiskRead { txn, revision })
+    }
+
+    /// The newest published version of a key, which may be a deletion: the short way, without a [`Reader`].
+    pub fn newest(&self, key: &[u8]) -> Result<Option<Version>, StoreError> {
+        let (disk, generation, tables) = {
+            let shared = self.shared.read();
+            let at = Revision::last_of(shared.revision);
+            if let Some(version) = shared.active.read().floor(key, at) {
+                return Ok(Some(version.clone()));
+            }
+            if let Some(frozen) = &shared.frozen
+                && let Some(version) = frozen.read().floor(key, at)
+            {
+                return Ok(Some(version.clone()));
+            }
+            (self.disk_read(&shared)?, shared.generation, shared.tables.clone())
+        };
+        // No layer has the key, so what LMDB has is the newest.
+        let version = tables.current_of(&disk.txn, key)?;
+        let version = version.map(|version| tables.own(&disk.txn, version)).transpose()?;
+        self.put_back(disk, generation);
+        Ok(version)
+    }
+
+    /// Returns a read transaction that was taken at `generation`.
+    pub fn put_back(&self, disk: DiskRead, generation: u64) {
+        let mut pool = self.pool.lock();
+        if pool.generation == generation && pool.idle.len() < POOL {
+            pool.idle.push(disk);
+        }
+    }
+
+    /// Begins the next generation: called under the write lock of `shared` after a commit. The idle transactions are
+    /// given to the caller, to be dropped without the lock.
+    pub fn next_generation(&self, shared: &mut Shared) -> Vec<DiskRead> {
+        shared.generation += 1;
+        let mut pool = self.pool.lock();
+        pool.generation = shared.generation;
+        std::mem::take(&mut pool.idle)
+    }
+
+    /// Records that the store cannot go on, and passes the error through.
+    pub fn fail(&self, error: StoreError) -> StoreError {
+        let mut failure = self.failure.lock();
+        if failure.is_none() {
+            *failure = Some(error.to_string().into());
+            self.failed.store(true, Ordering::Relaxed);
+            drop(failure);
+            tracing::error!(%error, "the store cannot go on");
+            if let Some(on_fatal) = &self.options.on_fatal {
+                on_fatal(&error);
+            }
+            self.signal.wake_all();
+        }
+        error
+    }
+
+    /// Ok, or the error that stopped the store.
+    pub fn health(&self) -> Result<(), StoreError> {
+        match &*self.failure.lock() {
+            None => Ok(()),
+            Some(failure) => Err(StoreError::Failed(failure.clone())),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.signal.request_stop();
+    }
+}

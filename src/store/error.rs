@@ -1,0 +1,93 @@
+//! What can go wrong in the store, by what the caller does next.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{LogPosition, Refusal};
+
+/// An error of the store. All but [`StoreError::Snapshot`] and [`StoreError::Format`] mean that the process must
+/// end: a member that guesses on is worse than one that stopped.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory was written by another version of kvd.
+    #[error(
+        "the data in {} have store format {found}, this kvd reads and writes format {supported}; {}",
+        .dir.display(), advice(*.found, *.supported)
+    )]
+    Format {
+        /// The directory.
+        dir: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The format of this version.
+        supported: u32,
+    },
+    /// The directory holds something that is not a store.
+    #[error("{} holds no kvd store: {what}", .dir.display())]
+    NotAStore {
+        /// The directory.
+        dir: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// A file could not be read or written.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done, with the path.
+        what: String,
+        /// The system's error.
+        source: Arc<std::io::Error>,
+    },
+    /// LMDB failed: disk full, an io error, a map too small.
+    #[error("store: {what}: {source}")]
+    Lmdb {
+        /// What was being done.
+        what: &'static str,
+        /// LMDB's error.
+        source: Arc<heed::Error>,
+    },
+    /// Stored bytes are not what was written.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// An entry at or below the applied position was applied again.
+    #[error("log entry {position:?} is not after the applied one, {applied:?}")]
+    OutOfOrder {
+        /// The entry given.
+        position: LogPosition,
+        /// The last one applied.
+        applied: LogPosition,
+    },
+    /// A snapshot stream is cut, damaged or of another version; the store is as it was.
+    #[error("snapshot: {0}")]
+    Snapshot(String),
+    /// The store failed before; nothing is served any more.
+    #[error("the store has failed: {0}")]
+    Failed(Arc<str>),
+}
+
+fn advice(found: u32, supported: u32) -> &'static str {
+    if found > supported {
+        "use the newer kvd that wrote them"
+    } else {
+        "start the older kvd and take a snapshot to move them"
+    }
+}
+
+impl StoreError {
+    /// A file error, saying what was being done.
+    pub(super) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { what: what.into(), source: Arc::new(source) }
+    }
+
+    /// An LMDB error, saying what was being done: for `map_err`.
+    pub(super) fn lmdb(what: &'static str) -> impl Fn(heed::Error) -> Self {
+        move |source| Self::Lmdb { what, source: Arc::new(source) }
+    }
+}
+
+/// A read that fails inside is answered as an internal error.
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Refusal::Internal(error.to_string())
+    }
+}

@@ -1,0 +1,76 @@
+//! The format of the store on disk. Everything that gives stored bytes a meaning is in this room's `format/`; it is
+//! pure, and the decoders take any bytes without panicking.
+//!
+//! # Files
+//! ```text
+//! DIR/CURRENT            the name of the environment in use, e.g. "state-1", replaced by rename
+//! DIR/state-N/data.mdb   the LMDB environment; lock.mdb beside it is LMDB's own and holds nothing durable
+//! ```
+//! Restoring a snapshot writes `state-(N+1)` and then CURRENT, so a crash leaves the old state or the new one whole.
+//! Any other `state-*` is removed when the store is opened. DIR has mode 0700.
+//!
+//! # Tables (LMDB named databases; numbers in keys are big-endian)
+//! ```text
+//! name      key                                       value
+//! current   PLACE                                     varint main, varint sub, RECORD     newest version of a live key
+//! old       PLACE escaped, REVISION                   RECORD                              every other version
+//! history   REVISION                                  kind (0 put, 1 delete), user key    appended in order
+//! chunks    REVISION, u32 n                           at most 64 KiB of a large value
+//! leases    u64 id                                    postcard model::Lease
+//! attached  u64 id, 0, user key | id, 1, SHA-256      empty | the long user key
+//! members   u64 id                                    postcard model::Member
+//! removed   u64 id                                    empty
+//! alarms    u64 member, u8 kind                       empty
+//! meta      "format" | "state"                        "kvd-store" u32 | postcard Meta
+//! ```
+//! `REVISION` is main (8 bytes) and sub (4 bytes): twelve bytes, in order.
+//!
+//! `RECORD` is a kind byte: 0 a tombstone, which ends there; 1 an inline value; 2 a value in `chunks`. Then varints
+//! create revision, version and lease (as u64), then the value itself, or the varint length of the chunked one.
+//! A value above 64 KiB is chunked under the revision that wrote it and never moves, while its record may go from
+//! `current` to `old`.
+//!
+//! # Long keys
+//! LMDB's keys end at about 1,980 bytes, user keys only at the request limit, and scans must see them in byte order.
+//! A user key is cut into segments of [`keys::SEGMENT`] = 900 bytes (P). `PLACE` is
+//! ```text
+//! 0x01 key                        a key of at most P bytes
+//! 0x02 id(16) rest                a longer one: `rest` is its last 1..=P bytes and `id` the first 16 bytes of
+//!                                 SHA-256 over all the bytes before it
+//! ```
+//! so a point lookup computes its place directly. For scans, every namespace that a longer key passes through holds
+//! a marker where the key leaves it: the segment and one byte 0x01. No key in a namespace is longer than P, so an
+//! entry of P + 1 bytes is a marker; it sorts right after the key that equals its segment and before every greater
+//! one, which is where the namespace below it belongs. The marker goes when the namespace below gets empty.
+//!
+//! In `old`, where a revision follows, the part after the tag and id is escaped: 0x00 becomes 0x00 0xff, and the key ends
+//! with 0x00 0x00 (then the revision) or, for a marker, with 0x00 0x01. Both sort below the escaped continuation of
+//! any longer key. The longest LMDB key is 1 + 16 + 2 * 900 + 2 + 12 = 1,831 bytes.
+//!
+//! # Versions
+//! [`VERSION`] is raised when an older kvd would misread what is written. Opening a directory of another version is
+//! refused with [`StoreError::Format`](super::StoreError::Format), naming the directory and both versions; there is
+//! no silent conversion. New fields of `Meta` go at its end, behind a version.
+
+pub(super) mod keys;
+pub(super) mod records;
+pub(super) mod varint;
+
+/// The version of the format described here.
+pub const VERSION: u32 = 1;
+
+/// Values longer than this are stored in chunks of this size.
+pub const CHUNK: usize = 64 << 10;
+
+const MAGIC: &[u8] = b"kvd-store";
+
+/// The value under `meta`/`format`.
+pub(super) fn encode_version() -> Vec<u8> {
+    [MAGIC, &VERSION.to_be_bytes()].concat()
+}
+
+/// The version that the value under `meta`/`format` names, `None` where it is none of ours.
+pub(super) fn decode_version(bytes: &[u8]) -> Option<u32> {
+    let number = bytes.strip_prefix(MAGIC)?;
+    Some(u32::from_be_bytes(number.try_into().ok()?))
+}

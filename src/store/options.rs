@@ -1,0 +1,115 @@
+//! What a [`super::Store`] is opened with, and the small figures it answers with.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::StoreError;
+
+/// When recent changes are folded into LMDB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointPolicy {
+    /// A thread of the store folds whenever one of the bounds is reached.
+    Background {
+        /// Longest time a change stays in memory only.
+        interval: Duration,
+        /// Bytes of keys and values in memory that start a checkpoint.
+        bytes: usize,
+        /// Changes in memory that start a checkpoint.
+        operations: usize,
+    },
+    /// The store has no thread: the caller calls [`super::Store::checkpoint`] and [`super::Store::prune`]. For
+    /// simulation and tests.
+    Manual,
+}
+
+impl Default for CheckpointPolicy {
+    fn default() -> Self {
+        Self::Background { interval: Duration::from_secs(1), bytes: 32 << 20, operations: 50_000 }
+    }
+}
+
+/// Called once when the store cannot go on (disk full, an io error): the process must end.
+pub type OnFatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
+
+/// What a store is opened with.
+#[derive(Clone)]
+pub struct Options {
+    /// Address space for LMDB in bytes: an upper bound of the data file, not an allocation. Halved until the address
+    /// space has room for it.
+    pub map_size: usize,
+    /// Slots for readers at the same time.
+    pub max_readers: u32,
+    /// Space quota in bytes of [`Sizes::allocated`]; `None` is unlimited.
+    pub quota: Option<u64>,
+    /// When recent changes are folded into LMDB.
+    pub checkpoint: CheckpointPolicy,
+    /// History rows a compaction visits in one transaction.
+    pub compaction_batch: usize,
+    /// Pause between these transactions.
+    pub compaction_sleep: Duration,
+    /// Most learners at the same time (etcd's `--max-learners`).
+    pub max_learners: usize,
+    /// Most revisions that are kept in memory for watchers slightly behind.
+    pub recent_revisions: usize,
+    /// Most bytes of these.
+    pub recent_bytes: usize,
+    /// Called once when the store cannot go on.
+    pub on_fatal: Option<OnFatal>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            map_size: 256 << 30,
+            max_readers: 4096,
+            quota: Some(2 << 30),
+            checkpoint: CheckpointPolicy::default(),
+            compaction_batch: 1000,
+            compaction_sleep: Duration::from_millis(10),
+            max_learners: 1,
+            recent_revisions: 8192,
+            recent_bytes: 16 << 20,
+            on_fatal: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("map_size", &self.map_size)
+            .field("quota", &self.quota)
+            .field("checkpoint", &self.checkpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The size of the data, counted logically: what the keys and values of all stored versions take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Highest `in_use` since the last [`super::Store::defragment`], in bytes; the quota is on this.
+    pub allocated: u64,
+    /// Bytes of the versions that are stored now.
+    pub in_use: u64,
+    /// The quota, `None` if there is none.
+    pub quota: Option<u64>,
+}
+
+impl Sizes {
+    /// True where `cost` more bytes (see [`super::quota`]) do not fit, as etcd decides it.
+    pub fn exceeded_by(&self, cost: u64) -> bool {
+        self.quota.is_some_and(|quota| self.allocated.saturating_add(cost) >= quota)
+    }
+}
+
+/// A hash of the key space, equal on all members (and on a real etcd) with the same history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashKv {
+    /// CRC32C of the versions up to `hash_revision`.
+    pub hash: u32,
+    /// The compacted revision; only hashes with the same one can be compared. -1 where nothing was compacted.
+    pub compact_revision: i64,
+    /// The revision that was hashed.
+    pub hash_revision: i64,
+}

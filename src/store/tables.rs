@@ -1,0 +1,196 @@
+//! The LMDB environment: opening it, its tables, its meta record. The one file of the store with unsafe code.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use heed::types::Bytes;
+use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
+
+use super::format;
+use super::format::records::Meta;
+use super::{Options, StoreError};
+
+/// A table: bytes to bytes.
+pub(super) type Table = Database<'static, Bytes, Bytes>;
+
+/// A read transaction that keeps its environment open.
+pub(super) type ReadTxn = RoTxn<'static, WithoutTls>;
+
+const NAMES: [&str; 10] =
+    ["current", "old", "history", "chunks", "leases", "attached", "members", "removed", "alarms", "meta"];
+
+const FORMAT: &[u8] = b"format";
+const STATE: &[u8] = b"state";
+
+/// An open environment with its tables; see [`format`] for what they hold.
+pub(super) struct Tables {
+    env: Env<WithoutTls>,
+    dir: PathBuf,
+    pub current: Table,
+    pub old: Table,
+    pub history: Table,
+    pub chunks: Table,
+    pub leases: Table,
+    pub attached: Table,
+    pub members: Table,
+    pub removed: Table,
+    pub alarms: Table,
+    meta: Table,
+}
+
+impl Tables {
+    /// Opens the environment in `dir`, creating it where it is missing.
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
+        private_dir(dir)?;
+        let env = open_env(dir, options)?;
+        env.clear_stale_readers().map_err(StoreError::lmdb("clearing stale readers"))?;
+        let open = StoreError::lmdb("opening the tables");
+        check_version(&env, dir)?;
+        let txn = env.write_txn().map_err(&open)?;
+        let tables = env
+            .create_databases_and_commit(txn, |opener, txn| {
+                let mut tables = Vec::with_capacity(NAMES.len());
+                for name in NAMES {
+                    tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(name))?);
+                }
+                let tables: [_; NAMES.len()] =
+                    tables.try_into().unwrap_or_else(|_| unreachable!("one table a name"));
+                Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(tables))
+            })
+            .map_err(open)?;
+        let Some([current, old, history, chunks, leases, attached, members, removed, alarms, meta]) =
+            tables.commit()
+        else {
+            return Err(StoreError::Damaged("the tables could not be opened".into()));
+        };
+        let dir = dir.to_path_buf();
+        Ok(Self { env, dir, current, old, history, chunks, leases, attached, members, removed, alarms, meta })
+    }
+
+    /// The directory of the environment.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The tables a snapshot carries, each with its number in the stream: everything but `meta`.
+    pub fn contents(&self) -> [(u8, Table); 9] {
+        let tables = [
+            self.current,
+            self.old,
+            self.history,
+            self.chunks,
+            self.leases,
+            self.attached,
+            self.members,
+            self.removed,
+            self.alarms,
+        ];
+        let mut numbered = tables.map(|table| (0, table));
+        for (number, slot) in (1..).zip(&mut numbered) {
+            slot.0 = number;
+        }
+        numbered
+    }
+
+    /// Begins a read transaction.
+    pub fn read(&self) -> Result<ReadTxn, StoreError> {
+        self.env.clone().static_read_txn().map_err(StoreError::lmdb("beginning to read"))
+    }
+
+    /// Begins the write transaction; waits for another one.
+    pub fn write(&self) -> Result<RwTxn<'_>, StoreError> {
+        self.env.write_txn().map_err(StoreError::lmdb("beginning to write"))
+    }
+
+    /// True in an environment that was just created.
+    pub fn is_new(&self, txn: &RoTxn<'_>) -> Result<bool, StoreError> {
+        Ok(self.meta.get(txn, FORMAT).map_err(StoreError::lmdb("reading the format"))?.is_none())
+    }
+
+    /// The meta record.
+    pub fn meta(&self, txn: &RoTxn<'_>) -> Result<Meta, StoreError> {
+        let bytes = self.meta.get(txn, STATE).map_err(StoreError::lmdb("reading meta"))?;
+        let bytes = bytes.ok_or_else(|| StoreError::Damaged("the meta record is missing".into()))?;
+        postcard::from_bytes(bytes).map_err(|error| StoreError::Damaged(format!("the meta record: {error}")))
+    }
+
+    /// Writes another format version, for a test of how it is refused.
+    #[cfg(test)]
+    pub fn put_version(&self, txn: &mut RwTxn<'_>, bytes: &[u8]) -> Result<(), StoreError> {
+        self.meta.put(txn, FORMAT, bytes).map_err(StoreError::lmdb("writing meta"))
+    }
+
+    /// Writes format version and meta record.
+    pub fn put_meta(&self, txn: &mut RwTxn<'_>, meta: &Meta) -> Result<(), StoreError> {
+        let encode = |error| StoreError::Damaged(format!("encoding the meta record: {error}"));
+        let bytes = postcard::to_stdvec(meta).map_err(encode)?;
+        let write = StoreError::lmdb("writing meta");
+        self.meta.put(txn, FORMAT, &format::encode_version()).map_err(&write)?;
+        self.meta.put(txn, STATE, &bytes).map_err(&write)
+    }
+}
+
+/// Refuses an environment of another format before anything is written to it. A new one has none.
+fn check_version(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
+    let read = StoreError::lmdb("reading the format");
+    let txn = env.read_txn().map_err(&read)?;
+    let opened = env.open_databases_and_commit(txn, |opener, txn| {
+        let meta = opener.open_database::<Bytes, Bytes>(txn, Some("meta"))?;
+        Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(meta))
+    });
+    let Some(Some(meta)) = opened.map_err(&read)?.commit() else { return Ok(()) };
+    let txn = env.read_txn().map_err(&read)?;
+    let Some(bytes) = meta.get(&txn, FORMAT).map_err(&read)? else { return Ok(()) };
+    match format::decode_version(bytes) {
+        Some(format::VERSION) => Ok(()),
+        Some(found) => Err(StoreError::Format { dir: dir.to_path_buf(), found, supported: format::VERSION }),
+        None => Err(StoreError::NotAStore {
+            dir: dir.to_path_buf(),
+            what: "it has LMDB tables of something else".into(),
+        }),
+    }
+}
+
+/// Opens LMDB with the largest map up to the wanted one that the address space has room for.
+fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError> {
+    let page = 4096;
+    let mut size = options.map_size.max(1 << 20) / page * page;
+    loop {
+        let mut builder = EnvOpenOptions::new().read_txn_without_tls();
+        builder.map_size(size).max_dbs(NAMES.len() as u32).max_readers(options.max_readers);
+        // SAFETY: LMDB maps the file, so nobody else may change it while it is open. The directory is ours alone: it
+        // has mode 0700, the daemon holds a lock on the data directory, other processes' readers would respect
+        // LMDB's own lock file, and `state-*` directories are only removed after they are replaced and only
+        // unlinked, never truncated. No flag is set that weakens LMDB's guarantees.
+        #[allow(unsafe_code, reason = "heed has no safe way to open an environment; argued above")]
+        let opened = unsafe { builder.open(dir) };
+        match opened {
+            Err(heed::Error::Io(error)) if error.raw_os_error() == Some(libc::ENOMEM) && size > (1 << 30) => {
+                size = (size / 2) / page * page;
+            }
+            Err(source) => {
+                return Err(match source {
+                    heed::Error::Mdb(heed::MdbError::Invalid | heed::MdbError::VersionMismatch) => {
+                        StoreError::NotAStore { dir: dir.to_path_buf(), what: source.to_string() }
+                    }
+                    heed::Error::Io(error) => StoreError::io(format!("opening {}", dir.display()), error),
+                    other => StoreError::lmdb("opening the environment")(other),
+                });
+            }
+            Ok(env) => return Ok(env),
+        }
+    }
+}
+
+/// Makes `dir`, closed to others.
+pub(super) fn private_dir(dir: &Path) -> Result<(), StoreError> {
+    let fail = |error| StoreError::io(format!("creating {}", dir.display()), error);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fail)?;
+    let mode = fs::metadata(dir).map_err(fail)?.permissions().mode() & 0o777;
+    if mode != 0o700 {
+        let fail = |error| StoreError::io(format!("setting the mode of {}", dir.display()), error);
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+    }
+    Ok(())
+}

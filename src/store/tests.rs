@@ -1,0 +1,331 @@
+//! Tests of the whole store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::model::{AlarmKind, Command, Delete, Event, LeaseChange, MemberChange, Op, Put, Stamp};
+
+/// Options without a thread.
+pub(super) fn manual() -> Options {
+    Options { checkpoint: CheckpointPolicy::Manual, map_size: 4 << 30, ..Options::default() }
+}
+
+/// A store in a directory of its own, which applies command after command.
+pub(super) struct Bench {
+    pub dir: tempfile::TempDir,
+    pub store: Store,
+    pub index: u64,
+}
+
+impl Bench {
+    pub fn new(options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), options).unwrap();
+        Self { dir, store, index: 0 }
+    }
+
+    pub fn position(&self) -> LogPosition {
+        LogPosition { term: 1, leader: 1, index: self.index }
+    }
+
+    pub fn run(&mut self, command: Command) -> Reply {
+        self.index += 1;
+        let proposal = Proposal { stamp: Stamp { time_ms: 1000 * self.index as i64 }, command };
+        self.store.apply(self.position(), &[proposal]).unwrap().pop().unwrap()
+    }
+
+    pub fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Reply {
+        self.run(Command::Put(Put { key: key.into(), value: value.into(), ..Put::default() }))
+    }
+
+    pub fn delete(&mut self, range: KeyRange) -> Reply {
+        self.run(Command::Delete(Delete { range, prev_kv: false }))
+    }
+
+    pub fn values(&self, range: KeyRange, revision: i64) -> Vec<(Bytes, Bytes)> {
+        let query = RangeQuery { revision, ..RangeQuery::current(range) };
+        let found = self.store.range(&query).unwrap();
+        found.kvs.into_iter().map(|kv| (kv.key, kv.value)).collect()
+    }
+
+    /// Drops the store as a crash would, and opens it again.
+    pub fn crash(self, options: Options) -> Self {
+        let Self { dir, store, index } = self;
+        drop(store);
+        let store = Store::open(dir.path(), options).unwrap();
+        Self { dir, store, index }
+    }
+}
+
+fn text(pairs: &[(&str, &str)]) -> Vec<(Bytes, Bytes)> {
+    let owned = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    pairs.iter().map(|(key, value)| (owned(key), owned(value))).collect()
+}
+
+#[test]
+fn versions_are_read_from_head_and_tables_alike() {
+    let mut bench = Bench::new(manual());
+    bench.put("a", "1");
+    bench.put("b", "2");
+    bench.store.checkpoint().unwrap();
+    bench.put("a", "3");
+    bench.delete(KeyRange::single("b"));
+    bench.put("c", "4");
+    for _ in 0..2 {
+        assert_eq!(bench.values(KeyRange::all(), 0), text(&[("a", "3"), ("c", "4")]));
+        assert_eq!(bench.values(KeyRange::all(), 2), text(&[("a", "1")]));
+        assert_eq!(bench.values(KeyRange::all(), 3), text(&[("a", "1"), ("b", "2")]));
+        assert_eq!(bench.values(KeyRange::all(), 4), text(&[("a", "3"), ("b", "2")]));
+        assert_eq!(bench.values(KeyRange::single("b"), 4), text(&[("b", "2")]));
+        assert_eq!(bench.store.get(b"b").unwrap(), None);
+        let a = bench.store.get(b"a").unwrap().unwrap();
+        assert_eq!((a.create_revision, a.mod_revision, a.version), (2, 4, 2));
+        bench.store.checkpoint().unwrap();
+    }
+}
+
+#[test]
+fn a_crash_takes_back_what_was_not_checkpointed() {
+    let mut bench = Bench::new(manual());
+    bench.put("a", "1");
+    bench.store.checkpoint().unwrap();
+    let durable = bench.store.checkpointed();
+    bench.put("a", "2");
+    let bench = bench.crash(manual());
+    assert_eq!(bench.store.applied(), durable);
+    assert_eq!(bench.store.revision(), 2);
+    assert_eq!(bench.values(KeyRange::all(), 0), text(&[("a", "1")]));
+}
+
+#[test]
+fn an_entry_is_applied_once() {
+    let mut bench = Bench::new(manual());
+    bench.put("a", "1");
+    let again = bench.store.apply(bench.position(), &[]);
+    assert!(matches!(again, Err(StoreError::OutOfOrder { .. })));
+    assert!(bench.store.health().is_ok());
+}
+
+#[test]
+fn long_keys_and_large_values() {
+    let mut bench = Bench::new(manual());
+    let long = |byte: u8, len: usize| Bytes::from(vec![byte; len]);
+    let keys = [
+        long(b'a', 900),
+        long(b'a', 901),
+        long(b'a', 1800),
+        long(b'a', 5000),
+        long(b'b', 1),
+        long(b'b', 100_000),
+    ];
+    for (n, key) in keys.iter().enumerate() {
+        bench.put(key.clone(), vec![n as u8; 70_000 * n]);
+    }
+    bench.store.checkpoint().unwrap();
+    let found = |bench: &Bench, revision| -> Vec<(Bytes, usize)> {
+        let values = bench.values(KeyRange::all(), revision);
+        values.into_iter().map(|(key, value)| (key, value.len())).collect()
+    };
+    let expected: Vec<_> = keys.iter().cloned().zip((0..).map(|n| n * 70_000)).collect();
+    assert_eq!(found(&bench, 0), expected);
+    for key in &keys {
+        bench.delete(KeyRange::single(key.clone()));
+    }
+    bench.store.checkpoint().unwrap();
+    assert_eq!(found(&bench, 0), Vec::new());
+    assert_eq!(found(&bench, 7), expected);
+    bench.run(Command::Compact { revision: bench.store.revision() });
+    bench.store.prune().unwrap();
+    bench.run(Command::Put(Put { key: "x".into(), ..Put::default() }));
+    bench.run(Command::Compact { revision: bench.store.revision() });
+    bench.store.prune().unwrap();
+    assert_eq!(bench.store.sizes().in_use, EMPTY_SIZE + 1 + 40);
+    let reader = bench.store.0.reader().unwrap();
+    let rows = |table: tables::Table| table.len(&reader.disk().txn).unwrap();
+    assert_eq!(rows(reader.tables.old), 0);
+    assert_eq!(rows(reader.tables.current), 1);
+    assert_eq!(rows(reader.tables.chunks), 0);
+    assert_eq!(rows(reader.tables.history), 1);
+}
+
+#[derive(Default)]
+struct Listener {
+    events: Mutex<Vec<Event>>,
+    leases: Mutex<Vec<LeaseChange>>,
+}
+
+impl Observer for Listener {
+    fn on_events(&self, revisions: &[RevisionEvents]) {
+        for revision in revisions {
+            self.events.lock().extend(revision.events.iter().cloned());
+        }
+    }
+    fn on_leases(&self, changes: &[LeaseChange]) {
+        self.leases.lock().extend(changes);
+    }
+    fn on_compacted(&self, _: i64) {}
+    fn on_restored(&self, _: i64) {}
+}
+
+#[test]
+fn observers_hear_what_history_tells() {
+    let mut bench = Bench::new(Options { recent_revisions: 0, ..manual() });
+    let listener = Arc::new(Listener::default());
+    bench.store.set_observers(vec![listener.clone()]);
+    bench.run(Command::LeaseGrant { id: 7, ttl: 10 });
+    for n in 0..4 {
+        bench.run(Command::Put(Put { key: format!("k{n}").into(), lease: 7, ..Put::default() }));
+        bench.put("k1", format!("{n}"));
+        if n == 1 {
+            bench.store.checkpoint().unwrap();
+        }
+    }
+    bench.run(Command::LeaseRevoke { id: 7 });
+    let told = listener.events.lock().clone();
+    assert_eq!(told.len(), 8 + 3);
+    assert_eq!(listener.leases.lock().len(), 2);
+    for _ in 0..2 {
+        let (revisions, next) =
+            bench.store.events(&KeyRange::all(), 1, i64::MAX - 1, usize::MAX, usize::MAX, true).unwrap();
+        let past: Vec<_> = revisions.into_iter().flat_map(|revision| revision.events).collect();
+        assert_eq!(past, told);
+        assert_eq!(next, bench.store.revision() + 1);
+        bench.store.checkpoint().unwrap();
+    }
+}
+
+#[test]
+fn a_snapshot_carries_everything() {
+    let mut bench = Bench::new(manual());
+    bench.run(Command::LeaseGrant { id: 7, ttl: 10 });
+    for n in 0..500 {
+        bench.run(Command::Put(Put {
+            key: format!("key-{n:04}").into(),
+            value: vec![n as u8; n * 300].into(),
+            lease: 7 * i64::from(n % 2 == 0),
+            ..Put::default()
+        }));
+    }
+    bench.put(vec![9; 3000], "long");
+    bench.delete(KeyRange::single("key-0003"));
+    let member = Member {
+        id: MemberId(5),
+        name: String::new(),
+        peer_urls: vec!["http://a:1".into()],
+        client_urls: Vec::new(),
+        learner: false,
+        pending: false,
+    };
+    bench.run(Command::Member(MemberChange::Add(member)));
+    bench.run(Command::AlarmRaise(Alarm { member: MemberId(5), kind: AlarmKind::NoSpace }));
+    bench.run(Command::Compact { revision: 100 });
+    bench.store.checkpoint().unwrap();
+    let mut stream = Vec::new();
+    let mut snapshot = bench.store.snapshot().unwrap();
+    snapshot.read_to_end(&mut stream).unwrap();
+    assert_eq!(snapshot.total_size().unwrap(), stream.len() as u64);
+
+    let mut other = Bench::new(manual());
+    other.put("what was there before", "x");
+    for cut in [0, 5, 20, 1000, stream.len() / 2, stream.len() - 1] {
+        assert!(matches!(other.store.restore(&stream[..cut]), Err(StoreError::Snapshot(_))), "cut at {cut}");
+        let mut damaged = stream.clone();
+        damaged[cut.min(stream.len() - 2)] ^= 1;
+        assert!(other.store.restore(damaged.as_slice()).is_err(), "damaged at {cut}");
+    }
+    assert_eq!(other.values(KeyRange::all(), 0).len(), 1);
+    let header = other.store.restore(stream.as_slice()).unwrap();
+    assert_eq!(&header, snapshot.header());
+    for _ in 0..2 {
+        assert_eq!(other.values(KeyRange::all(), 0), bench.values(KeyRange::all(), 0));
+        assert_eq!(other.values(KeyRange::all(), 300), bench.values(KeyRange::all(), 300));
+        assert_eq!(other.store.hash_kv(0).unwrap(), bench.store.hash_kv(0).unwrap());
+        assert_eq!(other.store.members(), bench.store.members());
+        assert_eq!(other.store.alarms(), bench.store.alarms());
+        assert_eq!(other.store.lease_keys(7).unwrap(), bench.store.lease_keys(7).unwrap());
+        assert_eq!(other.store.applied(), bench.store.applied());
+        assert_eq!(other.store.sizes(), bench.store.sizes());
+        other = other.crash(manual());
+    }
+    assert!(restore::current_dir(other.dir.path()).is_some_and(|dir| dir.ends_with("state-2")));
+}
+
+#[test]
+fn other_formats_and_other_files_are_refused() {
+    let bench = Bench::new(manual());
+    let Bench { dir, store, .. } = bench;
+    {
+        let tables = store.0.shared.read().tables.clone();
+        let mut txn = tables.write().unwrap();
+        let newer = [b"kvd-store".as_slice(), &9u32.to_be_bytes()].concat();
+        tables.put_version(&mut txn, &newer).unwrap();
+        txn.commit().unwrap();
+    }
+    drop(store);
+    let error = Store::open(dir.path(), manual()).err().unwrap().to_string();
+    assert!(error.contains(&dir.path().display().to_string()), "{error}");
+    assert!(error.contains("format 9") && error.contains("format 1"), "{error}");
+    std::fs::write(dir.path().join("CURRENT"), "state-3\n").unwrap();
+    assert!(matches!(Store::open(dir.path(), manual()), Err(StoreError::NotAStore { .. })));
+    std::fs::write(dir.path().join("CURRENT"), "elsewhere\n").unwrap();
+    assert!(matches!(Store::open(dir.path(), manual()), Err(StoreError::NotAStore { .. })));
+}
+
+#[test]
+fn the_directory_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new(manual());
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(bench.dir.path()), 0o700);
+    assert_eq!(mode(&restore::current_dir(bench.dir.path()).unwrap()), 0o700);
+}
+
+#[test]
+fn the_thread_makes_checkpoints_and_removes() {
+    let policy = CheckpointPolicy::Background {
+        interval: std::time::Duration::from_millis(5),
+        bytes: 1000,
+        operations: 10,
+    };
+    let mut bench = Bench::new(Options { checkpoint: policy, compaction_batch: 7, ..manual() });
+    for n in 0..300 {
+        bench.put("k", format!("{n}"));
+    }
+    let revision = bench.store.revision();
+    bench.run(Command::Compact { revision });
+    bench.store.wait_compacted(revision).unwrap();
+    assert_eq!(bench.store.sizes().in_use, EMPTY_SIZE + 1 + 3 + 40);
+    bench.store.close().unwrap();
+    assert_eq!(bench.store.checkpointed(), Some(bench.position()));
+    let bench = bench.crash(manual());
+    assert_eq!(bench.values(KeyRange::all(), 0), text(&[("k", "299")]));
+}
+
+#[test]
+fn sizes_follow_quota_compaction_and_defragmentation() {
+    let mut bench = Bench::new(Options { quota: Some(53_248), ..manual() });
+    let put = |bench: &mut Bench| bench.put("k", vec![0; 4096]);
+    let mut refused = None;
+    for n in 0..20 {
+        if put(&mut bench) == Reply::Refused(Refusal::NoSpace) {
+            refused = Some(n);
+            break;
+        }
+    }
+    assert!(refused.is_some_and(|n| n > 3), "{refused:?}");
+    let alarm = Alarm { member: MemberId(1), kind: AlarmKind::NoSpace };
+    bench.run(Command::AlarmRaise(alarm));
+    assert_eq!(put(&mut bench), Reply::Refused(Refusal::NoSpace));
+    assert!(matches!(bench.delete(KeyRange::single("none")), Reply::Op(_)));
+    let write = Txn { failure: vec![Op::Put(Put { key: "k".into(), ..Put::default() })], ..Txn::default() };
+    assert_eq!(bench.run(Command::Txn(write)), Reply::Refused(Refusal::NoSpace));
+    bench.run(Command::Compact { revision: bench.store.revision() });
+    bench.store.prune().unwrap();
+    bench.store.defragment().unwrap();
+    bench.run(Command::AlarmClear(alarm));
+    assert!(matches!(put(&mut bench), Reply::Op(_)));
+}

@@ -1,0 +1,184 @@
+//! Catching up: one thread reads history in pages for all watchers that are behind, in turns.
+//!
+//! Watchers that are about equally far behind share a page, so that a thousand of them that come back after a
+//! restart cost one reading. A session asks again only when its client has taken what it got; so what is read is
+//! bounded, and a client that does not read costs nothing.
+
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Weak};
+
+use smallvec::SmallVec;
+
+use super::hub::{Hub, Shared};
+use super::inbox::{Inbox, MAX_REVISIONS, Taken, WatchKey};
+use super::run::{Interest, Part, Run, Source};
+use crate::model::{KeyRange, Refusal, RevisionEvents};
+
+/// Most watchers served in one round.
+const MAX_ROUND: usize = 512;
+
+/// A watcher that wants history from `next` on.
+pub(super) struct Request {
+    pub(super) shared: Weak<Shared>,
+    pub(super) key: WatchKey,
+    pub(super) interest: Arc<Interest>,
+    pub(super) next: i64,
+}
+
+/// The thread: serves requests until the hub is gone.
+pub(super) fn run(hub: &Weak<Hub>, requests: &Receiver<Request>) {
+    let mut waiting: Vec<Request> = Vec::new();
+    loop {
+        if waiting.is_empty() {
+            match requests.recv() {
+                Ok(request) => waiting.push(request),
+                Err(_) => return,
+            }
+        }
+        while waiting.len() < MAX_ROUND
+            && let Ok(request) = requests.try_recv()
+        {
+            waiting.push(request);
+        }
+        let Some(hub) = hub.upgrade() else { return };
+        waiting = round(&hub, waiting);
+    }
+}
+
+/// One page: serves those who are furthest behind and answers with who still waits.
+fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
+    waiting.sort_by_key(|request| request.next);
+    let Some(from) = waiting.first().map(|request| request.next) else { return waiting };
+    let to = hub.revision();
+    if from > to {
+        // Applied, but not told yet or not even here: they are as good as synced.
+        return waiting.into_iter().filter_map(|request| settle(hub, request, None, to + 1, to)).collect();
+    }
+    let range = common_range(&waiting);
+    let prev_kv = waiting.iter().any(|request| request.interest.want.prev_kv);
+    let read = hub.history().events(&range, from, to, MAX_REVISIONS, hub.options.page_bytes, prev_kv);
+    // Compacted while it was read: what was found may have gaps.
+    let compacted = hub.history().compacted_revision();
+    match read {
+        Ok((revisions, next)) if from >= compacted && next > from => serve(hub, waiting, revisions, next, to),
+        Ok(_) if from < compacted => cut(waiting, compacted),
+        Ok((_, next)) => {
+            let error = format!("history from {from} to {to} leads to {next}");
+            fail(waiting, &Refusal::Internal(error));
+            Vec::new()
+        }
+        Err(Refusal::Compacted { compacted: reported }) => {
+            cut(waiting, compacted.max(reported).max(from + 1))
+        }
+        Err(refusal) => {
+            fail(waiting, &refusal);
+            Vec::new()
+        }
+    }
+}
+
+/// The range that all requests share, else everything.
+fn common_range(waiting: &[Request]) -> KeyRange {
+    match waiting {
+        [first, rest @ ..] if rest.iter().all(|other| other.interest.range == first.interest.range) => {
+            first.interest.range.clone()
+        }
+        _ => KeyRange::all(),
+    }
+}
+
+/// Gives everybody what a page holds for them; answers with who has to wait for the next.
+fn serve(
+    hub: &Hub,
+    waiting: Vec<Request>,
+    revisions: Vec<RevisionEvents>,
+    next: i64,
+    to: i64,
+) -> Vec<Request> {
+    let sources: Vec<Arc<Source>> = revisions
+        .into_iter()
+        .map(|events| Source::owned(events.revision, events.events, hub.budget()))
+        .collect();
+    let mut rest = Vec::new();
+    let mut last: Option<(i64, Arc<Interest>, Option<Arc<Run>>)> = None;
+    for request in waiting {
+        if request.next >= next {
+            rest.push(request);
+            continue;
+        }
+        let run = match &last {
+            Some((from, interest, run)) if *from == request.next && *interest == request.interest => {
+                run.clone()
+            }
+            _ => select(&sources, request.next, &request.interest),
+        };
+        last = Some((request.next, request.interest.clone(), run.clone()));
+        rest.extend(settle(hub, request, run, next, to));
+    }
+    rest
+}
+
+fn select(sources: &[Arc<Source>], from: i64, interest: &Interest) -> Option<Arc<Run>> {
+    let wanted = &sources[sources.partition_point(|source| source.revision() < from)..];
+    let parts: SmallVec<[Part; 1]> =
+        wanted.iter().filter_map(|source| Part::select(source, interest)).collect();
+    (!parts.is_empty()).then(|| Run::new(parts, interest.want.prev_kv))
+}
+
+/// Hands over what was found, everything below `next` being told with it, and lets the watcher go live where that
+/// is all there is. Answers with the request where it has to read on.
+fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64) -> Option<Request> {
+    let shared = request.shared.upgrade()?;
+    let next = next.max(request.next);
+    let take = |inbox: &mut Inbox, live: bool| {
+        let taken = inbox.take_history(request.key, run, next, to, live);
+        let waker = if taken == Taken::More { None } else { inbox.take_waker() };
+        (taken, waker)
+    };
+    let (taken, waker) = if next > to {
+        // Under the hub's lock nothing can be told between the look at its revision and the change to live.
+        hub.with_inbox(&shared, |inbox, revision| take(inbox, next > revision))
+    } else {
+        take(&mut shared.inbox.lock(), false)
+    };
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+    (taken == Taken::More).then_some(Request { next, ..request })
+}
+
+/// Ends those whose next revision is compacted.
+fn cut(waiting: Vec<Request>, compacted: i64) -> Vec<Request> {
+    let mut rest = Vec::new();
+    for request in waiting {
+        if request.next >= compacted {
+            rest.push(request);
+            continue;
+        }
+        let Some(shared) = request.shared.upgrade() else { continue };
+        let waker = {
+            let mut inbox = shared.inbox.lock();
+            inbox.compacted(request.key, compacted);
+            inbox.take_waker()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+    rest
+}
+
+fn fail(waiting: Vec<Request>, refusal: &Refusal) {
+    tracing::error!(%refusal, watchers = waiting.len(), "history cannot be read; watch streams are ended");
+    for request in waiting {
+        let Some(shared) = request.shared.upgrade() else { continue };
+        let waker = {
+            let mut inbox = shared.inbox.lock();
+            inbox.fail(refusal.clone());
+            inbox.take_waker()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The hub: hears what was applied and hands it to whom it concerns.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::groups::{Groups, Member};
+use super::history::{self, Request};
+use super::inbox::{Inbox, WatchKey};
+use super::lane::{Lane, Lanes, Wakes};
+use super::run::{Budget, Interest, Part, Run, Source};
+use super::session::{Feed, Session};
+use super::{History, Want};
+use crate::model::{KeyRange, LeaseChange, Observer, RevisionEvents};
+
+/// Most bytes of events in one run of live events.
+const RUN_BYTES: usize = 256 << 10;
+/// Most revisions in one run of live events.
+const RUN_REVISIONS: usize = 1000;
+/// How many watchers are looked at, a batch of events, for queues to give up while memory is short.
+const SHED_STEP: usize = 256;
+/// How many watchers are removed under one hold of the lock.
+const REMOVE_STEP: usize = 64;
+
+/// The hub's limits.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes that all feeds together may hold, roughly; above, feeds that are not drained become cursors.
+    pub memory: usize,
+    /// Most bytes of events read from history at a time.
+    pub page_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { memory: 128 << 20, page_bytes: 1 << 20 }
+    }
+}
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub struct WatchSpec {
+    /// A number that comes back with everything told about the watcher.
+    pub tag: i64,
+    /// The keys; not an empty range.
+    pub range: KeyRange,
+    /// First revision wanted; 0 for what happens from now on. Never negative.
+    pub start_revision: i64,
+    /// What is wanted of the events.
+    pub want: Want,
+}
+
+/// Figures of a hub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HubStats {
+    /// Sessions open.
+    pub sessions: usize,
+    /// Watchers open.
+    pub watchers: usize,
+    /// Distinct interests watched.
+    pub groups: usize,
+    /// Bytes that feeds hold, roughly.
+    pub held_bytes: usize,
+}
+
+/// Hands events to watchers. See the module's page for how.
+pub struct Hub {
+    state: Mutex<State>,
+    history: Arc<dyn History>,
+    asks: Sender<Request>,
+    lanes: Lanes,
+    budget: Arc<Budget>,
+    sessions: AtomicUsize,
+    pub(super) options: Options,
+}
+
+pub(super) struct State {
+    /// The last revision that was told.
+    revision: i64,
+    groups: Groups,
+    /// Where the last search for queues to give up ended.
+    shed_cursor: usize,
+}
+
+/// What a session and the hub share.
+pub(super) struct Shared {
+    pub(super) inbox: Mutex<Inbox>,
+    lane: Option<Arc<Lane>>,
+}
+
+impl Hub {
+    /// A hub over a store's history, with a thread of its own for catching up, which ends with the hub. Create it
+    /// before anything more is applied, and make it the store's observer.
+    pub fn new(history: Arc<dyn History>, options: Options) -> Arc<Self> {
+        let (asks, requests) = channel();
+        let state = State { revision: history.revision(), groups: Groups::default(), shed_cursor: 0 };
+        let hub = Arc::new(Self {
+            state: Mutex::new(state),
+            history,
+            asks,
+            lanes: Lanes::default(),
+            budget: Budget::new(options.memory),
+            sessions: AtomicUsize::new(0),
+            options,
+        });
+        spawn_history(Arc::downgrade(&hub), requests);
+        hub
+    }
+
+    /// A session, on which several watchers share one order of items. Call it on the runtime that will poll it.
+    pub fn session(self: &Arc<Self>) -> Session {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        let inbox = Mutex::new(Inbox::new(self.budget.clone()));
+        Session::new(self.clone(), Arc::new(Shared { inbox, lane: self.lanes.here() }))
+    }
+
+    /// A session with one watcher.
+    pub fn watch(self: &Arc<Self>, spec: WatchSpec) -> Feed {
+        Feed::new(self.session(), spec)
+    }
+
+    /// The last revision that watchers have been told of.
+    pub fn revision(&self) -> i64 {
+        self.state.lock().revision
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> HubStats {
+        let state = self.state.lock();
+        HubStats {
+            sessions: self.sessions.load(Ordering::Relaxed),
+            watchers: state.groups.members(),
+            groups: state.groups.len(),
+            held_bytes: self.budget.used(),
+        }
+    }
+
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    pub(super) fn history(&self) -> &dyn History {
+        self.history.as_ref()
+    }
+
+    /// Opens a watcher; answers with its key and the current revision.
+    pub(super) fn open(&self, shared: &Arc<Shared>, spec: WatchSpec) -> (WatchKey, i64) {
+        // The store may be a step ahead of what was told; who has read there must not be told of it as news.
+        let current = self.history.revision();
+        let start = if spec.start_revision > 0 { spec.start_revision } else { current + 1 };
+        let interest = Arc::new(Interest { range: compact(&spec.range), want: spec.want });
+        let mut state = self.state.lock();
+        let revision = state.revision;
+        let group = state.groups.get_or_insert(&interest);
+        let mut inbox = shared.inbox.lock();
+        let key = inbox.add(spec.tag, interest, group, start, revision);
+        let position = state.groups.join(group, Member { shared: shared.clone(), key });
+        inbox.set_position(key, position);
+        (key, current.max(revision))
+    }
+
+    /// Closes a watcher.
+    pub(super) fn close(&self, shared: &Arc<Shared>, key: WatchKey) {
+        let mut state = self.state.lock();
+        let removed = shared.inbox.lock().remove(key);
+        if let Some(removed) = removed {
+            state.groups.leave(removed.group, removed.position);
+        }
+    }
+
+    /// Closes all watchers of a session that ends.
+    pub(super) fn close_all(&self, shared: &Arc<Shared>) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+        loop {
+            let mut state = self.state.lock();
+            for _ in 0..REMOVE_STEP {
+                let mut inbox = shared.inbox.lock();
+                let Some(key) = inbox.last_key() else { return };
+                let removed = inbox.remove(key);
+                // Leaving moves another member, whose position is then written to its inbox.
+                drop(inbox);
+                if let Some(removed) = removed {
+                    state.groups.leave(removed.group, removed.position);
+                }
+            }
+        }
+    }
+
+    /// Runs `f` on an inbox while nothing new can be told; gives it the revision.
+    pub(super) fn with_inbox<R>(&self, shared: &Shared, f: impl FnOnce(&mut Inbox, i64) -> R) -> R {
+        let state = self.state.lock();
+        let mut inbox = shared.inbox.lock();
+        f(&mut inbox, state.revision)
+    }
+
+    /// Puts requests before the thread that reads history.
+    pub(super) fn ask(&self, requests: impl Iterator<Item = Request>) {
+        for request in requests {
+            // Fails only where the thread has ended, which it does with the hub.
+            let _ = self.asks.send(request);
+        }
+    }
+}
+
+fn spawn_history(hub: Weak<Hub>, requests: Receiver<Request>) {
+    let spawned = thread::Builder::new()
+        .name("kvd-watch-history".to_string())
+        .spawn(move || history::run(&hub, &requests));
+    if let Err(error) = spawned {
+        tracing::error!(%error, "cannot start the thread that reads history for watchers; they cannot catch up");
+    }
+}
+
+/// A copy that does not keep the request it came with in memory.
+fn compact(range: &KeyRange) -> KeyRange {
+    use crate::model::RangeEnd;
+    use bytes::Bytes;
+    let end = match &range.end {
+        RangeEnd::Before(end) => RangeEnd::Before(Bytes::copy_from_slice(end)),
+        other => other.clone(),
+    };
+    KeyRange { start: Bytes::copy_from_slice(&range.start), end }
+}
+
+impl State {
+    fn publish(&mut self, revisions: &[RevisionEvents], budget: &Arc<Budget>, wakes: &mut Wakes) {
+        let known = self.revision;
+        let news = &revisions[revisions.partition_point(|events| events.revision <= known)..];
+        let (Some(first), Some(last)) = (news.first(), news.last()) else { return };
+        if first.revision > known + 1 {
+            // Something was applied unheard: nobody may be told what follows before what is missing.
+            tracing::warn!(
+                known,
+                first = first.revision,
+                "watchers missed revisions; they read them from history"
+            );
+            self.revision = last.revision;
+            self.all_behind(known + 1, wakes);
+            return;
+        }
+        self.revision = last.revision;
+        if self.groups.is_empty() {
+            return;
+        }
+        for events in news {
+            self.collect(events, budget);
+        }
+        for group in self.groups.take_touched() {
+            self.deliver(group, wakes);
+        }
+        if budget.is_exceeded() {
+            self.shed(wakes);
+        }
+    }
+
+    /// Notes for every group what of a revision concerns it.
+    fn collect(&mut self, events: &RevisionEvents, budget: &Arc<Budget>) {
+        for (index, event) in (0u32..).zip(&events.events) {
+            self.groups.pick(index, event);
+        }
+        let mut source: Option<Arc<Source>> = None;
+        self.groups.finish_revision(|picks| {
+            let source = source.get_or_insert_with(|| Source::new(events, budget));
+            Part::new(source.clone(), picks)
+        });
+    }
+
+    /// Queues what was collected for a group with all of its members.
+    fn deliver(&mut self, group: u32, wakes: &mut Wakes) {
+        let (parts, prev_kv, members) = self.groups.take_parts(group);
+        for run in runs(parts, prev_kv) {
+            for member in members {
+                wake_if(member, wakes, |inbox| inbox.push(member.key, &run));
+            }
+        }
+    }
+
+    /// Makes every live watcher read from `next` on in history.
+    fn all_behind(&mut self, next: i64, wakes: &mut Wakes) {
+        let revision = self.revision;
+        for member in self.groups.every_member() {
+            wake_if(member, wakes, |inbox| inbox.fall_behind_from(member.key, next, revision));
+        }
+    }
+
+    /// Memory is short: some queues that nobody drains are given up.
+    fn shed(&mut self, wakes: &mut Wakes) {
+        let mut looked = 0;
+        let cursor = self.shed_cursor;
+        for member in self.groups.every_member().skip(cursor).take(SHED_STEP) {
+            looked += 1;
+            wake_if(member, wakes, |inbox| inbox.shed(member.key));
+        }
+        self.shed_cursor = if looked < SHED_STEP { 0 } else { cursor + looked };
+    }
+}
+
+fn wake_if(member: &Member, wakes: &mut Wakes, f: impl FnOnce(&mut Inbox) -> bool) {
+    let mut inbox = member.shared.inbox.lock();
+    if f(&mut inbox)
+        && let Some(waker) = inbox.take_waker()
+    {
+        wakes.push(waker, member.shared.lane.as_ref());
+    }
+}
+
+/// Cuts parts into runs of bounded size.
+fn runs(parts: SmallVec<[Part; 1]>, prev_kv: bool) -> SmallVec<[Arc<Run>; 1]> {
+    let mut runs = SmallVec::new();
+    if parts.len() == 1 {
+        runs.push(Run::new(parts, prev_kv));
+        return runs;
+    }
+    let mut current: SmallVec<[Part; 1]> = SmallVec::new();
+    let mut bytes = 0;
+    for part in parts {
+        if !current.is_empty() && (bytes + part.bytes() > RUN_BYTES || current.len() >= RUN_REVISIONS) {
+            runs.push(Run::new(std::mem::take(&mut current), prev_kv));
+            bytes = 0;
+        }
+        bytes += part.bytes();
+        current.push(part);
+    }
+    if !current.is_empty() {
+        runs.push(Run::new(current, prev_kv));
+    }
+    runs
+}
+
+impl Observer for Hub {
+    fn on_events(&self, revisions: &[RevisionEvents]) {
+        let mut wakes = Wakes::default();
+        self.state.lock().publish(revisions, &self.budget, &mut wakes);
+        wakes.fire();
+    }
+
+    fn on_leases(&self, _: &[LeaseChange]) {}
+
+    /// Nothing to do: who reads from history finds out there, and who does not has all that it wants queued.
+    fn on_compacted(&self, _: i64) {}
+
+    fn on_restored(&self, revision: i64) {
+        let mut wakes = Wakes::default();
+        {
+            let mut state = self.state.lock();
+            let known = state.revision;
+            if revision > known {
+                state.revision = revision;
+                state.all_behind(known + 1, &mut wakes);
+            }
+        }
+        wakes.fire();
+    }
+}

@@ -1,0 +1,480 @@
+//! The state of one session's watchers: what is queued for each, which of them lag, what comes next.
+//!
+//! A watcher is live, so that events are queued for it as they are applied, or behind, so that it has only a cursor
+//! into history. Either way everything below the cursor or the first live event has been queued before, and nothing
+//! twice. Whoever makes a watcher live holds the hub's lock too, so that no event passes in between.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use smallvec::SmallVec;
+
+use super::index::GroupId;
+use super::run::{Budget, Interest, Run};
+use crate::model::Refusal;
+
+/// Most answers queued for one watcher.
+const MAX_QUEUED: usize = 1024;
+/// Most bytes of events queued for one watcher (one answer may always be).
+const MAX_QUEUED_BYTES: usize = 4 << 20;
+/// What a queued answer counts against the hub's budget beside its events.
+const QUEUED_COST: usize = 64;
+/// Answers that are ready are joined up to this many bytes of events.
+const JOIN_BYTES: usize = 256 << 10;
+/// Most revisions in one answer, as in etcd's catch-up.
+pub(super) const MAX_REVISIONS: usize = 1000;
+/// Most watchers of a session that ask for history at a time.
+const MAX_ASKING: usize = 256;
+
+/// Names a watcher within its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WatchKey {
+    index: u32,
+    generation: u32,
+}
+
+/// What a session has to tell. `tag` is the number that the watcher was opened with.
+#[derive(Debug)]
+pub enum Item {
+    /// Events of a watcher.
+    Events {
+        /// The watcher.
+        tag: i64,
+        /// The revision that the answer's header shows: that of the last event where events come live, the
+        /// store's where they come from history.
+        header_revision: i64,
+        /// The events; all revisions of a run come before those of the next.
+        runs: SmallVec<[Arc<Run>; 1]>,
+    },
+    /// The watcher has ended: what it wants next has been compacted.
+    Compacted {
+        /// The watcher.
+        tag: i64,
+        /// The compacted revision.
+        revision: i64,
+    },
+    /// Every event up to the revision has been told, to all watchers.
+    Progress {
+        /// The revision.
+        revision: i64,
+    },
+    /// Every event of the watcher up to the revision has been told.
+    Notify {
+        /// The watcher.
+        tag: i64,
+        /// The revision.
+        revision: i64,
+    },
+    /// History could not be read; the session is of no use any more.
+    Failed(Refusal),
+}
+
+enum Ready {
+    Queued(WatchKey),
+    History(WatchKey, Arc<Run>, i64),
+    Compacted(WatchKey, i64),
+    Progress(i64),
+    Notify(WatchKey, i64),
+    Failed(Refusal),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Live,
+    /// Everything from `next` on is to be read from history.
+    Behind {
+        next: i64,
+    },
+    Ended,
+}
+
+struct Watcher {
+    tag: i64,
+    interest: Arc<Interest>,
+    group: GroupId,
+    /// Where it stands among its group's members; kept by the hub.
+    position: u32,
+    /// Events below are not wanted.
+    start: i64,
+    stage: Stage,
+    queue: VecDeque<Arc<Run>>,
+    queued_bytes: usize,
+    /// True while `ready` names the queue.
+    listed: bool,
+}
+
+struct Slot {
+    generation: u32,
+    watcher: Option<Watcher>,
+}
+
+/// What history is asked for.
+pub(super) struct Ask {
+    pub(super) key: WatchKey,
+    pub(super) interest: Arc<Interest>,
+    pub(super) next: i64,
+}
+
+/// A watcher that was removed: where the hub finds it.
+pub(super) struct Removed {
+    pub(super) group: GroupId,
+    pub(super) position: u32,
+}
+
+/// See the module.
+pub(super) struct Inbox {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    ready: VecDeque<Ready>,
+    /// Watchers that are behind and have not asked for history yet.
+    lagging: VecDeque<WatchKey>,
+    waker: Option<Waker>,
+    watchers: usize,
+    behind: usize,
+    /// No watcher starts later than this.
+    latest_start: i64,
+    budget: Arc<Budget>,
+}
+
+impl Inbox {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            lagging: VecDeque::new(),
+            waker: None,
+            watchers: 0,
+            behind: 0,
+            latest_start: 0,
+            budget,
+        }
+    }
+
+    /// Adds a watcher that wants what happens from `start` on, `revision` being the current one.
+    pub(super) fn add(
+        &mut self,
+        tag: i64,
+        interest: Arc<Interest>,
+        group: GroupId,
+        start: i64,
+        revision: i64,
+    ) -> WatchKey {
+        let stage = if start > revision { Stage::Live } else { Stage::Behind { next: start } };
+        let watcher = Watcher {
+            tag,
+            interest,
+            group,
+            position: 0,
+            start,
+            stage,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            listed: false,
+        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, watcher: None });
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.watcher = Some(watcher);
+        let key = WatchKey { index, generation: slot.generation };
+        self.watchers += 1;
+        self.latest_start = self.latest_start.max(start);
+        if start != revision + 1 {
+            // A progress answer that waits would be read as speaking for this watcher, too.
+            self.ready.retain(|ready| !matches!(ready, Ready::Progress(_)));
+        }
+        if stage != Stage::Live {
+            self.behind += 1;
+            self.lagging.push_back(key);
+        }
+        key
+    }
+
+    fn watcher(&mut self, key: WatchKey) -> Option<&mut Watcher> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation == key.generation { slot.watcher.as_mut() } else { None }
+    }
+
+    pub(super) fn tag(&self, key: WatchKey) -> Option<i64> {
+        let slot = self.slots.get(key.index as usize)?;
+        slot.watcher.as_ref().filter(|_| slot.generation == key.generation).map(|watcher| watcher.tag)
+    }
+
+    pub(super) fn set_position(&mut self, key: WatchKey, position: u32) {
+        if let Some(watcher) = self.watcher(key) {
+            watcher.position = position;
+        }
+    }
+
+    /// Takes a watcher out, with all that is queued for it.
+    pub(super) fn remove(&mut self, key: WatchKey) -> Option<Removed> {
+        self.watcher(key)?;
+        let slot = &mut self.slots[key.index as usize];
+        let mut watcher = slot.watcher.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        release(&self.budget, &mut watcher);
+        self.watchers -= 1;
+        if watcher.stage != Stage::Live {
+            self.behind -= 1;
+        }
+        // What `ready` and `lagging` still name is passed over when its turn comes.
+        Some(Removed { group: watcher.group, position: watcher.position })
+    }
+
+    /// The last watcher there is; for emptying the inbox.
+    pub(super) fn last_key(&mut self) -> Option<WatchKey> {
+        while let Some(slot) = self.slots.last() {
+            if slot.watcher.is_some() {
+                let index = (self.slots.len() - 1) as u32;
+                return Some(WatchKey { index, generation: slot.generation });
+            }
+            self.slots.pop();
+        }
+        // The numbers in it stood for slots that are gone.
+        self.free.clear();
+        None
+    }
+
+    /// Queues live events. A watcher with too much in its queue falls behind instead. True where the session is
+    /// to be woken.
+    pub(super) fn push(&mut self, key: WatchKey, run: &Arc<Run>) -> bool {
+        let exceeded = self.budget.is_exceeded();
+        let Some(watcher) = self.watcher(key) else { return false };
+        if watcher.stage != Stage::Live {
+            return false;
+        }
+        let trimmed;
+        let mut run = run;
+        if run.first() < watcher.start {
+            match run.from_revision(watcher.start) {
+                None => return false,
+                Some(rest) => trimmed = rest,
+            }
+            run = &trimmed;
+        }
+        let full = watcher.queue.len() >= MAX_QUEUED
+            || (!watcher.queue.is_empty() && watcher.queued_bytes + run.bytes() > MAX_QUEUED_BYTES);
+        if full || exceeded {
+            let first = run.first();
+            return self.fall_behind(key, first);
+        }
+        watcher.queued_bytes += run.bytes();
+        watcher.queue.push_back(run.clone());
+        let list = !std::mem::replace(&mut watcher.listed, true);
+        self.budget.add(QUEUED_COST);
+        if list {
+            self.ready.push_back(Ready::Queued(key));
+        }
+        list
+    }
+
+    /// Makes a live watcher one with a cursor: at the first event queued for it, else at `next`.
+    pub(super) fn fall_behind(&mut self, key: WatchKey, next: i64) -> bool {
+        let budget = self.budget.clone();
+        let Some(watcher) = self.watcher(key) else { return false };
+        if watcher.stage != Stage::Live {
+            return false;
+        }
+        let next = watcher.queue.front().map_or(next, |run| run.first()).max(watcher.start);
+        release(&budget, watcher);
+        watcher.stage = Stage::Behind { next };
+        self.behind += 1;
+        self.lagging.push_back(key);
+        true
+    }
+
+    /// As [`Inbox::fall_behind`], but only where the watcher wants something of what came up to `revision`.
+    pub(super) fn fall_behind_from(&mut self, key: WatchKey, next: i64, revision: i64) -> bool {
+        match self.watcher(key) {
+            Some(watcher) if watcher.start <= revision => self.fall_behind(key, next),
+            _ => false,
+        }
+    }
+
+    /// As [`Inbox::fall_behind`], but only where something is queued: frees its memory.
+    pub(super) fn shed(&mut self, key: WatchKey) -> bool {
+        match self.watcher(key) {
+            Some(watcher) if !watcher.queue.is_empty() => self.fall_behind(key, 0),
+            _ => false,
+        }
+    }
+
+    /// Takes what history had for a watcher: `run`, and everything up to but not including `next` is told with it.
+    /// `revision` is the store's. With `live` (the caller holds the hub's lock and `next` lies beyond its
+    /// revision) the watcher goes live. False where the watcher has ended meanwhile.
+    pub(super) fn take_history(
+        &mut self,
+        key: WatchKey,
+        run: Option<Arc<Run>>,
+        next: i64,
+        revision: i64,
+        live: bool,
+    ) -> Taken {
+        let Some(watcher) = self.watcher(key) else { return Taken::Gone };
+        if !matches!(watcher.stage, Stage::Behind { .. }) {
+            return Taken::Gone;
+        }
+        watcher.stage = if live { Stage::Live } else { Stage::Behind { next } };
+        if live {
+            self.behind -= 1;
+        }
+        match run {
+            Some(run) => {
+                self.ready.push_back(Ready::History(key, run, revision));
+                if !live {
+                    self.lagging.push_back(key);
+                }
+                Taken::Done
+            }
+            None if live => Taken::Done,
+            None => Taken::More,
+        }
+    }
+
+    /// Ends a watcher whose next revision has been compacted.
+    pub(super) fn compacted(&mut self, key: WatchKey, compacted: i64) {
+        let Some(watcher) = self.watcher(key) else { return };
+        if watcher.stage != Stage::Ended {
+            watcher.stage = Stage::Ended;
+            self.ready.push_back(Ready::Compacted(key, compacted));
+        }
+    }
+
+    /// Ends the session.
+    pub(super) fn fail(&mut self, refusal: Refusal) {
+        self.ready.push_back(Ready::Failed(refusal));
+    }
+
+    /// True where every watcher has been told, or has queued, all events up to `revision`.
+    fn is_synced(&mut self, revision: i64) -> bool {
+        if self.watchers == 0 || self.behind > 0 {
+            return false;
+        }
+        if self.latest_start > revision + 1 {
+            let starts =
+                self.slots.iter().filter_map(|slot| slot.watcher.as_ref()).map(|watcher| watcher.start);
+            self.latest_start = starts.max().unwrap_or(0);
+        }
+        self.latest_start <= revision + 1
+    }
+
+    /// Queues a progress answer for the whole session, if all of its watchers are synced. The caller holds the
+    /// hub's lock and `revision` is the hub's.
+    pub(super) fn progress(&mut self, revision: i64) {
+        if self.is_synced(revision)
+            && !matches!(self.ready.back(), Some(Ready::Progress(last)) if *last == revision)
+        {
+            self.ready.push_back(Ready::Progress(revision));
+        }
+    }
+
+    /// Queues a progress answer for one watcher, if it is synced. The caller holds the hub's lock.
+    pub(super) fn notify(&mut self, key: WatchKey, revision: i64) {
+        if let Some(watcher) = self.watcher(key)
+            && watcher.stage == Stage::Live
+            && watcher.start <= revision + 1
+        {
+            self.ready.push_back(Ready::Notify(key, revision));
+        }
+    }
+
+    /// The next item, or `None` where nothing is ready.
+    pub(super) fn next(&mut self) -> Option<Item> {
+        while let Some(ready) = self.ready.pop_front() {
+            let item = match ready {
+                Ready::Queued(key) => self.next_queued(key),
+                Ready::History(key, run, revision) => self.tag(key).map(|tag| Item::Events {
+                    tag,
+                    header_revision: revision.max(run.last()),
+                    runs: SmallVec::from_buf([run]),
+                }),
+                Ready::Compacted(key, revision) => self.tag(key).map(|tag| Item::Compacted { tag, revision }),
+                Ready::Notify(key, revision) => self.tag(key).map(|tag| Item::Notify { tag, revision }),
+                Ready::Progress(revision) => Some(Item::Progress { revision }),
+                Ready::Failed(refusal) => Some(Item::Failed(refusal)),
+            };
+            if item.is_some() {
+                return item;
+            }
+        }
+        None
+    }
+
+    fn next_queued(&mut self, key: WatchKey) -> Option<Item> {
+        let budget = self.budget.clone();
+        let watcher = self.watcher(key)?;
+        watcher.listed = false;
+        let mut runs: SmallVec<[Arc<Run>; 1]> = SmallVec::new();
+        let (mut bytes, mut revisions) = (0, 0);
+        while let Some(run) = watcher.queue.front() {
+            bytes += run.bytes();
+            revisions += run.revisions();
+            if !runs.is_empty() && (bytes > JOIN_BYTES || revisions > MAX_REVISIONS) {
+                break;
+            }
+            runs.extend(watcher.queue.pop_front());
+        }
+        watcher.queued_bytes -= runs.iter().map(|run| run.bytes()).sum::<usize>();
+        budget.sub(QUEUED_COST * runs.len());
+        let tag = watcher.tag;
+        let header_revision = runs.last()?.last();
+        if !watcher.queue.is_empty() {
+            // To the front: a progress answer further back must not overtake the rest.
+            watcher.listed = true;
+            self.ready.push_front(Ready::Queued(key));
+        }
+        Some(Item::Events { tag, header_revision, runs })
+    }
+
+    /// Nothing is ready: remembers whom to wake, and takes those who want history now.
+    pub(super) fn park(&mut self, waker: &Waker) -> Vec<Ask> {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
+        let mut asks = Vec::new();
+        while asks.len() < MAX_ASKING
+            && let Some(key) = self.lagging.pop_front()
+        {
+            if let Some(Watcher { stage: Stage::Behind { next }, interest, .. }) = self.watcher(key) {
+                asks.push(Ask { key, interest: interest.clone(), next: *next });
+            }
+        }
+        asks
+    }
+
+    /// Whom to wake, once.
+    pub(super) fn take_waker(&mut self) -> Option<Waker> {
+        self.waker.take()
+    }
+}
+
+/// What became of what history had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The watcher has ended meanwhile.
+    Gone,
+    /// Delivered, or the watcher went live.
+    Done,
+    /// Nothing was found so far; read on.
+    More,
+}
+
+fn release(budget: &Budget, watcher: &mut Watcher) {
+    budget.sub(QUEUED_COST * watcher.queue.len());
+    watcher.queue = VecDeque::new();
+    watcher.queued_bytes = 0;
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let budget = self.budget.clone();
+        for watcher in self.slots.iter_mut().filter_map(|slot| slot.watcher.as_mut()) {
+            release(&budget, watcher);
+        }
+    }
+}

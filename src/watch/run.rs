@@ -1,0 +1,235 @@
+//! Events on their way to watchers: shared, counted, encoded once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::model::{Event, EventKind, KeyRange, KeyValue, RevisionEvents};
+
+/// What a watcher wants of the events in its range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Want {
+    /// Each event with the state before it.
+    pub prev_kv: bool,
+    /// No puts.
+    pub no_put: bool,
+    /// No deletions.
+    pub no_delete: bool,
+}
+
+impl Want {
+    /// True where an event of this kind is wanted.
+    pub fn admits(self, kind: EventKind) -> bool {
+        match kind {
+            EventKind::Put => !self.no_put,
+            EventKind::Delete => !self.no_delete,
+        }
+    }
+}
+
+/// What makes watchers alike, so that they are served together: the range and what is wanted of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Interest {
+    pub(super) range: KeyRange,
+    pub(super) want: Want,
+}
+
+impl Interest {
+    pub(super) fn admits(&self, event: &Event) -> bool {
+        self.want.admits(event.kind) && self.range.contains(&event.kv.key)
+    }
+}
+
+/// Bytes that all feeds of a hub hold together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), limit })
+    }
+
+    pub(super) fn add(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn sub(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.used() > self.limit
+    }
+}
+
+/// The events of one revision, shared by all who get some of them.
+#[derive(Debug)]
+pub(super) struct Source {
+    revision: i64,
+    events: Vec<Event>,
+    bytes: usize,
+    budget: Arc<Budget>,
+}
+
+/// Rough size of what one event keeps in memory beside its key and values.
+const EVENT_OVERHEAD: usize = 200;
+
+fn size_of_kv(kv: &KeyValue) -> usize {
+    kv.key.len() + kv.value.len()
+}
+
+fn size_of_event(event: &Event) -> usize {
+    EVENT_OVERHEAD + size_of_kv(&event.kv) + event.prev_kv.as_ref().map_or(0, size_of_kv)
+}
+
+impl Source {
+    pub(super) fn new(revision: &RevisionEvents, budget: &Arc<Budget>) -> Arc<Self> {
+        Self::owned(revision.revision, revision.events.clone(), budget)
+    }
+
+    pub(super) fn owned(revision: i64, events: Vec<Event>, budget: &Arc<Budget>) -> Arc<Self> {
+        let bytes = events.iter().map(size_of_event).sum();
+        budget.add(bytes);
+        Arc::new(Self { revision, events, bytes, budget: budget.clone() })
+    }
+
+    pub(super) fn revision(&self) -> i64 {
+        self.revision
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.budget.sub(self.bytes);
+    }
+}
+
+/// Those events of one revision that an [`Interest`] admits.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    source: Arc<Source>,
+    /// Indices into the source; `None` means all.
+    picks: Option<Box<[u32]>>,
+}
+
+impl Part {
+    /// The part that `picks` (ascending indices, not empty) make.
+    pub(super) fn new(source: Arc<Source>, picks: &[u32]) -> Self {
+        let picks = (picks.len() < source.events.len()).then(|| picks.into());
+        Self { source, picks }
+    }
+
+    /// What `interest` admits of a source, if anything.
+    pub(super) fn select(source: &Arc<Source>, interest: &Interest) -> Option<Self> {
+        let admitted = |event: &Event| interest.admits(event);
+        let picks: SmallVec<[u32; 16]> = (0u32..)
+            .zip(&source.events)
+            .filter_map(|(index, event)| admitted(event).then_some(index))
+            .collect();
+        (!picks.is_empty()).then(|| Self::new(source.clone(), &picks))
+    }
+
+    pub(super) fn revision(&self) -> i64 {
+        self.source.revision
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.source.bytes
+    }
+
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        let all = self.picks.is_none().then(|| self.source.events.iter());
+        let some = self
+            .picks
+            .iter()
+            .flat_map(|picks| picks.iter().map(|index| &self.source.events[*index as usize]));
+        all.into_iter().flatten().chain(some)
+    }
+}
+
+/// Events of one or more revisions for all watchers of one interest: what one answer carries. Never empty; whole
+/// revisions only.
+#[derive(Debug)]
+pub struct Run {
+    parts: SmallVec<[Part; 1]>,
+    prev_kv: bool,
+    bytes: usize,
+    encoded: OnceLock<Bytes>,
+}
+
+impl Run {
+    pub(super) fn new(parts: SmallVec<[Part; 1]>, prev_kv: bool) -> Arc<Self> {
+        debug_assert!(!parts.is_empty(), "a run holds at least one revision");
+        let bytes = parts.iter().map(Part::bytes).sum();
+        Arc::new(Self { parts, prev_kv, bytes, encoded: OnceLock::new() })
+    }
+
+    /// The first revision in it.
+    pub fn first(&self) -> i64 {
+        self.parts.first().map_or(0, Part::revision)
+    }
+
+    /// The last revision in it.
+    pub fn last(&self) -> i64 {
+        self.parts.last().map_or(0, Part::revision)
+    }
+
+    /// The number of revisions in it.
+    pub fn revisions(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Roughly how much memory it keeps from being freed, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// True where events carry the state before.
+    pub fn prev_kv(&self) -> bool {
+        self.prev_kv
+    }
+
+    /// Its events in order. Their `prev_kv` is to be passed over unless [`Run::prev_kv`] holds.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.parts.iter().flat_map(Part::events)
+    }
+
+    /// The events in the form that `encode` gives them: computed once and then shared by all who ask, so every
+    /// caller must encode alike.
+    pub fn encoded(&self, encode: impl FnOnce(&Run) -> Bytes) -> &Bytes {
+        self.encoded.get_or_init(|| {
+            let bytes = encode(self);
+            if let Some(part) = self.parts.first() {
+                part.source.budget.add(bytes.len());
+            }
+            bytes
+        })
+    }
+
+    /// The same without revisions below `start`; `None` where nothing remains.
+    pub(super) fn from_revision(self: &Arc<Self>, start: i64) -> Option<Arc<Self>> {
+        if self.first() >= start {
+            return Some(self.clone());
+        }
+        let parts: SmallVec<[Part; 1]> =
+            self.parts.iter().filter(|part| part.revision() >= start).cloned().collect();
+        (!parts.is_empty()).then(|| Self::new(parts, self.prev_kv))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let (Some(bytes), Some(part)) = (self.encoded.get(), self.parts.first()) {
+            part.source.budget.sub(bytes.len());
+        }
+    }
+}

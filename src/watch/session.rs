@@ -1,0 +1,135 @@
+//! What a client of the hub holds: a session with its watchers, or a feed, which is a session with one.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use smallvec::SmallVec;
+
+use super::history::Request;
+use super::hub::{Hub, Shared, WatchSpec};
+use super::inbox::{Item, WatchKey};
+use super::run::Run;
+use crate::model::Refusal;
+
+/// Watchers that share one order of items. Dropping it closes them.
+pub struct Session {
+    hub: Arc<Hub>,
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    pub(super) fn new(hub: Arc<Hub>, shared: Arc<Shared>) -> Self {
+        Self { hub, shared }
+    }
+
+    /// Opens a watcher; answers with its key and the store's revision.
+    pub fn open(&self, spec: WatchSpec) -> (WatchKey, i64) {
+        self.hub.open(&self.shared, spec)
+    }
+
+    /// Closes a watcher. Nothing more is told about it.
+    pub fn close(&self, key: WatchKey) {
+        self.hub.close(&self.shared, key);
+    }
+
+    /// The next item, in order. One task at a time may wait for it.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Item> {
+        let asks = {
+            let mut inbox = self.shared.inbox.lock();
+            if let Some(item) = inbox.next() {
+                return Poll::Ready(item);
+            }
+            inbox.park(cx.waker())
+        };
+        if !asks.is_empty() {
+            self.hub.ask(asks.into_iter().map(|ask| Request {
+                shared: Arc::downgrade(&self.shared),
+                key: ask.key,
+                interest: ask.interest,
+                next: ask.next,
+            }));
+        }
+        Poll::Pending
+    }
+
+    /// Asks for [`Item::Progress`], which comes if all watchers are synced and otherwise not at all. It stands
+    /// behind every event up to its revision.
+    pub fn request_progress(&self) {
+        self.hub.with_inbox(&self.shared, |inbox, revision| inbox.progress(revision));
+    }
+
+    /// Asks for an [`Item::Notify`] for each of `keys` that is synced.
+    pub fn notify(&self, keys: impl IntoIterator<Item = WatchKey>) {
+        self.hub.with_inbox(&self.shared, |inbox, revision| {
+            keys.into_iter().for_each(|key| inbox.notify(key, revision));
+        });
+    }
+
+    /// The last revision that watchers have been told of.
+    pub fn revision(&self) -> i64 {
+        self.hub.revision()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.hub.close_all(&self.shared);
+    }
+}
+
+/// What a [`Feed`] tells.
+#[derive(Debug)]
+pub enum FeedItem {
+    /// Events.
+    Events {
+        /// The revision they are told at; see [`Item::Events`].
+        header_revision: i64,
+        /// The events.
+        runs: SmallVec<[Arc<Run>; 1]>,
+    },
+    /// The feed has ended: what comes next has been compacted.
+    Compacted(i64),
+    /// Everything up to the revision has been told.
+    Progress(i64),
+    /// The feed has ended: history cannot be read.
+    Failed(Refusal),
+}
+
+/// A session with one watcher. Dropping it ends the watch.
+pub struct Feed {
+    session: Session,
+    revision: i64,
+}
+
+impl Feed {
+    pub(super) fn new(session: Session, spec: WatchSpec) -> Self {
+        let (_, revision) = session.open(spec);
+        Self { session, revision }
+    }
+
+    /// The store's revision when the feed was opened.
+    pub fn opened_at(&self) -> i64 {
+        self.revision
+    }
+
+    /// The next item.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<FeedItem> {
+        self.session.poll_next(cx).map(|item| match item {
+            Item::Events { header_revision, runs, .. } => FeedItem::Events { header_revision, runs },
+            Item::Compacted { revision, .. } => FeedItem::Compacted(revision),
+            Item::Progress { revision } | Item::Notify { revision, .. } => FeedItem::Progress(revision),
+            Item::Failed(refusal) => FeedItem::Failed(refusal),
+        })
+    }
+
+    /// The next item. Dropping the future loses nothing.
+    pub async fn next(&self) -> FeedItem {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Asks for [`FeedItem::Progress`], which comes if the feed is synced and otherwise not at all.
+    pub fn request_progress(&self) {
+        self.session.request_progress();
+    }
+}

@@ -1,0 +1,251 @@
+use super::model::{Change, Fake, delete, put};
+use super::*;
+use crate::model::Observer;
+
+fn big(key: &str, size: usize) -> Change {
+    Change::Put(Bytes::copy_from_slice(key.as_bytes()), vec![b'x'; size].into())
+}
+
+#[test]
+fn live_events_come_at_once_and_in_order() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 0));
+    session.open(WatchSpec {
+        tag: 1,
+        want: Want { prev_kv: true, ..Want::default() },
+        ..spec(KeyRange::single("ab"), 0)
+    });
+    store.apply(&[vec![put("aa")], vec![put("b")], vec![put("ab"), put("c"), put("a")], vec![delete("ab")]]);
+    assert_eq!(told(&poll(&session).unwrap()), "0 at 5: Put aa@2, Put ab@4, Put a@4, Delete ab@5");
+    assert_eq!(told(&poll(&session).unwrap()), "1 at 5: Put ab@4, Delete ab@5<4");
+    assert!(poll(&session).is_none());
+}
+
+#[test]
+fn filters_drop_kinds() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(WatchSpec {
+        tag: 1,
+        want: Want { no_put: true, ..Want::default() },
+        ..spec(prefix("a"), 0)
+    });
+    session.open(WatchSpec {
+        tag: 2,
+        want: Want { no_delete: true, ..Want::default() },
+        ..spec(prefix("a"), 0)
+    });
+    store.apply(&[vec![put("a")]]);
+    store.apply(&[vec![delete("a")]]);
+    assert_eq!(told(&poll(&session).unwrap()), "2 at 2: Put a@2");
+    assert_eq!(told(&poll(&session).unwrap()), "1 at 3: Delete a@3");
+    assert!(poll(&session).is_none());
+}
+
+#[test]
+fn the_past_is_replayed_before_the_present() {
+    let store = Fake::new();
+    store.apply(&[vec![put("a")], vec![put("b")], vec![put("a")]]);
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 1));
+    assert!(poll(&session).is_none());
+    assert_eq!(told(&next(&session)), "0 at 4: Put a@2, Put a@4");
+    store.apply(&[vec![put("a")]]);
+    assert_eq!(told(&next(&session)), "0 at 5: Put a@5");
+}
+
+#[test]
+fn the_future_is_waited_for() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 4));
+    session.request_progress();
+    store.apply(&[vec![put("a")], vec![put("a")]]);
+    session.request_progress();
+    assert_eq!(told(&next(&session)), "progress 3");
+    store.apply(&[vec![put("a")], vec![put("a")]]);
+    assert_eq!(told(&next(&session)), "0 at 5: Put a@4, Put a@5");
+}
+
+#[test]
+fn compacted_starts_end_the_watcher() {
+    let store = Fake::new();
+    store.apply(&[vec![put("a")], vec![put("a")], vec![put("a")]]);
+    store.compact(3);
+    let hub = hub(&store);
+    let session = hub.session();
+    let (key, _) = session.open(spec(prefix("a"), 2));
+    session.open(WatchSpec { tag: 1, ..spec(prefix("a"), 3) });
+    let mut items = vec![told(&next(&session)), told(&next(&session))];
+    items.sort();
+    assert_eq!(items, ["0 compacted at 3", "1 at 4: Put a@3, Put a@4"]);
+    session.request_progress();
+    assert!(poll(&session).is_none(), "a watcher that ended is not synced");
+    session.close(key);
+    session.request_progress();
+    assert_eq!(told(&next(&session)), "progress 4");
+}
+
+#[test]
+fn a_full_feed_reads_from_history_and_goes_live_again() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 0));
+    for _ in 0..3000 {
+        store.apply(&[vec![put("a")]]);
+    }
+    session.request_progress();
+    let mut expected = 2;
+    while expected <= 3001 {
+        match next(&session) {
+            Item::Events { runs, .. } => {
+                for event in events(&runs) {
+                    assert_eq!(event.kv.mod_revision, expected);
+                    expected += 1;
+                }
+            }
+            other => panic!("{}", told(&other)),
+        }
+    }
+    session.request_progress();
+    assert_eq!(told(&next(&session)), "progress 3001");
+    store.apply(&[vec![put("a")]]);
+    assert_eq!(told(&poll(&session).unwrap()), "0 at 3002: Put a@3002");
+}
+
+#[test]
+fn a_feed_that_nobody_drains_costs_little_and_is_told_of_compaction() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 0));
+    for _ in 0..200 {
+        store.apply(&[vec![big("a", 100_000)]]);
+    }
+    assert!(hub.stats().held_bytes < 8 << 20, "{:?}", hub.stats());
+    store.compact(150);
+    assert_eq!(told(&next(&session)), "0 compacted at 150");
+}
+
+#[test]
+fn short_memory_turns_queues_into_cursors() {
+    let store = Fake::new();
+    let hub = Hub::new(store.clone(), Options { memory: 1 << 20, ..Options::default() });
+    store.observe(hub.clone());
+    let sessions: Vec<Session> = (0..100).map(|_| hub.session()).collect();
+    for (number, session) in sessions.iter().enumerate() {
+        session.open(spec(KeyRange::single(format!("key{number}")), 0));
+    }
+    for number in 0..100 {
+        store.apply(&[vec![big(&format!("key{number}"), 100_000)]]);
+    }
+    for _ in 0..10 {
+        store.apply(&[vec![big("key0", 100_000)]]);
+    }
+    assert!(hub.stats().held_bytes <= 2 << 20, "{:?}", hub.stats());
+    for (number, session) in sessions.iter().enumerate() {
+        let Item::Events { runs, .. } = next(session) else { panic!("events") };
+        assert_eq!(events(&runs)[0].kv.mod_revision, 2 + number as i64);
+    }
+    drop(sessions);
+    assert_eq!(hub.stats().watchers, 0);
+    assert_eq!(hub.stats().held_bytes, 0);
+}
+
+#[test]
+fn progress_stands_behind_the_events_it_covers() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.request_progress();
+    assert!(poll(&session).is_none(), "no watcher, no progress");
+    session.open(spec(prefix("a"), 0));
+    let (key, _) = session.open(WatchSpec { tag: 7, ..spec(prefix("b"), 0) });
+    store.apply(&[vec![put("a")]]);
+    session.request_progress();
+    session.notify([key]);
+    store.apply(&[vec![put("b")]]);
+    assert_eq!(told(&next(&session)), "0 at 2: Put a@2");
+    assert_eq!(told(&next(&session)), "progress 2");
+    assert_eq!(told(&next(&session)), "7 progress 2");
+    assert_eq!(told(&next(&session)), "7 at 3: Put b@3");
+}
+
+#[test]
+fn a_snapshot_sends_watchers_to_history() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 0));
+    store.apply(&[vec![put("a")]]);
+    let revision = store.apply_unheard(&[vec![put("a")], vec![put("a")]]);
+    hub.on_restored(revision);
+    assert_eq!(told(&next(&session)), "0 at 4: Put a@2, Put a@3, Put a@4");
+    store.apply_unheard(&[vec![put("a")]]);
+    store.apply(&[vec![put("a")]]);
+    assert_eq!(told(&next(&session)), "0 at 6: Put a@5, Put a@6", "what was applied unheard is found, too");
+}
+
+#[test]
+fn closed_watchers_are_silent() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    let (first, _) = session.open(spec(prefix("a"), 0));
+    session.open(WatchSpec { tag: 1, ..spec(prefix("a"), 0) });
+    store.apply(&[vec![put("a")]]);
+    session.close(first);
+    session.close(first);
+    let (_, revision) = session.open(WatchSpec { tag: 2, ..spec(prefix("a"), 0) });
+    assert_eq!(revision, 2);
+    assert_eq!(told(&poll(&session).unwrap()), "1 at 2: Put a@2");
+    assert!(poll(&session).is_none());
+    assert_eq!((hub.stats().watchers, hub.stats().groups), (2, 1));
+}
+
+#[test]
+fn watchers_alike_share_their_runs() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let sessions: Vec<Session> = (0..3).map(|_| hub.session()).collect();
+    for session in &sessions {
+        session.open(spec(prefix("a"), 0));
+    }
+    store.apply(&[vec![put("a")]]);
+    let runs: Vec<Arc<Run>> = sessions
+        .iter()
+        .map(|session| match poll(session) {
+            Some(Item::Events { runs, .. }) => runs[0].clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(runs.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
+    runs[0].encoded(|_| Bytes::from_static(b"once"));
+    assert_eq!(runs[2].encoded(|_| panic!("encoded twice")).as_ref(), b"once");
+}
+
+#[tokio::test]
+async fn many_streams_are_woken_through_their_lane() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let feed = hub.watch(spec(prefix("a"), 0));
+            tokio::spawn(async move {
+                let item = feed.next().await;
+                assert!(matches!(item, super::super::FeedItem::Events { header_revision: 2, .. }));
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    std::thread::spawn(move || store.apply(&[vec![put("a")]])).join().unwrap();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}

@@ -1,0 +1,116 @@
+//! What is agreed: rooms, directions, where foreign crates stand, and the exceptions with their reasons.
+
+/// The rooms of `src/`.
+pub const ROOMS: &[&str] = &[
+    "api", "auth", "config", "ctl", "daemon", "join", "lease", "log", "model", "peer", "pki", "raft",
+    "store", "watch",
+];
+
+/// Which room may use which; `*` is all of them, `room::module` only that module.
+pub const MAY_USE: &[(&str, &[&str])] = &[
+    ("bin", &["daemon", "ctl"]),
+    (
+        "daemon",
+        &["api", "auth", "config", "join", "lease", "log", "model", "peer", "pki", "raft", "store", "watch"],
+    ),
+    ("api", &["raft", "watch", "lease", "auth", "store", "model"]),
+    ("join", &["raft", "peer", "pki", "model"]),
+    ("raft", &["store", "log", "peer", "model"]),
+    ("watch", &["store", "model"]),
+    ("lease", &["model"]),
+    ("auth", &["model"]),
+    ("peer", &["pki", "model"]),
+    ("store", &["model"]),
+    ("log", &["model"]),
+    ("pki", &["model"]),
+    ("config", &["model"]),
+    ("ctl", &["api::proto", "config", "model"]),
+    ("model", &[]),
+];
+
+/// Foreign crates, the rooms they may be named in, and what the others do instead.
+pub const CRATES: &[(&str, &[&str], &str)] = &[
+    ("openraft", &["raft"], "use model's words and raft::Node"),
+    ("openraft_rt", &["raft"], "use tokio"),
+    ("openraft_rt_tokio", &["raft"], "use tokio"),
+    ("quinn", &["peer"], "use peer's frames and streams"),
+    ("rcgen", &["pki"], "ask pki for an identity"),
+    ("heed", &["store"], "use store's reads"),
+    ("tonic", &["api", "ctl"], "return a refusal; api/status.rs turns it into a code"),
+    ("tonic_prost", &["api", "ctl"], "use model's words"),
+    ("tonic_reflection", &["api"], "it is part of the faces"),
+    ("axum", &["api", "ctl"], "it is part of the faces"),
+    ("sd_notify", &["daemon"], "return what happened; daemon tells systemd"),
+    ("tracing_journald", &["daemon"], "log through tracing; daemon chooses where it goes"),
+    ("tracing_subscriber", &["daemon", "ctl"], "log through tracing; daemon chooses where it goes"),
+    ("mimalloc", &["bin"], "the allocator is chosen by the binaries"),
+];
+
+const CLOCKS_AND_DICE: &[&str] = &["SystemTime", "Instant::now", "rand"];
+const WRITES: &[&str] = &["store.apply", "store.apply_membership", "store.apply_blank"];
+
+/// Rules that are expressed by an absence: rooms or modules, words that must not occur in them, and why.
+pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
+    (&["model"], &["tokio", "async", "std::fs", "std::net"], "model does nothing to the world"),
+    (&["model", "store/apply"], CLOCKS_AND_DICE, "the leader stamps time and ids into the command"),
+    (
+        &["store/apply"],
+        &["HashMap", "HashSet"],
+        "their order differs between members: use a BTreeMap or a Vec",
+    ),
+    (&["store", "log"], &["tokio", "async"], "it is synchronous and runs on threads of its own"),
+    (&["api", "watch", "lease", "auth"], WRITES, "only raft writes: propose a command"),
+    (
+        &["api", "auth", "config", "join", "lease", "log", "model", "peer", "pki", "raft", "store", "watch"],
+        &["process::exit", "process::abort"],
+        "return the error: only daemon ends the process",
+    ),
+];
+
+/// Files with unsafe code, and what forces it.
+pub const UNSAFE_FILES: &[(&str, &str)] = &[(
+    "src/store/tables.rs",
+    "heed opens an environment by a memory map, which another process could change",
+)];
+
+/// Folders of the top level.
+pub const ROOT_FOLDERS: &[&str] = &["src", "packaging", "config", "man", "tests", ".ci", ".cargo", ".config"];
+
+/// Files of the top level.
+pub const ROOT_FILES: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "LICENSE",
+    "rustfmt.toml",
+    "clippy.toml",
+    "deny.toml",
+    "rust-toolchain.toml",
+    ".gitignore",
+    ".gitattributes",
+];
+
+/// A finding that is right as it is.
+pub struct Exception {
+    /// The rule's name, as its message begins.
+    pub rule: &'static str,
+    /// The file, or the folder with a closing `/`.
+    pub path: &'static str,
+    /// Part of the finding's text.
+    pub what: &'static str,
+    /// Why it stays; it is for the reader.
+    #[allow(dead_code)]
+    pub reason: &'static str,
+}
+
+/// Every exception to every rule.
+pub const EXCEPTIONS: &[Exception] = &[Exception {
+    rule: "absent",
+    path: "src/api/pending.rs",
+    what: "store.apply",
+    reason: "stands in for raft::Node until the faces are wired to it",
+}];
