@@ -30,7 +30,8 @@ impl Api {
         Api::over(endpoint.connect_lazy())
     }
 
-    fn over(channel: Channel) -> Api {
+    /// All services over a connection of the test's own making.
+    pub fn over(channel: Channel) -> Api {
         // clientv3 accepts answers of any size, and so must everything that stands in for it.
         const ANY: usize = i32::MAX as usize;
         Api {

@@ -12,6 +12,7 @@ mod wait;
 pub use api::Api;
 pub use dice::{Dice, seed};
 pub use heavy::heavy;
-pub use program::{Program, Tool, reference, skip, subject, tool};
+pub use ports::free_port;
+pub use program::{Program, reference, subject, tool};
 pub use server::{Server, Setup, orderly};
 pub use wait::{PATIENCE, until};

@@ -32,12 +32,6 @@ impl Setup {
         self
     }
 
-    /// With an environment variable.
-    pub fn env(mut self, name: &str, value: impl Into<String>) -> Setup {
-        self.env.push((name.to_owned(), value.into()));
-        self
-    }
-
     /// Without the flags that name, place and address the member: the test gives all of them.
     pub fn bare(mut self) -> Setup {
         self.listeners = false;
@@ -46,7 +40,9 @@ impl Setup {
 
     /// Starts it and waits until it answers a linearizable read.
     pub async fn start(self) -> Server {
-        Server::new(self).started().await
+        let mut server = Server::new(self);
+        server.start().await;
+        server
     }
 
     /// Everything but the process: the directory and the ports are fixed, so a test can refer to them.
@@ -63,12 +59,21 @@ pub struct Server {
     client_port: u16,
     peer_port: u16,
     starts: usize,
+    fixed: bool,
 }
 
 impl Server {
     fn new(setup: Setup) -> Server {
         let dir = tempfile::Builder::new().prefix("kvd-suite-").tempdir().expect("a temporary directory");
-        Server { setup, dir, child: None, client_port: free_port(), peer_port: free_port(), starts: 0 }
+        Server {
+            setup,
+            dir,
+            child: None,
+            client_port: free_port(),
+            peer_port: free_port(),
+            starts: 0,
+            fixed: false,
+        }
     }
 
     /// A lone member of `program` with default settings, answering.
@@ -126,20 +131,28 @@ impl Server {
         self.dir.path().join(format!("log.{}", self.starts))
     }
 
-    /// Starts the process and waits until it answers a linearizable read. Before its first answer a clash of
-    /// ports with a stranger is met by other ports.
-    pub async fn started(mut self) -> Server {
-        self.start().await;
-        self
+    /// More arguments for the next start; of a flag given twice the last counts.
+    pub fn add_args(&mut self, args: &[&str]) {
+        self.fixed = true;
+        self.setup.args.extend(args.iter().map(|arg| (*arg).to_owned()));
     }
 
-    /// Starts the process (again) on the same data and waits until it answers.
+    /// An environment variable for the next start.
+    pub fn add_env(&mut self, name: &str, value: &str) {
+        self.fixed = true;
+        self.setup.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts the process (again) on the same data and waits until it answers a linearizable read. At the
+    /// first start a clash of ports with a stranger is met by other ports, unless the test has named them.
     pub async fn start(&mut self) {
         for _ in 0..5 {
             self.spawn();
             match self.answering().await {
                 Ok(()) => return,
-                Err(status) if self.starts == 1 && self.log().contains("address already in use") => {
+                Err(status)
+                    if self.starts == 1 && !self.fixed && self.log().contains("address already in use") =>
+                {
                     self.child = None;
                     self.starts = 0;
                     self.client_port = free_port();
