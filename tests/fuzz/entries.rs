@@ -3,11 +3,66 @@
 
 use kvd::config::source::read_toml;
 use kvd::config::{Files, Surroundings, Url, UrlUse, format_duration, parse_duration, read};
+use kvd::log::format::{FIRST_FRAME, MAGIC, segment_name};
+use kvd::log::{self, Log, SimDisk, decode_payload, encode_payload};
 use kvd::model::{KeyRange, RangeQuery};
+use kvd::raft::wire;
 use kvd::store::{Options, Store};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+/// The raft log's file as it is found at a start: all of it, or what follows a good header.
+pub fn log(bytes: &[u8]) {
+    kvd::log::read_segment(bytes);
+    let (disk, options, name) = new_log();
+    let replace = |file: &mut Vec<u8>| {
+        file.truncate(if bytes.starts_with(&MAGIC) { 0 } else { FIRST_FRAME as usize });
+        file.extend_from_slice(bytes);
+    };
+    disk.with_file(&name, replace).expect("the log's first file");
+    if let Ok(log) = Log::open(Arc::new(disk), options) {
+        let _ = (log.read(0..u64::MAX, usize::MAX), log.bounds(), log.vote(), log.committed());
+        let _ = (log.position_at(0), log.term_changes(0, 100));
+    }
+}
+
+/// A disk with a new log, how it was opened, and the name of its one file.
+pub fn new_log() -> (SimDisk, log::Options, String) {
+    let mut options = log::Options::new(Arc::new(Zero));
+    (options.mode, options.segment_bytes, options.first_segment_bytes) =
+        (log::Mode::Inline, 1 << 14, 1 << 14);
+    let disk = SimDisk::new(1);
+    drop(Log::open(Arc::new(disk.clone()), options.clone()).expect("a new log on an empty disk"));
+    (disk, options, segment_name(1))
+}
+
+/// Randomness is not what is looked for here.
+struct Zero;
+
+impl kvd::model::Entropy for Zero {
+    fn next(&self) -> u64 {
+        0
+    }
+}
+
+/// An entry's payload, in the log and on its way between members.
+pub fn payload(bytes: &[u8]) {
+    let Ok(payload) = decode_payload(bytes) else { return };
+    let _ = payload.weight();
+    let mut again = Vec::new();
+    encode_payload(&payload, &mut again).expect("what was read can be written");
+    assert_eq!(decode_payload(&again).as_ref(), Ok(&payload), "it is written as something else");
+}
+
+/// What members say to each other.
+pub fn message(bytes: &[u8]) {
+    if let Ok(route) = wire::route_of(bytes) {
+        let _ = wire::decode::<wire::Request>(bytes, route);
+        let _ = wire::decode::<wire::Answer>(bytes, route);
+    }
+    let _ = kvd::raft::decode_config(bytes);
+}
 
 /// Rows of the store's tables.
 pub fn tables(bytes: &[u8]) {

@@ -72,6 +72,21 @@ fn run(target: &str, entry: fn(&[u8]), name: &str, bytes: &[u8]) {
 }
 
 #[test]
+fn log() {
+    replay("log", entries::log, seeds::log, 1);
+}
+
+#[test]
+fn message() {
+    replay("message", entries::message, seeds::message, 1);
+}
+
+#[test]
+fn payload() {
+    replay("payload", entries::payload, seeds::payload, 1);
+}
+
+#[test]
 fn snapshot() {
     replay("snapshot", entries::snapshot, seeds::snapshot, 10);
 }
@@ -89,6 +104,16 @@ fn toml() {
 #[test]
 fn url() {
     replay("url", entries::url, seeds::url, 1);
+}
+
+/// Bytes that say "a transaction in a transaction in a transaction" cost a reader stack, and the end of the stack is the
+/// end of the process.
+#[test]
+fn deep_nesting_is_refused() {
+    let depth = |depth| kvd::log::decode_payload(&seeds::nested_payload(depth));
+    assert!(depth(100).is_ok(), "what clients can send is read back");
+    assert!(depth(1_000).is_err() && depth(100_000).is_err(), "a bound on the nesting");
+    assert!(depth(100).is_ok(), "the next one counts from the beginning");
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! The first files of the corpora: valid inputs, for mutations to start from.
 
 use bytes::Bytes;
-use kvd::model::{Alarm, AlarmKind, Delete, Lease, Member, MemberId};
-use kvd::model::{Command, KeyRange, LogPosition, MemberChange, Proposal, Put, Stamp};
+use kvd::log::format::FIRST_FRAME;
+use kvd::log::{Entry, Log, Payload, Vote, encode_payload};
+use kvd::model::{
+    Alarm, AlarmKind, ClusterId, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Lease,
+    LogPosition, Member, MemberChange, MemberId, Op, Proposal, Put, RangeQuery, Stamp, Txn,
+};
+use kvd::raft::wire::{self, Answer, Ballot, Request, Route, WireError};
 use kvd::store::{Options, Store};
 use std::io::Read;
+use std::sync::Arc;
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
@@ -54,6 +60,107 @@ fn member() -> Member {
         learner: false,
         pending: false,
     }
+}
+
+/// Entries, votes, a truncation: what the log's file holds behind its header.
+pub fn log() -> Seeds {
+    let (disk, options, name) = crate::entries::new_log();
+    let log = Log::open(Arc::new(disk.clone()), options).expect("the log opens");
+    let done = || Box::new(|result: Result<(), _>| result.expect("it is written"));
+    let entry = |index, payload| Entry { position: LogPosition { term: 2, leader: 7, index }, payload };
+    log.save_vote(Vote { term: 2, voted_for: 7, committed: true }, done()).expect("a vote");
+    log.append(vec![entry(0, Payload::Blank)], done()).expect("a blank entry");
+    for (index, payload) in payloads().into_iter().enumerate() {
+        log.append(vec![entry(1 + index as u64, payload)], done()).expect("an entry");
+    }
+    log.truncate_after(Some(LogPosition { term: 2, leader: 7, index: 2 })).expect("a truncation");
+    log.set_committed(LogPosition { term: 2, leader: 7, index: 1 });
+    log.append(vec![entry(3, Payload::Blank)], done()).expect("an entry");
+    let frames = disk.with_file(&name, |file| file[FIRST_FRAME as usize..].to_vec()).expect("the log's file");
+    let end = frames.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+    let whole = frames[..end].to_vec();
+    vec![("cut", whole[..end / 2].to_vec()), ("frames", whole), ("nothing", Vec::new())]
+}
+
+/// One payload of each kind.
+fn payloads() -> Vec<Payload> {
+    let stamp = Stamp { time_ms: 1_700_000_000_000 };
+    let group = commands().into_iter().map(|command| Proposal { stamp, command });
+    vec![
+        Payload::Blank,
+        Payload::Group(Arc::new(group.collect())),
+        Payload::Group(Arc::new(vec![Proposal { stamp, command: Command::Txn(txn()) }])),
+        Payload::Membership { raft: Bytes::from_static(b"\x01configuration"), change: None },
+    ]
+}
+
+/// A transaction with another one inside.
+fn txn() -> Txn {
+    let compare =
+        Compare { range: KeyRange::single("a"), op: CompareOp::Greater, target: CompareTarget::Version(0) };
+    let put = Op::Put(Put { key: "a".into(), value: "b".into(), ..Put::default() });
+    let inner = Txn { compares: Vec::new(), success: vec![put.clone()], failure: Vec::new() };
+    let get = Op::Range(RangeQuery::current(KeyRange::all()));
+    Txn { compares: vec![compare], success: vec![put, Op::Txn(inner)], failure: vec![get] }
+}
+
+/// A payload of transactions, each in the one before, written by hand because writing it costs as much stack as
+/// reading it.
+pub fn nested_payload(depth: usize) -> Vec<u8> {
+    let encoded = |txn: Txn| {
+        let stamp = Stamp { time_ms: 0 };
+        let mut bytes = Vec::new();
+        let group = Payload::Group(Arc::new(vec![Proposal { stamp, command: Command::Txn(txn) }]));
+        encode_payload(&group, &mut bytes).expect("it can be encoded");
+        bytes
+    };
+    // No compares; one success, which is a transaction (operation 3): the inner one; no failures.
+    let (before, behind) = ([0, 1, 3], [0]);
+    let flat = encoded(Txn::default());
+    let (start, empty) = flat.split_at(flat.len() - 3);
+    let nested = |depth| [start, &before.repeat(depth), empty, &behind.repeat(depth)].concat();
+    let once = Txn { success: vec![Op::Txn(Txn::default())], ..Txn::default() };
+    assert_eq!(nested(1), encoded(once), "transactions are encoded in another way");
+    nested(depth)
+}
+
+/// Payloads, each by itself.
+pub fn payload() -> Seeds {
+    let names = ["blank", "group", "txn", "membership"];
+    let encoded = payloads().into_iter().map(|payload| {
+        let mut bytes = Vec::new();
+        encode_payload(&payload, &mut bytes).expect("it can be encoded");
+        bytes
+    });
+    names.into_iter().zip(encoded).collect()
+}
+
+/// Requests and answers between members.
+pub fn message() -> Seeds {
+    let route = Route { cluster: ClusterId(5), from: MemberId(7), to: MemberId(8) };
+    let position = LogPosition { term: 2, leader: 7, index: 3 };
+    let vote = Vote { term: 2, voted_for: 7, committed: true };
+    let ballot = Ballot { vote, last: Some(position), transfer: false };
+    let entries = payloads().into_iter().map(|payload| (position, payload)).collect();
+    let requests = [
+        ("append", Request::Append { vote, previous: Some(position), entries, committed: Some(position) }),
+        ("vote", Request::Vote(ballot)),
+        ("transfer", Request::Transfer { from: vote, to: 8, last: None }),
+        (
+            "snapshot",
+            Request::Snapshot { vote, position, config: Some((position, Bytes::from_static(b"\x01"))) },
+        ),
+        ("propose", Request::Propose(commands())),
+        ("read-index", Request::ReadIndex),
+    ];
+    let answers = [
+        ("answer-voted", Answer::Voted { vote, granted: true, last: None }),
+        ("answer-failed", Answer::Failed("no".into())),
+        ("answer-index", Answer::ReadIndex(300)),
+    ];
+    let bytes = |result: Result<Bytes, WireError>| result.expect("it can be encoded").to_vec();
+    let requests = requests.iter().map(|(name, request)| (*name, bytes(wire::encode(route, request))));
+    requests.chain(answers.iter().map(|(name, answer)| (*name, bytes(wire::encode(route, answer))))).collect()
 }
 
 /// One of each kind of row.
