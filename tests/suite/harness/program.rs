@@ -48,15 +48,6 @@ impl fmt::Display for Program {
     }
 }
 
-/// A client program of one version.
-#[derive(Clone, Debug)]
-pub struct Tool {
-    /// The etcd version it came with.
-    pub version: &'static str,
-    /// The executable.
-    pub path: PathBuf,
-}
-
 /// What is tested: kvd, or the etcd that `KVD_SUITE_SUBJECT` names (to prove the suite).
 pub fn subject() -> Program {
     match std::env::var("KVD_SUITE_SUBJECT") {
@@ -78,10 +69,10 @@ pub fn reference(test: &str) -> Option<Program> {
 }
 
 /// The client program `name` of etcd `version`; `None` (said by test name) if it is not installed.
-pub fn tool(test: &str, version: &'static str, name: &str) -> Option<Tool> {
+pub fn tool(test: &str, version: &str, name: &str) -> Option<PathBuf> {
     let path = installed(version, name);
     if path.exists() {
-        return Some(Tool { version, path });
+        return Some(path);
     }
     skip(test, &format!("no {name} {version} below target/reference; tests/provide installs it"));
     None

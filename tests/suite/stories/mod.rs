@@ -41,8 +41,8 @@ async fn tell(name: &str) {
         let subject = subject();
         let flags = header(&text, "server").unwrap_or_default();
         let (expected, got) = tokio::join!(
-            performance(&reference, &script, &client.path, &flags),
-            performance(&subject, &script, &client.path, &flags),
+            performance(&reference, &script, &client, &flags),
+            performance(&subject, &script, &client, &flags),
         );
         if expected != got {
             panic!("{name} with etcdctl {version}: {}", difference(&expected, &got));
@@ -120,7 +120,7 @@ async fn check_perf_and_datascale_run() {
     let Some(client) = tool("check_perf_and_datascale_run", "3.7.3", "etcdctl") else { return };
     let server = Server::of(&subject()).await;
     let check = async |args: &[&str]| {
-        let mut command = tokio::process::Command::new(&client.path);
+        let mut command = tokio::process::Command::new(&client);
         command.args(args).env("ETCDCTL_ENDPOINTS", server.endpoint()).kill_on_drop(true);
         let output = command.output().await.expect("etcdctl runs");
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
