@@ -5,7 +5,9 @@
 //! * [`gate`]: every RPC passes it first. Its table names each method once, with who may call it.
 //! * [`status`]: the one map from a refusal to etcd's code and text. Nothing else in kvd writes those texts.
 //! * [`grpc`]: one file a service; messages are converted to and from the model in `grpc/convert.rs` alone.
-//! * [`body`]: the body of all answers.
+//! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`.
+//! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
+//! * [`metrics`]: what is counted. [`body`]: the body of all answers.
 //! * [`proto`]: the generated messages.
 //!
 //! Rules: a handler never touches raft's or the store's insides, it proposes commands and asks questions; whatever
@@ -14,7 +16,11 @@
 pub mod body;
 pub mod gate;
 pub mod grpc;
-mod pending;
+pub mod http;
+pub mod metrics;
 pub mod proto;
+pub mod server;
 pub mod services;
 pub mod status;
+#[cfg(test)]
+mod tests;

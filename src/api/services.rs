@@ -1,13 +1,17 @@
 //! What every face stands on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::pending::Node;
+use super::metrics::Metrics;
 use super::proto::etcdserverpb::ResponseHeader;
+use crate::lease::{self, Lessor};
 use crate::model::{Alarm, AlarmKind, ClusterId, Command, MemberId, Refusal};
+use crate::raft::Node;
 use crate::store::{Store, quota};
+use crate::watch::Hub;
 
 /// The version of etcd whose behaviour clients find.
 pub const ETCD_VERSION: &str = "3.7.3";
@@ -29,6 +33,23 @@ pub struct Settings {
     pub watch_progress_interval: Duration,
     /// Unary requests that take longer are logged (`--warning-unary-request-duration`).
     pub slow_request: Duration,
+    /// Who may ask over plain HTTP.
+    pub access: Access,
+}
+
+/// Filters of the HTTP pages.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Origins whose pages may ask (`--cors`); `*` is all.
+    pub cors: Vec<String>,
+    /// Host names that are answered for without TLS (`--host-whitelist`); empty or `*` is all.
+    pub host_whitelist: Vec<String>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { cors: vec!["*".into()], host_whitelist: vec!["*".into()] }
+    }
 }
 
 impl Default for Settings {
@@ -40,6 +61,7 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_millis(100),
             watch_progress_interval: Duration::from_secs(600),
             slow_request: Duration::from_millis(300),
+            access: Access::default(),
         }
     }
 }
@@ -56,6 +78,16 @@ impl Settings {
     }
 }
 
+/// What hears of what the store applies, and serves clients with it.
+pub struct FanOut {
+    /// Hands events to watchers; an observer of the store.
+    pub hub: Arc<Hub>,
+    /// Counts for leases, where this member leads; an observer of the store.
+    pub lessor: Arc<Lessor>,
+    /// Reaches the lessor of the leader, where this member does not lead.
+    pub lease_leader: Arc<dyn lease::Remote>,
+}
+
 /// What the faces stand on. One per process, shared by all connections.
 pub struct Services {
     /// The raft node: proposals and the read index.
@@ -66,15 +98,35 @@ pub struct Services {
     pub settings: Settings,
     /// Tells when the server stops.
     pub stop: Stop,
+    /// Hands events to watchers.
+    pub hub: Arc<Hub>,
+    /// Counts for leases, where this member leads.
+    pub lessor: Arc<Lessor>,
+    /// Reaches the lessor of the leader, where this member does not.
+    pub lease_leader: Arc<dyn lease::Remote>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     cluster_id: ClusterId,
     member_id: MemberId,
 }
 
 impl Services {
     /// Puts them together; the ids are the node's.
-    pub fn new(node: Node, store: Store, settings: Settings, stop: Stop) -> Self {
+    pub fn new(node: Node, store: Store, fan_out: FanOut, settings: Settings, stop: Stop) -> Self {
         let status = node.status();
-        Self { node, store, settings, stop, cluster_id: status.cluster_id, member_id: status.id }
+        let FanOut { hub, lessor, lease_leader } = fan_out;
+        Self {
+            node,
+            store,
+            hub,
+            lessor,
+            lease_leader,
+            settings,
+            stop,
+            metrics: Arc::default(),
+            cluster_id: status.cluster,
+            member_id: status.id,
+        }
     }
 
     /// This member.

@@ -113,6 +113,16 @@ pub fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("context deadline exceeded")
 }
 
+/// The client broke off a watch stream.
+pub fn watch_canceled() -> Status {
+    Status::cancelled("etcdserver: watch canceled")
+}
+
+/// A refusal inside the lock and election services: they hand on the text without the code.
+pub fn plain(refusal: &Refusal) -> Status {
+    Status::unknown(text(refusal))
+}
+
 /// A message above the receive limit, in grpc-go's words. Sizes in bytes.
 pub fn message_too_large(size: usize, limit: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({size} vs. {limit})"))

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::Leases;
 use super::book::{Book, Outcome, Turn, Waiter, seconds};
-use crate::model::{Clock, Lease, LeaseChange, LeaseId, Observer, Refusal, RevisionEvents};
+use super::{IdSource, Leases};
+use crate::model::{Clock, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, RevisionEvents};
 
 /// Times that the lessor goes by.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,7 @@ pub struct Lessor {
     pub(super) clock: Arc<dyn Clock>,
     /// The wall clock and the monotonic one at the start.
     started: (i64, Instant),
+    ids: IdSource,
     pub(super) options: Options,
     /// Wakes the task in `expiry.rs`.
     pub(super) changed: Notify,
@@ -83,10 +84,24 @@ pub struct TimeToLive {
 
 impl Lessor {
     /// A lessor that is not primary. Make it the store's observer, and spawn [`Lessor::run`].
-    pub fn new(source: Arc<dyn Leases>, clock: Arc<dyn Clock>, options: Options) -> Arc<Self> {
+    pub fn new(
+        source: Arc<dyn Leases>,
+        clock: Arc<dyn Clock>,
+        member: MemberId,
+        options: Options,
+    ) -> Arc<Self> {
+        let ids = IdSource::new(member, clock.now_ms());
         let started = (clock.now_ms(), Instant::now());
         let state = State { primary: None, book: Book::default(), rearm: false };
-        Arc::new(Self { state: Mutex::new(state), source, clock, started, options, changed: Notify::new() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            source,
+            clock,
+            started,
+            ids,
+            options,
+            changed: Notify::new(),
+        })
     }
 
     /// This member leads from `term` on: reads all leases from the store and counts for them. Recorded deadlines
@@ -182,6 +197,11 @@ impl Lessor {
     pub fn by_expiry(&self) -> Option<Vec<LeaseId>> {
         let state = self.state.lock();
         state.primary.is_some().then(|| state.book.by_expiry())
+    }
+
+    /// An id for a lease that comes without one.
+    pub fn new_id(&self) -> LeaseId {
+        self.ids.next()
     }
 
     /// The smallest time to live that is granted, in seconds.

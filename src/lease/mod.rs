@@ -23,7 +23,7 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::model::{Command, Lease, Refusal, Reply};
+use crate::model::{Command, Lease, LeaseId, Refusal, Reply};
 
 pub use ids::IdSource;
 pub use lessor::{Lessor, Options, Renewal, TimeToLive, Waiting};
@@ -42,6 +42,28 @@ pub trait Proposer: Send + Sync + 'static {
 
     /// Ends well once it is certain that this member still led after the call.
     fn confirm(&self) -> Answering<()>;
+}
+
+/// The way to the leader, for members that are not.
+pub trait Remote: Send + Sync + 'static {
+    /// Renews a lease there: the seconds it lives, `None` where it does not exist.
+    fn renew(&self, id: LeaseId) -> Answering<Option<i64>>;
+
+    /// How long a lease lives; `None` where it does not exist.
+    fn time_to_live(&self, id: LeaseId) -> Answering<Option<TimeToLive>>;
+}
+
+/// The way to the leader of a member that has no peers.
+pub struct NoRemote;
+
+impl Remote for NoRemote {
+    fn renew(&self, _: LeaseId) -> Answering<Option<i64>> {
+        Box::pin(std::future::ready(Err(Refusal::NoLeader)))
+    }
+
+    fn time_to_live(&self, _: LeaseId) -> Answering<Option<TimeToLive>> {
+        Box::pin(std::future::ready(Err(Refusal::NoLeader)))
+    }
 }
 
 /// What the lessor needs of the store.

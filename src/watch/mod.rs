@@ -40,6 +40,7 @@ pub use run::{Run, Want};
 pub use session::{Feed, FeedItem, Session};
 
 use crate::model::{KeyRange, Refusal, RevisionEvents};
+use crate::store::Store;
 
 /// What watching needs of a store, to be read from any thread.
 pub trait History: Send + Sync {
@@ -61,4 +62,26 @@ pub trait History: Send + Sync {
         max_bytes: usize,
         prev_kv: bool,
     ) -> Result<(Vec<RevisionEvents>, i64), Refusal>;
+}
+
+impl History for Store {
+    fn revision(&self) -> i64 {
+        Store::revision(self)
+    }
+
+    fn compacted_revision(&self) -> i64 {
+        Store::compacted_revision(self)
+    }
+
+    fn events(
+        &self,
+        range: &KeyRange,
+        from: i64,
+        to: i64,
+        max_revisions: usize,
+        max_bytes: usize,
+        prev_kv: bool,
+    ) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
+        Store::events(self, range, from, to, max_revisions, max_bytes, prev_kv)
+    }
 }

@@ -110,14 +110,13 @@ impl Source {
         found
     }
 
-    /// Files that the `mod name;` lines of this file load, each with whether it is test code.
-    pub fn modules(&self) -> Vec<(PathBuf, bool)> {
+    /// Files that the `mod name;` lines of this file load, each with whether it is test code. The modules of a crate's
+    /// root and of a `mod.rs` stand beside it, those of another file in a folder of its name.
+    pub fn modules(&self, is_root: bool) -> Vec<(PathBuf, bool)> {
         let path = Path::new(&self.path);
         let parent = path.parent().unwrap_or(Path::new(""));
-        let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
-        let is_root = matches!(stem, "mod" | "lib" | "main")
-            || ["src/bin", "tests", "tests/fuzz/fuzz_targets"].contains(&parent.to_str().unwrap_or_default());
-        let base = if is_root { parent.to_path_buf() } else { parent.join(stem) };
+        let stem = path.file_stem().unwrap_or_default();
+        let base = if is_root || stem == "mod" { parent.to_path_buf() } else { parent.join(stem) };
         let inline = self.inline_modules();
         let mut found = Vec::new();
         for at in self.find("mod") {
@@ -173,7 +172,7 @@ pub fn reachable(root: &Path, roots: &[String]) -> BTreeMap<String, Source> {
         if test {
             source.mark_test();
         }
-        for (module, test_module) in source.modules() {
+        for (module, test_module) in source.modules(roots.contains(&path)) {
             if root.join(&module).is_file() {
                 open.push((module.to_string_lossy().into_owned(), test || test_module));
             }

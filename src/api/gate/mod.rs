@@ -43,11 +43,13 @@ impl Gate {
         if node.is_learner && rule.learner == Learner::Refused {
             return Err(Refusal::NotSupportedForLearner.into());
         }
-        if let Some(version) = headers.get("client-api-version")
-            && std::str::from_utf8(version.as_bytes()).is_err()
-        {
-            return Err(status::invalid_client_api_version());
-        }
+        let version = match headers.get("client-api-version") {
+            None => "unknown",
+            Some(version) => {
+                std::str::from_utf8(version.as_bytes()).map_err(|_| status::invalid_client_api_version())?
+            }
+        };
+        self.services.metrics.client(version, rule.kind);
         if requires_leader(headers) && node.leader.is_none() {
             return Err(Refusal::NoLeader.into());
         }

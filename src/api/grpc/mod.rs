@@ -10,12 +10,18 @@ mod conflicts;
 pub mod convert;
 pub mod deadline;
 mod downgrade;
+mod election;
 mod health;
 mod kv;
+pub mod lease;
+mod lock;
 mod maintenance;
 mod range_stream;
+mod recipes;
+mod reflection;
 mod snapshot;
 pub mod unary;
+pub mod watch;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,19 +31,22 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use prost::Message;
-use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
 
 use super::body::ReplyBody;
-use super::gate::leash::{Leashed, leash};
+use super::gate::leash::{Leashed, Tally, code_of, leash};
 use super::gate::{self, Gate, Kind, Rpc, Rule};
 use super::proto::etcdserverpb::auth_server::{Auth, AuthServer};
 use super::proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
 use super::proto::etcdserverpb::kv_server::{Kv, KvServer};
+use super::proto::etcdserverpb::lease_server::{Lease, LeaseServer};
 use super::proto::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
 use super::proto::health::health_server::{Health, HealthServer};
+use super::proto::v3electionpb::election_server::{Election, ElectionServer};
+use super::proto::v3lockpb::lock_server::{Lock, LockServer};
 use super::services::Services;
 use super::status;
 use crate::model::{Refusal, Reply};
@@ -52,6 +61,11 @@ pub struct Grpc {
     maintenance: Arc<maintenance::MaintenanceService>,
     auth: Arc<auth::AuthService>,
     health: Arc<health::HealthService>,
+    lease: Arc<lease::LeaseService>,
+    watch: watch::WatchService,
+    lock: Arc<lock::LockService>,
+    election: Arc<election::ElectionService>,
+    reflection: Option<reflection::Reflection>,
 }
 
 impl Grpc {
@@ -64,6 +78,13 @@ impl Grpc {
             maintenance: Arc::new(maintenance::MaintenanceService::new(services.clone())),
             auth: Arc::new(auth::AuthService::new(services.clone())),
             health: Arc::new(health::HealthService),
+            lease: Arc::new(lease::LeaseService::new(services.clone())),
+            watch: watch::WatchService::new(services.clone()),
+            lock: Arc::new(lock::LockService::new(services.clone())),
+            election: Arc::new(election::ElectionService::new(services.clone())),
+            reflection: reflection::Reflection::new()
+                .inspect_err(|error| tracing::error!(%error, "no reflection"))
+                .ok(),
             services,
         }
     }
@@ -77,16 +98,23 @@ impl Grpc {
         let Some(rule) = gate::find(request.uri().path()) else {
             return unknown_method(request.uri().path()).into_http();
         };
+        self.services.metrics.started(rule);
         let started = Instant::now();
-        let outcome = self.admitted(rule, request).await;
+        let answer = match rule.kind {
+            Kind::Unary => self.answer_unary(rule, request).await,
+            Kind::ServerStream | Kind::Bidirectional => self.open_stream(rule, request).await,
+        };
         let took = started.elapsed();
         if took >= self.services.settings.slow_request && rule.kind == Kind::Unary {
             tracing::warn!(method = rule.path, took_ms = took.as_millis() as u64, "slow request");
         }
-        outcome.unwrap_or_else(Status::into_http)
+        answer.unwrap_or_else(|status| {
+            self.services.metrics.handled(rule, status.code());
+            status.into_http()
+        })
     }
 
-    async fn admitted<B>(
+    async fn answer_unary<B>(
         &self,
         rule: &'static Rule,
         request: Request<B>,
@@ -97,25 +125,44 @@ impl Grpc {
     {
         self.gate.admit(rule, request.headers())?;
         let limit = deadline::timeout_of(request.headers());
-        let compressed = is_compressed(request.headers())?;
-        if rule.kind != Kind::Unary || compressed {
-            let leader = gate::requires_leader(request.headers());
-            let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
-            let response = deadline::within(limit, self.through_tonic(rule, request, compressed))
-                .await
-                .ok_or_else(status::deadline_exceeded)??;
-            let leash = || leash(self.services.clone(), end, leader);
-            return Ok(response.map(|body| match rule.kind {
-                Kind::Unary => ReplyBody::Tonic(body),
-                _ => ReplyBody::Stream(Leashed::new(body, leash())),
-            }));
+        if is_compressed(request.headers())? {
+            let answer = deadline::within(limit, self.through_tonic(rule, request, true));
+            let response = answer.await.ok_or_else(status::deadline_exceeded)??;
+            self.services.metrics.handled(rule, code_of(response.headers()));
+            return Ok(response.map(ReplyBody::Tonic));
         }
-        let message = deadline::within(limit, self.unary(rule, request))
-            .await
-            .ok_or_else(status::deadline_exceeded)??;
+        let answer = deadline::within(limit, self.unary(rule, request));
+        let message = answer.await.ok_or_else(status::deadline_exceeded)??;
+        self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
+        self.services.metrics.handled(rule, Code::Ok);
         let mut response = Response::new(ReplyBody::Message(message));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Ok(response)
+    }
+
+    async fn open_stream<B>(
+        &self,
+        rule: &'static Rule,
+        request: Request<B>,
+    ) -> Result<Response<ReplyBody>, Status>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<tonic::codegen::StdError> + std::fmt::Display + Send + 'static,
+    {
+        self.gate.admit(rule, request.headers())?;
+        let limit = deadline::timeout_of(request.headers());
+        let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
+        let requires_leader = gate::requires_leader(request.headers());
+        let compressed = is_compressed(request.headers())?;
+        let opened = deadline::within(limit, self.through_tonic(rule, request, compressed));
+        let response = opened.await.ok_or_else(status::deadline_exceeded)??;
+        if response.headers().contains_key("grpc-status") {
+            self.services.metrics.handled(rule, code_of(response.headers()));
+            return Ok(response.map(ReplyBody::Tonic));
+        }
+        let tally = Tally::new(self.services.metrics.clone(), rule);
+        let leash = leash(self.services.clone(), end, requires_leader);
+        Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }
 
     /// The short way.
@@ -126,6 +173,7 @@ impl Grpc {
     {
         let (parts, mut body) = request.into_parts();
         let message = unary::read_message(&mut body, self.services.settings.max_receive_bytes()).await?;
+        self.services.metrics.received(rule, 1, message.len());
         let call = Call {
             metadata: MetadataMap::from_headers(parts.headers),
             extensions: parts.extensions,
@@ -150,6 +198,22 @@ impl Grpc {
             Rpc::MoveLeader => call.run(|request| self.maintenance.move_leader(request)).await,
             Rpc::Downgrade => call.run(|request| self.maintenance.downgrade(request)).await,
             Rpc::HealthCheck => call.run(|request| self.health.check(request)).await,
+            _ => self.unary_lease(rule, call).await,
+        }
+    }
+
+    async fn unary_lease(&self, rule: &Rule, call: Call) -> Result<Bytes, Status> {
+        match rule.rpc {
+            Rpc::LeaseGrant => call.run(|request| self.lease.lease_grant(request)).await,
+            Rpc::LeaseRevoke => call.run(|request| self.lease.lease_revoke(request)).await,
+            Rpc::LeaseTimeToLive => call.run(|request| self.lease.lease_time_to_live(request)).await,
+            Rpc::LeaseLeases => call.run(|request| self.lease.lease_leases(request)).await,
+            Rpc::Lock => call.run(|request| self.lock.lock(request)).await,
+            Rpc::Unlock => call.run(|request| self.lock.unlock(request)).await,
+            Rpc::Campaign => call.run(|request| Election::campaign(&*self.election, request)).await,
+            Rpc::Proclaim => call.run(|request| Election::proclaim(&*self.election, request)).await,
+            Rpc::Leader => call.run(|request| Election::leader(&*self.election, request)).await,
+            Rpc::Resign => call.run(|request| Election::resign(&*self.election, request)).await,
             _ => self.unary_auth(rule, call).await,
         }
     }
@@ -203,7 +267,20 @@ impl Grpc {
                 tonic_server!(MaintenanceServer, self.maintenance, limit).call(request).await
             }
             "etcdserverpb.Auth" => tonic_server!(AuthServer, self.auth, limit).call(request).await,
+            "etcdserverpb.Lease" => tonic_server!(LeaseServer, self.lease, limit).call(request).await,
+            "etcdserverpb.Watch" => Ok(self.watch.serve(request, limit).await),
+            "v3lockpb.Lock" => tonic_server!(LockServer, self.lock, limit).call(request).await,
+            "v3electionpb.Election" => {
+                tonic_server!(ElectionServer, self.election, limit).call(request).await
+            }
             "grpc.health.v1.Health" => tonic_server!(HealthServer, self.health, limit).call(request).await,
+            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
+                let Some(reflection) = &self.reflection else {
+                    return Err(unknown_method(rule.path));
+                };
+                let older = rule.rpc == Rpc::ReflectionAlpha;
+                reflection.call(older, request.map(tonic::body::Body::new)).await
+            }
             _ => return Err(unknown_method(rule.path)),
         };
         match response {

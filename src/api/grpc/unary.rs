@@ -13,7 +13,7 @@ use tonic::Status;
 use crate::api::status;
 
 /// Bytes before a message: the compression flag and the length.
-const PREFIX: usize = 5;
+pub const PREFIX: usize = 5;
 
 /// A message of at least this many bytes is used in the buffer it came in; a smaller one is copied out of it.
 const WORTH_SHARING: usize = 4096;

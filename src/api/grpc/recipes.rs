@@ -1,0 +1,212 @@
+//! What the lock and election services share: the recipes of etcd's `client/v3/concurrency`, in which everything is an
+//! ordinary operation on keys, leases and watches. Refusals go out as plain text (see [`status::plain`]).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tonic::Status;
+
+use super::{lease, unexpected};
+use crate::api::proto::etcdserverpb::ResponseHeader;
+use crate::api::services::Services;
+use crate::api::status;
+use crate::model::{
+    Command, Compare, CompareOp, CompareTarget, Delete, EventKind, KeyRange, KeyValue, LeaseId, Op, OpReply,
+    Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn, prefix_end,
+};
+use crate::watch::{Feed, FeedItem, Want, WatchSpec};
+
+/// Time to live of a lease that is granted for a caller without one, in seconds (etcd `concurrency.NewSession`).
+const SESSION_TTL: i64 = 60;
+
+/// An answer with its header.
+pub(super) struct Answered<T> {
+    pub(super) header: ResponseHeader,
+    pub(super) value: T,
+}
+
+/// The recipes' steps.
+#[derive(Clone)]
+pub(super) struct Recipes {
+    pub(super) services: Arc<Services>,
+}
+
+/// Every key below `name/`.
+pub(super) fn below(name: &[u8]) -> KeyRange {
+    let start = Bytes::from([name, b"/"].concat());
+    KeyRange { end: prefix_end(&start), start }
+}
+
+/// The key of a lease below `name/`: its id in hex, as Go prints it.
+pub(super) fn key_of(name: &[u8], lease: LeaseId) -> Bytes {
+    let sign = if lease < 0 { "-" } else { "" };
+    let number = format!("{sign}{:x}", lease.unsigned_abs());
+    Bytes::from([name, b"/", number.as_bytes()].concat())
+}
+
+/// The query of the oldest key in a range.
+pub(super) fn oldest(range: KeyRange) -> RangeQuery {
+    RangeQuery {
+        limit: 1,
+        sort: Sort { target: SortTarget::Create, descending: false, after_limit: false },
+        ..RangeQuery::current(range)
+    }
+}
+
+/// The guard that a key was created at a revision; 0 that it does not exist.
+pub(super) fn created_at(key: &Bytes, revision: i64) -> Compare {
+    Compare {
+        range: KeyRange::single(key.clone()),
+        op: CompareOp::Equal,
+        target: CompareTarget::Create(revision),
+    }
+}
+
+/// The operation that puts a key with a lease.
+pub(super) fn put_op(key: &Bytes, value: Bytes, lease: LeaseId) -> Op {
+    Op::Put(Put { key: key.clone(), value, lease, ..Put::default() })
+}
+
+/// The key values that operation `index` of a transaction found.
+pub(super) fn found(replies: &[OpReply], index: usize) -> &[KeyValue] {
+    match replies.get(index) {
+        Some(OpReply::Range(result)) => &result.kvs,
+        _ => &[],
+    }
+}
+
+impl Recipes {
+    /// The lease to use: the caller's, or a new one that nobody keeps alive.
+    pub(super) async fn session(&self, lease: LeaseId) -> Result<LeaseId, Status> {
+        if lease != 0 {
+            return Ok(lease);
+        }
+        let granted = lease::grant(&self.services, 0, SESSION_TTL).await;
+        granted.map(|(id, _)| id).map_err(|refusal| status::plain(&refusal))
+    }
+
+    /// Runs a transaction: whether its guards held, and the answers.
+    pub(super) async fn txn(&self, txn: Txn) -> Result<Answered<(bool, Vec<OpReply>)>, Status> {
+        self.propose(Command::Txn(txn)).await.map_err(|refusal| status::plain(&refusal))
+    }
+
+    async fn propose(&self, command: Command) -> Result<Answered<(bool, Vec<OpReply>)>, Refusal> {
+        self.services.check_quota(&command).await?;
+        match self.services.node.propose(command).await? {
+            Reply::Op(OpReply::Txn { revision, succeeded, replies }) => {
+                Ok(Answered { header: self.services.header_at(revision), value: (succeeded, replies) })
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Deletes a key, if it exists.
+    pub(super) async fn delete(&self, key: Bytes) -> Result<ResponseHeader, Status> {
+        let delete = Delete { range: KeyRange::single(key), prev_kv: false };
+        match self.services.node.propose(Command::Delete(delete)).await {
+            Ok(Reply::Op(OpReply::Delete { revision, .. })) => Ok(self.services.header_at(revision)),
+            Ok(other) => Err(status::plain(&unexpected(&other))),
+            Err(refusal) => Err(status::plain(&refusal)),
+        }
+    }
+
+    /// Reads linearizably.
+    pub(super) async fn read(&self, query: RangeQuery) -> Result<Answered<Vec<KeyValue>>, Status> {
+        let read = async {
+            self.services.read_index().await?;
+            self.services.store.range(&query)
+        };
+        let RangeResult { revision, kvs, .. } = read.await.map_err(|refusal| status::plain(&refusal))?;
+        Ok(Answered { header: self.services.header_at(revision), value: kvs })
+    }
+
+    /// Watches a range from `revision` on.
+    pub(super) fn watch(&self, range: KeyRange, revision: i64) -> Feed {
+        self.services.hub.watch(WatchSpec { tag: 0, range, start_revision: revision, want: Want::default() })
+    }
+
+    /// Waits until every key of `range` that was created up to `max_create` is gone: the youngest of them first, so
+    /// that each one waits for its predecessor only.
+    pub(super) async fn wait_deleted(&self, range: KeyRange, max_create: i64) -> Result<(), Status> {
+        loop {
+            let query = RangeQuery {
+                limit: 1,
+                sort: Sort { target: SortTarget::Create, descending: true, after_limit: false },
+                bounds: RevisionBounds { max_create, ..RevisionBounds::default() },
+                ..RangeQuery::current(range.clone())
+            };
+            let last = self.read(query).await?;
+            let Some(kv) = last.value.into_iter().next() else { return Ok(()) };
+            self.wait_delete(kv.key, last.header.revision).await?;
+        }
+    }
+
+    async fn wait_delete(&self, key: Bytes, revision: i64) -> Result<(), Status> {
+        let feed = self.watch(KeyRange::single(key), revision);
+        loop {
+            match feed.next().await {
+                FeedItem::Events { runs, .. } => {
+                    let mut events = runs.iter().flat_map(|run| run.events());
+                    if events.any(|event| event.kind == EventKind::Delete) {
+                        return Ok(());
+                    }
+                }
+                FeedItem::Compacted(compacted) => {
+                    return Err(status::plain(&Refusal::Compacted { compacted }));
+                }
+                FeedItem::Failed(refusal) => return Err(status::plain(&refusal)),
+                FeedItem::Progress(_) => {}
+            }
+        }
+    }
+
+    /// Deletes `key` when dropped, unless told otherwise: the caller went away while it waited.
+    pub(super) fn guard(&self, key: Bytes, created: i64) -> Guard {
+        Guard { recipes: self.clone(), key: Some(key), created, runtime: Handle::try_current().ok() }
+    }
+}
+
+/// See [`Recipes::guard`].
+pub(super) struct Guard {
+    recipes: Recipes,
+    key: Option<Bytes>,
+    created: i64,
+    runtime: Option<Handle>,
+}
+
+impl Guard {
+    /// The key stays.
+    pub(super) fn keep(mut self) {
+        self.key = None;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (Some(key), Some(runtime)) = (self.key.take(), self.runtime.take()) else { return };
+        let recipes = self.recipes.clone();
+        let txn = Txn {
+            compares: vec![created_at(&key, self.created)],
+            success: vec![Op::Delete(Delete { range: KeyRange::single(key), prev_kv: false })],
+            failure: Vec::new(),
+        };
+        runtime.spawn(async move {
+            if let Err(status) = recipes.txn(txn).await {
+                tracing::debug!(%status, "the key of a caller that went away stays until its lease runs out");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_leases_in_hex() {
+        assert_eq!(key_of(b"lock", 0x694d_81b5_75b3), Bytes::from_static(b"lock/694d81b575b3"));
+        assert_eq!(key_of(b"", -255), Bytes::from_static(b"/-ff"));
+        assert_eq!(below(b"a").start, Bytes::from_static(b"a/"));
+    }
+}

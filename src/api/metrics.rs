@@ -1,0 +1,350 @@
+//! What the faces count, and the page that Prometheus reads.
+//!
+//! Counters are plain atomics; reading them is not a consistent cut, which Prometheus does not expect. Rooms that the
+//! API may not know (the log, the members' connections) hand in their figures as a [`Source`] that the daemon builds.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use tonic::Code;
+
+use super::gate::{Kind, RULES, Rule};
+
+/// gRPC's codes by number, as the label `grpc_code` names them.
+const CODES: [&str; 17] = [
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+];
+
+/// Different client versions that are counted apart; a client can send any text, so there must be an end.
+const MAX_CLIENT_VERSIONS: usize = 32;
+
+/// Figures of another room.
+pub trait Source: Send + Sync {
+    /// Writes its families.
+    fn write(&self, page: &mut Page);
+}
+
+#[derive(Default)]
+struct MethodCounts {
+    started: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    handled: [AtomicU64; CODES.len()],
+}
+
+struct ClientVersion {
+    version: String,
+    unary: AtomicU64,
+    stream: AtomicU64,
+}
+
+/// The counters of the faces.
+pub struct Metrics {
+    methods: Vec<MethodCounts>,
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+    clients: RwLock<Vec<ClientVersion>>,
+    health_success: AtomicU64,
+    health_failures: AtomicU64,
+    /// By type and name of the check: last result, successes, failures.
+    checks: Mutex<BTreeMap<(&'static str, &'static str), (bool, u64, u64)>>,
+    sources: RwLock<Vec<Arc<dyn Source>>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            methods: RULES.iter().map(|_| MethodCounts::default()).collect(),
+            received_bytes: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
+            clients: RwLock::default(),
+            health_success: AtomicU64::new(0),
+            health_failures: AtomicU64::new(0),
+            checks: Mutex::default(),
+            sources: RwLock::default(),
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
+}
+
+fn value(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Metrics {
+    /// Adds the figures of another room to the page.
+    pub fn register(&self, source: Arc<dyn Source>) {
+        self.sources.write().push(source);
+    }
+
+    fn method(&self, rule: &Rule) -> Option<&MethodCounts> {
+        self.methods.get(rule.rpc as usize)
+    }
+
+    /// A call began.
+    pub(super) fn started(&self, rule: &Rule) {
+        if let Some(method) = self.method(rule) {
+            add(&method.started, 1);
+        }
+    }
+
+    /// A call ended.
+    pub(super) fn handled(&self, rule: &Rule, code: Code) {
+        if let Some(count) = self.method(rule).and_then(|method| method.handled.get(code as usize)) {
+            add(count, 1);
+        }
+    }
+
+    /// Messages arrived, of so many bytes together.
+    pub(super) fn received(&self, rule: &Rule, messages: u64, bytes: usize) {
+        if let Some(method) = self.method(rule) {
+            add(&method.received, messages);
+        }
+        add(&self.received_bytes, bytes as u64);
+    }
+
+    /// Messages were sent, of so many bytes together.
+    pub(super) fn sent(&self, rule: &Rule, messages: u64, bytes: usize) {
+        if let Some(method) = self.method(rule) {
+            add(&method.sent, messages);
+        }
+        add(&self.sent_bytes, bytes as u64);
+    }
+
+    /// A call of a client of that version (`unknown` where it names none).
+    pub(super) fn client(&self, version: &str, kind: Kind) {
+        let count = |client: &ClientVersion| match kind {
+            Kind::Unary => add(&client.unary, 1),
+            Kind::ServerStream | Kind::Bidirectional => add(&client.stream, 1),
+        };
+        if let Some(client) = self.clients.read().iter().find(|client| client.version == version) {
+            return count(client);
+        }
+        let mut clients = self.clients.write();
+        let version = if clients.len() < MAX_CLIENT_VERSIONS { version } else { "other" };
+        if !clients.iter().any(|client| client.version == version) {
+            let version = version.to_string();
+            clients.push(ClientVersion { version, unary: AtomicU64::new(0), stream: AtomicU64::new(0) });
+        }
+        if let Some(client) = clients.iter().find(|client| client.version == version) {
+            count(client);
+        }
+    }
+
+    /// `/health` was asked.
+    pub(super) fn health(&self, healthy: bool) {
+        add(if healthy { &self.health_success } else { &self.health_failures }, 1);
+    }
+
+    /// A check of `/livez` or `/readyz` ran.
+    pub(super) fn check(&self, kind: &'static str, name: &'static str, passed: bool) {
+        let mut checks = self.checks.lock();
+        let entry = checks.entry((kind, name)).or_default();
+        entry.0 = passed;
+        if passed {
+            entry.1 += 1;
+        } else {
+            entry.2 += 1;
+        }
+    }
+
+    /// Writes everything counted here, and what the other rooms hand in.
+    pub(super) fn write(&self, page: &mut Page) {
+        self.write_grpc(page);
+        self.write_health(page);
+        for source in self.sources.read().iter() {
+            source.write(page);
+        }
+    }
+
+    fn write_grpc(&self, page: &mut Page) {
+        let labels = |rule: &Rule| {
+            format!(
+                "grpc_method=\"{}\",grpc_service=\"{}\",grpc_type=\"{}\"",
+                rule.method,
+                rule.service,
+                rule.kind.label()
+            )
+        };
+        let name = "grpc_server_started_total";
+        page.family(name, "counter", "Total number of RPCs started on the server.");
+        for (rule, method) in RULES.iter().zip(&self.methods) {
+            page.sample(name, &labels(rule), value(&method.started));
+        }
+        let name = "grpc_server_handled_total";
+        page.family(name, "counter", "Total number of RPCs completed on the server, regardless of success.");
+        for (rule, method) in RULES.iter().zip(&self.methods) {
+            for (code, count) in CODES.iter().zip(&method.handled) {
+                page.sample(name, &format!("grpc_code=\"{code}\",{}", labels(rule)), value(count));
+            }
+        }
+        let name = "grpc_server_msg_received_total";
+        page.family(name, "counter", "Total number of messages received on the server.");
+        for (rule, method) in RULES.iter().zip(&self.methods) {
+            page.sample(name, &labels(rule), value(&method.received));
+        }
+        let name = "grpc_server_msg_sent_total";
+        page.family(name, "counter", "Total number of messages sent by the server.");
+        for (rule, method) in RULES.iter().zip(&self.methods) {
+            page.sample(name, &labels(rule), value(&method.sent));
+        }
+        let received = value(&self.received_bytes);
+        page.counter(
+            "etcd_network_client_grpc_received_bytes_total",
+            "Bytes received from clients.",
+            received,
+        );
+        let sent = value(&self.sent_bytes);
+        page.counter("etcd_network_client_grpc_sent_bytes_total", "Bytes sent to clients.", sent);
+        let name = "etcd_server_client_requests_total";
+        page.family(name, "counter", "Requests by the clients' version.");
+        for client in self.clients.read().iter() {
+            for (kind, count) in [("unary", &client.unary), ("stream", &client.stream)] {
+                let count = value(count);
+                if count > 0 {
+                    let version = escaped(&client.version);
+                    page.sample(name, &format!("client_api_version=\"{version}\",type=\"{kind}\""), count);
+                }
+            }
+        }
+    }
+
+    fn write_health(&self, page: &mut Page) {
+        page.counter("etcd_server_health_success", "Health checks that passed.", value(&self.health_success));
+        page.counter(
+            "etcd_server_health_failures",
+            "Health checks that failed.",
+            value(&self.health_failures),
+        );
+        let checks = self.checks.lock().clone();
+        page.family("etcd_server_healthcheck", "gauge", "The last result of each check.");
+        for ((kind, name), (passed, _, _)) in &checks {
+            let labels = format!("name=\"{name}\",type=\"{kind}\"");
+            page.sample("etcd_server_healthcheck", &labels, u64::from(*passed));
+        }
+        page.family("etcd_server_healthchecks_total", "counter", "Runs of each check.");
+        for ((kind, name), (_, successes, failures)) in &checks {
+            for (status, count) in [("success", *successes), ("error", *failures)] {
+                if count > 0 {
+                    let labels = format!("name=\"{name}\",status=\"{status}\",type=\"{kind}\"");
+                    page.sample("etcd_server_healthchecks_total", &labels, count);
+                }
+            }
+        }
+    }
+}
+
+/// A page in Prometheus's text format, in the making.
+#[derive(Default)]
+pub struct Page {
+    text: String,
+}
+
+impl Page {
+    /// Begins a family: its name, its type (`counter`, `gauge`, `histogram`), what it says.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a string cannot fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// A sample of the family; `labels` without the braces, empty for none.
+    pub fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = match labels {
+            "" => writeln!(self.text, "{name} {value}"),
+            labels => writeln!(self.text, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    /// A counter without labels.
+    pub fn counter(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, "counter", help);
+        self.sample(name, "", value);
+    }
+
+    /// A gauge without labels.
+    pub fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, "", value);
+    }
+
+    /// A histogram without labels: `buckets` are upper bounds in ascending order with the number of observations at
+    /// or below each, not counting lower buckets; `count` and `sum` are over all.
+    pub fn histogram(&mut self, name: &str, help: &str, buckets: &[(f64, u64)], count: u64, sum: f64) {
+        self.family(name, "histogram", help);
+        let mut below = 0;
+        for (bound, observations) in buckets {
+            below += observations;
+            self.sample(&format!("{name}_bucket"), &format!("le=\"{bound}\""), below);
+        }
+        self.sample(&format!("{name}_bucket"), "le=\"+Inf\"", count);
+        self.sample(&format!("{name}_sum"), "", sum);
+        self.sample(&format!("{name}_count"), "", count);
+    }
+
+    /// The page.
+    pub fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// A label's value with what must be escaped escaped.
+pub fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_named_by_their_number() {
+        for (number, name) in CODES.iter().enumerate() {
+            let code = Code::from_i32(number as i32);
+            let debug = format!("{code:?}").replace("Cancelled", "Canceled").replace("Ok", "OK");
+            assert_eq!(&debug, name);
+        }
+    }
+
+    #[test]
+    fn a_page() {
+        let metrics = Metrics::default();
+        metrics.started(&RULES[1]);
+        metrics.handled(&RULES[1], Code::Ok);
+        metrics.client("3.\"7", Kind::Unary);
+        for number in 0..100 {
+            metrics.client(&number.to_string(), Kind::Bidirectional);
+        }
+        let mut page = Page::default();
+        metrics.write(&mut page);
+        page.histogram("h", "help", &[(0.5, 1), (1.0, 2)], 4, 3.5);
+        let text = page.finish();
+        let labels = r#"grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary""#;
+        assert!(text.contains(&format!("grpc_server_started_total{{{labels}}} 1\n")));
+        assert!(text.contains(&format!("grpc_server_handled_total{{grpc_code=\"OK\",{labels}}} 1\n")));
+        assert!(text.contains(r#"{client_api_version="3.\"7",type="unary"} 1"#));
+        assert!(text.contains(r#"{client_api_version="other",type="stream"} 69"#));
+        assert!(text.contains("h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 4\nh_sum 3.5\nh_count 4\n"));
+    }
+}

@@ -1,0 +1,170 @@
+//! One connection, from the handshake to its end.
+
+use std::convert::Infallible;
+use std::io::{Error, ErrorKind, Result};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Shared;
+use super::io::{Heard, Stream};
+use super::listen::Faces;
+use super::tls::Tls;
+use crate::api::body::ReplyBody;
+use crate::api::http::Origin;
+
+/// Bytes a client may send ahead on one stream.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// Bytes a client may send ahead on a connection.
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes of an answer that wait for a slow client, a stream.
+const SEND_BUFFER: usize = 1 << 20;
+/// Largest set of headers, in bytes.
+const MAX_HEADERS: u32 = 64 << 10;
+/// Most headers of a request of HTTP/1.1.
+const MAX_HEADER_COUNT: usize = 128;
+/// Streams reset by the client that may wait to be noticed: the limit that stops a flood of resets.
+const MAX_PENDING_RESETS: usize = 64;
+
+/// A connection that has been accepted and waits for its thread.
+pub(super) struct Accepted {
+    pub(super) socket: Socket,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) faces: Faces,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// A socket on its way from one runtime to another.
+pub(super) enum Socket {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    fn register(self) -> Result<Stream> {
+        Ok(match self {
+            Socket::Tcp(socket) => Stream::Tcp(TcpStream::from_std(socket)?),
+            Socket::Unix(socket) => Stream::Unix(UnixStream::from_std(socket)?),
+        })
+    }
+}
+
+/// Serves a connection until it ends or the server stops.
+pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
+    let Accepted { socket, tls, faces, _permit } = accepted;
+    let handshake = async {
+        let stream = socket.register()?;
+        match &tls {
+            None => Ok(stream),
+            Some(tls) => Ok(Stream::Tls(Box::new(tls.accept(stream).await?))),
+        }
+    };
+    let stream = tokio::select! {
+        stream = within(shared.options.handshake_timeout, handshake) => stream,
+        () = shared.services.stop.stopping() => return,
+    };
+    match stream {
+        Ok(stream) => converse(stream, tls.is_some(), faces, &shared).await,
+        Err(error) => tracing::debug!(%error, "rejected connection"),
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::from(ErrorKind::TimedOut)))
+}
+
+async fn converse(stream: Stream, encrypted: bool, faces: Faces, shared: &Arc<Shared>) {
+    let (stream, heard) = Heard::new(stream);
+    let service = {
+        let shared = shared.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let shared = shared.clone();
+            async move { Ok::<_, Infallible>(answer(&shared, faces, encrypted, request).await) }
+        })
+    };
+    let builder = builder(shared);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut stopping = pin!(shared.services.stop.stopping());
+    let mut silence = pin!(tokio::time::sleep(shared.options.first_byte_timeout));
+    let mut silent = true;
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            () = stopping.as_mut(), if !draining => {
+                draining = true;
+                // GOAWAY: streams that are open may finish, and the gate ends those that would not.
+                connection.as_mut().graceful_shutdown();
+            }
+            () = silence.as_mut(), if silent => {
+                silent = false;
+                if !heard.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn builder(shared: &Shared) -> Builder<TokioExecutor> {
+    let options = &shared.options;
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_headers(MAX_HEADER_COUNT)
+        .max_buf_size(MAX_HEADERS as usize);
+    let interval = (!options.keepalive_interval.is_zero()).then_some(options.keepalive_interval);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .max_header_list_size(MAX_HEADERS)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .keep_alive_interval(interval)
+        .keep_alive_timeout(options.keepalive_timeout);
+    builder
+}
+
+/// gRPC goes to the services, everything else to the pages, as far as the listener shows them.
+async fn answer(
+    shared: &Shared,
+    faces: Faces,
+    encrypted: bool,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let is_grpc = request.version() == Version::HTTP_2
+        && request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    match (is_grpc, faces) {
+        (true, Faces::All | Faces::Grpc) => shared.grpc.call(request).await,
+        (false, Faces::All | Faces::Http) => shared.pages.client(Origin { encrypted }, request).await,
+        (_, Faces::Metrics) => shared.pages.metrics_only(&request).await,
+        (true, Faces::Http) | (false, Faces::Grpc) => {
+            let mut response = Response::new(ReplyBody::Empty);
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+    }
+}

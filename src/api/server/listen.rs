@@ -1,0 +1,206 @@
+//! Listening sockets.
+
+use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Accepted, Socket};
+use super::tls::Tls;
+use super::{Inboxes, Shared};
+
+/// Waiting connections that the kernel keeps.
+const BACKLOG: i32 = 4096;
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A socket in the file system; one left behind by an earlier process is replaced.
+    Unix(PathBuf),
+}
+
+/// What a listener shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faces {
+    /// gRPC and HTTP.
+    All,
+    /// gRPC only: `--listen-client-urls` where `--listen-client-http-urls` is given, too.
+    Grpc,
+    /// HTTP only: `--listen-client-http-urls`.
+    Http,
+    /// Health and metrics only: `--listen-metrics-urls`.
+    Metrics,
+}
+
+/// Options of a listening TCP socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketOptions {
+    /// `SO_REUSEPORT` (`--socket-reuse-port`).
+    pub reuse_port: bool,
+    /// `SO_REUSEADDR` (`--socket-reuse-address`). Rust's and Go's listeners both set it anyway.
+    pub reuse_address: bool,
+}
+
+/// A bound socket, with or without TLS.
+pub struct Listener {
+    socket: Bound,
+    tls: Option<Arc<Tls>>,
+    faces: Faces,
+}
+
+enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// A listener that a runtime watches.
+pub(super) struct Registered {
+    socket: Watched,
+    tls: Option<Arc<Tls>>,
+    faces: Faces,
+}
+
+enum Watched {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+impl Listener {
+    /// Binds `address`. With `tls` every connection begins with a handshake.
+    pub fn bind(
+        address: &Address,
+        options: SocketOptions,
+        tls: Option<Arc<Tls>>,
+        faces: Faces,
+    ) -> Result<Self> {
+        let socket = match address {
+            Address::Tcp(address) => Bound::Tcp(bind_tcp(*address, options)?),
+            Address::Unix(path) => {
+                remove_stale(path)?;
+                Bound::Unix(std::os::unix::net::UnixListener::bind(path)?)
+            }
+        };
+        Ok(Self { socket, tls, faces })
+    }
+
+    /// Takes a TCP socket that listens already (socket activation).
+    pub fn from_tcp(socket: std::net::TcpListener, tls: Option<Arc<Tls>>, faces: Faces) -> Self {
+        Self { socket: Bound::Tcp(socket), tls, faces }
+    }
+
+    /// Takes a Unix socket that listens already (socket activation).
+    pub fn from_unix(socket: std::os::unix::net::UnixListener, tls: Option<Arc<Tls>>, faces: Faces) -> Self {
+        Self { socket: Bound::Unix(socket), tls, faces }
+    }
+
+    /// The TCP address it is bound to, with the port that was chosen for port zero.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Bound::Tcp(socket) => socket.local_addr().ok(),
+            Bound::Unix(_) => None,
+        }
+    }
+
+    /// Hands the socket to the current runtime.
+    pub(super) fn register(self) -> Result<Registered> {
+        let socket = match self.socket {
+            Bound::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                Watched::Tcp(tokio::net::TcpListener::from_std(socket)?)
+            }
+            Bound::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                Watched::Unix(tokio::net::UnixListener::from_std(socket)?)
+            }
+        };
+        Ok(Registered { socket, tls: self.tls, faces: self.faces })
+    }
+}
+
+fn bind_tcp(address: SocketAddr, options: SocketOptions) -> Result<std::net::TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted server must not wait for old connections to time out.
+    socket.set_reuse_address(true)?;
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Removes a socket that nobody listens on any more; anything else in its place is an error.
+fn remove_stale(path: &PathBuf) -> Result<()> {
+    let kind = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !kind.is_socket() {
+        return Err(Error::new(ErrorKind::AlreadyExists, format!("{} is no socket", path.display())));
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(Error::new(ErrorKind::AddrInUse, format!("{} is in use", path.display())));
+    }
+    std::fs::remove_file(path)
+}
+
+impl Registered {
+    async fn accept(&self) -> Result<Socket> {
+        match &self.socket {
+            Watched::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are small and awaited: never hold them back.
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream.into_std()?))
+            }
+            Watched::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
+        }
+    }
+}
+
+/// Accepts until the server stops. Where the limit on connections is reached, clients wait in the kernel's queue.
+pub(super) async fn accept(listener: Registered, inboxes: Inboxes, shared: Arc<Shared>) {
+    let stop = shared.services.stop.clone();
+    let accepting = async {
+        loop {
+            let Ok(permit) = shared.connections.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok(socket) => {
+                    let tls = listener.tls.clone();
+                    inboxes.send(Accepted { socket, tls, faces: listener.faces, _permit: permit }).await;
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = stop.stopping() => {}
+    }
+}
+
+fn is_about_one_connection(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::InvalidInput
+            | ErrorKind::NotConnected
+    )
+}

@@ -1,0 +1,188 @@
+//! Listeners, connections and threads.
+//!
+//! * [`listen`]: TCP and Unix sockets, and which faces each shows.
+//! * [`tls`]: the TLS that clients meet, reloadable.
+//! * `connection`: one connection from the handshake to its graceful end.
+//! * `io`: the one byte stream under all of them.
+//!
+//! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime; the first one also
+//! accepts, and connections go to the threads in turn. A connection never moves. One listener serves gRPC and plain
+//! HTTP alike.
+
+mod connection;
+mod io;
+pub mod listen;
+pub mod tls;
+
+use std::io::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::grpc::Grpc;
+use super::http::Pages;
+use super::services::Services;
+use connection::Accepted;
+pub use listen::{Address, Faces, Listener};
+
+/// File descriptors that are kept for everything but client connections (etcd keeps as many).
+const RESERVED_DESCRIPTORS: u64 = 150;
+
+/// How connections are treated.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Most streams at the same time on one connection (`--max-concurrent-streams`).
+    pub max_concurrent_streams: u32,
+    /// How often an idle connection is pinged (`--grpc-keepalive-interval`); zero: never.
+    pub keepalive_interval: Duration,
+    /// How long a ping may go unanswered (`--grpc-keepalive-timeout`).
+    pub keepalive_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a connection may stay silent before its first byte.
+    pub first_byte_timeout: Duration,
+    /// How long the headers of a request of HTTP/1.1 may take.
+    pub header_timeout: Duration,
+    /// How long connections may take to end once the server stops.
+    pub drain: Duration,
+    /// Most connections at the same time; `None`: the limit on file descriptors less 150.
+    pub max_connections: Option<usize>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: u32::MAX,
+            keepalive_interval: Duration::from_secs(2 * 3600),
+            keepalive_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_secs(300),
+            drain: Duration::from_secs(1),
+            max_connections: None,
+        }
+    }
+}
+
+/// What all connections share.
+struct Shared {
+    services: Arc<Services>,
+    grpc: Grpc,
+    pages: Pages,
+    options: ServerOptions,
+    connections: Arc<Semaphore>,
+}
+
+/// The threads that serve clients.
+pub struct Server {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves `listeners` on `workers` threads (at least one) until the services' stop is given.
+    pub fn serve(
+        services: Arc<Services>,
+        listeners: Vec<Listener>,
+        options: ServerOptions,
+        workers: usize,
+    ) -> Result<Server> {
+        let limit = options.max_connections.unwrap_or_else(connections_allowed);
+        let shared = Arc::new(Shared {
+            grpc: Grpc::new(services.clone()),
+            pages: Pages::new(services.clone()),
+            services,
+            options,
+            connections: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+        });
+        let mut inboxes = Vec::new();
+        let mut runtimes = Vec::new();
+        for _ in 0..workers.max(1) {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let (sender, inbox) = mpsc::channel(64);
+            inboxes.push(sender);
+            runtimes.push((runtime, inbox));
+        }
+        let next = Arc::new(AtomicUsize::new(0));
+        if let Some((first, _)) = runtimes.first() {
+            for listener in listeners {
+                let inboxes = Inboxes { senders: inboxes.clone(), next: next.clone() };
+                // Registering a listener needs the runtime it is to live on.
+                let _guard = first.enter();
+                let listener = listener.register()?;
+                first.spawn(listen::accept(listener, inboxes, shared.clone()));
+            }
+        }
+        drop(inboxes);
+        let mut threads = Vec::new();
+        for (number, (runtime, inbox)) in runtimes.into_iter().enumerate() {
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("kvd-api-{number}"))
+                .spawn(move || work(runtime, inbox, shared))?;
+            threads.push(thread);
+        }
+        Ok(Server { threads })
+    }
+
+    /// Waits until all threads have ended, which they do soon after the services' stop was given: streams are ended at
+    /// once, everything else has the drain time. Blocks.
+    pub fn join(self) -> Result<()> {
+        for thread in self.threads {
+            thread.join().map_err(|_| Error::other("a thread that served clients panicked"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where accepted connections go, in turn.
+struct Inboxes {
+    senders: Vec<mpsc::Sender<Accepted>>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Inboxes {
+    async fn send(&self, accepted: Accepted) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        if let Some(sender) = self.senders.get(turn % self.senders.len()) {
+            // An error means that the thread has ended: the server stops, and the connection with it.
+            let _ = sender.send(accepted).await;
+        }
+    }
+}
+
+/// One thread: serves what arrives, then waits for the last connection, within limits.
+fn work(runtime: Runtime, mut inbox: mpsc::Receiver<Accepted>, shared: Arc<Shared>) {
+    runtime.block_on(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = shared.services.stop.stopping() => break,
+                accepted = inbox.recv() => match accepted {
+                    Some(accepted) => {
+                        connections.spawn(connection::serve(accepted, shared.clone()));
+                    }
+                    None => break,
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+        shared.services.stop.stopping().await;
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(shared.options.drain, drained).await.is_err() {
+            tracing::debug!(left = connections.len(), "connections cut at the end of the drain time");
+        }
+    });
+    // Whatever a handler still does on a blocking thread is given up.
+    runtime.shutdown_background();
+}
+
+fn connections_allowed() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let allowed = limit.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVED_DESCRIPTORS).max(1));
+    usize::try_from(allowed).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,276 @@
+//! The faces from outside: a server on loopback, real clients, plain sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
+
+use super::proto::etcdserverpb as pb;
+use super::proto::etcdserverpb::auth_client::AuthClient;
+use super::proto::etcdserverpb::cluster_client::ClusterClient;
+use super::proto::etcdserverpb::kv_client::KvClient;
+use super::proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use super::proto::health::HealthCheckRequest;
+use super::proto::health::health_client::HealthClient;
+use super::server::listen::SocketOptions;
+use super::server::{Address, Faces, Listener, Server, ServerOptions};
+use super::services::{FanOut, Services, Settings, Stop, Stopper};
+use crate::lease::{self, Lessor};
+use crate::log::{self, Log, SimDisk};
+use crate::model::{Clock, Entropy, Member, MemberId, cluster_id};
+use crate::raft::{NoTransport, Node, NodeOptions};
+use crate::store::{Options, Store};
+use crate::watch::Hub;
+
+/// A server on a port of its own, stopped when dropped.
+struct Served {
+    address: SocketAddr,
+    stopper: Stopper,
+    server: Option<Server>,
+    _dir: TempDir,
+}
+
+impl Served {
+    async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    async fn with(settings: Settings) -> Self {
+        let dir = TempDir::new().unwrap();
+        let options = Options { map_size: 1 << 30, ..Options::default() };
+        let store = Store::open(dir.path(), options).unwrap();
+        let (stopper, stop) = Stop::channel();
+        let services = Arc::new(services(store, settings, stop).await);
+        let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
+        let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::serve(services, vec![listener], ServerOptions::default(), 2).unwrap();
+        Self { address, stopper, server: Some(server), _dir: dir }
+    }
+
+    async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        endpoint.connect().await.unwrap()
+    }
+
+    async fn http(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.http(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await
+    }
+}
+
+/// A lone leader's services, complete but for the task that lets leases run out. The log is in memory.
+pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Services {
+    let url = "http://localhost:2380".to_string();
+    let id = MemberId::compute(std::slice::from_ref(&url), "etcd-cluster", None);
+    let lessor = Lessor::new(
+        Arc::new({
+            let store = store.clone();
+            move || store.leases()
+        }),
+        Arc::new(StoppedClock),
+        id,
+        lease::Options {
+            election_timeout: settings.election_timeout,
+            heartbeat: settings.heartbeat_interval,
+        },
+    );
+    let hub = Hub::new(Arc::new(store.clone()), Default::default());
+    store.set_observers(vec![hub.clone(), lessor.clone()]);
+    let node = Node::start_on_thread(NodeOptions {
+        id,
+        cluster: cluster_id(&[id]),
+        name: "default".into(),
+        client_urls: vec!["http://localhost:2379".into()],
+        bootstrap: vec![Member {
+            id,
+            name: String::new(),
+            peer_urls: vec![url],
+            client_urls: Vec::new(),
+            learner: false,
+            pending: false,
+        }],
+        log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap(),
+        store: store.clone(),
+        transport: Arc::new(NoTransport),
+        clock: Arc::new(StoppedClock),
+        heartbeat: settings.heartbeat_interval,
+        election: settings.election_timeout,
+        snapshot_count: 10_000,
+        catchup_entries: 5_000,
+        strict_reconfig: true,
+        max_learners: 1,
+        pre_vote: true,
+        on_fatal: Arc::new(|why| panic!("{why}")),
+    })
+    .await
+    .unwrap();
+    node.leadership().wait_for(|leadership| leadership.leading).await.unwrap();
+    lessor.promote(node.status().term);
+    let fan_out = FanOut { hub, lessor, lease_leader: Arc::new(lease::NoRemote) };
+    Services::new(node, store, fan_out, settings, stop)
+}
+
+/// Random enough for the marks of a log.
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Entropy for Counter {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+}
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now_ms(&self) -> i64 {
+        1_700_000_000_000
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        if let Some(server) = self.server.take() {
+            server.join().unwrap();
+        }
+    }
+}
+
+fn put(key: &str, value: &str) -> pb::PutRequest {
+    pb::PutRequest {
+        key: key.to_string().into(),
+        value: value.to_string().into(),
+        ..pb::PutRequest::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_and_services_share_a_port() {
+    let served = Served::start().await;
+    let version = served.get("/version").await;
+    assert!(version.contains("content-type: application/json"), "{version}");
+    assert!(version.ends_with(r#""storage":"3.7.0"}"#), "{version}");
+    assert!(served.get("/nothing").await.ends_with("404 page not found\n"));
+    let refused = served.http("POST /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 405") && refused.ends_with("Method Not Allowed\n"), "{refused}");
+
+    let mut maintenance = MaintenanceClient::new(served.channel().await);
+    let status = maintenance.status(pb::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.version, "3.7.3");
+    assert_eq!(status.header.unwrap().member_id, status.leader);
+    let metrics = served.get("/metrics").await;
+    let handled = "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Status\",\
+                   grpc_service=\"etcdserverpb.Maintenance\",grpc_type=\"unary\"} 1";
+    assert!(metrics.contains(handled), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_shapes() {
+    let served = Served::start().await;
+    let mut cluster = ClusterClient::new(served.channel().await);
+    let list = cluster.member_list(pb::MemberListRequest { linearizable: true }).await.unwrap().into_inner();
+    assert_eq!(list.header.unwrap().revision, 0);
+    let mut auth = AuthClient::new(served.channel().await);
+    let status = auth.auth_status(pb::AuthStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.enabled, status.auth_revision), (false, 1));
+    let refused = auth.authenticate(pb::AuthenticateRequest::default()).await.unwrap_err();
+    assert_eq!(refused.message(), "etcdserver: authentication is not enabled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_before_any_handler() {
+    let served = Served::start().await;
+    let channel = served.channel().await;
+    let mut kv = KvClient::new(channel.clone());
+    let empty = kv.range(pb::RangeRequest::default()).await.unwrap_err();
+    assert_eq!((empty.code(), empty.message()), (Code::InvalidArgument, "etcdserver: key is not provided"));
+
+    let mut request = Request::new(put("a", "b"));
+    let bytes = visible(b"\xff\xfe");
+    request.metadata_mut().insert("client-api-version", bytes);
+    let bad = kv.put(request).await.unwrap_err();
+    assert_eq!(bad.message(), "etcdserver: invalid client api version");
+
+    let large = kv.put(put("a", &"x".repeat(2_200_000))).await.unwrap_err();
+    assert_eq!(large.code(), Code::ResourceExhausted);
+    assert!(large.message().starts_with("grpc: received message larger than max (22000"), "{large:?}");
+    assert!(large.message().ends_with(" vs. 2097152)"), "{large:?}");
+
+    let large = kv.put(put("a", &"x".repeat(1_572_864))).await.unwrap_err();
+    assert_eq!(large.message(), "etcdserver: request is too large");
+}
+
+/// Metadata values may be any visible bytes and those above 0x7f.
+fn visible(bytes: &[u8]) -> MetadataValue<tonic::metadata::Ascii> {
+    MetadataValue::try_from(bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_methods_speak_as_grpc_go() {
+    let served = Served::start().await;
+    for (path, text) in [
+        ("/no.Such/Method", "unknown service no.Such"),
+        ("/etcdserverpb.KV/Nope", "unknown method Nope for service etcdserverpb.KV"),
+    ] {
+        let mut grpc = tonic::client::Grpc::new(served.channel().await);
+        grpc.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<pb::StatusRequest, pb::StatusResponse>::default();
+        let status =
+            grpc.unary(Request::new(pb::StatusRequest {}), path.parse().unwrap(), codec).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::Unimplemented, text));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_request_gets_a_compressed_answer() {
+    let served = Served::start().await;
+    let mut plain =
+        MaintenanceClient::new(served.channel().await).accept_compressed(CompressionEncoding::Gzip);
+    let answer = plain.status(pb::StatusRequest {}).await.unwrap();
+    assert!(!answer.metadata().contains_key("grpc-encoding"));
+    let mut zipped = plain.send_compressed(CompressionEncoding::Gzip);
+    let answer = zipped.status(pb::StatusRequest {}).await.unwrap();
+    assert_eq!(answer.metadata().get("grpc-encoding").unwrap(), "gzip");
+    assert_eq!(answer.into_inner().version, "3.7.3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_ends_streams_with_a_reason() {
+    let served = Served::start().await;
+    let mut health = HealthClient::new(served.channel().await);
+    let unknown = health.check(HealthCheckRequest { service: "x".into() }).await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.message()), (Code::NotFound, "unknown service"));
+    let mut stream = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(stream.message().await.unwrap().unwrap().status, 1);
+    served.stopper.stop();
+    let ended = stream.message().await.unwrap_err();
+    assert_eq!((ended.code(), ended.message()), (Code::Unavailable, "etcdserver: server stopped"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_ends_a_stream() {
+    let served = Served::start().await;
+    let mut health = HealthClient::new(served.channel().await);
+    let mut request = Request::new(HealthCheckRequest { service: "x".into() });
+    request.set_timeout(Duration::from_millis(50));
+    let mut stream = health.watch(request).await.unwrap().into_inner();
+    assert_eq!(stream.message().await.unwrap().unwrap().status, 3);
+    assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
+}

@@ -1,0 +1,121 @@
+//! Compares kvd with a real etcd: the same load on the same machine, in turn, medians of several rounds.
+//!
+//! `tests/bench/run` is the one command; `cargo bench --bench compare -- --help` tells the options. Each run of a case
+//! has a fresh server with default durability on loopback and a fresh data directory on the same file system. The
+//! server's own CPU time stands beside throughput, because the load generator shares the machine: throughput and
+//! latency say how the two do together, CPU for an operation says what the server costs.
+//!
+//! | file | what stands there |
+//! |---|---|
+//! | `cases` | what is compared, and the targets |
+//! | `load`, `watch`, `lease` | the load |
+//! | `wire`, `dice` | its connections and its randomness |
+//! | `server`, `usage` | the process under load, and what it takes |
+//! | `report`, `options` | output and input |
+
+mod cases;
+mod dice;
+mod lease;
+mod load;
+mod options;
+mod report;
+mod server;
+mod usage;
+mod watch;
+mod wire;
+
+use options::Options;
+use report::{Metric, Report, Sample};
+use server::Program;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = Options::parse().and_then(|options| options.map_or(Ok(true), |options| compare(&options)));
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs everything and prints the report; whether the run is to count as a success.
+fn compare(options: &Options) -> Result<bool, String> {
+    let [kvd_args, etcd_args] = options.extra.clone();
+    let etcd = Program { name: "etcd", path: options.etcd.clone(), args: etcd_args };
+    let kvd = Program { name: "kvd", path: options.kvd.clone(), args: kvd_args };
+    let programs = [etcd, kvd];
+    let mut report = Report::new(heading(options, &programs)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    for round in 1..=options.rounds {
+        for case in &options.cases {
+            // The order changes from round to round, so that neither always follows the other.
+            let order = if round % 2 == 1 { [0, 1] } else { [1, 0] };
+            for program in order {
+                let name = programs[program].name;
+                eprint!("round {round}/{} {:<20} {name:<5}", options.rounds, case.id);
+                let local = tokio::task::LocalSet::new();
+                match runtime.block_on(local.run_until(case.run(&programs[program], options))) {
+                    Ok(samples) => {
+                        eprintln!("{}", progress(&samples));
+                        report.add(program, &samples);
+                    }
+                    Err(error) => {
+                        eprintln!(" FAILED: {error}");
+                        report.fail(format!("{} with {name}, round {round}: {error}", case.id));
+                    }
+                }
+            }
+        }
+    }
+    publish(&report, options)?;
+    Ok(report.is_good() || !options.check)
+}
+
+fn publish(report: &Report, options: &Options) -> Result<(), String> {
+    let write = |path: &Path, text: String| {
+        std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    };
+    println!("\n{}", report.markdown());
+    if let Some(path) = &options.markdown {
+        write(path, report.markdown())?;
+    }
+    if let Some(path) = &options.json {
+        write(path, format!("{:#}\n", report.json()))?;
+    }
+    Ok(())
+}
+
+fn heading(options: &Options, programs: &[Program; 2]) -> Result<Vec<String>, String> {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    Ok(vec![
+        format!("etcd: {}", programs[0].version()?),
+        format!("kvd: {}", programs[1].version()?),
+        format!(
+            "{} rounds of {} s in turn, medians; {} B values, {} keys in many-keys; {cpus} CPUs, Linux {kernel}",
+            options.rounds,
+            options.seconds,
+            load::VALUE,
+            options.keys
+        ),
+    ])
+}
+
+/// The figures that tell how a run went, for whoever waits for it.
+fn progress(samples: &[Sample]) -> String {
+    let shown = [
+        Metric::Throughput,
+        Metric::Median,
+        Metric::ServerCpu,
+        Metric::Anonymous,
+        Metric::Disk,
+        Metric::Time,
+    ];
+    let samples = samples.iter().filter(|sample| shown.contains(&sample.metric));
+    samples.map(|sample| format!("  {}", sample.metric.format(sample.value))).collect()
+}

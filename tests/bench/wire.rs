@@ -1,0 +1,68 @@
+//! One HTTP/2 connection for tonic's generated clients, without the queue and the task that tonic's own channel puts
+//! before each: the load generator shares the machine with the server, so it has to be cheap.
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tonic::body::Body;
+
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// A connection; clones share it.
+#[derive(Clone)]
+pub struct Wire {
+    sender: SendRequest<Body>,
+    authority: http::uri::Authority,
+}
+
+impl Wire {
+    /// Connects to `port` on loopback. Runs on the current runtime.
+    pub async fn connect(port: u16) -> Result<Wire, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("cannot connect to port {port}: {error}");
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map_err(|e| failed(&e))?;
+        stream.set_nodelay(true).map_err(|e| failed(&e))?;
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
+        tokio::spawn(async move {
+            // Its end is seen by the requests that fail with it.
+            let _ = connection.await;
+        });
+        let authority = format!("127.0.0.1:{port}").parse().map_err(|e: http::uri::InvalidUri| failed(&e))?;
+        Ok(Wire { sender, authority })
+    }
+
+    /// `count` connections.
+    pub async fn several(port: u16, count: usize) -> Result<Vec<Wire>, String> {
+        let mut wires = Vec::with_capacity(count);
+        for _ in 0..count {
+            wires.push(Wire::connect(port).await?);
+        }
+        Ok(wires)
+    }
+}
+
+impl tower::Service<Request<Body>> for Wire {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.sender.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        if let Ok(uri) = http::Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+        Box::pin(self.sender.send_request(request))
+    }
+}
