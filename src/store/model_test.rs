@@ -243,7 +243,11 @@ impl Run {
         let targets =
             [SortTarget::Key, SortTarget::Version, SortTarget::Create, SortTarget::Mod, SortTarget::Value];
         let sort = match self.random.below(3) {
-            0 => Sort { target: targets[self.random.below(5)], descending: self.random.below(2) == 0 },
+            0 => Sort {
+                target: targets[self.random.below(5)],
+                descending: self.random.below(2) == 0,
+                after_limit: self.random.below(4) == 0,
+            },
             _ => Sort::default(),
         };
         let mut bound =

@@ -246,6 +246,10 @@ impl Model {
             return Ok(RangeResult { revision, kvs: Vec::new(), more: false, count });
         }
         kvs.retain(|kv| query.bounds.admit(kv.create_revision, kv.mod_revision));
+        let limit = if query.limit > 0 { query.limit as usize } else { usize::MAX };
+        if query.sort.after_limit && query.bounds.is_unbounded() {
+            kvs.truncate(limit.saturating_add(1));
+        }
         let order = |a: &KeyValue, b: &KeyValue| match query.sort.target {
             SortTarget::Key => a.key.cmp(&b.key),
             SortTarget::Version => a.version.cmp(&b.version),
@@ -254,7 +258,6 @@ impl Model {
             SortTarget::Value => a.value.cmp(&b.value),
         };
         kvs.sort_by(|a, b| if query.sort.descending { order(b, a) } else { order(a, b) });
-        let limit = if query.limit > 0 { query.limit as usize } else { usize::MAX };
         let more = kvs.len() > limit;
         kvs.truncate(limit);
         if query.keys_only {
