@@ -32,6 +32,8 @@ struct Expiry {
     is_recording: bool,
     confirming: Fuse<Boxed<(u64, bool)>>,
     is_confirming: bool,
+    /// Not before this is it asked again whether this member leads.
+    confirm_again: Instant,
 }
 
 impl Lessor {
@@ -45,6 +47,7 @@ impl Lessor {
             is_recording: false,
             confirming: Fuse::terminated(),
             is_confirming: false,
+            confirm_again: Instant::now(),
         };
         loop {
             let next = expiry.act();
@@ -93,7 +96,7 @@ impl Expiry {
             return now + lessor.options.heartbeat;
         }
         if !primary.confirmed {
-            if !self.is_confirming {
+            if !self.is_confirming && now >= self.confirm_again {
                 self.confirm(term);
             }
             return now + lessor.options.heartbeat;
@@ -164,6 +167,7 @@ impl Expiry {
         let confirming: Boxed<(u64, bool)> = Box::pin(async move { (term, confirming.await.is_ok()) });
         self.confirming = confirming.fuse();
         self.is_confirming = true;
+        self.confirm_again = Instant::now() + self.lessor.options.heartbeat;
     }
 
     fn confirmed(&mut self, term: u64, confirmed: bool) {
