@@ -1,1 +1,34 @@
-//! The `log` room.
+//! The raft log on disk: votes and entries, safe once their callback is called.
+//!
+//! - [`Log`] is the handle: append, read, truncate, purge, vote
+//! - [`format`](mod@format) describes the bytes; `codec` reads and writes its items
+//! - `writer` makes one write and one flush of whatever was queued during the flush before, on its own thread
+//! - `segment` makes files ready ahead of their use; `recover` reads them back; `state` is what is in memory
+//! - [`Disk`] is the seam to the world, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
+//!
+//! Rules: standard threads only, nothing here is async. No type of the raft library. An error of the disk is final: what
+//! is on it is no longer known, so every later call fails and the process is to end. Damage is never repaired by
+//! guessing; only a flush that a crash cut off is passed over.
+
+mod codec;
+mod disk;
+mod entry;
+mod error;
+pub mod format;
+mod handle;
+mod recover;
+mod segment;
+mod sim;
+mod state;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use codec::{ItemFault, decode_payload, encode_payload};
+pub use disk::{Disk, DiskFile, RealDisk};
+pub use entry::{Entry, Payload, Vote, weight};
+pub use error::LogError;
+pub use handle::{Bounds, Done, Log, Mode, Options};
+pub use recover::read_segment;
+pub use sim::SimDisk;

@@ -38,13 +38,17 @@ pub enum SortTarget {
     Value,
 }
 
-/// The order of a result. etcd's `SortOrder.NONE` is key order for the target key and ascending for the others.
+/// The order of a result. etcd's `SortOrder.NONE` is key order for the target key, and
+/// ascending for the others with [`Sort::after_limit`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sort {
     /// What is compared.
     pub target: SortTarget,
     /// Largest first.
     pub descending: bool,
+    /// Only the first keys, up to one above the limit, are sorted, so that the result may miss the smallest: what
+    /// etcd makes of the order "none" together with a target other than the key.
+    pub after_limit: bool,
 }
 
 impl Sort {

@@ -1,1 +1,39 @@
-//! The `raft` room.
+//! Raft: one log for all members, and what it means to lead, to follow and to join.
+//!
+//! - [`Node`] is the handle: propose, read index, status, transfer (`node`, `options`, `shared`)
+//! - `proposer` groups commands into entries or takes them to the leader; `reads` asks for the read index once for all
+//!   who wait; `members` changes members and leaders; `duties` is what a node does by itself
+//! - [`Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
+//!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
+//! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
+//!
+//! Rules: openraft's types stay in this room; what lies on disk or travels has encodings of its own. Nothing here waits
+//! for a disk after the quorum. What was appended and then lost sight of is never proposed again.
+
+mod duties;
+mod log_store;
+mod loopback;
+mod members;
+mod network;
+mod node;
+mod options;
+mod proposer;
+mod reads;
+mod service;
+mod settings;
+mod shared;
+mod state_machine;
+mod transport;
+mod types;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use duties::CLUSTER_VERSION;
+pub use loopback::Loopback;
+pub use node::Node;
+pub use options::{NodeOptions, StartError};
+pub use shared::{Leadership, Status};
+pub use transport::{Lane, NoTransport, Pending, Transport, TransportError};
+pub use types::{Peer, decode_config};

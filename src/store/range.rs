@@ -30,6 +30,7 @@ pub(super) fn run(
     let keep = match limit {
         _ if query.count_only => 0,
         Some(limit) if !everything => limit,
+        Some(limit) if query.sort.after_limit && query.bounds.is_unbounded() => limit.saturating_add(1),
         _ => usize::MAX,
     };
     let values = !query.keys_only || query.sort.target == SortTarget::Value;

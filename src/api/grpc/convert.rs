@@ -39,7 +39,8 @@ pub fn range(request: pb::RangeRequest) -> Result<RangeQuery, Refusal> {
     })
 }
 
-/// `NONE` with the target key is key order, with any other target it means ascending.
+/// `NONE` with the target key is key order; with any other target it means ascending, but only after the limit was
+/// applied.
 fn sort(request: &pb::RangeRequest) -> Result<Sort, Refusal> {
     let order = SortOrder::try_from(request.sort_order).map_err(|_| Refusal::InvalidSortOption)?;
     let target = match PbSortTarget::try_from(request.sort_target).map_err(|_| Refusal::InvalidSortOption)? {
@@ -49,7 +50,8 @@ fn sort(request: &pb::RangeRequest) -> Result<Sort, Refusal> {
         PbSortTarget::Mod => SortTarget::Mod,
         PbSortTarget::Value => SortTarget::Value,
     };
-    Ok(Sort { target, descending: order == SortOrder::Descend })
+    let after_limit = order == SortOrder::None && target != SortTarget::Key;
+    Ok(Sort { target, descending: order == SortOrder::Descend, after_limit })
 }
 
 /// The checks of a put request.

@@ -11,8 +11,9 @@ use tonic::Status;
 
 use super::convert;
 use crate::api::proto::etcdserverpb as pb;
+use crate::api::proto::etcdserverpb::range_request::SortOrder;
 use crate::api::services::Services;
-use crate::model::{KeyRange, RangeEnd, RangeQuery, RangeResult};
+use crate::model::{KeyRange, RangeEnd, RangeQuery, RangeResult, Sort, SortTarget};
 
 /// The messages of the answer.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Status>> + Send>>;
@@ -23,7 +24,13 @@ const FIRST_LIMIT: i64 = 10;
 /// Begins a stream.
 pub async fn open(services: Arc<Services>, request: pb::RangeRequest) -> Result<Chunks, Status> {
     let serializable = request.serializable;
-    let query = convert::range(request)?;
+    let unsorted = request.sort_order == i32::from(SortOrder::None);
+    let mut query = convert::range(request)?;
+    let target = query.sort.target;
+    if unsorted {
+        // "None" is let through with any target; then etcd sorts within each chunk.
+        query.sort = Sort::default();
+    }
     if !query.sort.is_key_order() {
         return Err(Status::unimplemented("RangeStream does not support custom sort orders"));
     }
@@ -33,7 +40,7 @@ pub async fn open(services: Arc<Services>, request: pb::RangeRequest) -> Result<
     if !serializable {
         services.read_index().await?;
     }
-    let state = Cursor::new(services, query);
+    let state = Cursor::new(services, query, target);
     Ok(Box::pin(stream::try_unfold(state, |mut cursor| async move {
         match cursor.next().await? {
             Some(message) => Ok(Some((message, cursor))),
@@ -46,6 +53,8 @@ pub async fn open(services: Arc<Services>, request: pb::RangeRequest) -> Result<
 struct Cursor {
     services: Arc<Services>,
     query: RangeQuery,
+    /// What each chunk is sorted by.
+    target: SortTarget,
     /// Keys still wanted in all; `None` for no limit.
     wanted: Option<i64>,
     /// Keys in the next chunk.
@@ -56,9 +65,9 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(services: Arc<Services>, query: RangeQuery) -> Self {
+    fn new(services: Arc<Services>, query: RangeQuery, target: SortTarget) -> Self {
         let wanted = (query.limit > 0).then_some(query.limit);
-        Self { services, query, wanted, chunk: FIRST_LIMIT, first: None, done: false }
+        Self { services, query, target, wanted, chunk: FIRST_LIMIT, first: None, done: false }
     }
 
     async fn next(&mut self) -> Result<Option<pb::RangeStreamResponse>, Status> {
@@ -73,7 +82,14 @@ impl Cursor {
         let mut result = self.services.store.range(&self.query)?;
         let last = !result.more || self.wanted == Some(result.kvs.len() as i64);
         self.advance(&result);
-        if self.query.keys_only {
+        match self.target {
+            SortTarget::Key => {}
+            SortTarget::Version => result.kvs.sort_by_key(|kv| kv.version),
+            SortTarget::Create => result.kvs.sort_by_key(|kv| kv.create_revision),
+            SortTarget::Mod => result.kvs.sort_by_key(|kv| kv.mod_revision),
+            SortTarget::Value => result.kvs.sort_by(|a, b| a.value.cmp(&b.value)),
+        }
+        if self.query.keys_only && self.target != SortTarget::Value {
             result.kvs.iter_mut().for_each(|kv| kv.lease = 0);
         }
         let (revision, count) = *self.first.get_or_insert((result.revision, result.count));

@@ -49,7 +49,7 @@ pub(super) fn key_of(name: &[u8], lease: LeaseId) -> Bytes {
 pub(super) fn oldest(range: KeyRange) -> RangeQuery {
     RangeQuery {
         limit: 1,
-        sort: Sort { target: SortTarget::Create, descending: false },
+        sort: Sort { target: SortTarget::Create, descending: false, after_limit: false },
         ..RangeQuery::current(range)
     }
 }
@@ -132,7 +132,7 @@ impl Recipes {
         loop {
             let query = RangeQuery {
                 limit: 1,
-                sort: Sort { target: SortTarget::Create, descending: true },
+                sort: Sort { target: SortTarget::Create, descending: true, after_limit: false },
                 bounds: RevisionBounds { max_create, ..RevisionBounds::default() },
                 ..RangeQuery::current(range.clone())
             };

@@ -43,6 +43,8 @@ pub fn open(store: Store) -> Blobs {
 type Sender = mpsc::Sender<Result<pb::SnapshotResponse, Status>>;
 
 fn send(store: &Store, sender: &Sender) -> Result<(), StoreError> {
+    // A snapshot shows the last checkpoint; the client wants everything that has been answered to anyone.
+    store.checkpoint()?;
     let mut reader = store.snapshot()?;
     let size = reader.total_size()?;
     let mut remaining = size.next_multiple_of(SECTOR);

@@ -1,0 +1,86 @@
+//! What can go wrong with the log, by what the caller does next.
+
+use std::io;
+use std::sync::Arc;
+
+/// Why the log could not be opened, or no longer works.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// The disk said no. Fatal while running: what the disk holds is not known any more.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file or directory.
+        file: String,
+        /// What it said.
+        source: Arc<io::Error>,
+    },
+    /// The directory belongs to another process.
+    #[error("{dir} is in use by another process")]
+    InUse {
+        /// The directory.
+        dir: String,
+    },
+    /// Others than the owner may get at the directory.
+    #[error("{dir} has mode {mode:o}, which lets others than its owner in; it must not be wider than 700")]
+    Exposed {
+        /// The directory.
+        dir: String,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The file holds bytes that were not written like this. The log refuses to guess.
+    #[error("{file}: damaged at offset {offset}: {what}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The file was written by another version.
+    #[error("{file}: format version {found}; this program reads version {supported}")]
+    Version {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: u32,
+        /// The version understood.
+        supported: u32,
+    },
+    /// An entry that was purged or never written was asked for.
+    #[error("log entries {from}..{to} are not in the log, which holds {first}..{next}")]
+    NotFound {
+        /// First index asked for.
+        from: u64,
+        /// End (exclusive) asked for.
+        to: u64,
+        /// First index held.
+        first: u64,
+        /// The index after the last one held.
+        next: u64,
+    },
+    /// Entries that do not follow the last one.
+    #[error("entry {index} does not follow the log's end: {next} was expected")]
+    OutOfOrder {
+        /// The entry's index.
+        index: u64,
+        /// The index expected.
+        next: u64,
+    },
+    /// The log has been closed.
+    #[error("the log is closed")]
+    Closed,
+}
+
+impl From<LogError> for io::Error {
+    fn from(error: LogError) -> Self {
+        let kind = match &error {
+            LogError::Io { source, .. } => source.kind(),
+            LogError::Damaged { .. } | LogError::Version { .. } => io::ErrorKind::InvalidData,
+            LogError::NotFound { .. } => io::ErrorKind::NotFound,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}

@@ -1,0 +1,263 @@
+//! The log on disk, format version 1.
+//!
+//! # Files
+//! The directory holds segments, named by their sequence number in hex (`0000000000000001.seg`), a lock file, and
+//! sometimes `*.tmp` (a segment being made ready) or `*.old` (one that waits to be used again); the latter two mean
+//! nothing and may be deleted. Sequence numbers are consecutive. The newest segment is usually empty: it stands ready.
+//! A segment is written to its full size with zeros before it is used, so that a flush of it never has to change the
+//! file system's own records, and it is used again for a later sequence number once all its entries are purged.
+//!
+//! # Segment
+//! All numbers are little-endian.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | magic `kvd-log\n` |
+//! | 8 | 4 | format version, 1 |
+//! | 12 | 4 | offset of the first frame, 4096 |
+//! | 16 | 8 | sequence number |
+//! | 24 | 8 | salt: random, so that what an earlier use left behind never looks valid |
+//! | 32 | 4 | CRC-32C of the 32 bytes before |
+//!
+//! # Frame
+//! One frame is what one flush wrote: it is valid as a whole or not at all. Frames stand at multiples of 8 bytes, one
+//! after the other; the first position without a valid frame is the end.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | length of the payload in bytes, not 0 |
+//! | 4 | 4 | chain: the checksum of the frame before, 0 for a segment's first |
+//! | 8 | 4 | checksum: CRC-32C of the payload, begun with the chain and the segment's seed |
+//! | 12 | 4 | CRC-32C of the 12 bytes before, begun with the segment's seed and the frame's offset |
+//! | 16 | | the payload: items |
+//!
+//! The seed is the CRC-32C of sequence number and salt. As the next frame is written only after the flush of the one
+//! before, a valid frame behind an invalid one proves damage, while an invalid one at the end is a flush that a crash
+//! cut off. The first frame of a segment is valid before the segment before is given up.
+//!
+//! # Item
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | length of the body in bytes |
+//! | 4 | 1 | kind |
+//! | 5 | 3 | 0 |
+//! | 8 | 4 | CRC-32C of the body, for reading one entry by itself |
+//! | 12 | | the body |
+//!
+//! A place is term, leader and index, 8 bytes each; an optional one is preceded by a byte 0 or 1.
+//!
+//! | kind | what | body |
+//! |---|---|---|
+//! | 1 | start | opens every segment: checksum of the last frame of the segment before (4 bytes), optional vote, optional purged place, optional committed place |
+//! | 2 | entry | place, encoding version (1 byte, 1), payload: [`Payload`] in postcard |
+//! | 3 | vote | term, member (8 bytes each), 1 byte: 1 once it is a leader's |
+//! | 4 | truncate | optional place: entries after it no longer count |
+//! | 5 | purge | place: entries up to it no longer count |
+//! | 6 | committed | place: entries up to it are committed |
+//!
+//! # Other versions
+//! A segment of another format version, an item of an unknown kind or an entry of an unknown encoding version is never
+//! guessed at: opening the log is refused with [`LogError::Version`]. A newer kvd reads what an older one wrote, or
+//! says which version can.
+
+use crc32c::{crc32c, crc32c_append};
+
+use super::codec::Reader;
+
+/// The first bytes of a segment.
+pub const MAGIC: [u8; 8] = *b"kvd-log\n";
+/// The format version this program writes and reads.
+pub const VERSION: u32 = 1;
+/// Where a segment's first frame stands.
+pub const FIRST_FRAME: u64 = 4096;
+/// Bytes before a frame's payload.
+pub const FRAME_HEADER: usize = 16;
+/// Bytes before an item's body.
+pub const ITEM_HEADER: usize = 12;
+/// Frames stand at multiples of this.
+pub const ALIGN: u64 = 8;
+/// Bytes of a segment's header that mean something.
+const HEADER: usize = 36;
+
+/// What a segment's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its salt.
+    pub salt: u64,
+}
+
+/// Why a segment's header cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// Not a segment, or damaged.
+    Damaged(&'static str),
+    /// Another version's.
+    Version(u32),
+}
+
+impl SegmentHeader {
+    /// The header's bytes, to be written at offset 0.
+    pub fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&(FIRST_FRAME as u32).to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.salt.to_le_bytes());
+        let crc = crc32c(&bytes[..32]);
+        bytes[32..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// See [`HeaderFault`]. A wrong version is told apart from damage by the checksum.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
+        let Some(bytes) = bytes.get(..HEADER) else {
+            return Err(HeaderFault::Damaged("the file is too short"));
+        };
+        if bytes[..8] != MAGIC {
+            return Err(HeaderFault::Damaged("this is not a segment of a kvd log"));
+        }
+        if u32_at(bytes, 32) != crc32c(&bytes[..32]) {
+            return Err(HeaderFault::Damaged("the checksum of the segment's header is wrong"));
+        }
+        let version = u32_at(bytes, 8);
+        if version != VERSION || u64::from(u32_at(bytes, 12)) != FIRST_FRAME {
+            return Err(HeaderFault::Version(version));
+        }
+        Ok(Self { sequence: u64_at(bytes, 16), salt: u64_at(bytes, 24) })
+    }
+
+    /// What the checksums of this segment begin with.
+    pub fn seed(&self) -> u32 {
+        crc32c_append(crc32c(&self.sequence.to_le_bytes()), &self.salt.to_le_bytes())
+    }
+}
+
+/// What a frame's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Length of the payload in bytes.
+    pub length: u32,
+    /// Checksum of the frame before.
+    pub chain: u32,
+    /// Checksum of the payload.
+    pub checksum: u32,
+}
+
+impl FrameHeader {
+    /// The header of a frame at `offset` that carries `payload`.
+    pub fn of(seed: u32, chain: u32, payload: &[u8]) -> Self {
+        Self { length: payload.len() as u32, chain, checksum: checksum(seed, chain, payload) }
+    }
+
+    /// The header's bytes.
+    pub fn encode(&self, seed: u32, offset: u64) -> [u8; FRAME_HEADER] {
+        let mut bytes = [0; FRAME_HEADER];
+        bytes[..4].copy_from_slice(&self.length.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.chain.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.checksum.to_le_bytes());
+        let crc = header_crc(seed, offset, &bytes[..12]);
+        bytes[12..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The header at `offset`, where there is one.
+    pub fn decode(bytes: &[u8], seed: u32, offset: u64) -> Option<Self> {
+        let bytes = bytes.get(..FRAME_HEADER)?;
+        let length = u32_at(bytes, 0);
+        (length != 0 && u32_at(bytes, 12) == header_crc(seed, offset, &bytes[..12])).then(|| Self {
+            length,
+            chain: u32_at(bytes, 4),
+            checksum: u32_at(bytes, 8),
+        })
+    }
+
+    /// True where this is the payload the header was made for.
+    pub fn fits(&self, seed: u32, payload: &[u8]) -> bool {
+        payload.len() == self.length as usize && checksum(seed, self.chain, payload) == self.checksum
+    }
+
+    /// Bytes from this frame to the next.
+    pub fn span(&self) -> u64 {
+        frame_span(self.length as usize)
+    }
+}
+
+/// Bytes that a frame with a payload of `length` bytes takes up.
+pub fn frame_span(length: usize) -> u64 {
+    ((FRAME_HEADER + length) as u64).next_multiple_of(ALIGN)
+}
+
+fn checksum(seed: u32, chain: u32, payload: &[u8]) -> u32 {
+    crc32c_append(crc32c_append(seed, &chain.to_le_bytes()), payload)
+}
+
+fn header_crc(seed: u32, offset: u64, bytes: &[u8]) -> u32 {
+    crc32c_append(crc32c_append(seed, &offset.to_le_bytes()), bytes)
+}
+
+/// The name of the segment with this sequence number.
+pub fn segment_name(sequence: u64) -> String {
+    format!("{sequence:016x}.seg")
+}
+
+/// The sequence number that a file name gives, where it is a segment's.
+pub fn sequence_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    Reader::new(bytes.get(at..).unwrap_or_default()).u32().unwrap_or_default()
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    Reader::new(bytes.get(at..).unwrap_or_default()).u64().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_survive_the_way_there_and_back() {
+        let header = SegmentHeader { sequence: 7, salt: 99 };
+        assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
+        let frame = FrameHeader::of(header.seed(), 5, b"payload");
+        let bytes = frame.encode(header.seed(), 4096);
+        assert_eq!(FrameHeader::decode(&bytes, header.seed(), 4096), Some(frame));
+        assert_eq!(
+            FrameHeader::decode(&bytes, header.seed(), 4104),
+            None,
+            "a frame is valid where it was written only"
+        );
+        assert!(frame.fits(header.seed(), b"payload"));
+        assert!(!frame.fits(header.seed(), b"paylosd"));
+    }
+
+    #[test]
+    fn another_version_is_told_apart_from_damage() {
+        let mut bytes = SegmentHeader { sequence: 7, salt: 99 }.encode();
+        bytes[8] = 2;
+        assert!(matches!(SegmentHeader::decode(&bytes), Err(HeaderFault::Damaged(_))));
+        let crc = crc32c(&bytes[..32]);
+        bytes[32..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderFault::Version(2)));
+    }
+
+    /// The bytes of version 1, written down: a change here is a change of the format.
+    #[test]
+    fn version_1_stays_as_it_is() {
+        let header = SegmentHeader { sequence: 1, salt: 2 };
+        let hex: String = header.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "6b76642d6c6f670a0100000000100000010000000000000002000000000000005e0f250f");
+        assert_eq!(segment_name(0x1f), "000000000000001f.seg");
+        assert_eq!(sequence_of("000000000000001f.seg"), Some(0x1f));
+        assert_eq!(sequence_of("1f.seg"), None);
+    }
+}

@@ -1,0 +1,424 @@
+//! The log as its users see it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::codec::{Item, Start};
+use super::format::SegmentHeader;
+use super::recover::{Recovered, recover};
+use super::segment::{InlineSupply, Maker, Supply, ThreadSupply};
+use super::state::{Place, State};
+use super::writer::{Held, Limits, Resume, Segments, Work, Writer};
+use super::{Disk, Entry, LogError, Vote};
+use crate::model::{Entropy, LogPosition};
+
+/// Called once what was appended is on disk, or will never be.
+pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
+
+/// Who flushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A thread of the log's own: calls return at once.
+    Thread,
+    /// The caller, before the call returns: for simulations, where everything happens on one thread.
+    Inline,
+}
+
+/// How to open a log.
+#[derive(Clone)]
+pub struct Options {
+    /// Length of a segment in bytes.
+    pub segment_bytes: u64,
+    /// Length of the first segment of a new log, which has to be written before anything else can happen.
+    pub first_segment_bytes: u64,
+    /// Bytes of entries kept in memory; older ones are read from disk.
+    pub cache_bytes: usize,
+    /// Bytes of payload after which one flush is enough.
+    pub frame_bytes: usize,
+    /// Who flushes.
+    pub mode: Mode,
+    /// Where salts come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Told of the first failure, on the thread it happens on.
+    pub on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
+}
+
+impl Options {
+    /// The usual sizes: segments of 64 MB, 64 MB of entries in memory, flushes of up to 4 MB.
+    pub fn new(entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            first_segment_bytes: 8 << 20,
+            cache_bytes: 64 << 20,
+            frame_bytes: 4 << 20,
+            mode: Mode::Thread,
+            entropy,
+            on_failure: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// What the log holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The last place purged.
+    pub purged: Option<LogPosition>,
+    /// Index of the first entry, or of the next one where there is none.
+    pub first: u64,
+    /// Index of the next entry.
+    pub next: u64,
+    /// The last place, purged or not.
+    pub last: Option<LogPosition>,
+}
+
+/// The log. Clones share it; the last one closes it.
+#[derive(Clone)]
+pub struct Log(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    disk: Arc<dyn Disk>,
+    state: Arc<Mutex<State>>,
+    segments: Segments,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Taken by the thread that writes.
+    inline: Option<Mutex<Writer>>,
+    cache_bytes: usize,
+    on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Queue {
+    work: Vec<Work>,
+    /// The commit to be noted with the next flush.
+    committed: Option<LogPosition>,
+    failed: Option<LogError>,
+    closed: bool,
+}
+
+impl Log {
+    /// Opens the log on `disk`, or begins a new one where there is none.
+    ///
+    /// # Errors
+    /// See [`LogError`]; nothing but a cut-off last flush is passed over.
+    pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self, LogError> {
+        let found = recover(&disk, options.cache_bytes)?;
+        if let Some((file, offset)) = &found.torn {
+            tracing::warn!(
+                file,
+                offset,
+                "the last flush of the raft log was cut off; it had not been acknowledged"
+            );
+        }
+        let Recovered { state, segments, resume, ready, spares, .. } = found;
+        let mut maker = Maker::new(disk.clone(), options.entropy.clone(), options.segment_bytes, spares);
+        let segments: Segments = Arc::new(Mutex::new(segments));
+        let resume = match resume {
+            Some(resume) => resume,
+            None => {
+                let first = maker.make(1, options.first_segment_bytes, false)?;
+                segments.lock().insert(1, Held { segment: first.clone(), last: None });
+                Resume {
+                    current: first,
+                    offset: super::format::FIRST_FRAME,
+                    chain: 0,
+                    written: Start::default(),
+                }
+            }
+        };
+        let supply: Box<dyn Supply> = match options.mode {
+            Mode::Inline => Box::new(InlineSupply::new(maker, ready)),
+            Mode::Thread => Box::new(ThreadSupply::start(maker, ready)?),
+        };
+        let state = Arc::new(Mutex::new(state));
+        let limits = Limits { frame_bytes: options.frame_bytes, cache_bytes: options.cache_bytes };
+        let writer = Writer::new(disk.clone(), state.clone(), segments.clone(), supply, limits, resume);
+        let (inline, threaded) = match options.mode {
+            Mode::Inline => (Some(Mutex::new(writer)), None),
+            Mode::Thread => (None, Some(writer)),
+        };
+        let shared = Arc::new(Shared {
+            disk,
+            state,
+            segments,
+            queue: Mutex::new(Queue::default()),
+            wake: Condvar::new(),
+            inline,
+            cache_bytes: options.cache_bytes,
+            on_failure: options.on_failure,
+        });
+        let thread = threaded.map(|writer| shared.clone().spawn(writer)).transpose()?;
+        Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(thread) })))
+    }
+
+    /// Adds entries at the end. They can be read at once; `done` is called when they are on disk, perhaps before this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`LogError::OutOfOrder`] where they do not follow what is there, the error of an earlier failure, or
+    /// [`LogError::Closed`]. `done` is not called then.
+    pub fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), LogError> {
+        let shared = &self.0.shared;
+        shared.submit(|queue| {
+            let mut state = shared.state.lock();
+            let mut numbered = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let ticket = state.append(entry.clone(), None)?;
+                numbered.push((entry, ticket));
+            }
+            state.shrink_cache(shared.cache_bytes);
+            queue.work.push(Work::Append(numbered, done));
+            Ok(true)
+        })
+    }
+
+    /// Saves a vote; `done` is called when it is on disk.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn save_vote(&self, vote: Vote, done: Done) -> Result<(), LogError> {
+        let shared = &self.0.shared;
+        shared.submit(|queue| {
+            shared.state.lock().vote = Some(vote);
+            queue.work.push(Work::Vote(vote, done));
+            Ok(true)
+        })
+    }
+
+    /// Removes the entries after `last`.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn truncate_after(&self, last: Option<LogPosition>) -> Result<(), LogError> {
+        let shared = &self.0.shared;
+        shared.submit(|queue| {
+            shared.state.lock().truncate_after(last);
+            queue.work.push(Work::Truncate(last));
+            Ok(true)
+        })
+    }
+
+    /// Removes the entries up to and including `upto`, which may lie beyond the end. Going back is passed over.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn purge(&self, upto: LogPosition) -> Result<(), LogError> {
+        let shared = &self.0.shared;
+        shared.submit(|queue| {
+            let mut state = shared.state.lock();
+            if state.purged.is_some_and(|purged| purged.index >= upto.index) {
+                return Ok(false);
+            }
+            state.purge(upto);
+            queue.work.push(Work::Purge(upto));
+            Ok(true)
+        })
+    }
+
+    /// Notes how far entries are committed. A hint: it reaches the disk with the next flush, whenever that is.
+    pub fn set_committed(&self, committed: LogPosition) {
+        self.0.shared.state.lock().committed = Some(committed);
+        self.0.shared.queue.lock().committed = Some(committed);
+    }
+
+    /// The last vote saved.
+    pub fn vote(&self) -> Option<Vote> {
+        self.0.shared.state.lock().vote
+    }
+
+    /// How far entries were known to be committed.
+    pub fn committed(&self) -> Option<LogPosition> {
+        self.0.shared.state.lock().committed
+    }
+
+    /// What the log holds.
+    pub fn bounds(&self) -> Bounds {
+        let state = self.0.shared.state.lock();
+        Bounds { purged: state.purged, first: state.first(), next: state.next(), last: state.last() }
+    }
+
+    /// The entries with these indexes: all of them, or as many of the first ones as fit `max_bytes`, at least one.
+    ///
+    /// # Errors
+    /// [`LogError::NotFound`] where the range reaches beyond what is held; [`LogError::Damaged`] or [`LogError::Io`]
+    /// where the disk does not hold what was written.
+    pub fn read(&self, indexes: std::ops::Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, LogError> {
+        let found = self.0.shared.state.lock().lookup(indexes.start, indexes.end, max_bytes)?;
+        let mut entries = Vec::with_capacity(found.stored.len() + found.cached.len());
+        for run in found.stored.chunk_by(|(_, one), (_, next)| adjacent(one, next)) {
+            self.read_run(run, &mut entries)?;
+        }
+        entries.extend(found.cached);
+        Ok(entries)
+    }
+
+    /// The place of the entry at `index`, where it is live.
+    pub fn position_at(&self, index: u64) -> Option<LogPosition> {
+        self.0.shared.state.lock().position_at(index)
+    }
+
+    /// The first place of every term in `from..=to`, and both ends.
+    pub fn term_changes(&self, from: u64, to: u64) -> Vec<LogPosition> {
+        self.0.shared.state.lock().term_changes(from, to)
+    }
+
+    /// The failure that ended the log, if one did.
+    pub fn failure(&self) -> Option<LogError> {
+        self.0.shared.queue.lock().failed.clone()
+    }
+
+    /// Writes what is queued and stops. Later calls fail.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// Reads items that stand close to each other with one access.
+    fn read_run(&self, run: &[(u64, Place)], entries: &mut Vec<Entry>) -> Result<(), LogError> {
+        let (Some((from, first)), Some((to, last))) = (run.first(), run.last()) else { return Ok(()) };
+        let shared = &self.0.shared;
+        let gone = || {
+            let (first, next) = (shared.state.lock().first(), shared.state.lock().next());
+            LogError::NotFound { from: *from, to: to + 1, first, next }
+        };
+        let segment =
+            shared.segments.lock().get(&first.segment).map(|held| held.segment.clone()).ok_or_else(gone)?;
+        let mut bytes = vec![0; (last.offset + u64::from(last.length) - first.offset) as usize];
+        let file = shared.disk.describe(&segment.name());
+        let error = |source| LogError::Io { file: file.clone(), source: Arc::new(source) };
+        segment.file.read_at(&mut bytes, first.offset).map_err(error)?;
+        for (index, place) in run {
+            let at = (place.offset - first.offset) as usize;
+            match Item::decode(&bytes[at..]) {
+                Ok((Item::Entry(entry), _)) if entry.position.index == *index => entries.push(entry),
+                // Purged while it was being read: its file may be in use for something else by now.
+                _ if shared.state.lock().first() > *index => return Err(gone()),
+                _ => return Err(self.unreadable(&segment.header, place, *index)),
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, header: &SegmentHeader, place: &Place, index: u64) -> LogError {
+        let file = self.0.shared.disk.describe(&super::format::segment_name(header.sequence));
+        LogError::Damaged { file, offset: place.offset, what: format!("entry {index} is not there any more") }
+    }
+}
+
+fn adjacent(one: &Place, next: &Place) -> bool {
+    let end = one.offset + u64::from(one.length);
+    one.segment == next.segment && next.offset >= end && next.offset - end < 512
+}
+
+impl Shared {
+    /// Queues work and, inline, does it.
+    fn submit(&self, add: impl FnOnce(&mut Queue) -> Result<bool, LogError>) -> Result<(), LogError> {
+        let mut queue = self.queue.lock();
+        if let Some(error) = &queue.failed {
+            return Err(error.clone());
+        }
+        if queue.closed {
+            return Err(LogError::Closed);
+        }
+        if !add(&mut queue)? {
+            return Ok(());
+        }
+        match &self.inline {
+            None => {
+                drop(queue);
+                self.wake.notify_one();
+            }
+            Some(writer) => {
+                let work = queue.take();
+                drop(queue);
+                self.write(&mut writer.lock(), work);
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn(self: Arc<Self>, mut writer: Writer) -> Result<JoinHandle<()>, LogError> {
+        let body = move || {
+            loop {
+                let mut queue = self.queue.lock();
+                while queue.work.is_empty() && !queue.closed {
+                    self.wake.wait(&mut queue);
+                }
+                let work = queue.take();
+                drop(queue);
+                if work.is_empty() || !self.write(&mut writer, work) {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("kvd-log".into())
+            .spawn(body)
+            .map_err(|source| LogError::Io { file: "thread kvd-log".into(), source: Arc::new(source) })
+    }
+
+    /// Does the work; false where that failed, once and for all.
+    fn write(&self, writer: &mut Writer, work: Vec<Work>) -> bool {
+        let Err(error) = writer.write(work) else { return true };
+        let queued = {
+            let mut queue = self.queue.lock();
+            queue.failed.get_or_insert_with(|| error.clone());
+            queue.take()
+        };
+        tracing::error!(%error, "the raft log has failed");
+        (self.on_failure)(&error);
+        writer.fail(&error);
+        for work in queued {
+            if let Work::Append(_, done) | Work::Vote(_, done) = work {
+                done(Err(error.clone()));
+            }
+        }
+        false
+    }
+}
+
+impl Queue {
+    fn take(&mut self) -> Vec<Work> {
+        let mut work = std::mem::take(&mut self.work);
+        if let Some(committed) = self.committed.take_if(|_| !work.is_empty()) {
+            work.push(Work::Committed(committed));
+        }
+        work
+    }
+}
+
+impl Handle {
+    fn close(&self) {
+        {
+            let mut queue = self.shared.queue.lock();
+            queue.closed = true;
+            if let Some(committed) = queue.committed.take().filter(|_| queue.failed.is_none()) {
+                queue.work.push(Work::Committed(committed));
+            }
+            if let Some(writer) = &self.shared.inline {
+                let work = queue.take();
+                drop(queue);
+                if !work.is_empty() {
+                    self.shared.write(&mut writer.lock(), work);
+                }
+            }
+        }
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic of that thread has been reported by the runtime; nothing is left to do about it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,261 @@
+//! A disk in memory that behaves as badly as a disk may: what was not flushed can be lost, in part or in whole, and any
+//! call can fail. For tests and simulations; replayable from its seed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Disk, DiskFile};
+
+/// A write reaches the disk in pieces of this size.
+const SECTOR: usize = 512;
+
+/// A simulated disk. Clones share it.
+#[derive(Clone)]
+pub struct SimDisk(Arc<Mutex<World>>);
+
+#[derive(Default)]
+struct World {
+    random: u64,
+    names: BTreeMap<String, Arc<Mutex<Inode>>>,
+    /// Names as of the last flush of the directory, and what was done since.
+    durable_names: BTreeMap<String, Arc<Mutex<Inode>>>,
+    renames: Vec<NameChange>,
+    /// Calls until one fails; the later ones fail, too.
+    fails_in: Option<u64>,
+    flushes: u64,
+}
+
+#[derive(Clone)]
+enum NameChange {
+    Set(String, Arc<Mutex<Inode>>),
+    Rename(String, String),
+    Remove(String),
+}
+
+#[derive(Default)]
+struct Inode {
+    bytes: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<(usize, Vec<u8>)>,
+}
+
+impl SimDisk {
+    /// An empty disk.
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(World { random: seed, ..World::default() })))
+    }
+
+    /// The disk as a power failure leaves it: flushed bytes are there, of each write since any sectors may be, of the
+    /// changes of names since the directory's flush a first part. Handles of before see nothing of it.
+    pub fn after_power_failure(&self) -> Self {
+        let mut world = self.0.lock();
+        let mut names = world.durable_names.clone();
+        let changes = world.renames.len() as u64;
+        let keep = world.below(changes + 1) as usize;
+        for change in &world.renames[..keep] {
+            change.apply(&mut names);
+        }
+        let mut fresh = World { random: world.random ^ 0x5eed, ..World::default() };
+        for (name, inode) in names {
+            let bytes = inode.lock().after_power_failure(&mut fresh);
+            let inode = Inode { durable: bytes.clone(), bytes, pending: Vec::new() };
+            fresh.names.insert(name, Arc::new(Mutex::new(inode)));
+        }
+        world.random = world.random.wrapping_add(0x9e37);
+        fresh.durable_names = fresh.names.clone();
+        Self(Arc::new(Mutex::new(fresh)))
+    }
+
+    /// Lets the call after `calls` more ones fail, and all that follow it.
+    pub fn fail_in(&self, calls: u64) {
+        self.0.lock().fails_in = Some(calls);
+    }
+
+    /// How often a file was flushed.
+    pub fn flushes(&self) -> u64 {
+        self.0.lock().flushes
+    }
+
+    /// The bytes of a file, to be looked at and damaged.
+    pub fn with_file<T>(&self, name: &str, look: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
+        let inode = self.0.lock().names.get(name).cloned()?;
+        let mut inode = inode.lock();
+        let answer = look(&mut inode.bytes);
+        inode.durable = inode.bytes.clone();
+        Some(answer)
+    }
+
+    fn call(&self) -> io::Result<()> {
+        let mut world = self.0.lock();
+        match &mut world.fails_in {
+            Some(0) => Err(io::Error::other("simulated failure of the disk")),
+            Some(calls) => {
+                *calls -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl World {
+    /// A number below `bound` (splitmix64).
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<String, Arc<Mutex<Inode>>>) {
+        match self {
+            NameChange::Set(name, inode) => {
+                names.insert(name.clone(), inode.clone());
+            }
+            NameChange::Rename(from, to) => {
+                if let Some(inode) = names.remove(from) {
+                    names.insert(to.clone(), inode);
+                }
+            }
+            NameChange::Remove(name) => {
+                names.remove(name);
+            }
+        }
+    }
+}
+
+impl Inode {
+    fn put(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {
+        let end = offset + data.len();
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[offset..end].copy_from_slice(data);
+    }
+
+    fn after_power_failure(&self, random: &mut World) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        for (offset, data) in &self.pending {
+            let style = random.below(4);
+            let cut = random.below(data.len() as u64 + 1) as usize;
+            let mut at = 0;
+            while at < data.len() {
+                // Sectors are whole; they lie at multiples of their size in the file.
+                let end = (at + SECTOR - (offset + at) % SECTOR).min(data.len());
+                let kept = match style {
+                    0 => true,
+                    1 => false,
+                    2 => end <= cut,
+                    _ => random.below(2) == 0,
+                };
+                if kept {
+                    Inode::put(&mut bytes, offset + at, &data[at..end]);
+                } else if bytes.len() < offset + end {
+                    bytes.resize(offset + end, 0);
+                }
+                at = end;
+            }
+        }
+        bytes
+    }
+}
+
+fn missing(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("no file {name}"))
+}
+
+impl Disk for SimDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.call()?;
+        Ok(self.0.lock().names.keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.call()?;
+        let inode = self.0.lock().names.get(name).cloned().ok_or_else(|| missing(name))?;
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.call()?;
+        let inode = Arc::new(Mutex::new(Inode::default()));
+        let mut world = self.0.lock();
+        world.names.insert(name.to_string(), inode.clone());
+        world.renames.push(NameChange::Set(name.to_string(), inode.clone()));
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.call()?;
+        let mut world = self.0.lock();
+        let inode = world.names.remove(from).ok_or_else(|| missing(from))?;
+        world.names.insert(to.to_string(), inode);
+        world.renames.push(NameChange::Rename(from.to_string(), to.to_string()));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.call()?;
+        let mut world = self.0.lock();
+        world.names.remove(name).ok_or_else(|| missing(name))?;
+        world.renames.push(NameChange::Remove(name.to_string()));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.call()?;
+        let mut world = self.0.lock();
+        world.durable_names = world.names.clone();
+        world.renames.clear();
+        Ok(())
+    }
+
+    fn describe(&self, name: &str) -> String {
+        format!("sim:{name}")
+    }
+}
+
+struct SimFile {
+    disk: SimDisk,
+    inode: Arc<Mutex<Inode>>,
+}
+
+impl DiskFile for SimFile {
+    fn len(&self) -> io::Result<u64> {
+        self.disk.call()?;
+        Ok(self.inode.lock().bytes.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.disk.call()?;
+        let inode = self.inode.lock();
+        let offset = offset as usize;
+        let bytes = inode.bytes.get(offset..offset + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let called = self.disk.call();
+        let mut inode = self.inode.lock();
+        inode.pending.push((offset as usize, bytes.to_vec()));
+        called?;
+        Inode::put(&mut inode.bytes, offset as usize, bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.call()?;
+        self.disk.0.lock().flushes += 1;
+        let mut inode = self.inode.lock();
+        inode.durable = inode.bytes.clone();
+        inode.pending.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! What the log holds, in memory: where every live entry is, the latest ones themselves, the vote.
+
+use std::collections::VecDeque;
+
+use crate::model::LogPosition;
+
+use super::{Entry, LogError, Vote};
+
+/// Where an entry's item stands on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The segment's sequence number.
+    pub segment: u64,
+    /// Offset of the item in it.
+    pub offset: u64,
+    /// Bytes of the item, header included.
+    pub length: u32,
+}
+
+/// What is known of a live entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// The term and the leader of its place.
+    pub term: u64,
+    /// See `term`.
+    pub leader: u64,
+    /// About how many bytes it takes up.
+    pub weight: u32,
+    /// Tells entries apart that had the same index one after the other.
+    pub ticket: u64,
+    /// Where it was written, once it was.
+    pub place: Option<Place>,
+}
+
+/// The state of the log as its users see it: appended entries are in it before they are on disk.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The last vote saved.
+    pub vote: Option<Vote>,
+    /// The last place purged.
+    pub purged: Option<LogPosition>,
+    /// The last place known to be committed.
+    pub committed: Option<LogPosition>,
+    first: u64,
+    slots: VecDeque<Slot>,
+    /// The last entries, down to the oldest one kept.
+    cache: VecDeque<Entry>,
+    cached_bytes: usize,
+    tickets: u64,
+}
+
+/// What a read has to do.
+#[derive(Debug, Default)]
+pub struct Lookup {
+    /// Read these from disk, first: index and place.
+    pub stored: Vec<(u64, Place)>,
+    /// Then take these.
+    pub cached: Vec<Entry>,
+}
+
+impl State {
+    /// The index of the oldest entry, or of the next one where there is none.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The index the next entry gets.
+    pub fn next(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
+    /// The last entry's place, or the purged one where there is none.
+    pub fn last(&self) -> Option<LogPosition> {
+        match self.slots.back() {
+            Some(slot) => Some(self.position(slot, self.next() - 1)),
+            None => self.purged,
+        }
+    }
+
+    /// The place of the entry at `index`, where it is live.
+    pub fn position_at(&self, index: u64) -> Option<LogPosition> {
+        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        self.slots.get(at).map(|slot| self.position(slot, index))
+    }
+
+    fn position(&self, slot: &Slot, index: u64) -> LogPosition {
+        LogPosition { term: slot.term, leader: slot.leader, index }
+    }
+
+    /// Adds an entry at the end and gives it a ticket. An empty log takes any index beyond what was purged.
+    ///
+    /// # Errors
+    /// [`LogError::OutOfOrder`] where it does not follow.
+    pub fn append(&mut self, entry: Entry, place: Option<Place>) -> Result<u64, LogError> {
+        let index = entry.position.index;
+        if self.slots.is_empty() && index >= self.first {
+            self.first = index;
+        }
+        if index != self.next() {
+            return Err(LogError::OutOfOrder { index, next: self.next() });
+        }
+        self.tickets += 1;
+        let weight = entry.payload.weight();
+        self.slots.push_back(Slot {
+            term: entry.position.term,
+            leader: entry.position.leader,
+            weight: u32::try_from(weight).unwrap_or(u32::MAX),
+            ticket: self.tickets,
+            place,
+        });
+        self.cache.push_back(entry);
+        self.cached_bytes += weight;
+        Ok(self.tickets)
+    }
+
+    /// Notes where an entry was written, if it is still the one with that ticket.
+    pub fn written(&mut self, index: u64, ticket: u64, place: Place) {
+        let Some(at) = index.checked_sub(self.first) else { return };
+        if let Some(slot) = self.slots.get_mut(at as usize).filter(|slot| slot.ticket == ticket) {
+            slot.place = Some(place);
+        }
+    }
+
+    /// Forgets cached entries, oldest first, until the cache is within `limit` bytes. What is not written yet stays.
+    pub fn shrink_cache(&mut self, limit: usize) {
+        while self.cached_bytes > limit {
+            let at = self.slots.len() - self.cache.len();
+            if self.slots.get(at).is_none_or(|slot| slot.place.is_none()) {
+                return;
+            }
+            self.uncache_front();
+        }
+    }
+
+    fn uncache_front(&mut self) {
+        if let Some(entry) = self.cache.pop_front() {
+            self.cached_bytes -= entry.payload.weight();
+        }
+    }
+
+    /// Removes the entries after `last`.
+    pub fn truncate_after(&mut self, last: Option<LogPosition>) {
+        let keep = last.map_or(0, |last| last.index + 1);
+        while self.next() > keep && self.slots.pop_back().is_some() {
+            if let Some(entry) = self.cache.pop_back() {
+                self.cached_bytes -= entry.payload.weight();
+            }
+        }
+        if self.slots.is_empty() {
+            // Read back, an entry may have stood behind others that were purged together with their segment.
+            self.first = self.purged.map_or(0, |purged| purged.index + 1);
+        }
+    }
+
+    /// Removes the entries up to and including `upto`, which may lie beyond the end; going back is passed over.
+    pub fn purge(&mut self, upto: LogPosition) {
+        if self.purged.is_some_and(|purged| purged.index >= upto.index) {
+            return;
+        }
+        self.purged = Some(upto);
+        while self.first <= upto.index && self.slots.pop_front().is_some() {
+            self.first += 1;
+            if self.cache.len() > self.slots.len() {
+                self.uncache_front();
+            }
+        }
+        self.first = self.first.max(upto.index + 1);
+    }
+
+    /// Finds the entries `from..to`, as many of them as fit `max_bytes`, but at least one where the range is not empty.
+    ///
+    /// # Errors
+    /// [`LogError::NotFound`] where the range reaches beyond what is held.
+    pub fn lookup(&self, from: u64, to: u64, max_bytes: usize) -> Result<Lookup, LogError> {
+        let (first, next) = (self.first, self.next());
+        if from >= to {
+            return Ok(Lookup::default());
+        }
+        if from < first || to > next {
+            return Err(LogError::NotFound { from, to, first, next });
+        }
+        let cached_from = next - self.cache.len() as u64;
+        let mut found = Lookup::default();
+        let mut bytes = 0;
+        for index in from..to {
+            let slot = &self.slots[(index - first) as usize];
+            bytes += slot.weight as usize;
+            if bytes > max_bytes && index > from {
+                break;
+            }
+            if index >= cached_from {
+                found.cached.push(self.cache[(index - cached_from) as usize].clone());
+            } else if let Some(place) = slot.place {
+                found.stored.push((index, place));
+            } else {
+                return Err(LogError::NotFound { from, to, first, next });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The places at which the term changes in `from..=to`, with both ends.
+    pub fn term_changes(&self, from: u64, to: u64) -> Vec<LogPosition> {
+        let mut found: Vec<LogPosition> = Vec::new();
+        let to = to.min(self.next().saturating_sub(1));
+        for index in from.max(self.first)..=to {
+            let Some(position) = self.position_at(index) else { break };
+            let same =
+                found.last().is_some_and(|last| (last.term, last.leader) == (position.term, position.leader));
+            if !same || index == to {
+                found.push(position);
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Payload;
+
+    fn at(term: u64, index: u64) -> LogPosition {
+        LogPosition { term, leader: 1, index }
+    }
+
+    fn filled(entries: &[(u64, u64)]) -> State {
+        let mut state = State::default();
+        for (term, index) in entries {
+            state.append(Entry { position: at(*term, *index), payload: Payload::Blank }, None).unwrap();
+        }
+        state
+    }
+
+    #[test]
+    fn what_was_truncated_or_purged_is_gone() {
+        let mut state = filled(&[(1, 0), (1, 1), (2, 2), (2, 3)]);
+        state.truncate_after(Some(at(1, 1)));
+        assert_eq!((state.first(), state.next(), state.last()), (0, 2, Some(at(1, 1))));
+        state.purge(at(1, 0));
+        assert_eq!((state.first(), state.next()), (1, 2));
+        assert!(matches!(state.lookup(0, 1, 100), Err(LogError::NotFound { first: 1, next: 2, .. })));
+        state.purge(at(3, 9));
+        assert_eq!((state.first(), state.next(), state.last()), (10, 10, Some(at(3, 9))));
+        assert!(state.append(Entry { position: at(3, 9), payload: Payload::Blank }, None).is_err());
+        state.truncate_after(None);
+        assert_eq!(state.next(), 10);
+    }
+
+    #[test]
+    fn the_cache_keeps_what_is_not_written() {
+        let mut state = filled(&[(1, 0), (1, 1), (1, 2)]);
+        state.shrink_cache(0);
+        assert_eq!(state.lookup(0, 3, 1000).unwrap().cached.len(), 3);
+        let place = Place { segment: 1, offset: 4096, length: 10 };
+        state.written(0, 1, place);
+        state.written(1, 99, place);
+        state.shrink_cache(0);
+        let found = state.lookup(0, 3, 1000).unwrap();
+        assert_eq!((found.stored, found.cached.len()), (vec![(0, place)], 2));
+    }
+
+    #[test]
+    fn term_changes_hold_both_ends() {
+        let state = filled(&[(2, 0), (2, 1), (5, 2), (5, 3)]);
+        assert_eq!(state.term_changes(0, 3), vec![at(2, 0), at(5, 2), at(5, 3)]);
+        assert_eq!(state.term_changes(1, 1), vec![at(2, 1)]);
+    }
+}

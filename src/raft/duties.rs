@@ -1,0 +1,99 @@
+//! What a node does by itself: follow who leads, make itself known, and, as the leader, look after the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+
+use super::members;
+use super::node::Inner;
+use crate::model::{Command, MemberChange, Refusal};
+
+/// The version a cluster of this kvd has, as etcd writes it.
+pub const CLUSTER_VERSION: &str = "3.7.0";
+
+/// Pause before something that failed is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Follows raft's view of who leads, and its end.
+pub async fn watch_leader(inner: Arc<Inner>) {
+    let Some(raft) = inner.raft() else { return };
+    let mut metrics = raft.server_metrics();
+    loop {
+        {
+            let now = metrics.borrow_and_update();
+            inner.shared.set_leader(now.vote.leader_id.term, now.current_leader);
+        }
+        if metrics.changed().await.is_err() {
+            break;
+        }
+    }
+    if !inner.is_stopped() {
+        let state = raft.metrics().borrow_watched().running_state.clone();
+        let why = state.err().map_or_else(|| "raft has ended".to_string(), |fatal| fatal.to_string());
+        tracing::error!(%why, "this member cannot go on");
+        (inner.options.on_fatal)(&why);
+    }
+    inner.shared.set_leader(0, None);
+}
+
+/// Makes this member's name and client URLs known, as often as it takes.
+pub async fn publish(inner: Arc<Inner>) {
+    let mut leadership = inner.shared.leadership();
+    let options = &inner.options;
+    loop {
+        // Not before a leader is there, and the log is replayed far enough to know this member.
+        let _ = leadership.wait_for(|now| now.leader.is_some()).await;
+        let own = options.store.members().into_iter().find(|member| member.id == options.id);
+        match own {
+            Some(own) if own.name == options.name && own.client_urls == options.client_urls => return,
+            Some(_) => {
+                let change = MemberChange::Publish {
+                    id: options.id,
+                    name: options.name.clone(),
+                    client_urls: options.client_urls.clone(),
+                };
+                let outcome = inner.outcome(Command::Member(change));
+                match tokio::time::timeout(options.request_timeout(), outcome).await {
+                    Ok(Ok(_)) => return,
+                    Ok(Err(error)) => tracing::warn!(%error, "this member could not make itself known yet"),
+                    Err(_) => tracing::warn!("this member could not make itself known in time"),
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            None => tokio::time::sleep(options.heartbeat / 2).await,
+        }
+    }
+}
+
+/// As long as this member leads: decides the cluster's version, and makes voters of those who have caught up.
+pub async fn lead(inner: Arc<Inner>) {
+    let mut leadership = inner.shared.leadership();
+    loop {
+        if leadership.wait_for(|now| now.leading).await.is_err() {
+            return;
+        }
+        if let Err(error) = decide_version(&inner).await {
+            tracing::warn!(%error, "the cluster version could not be decided yet");
+            tokio::time::sleep(RETRY).await;
+            continue;
+        }
+        while leadership.borrow().leading {
+            members::promote_pending(&inner).await;
+            // Looking is cheap; a member that has caught up should not wait long.
+            tokio::select! {
+                _ = leadership.changed() => {}
+                () = tokio::time::sleep(inner.options.heartbeat) => {}
+            }
+        }
+    }
+}
+
+async fn decide_version(inner: &Arc<Inner>) -> Result<(), Refusal> {
+    if inner.options.store.cluster_version().is_some() {
+        return Ok(());
+    }
+    let command = Command::ClusterVersion(CLUSTER_VERSION.to_string());
+    let outcome = tokio::time::timeout(inner.options.request_timeout(), inner.outcome(command)).await;
+    outcome.unwrap_or(Err(Refusal::Timeout)).map(|_| ())
+}

@@ -1,0 +1,154 @@
+//! The log as raft wants it: [`crate::log`] behind openraft's traits.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
+use std::sync::Arc;
+
+use openraft::OptionalSend;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use tokio::sync::oneshot;
+
+use super::shared::Shared;
+use super::types::{
+    Entry, LogId, Payload, RaftVote, Types, from_log, from_vote, log_id, position, to_log, to_vote,
+};
+use crate::log::{Log, LogError};
+
+/// Most bytes of entries sent to a member at once.
+const REPLICATION_BYTES: usize = 4 << 20;
+
+/// The log of a node. Clones share it.
+#[derive(Clone)]
+pub struct LogStore {
+    log: Log,
+    shared: Arc<Shared>,
+}
+
+impl LogStore {
+    /// A view of `log` that keeps `shared` up to date.
+    pub fn new(log: Log, shared: Arc<Shared>) -> Self {
+        shared.set_last_log(log.bounds().last);
+        shared.set_committed(log.committed());
+        Self { log, shared }
+    }
+
+    /// The part of the range that the log holds.
+    fn held(&self, range: &impl RangeBounds<u64>) -> Range<u64> {
+        let bounds = self.log.bounds();
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(start) => start.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(end) => end.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => u64::MAX,
+        };
+        start.max(bounds.first)..end.min(bounds.next)
+    }
+
+    fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, io::Error> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.log.read(range, max_bytes)?.into_iter().map(from_log).collect()
+    }
+}
+
+impl RaftLogReader<Types> for LogStore {
+    async fn try_get_log_entries<R: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: R,
+    ) -> Result<Vec<Entry>, io::Error> {
+        self.read(self.held(&range), usize::MAX)
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<RaftVote>, io::Error> {
+        Ok(self.log.vote().map(from_vote))
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        self.read(start..end, REPLICATION_BYTES)
+    }
+
+    async fn get_key_log_ids(&mut self, range: RangeInclusive<LogId>) -> Result<Vec<LogId>, io::Error> {
+        let (start, end) = (range.start(), range.end());
+        let mut found: Vec<LogId> =
+            self.log.term_changes(start.index, end.index).into_iter().map(log_id).collect();
+        // The first place may be one that was purged just now.
+        if found.first().is_none_or(|first| first.index > start.index) {
+            found.insert(0, *start);
+        }
+        Ok(found)
+    }
+}
+
+impl RaftLogStorage<Types> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
+        let bounds = self.log.bounds();
+        Ok(LogState { last_purged_log_id: bounds.purged.map(log_id), last_log_id: bounds.last.map(log_id) })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &RaftVote) -> Result<(), io::Error> {
+        let leads = vote.committed && vote.leader_id.voted_for == self.shared.id().0;
+        self.shared.set_leading_term(leads.then_some(vote.leader_id.term));
+        let (done, flushed) = oneshot::channel();
+        let done = Box::new(move |result: Result<(), LogError>| drop(done.send(result)));
+        self.log.save_vote(to_vote(vote), done)?;
+        Ok(flushed.await.map_err(|_| LogError::Closed)??)
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        if let Some(committed) = committed.as_ref().map(position) {
+            self.shared.set_committed(Some(committed));
+            self.log.set_committed(committed);
+        }
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        // Never beyond the log's end: what the end lost in a crash comes back from the leader.
+        let last = self.log.bounds().last;
+        Ok(self.log.committed().min(last).map(log_id))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut list = Vec::new();
+        for entry in entries {
+            if let Payload::Config { config, .. } = &entry.payload {
+                self.shared.set_config(config);
+            }
+            list.push(to_log(&entry)?);
+        }
+        let last = list.last().map(|entry| entry.position);
+        let done =
+            Box::new(move |result: Result<(), LogError>| callback.io_completed(result.map_err(Into::into)));
+        self.log.append(list, done)?;
+        self.shared.set_last_log(last);
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        self.shared.forget_config();
+        let last = last.as_ref().map(position);
+        self.log.truncate_after(last)?;
+        self.shared.set_last_log(last);
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        Ok(self.log.purge(position(&upto))?)
+    }
+}

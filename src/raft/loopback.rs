@@ -1,0 +1,133 @@
+//! A network inside one process, whose links can be cut: for tests and simulations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Seek};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::Node;
+use super::transport::{Lane, Pending, Transport, TransportError};
+use super::types::Peer;
+use crate::model::MemberId;
+
+/// The network. Clones share it.
+#[derive(Clone, Default)]
+pub struct Loopback(Arc<Mutex<Links>>);
+
+#[derive(Default)]
+struct Links {
+    nodes: BTreeMap<MemberId, Node>,
+    /// Directions that are cut: from, to.
+    cut: BTreeSet<(MemberId, MemberId)>,
+    snapshots: u64,
+}
+
+impl Loopback {
+    /// The way out of one member.
+    pub fn from(&self, member: MemberId) -> Arc<dyn Transport> {
+        Arc::new(Exit { network: self.clone(), from: member })
+    }
+
+    /// Lets a member be reached.
+    pub fn attach(&self, member: MemberId, node: Node) {
+        self.0.lock().nodes.insert(member, node);
+    }
+
+    /// Takes a member away.
+    pub fn detach(&self, member: MemberId) {
+        self.0.lock().nodes.remove(&member);
+    }
+
+    /// Cuts a member off, or lets it back in.
+    pub fn isolate(&self, member: MemberId, isolated: bool) {
+        let mut links = self.0.lock();
+        let others: Vec<MemberId> = links.nodes.keys().copied().filter(|other| *other != member).collect();
+        for other in others {
+            for link in [(member, other), (other, member)] {
+                if isolated {
+                    links.cut.insert(link);
+                } else {
+                    links.cut.remove(&link);
+                }
+            }
+        }
+    }
+
+    /// How many snapshots have been delivered.
+    pub fn snapshots(&self) -> u64 {
+        self.0.lock().snapshots
+    }
+
+    fn node(&self, from: MemberId, to: MemberId) -> Result<Node, TransportError> {
+        let links = self.0.lock();
+        match links.nodes.get(&to) {
+            Some(node) if !links.cut.contains(&(from, to)) => Ok(node.clone()),
+            _ => Err(TransportError::Unreachable(format!("no way from {from} to {to}"))),
+        }
+    }
+
+    fn is_cut(&self, from: MemberId, to: MemberId) -> bool {
+        self.0.lock().cut.contains(&(from, to))
+    }
+}
+
+struct Exit {
+    network: Loopback,
+    from: MemberId,
+}
+
+impl Transport for Exit {
+    fn call(
+        &self,
+        to: MemberId,
+        _peer: &Peer,
+        _lane: Lane,
+        request: Bytes,
+        timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>> {
+        let (network, from) = (self.network.clone(), self.from);
+        Box::pin(async move {
+            let node = network.node(from, to)?;
+            let answer = tokio::time::timeout(timeout, node.serve(from, &request));
+            let answer = answer.await.map_err(|_| TransportError::Timeout)?;
+            if network.is_cut(to, from) {
+                return Err(TransportError::Lost("the way back is cut".into()));
+            }
+            answer.map_err(|error| TransportError::Lost(error.to_string()))
+        })
+    }
+
+    fn send_snapshot(
+        &self,
+        to: MemberId,
+        _peer: &Peer,
+        request: Bytes,
+        mut body: Box<dyn Read + Send>,
+        timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>> {
+        let (network, from) = (self.network.clone(), self.from);
+        Box::pin(async move {
+            let node = network.node(from, to)?;
+            let lost = |error: io::Error| TransportError::Lost(error.to_string());
+            let spool = tokio::task::spawn_blocking(move || {
+                let fd = rustix::fs::memfd_create("kvd-snapshot", rustix::fs::MemfdFlags::CLOEXEC)?;
+                let mut file = std::fs::File::from(fd);
+                io::copy(&mut body, &mut file)?;
+                file.rewind()?;
+                Ok(file)
+            });
+            let file = spool.await.map_err(|error| lost(io::Error::other(error)))?.map_err(lost)?;
+            let answer = tokio::time::timeout(timeout, node.serve_snapshot(from, &request, file));
+            let answer = answer.await.map_err(|_| TransportError::Timeout)?;
+            network.0.lock().snapshots += 1;
+            answer.map_err(|error| TransportError::Lost(error.to_string()))
+        })
+    }
+
+    fn connected_for(&self, to: MemberId) -> Option<Duration> {
+        self.network.node(self.from, to).ok().map(|_| Duration::from_secs(60))
+    }
+}

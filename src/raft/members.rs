@@ -1,0 +1,333 @@
+//! Changing who belongs to the cluster, and who leads it.
+//!
+//! A change of members is one entry: the new raft configuration together with the [`MemberChange`]. Raft's configuration
+//! counts as soon as it is appended, so what the store would refuse is found out before; one change at a time, and only
+//! on top of the configuration it was made for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::raft::ChangeMembershipRequest;
+use openraft::{ChangeMembers, Instant, Precondition};
+
+use super::node::{Inner, Raft};
+use super::proposer::{ask, refusal_of};
+use super::reads::{Round, own_round};
+use super::transport::{Lane, TransportError};
+use super::types::{Config, Payload, Peer, Types};
+use super::wire::{Answer, Request};
+use crate::model::{Command, Member, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
+
+/// Pause before a change that could not be appended yet is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+/// How long a member must be connected to count as active (etcd).
+const ACTIVE: Duration = Duration::from_secs(5);
+/// Entries that a member may lag behind when it is made a voter by the leader itself.
+const PROMOTE_LAG: u64 = 200;
+
+/// Changes the members; a follower has the leader do it. Without a deadline.
+///
+/// # Errors
+/// The refusals of etcd's member calls.
+pub async fn change(inner: &Arc<Inner>, change: MemberChange) -> Result<Reply, Refusal> {
+    loop {
+        match inner.shared.leader() {
+            Some(leader) if leader == inner.shared.id() => match lead_change(inner, &change, true).await {
+                Err(Refusal::NotLeader) => {}
+                Ok(Reply::Refused(refusal)) => return Err(refusal),
+                done => return done,
+            },
+            Some(leader) => {
+                let request = Request::Propose(vec![Command::Member(change.clone())]);
+                match ask(inner, leader, Lane::Forward, &request).await {
+                    Ok(Answer::Proposed { mut outcomes, index }) if outcomes.len() == 1 => {
+                        inner.shared.wait_applied(index).await;
+                        return match outcomes.pop() {
+                            Some(Ok(Reply::Refused(refusal))) => Err(refusal),
+                            Some(outcome) => outcome,
+                            None => Err(Refusal::Timeout),
+                        };
+                    }
+                    Ok(Answer::NotLeader) | Err(TransportError::Unreachable(_)) => {}
+                    Ok(_) | Err(TransportError::Lost(_)) => return Err(Refusal::TimeoutConnectionLost),
+                    Err(TransportError::Timeout) => return Err(Refusal::Timeout),
+                }
+            }
+            None => {}
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Changes the members as the leader. `asked`: by a client, whose changes are checked.
+async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool) -> Result<Reply, Refusal> {
+    let raft = inner.raft().ok_or(Refusal::Stopped)?;
+    let _one_at_a_time = inner.members.lock().await;
+    loop {
+        // What is read now is everything that was ever decided: an entry of this term is committed and applied.
+        match own_round(inner).await {
+            Round::Index(index) => inner.shared.wait_applied(index).await,
+            Round::Stopped => return Err(Refusal::Stopped),
+            Round::LeaderChanged => return Err(Refusal::NotLeader),
+            Round::Again => {
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+        }
+        let stored = raft.server_metrics().borrow_watched().membership_config.clone();
+        let config = stored.membership();
+        check(inner, change, config, asked)?;
+        if matches!(change, MemberChange::Remove(id) if *id == inner.shared.id()) {
+            hand_over(inner, raft, config).await;
+            if !inner.shared.is_leader() {
+                return Err(Refusal::NotLeader);
+            }
+        }
+        let next = next_config(config, change, &inner.options.store.members())?;
+        let stamp = Stamp { time_ms: inner.options.clock.now_ms() };
+        let proposal = Arc::new(Proposal { stamp, command: Command::Member(change.clone()) });
+        let based_on = Precondition::LastMembershipLogId { last_membership_log_id: *stored.log_id() };
+        match append(raft, config, next, change, proposal, based_on).await {
+            Ok(Some(reply)) => return Ok(reply),
+            Ok(None) => return Err(Refusal::Internal("a change of members without a reply".into())),
+            Err(RaftError::APIError(ClientWriteError::PreconditionFailed(_)))
+            | Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
+                openraft::errors::ChangeMembershipError::InProgress(_)
+                | openraft::errors::ChangeMembershipError::UncommittedLeaderLog(_),
+            ))) => tokio::time::sleep(RETRY).await,
+            Err(error) => return Err(refusal_of(error)),
+        }
+    }
+}
+
+type Appended = Result<Option<Reply>, RaftError<Types, ClientWriteError<Types>>>;
+
+async fn append(
+    raft: &Raft,
+    config: &Config,
+    next: Config,
+    change: &MemberChange,
+    proposal: Arc<Proposal>,
+    based_on: Precondition<Types>,
+) -> Appended {
+    let payload = Payload::Change(proposal);
+    let mut replies = match change {
+        // Only this call lets a member's own data change.
+        MemberChange::Update { id, peer_urls } if config.get_node(&id.0).is_some() => {
+            let nodes = BTreeMap::from([(id.0, Peer { urls: peer_urls.clone() })]);
+            let request = ChangeMembershipRequest::new(ChangeMembers::SetNodes(nodes), true)
+                .with_payload(payload.clone(), payload)
+                .with_preconditions([based_on]);
+            raft.change_membership_with_payload(request).await?.uniform.data.0
+        }
+        _ => raft.append_membership(next, payload, [based_on]).await?.data.0,
+    };
+    Ok(replies.pop())
+}
+
+/// The configuration after the change.
+fn next_config(config: &Config, change: &MemberChange, members: &[Member]) -> Result<Config, Refusal> {
+    let mut voters: BTreeSet<u64> = config.voter_ids().collect();
+    let mut nodes: BTreeMap<u64, Peer> = config.nodes().map(|(id, peer)| (*id, peer.clone())).collect();
+    match change {
+        MemberChange::Add(member) => {
+            nodes.insert(member.id.0, Peer::of(member));
+            // A voter begins without a vote, too: one that is not there yet must not be waited for.
+            if !member.learner && !member.pending {
+                voters.insert(member.id.0);
+            }
+        }
+        MemberChange::Remove(id) => {
+            nodes.remove(&id.0);
+            voters.remove(&id.0);
+        }
+        MemberChange::Update { id, peer_urls } => {
+            nodes.insert(id.0, Peer { urls: peer_urls.clone() });
+        }
+        MemberChange::Promote(id) => {
+            if let Some(member) = members.iter().find(|member| member.id == *id) {
+                nodes.entry(id.0).or_insert_with(|| Peer::of(member));
+                voters.insert(id.0);
+            }
+        }
+        MemberChange::Publish { .. } => {}
+    }
+    Config::new(vec![voters], nodes).map_err(|error| Refusal::Internal(error.to_string()))
+}
+
+/// What etcd checks before it changes members, in its order.
+fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool) -> Result<(), Refusal> {
+    let members = inner.options.store.members();
+    let known = |id: &MemberId| members.iter().find(|member| member.id == *id);
+    let urls_of_others = |id: &MemberId, urls: &[String]| {
+        members
+            .iter()
+            .filter(|member| member.id != *id)
+            .any(|member| member.peer_urls.iter().any(|u| urls.contains(u)))
+    };
+    let strict = asked && inner.options.strict_reconfig;
+    match change {
+        MemberChange::Add(member) => {
+            if inner.options.store.removed().contains(&member.id) {
+                return Err(Refusal::MemberNotFound);
+            }
+            if known(&member.id).is_some() {
+                return Err(Refusal::MemberExists);
+            }
+            if urls_of_others(&member.id, &member.peer_urls) {
+                return Err(Refusal::PeerUrlExists);
+            }
+            let learners = members.iter().filter(|member| member.learner).count();
+            if member.learner && learners >= inner.options.max_learners {
+                return Err(Refusal::TooManyLearners);
+            }
+            if strict { check_add(inner, &members, member.learner) } else { Ok(()) }
+        }
+        MemberChange::Remove(id) => {
+            let member = known(id).ok_or(Refusal::MemberNotFound)?;
+            if config.voter_ids().eq([id.0]) {
+                return Err(Refusal::NotEnoughStarted);
+            }
+            if strict && !member.learner { check_remove(inner, &members, *id) } else { Ok(()) }
+        }
+        MemberChange::Update { id, peer_urls } => {
+            known(id).ok_or(Refusal::MemberNotFound)?;
+            if urls_of_others(id, peer_urls) { Err(Refusal::PeerUrlExists) } else { Ok(()) }
+        }
+        MemberChange::Promote(id) => {
+            let member = known(id).ok_or(Refusal::MemberNotFound)?;
+            if !member.learner && (asked || !member.pending) {
+                return Err(Refusal::MemberNotLearner);
+            }
+            if !caught_up(inner, *id, asked) {
+                return Err(Refusal::LearnerNotReady);
+            }
+            if strict { check_add(inner, &members, false) } else { Ok(()) }
+        }
+        MemberChange::Publish { .. } => Ok(()),
+    }
+}
+
+fn voters(members: &[Member]) -> impl Iterator<Item = &Member> {
+    members.iter().filter(|member| !member.learner)
+}
+
+/// etcd's check of an addition: enough voters that have ever started, and enough that are connected.
+fn check_add(inner: &Inner, members: &[Member], learner: bool) -> Result<(), Refusal> {
+    let (all, started) =
+        (voters(members).count(), voters(members).filter(|member| member.is_started()).count());
+    let alone = started == 1 && all == 1;
+    if !learner && !alone && started < (all + 1) / 2 + 1 {
+        return Err(Refusal::NotEnoughStarted);
+    }
+    if all > 1 && active(inner, members) < (all + 1) / 2 + 1 {
+        return Err(Refusal::Unhealthy);
+    }
+    Ok(())
+}
+
+/// etcd's check of a removal.
+fn check_remove(inner: &Inner, members: &[Member], id: MemberId) -> Result<(), Refusal> {
+    let all = voters(members).count();
+    let others = all.saturating_sub(1);
+    let started = voters(members).filter(|member| member.id != id && member.is_started()).count();
+    if started < others / 2 + 1 {
+        return Err(Refusal::NotEnoughStarted);
+    }
+    let there = id == inner.shared.id() || inner.connected(id, Duration::ZERO);
+    if there && active(inner, members).saturating_sub(1) < 1 + others / 2 {
+        return Err(Refusal::Unhealthy);
+    }
+    Ok(())
+}
+
+fn active(inner: &Inner, members: &[Member]) -> usize {
+    voters(members)
+        .filter(|member| member.id == inner.shared.id() || inner.connected(member.id, ACTIVE))
+        .count()
+}
+
+/// True where a member's log reaches far enough for it to become a voter: nine tenths of the leader's (etcd), and
+/// nearly all of it where nobody asked.
+fn caught_up(inner: &Inner, id: MemberId, asked: bool) -> bool {
+    let Some(raft) = inner.raft() else { return false };
+    let metrics = raft.data_metrics();
+    let metrics = metrics.borrow_watched();
+    let last = metrics.last_log.map_or(0, |last| last.index + 1);
+    let matched = metrics.replication.as_ref().and_then(|all| all.get(&id.0).copied().flatten());
+    match matched.map(|matched| matched.index + 1) {
+        None => false,
+        Some(matched) if asked => matched * 10 >= last * 9,
+        Some(matched) => matched + PROMOTE_LAG >= last,
+    }
+}
+
+/// Makes voters of those that were added as such and have caught up.
+pub async fn promote_pending(inner: &Arc<Inner>) {
+    for member in inner.options.store.members() {
+        if member.pending && caught_up(inner, member.id, false) {
+            match lead_change(inner, &MemberChange::Promote(member.id), false).await {
+                Ok(Reply::Refused(error)) | Err(error) => {
+                    tracing::warn!(member = %member.id, %error, "a member that has caught up could not be promoted");
+                }
+                Ok(_) => tracing::info!(member = %member.id, "a member has caught up and votes from now on"),
+            }
+        }
+    }
+}
+
+/// Gives leadership to the most advanced other voter, if there is one that can take it.
+async fn hand_over(inner: &Arc<Inner>, raft: &Raft, config: &Config) {
+    let metrics = raft.data_metrics().borrow_watched().clone();
+    let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten());
+    let own = inner.shared.id().0;
+    if let Some(best) = config.voter_ids().filter(|id| *id != own).max_by_key(|id| matched(id)) {
+        if let Err(error) = transfer(inner, MemberId(best)).await {
+            tracing::warn!(target_member = %MemberId(best), %error, "leadership could not be handed over");
+        }
+    }
+}
+
+/// Entries that a member may lag behind when it is made leader.
+const TRANSFER_LAG: u64 = 1000;
+
+/// Hands leadership over. A transfer cannot be called off, so it begins only where it looks as if it will succeed.
+///
+/// # Errors
+/// See [`super::Node::transfer`].
+pub async fn transfer(inner: &Arc<Inner>, target: MemberId) -> Result<(), Refusal> {
+    let raft = inner.raft().ok_or(Refusal::Stopped)?;
+    if !inner.shared.is_leader() {
+        return Err(Refusal::NotLeader);
+    }
+    if target == inner.shared.id() {
+        return Ok(());
+    }
+    if !raft.voter_ids().any(|voter| voter == target.0) {
+        return Err(Refusal::BadLeaderTransferee);
+    }
+    let ready = {
+        let metrics = raft.data_metrics();
+        let metrics = metrics.borrow_watched();
+        let last = metrics.last_log.map_or(0, |last| last.index);
+        let matched = metrics.replication.as_ref().and_then(|all| all.get(&target.0).copied().flatten());
+        let heard = metrics.heartbeat.as_ref().and_then(|all| all.get(&target.0).cloned().flatten());
+        matched.is_some_and(|matched| matched.index + TRANSFER_LAG >= last)
+            && heard.is_some_and(|heard| heard.elapsed() < inner.options.election)
+    };
+    if !ready {
+        return Err(Refusal::BadLeaderTransferee);
+    }
+    raft.trigger().transfer_leader(target.0).await.map_err(|_| Refusal::Stopped)?;
+    let mut leadership = inner.shared.leadership();
+    let moved = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != inner.shared.id()));
+    match tokio::time::timeout(inner.options.request_timeout(), moved).await {
+        Ok(Ok(now)) if now.leader == Some(target) => Ok(()),
+        Ok(Ok(_)) => Err(Refusal::LeaderChanged),
+        Ok(Err(_)) => Err(Refusal::Stopped),
+        Err(_) => Err(Refusal::TransferTimedOut),
+    }
+}

@@ -1,0 +1,345 @@
+//! A node: the handle through which everyone uses raft.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::duties;
+use super::log_store::LogStore;
+use super::members;
+use super::network::Network;
+use super::options::{NodeOptions, StartError};
+use super::proposer::{self, Outcome, Waiting};
+use super::reads::{self, Reader};
+use super::settings::settings;
+use super::shared::{Leadership, Shared, Status};
+use super::state_machine::StateMachine;
+use super::types::{Config, Peer, Types, decode_config, encode_config};
+use crate::log::{Entry, Payload};
+use crate::model::{Command, LogPosition, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
+
+/// openraft's handle with kvd's types.
+pub type Raft = openraft::Raft<Types, StateMachine>;
+
+/// A member's part in raft. Clones share it.
+///
+/// Its tasks run on the runtime it was started on: one with a single thread, used for nothing else, is best
+/// ([`Node::start_on_thread`]). Its methods may be called from any runtime.
+#[derive(Clone)]
+pub struct Node(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) options: NodeOptions,
+    pub(super) shared: Arc<Shared>,
+    /// Held while members are changed: one change at a time.
+    pub(super) members: Mutex<()>,
+    raft: OnceLock<Raft>,
+    runtime: tokio::runtime::Handle,
+    tasks: parking_lot::Mutex<JoinSet<()>>,
+    proposals: mpsc::UnboundedSender<Waiting>,
+    readers: mpsc::UnboundedSender<Reader>,
+    stopped: watch::Sender<bool>,
+}
+
+/// Entries that may be committed but not applied before new commands are turned away (etcd `maxGapBetweenApplyAndCommitIndex`).
+const MAX_BACKLOG: u64 = 5000;
+
+impl Node {
+    /// Starts a node on the present runtime. A new cluster begins with [`NodeOptions::bootstrap`]; a member that is
+    /// the only voter leads by the time this returns or very soon after.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(options: NodeOptions) -> Result<Node, StartError> {
+        let config = Arc::new(settings(&options)?);
+        let only = bootstrap(&options).await?;
+        let shared = Arc::new(Shared::new(options.id, options.cluster));
+        if let Some(config) = &only {
+            shared.set_config(config);
+        }
+        let log_store = LogStore::new(options.log.clone(), shared.clone());
+        let machine = StateMachine::new(options.store.clone(), shared.clone());
+        let network = Network::new(options.transport.clone(), shared.clone());
+        let (proposals, proposal_queue) = mpsc::unbounded_channel();
+        let (readers, reader_queue) = mpsc::unbounded_channel();
+        let inner = Arc::new(Inner {
+            options,
+            shared,
+            members: Mutex::new(()),
+            raft: OnceLock::new(),
+            runtime: tokio::runtime::Handle::current(),
+            tasks: parking_lot::Mutex::new(JoinSet::new()),
+            proposals,
+            readers,
+            stopped: watch::Sender::new(false),
+        });
+        let raft = Raft::build(inner.options.id.0, config, network, log_store, machine)
+            .await
+            .map_err(|error| StartError::Storage(error.to_string()))?;
+        if let Some(config) = &only {
+            inner.shared.set_config(config);
+        }
+        raft.run();
+        // Set once, here.
+        let _ = inner.raft.set(raft.clone());
+        inner.spawn(duties::watch_leader(inner.clone()));
+        inner.spawn(duties::lead(inner.clone()));
+        inner.spawn(duties::publish(inner.clone()));
+        inner.spawn(proposer::run(inner.clone(), proposal_queue));
+        inner.spawn(reads::run(inner.clone(), reader_queue));
+        if inner.shared.is_only_voter() {
+            // Nobody else has a say: no need to wait for an election timeout.
+            let _ = raft.trigger().elect(false).await;
+        }
+        Ok(Node(inner))
+    }
+
+    /// Starts a node on a thread of its own, which ends with [`Node::shutdown`].
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start_on_thread(options: NodeOptions) -> Result<Node, StartError> {
+        let (sender, started) = oneshot::channel();
+        let body = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(sender.send(Err(error.into()))),
+            };
+            runtime.block_on(async move {
+                let node = Node::start(options).await;
+                let stopped = node.as_ref().ok().map(|node| node.0.stopped.subscribe());
+                if sender.send(node).is_ok()
+                    && let Some(mut stopped) = stopped
+                {
+                    let _ = stopped.wait_for(|stopped| *stopped).await;
+                }
+            });
+        };
+        std::thread::Builder::new().name("kvd-raft".into()).spawn(body)?;
+        let gone = || std::io::Error::other("the raft thread ended before the node was started");
+        started.await.map_err(|_| gone())?
+    }
+
+    /// Proposes a command and waits until it is applied here; a follower has the leader propose it. Ends by its own
+    /// deadline (etcd's request timeout); dropping it gives up waiting, not always the command.
+    ///
+    /// # Errors
+    /// What applying it refused; [`Refusal::TooManyRequests`] where too much waits to be applied;
+    /// [`Refusal::Timeout`] and its kin where the outcome is not known, or no leader was found in time;
+    /// [`Refusal::Stopped`].
+    pub async fn propose(&self, command: Command) -> Result<Reply, Refusal> {
+        let started = Instant::now();
+        let work = self.0.outcome(command);
+        match tokio::time::timeout(self.0.options.request_timeout(), work).await {
+            Ok(Ok((Reply::Refused(refusal), _))) => Err(refusal),
+            Ok(outcome) => outcome.map(|(reply, _)| reply),
+            Err(_) => Err(self.0.why_late(started)),
+        }
+    }
+
+    /// Waits until everything that was acknowledged before the call, by any member, can be read from the local store.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaderChanged`] (try again), [`Refusal::Timeout`], [`Refusal::Stopped`].
+    pub async fn read_index(&self) -> Result<(), Refusal> {
+        if self.0.shared.is_sole_leader() {
+            return Ok(());
+        }
+        let (sender, answer) = oneshot::channel();
+        if self.0.readers.send(sender).is_err() {
+            return Err(Refusal::Stopped);
+        }
+        match tokio::time::timeout(self.0.options.request_timeout(), answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Refusal::Stopped),
+            Err(_) => Err(Refusal::Timeout),
+        }
+    }
+
+    /// How the node is doing. Cheap, never waits.
+    pub fn status(&self) -> Status {
+        self.0.shared.status()
+    }
+
+    /// Who leads, and changes of it.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.0.shared.leadership()
+    }
+
+    /// Hands leadership to `target`; only the leader does.
+    ///
+    /// # Errors
+    /// [`Refusal::NotLeader`]; [`Refusal::BadLeaderTransferee`] where it is no voter, has not been heard of lately or
+    /// lags; [`Refusal::TransferTimedOut`].
+    pub async fn transfer(&self, target: MemberId) -> Result<(), Refusal> {
+        members::transfer(&self.0, target).await
+    }
+
+    /// Stops: nothing is accepted any more, who waits is told so, the log is flushed and closed.
+    pub async fn shutdown(&self) {
+        let inner = &self.0;
+        if inner.stopped.send_replace(true) {
+            return;
+        }
+        if let Some(raft) = inner.raft() {
+            // It is joined, whatever it ended with.
+            let _ = raft.shutdown().await;
+        }
+        inner.tasks.lock().abort_all();
+        let log = inner.options.log.clone();
+        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    }
+}
+
+impl Inner {
+    /// Raft, once it is running.
+    pub(super) fn raft(&self) -> Option<&Raft> {
+        self.raft.get()
+    }
+
+    /// Runs a task until the node stops.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        if !*self.stopped.borrow() {
+            tasks.spawn_on(task, &self.runtime);
+        }
+    }
+
+    /// True once the node is to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Queues a command.
+    pub(super) fn enqueue(&self, waiting: Waiting) {
+        // Where nobody takes it any more, dropping it tells the one who waits.
+        let _ = self.proposals.send(waiting);
+    }
+
+    /// Brings a command to its outcome, without a deadline.
+    pub(super) async fn outcome(self: &Arc<Self>, command: Command) -> Outcome {
+        if self.is_stopped() {
+            return Err(Refusal::Stopped);
+        }
+        match command {
+            Command::Member(change) if !matches!(change, MemberChange::Publish { .. }) => {
+                members::change(self, change).await.map(|reply| (reply, 0))
+            }
+            command => {
+                if self.shared.backlog() > MAX_BACKLOG {
+                    return Err(Refusal::TooManyRequests);
+                }
+                let (reply, outcome) = oneshot::channel();
+                self.enqueue(Waiting { command, reply });
+                outcome.await.unwrap_or(Err(Refusal::Stopped))
+            }
+        }
+    }
+
+    /// Where raft believes a member to be.
+    pub(super) fn peer(&self, id: MemberId) -> Option<Peer> {
+        let metrics = self.raft()?.server_metrics();
+        let peer = metrics.borrow_watched().membership_config.membership().get_node(&id.0).cloned();
+        peer
+    }
+
+    /// The refusal for a command that was not done in time, as etcd tells them apart.
+    fn why_late(&self, started: Instant) -> Refusal {
+        let since = self.shared.leader_since();
+        let lost = since.and_then(|since| since.checked_sub(2 * self.options.election));
+        if let (Some(since), Some(lost)) = (since, lost)
+            && started > lost
+            && started < since
+        {
+            return Refusal::TimeoutLeaderFailed;
+        }
+        match self.shared.leader() {
+            Some(leader) if leader != self.shared.id() && !self.connected(leader, started.elapsed()) => {
+                Refusal::TimeoutConnectionLost
+            }
+            Some(leader) if leader == self.shared.id() && !self.quorum_connected(started.elapsed()) => {
+                Refusal::TimeoutConnectionLost
+            }
+            _ => Refusal::Timeout,
+        }
+    }
+
+    /// True where the member has been connected for so long.
+    pub(super) fn connected(&self, id: MemberId, long: Duration) -> bool {
+        self.options.transport.connected_for(id).is_some_and(|connected| connected >= long)
+    }
+
+    fn quorum_connected(&self, long: Duration) -> bool {
+        let Some(raft) = self.raft() else { return false };
+        let voters: Vec<u64> = raft.voter_ids().collect();
+        let own = self.shared.id().0;
+        let near = voters.iter().filter(|id| **id == own || self.connected(MemberId(**id), long)).count();
+        near > voters.len() / 2
+    }
+}
+
+/// Writes the first entries of a new cluster, the same ones on every member, and says what configuration the log ends
+/// with.
+///
+/// They are written as though a leader of term 0 had: the configuration with the first member, then the others. Names
+/// are left for their owners to publish: only what the cluster's id stands for is sure to be the same everywhere.
+async fn bootstrap(options: &NodeOptions) -> Result<Option<Config>, StartError> {
+    let storage = |error: std::io::Error| StartError::Storage(error.to_string());
+    let bounds = options.log.bounds();
+    if bounds.last.is_some() || options.log.vote().is_some() || options.store.applied().is_some() {
+        return last_config(options).map_err(storage);
+    }
+    let mut members = options.bootstrap.clone();
+    members.sort_by_key(|member| member.id);
+    let Some((first, others)) = members.split_first() else { return Ok(None) };
+    let nodes: std::collections::BTreeMap<u64, Peer> =
+        members.iter().map(|member| (member.id.0, Peer::of(member))).collect();
+    let config = Config::from(nodes);
+    let add = |member: &crate::model::Member| Proposal {
+        stamp: Stamp::default(),
+        command: Command::Member(MemberChange::Add(crate::model::Member {
+            name: String::new(),
+            client_urls: Vec::new(),
+            ..member.clone()
+        })),
+    };
+    let change = Some(Arc::new(add(first)));
+    let raft = encode_config(&config).map_err(storage)?;
+    let at = |index| LogPosition { term: 0, leader: 0, index };
+    let mut entries = vec![Entry { position: at(0), payload: Payload::Membership { raft, change } }];
+    if !others.is_empty() {
+        let group = others.iter().map(add).collect();
+        entries.push(Entry { position: at(1), payload: Payload::Group(Arc::new(group)) });
+    }
+    let (done, flushed) = oneshot::channel();
+    let done = Box::new(move |result: Result<(), crate::log::LogError>| drop(done.send(result)));
+    options.log.append(entries, done).map_err(|error| storage(error.into()))?;
+    match flushed.await {
+        Ok(Ok(())) => Ok(Some(config)),
+        Ok(Err(error)) => Err(storage(error.into())),
+        Err(_) => Err(StartError::Storage("the log was closed".into())),
+    }
+}
+
+/// The configuration in force: the last one in the log, or the store's.
+fn last_config(options: &NodeOptions) -> Result<Option<Config>, std::io::Error> {
+    let bounds = options.log.bounds();
+    let applied = options.store.applied().map_or(0, |applied| applied.index + 1);
+    let mut next = bounds.next;
+    let floor = applied.max(bounds.first);
+    while next > floor {
+        let from = next.saturating_sub(256).max(floor);
+        for entry in options.log.read(from..next, usize::MAX)?.into_iter().rev() {
+            if let Payload::Membership { raft, .. } = entry.payload {
+                return decode_config(&raft).map(Some);
+            }
+        }
+        next = from;
+    }
+    options.store.raft_membership().map(|(_, bytes)| decode_config(&bytes)).transpose()
+}

@@ -1,0 +1,76 @@
+//! What a node is started with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::log::Log;
+use crate::model::{Clock, ClusterId, Member, MemberId};
+use crate::store::Store;
+
+use super::transport::Transport;
+
+/// What a [`super::Node`] is started with.
+#[derive(Clone)]
+pub struct NodeOptions {
+    /// This member.
+    pub id: MemberId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The member's name, made known through the log.
+    pub name: String,
+    /// The URLs clients reach it at, made known through the log.
+    pub client_urls: Vec<String>,
+    /// The members a new cluster begins with, this one among them; every one of them is started with the same list
+    /// (ids and peer URLs are used). Ignored where the log or the store holds anything. Empty for a member that joins
+    /// a cluster that exists.
+    pub bootstrap: Vec<Member>,
+    /// The raft log.
+    pub log: Log,
+    /// The state.
+    pub store: Store,
+    /// How to reach other members.
+    pub transport: Arc<dyn Transport>,
+    /// The wall clock proposals are stamped with.
+    pub clock: Arc<dyn Clock>,
+    /// Pause between heartbeats (etcd `--heartbeat-interval`).
+    pub heartbeat: Duration,
+    /// Time without a leader after which one is elected (etcd `--election-timeout`).
+    pub election: Duration,
+    /// Entries after which the log may be shortened (etcd `--snapshot-count`).
+    pub snapshot_count: u64,
+    /// Entries kept for members that lag (etcd `--snapshot-catchup-entries`).
+    pub catchup_entries: u64,
+    /// Refuse member changes that would cost the quorum (etcd `--strict-reconfig-check`).
+    pub strict_reconfig: bool,
+    /// Most learners (etcd `--max-learners`).
+    pub max_learners: usize,
+    /// Ask peers before disturbing them with an election (etcd `--pre-vote`).
+    pub pre_vote: bool,
+    /// Called once where the node cannot go on (a disk that fails, a state that cannot be applied): the process must
+    /// end.
+    pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl NodeOptions {
+    /// How long a request may take: etcd's 5 s plus two election timeouts.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(5) + 2 * self.election
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Log or store cannot be read.
+    #[error("{0}")]
+    Storage(String),
+    /// Heartbeat and election timeout do not go together.
+    #[error("heartbeat interval and election timeout: {0}")]
+    Timing(String),
+    /// Nothing here, and nobody to begin with.
+    #[error("the data directory is empty and no initial members are given")]
+    Empty,
+    /// The thread or its runtime cannot be started.
+    #[error("{0}")]
+    Thread(#[from] std::io::Error),
+}

@@ -1,0 +1,219 @@
+//! The way of a command into the log: queued, grouped, stamped by the leader, or sent to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::errors::{ClientWriteError, RaftError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::node::Inner;
+use super::transport::{Lane, TransportError};
+use super::types::{Callback, Group, Types};
+use super::wire::{Answer, Request, Route, decode, encode};
+use crate::log::weight;
+use crate::model::{Command, MemberId, Proposal, Refusal, Reply, Stamp};
+
+/// What became of a command, with the index of its entry.
+pub type Outcome = Result<(Reply, u64), Refusal>;
+
+/// A command that waits.
+pub struct Waiting {
+    /// What to do.
+    pub command: Command,
+    /// Where the outcome goes. Once nobody waits there any more, the command is not proposed.
+    pub reply: oneshot::Sender<Outcome>,
+}
+
+/// Most commands in one entry, and most bytes.
+const GROUP_COMMANDS: usize = 1024;
+const GROUP_BYTES: usize = 1 << 20;
+/// Entries of this member in raft's hands at the same time: one being flushed, one behind it. More would only make
+/// groups smaller, as long as no network lies between.
+const IN_FLIGHT_ALONE: usize = 2;
+const IN_FLIGHT: usize = 16;
+/// Messages to the leader at the same time.
+const FORWARDS: usize = 16;
+/// Pause before a command that was refused for want of a leader is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Runs until the node stops.
+pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>) {
+    let alone = Arc::new(Semaphore::new(IN_FLIGHT_ALONE));
+    let many = Arc::new(Semaphore::new(IN_FLIGHT));
+    let forwards = Arc::new(Semaphore::new(FORWARDS));
+    let mut leadership = inner.shared.leadership();
+    let mut waiting = Vec::new();
+    loop {
+        if waiting.is_empty() && queue.recv_many(&mut waiting, GROUP_COMMANDS).await == 0 {
+            return;
+        }
+        let leader = inner.shared.leader();
+        let gate = match leader {
+            Some(leader) if leader != inner.shared.id() => &forwards,
+            Some(_) if inner.shared.is_only_voter() => &alone,
+            _ => &many,
+        };
+        // The semaphores are never closed.
+        let Ok(permit) = gate.clone().acquire_owned().await else { return };
+        // Others have queued while this waited its turn.
+        while waiting.len() < GROUP_COMMANDS {
+            match queue.try_recv() {
+                Ok(more) => waiting.push(more),
+                Err(_) => break,
+            }
+        }
+        waiting.retain(|waiting| !waiting.reply.is_closed());
+        if waiting.is_empty() {
+            continue;
+        }
+        match leader {
+            Some(leader) if leader == inner.shared.id() => {
+                submit(&inner, take_group(&mut waiting), permit).await;
+            }
+            Some(leader) => {
+                let group = take_group(&mut waiting);
+                inner.spawn(forward(inner.clone(), leader, group, permit));
+            }
+            None => {
+                drop(permit);
+                tokio::select! {
+                    _ = leadership.changed() => {}
+                    () = tokio::time::sleep(RETRY * 10) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Takes as many commands as one entry should hold off the front.
+fn take_group(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
+    let mut bytes = 0;
+    let fits = waiting.iter().take_while(|waiting| {
+        let first = bytes == 0;
+        bytes += weight(&waiting.command);
+        first || bytes <= GROUP_BYTES
+    });
+    let count = fits.count();
+    let rest = waiting.split_off(count);
+    std::mem::replace(waiting, rest)
+}
+
+/// Gives a group to raft as one entry.
+async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphorePermit) {
+    let stamp = Stamp { time_ms: inner.options.clock.now_ms() };
+    let (proposals, replies): (Vec<_>, Vec<_>) = group
+        .into_iter()
+        .map(|waiting| (Proposal { stamp, command: waiting.command }, waiting.reply))
+        .unzip();
+    let proposals = Arc::new(proposals);
+    let entry = Group(proposals.clone());
+    let back = inner.clone();
+    let callback = Callback(Box::new(move |result: openraft::raft::ClientWriteResult<Types>| {
+        drop(permit);
+        match result {
+            Ok(response) => {
+                let index = response.log_id.index;
+                for (reply, answer) in replies.into_iter().zip(response.data.0) {
+                    // Nobody may wait any more.
+                    let _ = reply.send(Ok((answer, index)));
+                }
+            }
+            Err(ClientWriteError::ForwardToLeader(_)) => back.retry(proposals, replies),
+            // In the log it was; whether it will be there in the end nobody knows. It must not be sent again.
+            Err(ClientWriteError::LogEntryDiscarded(_)) => answer_all(replies, &Refusal::TimeoutLeaderFailed),
+            Err(error) => answer_all(replies, &Refusal::Internal(error.to_string())),
+        }
+    }));
+    if let Some(raft) = inner.raft() {
+        // Where raft has stopped, the callback is dropped and with it everyone's hope.
+        let _ = raft.client_write_ff(entry, Some(callback)).await;
+    }
+}
+
+fn answer_all(replies: Vec<oneshot::Sender<Outcome>>, refusal: &Refusal) {
+    for reply in replies {
+        // Nobody may wait any more.
+        let _ = reply.send(Err(refusal.clone()));
+    }
+}
+
+impl Inner {
+    /// Queues commands again that were not appended, after a pause.
+    fn retry(self: &Arc<Self>, proposals: Arc<Vec<Proposal>>, replies: Vec<oneshot::Sender<Outcome>>) {
+        let commands = proposals.iter().map(|proposal| proposal.command.clone());
+        let group = commands.zip(replies).map(|(command, reply)| Waiting { command, reply }).collect();
+        self.requeue(group);
+    }
+
+    fn requeue(self: &Arc<Self>, group: Vec<Waiting>) {
+        let inner = self.clone();
+        self.spawn(async move {
+            tokio::time::sleep(RETRY).await;
+            for waiting in group {
+                inner.enqueue(waiting);
+            }
+        });
+    }
+}
+
+/// Sends a group to the leader and hands out its answer, once what it did is applied here, too: who writes here reads
+/// here what was written.
+async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permit: OwnedSemaphorePermit) {
+    let commands: Vec<Command> = group.iter().map(|waiting| waiting.command.clone()).collect();
+    let answer = ask(&inner, leader, Lane::Forward, &Request::Propose(commands)).await;
+    drop(permit);
+    match answer {
+        Ok(Answer::Proposed { outcomes, index }) if outcomes.len() == group.len() => {
+            let timeout = inner.options.request_timeout();
+            let applied = tokio::time::timeout(timeout, inner.shared.wait_applied(index)).await;
+            for (waiting, outcome) in group.into_iter().zip(outcomes) {
+                let outcome = match applied {
+                    Ok(()) => outcome.map(|reply| (reply, index)),
+                    Err(_) => Err(Refusal::TimeoutApplied),
+                };
+                let _ = waiting.reply.send(outcome);
+            }
+        }
+        Ok(Answer::NotLeader) | Err(TransportError::Unreachable(_)) => inner.requeue(group),
+        Ok(other) => {
+            tracing::warn!(%leader, answer = ?other, "the leader's answer to forwarded proposals makes no sense");
+            answer_all(replies_of(group), &Refusal::TimeoutConnectionLost);
+        }
+        Err(TransportError::Lost(_)) => answer_all(replies_of(group), &Refusal::TimeoutConnectionLost),
+        Err(TransportError::Timeout) => answer_all(replies_of(group), &Refusal::Timeout),
+    }
+}
+
+fn replies_of(group: Vec<Waiting>) -> Vec<oneshot::Sender<Outcome>> {
+    group.into_iter().map(|waiting| waiting.reply).collect()
+}
+
+/// Asks another member.
+pub async fn ask(
+    inner: &Inner,
+    to: MemberId,
+    lane: Lane,
+    request: &Request,
+) -> Result<Answer, TransportError> {
+    let Some(peer) = inner.peer(to) else {
+        return Err(TransportError::Unreachable(format!("member {to} is not in the configuration")));
+    };
+    let route = Route { cluster: inner.shared.cluster(), from: inner.shared.id(), to };
+    let back = Route { from: to, to: inner.shared.id(), ..route };
+    let bytes: Bytes =
+        encode(route, request).map_err(|error| TransportError::Unreachable(error.to_string()))?;
+    let timeout = inner.options.request_timeout();
+    let bytes = inner.options.transport.call(to, &peer, lane, bytes, timeout).await?;
+    decode(&bytes, back).map_err(|error| TransportError::Lost(error.to_string()))
+}
+
+/// What a raft call that failed means for someone who waits.
+pub fn refusal_of(error: RaftError<Types, ClientWriteError<Types>>) -> Refusal {
+    match error {
+        RaftError::Fatal(_) => Refusal::Stopped,
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => Refusal::NotLeader,
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Refusal::TimeoutLeaderFailed,
+        RaftError::APIError(error) => Refusal::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,236 @@
+//! What everyone may ask without going through the raft thread.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::types::Config;
+use crate::model::{ClusterId, LogPosition, MemberId};
+
+/// How a node is doing, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This member.
+    pub id: MemberId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The leader, where one is known.
+    pub leader: Option<MemberId>,
+    /// The term.
+    pub term: u64,
+    /// Number of entries known to be committed: the index of the last one, counted from 1 as etcd does; 0 for none.
+    pub committed: u64,
+    /// Number of entries applied.
+    pub applied: u64,
+    /// Number of entries in the log, those purged included.
+    pub last_log: u64,
+    /// This member leads.
+    pub is_leader: bool,
+    /// This member has no vote.
+    pub is_learner: bool,
+}
+
+/// Who leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The term.
+    pub term: u64,
+    /// The leader, where one is known.
+    pub leader: Option<MemberId>,
+    /// This member leads and has applied an entry of its own term: its state is up to date, it may act as leader.
+    pub leading: bool,
+}
+
+/// The figures, kept by those they come from.
+pub struct Shared {
+    id: MemberId,
+    cluster: ClusterId,
+    last_log: AtomicU64,
+    committed: AtomicU64,
+    applied: watch::Sender<u64>,
+    term: AtomicU64,
+    /// 0 where none is known.
+    leader: AtomicU64,
+    learner: AtomicBool,
+    /// The term in which this member is leader by its own vote; 0 where it is not.
+    leading_term: AtomicU64,
+    /// The last term of its own of which it has applied an entry.
+    settled_term: AtomicU64,
+    /// The configuration at the end of the log has this member as its only voter.
+    only_voter: AtomicBool,
+    /// This member alone decides: reads need to ask nobody.
+    sole_leader: AtomicBool,
+    leadership: watch::Sender<Leadership>,
+    /// When the present leader was first seen, and whether there was another before.
+    leader_since: Mutex<Option<Instant>>,
+}
+
+/// An index as a count: 0 stands for nothing.
+fn count(position: Option<LogPosition>) -> u64 {
+    position.map_or(0, |position| position.index + 1)
+}
+
+impl Shared {
+    /// The figures of a node that has not begun.
+    pub fn new(id: MemberId, cluster: ClusterId) -> Self {
+        Self {
+            id,
+            cluster,
+            last_log: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            applied: watch::Sender::new(0),
+            term: AtomicU64::new(0),
+            leader: AtomicU64::new(0),
+            learner: AtomicBool::new(false),
+            leading_term: AtomicU64::new(0),
+            settled_term: AtomicU64::new(0),
+            only_voter: AtomicBool::new(false),
+            sole_leader: AtomicBool::new(false),
+            leadership: watch::Sender::new(Leadership::default()),
+            leader_since: Mutex::new(None),
+        }
+    }
+
+    /// This member.
+    pub fn id(&self) -> MemberId {
+        self.id
+    }
+
+    /// Its cluster.
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+
+    /// The log ends here.
+    pub fn set_last_log(&self, last: Option<LogPosition>) {
+        self.last_log.store(count(last), Ordering::Relaxed);
+    }
+
+    /// Entries are committed up to here.
+    pub fn set_committed(&self, committed: Option<LogPosition>) {
+        self.committed.store(count(committed), Ordering::Relaxed);
+    }
+
+    /// The configuration at the end of the log, as soon as it is appended and before anyone else could see it.
+    pub fn set_config(&self, config: &Config) {
+        let only = match config.get_joint_config().as_slice() {
+            [voters] => voters.len() == 1 && voters.contains(&self.id.0),
+            _ => false,
+        };
+        self.only_voter.store(only, Ordering::SeqCst);
+        if !only {
+            self.sole_leader.store(false, Ordering::SeqCst);
+        }
+        self.learner.store(!config.voter_ids().any(|voter| voter == self.id.0), Ordering::Relaxed);
+    }
+
+    /// The end of the log was cut off, perhaps with a configuration in it.
+    pub fn forget_config(&self) {
+        self.only_voter.store(false, Ordering::SeqCst);
+        self.sole_leader.store(false, Ordering::SeqCst);
+    }
+
+    /// This member votes: for itself as leader of a term, or otherwise.
+    pub fn set_leading_term(&self, term: Option<u64>) {
+        let term = term.unwrap_or(0);
+        if self.leading_term.swap(term, Ordering::SeqCst) != term {
+            self.sole_leader.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// An entry was applied and can be read. `None`: the state was replaced by a snapshot up to there.
+    pub fn set_applied(&self, applied: LogPosition, by_snapshot: bool) {
+        self.applied.send_replace(applied.index + 1);
+        let leading = self.leading_term.load(Ordering::SeqCst);
+        if by_snapshot || leading != applied.term {
+            return;
+        }
+        if self.only_voter.load(Ordering::SeqCst) && !self.sole_leader.load(Ordering::Relaxed) {
+            self.sole_leader.store(true, Ordering::SeqCst);
+            // A configuration with another voter may just have been appended.
+            let still =
+                self.only_voter.load(Ordering::SeqCst) && self.leading_term.load(Ordering::SeqCst) == leading;
+            self.sole_leader.store(still, Ordering::SeqCst);
+        }
+        if self.settled_term.swap(applied.term, Ordering::SeqCst) != applied.term {
+            self.publish();
+        }
+    }
+
+    /// What raft says of the leader.
+    pub fn set_leader(&self, term: u64, leader: Option<u64>) {
+        self.term.store(term, Ordering::Relaxed);
+        let leader = leader.unwrap_or(0);
+        if self.leader.swap(leader, Ordering::Relaxed) != leader && leader != 0 {
+            *self.leader_since.lock() = Some(Instant::now());
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let term = self.term.load(Ordering::Relaxed);
+        let leader = self.leader();
+        let settled = self.settled_term.load(Ordering::SeqCst) == term;
+        let now = Leadership { term, leader, leading: leader == Some(self.id) && settled && term != 0 };
+        self.leadership.send_if_modified(|before| std::mem::replace(before, now) != now);
+    }
+
+    /// True where reads need to ask nobody: this member leads, is the only voter, and is up to date.
+    pub fn is_sole_leader(&self) -> bool {
+        self.sole_leader.load(Ordering::SeqCst)
+    }
+
+    /// The leader, where one is known.
+    pub fn leader(&self) -> Option<MemberId> {
+        Some(self.leader.load(Ordering::Relaxed)).filter(|leader| *leader != 0).map(MemberId)
+    }
+
+    /// True where this member leads, be it settled or not.
+    pub fn is_leader(&self) -> bool {
+        self.leader() == Some(self.id)
+    }
+
+    /// True where this member is the only voter.
+    pub fn is_only_voter(&self) -> bool {
+        self.only_voter.load(Ordering::Relaxed)
+    }
+
+    /// When the present leader was first seen.
+    pub fn leader_since(&self) -> Option<Instant> {
+        *self.leader_since.lock()
+    }
+
+    /// Changes of leadership.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
+    }
+
+    /// Entries committed but not applied.
+    pub fn backlog(&self) -> u64 {
+        self.committed.load(Ordering::Relaxed).saturating_sub(*self.applied.borrow())
+    }
+
+    /// Returns once the entry with this index (counted from 0) is applied.
+    pub async fn wait_applied(&self, index: u64) {
+        let mut applied = self.applied.subscribe();
+        // The sender lives as long as `self`.
+        let _ = applied.wait_for(|count| *count > index).await;
+    }
+
+    /// How the node is doing.
+    pub fn status(&self) -> Status {
+        Status {
+            id: self.id,
+            cluster: self.cluster,
+            leader: self.leader(),
+            term: self.term.load(Ordering::Relaxed),
+            committed: self.committed.load(Ordering::Relaxed),
+            applied: *self.applied.borrow(),
+            last_log: self.last_log.load(Ordering::Relaxed),
+            is_leader: self.is_leader(),
+            is_learner: self.learner.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The state as raft wants it: [`crate::store`] behind openraft's traits. Entries are applied one after the other on
+//! the thread that raft runs on, without a wait in between; replies go straight to those who wait for them.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use openraft::alias::{SnapshotMetaOf, SnapshotOf};
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
+use openraft::{OptionalSend, RaftTypeConfig};
+
+use super::shared::Shared;
+use super::types::{
+    LogId, Payload, Replies, StoredConfig, Types, decode_config, encode_config, log_id, position,
+};
+use crate::model::LogPosition;
+use crate::store::{SnapshotReader, Store, StoreError};
+
+/// What a snapshot is made of.
+pub enum SnapshotData {
+    /// This member's own state, to be sent.
+    Own(SnapshotReader),
+    /// Another member's state, complete in a file.
+    Received(File),
+}
+
+/// Replicated state over a store.
+pub struct StateMachine {
+    store: Store,
+    shared: Arc<Shared>,
+}
+
+fn failed(error: StoreError) -> io::Error {
+    io::Error::other(error)
+}
+
+impl StateMachine {
+    /// The state in `store`, keeping `shared` up to date.
+    pub fn new(store: Store, shared: Arc<Shared>) -> Self {
+        if let Some(applied) = store.applied() {
+            shared.set_applied(applied, true);
+        }
+        Self { store, shared }
+    }
+
+    fn apply_one(&self, entry: &<Types as RaftTypeConfig>::Entry) -> Result<Replies, StoreError> {
+        let at = position(&entry.log_id);
+        match &entry.payload {
+            Payload::Group(group) => self.store.apply(at, &group.0).map(Replies),
+            Payload::Config { config, change } => {
+                let bytes = encode_config(config).map_err(|error| StoreError::Damaged(error.to_string()))?;
+                let reply = self.store.apply_membership(at, bytes, change.as_deref())?;
+                Ok(Replies(reply.into_iter().collect()))
+            }
+            Payload::Blank | Payload::Change(_) => self.store.apply_blank(at).map(|()| Replies::default()),
+        }
+    }
+}
+
+/// What raft wants to know of a snapshot that reaches to `last`.
+///
+/// # Errors
+/// Where its configuration is of another version.
+pub fn meta_of(
+    last: LogPosition,
+    config: Option<&(LogPosition, Bytes)>,
+) -> Result<SnapshotMetaOf<Types>, io::Error> {
+    let config = match config {
+        Some((at, bytes)) => StoredConfig::new(Some(log_id(*at)), decode_config(bytes)?),
+        None => StoredConfig::default(),
+    };
+    Ok(SnapshotMeta { last_log_id: Some(log_id(last)), last_membership: config })
+}
+
+fn own_snapshot(store: &Store) -> Result<Option<SnapshotOf<Types, SnapshotData>>, io::Error> {
+    if store.checkpointed().is_none() {
+        return Ok(None);
+    }
+    let reader = store.snapshot().map_err(failed)?;
+    let header = reader.header();
+    let Some(last) = header.position else { return Ok(None) };
+    let meta = meta_of(last, header.raft_membership.as_ref())?;
+    Ok(Some(Snapshot { meta, snapshot: SnapshotData::Own(reader) }))
+}
+
+impl RaftStateMachine<Types> for StateMachine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredConfig), io::Error> {
+        let config = match self.store.raft_membership() {
+            Some((at, bytes)) => StoredConfig::new(Some(log_id(at)), decode_config(&bytes)?),
+            None => StoredConfig::default(),
+        };
+        Ok((self.store.applied().map(log_id), config))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            let replies = self.apply_one(&entry).map_err(failed)?;
+            self.shared.set_applied(position(&entry.log_id), false);
+            if let Some(responder) = responder {
+                responder.send(replies);
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        // Without a checkpoint there is nothing a snapshot could be: it waits for the next one.
+        (force || self.store.checkpointed().is_some()).then(|| Builder { store: self.store.clone(), force })
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { store: self.store.clone(), force: true }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMetaOf<Types>,
+        snapshot: SnapshotData,
+    ) -> Result<(), io::Error> {
+        let store = self.store.clone();
+        let restored = tokio::task::spawn_blocking(move || match snapshot {
+            SnapshotData::Own(reader) => store.restore(reader),
+            SnapshotData::Received(file) => store.restore(io::BufReader::with_capacity(1 << 20, file)),
+        });
+        let header = restored.await.map_err(io::Error::other)?.map_err(failed)?;
+        if let Some((_, bytes)) = &header.raft_membership {
+            self.shared.set_config(&decode_config(bytes)?);
+        }
+        if let Some(at) = header.position {
+            self.shared.set_applied(at, true);
+        }
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, SnapshotData>>, io::Error> {
+        own_snapshot(&self.store)
+    }
+}
+
+/// "Builds" a snapshot: the last checkpoint is one.
+pub struct Builder {
+    store: Store,
+    force: bool,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
+        if self.force {
+            let store = self.store.clone();
+            let folded = tokio::task::spawn_blocking(move || store.checkpoint());
+            folded.await.map_err(io::Error::other)?.map_err(failed)?;
+        }
+        own_snapshot(&self.store)?
+            .ok_or_else(|| io::Error::other("the store has nothing to make a snapshot of"))
+    }
+}

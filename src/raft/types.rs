@@ -1,0 +1,259 @@
+//! The raft library's type parameters, and the way between its types and the log's own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::entry::RaftPayload;
+use openraft::impls::leader_id_std::LeaderId;
+use openraft::vote::RaftLeaderId;
+use openraft::{Membership, RaftTypeConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::log::{self, Vote};
+use crate::model::{LogPosition, Member, Proposal, Reply};
+
+/// kvd's choice of types: one leader a term, groups of proposals as entries.
+#[derive(Debug, Clone, Copy, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub struct Types;
+
+impl RaftTypeConfig for Types {
+    type D = Group;
+    type R = Replies;
+    type NodeId = u64;
+    type Node = Peer;
+    type Term = u64;
+    type LeaderId = LeaderId<u64, u64>;
+    type Vote = openraft::impls::Vote<Self::LeaderId>;
+    type Payload = Payload;
+    type Entry = openraft::Entry<<Self::LeaderId as RaftLeaderId>::Committed, Payload>;
+    type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
+    type Responder<T>
+        = Callback<T>
+    where
+        T: openraft::OptionalSend + 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: openraft::OptionalSend + 'static;
+    type ErrorSource = openraft::impls::BoxedErrorSource;
+}
+
+/// The raft configuration: voters, and where everyone is.
+pub type Config = Membership<u64, Peer>;
+/// An entry as raft handles it.
+pub type Entry = <Types as RaftTypeConfig>::Entry;
+/// A place as raft handles it.
+pub type LogId = openraft::alias::LogIdOf<Types>;
+/// A vote as raft handles it.
+pub type RaftVote = openraft::alias::VoteOf<Types>;
+/// A configuration with its place.
+pub type StoredConfig = openraft::alias::StoredMembershipOf<Types>;
+
+/// Proposals that share an entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group(pub Arc<Vec<Proposal>>);
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} proposals", self.0.len())
+    }
+}
+
+/// One reply a proposal of the entry, in order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Replies(pub Vec<Reply>);
+
+/// What raft knows of a member besides its id. Part of the replicated configuration: see [`encode_config`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Where the other members reach it.
+    pub urls: Vec<String>,
+}
+
+impl Peer {
+    /// What raft has to know of this member.
+    pub fn of(member: &Member) -> Self {
+        Self { urls: member.peer_urls.clone() }
+    }
+}
+
+/// What an entry says. A configuration keeps the change of members it belongs to, so that both are one entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Payload {
+    /// Nothing.
+    Blank,
+    /// Proposals.
+    Group(Group),
+    /// A configuration with the change it belongs to.
+    Config {
+        /// The configuration.
+        config: Config,
+        /// The change.
+        change: Option<Arc<Proposal>>,
+    },
+    /// The change of members of an entry that is about to get its configuration. Never in the log.
+    Change(Arc<Proposal>),
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Payload::Blank => f.write_str("blank"),
+            Payload::Group(group) => group.fmt(f),
+            Payload::Config { config, .. } => config.fmt(f),
+            Payload::Change(_) => f.write_str("change of members"),
+        }
+    }
+}
+
+impl RaftPayload for Payload {
+    type D = Group;
+    type NodeId = u64;
+    type Node = Peer;
+
+    fn blank() -> Self {
+        Payload::Blank
+    }
+
+    fn with_normal(self, data: Group) -> Self {
+        Payload::Group(data)
+    }
+
+    fn with_membership(self, config: Config) -> Self {
+        match self {
+            Payload::Change(change) | Payload::Config { change: Some(change), .. } => {
+                Payload::Config { config, change: Some(change) }
+            }
+            _ => Payload::Config { config, change: None },
+        }
+    }
+
+    fn get_membership(&self) -> Option<Config> {
+        match self {
+            Payload::Config { config, .. } => Some(config.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Called with the outcome of a write, on the raft thread.
+pub struct Callback<T>(pub Box<dyn FnOnce(T) + Send>);
+
+impl<T: openraft::OptionalSend + 'static> openraft::raft::responder::Responder<Types, T> for Callback<T> {
+    fn on_complete(self, result: T) {
+        (self.0)(result);
+    }
+}
+
+/// The place in the log's words. Raft's does not name the leader: with one leader a term the term says enough.
+pub fn position(id: &LogId) -> LogPosition {
+    LogPosition { term: id.leader_id.term, leader: 0, index: id.index }
+}
+
+/// The place in raft's words.
+pub fn log_id(position: LogPosition) -> LogId {
+    LogId::new(LeaderId::new(position.term, position.leader).to_committed(), position.index)
+}
+
+/// The vote in the log's words.
+pub fn to_vote(vote: &RaftVote) -> Vote {
+    Vote { term: vote.leader_id.term, voted_for: vote.leader_id.voted_for, committed: vote.committed }
+}
+
+/// The vote in raft's words.
+pub fn from_vote(vote: Vote) -> RaftVote {
+    if vote.committed {
+        RaftVote::new_committed(vote.term, vote.voted_for)
+    } else {
+        RaftVote::new(vote.term, vote.voted_for)
+    }
+}
+
+/// The entry in the log's words.
+///
+/// # Errors
+/// Where a configuration cannot be encoded, which none is known to do.
+pub fn to_log(entry: &Entry) -> Result<log::Entry, std::io::Error> {
+    let payload = match &entry.payload {
+        Payload::Blank | Payload::Change(_) => log::Payload::Blank,
+        Payload::Group(group) => log::Payload::Group(group.0.clone()),
+        Payload::Config { config, change } => {
+            log::Payload::Membership { raft: encode_config(config)?, change: change.clone() }
+        }
+    };
+    Ok(log::Entry { position: position(&entry.log_id), payload })
+}
+
+/// The entry in raft's words.
+///
+/// # Errors
+/// Where it holds a configuration of another version.
+pub fn from_log(entry: log::Entry) -> Result<Entry, std::io::Error> {
+    let payload = match entry.payload {
+        log::Payload::Blank => Payload::Blank,
+        log::Payload::Group(proposals) => Payload::Group(Group(proposals)),
+        log::Payload::Membership { raft, change } => {
+            Payload::Config { config: decode_config(&raft)?, change }
+        }
+    };
+    Ok(Entry { log_id: log_id(entry.position), payload })
+}
+
+/// The version of a configuration's encoding.
+const CONFIG_VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct ConfigV1 {
+    /// One set of voters, or two while they change.
+    voters: Vec<Vec<u64>>,
+    nodes: Vec<(u64, Vec<String>)>,
+}
+
+/// A configuration as log, store and wire carry it: a version byte, then sets of voters and all members' peer URLs.
+///
+/// # Errors
+/// None is known; memory.
+pub fn encode_config(config: &Config) -> Result<Bytes, std::io::Error> {
+    let wire = ConfigV1 {
+        voters: config.get_joint_config().iter().map(|set| set.iter().copied().collect()).collect(),
+        nodes: config.nodes().map(|(id, peer)| (*id, peer.urls.clone())).collect(),
+    };
+    let bytes = postcard::to_extend(&wire, vec![CONFIG_VERSION]).map_err(std::io::Error::other)?;
+    Ok(bytes.into())
+}
+
+/// Reads what [`encode_config`] wrote. Never panics.
+///
+/// # Errors
+/// `InvalidData` for another version, other bytes, or a voter that is no member.
+pub fn decode_config(bytes: &[u8]) -> Result<Config, std::io::Error> {
+    let invalid = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let Some((&CONFIG_VERSION, rest)) = bytes.split_first() else {
+        return Err(invalid(format!("raft configuration of version {:?}", bytes.first())));
+    };
+    let wire: ConfigV1 = postcard::from_bytes(rest).map_err(|error| invalid(error.to_string()))?;
+    let nodes: std::collections::BTreeMap<u64, Peer> =
+        wire.nodes.into_iter().map(|(id, urls)| (id, Peer { urls })).collect();
+    let voters = wire.voters.into_iter().map(|set| set.into_iter().collect()).collect();
+    Config::new(voters, nodes).map_err(|error| invalid(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_survives_the_way_there_and_back() {
+        let nodes: BTreeMap<u64, Peer> =
+            (1..4).map(|id| (id, Peer { urls: vec![format!("http://{id}:2380")] })).collect();
+        let config = Config::new(vec![BTreeSet::from([1, 2])], nodes).unwrap();
+        let bytes = encode_config(&config).unwrap();
+        assert_eq!(decode_config(&bytes).unwrap(), config);
+        for cut in 0..bytes.len() {
+            assert!(decode_config(&bytes[..cut]).is_err());
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What members say to each other. Every message begins with a version byte, the cluster, sender and receiver, so that
+//! strangers and strays are told so; the rest is postcard of the types below. New variants go at the end.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::log::{Payload, Vote};
+use crate::model::{ClusterId, Command, LogPosition, MemberId, Refusal, Reply};
+
+/// The version of the messages.
+pub const WIRE_VERSION: u8 = 1;
+/// Bytes before the message itself.
+const HEADER: usize = 25;
+
+/// Who speaks to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The sender.
+    pub from: MemberId,
+    /// The receiver.
+    pub to: MemberId,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Entries, or a heartbeat where there are none.
+    Append {
+        /// The leader's vote.
+        vote: Vote,
+        /// The place before the first entry.
+        previous: Option<LogPosition>,
+        /// The entries.
+        entries: Vec<(LogPosition, Payload)>,
+        /// The place up to which the leader knows entries to be committed.
+        committed: Option<LogPosition>,
+    },
+    /// A vote is asked for.
+    Vote(Ballot),
+    /// Would it be given?
+    PreVote(Ballot),
+    /// Become leader, or let another become it.
+    Transfer {
+        /// The present leader's vote.
+        from: Vote,
+        /// Who is to follow.
+        to: u64,
+        /// How far that one's log has to reach.
+        last: Option<LogPosition>,
+    },
+    /// A snapshot follows.
+    Snapshot {
+        /// The leader's vote.
+        vote: Vote,
+        /// The last place in it.
+        position: LogPosition,
+        /// The configuration in it, with its place.
+        config: Option<(LogPosition, Bytes)>,
+    },
+    /// Propose these as the leader.
+    Propose(Vec<Command>),
+    /// How far must one have applied, to read what was acknowledged before?
+    ReadIndex,
+}
+
+/// A candidate's case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ballot {
+    /// The vote it wants.
+    pub vote: Vote,
+    /// The end of its log.
+    pub last: Option<LogPosition>,
+    /// The leader wants it to be elected.
+    pub transfer: bool,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The entries are on disk.
+    Appended,
+    /// A first part of them is.
+    AppendedUpTo(Option<LogPosition>),
+    /// The place before the first entry is not there.
+    Conflict,
+    /// Another vote stands against it.
+    HigherVote(Vote),
+    /// To a request for a vote.
+    Voted {
+        /// The vote as it stands.
+        vote: Vote,
+        /// Whether it was given.
+        granted: bool,
+        /// The end of the log.
+        last: Option<LogPosition>,
+    },
+    /// The transfer was passed on.
+    Transferring,
+    /// The snapshot is installed, or the vote as it stands forbids it.
+    Installed(Vote),
+    /// One outcome a proposal; every index of their entries is below or at this one.
+    Proposed {
+        /// The outcomes.
+        outcomes: Vec<Result<Reply, Refusal>>,
+        /// The largest index.
+        index: u64,
+    },
+    /// This member does not lead; nothing was done.
+    NotLeader,
+    /// The index asked for.
+    ReadIndex(u64),
+    /// Something else went wrong; it may have been done.
+    Failed(String),
+}
+
+/// Why a message is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Another version.
+    #[error("message of version {0}, this member speaks {WIRE_VERSION}")]
+    Version(u8),
+    /// Another cluster.
+    #[error("message for cluster {0}, this one is {1}")]
+    Cluster(ClusterId, ClusterId),
+    /// Another member.
+    #[error("message for member {0}, this one is {1}")]
+    Member(MemberId, MemberId),
+    /// The sender is not who it says.
+    #[error("message from member {0} on a connection of {1}")]
+    Sender(MemberId, MemberId),
+    /// Not a message.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+}
+
+/// A message as bytes.
+///
+/// # Errors
+/// [`WireError::Malformed`] where it cannot be encoded, which none is known to do.
+pub fn encode<T: Serialize>(route: Route, message: &T) -> Result<Bytes, WireError> {
+    let mut bytes = Vec::with_capacity(128);
+    bytes.push(WIRE_VERSION);
+    bytes.extend_from_slice(&route.cluster.0.to_le_bytes());
+    bytes.extend_from_slice(&route.from.0.to_le_bytes());
+    bytes.extend_from_slice(&route.to.0.to_le_bytes());
+    let bytes =
+        postcard::to_extend(message, bytes).map_err(|error| WireError::Malformed(error.to_string()))?;
+    Ok(bytes.into())
+}
+
+/// Reads a message that `from` has sent to `to`. Never panics, whatever the bytes.
+///
+/// # Errors
+/// See [`WireError`].
+pub fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8], expected: Route) -> Result<T, WireError> {
+    let route = route_of(bytes)?;
+    if route.cluster != expected.cluster {
+        return Err(WireError::Cluster(route.cluster, expected.cluster));
+    }
+    if route.to != expected.to {
+        return Err(WireError::Member(route.to, expected.to));
+    }
+    if route.from != expected.from {
+        return Err(WireError::Sender(route.from, expected.from));
+    }
+    let body = bytes.get(HEADER..).unwrap_or_default();
+    match postcard::take_from_bytes(body) {
+        Ok((message, [])) => Ok(message),
+        Ok(_) => Err(WireError::Malformed("bytes are left over".into())),
+        Err(error) => Err(WireError::Malformed(error.to_string())),
+    }
+}
+
+/// Who a message is from and for.
+///
+/// # Errors
+/// [`WireError::Version`] and [`WireError::Malformed`].
+pub fn route_of(bytes: &[u8]) -> Result<Route, WireError> {
+    match bytes.first() {
+        Some(&WIRE_VERSION) => {}
+        Some(&version) => return Err(WireError::Version(version)),
+        None => return Err(WireError::Malformed("empty".into())),
+    }
+    let number = |at: usize| {
+        let bytes: [u8; 8] = bytes.get(at..at + 8)?.try_into().ok()?;
+        Some(u64::from_le_bytes(bytes))
+    };
+    match (number(1), number(9), number(17)) {
+        (Some(cluster), Some(from), Some(to)) => {
+            Ok(Route { cluster: ClusterId(cluster), from: MemberId(from), to: MemberId(to) })
+        }
+        _ => Err(WireError::Malformed("cut off".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_for_one_member_of_one_cluster() {
+        let route = Route { cluster: ClusterId(1), from: MemberId(2), to: MemberId(3) };
+        let bytes = encode(route, &Request::ReadIndex).unwrap();
+        assert_eq!(decode::<Request>(&bytes, route), Ok(Request::ReadIndex));
+        let other = |change: fn(&mut Route)| {
+            let mut route = route;
+            change(&mut route);
+            decode::<Request>(&bytes, route).unwrap_err()
+        };
+        assert!(matches!(other(|route| route.cluster.0 = 9), WireError::Cluster(..)));
+        assert!(matches!(other(|route| route.to.0 = 9), WireError::Member(..)));
+        assert!(matches!(other(|route| route.from.0 = 9), WireError::Sender(..)));
+        for cut in 0..bytes.len() {
+            assert!(decode::<Request>(&bytes[..cut], route).is_err());
+        }
+        assert_eq!(decode::<Request>(&[7], route), Err(WireError::Version(7)));
+    }
+}
