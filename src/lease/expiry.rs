@@ -52,8 +52,8 @@ impl Lessor {
         loop {
             let next = expiry.act();
             tokio::select! {
-                () = sleep_until(next) => {}
-                () = self.changed.notified() => {}
+                // In one order, so that simulations repeat; nothing starves, for all of it ends by itself.
+                biased;
                 Some((term, id, result)) = expiry.revoking.next(), if !expiry.revoking.is_empty() => {
                     expiry.revoked(term, id, result);
                 }
@@ -65,6 +65,8 @@ impl Lessor {
                     expiry.is_confirming = false;
                     expiry.confirmed(term, confirmed);
                 }
+                () = self.changed.notified() => {}
+                () = sleep_until(next) => {}
             }
         }
     }
