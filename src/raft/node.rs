@@ -291,6 +291,11 @@ impl Inner {
 async fn bootstrap(options: &NodeOptions) -> Result<Option<Config>, StartError> {
     let storage = |error: std::io::Error| StartError::Storage(error.to_string());
     let bounds = options.log.bounds();
+    let (purged, applied) = (bounds.purged, options.store.applied());
+    if purged.is_some_and(|purged| applied.is_none_or(|applied| applied.index < purged.index)) {
+        let what = "the log begins after the end of the state: the store was removed, or is of an older date";
+        return Err(StartError::Storage(format!("{what} (log after {purged:?}, state up to {applied:?})")));
+    }
     if bounds.last.is_some() || options.log.vote().is_some() || options.store.applied().is_some() {
         return last_config(options).map_err(storage);
     }
