@@ -18,7 +18,6 @@ pub mod gate;
 pub mod grpc;
 pub mod http;
 pub mod metrics;
-mod pending;
 pub mod proto;
 pub mod server;
 pub mod services;

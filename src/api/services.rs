@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::metrics::Metrics;
-use super::pending::Node;
 use super::proto::etcdserverpb::ResponseHeader;
 use crate::lease::{self, Lessor};
 use crate::model::{Alarm, AlarmKind, ClusterId, Command, MemberId, Refusal};
+use crate::raft::Node;
 use crate::store::{Store, quota};
 use crate::watch::Hub;
 
@@ -124,7 +124,7 @@ impl Services {
             settings,
             stop,
             metrics: Arc::default(),
-            cluster_id: status.cluster_id,
+            cluster_id: status.cluster,
             member_id: status.id,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -12,7 +13,6 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
-use super::pending::Node;
 use super::proto::etcdserverpb as pb;
 use super::proto::etcdserverpb::auth_client::AuthClient;
 use super::proto::etcdserverpb::cluster_client::ClusterClient;
@@ -24,7 +24,9 @@ use super::server::listen::SocketOptions;
 use super::server::{Address, Faces, Listener, Server, ServerOptions};
 use super::services::{FanOut, Services, Settings, Stop, Stopper};
 use crate::lease::{self, Lessor};
-use crate::model::Clock;
+use crate::log::{self, Log, SimDisk};
+use crate::model::{Clock, Entropy, Member, MemberId, cluster_id};
+use crate::raft::{NoTransport, Node, NodeOptions};
 use crate::store::{Options, Store};
 use crate::watch::Hub;
 
@@ -37,16 +39,16 @@ struct Served {
 }
 
 impl Served {
-    fn start() -> Self {
-        Self::with(Settings::default())
+    async fn start() -> Self {
+        Self::with(Settings::default()).await
     }
 
-    fn with(settings: Settings) -> Self {
+    async fn with(settings: Settings) -> Self {
         let dir = TempDir::new().unwrap();
         let options = Options { map_size: 1 << 30, ..Options::default() };
         let store = Store::open(dir.path(), options).unwrap();
         let (stopper, stop) = Stop::channel();
-        let services = Arc::new(services(store, settings, stop));
+        let services = Arc::new(services(store, settings, stop).await);
         let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
         let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
@@ -72,14 +74,17 @@ impl Served {
     }
 }
 
-/// A lone leader's services, complete but for the task that lets leases run out.
-pub(super) fn services(store: Store, settings: Settings, stop: Stop) -> Services {
-    let node = Node::new(store.clone());
-    let source = store.clone();
+/// A lone leader's services, complete but for the task that lets leases run out. The log is in memory.
+pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Services {
+    let url = "http://localhost:2380".to_string();
+    let id = MemberId::compute(std::slice::from_ref(&url), "etcd-cluster", None);
     let lessor = Lessor::new(
-        Arc::new(move || source.leases()),
+        Arc::new({
+            let store = store.clone();
+            move || store.leases()
+        }),
         Arc::new(StoppedClock),
-        node.status().id,
+        id,
         lease::Options {
             election_timeout: settings.election_timeout,
             heartbeat: settings.heartbeat_interval,
@@ -87,9 +92,48 @@ pub(super) fn services(store: Store, settings: Settings, stop: Stop) -> Services
     );
     let hub = Hub::new(Arc::new(store.clone()), Default::default());
     store.set_observers(vec![hub.clone(), lessor.clone()]);
+    let node = Node::start_on_thread(NodeOptions {
+        id,
+        cluster: cluster_id(&[id]),
+        name: "default".into(),
+        client_urls: vec!["http://localhost:2379".into()],
+        bootstrap: vec![Member {
+            id,
+            name: String::new(),
+            peer_urls: vec![url],
+            client_urls: Vec::new(),
+            learner: false,
+            pending: false,
+        }],
+        log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap(),
+        store: store.clone(),
+        transport: Arc::new(NoTransport),
+        clock: Arc::new(StoppedClock),
+        heartbeat: settings.heartbeat_interval,
+        election: settings.election_timeout,
+        snapshot_count: 10_000,
+        catchup_entries: 5_000,
+        strict_reconfig: true,
+        max_learners: 1,
+        pre_vote: true,
+        on_fatal: Arc::new(|why| panic!("{why}")),
+    })
+    .await
+    .unwrap();
+    node.leadership().wait_for(|leadership| leadership.leading).await.unwrap();
     lessor.promote(node.status().term);
     let fan_out = FanOut { hub, lessor, lease_leader: Arc::new(lease::NoRemote) };
     Services::new(node, store, fan_out, settings, stop)
+}
+
+/// Random enough for the marks of a log.
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Entropy for Counter {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
 }
 
 struct StoppedClock;
@@ -119,7 +163,7 @@ fn put(key: &str, value: &str) -> pb::PutRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_services_share_a_port() {
-    let served = Served::start();
+    let served = Served::start().await;
     let version = served.get("/version").await;
     assert!(version.contains("content-type: application/json"), "{version}");
     assert!(version.ends_with(r#""storage":"3.7.0"}"#), "{version}");
@@ -139,7 +183,7 @@ async fn pages_and_services_share_a_port() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn header_shapes() {
-    let served = Served::start();
+    let served = Served::start().await;
     let mut cluster = ClusterClient::new(served.channel().await);
     let list = cluster.member_list(pb::MemberListRequest { linearizable: true }).await.unwrap().into_inner();
     assert_eq!(list.header.unwrap().revision, 0);
@@ -152,7 +196,7 @@ async fn header_shapes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_before_any_handler() {
-    let served = Served::start();
+    let served = Served::start().await;
     let channel = served.channel().await;
     let mut kv = KvClient::new(channel.clone());
     let empty = kv.range(pb::RangeRequest::default()).await.unwrap_err();
@@ -180,7 +224,7 @@ fn visible(bytes: &[u8]) -> MetadataValue<tonic::metadata::Ascii> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_methods_speak_as_grpc_go() {
-    let served = Served::start();
+    let served = Served::start().await;
     for (path, text) in [
         ("/no.Such/Method", "unknown service no.Such"),
         ("/etcdserverpb.KV/Nope", "unknown method Nope for service etcdserverpb.KV"),
@@ -196,7 +240,7 @@ async fn unknown_methods_speak_as_grpc_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compressed_request_gets_a_compressed_answer() {
-    let served = Served::start();
+    let served = Served::start().await;
     let mut plain =
         MaintenanceClient::new(served.channel().await).accept_compressed(CompressionEncoding::Gzip);
     let answer = plain.status(pb::StatusRequest {}).await.unwrap();
@@ -209,7 +253,7 @@ async fn a_compressed_request_gets_a_compressed_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_ends_streams_with_a_reason() {
-    let served = Served::start();
+    let served = Served::start().await;
     let mut health = HealthClient::new(served.channel().await);
     let unknown = health.check(HealthCheckRequest { service: "x".into() }).await.unwrap_err();
     assert_eq!((unknown.code(), unknown.message()), (Code::NotFound, "unknown service"));
@@ -222,7 +266,7 @@ async fn stopping_ends_streams_with_a_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_ends_a_stream() {
-    let served = Served::start();
+    let served = Served::start().await;
     let mut health = HealthClient::new(served.channel().await);
     let mut request = Request::new(HealthCheckRequest { service: "x".into() });
     request.set_timeout(Duration::from_millis(50));

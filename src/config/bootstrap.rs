@@ -6,6 +6,7 @@ use std::path::Path;
 use super::diagnostic::Diagnostic;
 use super::options::{self, OptionSpec};
 use super::settings::Settings;
+use super::surroundings::{Disk, Files};
 use super::url::{Url, join_urls};
 use super::value::{Value, cluster_text};
 
@@ -17,7 +18,12 @@ pub fn bootstrap_options() -> impl Iterator<Item = &'static OptionSpec> {
 /// True when the data directory holds a member already, so that the bootstrap options are not looked at: its
 /// sub-directory `member`, where etcd has its own, is there and not empty.
 pub fn is_initialised(data_dir: &Path) -> bool {
-    std::fs::read_dir(data_dir.join("member")).is_ok_and(|mut entries| entries.next().is_some())
+    is_initialised_in(&Disk, data_dir)
+}
+
+/// The same in another file system.
+pub(super) fn is_initialised_in(files: &dyn Files, data_dir: &Path) -> bool {
+    files.list(&data_dir.join("member")).is_ok_and(|entries| !entries.is_empty())
 }
 
 /// What stands against bootstrapping, as far as that can be told without asking the network.

@@ -163,8 +163,9 @@ impl Checks<'_> {
     }
 
     fn times(&mut self) {
-        let heartbeat = self.settings.duration("heartbeat-interval").as_millis();
-        let election = self.settings.duration("election-timeout").as_millis();
+        let beat = self.settings.duration("heartbeat-interval");
+        let timeout = self.settings.duration("election-timeout");
+        let (heartbeat, election) = (beat.as_millis(), timeout.as_millis());
         if heartbeat == 0 {
             self.error(
                 "heartbeat-interval",
@@ -173,7 +174,7 @@ impl Checks<'_> {
         }
         if election == 0 {
             self.error("election-timeout", format!("--election-timeout must be >0 (set to {election}ms)"));
-        } else if heartbeat * 5 > election {
+        } else if beat.saturating_mul(5) > timeout {
             // Point at the one that was given, the election timeout when it was both.
             let given = self.settings.is_given("election-timeout");
             let option = if given { "election-timeout" } else { "heartbeat-interval" };
@@ -184,7 +185,7 @@ impl Checks<'_> {
                 ),
             );
         }
-        if election > MAX_ELECTION_MS {
+        if timeout.as_nanos() > MAX_ELECTION_MS * 1_000_000 {
             self.error(
                 "election-timeout",
                 format!(
@@ -268,8 +269,9 @@ impl Checks<'_> {
             .into_iter()
             .filter(|url| !url.scheme().is_tls())
             .collect();
+        let whole_pair = self.has("cert-file") && self.has("key-file");
         for url in plain {
-            if pair {
+            if whole_pair {
                 let message = format!(
                     "scheme is HTTP while key and cert files are present; ignoring key and cert files ({url})"
                 );

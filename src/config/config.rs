@@ -69,7 +69,17 @@ pub struct Config {
     /// Do not flush the log.
     pub unsafe_no_fsync: bool,
     settings: Settings,
-    bootstrap_problems: Vec<Diagnostic>,
+    bootstrap_problems: Problems,
+}
+
+/// Findings; equal when they say the same, wherever they found it.
+#[derive(Clone, Debug)]
+struct Problems(Vec<Diagnostic>);
+
+impl PartialEq for Problems {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(|problem| &problem.message).eq(other.0.iter().map(|problem| &problem.message))
+    }
 }
 
 impl Config {
@@ -114,7 +124,7 @@ impl Config {
             force_new_cluster: s.bool("force-new-cluster"),
             unsafe_no_fsync: s.bool("unsafe-no-fsync"),
             settings,
-            bootstrap_problems,
+            bootstrap_problems: Problems(bootstrap_problems),
         }
     }
 
@@ -135,7 +145,7 @@ impl Config {
     /// What is wrong with the options that only count while the data directory is empty. The daemon refuses to start
     /// with any of these when it has to bootstrap, and ignores them on a member that has data, as etcd does.
     pub fn bootstrap_problems(&self) -> &[Diagnostic] {
-        &self.bootstrap_problems
+        &self.bootstrap_problems.0
     }
 
     /// Where an option's value comes from; the name is the flag's.

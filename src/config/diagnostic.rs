@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// What is shown instead of a secret.
+pub(super) const MASK: &str = "********";
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -159,13 +162,48 @@ pub(super) fn locate(path: &Arc<PathBuf>, text: &str, span: std::ops::Range<usiz
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let line = text[line_start..line_end].trim_end_matches('\r');
     let marked = &text[start..end.min(line_end)];
-    FilePlace {
+    let mut place = FilePlace {
         path: Arc::clone(path),
         line: text[..start].matches('\n').count() + 1,
         column: text[line_start..start].chars().count() + 1,
         width: marked.trim_end().chars().count().max(1),
         text: line.to_string(),
+    };
+    if let Some(masked) = without_secret(line, &text[..line_start]) {
+        let end = masked.chars().count() + 1;
+        place.text = masked;
+        place.column = place.column.min(end);
+        place.width = place.width.min(end - place.column).max(1);
     }
+    place
+}
+
+/// Words that tell a secret by its name, misspelt or not.
+const TELLING: [&str; 3] = ["secret", "password", "username"];
+
+/// The line without what may be a secret: all behind a telling name, or all of it where a string over several lines
+/// may have begun behind such a name.
+fn without_secret(line: &str, before: &str) -> Option<String> {
+    // ASCII only, so that places in the lower-case text are places in the line.
+    let lower = line.to_ascii_lowercase();
+    if let Some(end) = TELLING.iter().filter_map(|word| lower.find(word).map(|at| at + word.len())).min() {
+        let rest = &line[end..];
+        let key =
+            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').unwrap_or(rest.len());
+        let told = &line[..end + key];
+        let is_closed = rest[key..].trim().trim_matches([']', ' ']).is_empty();
+        return (!is_closed).then(|| format!("{told} = {MASK}"));
+    }
+    let tail = before
+        .lines()
+        .rev()
+        .take(20)
+        .any(|line| TELLING.iter().any(|word| line.to_ascii_lowercase().contains(word)));
+    let is_assignment = line.split_once('=').is_some_and(|(key, _)| {
+        let key = key.trim();
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    });
+    (tail && !is_assignment && !line.trim_start().starts_with('[')).then(|| MASK.to_string())
 }
 
 fn floor_char(text: &str, mut at: usize) -> usize {

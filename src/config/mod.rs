@@ -9,6 +9,9 @@
 //! | `read.rs`, `derive.rs`, `check.rs`, `bootstrap.rs` | sources laid over each other, values that follow, rules |
 //! | `config.rs`, `types.rs` | the result |
 //! | `diagnostic.rs`, `settings.rs` | findings and origins |
+//! | `reload.rs` | what a new configuration changes in a running member |
+//! | `render/` | TOML, the sample file, the man pages |
+//! | `cli/` | `kvd`'s command line: what is to be done, and every answer but running |
 //!
 //! Rules: the outside is only touched through [`Surroundings`]; reading never panics, whatever it is given; every
 //! error is reported at once; a value's text never appears in a finding when the option is a secret.
@@ -19,6 +22,7 @@
 
 mod bootstrap;
 mod check;
+pub mod cli;
 #[allow(clippy::module_inception)]
 mod config;
 mod derive;
@@ -26,6 +30,8 @@ mod diagnostic;
 mod duration;
 pub mod options;
 mod read;
+mod reload;
+pub mod render;
 mod settings;
 pub mod source;
 mod surroundings;
@@ -39,6 +45,7 @@ pub use config::Config;
 pub use diagnostic::{Diagnostic, FilePlace, Place, Severity, summary};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use read::{DEFAULT_FILE, Outcome, read};
+pub use reload::{Change, Takes, changes};
 pub use settings::{Given, Origin, Setting, Settings};
 pub use surroundings::{Disk, Files, Surroundings, default_host};
 pub use tls_names::{SUITES, SuiteSupport, suite_support};

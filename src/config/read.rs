@@ -77,6 +77,8 @@ struct Layers {
     diagnostics: Vec<Diagnostic>,
     /// One warning for each option that does nothing or has another name now; the last place wins.
     notes: BTreeMap<&'static str, Diagnostic>,
+    /// Options whose value kvd cannot honour; a harmless value of a higher source takes it back.
+    refusals: BTreeMap<&'static str, Diagnostic>,
     files: Vec<PathBuf>,
 }
 
@@ -162,9 +164,8 @@ impl Layers {
             Effect::Acts => self.put(spec, value, place),
             Effect::Ignored(reason) => self.ignore(spec, &value, reason, place),
             Effect::Refused { harmless, reason } => {
-                if !harmless.contains(&value.to_text(spec.kind).as_str()) {
-                    self.diagnostics.push(Diagnostic::error(reason).about(spec.name).at(Some(place)));
-                }
+                let is_harmless = harmless.contains(&value.to_text(spec.kind).as_str());
+                self.refuse(spec, (!is_harmless).then(|| reason.to_string()), place);
             }
             Effect::Alias(name) => self.rename(spec, name, value, place),
             Effect::GateAlias(gate) => {
@@ -220,24 +221,25 @@ impl Layers {
 
     fn ignore(&mut self, spec: &'static OptionSpec, value: &Value, reason: &str, place: Place) {
         if spec.name == "logger" {
-            let logger = value.to_text(spec.kind);
-            match logger.as_str() {
-                "zap" => return,
-                "capnslog" => self.diagnostics.push(
-                    Diagnostic::error("--logger=capnslog is removed in v3.5")
-                        .about(spec.name)
-                        .at(Some(place)),
-                ),
-                other => self.diagnostics.push(
-                    Diagnostic::error(format!("unknown logger option {other:?}"))
-                        .about(spec.name)
-                        .at(Some(place)),
-                ),
-            }
-            return;
+            let refusal = match value.to_text(spec.kind).as_str() {
+                "zap" => None,
+                "capnslog" => Some("--logger=capnslog is removed in v3.5".to_string()),
+                other => Some(format!("unknown logger option {other:?}")),
+            };
+            return self.refuse(spec, refusal, place);
         }
         let note = Diagnostic::warning(format!("--{} has no effect: {reason}", spec.name));
         self.notes.insert(spec.name, note.about(spec.name).at(Some(place)));
+    }
+
+    fn refuse(&mut self, spec: &'static OptionSpec, reason: Option<String>, place: Place) {
+        match reason {
+            Some(reason) => {
+                let refusal = Diagnostic::error(reason).about(spec.name).at(Some(place));
+                self.refusals.insert(spec.name, refusal)
+            }
+            None => self.refusals.remove(spec.name),
+        };
     }
 
     fn settings(&mut self) -> &mut Settings {
@@ -245,6 +247,7 @@ impl Layers {
     }
 
     fn finish(mut self, surroundings: &Surroundings<'_>) -> Outcome {
+        self.diagnostics.extend(std::mem::take(&mut self.refusals).into_values());
         self.diagnostics.extend(std::mem::take(&mut self.notes).into_values());
         let mut settings = self.settings.take().unwrap_or_else(Settings::defaults);
         let mut bootstrap_problems = Vec::new();

@@ -56,7 +56,7 @@ impl fmt::Display for Origin {
 }
 
 /// One option's value and origin.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Setting {
     /// The value in force.
     pub value: Value,
@@ -64,8 +64,15 @@ pub struct Setting {
     pub origin: Origin,
 }
 
+/// Without the value, which may be a secret.
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setting").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
 /// What a source says about an option.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Given {
     /// The option as named by the source, perhaps by a former name.
     pub spec: &'static OptionSpec,
@@ -73,6 +80,16 @@ pub struct Given {
     pub value: Value,
     /// Where it stands.
     pub place: Place,
+}
+
+/// Without the value, which may be a secret.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given")
+            .field("name", &self.spec.name)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Every option's value. Two are equal when their values are, wherever these come from.

@@ -201,9 +201,9 @@ pub struct ClientTls {
     pub key_pair: Option<KeyPair>,
     /// Make a self-signed certificate. Never together with `key_pair`.
     pub auto_tls: bool,
-    /// Demand client certificates.
+    /// A certificate's common name is the user, where auth is enabled.
     pub cert_auth: bool,
-    /// The clients' CA.
+    /// The clients' CA. With it every client must show a certificate, as with etcd.
     pub trusted_ca: Option<PathBuf>,
     /// Revoked certificates.
     pub crl: Option<PathBuf>,

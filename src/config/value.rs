@@ -31,7 +31,7 @@ pub enum Value {
 }
 
 /// Go's words for a text that is no number, boolean or duration.
-const PARSE_ERROR: &str = "parse error";
+pub(super) const PARSE_ERROR: &str = "parse error";
 /// Go's words for a number that is too large.
 const OUT_OF_RANGE: &str = "value out of range";
 
@@ -90,7 +90,6 @@ impl Value {
             Kind::Duration => Some(scaled(1)),
             Kind::Millis => Some(scaled(1_000_000)),
             Kind::Seconds => Some(scaled(1_000_000_000)),
-            Kind::Text => Some(Ok(Self::Text(number.to_string()))),
             _ => None,
         }
     }

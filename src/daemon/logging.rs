@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -19,8 +19,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::{LookupSpan, Registry};
-use tracing_subscriber::reload;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The shape of a line.
@@ -49,33 +48,17 @@ pub enum Output {
     File(PathBuf),
 }
 
-type FilterHandle = reload::Handle<Targets, Registry>;
-
-static FILTER: OnceLock<FilterHandle> = OnceLock::new();
-
 /// Sets the process's logging up. Errors name the output that could not be opened.
 pub fn start(level: LevelFilter, format: Format, outputs: &[Output]) -> io::Result<()> {
-    let (filter, handle) = reload::Layer::new(targets(level));
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = Vec::new();
     for output in outputs {
         layers.push(open(output, format)?);
     }
-    let started = tracing_subscriber::registry().with(filter).with(layers).try_init();
+    let started = tracing_subscriber::registry().with(targets(level)).with(layers).try_init();
     if started.is_ok() {
-        // Only the first caller gets here, so the handle cannot be set already.
-        let _ = FILTER.set(handle);
         report_panics();
     }
     Ok(())
-}
-
-/// Changes the level of a running process.
-pub fn set_level(level: LevelFilter) {
-    if let Some(handle) = FILTER.get()
-        && let Err(error) = handle.reload(targets(level))
-    {
-        tracing::warn!(%error, "cannot change the log level");
-    }
 }
 
 /// kvd's own lines at `level`; the libraries' only from warnings on, unless debugging was asked for, when their

@@ -1,8 +1,137 @@
 //! The daemon: the order of start and stop, and what systemd and the log are told.
 //!
-//! Nothing but this room starts threads that live as long as the process, and nothing else ends it.
+//! | file | holds |
+//! |---|---|
+//! | `command.rs` | the process's entry |
+//! | `member.rs` | everything a running member is made of, put together in order |
+//! | `directory.rs` | the data directory: who may look into it, whose data it holds |
+//! | `listeners.rs` | the sockets clients connect to |
+//! | `leadership.rs` | what follows from becoming and ceasing to be the leader |
+//! | `compactor.rs` | automatic compaction |
+//! | `logging.rs`, `systemd.rs`, `outside.rs` | the log, systemd, the real clock and randomness |
+//!
+//! Nothing but this room ends the process. Exit codes: 0 after a signal, 1 where the member cannot start, 74 where it
+//! cannot go on (a disk that fails), 78 where the configuration cannot be used.
 
+mod command;
 mod compactor;
+mod directory;
+mod leadership;
+mod listeners;
 mod logging;
+mod member;
 mod outside;
 mod systemd;
+
+use std::process::ExitCode;
+
+pub use command::main;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput, Origin};
+use member::Member;
+
+const EXIT_START: u8 = 1;
+const EXIT_CONFIG: u8 = 78;
+/// `EX_IOERR` of sysexits.h: log or store cannot be trusted any more.
+const EXIT_FATAL: i32 = 74;
+
+/// Runs a member until it is told to stop. `warnings` are those of reading the configuration.
+pub fn run(config: Config, warnings: Vec<Diagnostic>) -> ExitCode {
+    if let Err(error) = start_logging(&config) {
+        eprintln!("kvd: {error}");
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    for warning in &warnings {
+        tracing::warn!("{}", warning.to_string().trim_end());
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        etcd_version = crate::api::services::ETCD_VERSION,
+        data_dir = %config.data_dir.display(),
+        name = config.name,
+        "starting kvd"
+    );
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start a runtime");
+            return ExitCode::from(EXIT_START);
+        }
+    };
+    // The tasks of the main thread are few and not Send: they share one thread with the signals.
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, serve(&config))
+}
+
+async fn serve(config: &Config) -> ExitCode {
+    let (mut interrupt, mut terminate) =
+        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "cannot listen for signals");
+                return ExitCode::from(EXIT_START);
+            }
+        };
+    let started = tokio::select! {
+        started = Member::start(config) => started,
+        _ = interrupt.recv() => return ExitCode::SUCCESS,
+        _ = terminate.recv() => return ExitCode::SUCCESS,
+    };
+    let member = match started {
+        Ok(member) => member,
+        Err(error) => {
+            tracing::error!("failed to start: {error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    systemd::ready(&member.status());
+    let received = tokio::select! {
+        () = member.keep_house() => "none",
+        _ = interrupt.recv() => "interrupt",
+        _ = terminate.recv() => "terminated",
+    };
+    tracing::info!(signal = received, "received signal; shutting down");
+    systemd::stopping();
+    match member.stop().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "did not stop cleanly");
+            ExitCode::from(EXIT_START)
+        }
+    }
+}
+
+/// Ends the process because going on could lose or falsify data. May be called on any thread.
+fn fatal(what: &str, error: &dyn std::fmt::Display) -> ! {
+    tracing::error!(%error, "{what}; the process ends, as going on could lose data");
+    std::process::exit(EXIT_FATAL);
+}
+
+fn start_logging(config: &Config) -> std::io::Result<()> {
+    let level = match config.logging.level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    };
+    let format = match (config.origin("log-format"), config.logging.format) {
+        (Origin::Default, _) => logging::Format::Auto,
+        (_, LogFormat::Json) => logging::Format::Json,
+        (_, LogFormat::Console) => logging::Format::Console,
+    };
+    let outputs: Vec<logging::Output> = config
+        .logging
+        .outputs
+        .iter()
+        .map(|output| match output {
+            LogOutput::Default => logging::Output::Default,
+            LogOutput::Stderr => logging::Output::Stderr,
+            LogOutput::Stdout => logging::Output::Stdout,
+            LogOutput::Journal => logging::Output::Journal,
+            LogOutput::File(path) => logging::Output::File(path.clone()),
+        })
+        .collect();
+    logging::start(level, format, &outputs)
+}

@@ -310,11 +310,18 @@ pub fn find_variable(variable: &str) -> Option<&'static OptionSpec> {
     all().find(|spec| spec.variable() == variable)
 }
 
-/// The candidate most like `word`, when it is like enough to be worth a question.
+/// The candidate most like `word`, when it is like enough to be worth a question: a few letters apart, or begun and
+/// not finished.
 pub fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let likeness = |candidate: &str| {
+        let begun = word.len() >= 4 && candidate.starts_with(word);
+        let apart = strsim::normalized_damerau_levenshtein(word, candidate);
+        // The shortest of several that begin alike is the most likely one.
+        if begun { apart.max(0.9) - candidate.len() as f64 / 10_000.0 } else { apart }
+    };
     candidates
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.84)
+        .map(|candidate| (likeness(candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
@@ -362,6 +369,9 @@ mod tests {
         let names = || all().map(|spec| spec.name);
         assert_eq!(did_you_mean("listen-client-url", names()), Some("listen-client-urls"));
         assert_eq!(did_you_mean("heartbeet-interval", names()), Some("heartbeat-interval"));
+        assert_eq!(did_you_mean("listen-client", names()), Some("listen-client-urls"));
+        assert_eq!(did_you_mean("nmae", names()), Some("name"));
         assert_eq!(did_you_mean("zzz", names()), None);
+        assert_eq!(did_you_mean("service-host", names()), None);
     }
 }

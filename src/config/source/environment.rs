@@ -4,8 +4,7 @@ use super::super::diagnostic::{Diagnostic, Place};
 use super::super::options::{self, Owner, Section, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::Value;
-use super::flags::choices;
-use super::{MASK, Reading};
+use super::{MASK, Reading, etcds_text, expectation};
 
 /// Variables with these prefixes that are no options: the file's name, which is read before all else, and etcd's
 /// leave to run on other processors.
@@ -35,12 +34,13 @@ pub fn read_environment(variables: &[(String, String)]) -> Reading {
                 let place = Place::Variable(format!("{name}={shown}"));
                 match Value::parse(spec.kind, text) {
                     Ok(value) => reading.given.push(Given { spec, value, place }),
-                    Err(reason) => reading.diagnostics.push(
-                        Diagnostic::error(format!("invalid value {shown:?} for {name}: {reason}"))
-                            .about(spec.name)
-                            .at(Some(place))
-                            .maybe_help(choices(spec)),
-                    ),
+                    Err(reason) => {
+                        let otherwise = format!("invalid value {shown:?} for {name}: {reason}");
+                        let error = Diagnostic::error(etcds_text(spec, text).unwrap_or(otherwise));
+                        let error =
+                            error.about(spec.name).at(Some(place)).maybe_help(expectation(spec, &reason));
+                        reading.diagnostics.push(error);
+                    }
                 }
             }
             None => reading.diagnostics.push(unknown(name)),
@@ -52,8 +52,12 @@ pub fn read_environment(variables: &[(String, String)]) -> Reading {
 /// The value is not shown: nobody knows what it is.
 fn unknown(name: &str) -> Diagnostic {
     let help = other_prefix(name).or_else(|| {
-        let variables: Vec<String> = options::all().map(options::OptionSpec::variable).collect();
-        did_you_mean(name, variables.iter().map(String::as_str)).map(|name| format!("did you mean {name}?"))
+        // Compared without the prefix, which would make everything alike.
+        let (prefix, rest) = name.split_once('_')?;
+        let owner = if prefix == "KVD" { Owner::Kvd } else { Owner::Etcd };
+        let ours = options::all().filter(|spec| spec.owner == owner && spec.section != Section::Program);
+        let meant = did_you_mean(&rest.to_ascii_lowercase().replace('_', "-"), ours.map(|spec| spec.name))?;
+        options::find(meant).map(|spec| format!("did you mean {}?", spec.variable()))
     });
     Diagnostic::warning(format!("unrecognized environment variable {name}"))
         .at(Some(Place::Variable(name.to_string())))

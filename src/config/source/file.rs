@@ -11,14 +11,14 @@ use toml::de::{DeTable, DeValue};
 use super::super::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use super::super::options::{self, Kind, OptionSpec, did_you_mean};
 use super::super::settings::Given;
-use super::super::value::{Value, cluster_urls, describe, gate_name};
-use super::flags::choices;
-use super::{MASK, Reading};
+use super::super::value::{PARSE_ERROR, Value, cluster_urls, describe, gate_name};
+use super::{Reading, etcds_text, expectation};
 
 /// Reads a file's text. A pure function of its input, whatever that is; it never panics.
 pub fn read_toml(path: PathBuf, text: &str) -> Reading {
     let mut reader = Reader { path: Arc::new(path), text, reading: Reading::default() };
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
     for error in &errors {
         let place = error.span().map(|span| Place::File(reader.locate(span)));
         let place = place.or_else(|| Some(Place::Path(Arc::clone(&reader.path))));
@@ -64,7 +64,11 @@ impl Reader<'_> {
         if let Some(spec) = options::find_key(&entry.key) {
             match self.value(spec, entry.value) {
                 Ok(value) => self.given(spec, value, entry),
-                Err(problem) => self.refuse(spec, problem, entry),
+                Err(problems) => {
+                    for problem in problems {
+                        self.refuse(spec, problem, entry);
+                    }
+                }
             }
             return;
         }
@@ -98,9 +102,23 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, spec: &'static OptionSpec, problem: Problem, entry: &Entry<'_, '_>) {
-        let help = problem.help.or_else(|| choices(spec));
-        let message = format!("`{}`: {}", entry.key, problem.message);
-        let span = problem.span.unwrap_or_else(|| entry.value.span());
+        let help = problem.help.or_else(|| expectation(spec, ""));
+        let given = entry.value.get_ref().as_str();
+        let etcds = match given.filter(|_| matches!(spec.kind, Kind::Choice(_))) {
+            Some(state) if spec.name == "initial-cluster-state" => {
+                Some(format!("unexpected clusterState {state:?}"))
+            }
+            Some(text) => etcds_text(spec, text),
+            None => None,
+        };
+        let message = match (etcds, problem.message.as_str()) {
+            (Some(etcds), _) => etcds,
+            // Go's two words say less than the file's reader knows.
+            (None, PARSE_ERROR) => format!("`{}`: expected {}", entry.key, describe(spec.kind)),
+            (None, message) => format!("`{}`: {message}", entry.key),
+        };
+        let part = problem.span.unwrap_or_else(|| entry.value.span());
+        let span = if spec.secret { entry.key_span.clone() } else { part };
         self.report(Diagnostic::error(message).about(spec.name).maybe_help(help), span);
     }
 
@@ -119,34 +137,26 @@ impl Reader<'_> {
         self.reading.diagnostics.push(diagnostic.at(Some(place)));
     }
 
-    /// The place of a span; a secret's line is not shown.
     fn locate(&self, span: Range<usize>) -> FilePlace {
-        let mut place = locate(&self.path, self.text, span);
-        if let Some((key, _)) = place.text.split_once('=')
-            && options::all()
-                .any(|spec| spec.secret && key.contains(spec.key.rsplit('.').next().unwrap_or(spec.key)))
-        {
-            place.text = format!("{key}= {MASK}");
-            place.width =
-                place.width.min((place.text.chars().count() + 1).saturating_sub(place.column).max(1));
-        }
-        place
+        locate(&self.path, self.text, span)
     }
 
-    fn value(&self, spec: &'static OptionSpec, value: &Spanned<DeValue<'_>>) -> Result<Value, Problem> {
+    fn value(&self, spec: &'static OptionSpec, value: &Spanned<DeValue<'_>>) -> Result<Value, Vec<Problem>> {
         let kind = spec.kind;
+        let one = |result: Result<Value, String>| result.map_err(|message| vec![Problem::new(message)]);
         match value.get_ref() {
-            DeValue::String(text) => Value::parse(kind, text).map_err(Problem::new),
+            DeValue::String(text) => one(Value::parse(kind, text)),
             DeValue::Boolean(on) if kind == Kind::Bool => Ok(Value::Bool(*on)),
-            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            DeValue::Integer(number) => one(match i64::from_str_radix(number.as_str(), number.radix()) {
+                // A count of hours or revisions, though a text to etcd.
+                Ok(number) if spec.name == "auto-compaction-retention" => Ok(Value::Text(number.to_string())),
                 Ok(number) => Value::from_integer(kind, number).unwrap_or_else(|| Err(expected(kind, value))),
                 Err(_) => Err("value out of range".to_string()),
-            }
-            .map_err(Problem::new),
+            }),
             DeValue::Array(array) => array_value(kind, array.iter()),
             DeValue::Table(table) if kind == Kind::Cluster => cluster_value(table),
             DeValue::Table(table) if kind == Kind::Gates => gates_value(table),
-            _ => Err(Problem::new(expected(kind, value))),
+            _ => one(Err(expected(kind, value))),
         }
     }
 }
@@ -187,67 +197,76 @@ fn name_of(value: &DeValue<'_>) -> String {
 fn array_value<'a, 'i: 'a>(
     kind: Kind,
     elements: impl Iterator<Item = &'a Spanned<DeValue<'i>>>,
-) -> Result<Value, Problem> {
-    let mut texts = Vec::new();
+) -> Result<Value, Vec<Problem>> {
+    let (mut texts, mut problems) = (Vec::new(), Vec::new());
     for element in elements {
         match element.get_ref() {
-            DeValue::String(text) => {
-                // Each element on its own first, so that the mark stands below the one that is wrong.
-                if let Err(reason) = Value::parse_array(kind, &[text]) {
-                    return Err(Problem::at(reason, element.span()));
-                }
-                texts.push(text.as_ref());
-            }
+            // Each element on its own first, so that the mark stands below each that is wrong.
+            DeValue::String(text) => match Value::parse_array(kind, &[text]) {
+                Ok(_) => texts.push(text.as_ref()),
+                Err(reason) => problems.push(Problem::at(reason, element.span())),
+            },
             other => {
-                return Err(Problem::at(
+                problems.push(Problem::at(
                     format!("expected a string, found {}", name_of(other)),
                     element.span(),
                 ));
             }
         }
     }
-    Value::parse_array(kind, &texts).map_err(Problem::new)
+    finish(problems, || Value::parse_array(kind, &texts))
 }
 
-fn cluster_value(table: &DeTable<'_>) -> Result<Value, Problem> {
-    let mut members = BTreeMap::new();
+/// The value, unless there are problems.
+fn finish(
+    problems: Vec<Problem>,
+    value: impl FnOnce() -> Result<Value, String>,
+) -> Result<Value, Vec<Problem>> {
+    if problems.is_empty() { value().map_err(|message| vec![Problem::new(message)]) } else { Err(problems) }
+}
+
+fn cluster_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
+    let (mut members, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, urls) in table {
-        let texts: Vec<&str> = match urls.get_ref() {
-            DeValue::String(text) => text.split(',').collect(),
-            DeValue::Array(array) => array.iter().filter_map(|element| element.get_ref().as_str()).collect(),
-            _ => Vec::new(),
+        let texts: Option<Vec<&str>> = match urls.get_ref() {
+            DeValue::String(text) => Some(text.split(',').collect()),
+            DeValue::Array(array) => array.iter().map(|element| element.get_ref().as_str()).collect(),
+            _ => None,
         };
-        let strings_only = match urls.get_ref() {
-            DeValue::Array(array) => array.iter().all(|element| element.get_ref().as_str().is_some()),
-            other => other.as_str().is_some(),
-        };
-        if !strings_only {
-            let message = format!("expected {}, found {}", describe(Kind::PeerUrls), name_of(urls.get_ref()));
-            return Err(Problem::at(message, urls.span()));
+        match texts.map(|texts| cluster_urls(&texts)) {
+            Some(Ok(urls)) => {
+                members.insert(name.get_ref().to_string(), urls);
+            }
+            Some(Err(reason)) => problems.push(Problem::at(reason, urls.span())),
+            None => {
+                let message =
+                    format!("expected {}, found {}", describe(Kind::PeerUrls), name_of(urls.get_ref()));
+                problems.push(Problem::at(message, urls.span()));
+            }
         }
-        let urls = cluster_urls(&texts).map_err(|reason| Problem::at(reason, urls.span()))?;
-        members.insert(name.get_ref().to_string(), urls);
     }
-    Ok(Value::Cluster(members))
+    finish(problems, || Ok(Value::Cluster(members)))
 }
 
-fn gates_value(table: &DeTable<'_>) -> Result<Value, Problem> {
-    let mut gates = BTreeMap::new();
+fn gates_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
+    let (mut gates, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, on) in table {
-        let known = gate_name(name.get_ref()).map_err(|reason| Problem {
-            help: did_you_mean(name.get_ref(), options::GATES.iter().map(|gate| gate.name))
-                .map(|name| format!("did you mean {name}?")),
-            ..Problem::at(reason, name.span())
-        })?;
-        match on.get_ref() {
-            DeValue::Boolean(on) => gates.insert(known, *on),
-            other => {
-                let message = format!("expected true or false, found {}", name_of(other));
-                return Err(Problem::at(message, on.span()));
+        match (gate_name(name.get_ref()), on.get_ref()) {
+            (Ok(name), DeValue::Boolean(on)) => {
+                gates.insert(name, *on);
             }
-        };
+            (Ok(_), other) => {
+                let message = format!("expected true or false, found {}", name_of(other));
+                problems.push(Problem::at(message, on.span()));
+            }
+            (Err(reason), _) => {
+                let names = options::GATES.iter().map(|gate| gate.name);
+                let help = did_you_mean(name.get_ref(), names).map(|name| format!("did you mean {name}?"));
+                problems.push(Problem { help, ..Problem::at(reason, name.span()) });
+            }
+        }
     }
-    Ok(Value::Gates(gates))
+    finish(problems, || Ok(Value::Gates(gates)))
 }
 
 /// The key most like an unknown one: of the same table first, then of any.

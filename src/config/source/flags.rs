@@ -4,7 +4,7 @@ use super::super::diagnostic::{Diagnostic, Place};
 use super::super::options::{self, OptionSpec, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::Value;
-use super::{MASK, Reading};
+use super::{MASK, Reading, etcds_text, expectation};
 
 /// True for an argument that Go takes for a flag.
 pub fn is_flag(argument: &str) -> bool {
@@ -85,13 +85,9 @@ where
     match Value::parse(spec.kind, value) {
         Ok(value) => Ok(Given { spec, value, place: Place::Flag(shown) }),
         Err(reason) => {
-            let message = format!("invalid value {:?} for flag -{name}: {reason}", masked(spec, value));
-            Err(Box::new(
-                Diagnostic::error(message)
-                    .about(spec.name)
-                    .at(Some(Place::Flag(shown)))
-                    .maybe_help(choices(spec)),
-            ))
+            let otherwise = format!("invalid value {:?} for flag -{name}: {reason}", masked(spec, value));
+            let error = Diagnostic::error(etcds_text(spec, value).unwrap_or(otherwise)).about(spec.name);
+            Err(Box::new(error.at(Some(Place::Flag(shown))).maybe_help(expectation(spec, &reason))))
         }
     }
 }
@@ -117,22 +113,13 @@ fn read_switch(
 
 fn unknown(name: &str, argument: &str) -> Diagnostic {
     let names = options::all().map(|spec| spec.name);
+    // Without its value, which may be a secret.
+    let flag = argument.split('=').next().unwrap_or(argument);
     Diagnostic::error(format!("flag provided but not defined: -{name}"))
-        .at(Some(Place::Flag(argument.to_string())))
+        .at(Some(Place::Flag(flag.to_string())))
         .maybe_help(did_you_mean(name, names).map(|name| format!("did you mean --{name}?")))
 }
 
 fn masked<'v>(spec: &OptionSpec, value: &'v str) -> &'v str {
     if spec.secret { MASK } else { value }
-}
-
-/// The values a choice has, as advice.
-pub(super) fn choices(spec: &OptionSpec) -> Option<String> {
-    match spec.kind {
-        options::Kind::Choice(choices) => {
-            let choices: Vec<&str> = choices.iter().copied().filter(|choice| !choice.is_empty()).collect();
-            Some(format!("one of: {}", choices.join(", ")))
-        }
-        _ => None,
-    }
 }

@@ -9,8 +9,10 @@ pub use environment::read_environment;
 pub use file::read_toml;
 pub use flags::{is_flag, read_flags};
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, MASK};
+use super::options::{Kind, OptionSpec};
 use super::settings::Given;
+use super::value::{PARSE_ERROR, describe};
 
 /// What one source says.
 #[derive(Clone, Debug, Default)]
@@ -21,5 +23,26 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// What is shown instead of a secret.
-pub(super) const MASK: &str = "********";
+/// etcd's words for a value that is none of a choice, where they are not those of Go's flag package.
+fn etcds_text(spec: &OptionSpec, value: &str) -> Option<String> {
+    match spec.name {
+        "auto-compaction-mode" => Some(format!("unknown auto-compaction-mode {value:?}")),
+        "log-format" => Some(format!("unknown log format: {value}, supported values json, console")),
+        "tls-min-version" | "tls-max-version" => {
+            Some(format!("unexpected TLS version {value:?} (must be one of: TLS1.2, TLS1.3)"))
+        }
+        _ => None,
+    }
+}
+
+/// What would have been right.
+fn expectation(spec: &OptionSpec, reason: &str) -> Option<String> {
+    match spec.kind {
+        Kind::Choice(choices) => {
+            let choices: Vec<&str> = choices.iter().copied().filter(|choice| !choice.is_empty()).collect();
+            Some(format!("one of: {}", choices.join(", ")))
+        }
+        kind if reason == PARSE_ERROR => Some(format!("expected {}", describe(kind))),
+        _ => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! Files of variables: /etc/default/etcd, /etc/sysconfig/etcd, /etc/etcd/etcd.conf of some distributions, EnvironmentFile= of
+//! systemd, and what `etcdctl member add` prints.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Content, Item};
+use crate::config::diagnostic::{Diagnostic, Place, locate};
+use crate::config::options::{self, Section};
+
+/// True when the first line that says something is an assignment.
+pub(super) fn looks_like_shell(text: &str) -> bool {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    first.is_some_and(|line| assignment(line).is_some())
+}
+
+/// Reads all assignments; a later one of the same variable wins.
+pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
+    let (mut items, mut errors) = (Vec::<Item>::new(), Vec::new());
+    let mut offset = 0;
+    let mut lines = text.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        let start = offset;
+        offset += line.len();
+        let mut whole = line.trim_end_matches(['\n', '\r']).to_string();
+        // A backslash at the end joins the next line, for the shell as for systemd.
+        while whole.ends_with('\\') && lines.peek().is_some() {
+            whole.pop();
+            if let Some(next) = lines.next() {
+                offset += next.len();
+                whole.push_str(next.trim_end_matches(['\n', '\r']));
+            }
+        }
+        let trimmed = whole.trim();
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        let begin = start + (line.len() - line.trim_start().len());
+        let place = locate(path, text, begin..start + line.trim_end().len());
+        match assignment(trimmed).map(|(name, value)| (name, unquote(value))) {
+            Some((name, Ok(value))) => {
+                items.retain(|item| item.key != name);
+                let spec = options::find_variable(name).filter(|spec| spec.section != Section::Program);
+                items.push(Item { key: name.to_string(), spec, content: Content::Scalar(value), place });
+            }
+            Some((_, Err(reason))) => errors.push(Diagnostic::error(reason).at(Some(Place::File(place)))),
+            None => errors.push(Diagnostic::error("expected NAME=value").at(Some(Place::File(place)))),
+        }
+    }
+    // Variables of other programs, and empty ones, say nothing about etcd.
+    items.retain(|item| {
+        let ours = item.key.starts_with("ETCD_") || item.key.starts_with("KVD_");
+        ours && !matches!(&item.content, Content::Scalar(value) if value.is_empty())
+    });
+    if errors.is_empty() { Ok(items) } else { Err(errors) }
+}
+
+/// The name and the raw value of `NAME=value` or `export NAME=value`.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let line = line.strip_prefix("export ").map_or(line, str::trim_start);
+    let (name, value) = line.split_once('=')?;
+    let is_name = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_name.then_some((name, value.trim()))
+}
+
+/// Takes quotes and backslashes away as a shell does; a reference to another variable cannot be followed.
+fn unquote(raw: &str) -> Result<String, String> {
+    let mut value = String::new();
+    let mut chars = raw.chars().peekable();
+    let mut quote: Option<char> = None;
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (Some('\''), c) => value.push(c),
+            (quote, '\\') => match chars.next() {
+                // Within double quotes a backslash is only taken away before these.
+                Some(next) if quote.is_none() || "\"\\$`".contains(next) => value.push(next),
+                Some(next) => value.extend(['\\', next]),
+                None => value.push('\\'),
+            },
+            (_, '$' | '`') => return Err("a reference to another variable cannot be followed".to_string()),
+            (None, c) if c.is_whitespace() => {
+                let rest: String = chars.collect();
+                let rest = rest.trim();
+                if rest.is_empty() || rest.starts_with('#') {
+                    return Ok(value);
+                }
+                return Err("a value with spaces needs quotes".to_string());
+            }
+            (_, c) => value.push(c),
+        }
+    }
+    if quote.is_some() { Err("a quote is not closed".to_string()) } else { Ok(value) }
+}

@@ -1,0 +1,172 @@
+//! etcd.conf.yml, or the same in JSON.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::{Content, Item};
+use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
+use crate::config::options::{self, OptionSpec};
+
+/// Deeper files are not etcd's.
+const MAX_DEPTH: usize = 16;
+
+/// A YAML value as far as etcd's file needs it.
+enum Node {
+    Scalar(String),
+    Null,
+    Sequence(Vec<Node>),
+    Mapping(Vec<(String, Span, Node)>),
+}
+
+/// Reads all keys with their values.
+pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
+    let mut reader = Reader { path, text, events: Parser::new_from_str(text) };
+    let root = reader.document().map_err(|error| vec![*error])?;
+    let mut items = Vec::new();
+    match root {
+        Node::Mapping(entries) => flatten(&reader, entries, "", &mut items),
+        Node::Null => {}
+        _ => {
+            let error = Diagnostic::error("expected keys with values, or lines NAME=value");
+            return Err(vec![error.at(Some(Place::Path(Arc::clone(path))))]);
+        }
+    }
+    Ok(items)
+}
+
+/// Makes dotted keys of nested maps. Keys are looked up as etcd does, without regard to case.
+fn flatten(reader: &Reader<'_>, entries: Vec<(String, Span, Node)>, prefix: &str, items: &mut Vec<Item>) {
+    for (name, span, node) in entries {
+        let key = format!("{prefix}{name}");
+        let place = reader.place(span);
+        let spec = find(&key);
+        let content = match node {
+            Node::Mapping(entries) if spec.is_none_or(|spec| spec.key == "feature-gates") => match spec {
+                Some(_) => Content::Scalar(pairs(&entries)),
+                None => {
+                    flatten(reader, entries, &format!("{key}."), items);
+                    continue;
+                }
+            },
+            Node::Mapping(entries) => Content::Scalar(pairs(&entries)),
+            Node::Scalar(text) => Content::Scalar(text),
+            Node::Null => Content::Nothing,
+            Node::Sequence(nodes) => Content::Array(nodes.into_iter().filter_map(scalar).collect()),
+        };
+        items.push(Item { key, spec, content, place });
+    }
+}
+
+fn find(key: &str) -> Option<&'static OptionSpec> {
+    options::all().find(|spec| !spec.key.is_empty() && spec.key.eq_ignore_ascii_case(key))
+}
+
+fn scalar(node: Node) -> Option<String> {
+    match node {
+        Node::Scalar(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// `a=b,c=d` of a map, which is how a flag spells it.
+fn pairs(entries: &[(String, Span, Node)]) -> String {
+    let pairs: Vec<String> = entries
+        .iter()
+        .filter_map(|(name, _, node)| match node {
+            Node::Scalar(text) => Some(format!("{name}={text}")),
+            _ => None,
+        })
+        .collect();
+    pairs.join(",")
+}
+
+struct Reader<'t> {
+    path: &'t Arc<PathBuf>,
+    text: &'t str,
+    events: Parser<'t, saphyr_parser::StrInput<'t>>,
+}
+
+type Outcome<T> = Result<T, Box<Diagnostic>>;
+
+impl<'t> Reader<'t> {
+    fn document(&mut self) -> Outcome<Node> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(Node::Null),
+                (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
+                (event, span) => return self.node(event, span, 0),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Outcome<(Event<'t>, Span)> {
+        match self.events.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => {
+                let at = *error.marker();
+                let place = self.place(Span::empty(at));
+                Err(Box::new(
+                    Diagnostic::error(format!("YAML: {}", error.info())).at(Some(Place::File(place))),
+                ))
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Outcome<Node> {
+        if depth > MAX_DEPTH {
+            return Err(self.refuse("nested too deeply for etcd's file", span));
+        }
+        match event {
+            Event::Scalar(text, style, _, _) => {
+                let plain = style == ScalarStyle::Plain;
+                if plain && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL") {
+                    return Ok(Node::Null);
+                }
+                Ok(Node::Scalar(text.into_owned()))
+            }
+            Event::SequenceStart(..) => {
+                let mut nodes = Vec::new();
+                loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, _) => return Ok(Node::Sequence(nodes)),
+                        (event, span) => nodes.push(self.node(event, span, depth + 1)?),
+                    }
+                }
+            }
+            Event::MappingStart(..) => self.mapping(depth),
+            Event::Alias(_) => Err(self.refuse("aliases are not followed; write the value out", span)),
+            _ => Err(self.refuse("unexpected end", span)),
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Outcome<Node> {
+        let mut entries: Vec<(String, Span, Node)> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            let name = match event {
+                Event::MappingEnd => return Ok(Node::Mapping(entries)),
+                Event::Scalar(name, ..) => name.into_owned(),
+                _ => return Err(self.refuse("a key must be a plain word", span)),
+            };
+            if entries.iter().any(|(known, _, _)| *known == name) {
+                return Err(self.refuse("the key stands here twice", span));
+            }
+            let (event, at) = self.next()?;
+            let node = self.node(event, at, depth + 1)?;
+            entries.push((name, span, node));
+        }
+    }
+
+    fn refuse(&self, message: &str, span: Span) -> Box<Diagnostic> {
+        Box::new(Diagnostic::error(message).at(Some(Place::File(self.place(span)))))
+    }
+
+    /// The parser counts characters; the place wants bytes.
+    fn place(&self, span: Span) -> FilePlace {
+        let byte = |index: usize| self.text.char_indices().nth(index).map_or(self.text.len(), |(at, _)| at);
+        locate(self.path, self.text, byte(span.start.index())..byte(span.end.index()))
+    }
+}

@@ -1,0 +1,252 @@
+//! The command line of `kvd`: what is to be done, and the answers to everything that is not running the daemon.
+//!
+//! clap frames sub-commands and help; server flags have Go's syntax, which clap does not, and are read from the table
+//! of options before clap sees the rest. Nothing is printed here: an [`Answer`] carries the texts.
+
+mod diff;
+mod frame;
+mod from_etcd;
+mod show;
+mod version;
+
+use std::ffi::OsString;
+
+use super::config::Config;
+use super::diagnostic::{Diagnostic, summary};
+use super::options::{self, did_you_mean};
+use super::read::{Outcome, read};
+use super::source::{is_flag, read_flags};
+use super::surroundings::Surroundings;
+use super::value::Value;
+use super::{bootstrap, render};
+
+pub use frame::command;
+pub use from_etcd::convert;
+pub use version::version_text;
+
+/// The exit code for a configuration that is wrong (EX_CONFIG of sysexits.h); systemd does not restart on it.
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Texts for standard output and standard error, and the exit code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// For standard output.
+    pub out: String,
+    /// For standard error.
+    pub err: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl Answer {
+    fn out(text: impl Into<String>) -> Self {
+        Self { out: text.into(), ..Self::default() }
+    }
+
+    fn refused(text: impl Into<String>) -> Self {
+        Self { err: text.into(), code: EXIT_CONFIG, ..Self::default() }
+    }
+
+    fn findings(diagnostics: &[Diagnostic]) -> Self {
+        Self::refused(text_of(diagnostics))
+    }
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub enum Invocation {
+    /// Run the daemon with this configuration; the warnings are for its log.
+    Run(Box<Config>, Vec<Diagnostic>),
+    /// Print this and exit.
+    Answer(Answer),
+}
+
+/// Understands the arguments of this process, without the program's name.
+pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation {
+    let mut texts = Vec::new();
+    for argument in arguments {
+        match argument.into_string() {
+            Ok(text) => texts.push(text),
+            Err(argument) => {
+                let message = format!("the argument {argument:?} is not UTF-8");
+                return Invocation::Answer(Answer::findings(&[Diagnostic::error(message)]));
+            }
+        }
+    }
+    parse(Surroundings::of_process(texts))
+}
+
+/// Understands a command line in its surroundings.
+pub fn parse(surroundings: Surroundings<'_>) -> Invocation {
+    let first = surroundings.arguments.first().map(String::as_str);
+    match first {
+        Some(word) if !is_flag(word) && !word.is_empty() => Invocation::Answer(sub_command(surroundings)),
+        _ => {
+            let flags = read_flags(&surroundings.arguments);
+            let asked = |name: &str| {
+                flags.given.iter().any(|given| given.spec.name == name && given.value == Value::Bool(true))
+            };
+            if asked("help") {
+                return Invocation::Answer(Answer::out(frame::help()));
+            }
+            if asked("version") {
+                return Invocation::Answer(Answer::out(version_text()));
+            }
+            match read(&surroundings).into_result() {
+                Ok((config, warnings)) => Invocation::Run(Box::new(config), warnings),
+                Err(findings) => Invocation::Answer(Answer::findings(&findings)),
+            }
+        }
+    }
+}
+
+/// The text of some findings, with an empty line between two and their count at the end.
+pub fn text_of(diagnostics: &[Diagnostic]) -> String {
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        text.push_str(&format!("{diagnostic}\n"));
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        text.push_str(&format!("kvd: {}\n", summary(diagnostics)));
+    }
+    text
+}
+
+fn sub_command(mut surroundings: Surroundings<'_>) -> Answer {
+    let arguments = std::mem::take(&mut surroundings.arguments);
+    let first = arguments.first().map_or("", String::as_str);
+    if !frame::is_sub_command(first) {
+        return not_a_command(first);
+    }
+    let (for_clap, server_flags) = frame::separate(&arguments);
+    let matches = match command().try_get_matches_from(std::iter::once("kvd".to_string()).chain(for_clap)) {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => {
+            return Answer { err: error.render().to_string(), code: EXIT_CONFIG, ..Answer::default() };
+        }
+        Err(error) => return Answer::out(error.render().to_string()),
+    };
+    surroundings.arguments = server_flags;
+    match matches.subcommand() {
+        Some(("check", matches)) => check(&surroundings, matches.get_flag("json")),
+        Some(("config", matches)) => match matches.subcommand() {
+            Some(("show", matches)) => {
+                let options =
+                    show::Options { origin: matches.get_flag("origin"), json: matches.get_flag("json") };
+                with_config(&surroundings, |config| show::show(config, options))
+            }
+            Some(("diff", matches)) => {
+                let file = matches.get_one::<String>("file").cloned();
+                with_config(&surroundings, |config| diff::diff(config, file.as_deref(), &surroundings))
+            }
+            Some(("from-etcd", matches)) => match matches.get_one::<String>("file") {
+                Some(file) => from_etcd::from_etcd(file, &surroundings),
+                None => Answer::refused("kvd: no file is given\n"),
+            },
+            _ => Answer::refused("kvd: no such command\n"),
+        },
+        _ => Answer::refused("kvd: no such command\n"),
+    }
+}
+
+/// A first word that is no command: etcd's text for it, and what was probably meant.
+fn not_a_command(word: &str) -> Answer {
+    let help = match word {
+        "gateway" | "grpc-proxy" => {
+            Some("kvd has no proxies; clients know several endpoints themselves".to_string())
+        }
+        word if word.ends_with(".toml") => {
+            Some(format!("the configuration file is named by --config-file {word}"))
+        }
+        word => did_you_mean(word, ["check", "config", "help"].into_iter())
+            .map(|word| format!("did you mean `kvd {word}`?")),
+    };
+    Answer::findings(&[Diagnostic::error(format!("{word:?} is not a valid flag")).maybe_help(help)])
+}
+
+fn with_config(surroundings: &Surroundings<'_>, act: impl FnOnce(&Config) -> Answer) -> Answer {
+    match read(surroundings).into_result() {
+        Ok((config, warnings)) => {
+            let mut answer = act(&config);
+            answer.err.insert_str(0, &text_of(&warnings));
+            answer
+        }
+        Err(findings) => Answer::findings(&findings),
+    }
+}
+
+/// `kvd check`.
+fn check(surroundings: &Surroundings<'_>, json: bool) -> Answer {
+    let Outcome { config, mut diagnostics, files } = read(surroundings);
+    if let Some(config) = &config {
+        let initialised = bootstrap::is_initialised_in(surroundings.files, &config.data_dir);
+        diagnostics.extend(config.bootstrap_problems().iter().cloned().map(|problem| match initialised {
+            false => problem,
+            true => Diagnostic {
+                severity: super::diagnostic::Severity::Warning,
+                help: Some(format!(
+                    "it does not count: {} holds a member already",
+                    config.data_dir.display()
+                )),
+                ..problem
+            },
+        }));
+        diagnostics.extend(missing_files(config, surroundings));
+        diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+    }
+    let valid = !diagnostics.iter().any(Diagnostic::is_error);
+    let code = if valid { 0 } else { EXIT_CONFIG };
+    if json {
+        let findings: Vec<serde_json::Value> = diagnostics.iter().map(Diagnostic::to_json).collect();
+        let files: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+        let object = serde_json::json!({ "valid": valid, "files": files, "findings": findings });
+        return Answer { out: format!("{object:#}\n"), err: String::new(), code };
+    }
+    if !valid {
+        return Answer::findings(&diagnostics);
+    }
+    let read_from = match files.as_slice() {
+        [] => "no file".to_string(),
+        files => files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
+    };
+    let out = format!("kvd: the configuration is good ({read_from}; {})\n", summary(&diagnostics));
+    Answer { out, err: text_of(&diagnostics), code }
+}
+
+/// Files that options name and that are not there. Starting tells it as well, but one at a time.
+fn missing_files(config: &Config, surroundings: &Surroundings<'_>) -> Vec<Diagnostic> {
+    let named = [
+        "cert-file",
+        "key-file",
+        "client-crl-file",
+        "trusted-ca-file",
+        "peer-cert-file",
+        "peer-key-file",
+        "peer-client-cert-file",
+        "peer-client-key-file",
+        "peer-trusted-ca-file",
+        "peer-crl-file",
+        "cluster-secret-file",
+        "discovery-cert",
+        "discovery-key",
+        "discovery-cacert",
+    ];
+    let mut missing = Vec::new();
+    for spec in named.iter().filter_map(|name| options::find(name)) {
+        let setting = config.settings().get(spec.name);
+        let path = setting.value.to_text(spec.kind);
+        if !path.is_empty() && !surroundings.files.exists(path.as_ref()) {
+            let error = Diagnostic::error(format!(
+                "--{}: there is no file {path}, or it cannot be reached",
+                spec.name
+            ));
+            missing.push(error.about(spec.name).at(setting.origin.place()));
+        }
+    }
+    missing
+}
+
+/// The configuration in clear as TOML; for tests that read it back.
+pub fn clear_toml(config: &Config) -> String {
+    render::show(config, render::Shown { origins: false, secrets: true })
+}

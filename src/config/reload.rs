@@ -1,0 +1,50 @@
+//! What a new configuration changes in a running member.
+
+use super::config::Config;
+use super::options::OptionSpec;
+use super::settings::Setting;
+
+/// What it takes to bring a change into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// A reload.
+    Reload,
+    /// A restart.
+    Restart,
+    /// Nothing brings it into force: the member is long past its start.
+    Nothing,
+}
+
+/// One option that has another value now.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The option.
+    pub spec: &'static OptionSpec,
+    /// Its value and origin until now.
+    pub old: Setting,
+    /// Its value and origin from now on.
+    pub new: Setting,
+}
+
+impl Change {
+    /// What it takes to bring it into force.
+    pub fn takes(&self) -> Takes {
+        if self.spec.bootstrap {
+            Takes::Nothing
+        } else if self.spec.reloads {
+            Takes::Reload
+        } else {
+            Takes::Restart
+        }
+    }
+}
+
+/// The options whose values differ, in the order of the table. Another origin alone is no change.
+pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
+    old.settings()
+        .iter()
+        .zip(new.settings().iter())
+        .filter(|((_, old), (_, new))| old.value != new.value)
+        .map(|((spec, old), (_, new))| Change { spec, old: old.clone(), new: new.clone() })
+        .collect()
+}

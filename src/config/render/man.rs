@@ -1,0 +1,277 @@
+//! kvd(8) and cluster.toml(5).
+
+use crate::config::options::{self, Effect, GATES, Kind, OptionSpec, Section};
+
+/// kvd(8).
+pub fn man_kvd() -> String {
+    let mut page = Page::new("KVD", "8", "System Manager's Manual");
+    page.section("NAME").text("kvd - a strongly consistent key-value store that speaks etcd's protocols");
+    page.section("SYNOPSIS");
+    page.raw(".B kvd\n[\\fIOPTION\\fR]...\n.br\n.B kvd check\n[\\fB--json\\fR] [\\fIOPTION\\fR]...\n.br\n");
+    page.raw(".B kvd config show\n[\\fB--origin\\fR] [\\fIOPTION\\fR]...\n.br\n.B kvd config diff\n[\\fIFILE\\fR] [\\fIOPTION\\fR]...\n.br\n");
+    page.raw(".B kvd config from-etcd\n\\fIFILE\\fR\n");
+    page.section("DESCRIPTION").text(DESCRIPTION);
+    page.section("COMMANDS");
+    for (command, help) in COMMANDS {
+        page.item(&format!("\\fB{}\\fR", escape(command))).text(help);
+    }
+    page.section("OPTIONS").text(FLAG_SYNTAX);
+    for section in Section::ALL.into_iter().filter(|section| *section != Section::Retired) {
+        page.sub_section(section.title());
+        for spec in
+            options::all().filter(|spec| spec.section == section && matches!(spec.effect, Effect::Acts))
+        {
+            flag(&mut page, spec);
+        }
+    }
+    page.sub_section("Accepted without effect");
+    page.text("These change nothing here and are accepted with a warning, so that command lines written for etcd work:");
+    page.text(&names(|spec| matches!(spec.effect, Effect::Ignored(_)) && !spec.key.is_empty()));
+    page.sub_section("Former names");
+    page.text("These act as the option or feature gate behind them:");
+    for spec in options::all() {
+        let now = match spec.effect {
+            Effect::Alias(now) => format!("--{now}"),
+            Effect::GateAlias(gate) => format!("--feature-gates={gate}=..."),
+            _ => continue,
+        };
+        page.item(&format!("\\fB{}\\fR", escape(&format!("--{}", spec.name)))).text(&now);
+    }
+    page.section("ENVIRONMENT").text(ENVIRONMENT);
+    page.section("FILES");
+    for (file, help) in FILES {
+        page.item(&format!("\\fI{}\\fR", escape(file))).text(help);
+    }
+    page.section("SIGNALS").text(SIGNALS);
+    page.section("EXIT STATUS");
+    for (status, help) in EXIT_STATUS {
+        page.item(status).text(help);
+    }
+    page.section("SEE ALSO").raw(".BR cluster.toml (5),\n.BR kvctl (1),\n.BR systemctl (1)\n");
+    page.text
+}
+
+/// cluster.toml(5).
+pub fn man_toml() -> String {
+    let mut page = Page::new("CLUSTER.TOML", "5", "File Formats Manual");
+    page.section("NAME").text("cluster.toml - the configuration of kvd");
+    page.section("SYNOPSIS").raw(".I /etc/kv/cluster.toml\n.br\n.I /etc/kv/cluster.toml.d/*.toml\n");
+    page.section("DESCRIPTION");
+    for paragraph in FILE_DESCRIPTION {
+        page.text(paragraph);
+    }
+    page.section("VALUES");
+    for (what, help) in VALUES {
+        page.item(&escape(what)).text(help);
+    }
+    for section in Section::ALL {
+        let specs: Vec<&OptionSpec> =
+            options::all().filter(|spec| spec.section == section && spec.acts()).collect();
+        if specs.is_empty() {
+            continue;
+        }
+        page.section(&section.title().to_uppercase());
+        for spec in specs {
+            key(&mut page, spec);
+        }
+    }
+    page.section("FEATURE GATES")
+        .text("Keys of the table [feature-gates]; AllAlpha and AllBeta stand for the gates of a stage.");
+    for gate in &GATES {
+        let stage = format!("{:?}, {}.", gate.stage, if gate.default { "on" } else { "off" }).to_lowercase();
+        page.item(&format!("\\fB{}\\fR", gate.name))
+            .text(&format!("{} ({stage})", gate.help).replace(".)", ")"));
+    }
+    page.section("DIFFERENCES FROM ETCD");
+    for paragraph in DIFFERENCES {
+        page.text(paragraph);
+    }
+    page.section("SEE ALSO").raw(".BR kvd (8),\n.BR kvctl (1)\n");
+    page.text
+}
+
+const DESCRIPTION: &str = "kvd is one member of a cluster. It serves clients on port 2379/tcp as etcd does, and talks \
+    to other members by QUIC with mutual TLS on port 2380/udp. Without options it is a cluster of one member that \
+    listens on this machine.";
+
+const COMMANDS: [(&str, &str); 4] = [
+    (
+        "kvd check [--json]",
+        "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Nothing is started.",
+    ),
+    (
+        "kvd config show [--origin] [--json]",
+        "Prints the values in force as TOML, each with where it comes from. Secrets are masked.",
+    ),
+    (
+        "kvd config diff [FILE]",
+        "Prints what differs from the defaults, or from the file, and what a reload would apply.",
+    ),
+    (
+        "kvd config from-etcd FILE",
+        "Turns etcd's etcd.conf.yml (YAML or JSON) or /etc/default/etcd (lines ETCD_NAME=value) into a cluster.toml on standard output, with comments on what has no place there.",
+    ),
+];
+
+const FLAG_SYNTAX: &str = "Options are written as etcd's: with one dash or two, and with the value behind an equals \
+    sign or as the next argument. A boolean takes its value behind an equals sign only (--pre-vote=false). The last of \
+    several wins. Durations are Go's (1h30m, 100ms). Each option is also an environment variable and, unless it says \
+    otherwise, a key in cluster.toml; a flag wins over a variable, a variable over a file, and all of them are merged \
+    option by option.";
+
+const ENVIRONMENT: &str = "ETCD_NAME, ETCD_DATA_DIR and so on: etcd's options in capitals with underscores. KVD_... are \
+    kvd's own. An empty variable counts as none, an unknown one is a warning. KVD_CONFIG_FILE and ETCD_CONFIG_FILE name \
+    the configuration file. STATE_DIRECTORY, RUNTIME_DIRECTORY and CREDENTIALS_DIRECTORY are read as systemd sets them.";
+
+const FILES: [(&str, &str); 4] = [
+    ("/etc/kv/cluster.toml", "The configuration; may be missing. See cluster.toml(5)."),
+    ("/etc/kv/cluster.toml.d/*.toml", "Read after it, in the order of their names."),
+    ("/etc/kv/kvd.env", "Environment variables for the systemd unit."),
+    ("/var/lib/kv", "The data directory of the systemd unit."),
+];
+
+const SIGNALS: &str = "SIGTERM and SIGINT hand leadership over, close connections and stop; SIGHUP reads the \
+    configuration again and applies what a running member can change.";
+
+const EXIT_STATUS: [(&str, &str); 4] = [
+    ("0", "Stopped on request, or the member was removed from its cluster."),
+    ("1", "The start failed, or the member could not go on."),
+    ("77", "The other members refuse this member's identity. systemd does not restart it."),
+    ("78", "The configuration or the command line is wrong (etcd: 1 and 2). systemd does not restart it."),
+];
+
+const FILE_DESCRIPTION: [&str; 3] = [
+    "The file is TOML. Every key is an option of kvd(8) without its dashes; some stand in tables, which are etcd's. A missing file is as good as an empty one, unless it is named by --config-file. After it, all *.toml of the directory of the same name with .d are read in the order of their names; a later key wins over an earlier one. Environment variables win over files, flags over variables, option by option.",
+    "An unknown key is an error, and so is a value of another type. `kvd check` prints all findings with file, line and column.",
+    "Options marked [reload] are applied to a running member by systemctl reload kvd; those marked [first start] only count while the data directory is empty.",
+];
+
+const VALUES: [(&str, &str); 6] = [
+    (
+        "durations",
+        "Strings as in Go: \"1h30m\", \"100ms\". A number counts nanoseconds, as in etcd's file; heartbeat-interval and election-timeout count milliseconds and auth-token-ttl seconds, and take strings as well.",
+    ),
+    (
+        "lists",
+        "Arrays of strings, or one string with commas. Lists of URLs are sorted and doubles dropped, as in etcd.",
+    ),
+    (
+        "URLs",
+        "scheme://host:port without a path; http and https, for clients also unix and unixs with a path, for members also quic.",
+    ),
+    ("numbers", "Whole numbers; also as strings, in the spellings of a flag."),
+    (
+        "[initial-cluster]",
+        "A table: a member's name = its peer URL, or an array of them. A string as etcd's flag takes it (\"a=http://10.0.0.1:2380,b=...\") is accepted, too.",
+    ),
+    ("[feature-gates]", "A table: gate = true or false. A string as etcd's flag takes it is accepted, too."),
+];
+
+const DIFFERENCES: [&str; 4] = [
+    "All sources are merged; with etcd a configuration file silences all flags and variables.",
+    "A variable beside a flag of the same option is no error; the flag wins.",
+    "An unknown key is an error; etcd ignores it.",
+    "log-format is console by default, and initial-cluster follows from name and initial-advertise-peer-urls when it is not given.",
+];
+
+fn flag(page: &mut Page, spec: &OptionSpec) {
+    let value = match spec.kind {
+        Kind::Bool => format!("[=\\fI{}\\fR]", escape(&spec.kind.placeholder())),
+        kind => format!(" \\fI{}\\fR", escape(&kind.placeholder())),
+    };
+    page.item(&format!("\\fB{}\\fR{value}", escape(&format!("--{}", spec.name)))).text(&format!(
+        "{}{}",
+        spec.help,
+        notes(spec)
+    ));
+}
+
+fn key(page: &mut Page, spec: &OptionSpec) {
+    let title = match spec.key.rsplit_once('.') {
+        Some((table, key)) => format!("[{table}] {key}"),
+        None => spec.key.to_string(),
+    };
+    page.item(&format!("\\fB{}\\fR", escape(&title))).text(&format!("{}{}", spec.help, notes(spec)));
+}
+
+/// Default, variable and what a change takes.
+fn notes(spec: &OptionSpec) -> String {
+    let mut notes = String::new();
+    if !spec.default.is_empty() {
+        notes.push_str(&format!(" Default: {}.", spec.default));
+    }
+    if !spec.key.is_empty() {
+        notes.push_str(&format!(" ${}.", spec.variable()));
+    }
+    if spec.reloads {
+        notes.push_str(" [reload]");
+    }
+    if spec.bootstrap {
+        notes.push_str(" [first start]");
+    }
+    notes
+}
+
+fn names(pick: impl Fn(&OptionSpec) -> bool) -> String {
+    let names: Vec<String> =
+        options::all().filter(|spec| pick(spec)).map(|spec| format!("--{}", spec.name)).collect();
+    format!("{}.", names.join(", "))
+}
+
+/// A man page as it grows.
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn new(title: &str, section: &str, manual: &str) -> Self {
+        let head = ".\\\" Made from the table of options in src/config; change it there.\n";
+        let version = env!("CARGO_PKG_VERSION");
+        Self { text: format!("{head}.TH {title} {section} \"\" \"kvd {version}\" \"{manual}\"\n") }
+    }
+
+    fn section(&mut self, title: &str) -> &mut Self {
+        self.text.push_str(&format!(".SH {}\n", quoted(title)));
+        self
+    }
+
+    fn sub_section(&mut self, title: &str) -> &mut Self {
+        self.text.push_str(&format!(".SS {}\n", quoted(title)));
+        self
+    }
+
+    fn item(&mut self, tag: &str) -> &mut Self {
+        self.text.push_str(&format!(".TP\n{tag}\n"));
+        self
+    }
+
+    /// A paragraph; within an item it is the item's text.
+    fn text(&mut self, text: &str) -> &mut Self {
+        let in_item = self.text.lines().rev().nth(1).is_some_and(|line| line == ".TP");
+        let after_heading = self.text.lines().last().is_some_and(|line| line.starts_with(".S"));
+        if !in_item && !after_heading {
+            self.text.push_str(".PP\n");
+        }
+        for line in super::wrap(text, 110) {
+            let line = escape(&line);
+            // A line that begins with a dot or quote would be a request.
+            let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
+            self.text.push_str(&format!("{guard}{line}\n"));
+        }
+        self
+    }
+
+    fn raw(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+}
+
+fn quoted(title: &str) -> String {
+    if title.contains(' ') { format!("\"{title}\"") } else { title.to_string() }
+}
+
+/// roff gives backslashes and dashes a meaning.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-")
+}

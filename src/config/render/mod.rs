@@ -1,0 +1,28 @@
+//! Texts made from the table of options: a configuration as TOML, the sample file, the man pages.
+
+mod man;
+mod sample;
+mod toml;
+
+pub use man::{man_kvd, man_toml};
+pub use sample::sample;
+pub use toml::{Document, Shown, show};
+
+/// Breaks a text into lines of at most so many characters; longer words stay whole.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}

@@ -1,0 +1,19 @@
+//! The process's entry: what the command line asks for is done here or handed to [`run`](super::run).
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::config::cli::{Invocation, parse_process};
+
+/// The whole of `kvd`: reads arguments, environment and files, and runs or answers.
+pub fn main() -> ExitCode {
+    match parse_process(std::env::args_os().skip(1)) {
+        Invocation::Run(config, warnings) => super::run(*config, warnings),
+        Invocation::Answer(answer) => {
+            // A reader that has gone away (`kvd --help | head`) is no reason to complain.
+            let _ = std::io::stdout().write_all(answer.out.as_bytes());
+            let _ = std::io::stderr().write_all(answer.err.as_bytes());
+            ExitCode::from(answer.code)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! From URLs to listening sockets.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::api::server::listen::SocketOptions;
+use crate::api::server::tls::{Tls, TlsOptions};
+use crate::api::server::{Address, Faces, Listener};
+use crate::config::{Config, Scheme, TlsVersion, Url};
+use crate::pki::self_signed;
+
+/// Binds everything clients connect to. Errors name the URL.
+pub fn bind(config: &Config) -> io::Result<Vec<Listener>> {
+    let tls = client_tls(config)?.map(Arc::new);
+    let split = !config.listen_client_http_urls.is_empty();
+    let faces = if split { Faces::Grpc } else { Faces::All };
+    let groups = [
+        (&config.listen_client_urls, faces),
+        (&config.listen_client_http_urls, Faces::Http),
+        (&config.listen_metrics_urls, Faces::Metrics),
+    ];
+    let options =
+        SocketOptions { reuse_port: config.socket.reuse_port, reuse_address: config.socket.reuse_address };
+    let mut listeners = Vec::new();
+    for (urls, faces) in groups {
+        for url in urls {
+            let tls = encrypted(url, tls.as_ref())?;
+            if tls.is_none() && faces != Faces::Metrics {
+                tracing::warn!(
+                    url = url.as_str(),
+                    "serving client traffic insecurely; this is strongly discouraged!"
+                );
+            }
+            for address in addresses(url) {
+                let listener = Listener::bind(&address, options, tls.clone(), faces).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot listen on {}: {error}", url.as_str()))
+                })?;
+                listeners.push(listener);
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn encrypted(url: &Url, tls: Option<&Arc<Tls>>) -> io::Result<Option<Arc<Tls>>> {
+    match (url.scheme(), tls) {
+        (Scheme::Https | Scheme::Unixs, None) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "TLS key/cert (--cert-file, --key-file) must be provided for client url {} with HTTPS scheme",
+                url.as_str()
+            ),
+        )),
+        (Scheme::Https | Scheme::Unixs, Some(tls)) => Ok(Some(tls.clone())),
+        (_, Some(_)) => {
+            tracing::warn!(
+                url = url.as_str(),
+                "scheme is HTTP while key and cert files are present; ignoring key and cert files"
+            );
+            Ok(None)
+        }
+        (_, None) => Ok(None),
+    }
+}
+
+/// The addresses of a listening URL. `localhost` is both loopback addresses where the machine has both.
+fn addresses(url: &Url) -> Vec<Address> {
+    if let Some(path) = url.socket_path() {
+        return vec![Address::Unix(path.to_path_buf())];
+    }
+    if let Some(address) = url.socket_addr() {
+        return vec![Address::Tcp(address)];
+    }
+    // Binding accepts addresses and localhost only, which the configuration has checked.
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let usable = loopback.into_iter().filter(|ip| std::net::TcpListener::bind((*ip, 0)).is_ok());
+    usable.map(|ip| Address::Tcp(SocketAddr::new(ip, url.port()))).collect()
+}
+
+fn client_tls(config: &Config) -> io::Result<Option<Tls>> {
+    let tls = &config.client_tls;
+    let Some((cert_file, key_file)) = certificate(config)? else { return Ok(None) };
+    Tls::new(TlsOptions {
+        cert_file,
+        key_file,
+        client_cert_auth: tls.cert_auth,
+        trusted_ca_file: tls.trusted_ca.clone(),
+        crl_file: tls.crl.clone(),
+        allowed_hostnames: tls.allowed_hostnames.clone(),
+        cipher_suites: tls.cipher_suites.clone(),
+        only_tls13: tls.min_version == TlsVersion::Tls13,
+        only_tls12: tls.max_version == Some(TlsVersion::Tls12),
+    })
+    .map(Some)
+}
+
+/// The operator's certificate and key, or the self-signed ones of `--auto-tls`.
+fn certificate(config: &Config) -> io::Result<Option<(PathBuf, PathBuf)>> {
+    let tls = &config.client_tls;
+    if let Some(pair) = &tls.key_pair {
+        return Ok(Some((pair.cert.clone(), pair.key.clone())));
+    }
+    if !tls.auto_tls {
+        return Ok(None);
+    }
+    let urls = config.listen_client_urls.iter().chain(&config.advertise_client_urls);
+    let mut hosts: Vec<String> =
+        urls.map(|url| url.host().to_string()).filter(|host| !host.is_empty()).collect();
+    hosts.push("localhost".to_string());
+    hosts.sort();
+    hosts.dedup();
+    let files =
+        self_signed::provide(&config.data_dir.join("fixtures/client"), &hosts, tls.self_signed_years)?;
+    Ok(Some((files.cert, files.key)))
+}

@@ -1,0 +1,340 @@
+//! A running member: everything it is made of, put together in order, and taken apart in the reverse one.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::compactor::{self, Retention};
+use super::directory::{self, Directories};
+use super::leadership::{self, Proposals};
+use super::outside::{SystemClock, SystemEntropy};
+use super::{EXIT_CONFIG, EXIT_START, fatal, listeners, systemd};
+use crate::api::server::{Server, ServerOptions};
+use crate::api::services::{Access, FanOut, Services, Settings, Stop, Stopper};
+use crate::config::{AutoCompaction, Bootstrap, ClusterState, Config};
+use crate::join::bootstrap::{self, BootstrapError, InitialMember, Plan};
+use crate::join::identity::{self, Identity, IdentityError};
+use crate::lease::{self, Lessor};
+use crate::log::{self, Log, LogError, RealDisk};
+use crate::model::{Command, MemberId, Refusal};
+use crate::raft::{NoTransport, Node, NodeOptions, StartError};
+use crate::store::{self, CheckpointPolicy, Store, StoreError};
+use crate::watch::{self, Hub};
+
+/// Why a member does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// The configuration does not say how to begin.
+    #[error("{0}")]
+    Config(String),
+    /// No cluster can be begun.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// Files, directories or sockets.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The identity file.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The log.
+    #[error("the log: {0}")]
+    Log(#[from] LogError),
+    /// The store.
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    /// Raft.
+    #[error("raft: {0}")]
+    Raft(#[from] StartError),
+}
+
+impl MemberError {
+    /// The exit code that tells the service manager whether to try again.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            MemberError::Config(_) | MemberError::Bootstrap(_) => EXIT_CONFIG,
+            _ => EXIT_START,
+        }
+    }
+}
+
+/// What systemd shows is brought up to date so often.
+const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A running member.
+pub struct Member {
+    node: Node,
+    store: Store,
+    lessor: Arc<Lessor>,
+    retention: Retention,
+    server: Server,
+    stopper: Stopper,
+}
+
+impl Member {
+    /// Starts in order: directory, identity, sockets, store, log, raft, then the faces. A socket that is taken or a
+    /// file that is wrong is found before anything is written but the directory and the identity.
+    pub async fn start(config: &Config) -> Result<Self, MemberError> {
+        // The identity is written before any data: without one the directory is empty, or not kvd's.
+        let fresh = identity::load(&config.data_dir.join("member"))?.is_none();
+        if fresh {
+            refuse_bad_bootstrap(config)?;
+        }
+        let plan = fresh.then(|| plan(config)).transpose()?;
+        let listeners = listeners::bind(config)?;
+        let directories = directory::prepare(&config.data_dir, config.wal_dir.as_deref())?;
+        // The log's lock comes first: it says that no other process works on these data.
+        let disk = Arc::new(RealDisk::open(&directories.log)?);
+        let identity = identify(&directories, plan.as_ref())?;
+        let store = open_store(config, &directories)?;
+        let log = open_log(disk)?;
+        let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
+        let lessor = new_lessor(config, identity.member, &store);
+        store.set_observers(vec![hub.clone(), lessor.clone()]);
+        let node = start_node(config, identity, plan, log, store.clone()).await?;
+        let (stopper, stop) = Stop::channel();
+        let fan_out = FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(lease::NoRemote) };
+        let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
+        let server = Server::serve(services, listeners, server_options(config), workers())?;
+        tracing::info!(
+            local_member_id = %identity.member,
+            cluster_id = %identity.cluster,
+            client_urls = ?config.listen_client_urls.iter().map(|url| url.as_str()).collect::<Vec<_>>(),
+            "ready to serve client requests"
+        );
+        Ok(Self { node, store, lessor, retention: retention(config), server, stopper })
+    }
+
+    /// Does what a member does beside serving: follows who leads, expires leases, compacts, tells systemd. Never ends.
+    pub async fn keep_house(&self) {
+        let proposals = Proposals::new(self.node.clone());
+        let compacting = Compacting { node: self.node.clone(), store: self.store.clone() };
+        tokio::join!(
+            leadership::follow(self.node.clone(), self.lessor.clone()),
+            self.lessor.clone().run(proposals),
+            compactor::run(self.retention, compacting),
+            self.tell_status(),
+        );
+    }
+
+    async fn tell_status(&self) {
+        let mut told = String::new();
+        let mut leadership = self.node.leadership();
+        loop {
+            let status = self.status();
+            if status != told {
+                systemd::status(&status);
+                told = status;
+            }
+            tokio::select! {
+                // An error means that the node has ended; the pause goes on.
+                Ok(()) = leadership.changed() => {}
+                () = tokio::time::sleep(STATUS_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// One line for an operator.
+    pub fn status(&self) -> String {
+        let status = self.node.status();
+        let role = match status.leader {
+            None => "waiting for a leader",
+            Some(_) if status.is_leader => "serving, leader",
+            Some(_) if status.is_learner => "serving, learner",
+            Some(_) => "serving, follower",
+        };
+        let alarms: Vec<String> = self
+            .store
+            .alarms()
+            .iter()
+            .map(|alarm| format!("; alarm {:?} of {}", alarm.kind, alarm.member))
+            .collect();
+        format!("{role}, term {}{}", status.term, alarms.concat())
+    }
+
+    /// Stops in order: clients are told and have a moment, raft ends, the store makes everything durable.
+    pub async fn stop(self) -> Result<(), String> {
+        let Self { node, store, server, stopper, .. } = self;
+        stopper.stop();
+        let served = tokio::task::spawn_blocking(move || server.join()).await;
+        node.shutdown().await;
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        served.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        closed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+/// An empty directory can only be filled by what the configuration says of bootstrapping.
+fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
+    let problems: Vec<String> = config
+        .bootstrap_problems()
+        .iter()
+        .map(|problem| problem.to_string().trim_end().to_string())
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(MemberError::Config(problems.join("\n"))) }
+}
+
+fn plan(config: &Config) -> Result<Plan, MemberError> {
+    let unsupported =
+        |what: &str| MemberError::Config(format!("{what}: this version of kvd serves a single member"));
+    if config.cluster_state == ClusterState::Existing {
+        return Err(unsupported("--initial-cluster-state existing"));
+    }
+    let Bootstrap::Static(members) = &config.bootstrap else {
+        return Err(unsupported("discovery"));
+    };
+    let initial: Vec<InitialMember> = members
+        .iter()
+        .map(|(name, urls)| InitialMember {
+            name: name.clone(),
+            peer_urls: urls.iter().map(|url| url.as_str().to_string()).collect(),
+        })
+        .collect();
+    let plan = bootstrap::plan(&config.name, &initial, &config.cluster_token)?;
+    match plan.members.len() {
+        1 => Ok(plan),
+        count => Err(unsupported(&format!("--initial-cluster with {count} members"))),
+    }
+}
+
+/// The identity that the data carry, or, for empty data, the planned one, written down.
+fn identify(directories: &Directories, plan: Option<&Plan>) -> Result<Identity, MemberError> {
+    if let Some(identity) = identity::load(&directories.member)? {
+        return Ok(identity);
+    }
+    let store = &directories.store;
+    let Some(plan) = plan.filter(|_| std::fs::read_dir(store).is_ok_and(|mut files| files.next().is_none()))
+    else {
+        let message = format!("{} holds data, but the file identity beside it is missing", store.display());
+        return Err(MemberError::Config(message));
+    };
+    identity::create(&directories.member, &plan.identity)?;
+    Ok(plan.identity)
+}
+
+fn open_store(config: &Config, directories: &Directories) -> Result<Store, StoreError> {
+    let defaults = store::Options::default();
+    let storage = &config.storage;
+    let checkpoint = match defaults.checkpoint {
+        CheckpointPolicy::Background { interval, bytes, operations } => CheckpointPolicy::Background {
+            interval: storage.checkpoint_interval.unwrap_or(interval),
+            bytes,
+            operations: storage.checkpoint_operations.map_or(operations, |count| count as usize),
+        },
+        CheckpointPolicy::Manual => CheckpointPolicy::Manual,
+    };
+    Store::open(
+        &directories.store,
+        store::Options {
+            map_size: storage.map_size.map_or(defaults.map_size, |size| size as usize),
+            quota: storage.quota,
+            checkpoint,
+            compaction_batch: storage.compaction_batch,
+            compaction_sleep: storage.compaction_sleep,
+            max_learners: config.raft.max_learners,
+            on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
+            ..defaults
+        },
+    )
+}
+
+fn open_log(disk: Arc<RealDisk>) -> Result<Log, LogError> {
+    let options = log::Options {
+        on_failure: Arc::new(|error| fatal("the log failed", error)),
+        ..log::Options::new(Arc::new(SystemEntropy))
+    };
+    Log::open(disk, options)
+}
+
+fn new_lessor(config: &Config, id: MemberId, store: &Store) -> Arc<Lessor> {
+    let store = store.clone();
+    let options = lease::Options {
+        election_timeout: config.raft.election_timeout,
+        heartbeat: config.raft.heartbeat_interval,
+    };
+    Lessor::new(Arc::new(move || store.leases()), Arc::new(SystemClock), id, options)
+}
+
+async fn start_node(
+    config: &Config,
+    identity: Identity,
+    plan: Option<Plan>,
+    log: Log,
+    store: Store,
+) -> Result<Node, StartError> {
+    Node::start_on_thread(NodeOptions {
+        id: identity.member,
+        cluster: identity.cluster,
+        name: config.name.clone(),
+        client_urls: config.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect(),
+        bootstrap: plan.map(|plan| plan.members).unwrap_or_default(),
+        log,
+        store,
+        transport: Arc::new(NoTransport),
+        clock: Arc::new(SystemClock),
+        heartbeat: config.raft.heartbeat_interval,
+        election: config.raft.election_timeout,
+        snapshot_count: config.raft.snapshot_count,
+        catchup_entries: config.raft.snapshot_catchup_entries,
+        strict_reconfig: config.raft.strict_reconfig_check,
+        max_learners: config.raft.max_learners,
+        pre_vote: config.raft.pre_vote,
+        on_fatal: Arc::new(|why| fatal("raft failed", &why)),
+    })
+    .await
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        max_request_bytes: config.limits.max_request_bytes,
+        max_txn_ops: config.limits.max_txn_ops,
+        election_timeout: config.raft.election_timeout,
+        heartbeat_interval: config.raft.heartbeat_interval,
+        watch_progress_interval: config.limits.watch_progress_interval,
+        slow_request: config.logging.warn_request,
+        access: Access { cors: config.http.cors.clone(), host_whitelist: config.http.host_whitelist.clone() },
+    }
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    let defaults = ServerOptions::default();
+    let limits = &config.limits;
+    ServerOptions {
+        max_concurrent_streams: limits.max_concurrent_streams,
+        keepalive_interval: limits.keepalive_interval.unwrap_or_default(),
+        keepalive_timeout: limits.keepalive_timeout.unwrap_or(defaults.keepalive_timeout),
+        ..defaults
+    }
+}
+
+fn retention(config: &Config) -> Retention {
+    match config.storage.auto_compaction {
+        AutoCompaction::Off => Retention::Off,
+        AutoCompaction::Periodic(period) => Retention::Period(period),
+        AutoCompaction::Revision(keep) => Retention::Revisions(i64::try_from(keep).unwrap_or(i64::MAX)),
+    }
+}
+
+/// Threads that serve clients: half the processors, since raft, the log and the store have threads of their own.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
+}
+
+/// Compacting through the log.
+struct Compacting {
+    node: Node,
+    store: Store,
+}
+
+impl compactor::Member for Compacting {
+    fn is_leader(&self) -> bool {
+        self.node.status().is_leader
+    }
+
+    fn revision(&self) -> i64 {
+        self.store.revision()
+    }
+
+    async fn compact(&self, revision: i64) -> Result<(), Refusal> {
+        self.node.propose(Command::Compact { revision }).await.map(drop)
+    }
+}

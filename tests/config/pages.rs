@@ -1,0 +1,68 @@
+//! Man pages and sample file are as fresh as the table of options.
+
+use std::path::Path;
+
+use kvd::config::{options, render};
+
+use crate::world::World;
+
+fn fresh(path: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder can be made");
+        std::fs::write(&file, text).expect("the page can be written");
+        return;
+    }
+    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(there == text, "{path} is stale; UPDATE_GOLDEN=1 cargo test --test config");
+}
+
+#[test]
+fn man_pages_are_fresh() {
+    fresh("man/kvd.8", &render::man_kvd());
+    fresh("man/cluster.toml.5", &render::man_toml());
+}
+
+#[test]
+fn the_sample_is_fresh() {
+    fresh("config/cluster.toml", &render::sample());
+}
+
+#[test]
+fn the_sample_is_valid_and_local() {
+    let world = World::default().toml(&render::sample());
+    let outcome = world.read();
+    assert_eq!(outcome.diagnostics, [], "the sample has findings");
+    let config = outcome.config.expect("no errors");
+    assert_eq!(config.bootstrap_problems(), []);
+    let local = |url: &kvd::config::Url| url.socket_addr().is_some_and(|at| at.ip().is_loopback());
+    assert!(config.listen_client_urls.iter().chain(&config.listen_peer_urls).all(local));
+}
+
+/// Each commented line is an option with its default: taking the mark away changes nothing but the origin.
+#[test]
+fn every_line_of_the_sample_can_be_uncommented() {
+    let sample = render::sample();
+    let is_setting =
+        |line: &&str| line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_alphabetic());
+    let uncommented: String = sample
+        .lines()
+        .map(|line| if is_setting(&line) { format!("{}\n", &line[1..]) } else { format!("{line}\n") })
+        .collect();
+    let plain = World::default().toml(&sample).config();
+    let full = World::default().toml(&uncommented).config();
+    let changed: Vec<&str> =
+        kvd::config::changes(&plain, &full).iter().map(|change| change.spec.name).collect();
+    assert_eq!(changed, ["feature-gates"], "only the gates are named now, with their defaults");
+    assert_eq!(plain.gates_on(), full.gates_on());
+    for spec in options::all().filter(|spec| spec.acts()) {
+        let key = spec.key.rsplit('.').next().expect("a key");
+        assert!(sample.contains(key), "{} is not in the sample", spec.name);
+        let tables = ["initial-cluster", "feature-gates"];
+        assert!(
+            tables.contains(&spec.name) || full.settings().is_given(spec.name),
+            "{} stays commented",
+            spec.name
+        );
+    }
+}
