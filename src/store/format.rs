@@ -53,8 +53,11 @@
 //! no silent conversion. New fields of `Meta` go at its end, behind a version.
 
 pub(super) mod keys;
+mod probe;
 pub(super) mod records;
 pub(super) mod varint;
+
+pub use probe::probe;
 
 /// The version of the format described here.
 pub const VERSION: u32 = 1;

@@ -1,0 +1,136 @@
+//! What is fuzzed: each entry takes any bytes and must neither panic nor hang. Used by the fuzz targets, by name, and by
+//! `cargo test --test fuzz`, which replays the corpora.
+
+use kvd::config::source::read_toml;
+use kvd::config::{Files, Surroundings, Url, UrlUse, format_duration, parse_duration, read};
+use kvd::log::format::{FIRST_FRAME, MAGIC, segment_name};
+use kvd::log::{self, Log, SimDisk, decode_payload, encode_payload};
+use kvd::model::{KeyRange, RangeQuery};
+use kvd::raft::wire;
+use kvd::store::{Options, Store};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+/// The raft log's file as it is found at a start: all of it, or what follows a good header.
+pub fn log(bytes: &[u8]) {
+    kvd::log::read_segment(bytes);
+    let (disk, options, name) = new_log();
+    let replace = |file: &mut Vec<u8>| {
+        file.truncate(if bytes.starts_with(&MAGIC) { 0 } else { FIRST_FRAME as usize });
+        file.extend_from_slice(bytes);
+    };
+    disk.with_file(&name, replace).expect("the log's first file");
+    if let Ok(log) = Log::open(Arc::new(disk), options) {
+        let _ = (log.read(0..u64::MAX, usize::MAX), log.bounds(), log.vote(), log.committed());
+        let _ = (log.position_at(0), log.term_changes(0, 100));
+    }
+}
+
+/// A disk with a new log, how it was opened, and the name of its one file.
+pub fn new_log() -> (SimDisk, log::Options, String) {
+    let mut options = log::Options::new(Arc::new(Zero));
+    (options.mode, options.segment_bytes, options.first_segment_bytes) =
+        (log::Mode::Inline, 1 << 14, 1 << 14);
+    let disk = SimDisk::new(1);
+    drop(Log::open(Arc::new(disk.clone()), options.clone()).expect("a new log on an empty disk"));
+    (disk, options, segment_name(1))
+}
+
+/// Randomness is not what is looked for here.
+struct Zero;
+
+impl kvd::model::Entropy for Zero {
+    fn next(&self) -> u64 {
+        0
+    }
+}
+
+/// An entry's payload, in the log and on its way between members.
+pub fn payload(bytes: &[u8]) {
+    let Ok(payload) = decode_payload(bytes) else { return };
+    let _ = payload.weight();
+    let mut again = Vec::new();
+    encode_payload(&payload, &mut again).expect("what was read can be written");
+    assert_eq!(decode_payload(&again).as_ref(), Ok(&payload), "it is written as something else");
+}
+
+/// What members say to each other.
+pub fn message(bytes: &[u8]) {
+    if let Ok(route) = wire::route_of(bytes) {
+        let _ = wire::decode::<wire::Request>(bytes, route);
+        let _ = wire::decode::<wire::Answer>(bytes, route);
+    }
+    let _ = kvd::raft::decode_config(bytes);
+}
+
+/// Rows of the store's tables.
+pub fn tables(bytes: &[u8]) {
+    kvd::store::format::probe(bytes);
+}
+
+/// A snapshot stream as another member sends it.
+pub fn snapshot(bytes: &[u8]) {
+    static STORE: LazyLock<(tempfile::TempDir, Store)> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::open(dir.path(), Options::default()).expect("a store in an empty directory");
+        (dir, store)
+    });
+    if STORE.1.restore(bytes).is_ok() {
+        // Whatever was let in has to be readable.
+        let _ = STORE.1.range(&RangeQuery::current(KeyRange::all()));
+        let _ = STORE.1.hash_kv(0);
+        let _ = (STORE.1.leases(), STORE.1.members());
+    }
+}
+
+/// cluster.toml: the file alone, then the whole configuration with it.
+pub fn toml(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = read_toml(PathBuf::from("cluster.toml"), &text);
+    let outcome = read(&Surroundings {
+        arguments: vec!["--config-file=/etc/kv/cluster.toml".to_owned()],
+        variables: Vec::new(),
+        files: &OneFile(bytes),
+        default_host: || None,
+    });
+    if let Err(findings) = outcome.into_result() {
+        findings.iter().for_each(|finding| drop(finding.to_string()));
+    }
+}
+
+/// A file system with one configuration in it.
+struct OneFile<'b>(&'b [u8]);
+
+impl Files for OneFile<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if self.exists(path) { Ok(self.0.to_vec()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path == Path::new("/etc/kv/cluster.toml")
+    }
+}
+
+/// A URL of either use, and a duration: what was understood is understood again as it is printed.
+pub fn url(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for usage in [UrlUse::Client, UrlUse::Peer] {
+        if let Ok(url) = Url::parse(&text, usage) {
+            let again = Url::parse(url.as_str(), usage);
+            assert_eq!(
+                again.as_ref().map(Url::as_str),
+                Ok(url.as_str()),
+                "{text:?} is printed as something else"
+            );
+        }
+    }
+    if let Ok(duration) = parse_duration(&text) {
+        let printed = format_duration(duration);
+        assert_eq!(parse_duration(&printed), Ok(duration), "{text:?} is printed as {printed:?}");
+    }
+}

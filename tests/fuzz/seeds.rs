@@ -1,0 +1,240 @@
+//! The first files of the corpora: valid inputs, for mutations to start from.
+
+use bytes::Bytes;
+use kvd::log::format::FIRST_FRAME;
+use kvd::log::{Entry, Log, Payload, Vote, encode_payload};
+use kvd::model::{
+    Alarm, AlarmKind, ClusterId, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Lease,
+    LogPosition, Member, MemberChange, MemberId, Op, Proposal, Put, RangeQuery, Stamp, Txn,
+};
+use kvd::raft::wire::{self, Answer, Ballot, Request, Route, WireError};
+use kvd::store::{Options, Store};
+use std::io::Read;
+use std::sync::Arc;
+
+type Seeds = Vec<(&'static str, Vec<u8>)>;
+
+/// A small store's snapshot, and its beginnings.
+pub fn snapshot() -> Seeds {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = Store::open(dir.path(), Options::default()).expect("a store in an empty directory");
+    for (index, command) in commands().into_iter().enumerate() {
+        let position = LogPosition { term: 2, leader: 7, index: index as u64 };
+        let proposal = Proposal { stamp: Stamp { time_ms: 1_700_000_000_000 }, command };
+        store.apply(position, &[proposal]).expect("the commands are applied");
+    }
+    store.checkpoint().expect("a checkpoint");
+    let mut whole = Vec::new();
+    store.snapshot().expect("a snapshot").read_to_end(&mut whole).expect("the snapshot is read");
+    let cut = |length: usize| whole[..length.min(whole.len())].to_vec();
+    let empty = tempfile::tempdir().expect("a temporary directory");
+    let empty_store = Store::open(empty.path(), Options::default()).expect("a store in an empty directory");
+    let mut nothing = Vec::new();
+    empty_store.snapshot().expect("a snapshot").read_to_end(&mut nothing).expect("the snapshot is read");
+    vec![("small", whole.clone()), ("empty", nothing), ("head", cut(24)), ("cut", cut(whole.len() / 2))]
+}
+
+/// A little of everything a store holds.
+fn commands() -> Vec<Command> {
+    let put = |key: Bytes, value: Bytes, lease| Command::Put(Put { key, value, lease, ..Put::default() });
+    vec![
+        Command::LeaseGrant { id: 77, ttl: 60 },
+        put("a".into(), "one".into(), 0),
+        put("a".into(), "two".into(), 77),
+        put(Bytes::from(vec![b'k'; 2000]), "a long key".into(), 77),
+        put("zero\0inside".into(), Bytes::from(vec![0; 300]), 0),
+        Command::Delete(Delete { range: KeyRange::single("zero\0inside"), prev_kv: false }),
+        Command::Member(MemberChange::Add(member())),
+        Command::AlarmRaise(Alarm { member: MemberId(7), kind: AlarmKind::NoSpace }),
+        Command::ClusterVersion("3.7.0".into()),
+        Command::Compact { revision: 2 },
+    ]
+}
+
+fn member() -> Member {
+    Member {
+        id: MemberId(7),
+        name: "node01".into(),
+        peer_urls: vec!["http://192.168.0.61:2380".into()],
+        client_urls: vec!["http://192.168.0.61:2379".into()],
+        learner: false,
+        pending: false,
+    }
+}
+
+/// Entries, votes, a truncation: what the log's file holds behind its header.
+pub fn log() -> Seeds {
+    let (disk, options, name) = crate::entries::new_log();
+    let log = Log::open(Arc::new(disk.clone()), options).expect("the log opens");
+    let done = || Box::new(|result: Result<(), _>| result.expect("it is written"));
+    let entry = |index, payload| Entry { position: LogPosition { term: 2, leader: 7, index }, payload };
+    log.save_vote(Vote { term: 2, voted_for: 7, committed: true }, done()).expect("a vote");
+    log.append(vec![entry(0, Payload::Blank)], done()).expect("a blank entry");
+    for (index, payload) in payloads().into_iter().enumerate() {
+        log.append(vec![entry(1 + index as u64, payload)], done()).expect("an entry");
+    }
+    log.truncate_after(Some(LogPosition { term: 2, leader: 7, index: 2 })).expect("a truncation");
+    log.set_committed(LogPosition { term: 2, leader: 7, index: 1 });
+    log.append(vec![entry(3, Payload::Blank)], done()).expect("an entry");
+    let frames = disk.with_file(&name, |file| file[FIRST_FRAME as usize..].to_vec()).expect("the log's file");
+    let end = frames.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+    let whole = frames[..end].to_vec();
+    vec![("cut", whole[..end / 2].to_vec()), ("frames", whole), ("nothing", Vec::new())]
+}
+
+/// One payload of each kind.
+fn payloads() -> Vec<Payload> {
+    let stamp = Stamp { time_ms: 1_700_000_000_000 };
+    let group = commands().into_iter().map(|command| Proposal { stamp, command });
+    vec![
+        Payload::Blank,
+        Payload::Group(Arc::new(group.collect())),
+        Payload::Group(Arc::new(vec![Proposal { stamp, command: Command::Txn(txn()) }])),
+        Payload::Membership { raft: Bytes::from_static(b"\x01configuration"), change: None },
+    ]
+}
+
+/// A transaction with another one inside.
+fn txn() -> Txn {
+    let compare =
+        Compare { range: KeyRange::single("a"), op: CompareOp::Greater, target: CompareTarget::Version(0) };
+    let put = Op::Put(Put { key: "a".into(), value: "b".into(), ..Put::default() });
+    let inner = Txn { compares: Vec::new(), success: vec![put.clone()], failure: Vec::new() };
+    let get = Op::Range(RangeQuery::current(KeyRange::all()));
+    Txn { compares: vec![compare], success: vec![put, Op::Txn(inner)], failure: vec![get] }
+}
+
+/// A payload of transactions, each in the one before, written by hand because writing it costs as much stack as
+/// reading it.
+pub fn nested_payload(depth: usize) -> Vec<u8> {
+    let encoded = |txn: Txn| {
+        let stamp = Stamp { time_ms: 0 };
+        let mut bytes = Vec::new();
+        let group = Payload::Group(Arc::new(vec![Proposal { stamp, command: Command::Txn(txn) }]));
+        encode_payload(&group, &mut bytes).expect("it can be encoded");
+        bytes
+    };
+    // No compares; one success, which is a transaction (operation 3): the inner one; no failures.
+    let (before, behind) = ([0, 1, 3], [0]);
+    let flat = encoded(Txn::default());
+    let (start, empty) = flat.split_at(flat.len() - 3);
+    let nested = |depth| [start, &before.repeat(depth), empty, &behind.repeat(depth)].concat();
+    let once = Txn { success: vec![Op::Txn(Txn::default())], ..Txn::default() };
+    assert_eq!(nested(1), encoded(once), "transactions are encoded in another way");
+    nested(depth)
+}
+
+/// Payloads, each by itself.
+pub fn payload() -> Seeds {
+    let names = ["blank", "group", "txn", "membership"];
+    let encoded = payloads().into_iter().map(|payload| {
+        let mut bytes = Vec::new();
+        encode_payload(&payload, &mut bytes).expect("it can be encoded");
+        bytes
+    });
+    names.into_iter().zip(encoded).collect()
+}
+
+/// Requests and answers between members.
+pub fn message() -> Seeds {
+    let route = Route { cluster: ClusterId(5), from: MemberId(7), to: MemberId(8) };
+    let position = LogPosition { term: 2, leader: 7, index: 3 };
+    let vote = Vote { term: 2, voted_for: 7, committed: true };
+    let ballot = Ballot { vote, last: Some(position), transfer: false };
+    let entries = payloads().into_iter().map(|payload| (position, payload)).collect();
+    let requests = [
+        ("append", Request::Append { vote, previous: Some(position), entries, committed: Some(position) }),
+        ("vote", Request::Vote(ballot)),
+        ("transfer", Request::Transfer { from: vote, to: 8, last: None }),
+        (
+            "snapshot",
+            Request::Snapshot { vote, position, config: Some((position, Bytes::from_static(b"\x01"))) },
+        ),
+        ("propose", Request::Propose(commands())),
+        ("read-index", Request::ReadIndex),
+    ];
+    let answers = [
+        ("answer-voted", Answer::Voted { vote, granted: true, last: None }),
+        ("answer-failed", Answer::Failed("no".into())),
+        ("answer-index", Answer::ReadIndex(300)),
+    ];
+    let bytes = |result: Result<Bytes, WireError>| result.expect("it can be encoded").to_vec();
+    let requests = requests.iter().map(|(name, request)| (*name, bytes(wire::encode(route, request))));
+    requests.chain(answers.iter().map(|(name, answer)| (*name, bytes(wire::encode(route, answer))))).collect()
+}
+
+/// One of each kind of row.
+pub fn tables() -> Seeds {
+    let postcard = |bytes: Result<Vec<u8>, postcard::Error>| bytes.expect("it can be encoded");
+    let lease = Lease { id: 77, ttl: 60, deadline_ms: Some(1_700_000_000_000) };
+    vec![
+        ("version", b"kvd-store\0\0\0\x01".to_vec()),
+        ("record-deleted", vec![0]),
+        ("record-inline", b"\x01\xac\x02\x01\0value".to_vec()),
+        ("record-chunked", b"\x02\xac\x02\x01\0\x80\x80\x40".to_vec()),
+        ("current", b"\xac\x02\0\x01\xac\x02\x01\0value".to_vec()),
+        ("history", b"\x01some/key".to_vec()),
+        ("old", b"some/key\0\xffx\0\0\0\0\0\0\0\0\x01\x2c\0\0\0\0".to_vec()),
+        ("old-marker", [&[b'k'; 900][..], b"\0\x01"].concat()),
+        ("attached", b"\0\0\0\0\0\0\0\x4d\0some/key".to_vec()),
+        ("lease", postcard(postcard::to_allocvec(&lease))),
+        ("member", postcard(postcard::to_allocvec(&member()))),
+    ]
+}
+
+/// Configurations, good and bad.
+pub fn toml() -> Seeds {
+    let texts = [
+        (
+            "single",
+            "name = \"node01\"\ndata-dir = \"/var/lib/kv\"\nlisten-client-urls = \"http://127.0.0.1:2379\"\n",
+        ),
+        (
+            "three",
+            "name = 'node01'\ninitial-cluster-state = \"new\"\ninitial-cluster-token = \"a\"\n\
+             listen-peer-urls = [\"http://10.0.0.1:2380\"]\ninitial-advertise-peer-urls = \"http://10.0.0.1:2380\"\n\
+             [initial-cluster]\nnode01 = \"http://10.0.0.1:2380\"\nnode02 = \"http://10.0.0.2:2380\"\n\
+             node03 = [\"https://10.0.0.3:2380\", \"quic://[fd00::3]:2380\"]\n",
+        ),
+        (
+            "flat",
+            "initial-cluster = \"a=http://10.0.0.1:2380,b=http://10.0.0.2:2380\"\nheartbeat-interval = 100\n",
+        ),
+        (
+            "durations",
+            "heartbeat-interval = \"100ms\"\nelection-timeout = \"1.5s\"\nauto-compaction-retention = \"1h\"\n",
+        ),
+        (
+            "security",
+            "[client-transport-security]\ncert-file = \"/a\"\nkey-file = \"/b\"\nclient-cert-auth = true\n\
+             [peer-transport-security]\nauto-tls = true\n",
+        ),
+        ("join", "initial-cluster-state = \"existing\"\n[join]\nendpoints = [\"https://10.0.0.1:2379\"]\n"),
+        ("unknown", "nmae = \"x\"\n[cluster]\nx = 1\n"),
+        ("types", "name = 1\nmax-txn-ops = \"many\"\nquota-backend-bytes = 1e9\nlisten-client-urls = true\n"),
+        ("broken", "name = \"x\nlisten-client-urls = [\n[[a]]\n[a.b]\na.b.c = 1\n"),
+        ("twice", "name = \"a\"\nname = \"b\"\n"),
+        ("odd", "\u{feff}name = \"\"\"\n\u{e9}\\u00e9\\\n  \"\"\"\n'' = 1979-05-27T07:32:00Z\n"),
+    ];
+    texts.map(|(name, text)| (name, text.as_bytes().to_vec())).to_vec()
+}
+
+/// URLs and durations, good and bad.
+pub fn url() -> Seeds {
+    let texts = [
+        ("http", "http://127.0.0.1:2379"),
+        ("https", "https://node01.example.com:2379"),
+        ("quic", "quic://[fe80::1%25eth0]:2380"),
+        ("six", "http://[::]:2379"),
+        ("unix", "unix:///run/kv/kvd.sock"),
+        ("unixs", "unixs://localhost:0"),
+        ("path", "http://127.0.0.1:2379/path?query#fragment"),
+        ("user", "http://user:secret@host:2379"),
+        ("port", "http://host:65536"),
+        ("upper", " HTTP://HOST:02379 "),
+        ("duration", "1h30m0.5s"),
+        ("fractions", "-1.000000001h.5us3\u{b5}s4\u{3bc}s"),
+        ("overflow", "9223372036854775807ns9999999h"),
+    ];
+    texts.map(|(name, text)| (name, text.as_bytes().to_vec())).to_vec()
+}
