@@ -243,9 +243,8 @@ impl Inner {
 
     /// Where raft believes a member to be.
     pub(super) fn peer(&self, id: MemberId) -> Option<Peer> {
-        let metrics = self.raft()?.server_metrics();
-        let peer = metrics.borrow_watched().membership_config.membership().get_node(&id.0).cloned();
-        peer
+        let config = self.raft()?.server_metrics().borrow_watched().membership_config.clone();
+        config.membership().get_node(&id.0).cloned()
     }
 
     /// The refusal for a command that was not done in time, as etcd tells them apart.

@@ -21,7 +21,7 @@ use crate::store::{SnapshotReader, Store, StoreError};
 /// What a snapshot is made of.
 pub enum SnapshotData {
     /// This member's own state, to be sent.
-    Own(SnapshotReader),
+    Own(Box<SnapshotReader>),
     /// Another member's state, complete in a file.
     Received(File),
 }
@@ -79,7 +79,7 @@ fn own_snapshot(store: &Store) -> Result<SnapshotOf<Types, SnapshotData>, io::Er
     let reader = store.snapshot().map_err(failed)?;
     let header = reader.header();
     let meta = meta_of(header.position, header.raft_membership.as_ref())?;
-    Ok(Snapshot { meta, snapshot: SnapshotData::Own(reader) })
+    Ok(Snapshot { meta, snapshot: SnapshotData::Own(Box::new(reader)) })
 }
 
 impl RaftStateMachine<Types> for StateMachine {
@@ -125,7 +125,7 @@ impl RaftStateMachine<Types> for StateMachine {
     ) -> Result<(), io::Error> {
         let store = self.store.clone();
         let restored = tokio::task::spawn_blocking(move || match snapshot {
-            SnapshotData::Own(reader) => store.restore(reader),
+            SnapshotData::Own(reader) => store.restore(*reader),
             SnapshotData::Received(file) => store.restore(io::BufReader::with_capacity(1 << 20, file)),
         });
         let header = restored.await.map_err(io::Error::other)?.map_err(failed)?;
