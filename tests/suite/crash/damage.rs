@@ -1,0 +1,104 @@
+//! Files that a crash or a disk has spoiled, under the daemon. The log's own format is documented in
+//! `kvd::log::format`: segments are zero-filled before use, so their content ends where the zeros begin.
+
+use super::traffic;
+use crate::harness::{Server, heavy, subject};
+use kvd::api::proto::etcdserverpb::PutRequest;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Where a segment's first frame stands.
+const FIRST_FRAME: u64 = 4096;
+
+/// A server with some history, killed; `None` where the subject is not kvd.
+async fn killed_with_history(last: &str) -> Option<Server> {
+    if !subject().is_kvd() {
+        return None;
+    }
+    let mut server = Server::of(&subject()).await;
+    traffic::fill(&server.api(), 2_000).await;
+    let request = PutRequest { key: "last".into(), value: last.to_owned().into(), ..Default::default() };
+    server.api().kv.put(request).await.expect("a put");
+    server.kill();
+    Some(server)
+}
+
+/// The log's files below the data directory, oldest first.
+fn segments(data: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = walkdir::WalkDir::new(data)
+        .into_iter()
+        .filter_map(Result::ok)
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The newest segment that holds something, and where its content ends.
+fn tail(data: &Path) -> (PathBuf, u64) {
+    for path in segments(data).into_iter().rev() {
+        let bytes = std::fs::read(&path).expect("a segment can be read");
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1);
+        if end > FIRST_FRAME {
+            return (path, end);
+        }
+    }
+    panic!("no log below {}", data.display());
+}
+
+fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).expect("a segment can be written");
+    file.write_all_at(bytes, offset).expect("a segment can be written");
+}
+
+/// A flush that a crash cut off: bytes that make no sense, after the last that do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_in_a_flush_leaves_a_tail_that_is_passed_over() {
+    let _turn = heavy().await;
+    let Some(mut server) = killed_with_history("kept").await else { return };
+    for garbage in [vec![0xa5; 40], vec![0x01, 0, 0, 0, 9, 9, 9, 9], vec![0xff; 5000]] {
+        let (path, end) = tail(&server.data_dir());
+        overwrite(&path, end.next_multiple_of(8), &garbage);
+        server.start().await;
+        let kvs = traffic::everything(&server.api()).await;
+        assert_eq!(kvs.len(), 2_001, "all that was acknowledged");
+        let request = PutRequest { key: "last".into(), value: "again".into(), ..Default::default() };
+        server.api().kv.put(request).await.expect("the log goes on behind the torn flush");
+        server.kill();
+    }
+    server.start().await;
+    assert!(traffic::everything(&server.api()).await.iter().any(|kv| kv.value == "again"));
+}
+
+/// The last flush did not reach the disk whole: what it carried is lost, nothing else is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_that_tears_the_last_frame_loses_nothing_before_it() {
+    let _turn = heavy().await;
+    let Some(mut server) = killed_with_history("perhaps").await else { return };
+    let (path, end) = tail(&server.data_dir());
+    overwrite(&path, end - 3, &[0; 3]);
+    server.start().await;
+    let kvs = traffic::everything(&server.api()).await;
+    let before = kvs.iter().filter(|kv| kv.key.starts_with(b"many/")).count();
+    assert_eq!(before, 2_000, "everything before the last frame");
+}
+
+/// A byte in the middle: the daemon does not guess, and names the place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_before_the_end_of_the_log_is_refused_by_file_and_offset() {
+    let _turn = heavy().await;
+    let Some(mut server) = killed_with_history("unreachable").await else { return };
+    let (path, end) = tail(&server.data_dir());
+    let middle = FIRST_FRAME + (end - FIRST_FRAME) / 2;
+    let mut byte = [0];
+    let file = std::fs::File::open(&path).expect("a segment can be read");
+    file.read_exact_at(&mut byte, middle).expect("a byte in the middle");
+    overwrite(&path, middle, &[byte[0] ^ 0x40]);
+    server.spawn();
+    let status = server.ended().await;
+    assert_eq!(status.code(), Some(1), "{}", server.log());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let log = server.log();
+    assert!(log.contains(&name) && log.contains("damaged at offset"), "{log}");
+}

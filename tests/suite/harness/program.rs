@@ -1,0 +1,95 @@
+//! Which programs there are: kvd itself, and the etcds that `tests/provide` installed.
+
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A server that can be tested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The daemon built by this cargo.
+    Kvd,
+    /// A real etcd of this version.
+    Etcd(String),
+}
+
+impl Program {
+    /// The executable.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Program::Kvd => PathBuf::from(env!("CARGO_BIN_EXE_kvd")),
+            Program::Etcd(version) => installed(version, "etcd"),
+        }
+    }
+
+    /// Whether this is the daemon under development and not a real etcd.
+    pub fn is_kvd(&self) -> bool {
+        *self == Program::Kvd
+    }
+
+    /// `major.minor` of the etcd whose behaviour is to be seen.
+    pub fn level(&self) -> (u32, u32) {
+        match self {
+            Program::Kvd => (3, 7),
+            Program::Etcd(version) => {
+                let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+                (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Program::Kvd => f.write_str("kvd"),
+            Program::Etcd(version) => write!(f, "etcd {version}"),
+        }
+    }
+}
+
+/// What is tested: kvd, or the etcd that `KVD_SUITE_SUBJECT` names (to prove the suite).
+pub fn subject() -> Program {
+    match std::env::var("KVD_SUITE_SUBJECT") {
+        Ok(version) => Program::Etcd(version),
+        Err(_) => Program::Kvd,
+    }
+}
+
+/// The newest real etcd there is, to compare with. `None` (said once, by test name) where there is none.
+pub fn reference(test: &str) -> Option<Program> {
+    let wanted = std::env::var("KVD_SUITE_REFERENCE").ok();
+    for version in ["3.7.3", "3.5.1", "3.4.23"] {
+        if wanted.as_deref().is_none_or(|wanted| wanted == version) && installed(version, "etcd").exists() {
+            return Some(Program::Etcd(version.to_owned()));
+        }
+    }
+    skip(test, "no etcd below target/reference; tests/provide installs one");
+    None
+}
+
+/// The client program `name` of etcd `version`; `None` (said by test name) if it is not installed.
+pub fn tool(test: &str, version: &str, name: &str) -> Option<PathBuf> {
+    let path = installed(version, name);
+    if path.exists() {
+        return Some(path);
+    }
+    skip(test, &format!("no {name} {version} below target/reference; tests/provide installs it"));
+    None
+}
+
+/// Says that `test` cannot do its work here and why; fails it where everything has to be there.
+pub fn skip(test: &str, reason: &str) {
+    say(&format!("skipped {test}: {reason}"));
+    assert!(std::env::var_os("KVD_TESTS_REQUIRE").is_none(), "{test} needs what is missing: {reason}");
+}
+
+/// A line that is seen even when the test passes (the test runner captures only print macros).
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn installed(version: &str, name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap_or(Path::new("target"));
+    target.join("reference").join(version).join(name)
+}

@@ -1,0 +1,274 @@
+//! One server process on loopback with a data directory of its own, ended with the test at the latest.
+
+use super::ports::free_port;
+use super::wait::PATIENCE;
+use super::{Api, Program};
+use kvd::api::proto::etcdserverpb::RangeRequest;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    program: Program,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    listeners: bool,
+}
+
+impl Setup {
+    /// A lone member with default settings.
+    pub fn of(program: &Program) -> Setup {
+        Setup { program: program.clone(), args: Vec::new(), env: Vec::new(), listeners: true }
+    }
+
+    /// With one more command line argument.
+    pub fn arg(mut self, arg: impl Into<String>) -> Setup {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Without the flags that name, place and address the member: the test gives all of them.
+    pub fn bare(mut self) -> Setup {
+        self.listeners = false;
+        self
+    }
+
+    /// Starts it and waits until it answers a linearizable read.
+    pub async fn start(self) -> Server {
+        let mut server = Server::new(self);
+        server.start().await;
+        server
+    }
+
+    /// Everything but the process: the directory and the ports are fixed, so a test can refer to them.
+    pub fn prepare(self) -> Server {
+        Server::new(self)
+    }
+}
+
+/// A server process, or the place where one runs, will run or ran.
+pub struct Server {
+    setup: Setup,
+    dir: TempDir,
+    child: Option<Child>,
+    client_port: u16,
+    peer_port: u16,
+    starts: usize,
+    fixed: bool,
+}
+
+impl Server {
+    fn new(setup: Setup) -> Server {
+        let dir = tempfile::Builder::new().prefix("kvd-suite-").tempdir().expect("a temporary directory");
+        Server {
+            setup,
+            dir,
+            child: None,
+            client_port: free_port(),
+            peer_port: free_port(),
+            starts: 0,
+            fixed: false,
+        }
+    }
+
+    /// A lone member of `program` with default settings, answering.
+    pub async fn of(program: &Program) -> Server {
+        Setup::of(program).start().await
+    }
+
+    /// Host and port of the client listener.
+    pub fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.client_port)
+    }
+
+    /// URL of the client listener.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.endpoint())
+    }
+
+    /// URL of the peer listener.
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.peer_port)
+    }
+
+    /// The member's data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// A directory of the test's own, next to the data.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A fresh connection.
+    pub fn api(&self) -> Api {
+        Api::lazy(&self.url())
+    }
+
+    /// The process id while it runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
+    }
+
+    /// Everything the process wrote since its last start, standard output and error together.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.log_path()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether the process has written anything since its start.
+    pub fn begun(&self) -> bool {
+        !self.log().is_empty()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join(format!("log.{}", self.starts))
+    }
+
+    /// More arguments for the next start; of a flag given twice the last counts.
+    pub fn add_args(&mut self, args: &[&str]) {
+        self.fixed = true;
+        self.setup.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+    }
+
+    /// An environment variable for the next start.
+    pub fn add_env(&mut self, name: &str, value: &str) {
+        self.fixed = true;
+        self.setup.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts the process (again) on the same data and waits until it answers a linearizable read. At the
+    /// first start a clash of ports with a stranger is met by other ports, unless the test has named them.
+    pub async fn start(&mut self) {
+        for _ in 0..5 {
+            self.spawn();
+            match self.answering().await {
+                Ok(()) => return,
+                Err(status)
+                    if self.starts == 1 && !self.fixed && self.log().contains("address already in use") =>
+                {
+                    self.child = None;
+                    self.starts = 0;
+                    self.client_port = free_port();
+                    self.peer_port = free_port();
+                    let _ = status;
+                }
+                Err(status) => panic!("{} ended with {status} at its start", self.setup.program),
+            }
+        }
+        panic!("no ports for {}", self.setup.program);
+    }
+
+    /// Starts the process without waiting for anything.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "one process at a time");
+        self.starts += 1;
+        let log = File::create(self.log_path()).expect("a log file");
+        let mut command = Command::new(self.setup.program.path());
+        if self.setup.listeners {
+            command.args(self.member_flags());
+        }
+        command
+            .args(&self.setup.args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(self.setup.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle of the log"))
+            .stderr(log);
+        let child = command.spawn();
+        self.child = Some(child.unwrap_or_else(|error| panic!("cannot run {}: {error}", self.setup.program)));
+    }
+
+    fn member_flags(&self) -> Vec<String> {
+        vec![
+            "--name=node".to_owned(),
+            format!("--data-dir={}", self.data_dir().display()),
+            format!("--listen-client-urls={}", self.url()),
+            format!("--advertise-client-urls={}", self.url()),
+            format!("--listen-peer-urls={}", self.peer_url()),
+            format!("--initial-advertise-peer-urls={}", self.peer_url()),
+            format!("--initial-cluster=node={}", self.peer_url()),
+        ]
+    }
+
+    /// Waits until a linearizable read is answered; an error is the status the process ended with.
+    async fn answering(&mut self) -> Result<(), ExitStatus> {
+        let start = Instant::now();
+        let request = RangeRequest { key: "\0".into(), ..Default::default() };
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.poll_exit() {
+                return Err(status);
+            }
+            let read = async { self.api().kv.range(request.clone()).await };
+            if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(2), read).await {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{} does not answer", self.setup.program);
+    }
+
+    /// The status of a process that has ended.
+    pub fn poll_exit(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("the child can be waited for")
+    }
+
+    /// Waits for the process to end by itself or by a signal sent before.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.poll_exit() {
+                self.child = None;
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "{} does not end", self.setup.program);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sends a signal, by process id.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a child has a pid");
+        rustix::process::kill_process(pid, signal).expect("our own child can be signalled");
+    }
+
+    /// `kill -9`, and the end of it.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM, and the end of it.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        self.ended().await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let alive = self.poll_exit().is_none();
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!("--- the last lines of {} (alive: {alive})", self.setup.program);
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Whether a status means an orderly end after SIGTERM or SIGINT: by that signal, with its shell code, or 0.
+pub fn orderly(status: ExitStatus) -> bool {
+    matches!(status.signal(), Some(2 | 15)) || matches!(status.code(), Some(0 | 130 | 143))
+}

@@ -1,0 +1,15 @@
+//! Waiting for conditions.
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take before a test gives up: far above what any machine needs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Polls `condition` until it holds; panics with `what` after [`PATIENCE`].
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "gave up waiting for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,112 @@
+//! Takes out of a story's output what differs between any two servers.
+
+use crate::harness::Server;
+use std::collections::HashMap;
+
+/// The names under which a server's own values are shown.
+pub struct Normal {
+    words: HashMap<String, String>,
+    replaced: Vec<(String, &'static str)>,
+    seen: usize,
+}
+
+impl Normal {
+    /// Knows the server's addresses and directory.
+    pub fn new(server: &Server) -> Normal {
+        let replaced = vec![
+            (server.endpoint(), "CLIENT"),
+            (server.peer_url().trim_start_matches("http://").to_owned(), "PEER"),
+            (server.dir().display().to_string(), "DIR"),
+        ];
+        Normal { words: HashMap::new(), replaced, seen: 0 }
+    }
+
+    /// An id, however it is printed.
+    pub fn name(&mut self, id: u64, name: &str) {
+        self.words.insert(format!("{id:x}"), name.to_owned());
+        self.words.insert(id.to_string(), name.to_owned());
+    }
+
+    /// The text without what varies.
+    pub fn text(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        for line in text.lines() {
+            let mut line = logged(line);
+            for (what, name) in &self.replaced {
+                line = line.replace(what, name);
+            }
+            out.push_str(&squeezed(&self.line(&line)));
+            out.push('\n');
+        }
+        out
+    }
+
+    fn line(&mut self, line: &str) -> String {
+        let mut out = String::new();
+        let mut word = String::new();
+        let mut previous = String::new();
+        for c in line.chars().chain(std::iter::once('\n')) {
+            if c.is_alphanumeric() || c == '_' || (c == '.' && word.starts_with(|d: char| d.is_ascii_digit()))
+            {
+                word.push(c);
+                continue;
+            }
+            if !word.is_empty() {
+                out.push_str(&self.word(&word, &previous));
+                previous = std::mem::take(&mut word);
+            }
+            out.push(c);
+        }
+        out.pop();
+        out
+    }
+
+    fn word(&mut self, word: &str, previous: &str) -> String {
+        if matches!(previous, "raft_term" | "RaftTerm" | "RaftIndex" | "RaftAppliedIndex") {
+            return "N".to_owned();
+        }
+        if let Some(name) = self.words.get(word) {
+            return name.clone();
+        }
+        let hex = (13..=16).contains(&word.len())
+            && word.bytes().all(|b| b.is_ascii_hexdigit())
+            && word.contains(|c: char| c.is_ascii_digit());
+        let long = word.len() >= 15 && word.bytes().all(|b| b.is_ascii_digit());
+        if hex || long {
+            self.seen += 1;
+            let name = format!("ID{}", self.seen);
+            self.words.insert(word.to_owned(), name.clone());
+            return name;
+        }
+        if duration(word) { "TIME".to_owned() } else { word.to_owned() }
+    }
+}
+
+/// Padding and the lines of tables follow the length of what was taken out: one character each.
+fn squeezed(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        if !(matches!(c, ' ' | '─' | '-') && out.ends_with(c)) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A Go duration that was measured: it has a fraction or a unit below the second.
+fn duration(word: &str) -> bool {
+    let digits = word.trim_end_matches(|c: char| c.is_alphabetic());
+    let unit = &word[digits.len()..];
+    !digits.is_empty()
+        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && (matches!(unit, "ns" | "µs" | "ms") || (unit == "s" && digits.contains('.')))
+}
+
+/// A client's log line comes down to its message: the rest is time and source.
+fn logged(line: &str) -> String {
+    if !line.trim_start_matches("! ").starts_with("{\"level\"") {
+        return line.to_owned();
+    }
+    let message = line.split("\"msg\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    format!("log: {}", message.unwrap_or(line))
+}
