@@ -213,6 +213,21 @@ impl Node {
         self.0.shared.status()
     }
 
+    /// The term, without the rest of [`Node::status`].
+    pub fn term(&self) -> u64 {
+        self.0.shared.term()
+    }
+
+    /// The leader, where one is known.
+    pub fn leader(&self) -> Option<MemberId> {
+        self.0.shared.leader()
+    }
+
+    /// True where this member has no vote.
+    pub fn is_learner(&self) -> bool {
+        self.0.shared.is_learner()
+    }
+
     /// Who leads, and changes of it.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.0.shared.leadership()
@@ -305,9 +320,8 @@ impl Inner {
 
     /// Where raft believes a member to be.
     pub(super) fn peer(&self, id: MemberId) -> Option<Peer> {
-        let metrics = self.raft()?.server_metrics();
-        let peer = metrics.borrow_watched().membership_config.membership().get_node(&id.0).cloned();
-        peer
+        let config = self.raft()?.server_metrics().borrow_watched().membership_config.clone();
+        config.membership().get_node(&id.0).cloned()
     }
 
     /// The refusal for a command that was not done in time, as etcd tells them apart.
@@ -353,6 +367,11 @@ impl Inner {
 async fn bootstrap(options: &NodeOptions) -> Result<Option<Config>, StartError> {
     let storage = |error: std::io::Error| StartError::Storage(error.to_string());
     let bounds = options.log.bounds();
+    let (purged, applied) = (bounds.purged, options.store.applied());
+    if purged.is_some_and(|purged| applied.is_none_or(|applied| applied.index < purged.index)) {
+        let what = "the log begins after the end of the state: the store was removed, or is of an older date";
+        return Err(StartError::Storage(format!("{what} (log after {purged:?}, state up to {applied:?})")));
+    }
     if bounds.last.is_some() || options.log.vote().is_some() || options.store.applied().is_some() {
         return last_config(options).map_err(storage);
     }

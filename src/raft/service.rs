@@ -45,7 +45,7 @@ impl Node {
         let Request::Snapshot { vote, position, config } = decode(request, here)? else {
             return Err(WireError::Malformed("a snapshot without its header".into()));
         };
-        let answer = match meta_of(position, config.as_ref()) {
+        let answer = match meta_of(Some(position), config.as_ref()) {
             Ok(meta) => self.install(vote, meta, body).await,
             Err(error) => Err(error),
         };
