@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::StoreError;
 use super::core::{Inner, Reader};
 use super::disk::damaged;
-use super::format::records::decode_history;
+use super::format::records::{ChangeKind, decode_history};
 use super::head::{Change, Version, events_bytes};
 use super::revision::Revision;
 use crate::model::{Event, EventKind, KeyRange, KeyValue, LogPosition, Refusal, RevisionEvents};
@@ -137,8 +137,8 @@ fn changes(reader: &Reader<'_>, from: i64, to: i64) -> Result<(Vec<Change>, i64)
         if !room(&changes, at.main) {
             return Ok((changes, at.main));
         }
-        let (tombstone, key) = decode_history(row).ok_or_else(|| damaged("history"))?;
-        changes.push(Change { at, tombstone, key: Bytes::copy_from_slice(key) });
+        let (kind, key) = decode_history(row).ok_or_else(|| damaged("history"))?;
+        changes.push(Change { at, kind, key: Bytes::copy_from_slice(key) });
     }
     let mut begin = from.max(disk.revision + 1);
     for layer in reader.frozen.iter().chain([&reader.active]) {
@@ -157,7 +157,8 @@ fn changes(reader: &Reader<'_>, from: i64, to: i64) -> Result<(Vec<Change>, i64)
 }
 
 fn event(reader: &Reader<'_>, change: &Change, prev_kv: bool) -> Result<Event, StoreError> {
-    let kv = if change.tombstone {
+    let deleted = change.kind == ChangeKind::Delete;
+    let kv = if deleted {
         KeyValue { key: change.key.clone(), mod_revision: change.at.main, ..KeyValue::default() }
     } else {
         let missing = || StoreError::Damaged(format!("a version of revision {} is missing", change.at.main));
@@ -173,7 +174,7 @@ fn event(reader: &Reader<'_>, change: &Change, prev_kv: bool) -> Result<Event, S
     } else {
         None
     };
-    let kind = if change.tombstone { EventKind::Delete } else { EventKind::Put };
+    let kind = if deleted { EventKind::Delete } else { EventKind::Put };
     Ok(Event { kind, kv, prev_kv: prev })
 }
 
