@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -14,12 +15,14 @@ use super::log_store::LogStore;
 use super::members;
 use super::network::Network;
 use super::options::{NodeOptions, StartError};
-use super::proposer::{self, Charge, Outcome, Waiting};
+use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
 use super::reads::{self, Reader};
 use super::settings::settings;
 use super::shared::{Leadership, Shared, Status};
 use super::state_machine::StateMachine;
+use super::transport::{Lane, Pending};
 use super::types::{Config, Peer, Types, decode_config, encode_config};
+use super::wire::{Answer, Request};
 use crate::log::{Entry, Payload, weight};
 use crate::model::{Command, LogPosition, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
 
@@ -38,16 +41,23 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     /// Held while members are changed: one change at a time.
     pub(super) members: Mutex<()>,
+    desk: OnceLock<Arc<dyn Desk>>,
     raft: OnceLock<Raft>,
     runtime: tokio::runtime::Handle,
     tasks: parking_lot::Mutex<JoinSet<()>>,
     proposals: mpsc::UnboundedSender<Waiting>,
     readers: mpsc::UnboundedSender<Reader>,
     /// Bytes of commands that wait to be proposed.
-    pub(super) queued: Arc<AtomicUsize>,
+    pub(super) queued_bytes: Arc<AtomicUsize>,
     /// Set when the node is to stop, and when it has.
     stopped: watch::Sender<bool>,
     ended: watch::Sender<bool>,
+}
+
+/// Answers what members ask their leader beside raft's own affairs; what it is about is theirs to know.
+pub trait Desk: Send + Sync + 'static {
+    /// Answers a question, or says why not; [`Refusal::NotLeader`] sends the other one looking for the leader.
+    fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>>;
 }
 
 /// Entries that may be committed but not applied before new commands are turned away (etcd `maxGapBetweenApplyAndCommitIndex`).
@@ -75,12 +85,13 @@ impl Node {
             options,
             shared,
             members: Mutex::new(()),
+            desk: OnceLock::new(),
             raft: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
             tasks: parking_lot::Mutex::new(JoinSet::new()),
             proposals,
             readers,
-            queued: Arc::default(),
+            queued_bytes: Arc::default(),
             stopped: watch::Sender::new(false),
             ended: watch::Sender::new(false),
         });
@@ -146,6 +157,42 @@ impl Node {
             Ok(outcome) => outcome.map(|(reply, _)| reply),
             Err(_) => Err(self.0.why_late(started)),
         }
+    }
+
+    /// As [`Node::propose`], but only as the leader of `term`; never handed on to another leader.
+    ///
+    /// # Errors
+    /// As [`Node::propose`]; [`Refusal::NotLeader`] where this member does not lead in that term, and nothing was done.
+    pub async fn propose_in_term(&self, term: u64, command: Command) -> Result<Reply, Refusal> {
+        let started = Instant::now();
+        let work = self.0.queued(command, Some(term));
+        match tokio::time::timeout(self.0.options.request_timeout(), work).await {
+            Ok(Ok((Reply::Refused(refusal), _))) => Err(refusal),
+            Ok(outcome) => outcome.map(|(reply, _)| reply),
+            Err(_) => Err(self.0.why_late(started)),
+        }
+    }
+
+    /// Asks the leader's desk (see [`Node::set_desk`]), which may be this member's own.
+    ///
+    /// # Errors
+    /// [`Refusal::NoLeader`]; [`Refusal::Timeout`], also where the leader could not be reached; what the desk refuses.
+    pub async fn ask_leader(&self, question: Bytes) -> Result<Bytes, Refusal> {
+        match self.0.shared.leader() {
+            None => Err(Refusal::NoLeader),
+            Some(leader) if leader == self.0.shared.id() => self.0.at_desk(question).await,
+            Some(leader) => match ask(&self.0, leader, Lane::Control, &Request::Desk(question)).await {
+                Ok(Answer::Desk(answer)) => answer,
+                Ok(_) => Err(Refusal::NotLeader),
+                Err(_) => Err(Refusal::Timeout),
+            },
+        }
+    }
+
+    /// Who answers the questions that other members ask this one as their leader. To be set once, at the start.
+    pub fn set_desk(&self, desk: Arc<dyn Desk>) {
+        // A second one changes nothing.
+        let _ = self.0.desk.set(desk);
     }
 
     /// Waits until everything that was acknowledged before the call, by any member, can be read from the local store.
@@ -259,15 +306,29 @@ impl Inner {
             Command::Member(change) if !matches!(change, MemberChange::Publish { .. }) => {
                 members::change(self, change).await.map(|reply| (reply, 0))
             }
-            command => {
-                if self.shared.backlog() > MAX_BACKLOG {
-                    return Err(Refusal::TooManyRequests);
-                }
-                let charge = Charge::new(&self.queued, weight(&command)).ok_or(Refusal::TooManyRequests)?;
-                let (reply, outcome) = oneshot::channel();
-                self.enqueue(Waiting { command, reply, charge });
-                outcome.await.unwrap_or(Err(Refusal::Stopped))
-            }
+            command => self.queued(command, None).await,
+        }
+    }
+
+    /// As [`Inner::outcome`], for a command that changes no members; bound to a term where one is given.
+    async fn queued(&self, command: Command, term: Option<u64>) -> Outcome {
+        if self.is_stopped() {
+            return Err(Refusal::Stopped);
+        }
+        if self.shared.backlog() > MAX_BACKLOG {
+            return Err(Refusal::TooManyRequests);
+        }
+        let charge = Charge::new(&self.queued_bytes, weight(&command)).ok_or(Refusal::TooManyRequests)?;
+        let (sender, outcome) = oneshot::channel();
+        self.enqueue(Waiting { command, reply: ReplyTo { sender, term }, _charge: charge });
+        outcome.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    /// Has the desk answer.
+    pub(super) async fn at_desk(&self, question: Bytes) -> Result<Bytes, Refusal> {
+        match self.desk.get() {
+            Some(desk) => desk.answer(question).await,
+            None => Err(Refusal::NotLeader),
         }
     }
 

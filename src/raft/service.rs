@@ -78,6 +78,7 @@ impl Node {
                 Round::Again => Err(io::Error::other("no quorum")),
                 Round::Stopped => Err(io::Error::other("stopped")),
             },
+            Request::Desk(question) => Ok(Answer::Desk(self.0.at_desk(question).await)),
             Request::Snapshot { .. } => Err(io::Error::other("a snapshot without its body")),
         }
     }
