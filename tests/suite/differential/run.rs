@@ -65,7 +65,8 @@ impl Run {
         if op.needs_settled_watchers() {
             self.settle().await?;
         }
-        if matches!(op, Op::Settle | Op::Restart) {
+        // A compaction takes the previous values from events that etcd has yet to send.
+        if matches!(op, Op::Settle | Op::Restart | Op::Compact(_)) {
             self.compare_watchers().await?;
         }
         let asked = self.reference.resolve(op, self.bearings);
