@@ -34,7 +34,7 @@ type Page = (Vec<RevisionEvents>, i64);
 impl Inner {
     /// See [`super::Store::events`].
     pub fn events(&self, wanted: &Wanted<'_>) -> Result<Page, Refusal> {
-        let (reader, batches) = {
+        let (reader, batches, compacted) = {
             let shared = self.shared.read();
             if wanted.from < shared.compacted {
                 return Err(Refusal::Compacted { compacted: shared.compacted });
@@ -43,18 +43,18 @@ impl Inner {
                 return Ok((Vec::new(), wanted.from));
             }
             match shared.ring.from(wanted.from) {
-                Some(batches) => (None, batches),
-                None => (Some(self.reader_of(&shared)?), Vec::new()),
+                Some(batches) => (None, batches, shared.compacted),
+                None => (Some(self.reader_of(&shared)?), Vec::new(), shared.compacted),
             }
         };
         match reader {
-            None => Ok(from_ring(&batches, wanted)),
+            None => Ok(from_ring(&batches, wanted, compacted)),
             Some(reader) => Ok(from_history(&reader, wanted).map_err(|error| self.fail(error))?),
         }
     }
 }
 
-fn from_ring(batches: &[Arc<Vec<RevisionEvents>>], wanted: &Wanted<'_>) -> Page {
+fn from_ring(batches: &[Arc<Vec<RevisionEvents>>], wanted: &Wanted<'_>, compacted: i64) -> Page {
     let mut page = Pager { wanted, found: Vec::new(), bytes: 0 };
     let mut next = wanted.from;
     let revisions = batches.iter().flat_map(|batch| batch.iter());
@@ -65,7 +65,8 @@ fn from_ring(batches: &[Arc<Vec<RevisionEvents>>], wanted: &Wanted<'_>) -> Page 
         next = revision.revision + 1;
         let matching = revision.events.iter().filter(|event| wanted.range.contains(&event.kv.key));
         let events = matching.cloned().map(|mut event| {
-            if !wanted.prev_kv {
+            // The ring still has states that are compacted; nobody is to see more here than elsewhere.
+            if !wanted.prev_kv || revision.revision <= compacted {
                 event.prev_kv = None;
             }
             event
