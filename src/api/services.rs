@@ -1,6 +1,7 @@
 //! What every face stands on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -150,7 +151,7 @@ impl Services {
             cluster_id: self.cluster_id.0,
             member_id: self.member_id.0,
             revision,
-            raft_term: self.node.status().term,
+            raft_term: self.node.term(),
         }
     }
 
@@ -202,22 +203,24 @@ impl Services {
 
 /// Ends everything that waits: made with [`Stop::channel`], cloned to whoever must notice.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct Stop(watch::Receiver<bool>, Arc<AtomicBool>);
 
 /// The end that says stop. Dropping it says so, too.
 #[derive(Debug)]
-pub struct Stopper(watch::Sender<bool>);
+pub struct Stopper(watch::Sender<bool>, Arc<AtomicBool>);
 
 impl Stop {
     /// A pair of ends.
     pub fn channel() -> (Stopper, Stop) {
         let (sender, receiver) = watch::channel(false);
-        (Stopper(sender), Stop(receiver))
+        // Every request looks: a flag is cheaper than the channel.
+        let flag = Arc::new(AtomicBool::new(false));
+        (Stopper(sender, flag.clone()), Stop(receiver, flag))
     }
 
     /// True once stopping.
     pub fn is_stopping(&self) -> bool {
-        *self.0.borrow()
+        self.1.load(Ordering::Relaxed)
     }
 
     /// Returns when stopping.
@@ -231,6 +234,7 @@ impl Stop {
 impl Stopper {
     /// Says stop, once and for all.
     pub fn stop(&self) {
+        self.1.store(true, Ordering::Relaxed);
         self.0.send_replace(true);
     }
 }

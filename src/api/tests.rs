@@ -274,3 +274,14 @@ async fn a_deadline_ends_a_stream() {
     assert_eq!(stream.message().await.unwrap().unwrap().status, 3);
     assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
 }
+
+#[tokio::test]
+async fn a_request_is_held_in_little_memory() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
+    let (_stopper, stop) = Stop::channel();
+    let grpc = super::grpc::Grpc::new(Arc::new(services(store, Settings::default(), stop).await));
+    let request = http::Request::new(http_body_util::Full::new(prost::bytes::Bytes::new()));
+    let size = std::mem::size_of_val(&grpc.call(request));
+    assert!(size < 3 << 10, "every request allocates and moves {size} bytes");
+}

@@ -165,6 +165,21 @@ impl Node {
         self.0.shared.status()
     }
 
+    /// The term, without the rest of [`Node::status`].
+    pub fn term(&self) -> u64 {
+        self.0.shared.term()
+    }
+
+    /// The leader, where one is known.
+    pub fn leader(&self) -> Option<MemberId> {
+        self.0.shared.leader()
+    }
+
+    /// True where this member has no vote.
+    pub fn is_learner(&self) -> bool {
+        self.0.shared.is_learner()
+    }
+
     /// Who leads, and changes of it.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.0.shared.leadership()

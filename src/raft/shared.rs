@@ -187,6 +187,16 @@ impl Shared {
         Some(self.leader.load(Ordering::Relaxed)).filter(|leader| *leader != 0).map(MemberId)
     }
 
+    /// The term.
+    pub fn term(&self) -> u64 {
+        self.term.load(Ordering::Relaxed)
+    }
+
+    /// True where this member has no vote.
+    pub fn is_learner(&self) -> bool {
+        self.learner.load(Ordering::Relaxed)
+    }
+
     /// True where this member leads, be it settled or not.
     pub fn is_leader(&self) -> bool {
         self.leader() == Some(self.id)

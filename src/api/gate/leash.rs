@@ -48,7 +48,7 @@ async fn leader_lost(services: &Services) {
     let mut without = 0;
     while without < LEADERLESS_ELECTIONS {
         tokio::time::sleep(interval).await;
-        without = if services.node.status().leader.is_none() { without + 1 } else { 0 };
+        without = if services.node.leader().is_none() { without + 1 } else { 0 };
     }
 }
 

@@ -39,8 +39,8 @@ impl Gate {
         {
             return Err(status::not_capable());
         }
-        let node = self.services.node.status();
-        if node.is_learner && rule.learner == Learner::Refused {
+        let node = &self.services.node;
+        if rule.learner == Learner::Refused && node.is_learner() {
             return Err(Refusal::NotSupportedForLearner.into());
         }
         let version = match headers.get("client-api-version") {
@@ -50,7 +50,7 @@ impl Gate {
             }
         };
         self.services.metrics.client(version, rule.kind);
-        if requires_leader(headers) && node.leader.is_none() {
+        if requires_leader(headers) && node.leader().is_none() {
             return Err(Refusal::NoLeader.into());
         }
         Ok(())
@@ -58,7 +58,7 @@ impl Gate {
 
     /// The second half of the learner rule, for handlers of [`Learner::IfSerializable`] methods.
     pub fn admit_read(services: &Services, serializable: bool) -> Result<(), Refusal> {
-        if !serializable && services.node.status().is_learner {
+        if !serializable && services.node.is_learner() {
             return Err(Refusal::NotSupportedForLearner);
         }
         Ok(())

@@ -23,6 +23,7 @@ mod snapshot;
 pub mod unary;
 pub mod watch;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -102,7 +103,8 @@ impl Grpc {
         let started = Instant::now();
         let answer = match rule.kind {
             Kind::Unary => self.answer_unary(rule, request).await,
-            Kind::ServerStream | Kind::Bidirectional => self.open_stream(rule, request).await,
+            // On the heap, as every other rare way: what is held here is allocated for each request.
+            Kind::ServerStream | Kind::Bidirectional => Box::pin(self.open_stream(rule, request)).await,
         };
         let took = started.elapsed();
         if took >= self.services.settings.slow_request && rule.kind == Kind::Unary {
@@ -126,13 +128,13 @@ impl Grpc {
         self.gate.admit(rule, request.headers())?;
         let limit = deadline::timeout_of(request.headers());
         if is_compressed(request.headers())? {
-            let answer = deadline::within(limit, self.through_tonic(rule, request, true));
-            let response = answer.await.ok_or_else(status::deadline_exceeded)??;
+            let answer = Box::pin(self.through_tonic(rule, request, true));
+            let response = deadline::within(limit, answer).await.ok_or_else(status::deadline_exceeded)??;
             self.services.metrics.handled(rule, code_of(response.headers()));
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let answer = deadline::within(limit, self.unary(rule, request));
-        let message = answer.await.ok_or_else(status::deadline_exceeded)??;
+        let answer = pin!(self.unary(rule, request));
+        let message = deadline::within(limit, answer).await.ok_or_else(status::deadline_exceeded)??;
         self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
         self.services.metrics.handled(rule, Code::Ok);
         let mut response = Response::new(ReplyBody::Message(message));
@@ -154,8 +156,8 @@ impl Grpc {
         let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
         let requires_leader = gate::requires_leader(request.headers());
         let compressed = is_compressed(request.headers())?;
-        let opened = deadline::within(limit, self.through_tonic(rule, request, compressed));
-        let response = opened.await.ok_or_else(status::deadline_exceeded)??;
+        let opened = pin!(self.through_tonic(rule, request, compressed));
+        let response = deadline::within(limit, opened).await.ok_or_else(status::deadline_exceeded)??;
         if response.headers().contains_key("grpc-status") {
             self.services.metrics.handled(rule, code_of(response.headers()));
             return Ok(response.map(ReplyBody::Tonic));

@@ -36,7 +36,7 @@ async fn problem(services: &Services, excluded: &[String], serializable: bool) -
             return Some(format!("ALARM {name}"));
         }
     }
-    if !serializable && services.node.status().leader.is_none() {
+    if !serializable && services.node.leader().is_none() {
         return Some("RAFT NO LEADER".into());
     }
     let read = if serializable { local_read(services) } else { linearizable_read(services).await };
@@ -133,7 +133,7 @@ impl Check {
             Check::SerializableRead => local_read(services),
             Check::LinearizableRead => linearizable_read(services).await,
             Check::NonLearner => {
-                let learner = services.node.status().is_learner;
+                let learner = services.node.is_learner();
                 if learner { Err("not supported for learner".into()) } else { Ok(()) }
             }
         }
