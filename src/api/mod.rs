@@ -17,6 +17,7 @@ pub mod body;
 pub mod gate;
 pub mod grpc;
 pub mod http;
+pub mod leases;
 pub mod metrics;
 pub mod proto;
 pub mod server;

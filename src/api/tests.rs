@@ -121,8 +121,11 @@ pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Se
     .await
     .unwrap();
     node.leadership().wait_for(|leadership| leadership.leading).await.unwrap();
-    lessor.promote(node.status().term);
-    let fan_out = FanOut { hub, lessor, lease_leader: Arc::new(lease::NoRemote) };
+    tokio::spawn(super::leases::run(node.clone(), lessor.clone()));
+    while !lessor.is_primary() {
+        tokio::task::yield_now().await;
+    }
+    let fan_out = FanOut { hub, lessor, lease_leader: Arc::new(super::leases::LeaderLessor(node.clone())) };
     Services::new(node, store, fan_out, settings, stop)
 }
 

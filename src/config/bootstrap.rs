@@ -15,15 +15,15 @@ pub fn bootstrap_options() -> impl Iterator<Item = &'static OptionSpec> {
     options::all().filter(|spec| spec.bootstrap)
 }
 
-/// True when the data directory holds a member already, so that the bootstrap options are not looked at: its
-/// sub-directory `member`, where etcd has its own, is there and not empty.
+/// True when the data directory holds a member already, so that the bootstrap options are not looked at: the identity
+/// is written once the member is founded.
 pub fn is_initialised(data_dir: &Path) -> bool {
     is_initialised_in(&Disk, data_dir)
 }
 
 /// The same in another file system.
 pub(super) fn is_initialised_in(files: &dyn Files, data_dir: &Path) -> bool {
-    files.list(&data_dir.join("member")).is_ok_and(|entries| !entries.is_empty())
+    files.exists(&data_dir.join("member").join("identity"))
 }
 
 /// What stands against bootstrapping, as far as that can be told without asking the network.

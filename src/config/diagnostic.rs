@@ -27,8 +27,10 @@ pub struct FilePlace {
     pub column: usize,
     /// How many characters are meant; at least 1.
     pub width: usize,
-    /// The line's text.
+    /// The line's text; of a long line the part around the mark.
     pub text: String,
+    /// How many characters of `text` stand before the mark.
+    pub lead: usize,
 }
 
 /// Where a value was given.
@@ -119,26 +121,35 @@ impl Diagnostic {
     }
 }
 
+/// What a terminal may be given: nobody's file or flag moves the cursor.
+fn printable(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    } else {
+        text.into()
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        writeln!(f, "{severity}: {}", self.message)?;
+        writeln!(f, "{severity}: {}", printable(&self.message))?;
         let mut margin = 1;
         match &self.place {
             Some(Place::File(place)) => {
                 margin = place.line.to_string().len();
                 write_file_place(f, place, margin)?;
             }
-            Some(Place::Flag(text)) => writeln!(f, "  --> flag {text}")?,
-            Some(Place::Variable(text)) => writeln!(f, "  --> environment {text}")?,
-            Some(Place::Path(path)) => writeln!(f, "  --> {}", path.display())?,
+            Some(Place::Flag(text)) => writeln!(f, "  --> flag {}", printable(text))?,
+            Some(Place::Variable(text)) => writeln!(f, "  --> environment {}", printable(text))?,
+            Some(Place::Path(path)) => writeln!(f, "  --> {}", printable(&path.to_string_lossy()))?,
             None => {}
         }
         if let Some(help) = &self.help {
-            writeln!(f, "{:margin$} = help: {help}", "")?;
+            writeln!(f, "{:margin$} = help: {}", "", printable(help))?;
         }
         Ok(())
     }
@@ -147,10 +158,10 @@ impl fmt::Display for Diagnostic {
 fn write_file_place(f: &mut fmt::Formatter<'_>, place: &FilePlace, margin: usize) -> fmt::Result {
     writeln!(f, "{:margin$}--> {}:{}:{}", "", place.path.display(), place.line, place.column)?;
     writeln!(f, "{:margin$} |", "")?;
-    writeln!(f, "{:margin$} | {}", place.line, place.text)?;
+    writeln!(f, "{:margin$} | {}", place.line, printable(&place.text))?;
     // Tabs before the mark are kept, so that it stands below its text.
     let lead: String =
-        place.text.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        place.text.chars().take(place.lead).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     writeln!(f, "{:margin$} | {lead}{}", "", "^".repeat(place.width.max(1)))
 }
 
@@ -162,20 +173,34 @@ pub(super) fn locate(path: &Arc<PathBuf>, text: &str, span: std::ops::Range<usiz
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let line = text[line_start..line_end].trim_end_matches('\r');
     let marked = &text[start..end.min(line_end)];
-    let mut place = FilePlace {
-        path: Arc::clone(path),
-        line: text[..start].matches('\n').count() + 1,
-        column: text[line_start..start].chars().count() + 1,
-        width: marked.trim_end().chars().count().max(1),
-        text: line.to_string(),
+    let column = text[line_start..start].chars().count() + 1;
+    let width = marked.trim_end().chars().count().max(1);
+    let (line_number, before) = (text[..start].matches('\n').count() + 1, &text[..line_start]);
+    let (text, lead) = match without_secret(line, before) {
+        Some(masked) => {
+            let end = masked.chars().count();
+            (masked, (column - 1).min(end))
+        }
+        None => around(line, column - 1),
     };
-    if let Some(masked) = without_secret(line, &text[..line_start]) {
-        let end = masked.chars().count() + 1;
-        place.text = masked;
-        place.column = place.column.min(end);
-        place.width = place.width.min(end - place.column).max(1);
+    let width = width.min(text.chars().count().saturating_sub(lead)).max(1);
+    FilePlace { path: Arc::clone(path), line: line_number, column, width, text, lead }
+}
+
+/// The most characters of a line that are shown.
+const SHOWN: usize = 160;
+
+/// The part of a long line around a mark, and where the mark stands in it.
+fn around(line: &str, mark: usize) -> (String, usize) {
+    if line.chars().nth(SHOWN).is_none() {
+        return (line.to_string(), mark);
     }
-    place
+    let first = mark.saturating_sub(SHOWN / 2);
+    let part: String = line.chars().skip(first).take(SHOWN).collect();
+    if first == 0 {
+        return (format!("{part}..."), mark);
+    }
+    (format!("...{part}..."), mark - first + 3)
 }
 
 /// Words that tell a secret by its name, misspelt or not.
@@ -194,16 +219,15 @@ fn without_secret(line: &str, before: &str) -> Option<String> {
         let is_closed = rest[key..].trim().trim_matches([']', ' ']).is_empty();
         return (!is_closed).then(|| format!("{told} = {MASK}"));
     }
-    let tail = before
-        .lines()
-        .rev()
-        .take(20)
-        .any(|line| TELLING.iter().any(|word| line.to_ascii_lowercase().contains(word)));
     let is_assignment = line.split_once('=').is_some_and(|(key, _)| {
         let key = key.trim();
         !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     });
-    (tail && !is_assignment && !line.trim_start().starts_with('[')).then(|| MASK.to_string())
+    if is_assignment || line.trim_start().starts_with('[') {
+        return None;
+    }
+    let tells = |line: &str| TELLING.iter().any(|word| line.to_ascii_lowercase().contains(word));
+    before.lines().rev().take(20).any(tells).then(|| MASK.to_string())
 }
 
 fn floor_char(text: &str, mut at: usize) -> usize {

@@ -1,6 +1,6 @@
 //! One option's value: read from the text of a flag or variable, or from a TOML value; written back as TOML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::duration::{format_duration, nanos_to_duration, parse_duration};
@@ -234,13 +234,9 @@ fn split_list(text: &str) -> Vec<&str> {
 
 /// Trims, drops empty elements and doubles, keeps the order.
 fn to_list(elements: &[&str]) -> Vec<String> {
-    let mut list: Vec<String> = Vec::with_capacity(elements.len());
-    for element in elements.iter().map(|element| element.trim()) {
-        if !element.is_empty() && !list.iter().any(|known| known == element) {
-            list.push(element.to_string());
-        }
-    }
-    list
+    let mut seen = BTreeSet::new();
+    let trimmed = elements.iter().map(|element| element.trim());
+    trimmed.filter(|element| !element.is_empty() && seen.insert(*element)).map(str::to_string).collect()
 }
 
 fn parse_urls(elements: &[&str], usage: UrlUse) -> Result<Value, String> {
@@ -322,7 +318,7 @@ fn whole_units(kind: Kind, value: Duration) -> Option<u128> {
         _ => return None,
     };
     let nanos = value.as_nanos();
-    (nanos % unit == 0).then_some(nanos / unit)
+    nanos.is_multiple_of(unit).then_some(nanos / unit)
 }
 
 /// `name=URL,name=URL`, as etcd's flag takes it.

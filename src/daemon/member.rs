@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::compactor::{self, Retention};
 use super::directory::{self, Directories};
-use super::leadership::{self, Proposals};
 use super::outside::{SystemClock, SystemEntropy};
 use super::{EXIT_CONFIG, EXIT_START, fatal, listeners, systemd};
+use crate::api::leases::{self, LeaderLessor};
 use crate::api::server::{Server, ServerOptions};
 use crate::api::services::{Access, FanOut, Services, Settings, Stop, Stopper};
 use crate::config::{AutoCompaction, Bootstrap, ClusterState, Config};
@@ -92,7 +92,8 @@ impl Member {
         store.set_observers(vec![hub.clone(), lessor.clone()]);
         let node = start_node(config, identity, plan, log, store.clone()).await?;
         let (stopper, stop) = Stop::channel();
-        let fan_out = FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(lease::NoRemote) };
+        let fan_out =
+            FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
         let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
         let server = Server::serve(services, listeners, server_options(config), workers())?;
         tracing::info!(
@@ -106,11 +107,9 @@ impl Member {
 
     /// Does what a member does beside serving: follows who leads, expires leases, compacts, tells systemd. Never ends.
     pub async fn keep_house(&self) {
-        let proposals = Proposals::new(self.node.clone());
         let compacting = Compacting { node: self.node.clone(), store: self.store.clone() };
         tokio::join!(
-            leadership::follow(self.node.clone(), self.lessor.clone()),
-            self.lessor.clone().run(proposals),
+            leases::run(self.node.clone(), self.lessor.clone()),
             compactor::run(self.retention, compacting),
             self.tell_status(),
         );

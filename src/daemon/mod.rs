@@ -6,7 +6,6 @@
 //! | `member.rs` | everything a running member is made of, put together in order |
 //! | `directory.rs` | the data directory: who may look into it, whose data it holds |
 //! | `listeners.rs` | the sockets clients connect to |
-//! | `leadership.rs` | what follows from becoming and ceasing to be the leader |
 //! | `compactor.rs` | automatic compaction |
 //! | `logging.rs`, `systemd.rs`, `outside.rs` | the log, systemd, the real clock and randomness |
 //!
@@ -16,7 +15,6 @@
 mod command;
 mod compactor;
 mod directory;
-mod leadership;
 mod listeners;
 mod logging;
 mod member;

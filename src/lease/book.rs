@@ -295,6 +295,12 @@ impl Book {
         }
     }
 
+    /// How many places the heaps hold.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.expiries.len() + self.records.len()
+    }
+
     /// How many leases there are.
     pub(super) fn len(&self) -> usize {
         self.leases.len()

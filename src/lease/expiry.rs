@@ -32,6 +32,8 @@ struct Expiry {
     is_recording: bool,
     confirming: Fuse<Boxed<(u64, bool)>>,
     is_confirming: bool,
+    /// Not before this is it asked again whether this member leads.
+    confirm_again: Instant,
 }
 
 impl Lessor {
@@ -45,12 +47,13 @@ impl Lessor {
             is_recording: false,
             confirming: Fuse::terminated(),
             is_confirming: false,
+            confirm_again: Instant::now(),
         };
         loop {
             let next = expiry.act();
             tokio::select! {
-                () = sleep_until(next) => {}
-                () = self.changed.notified() => {}
+                // In one order, so that simulations repeat; nothing starves, for all of it ends by itself.
+                biased;
                 Some((term, id, result)) = expiry.revoking.next(), if !expiry.revoking.is_empty() => {
                     expiry.revoked(term, id, result);
                 }
@@ -62,6 +65,8 @@ impl Lessor {
                     expiry.is_confirming = false;
                     expiry.confirmed(term, confirmed);
                 }
+                () = self.changed.notified() => {}
+                () = sleep_until(next) => {}
             }
         }
     }
@@ -93,7 +98,7 @@ impl Expiry {
             return now + lessor.options.heartbeat;
         }
         if !primary.confirmed {
-            if !self.is_confirming {
+            if !self.is_confirming && now >= self.confirm_again {
                 self.confirm(term);
             }
             return now + lessor.options.heartbeat;
@@ -164,6 +169,7 @@ impl Expiry {
         let confirming: Boxed<(u64, bool)> = Box::pin(async move { (term, confirming.await.is_ok()) });
         self.confirming = confirming.fuse();
         self.is_confirming = true;
+        self.confirm_again = Instant::now() + self.lessor.options.heartbeat;
     }
 
     fn confirmed(&mut self, term: u64, confirmed: bool) {

@@ -259,16 +259,6 @@ impl Log {
         Ok(entries)
     }
 
-    /// The place of the entry at `index`, where it is live.
-    pub fn position_at(&self, index: u64) -> Option<LogPosition> {
-        self.0.shared.state.lock().position_at(index)
-    }
-
-    /// The first place of every term in `from..=to`, and both ends.
-    pub fn term_changes(&self, from: u64, to: u64) -> Vec<LogPosition> {
-        self.0.shared.state.lock().term_changes(from, to)
-    }
-
     /// The failure that ended the log, if one did.
     pub fn failure(&self) -> Option<LogError> {
         self.0.shared.queue.lock().failed.clone()

@@ -201,10 +201,9 @@ impl ThreadSupply {
                     Job::Retire(sequence) => maker.retire(sequence).map(|()| None),
                 };
                 let failed = result.is_err();
-                if let Some(result) = result.transpose() {
-                    if outbox.send(result).is_err() || failed {
-                        return;
-                    }
+                let unheard = result.transpose().is_some_and(|result| outbox.send(result).is_err());
+                if unheard || failed {
+                    return;
                 }
             }
         };

@@ -77,12 +77,6 @@ impl State {
         }
     }
 
-    /// The place of the entry at `index`, where it is live.
-    pub fn position_at(&self, index: u64) -> Option<LogPosition> {
-        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
-        self.slots.get(at).map(|slot| self.position(slot, index))
-    }
-
     fn position(&self, slot: &Slot, index: u64) -> LogPosition {
         LogPosition { term: slot.term, leader: slot.leader, index }
     }
@@ -198,21 +192,6 @@ impl State {
         }
         Ok(found)
     }
-
-    /// The places at which the term changes in `from..=to`, with both ends.
-    pub fn term_changes(&self, from: u64, to: u64) -> Vec<LogPosition> {
-        let mut found: Vec<LogPosition> = Vec::new();
-        let to = to.min(self.next().saturating_sub(1));
-        for index in from.max(self.first)..=to {
-            let Some(position) = self.position_at(index) else { break };
-            let same =
-                found.last().is_some_and(|last| (last.term, last.leader) == (position.term, position.leader));
-            if !same || index == to {
-                found.push(position);
-            }
-        }
-        found
-    }
 }
 
 #[cfg(test)]
@@ -258,12 +237,5 @@ mod tests {
         state.shrink_cache(0);
         let found = state.lookup(0, 3, 1000).unwrap();
         assert_eq!((found.stored, found.cached.len()), (vec![(0, place)], 2));
-    }
-
-    #[test]
-    fn term_changes_hold_both_ends() {
-        let state = filled(&[(2, 0), (2, 1), (5, 2), (5, 3)]);
-        assert_eq!(state.term_changes(0, 3), vec![at(2, 0), at(5, 2), at(5, 3)]);
-        assert_eq!(state.term_changes(1, 1), vec![at(2, 1)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
+use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
 use openraft::OptionalSend;
@@ -71,17 +71,6 @@ impl RaftLogReader<Types> for LogStore {
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
         self.read(start..end, REPLICATION_BYTES)
-    }
-
-    async fn get_key_log_ids(&mut self, range: RangeInclusive<LogId>) -> Result<Vec<LogId>, io::Error> {
-        let (start, end) = (range.start(), range.end());
-        let mut found: Vec<LogId> =
-            self.log.term_changes(start.index, end.index).into_iter().map(log_id).collect();
-        // The first place may be one that was purged just now.
-        if found.first().is_none_or(|first| first.index > start.index) {
-            found.insert(0, *start);
-        }
-        Ok(found)
     }
 }
 

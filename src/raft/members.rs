@@ -220,10 +220,10 @@ fn check_add(inner: &Inner, members: &[Member], learner: bool) -> Result<(), Ref
     let (all, started) =
         (voters(members).count(), voters(members).filter(|member| member.is_started()).count());
     let alone = started == 1 && all == 1;
-    if !learner && !alone && started < (all + 1) / 2 + 1 {
+    if !learner && !alone && started < all.div_ceil(2) + 1 {
         return Err(Refusal::NotEnoughStarted);
     }
-    if all > 1 && active(inner, members) < (all + 1) / 2 + 1 {
+    if all > 1 && active(inner, members) < all.div_ceil(2) + 1 {
         return Err(Refusal::Unhealthy);
     }
     Ok(())
@@ -284,10 +284,11 @@ async fn hand_over(inner: &Arc<Inner>, raft: &Raft, config: &Config) {
     let metrics = raft.data_metrics().borrow_watched().clone();
     let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten());
     let own = inner.shared.id().0;
-    if let Some(best) = config.voter_ids().filter(|id| *id != own).max_by_key(|id| matched(id)) {
-        if let Err(error) = transfer(inner, MemberId(best)).await {
-            tracing::warn!(target_member = %MemberId(best), %error, "leadership could not be handed over");
-        }
+    let best = config.voter_ids().filter(|id| *id != own).max_by_key(|id| matched(id)).map(MemberId);
+    if let Some(best) = best
+        && let Err(error) = transfer(inner, best).await
+    {
+        tracing::warn!(target_member = %best, %error, "leadership could not be handed over");
     }
 }
 

@@ -32,7 +32,7 @@ mod tests;
 
 pub use duties::CLUSTER_VERSION;
 pub use loopback::Loopback;
-pub use node::Node;
+pub use node::{Desk, Node};
 pub use options::{NodeOptions, StartError};
 pub use shared::{Leadership, Status};
 pub use transport::{Lane, NoTransport, Pending, Transport, TransportError};

@@ -235,13 +235,7 @@ impl RaftNetworkV2<Types> for Client {
         };
         let request = Request::Snapshot { vote: to_vote(&vote), position: position(&last), config };
         let bytes = encode(self.route, &request).map_err(|error| broken(error.to_string()))?;
-        let sent = self.transport.send_snapshot(
-            self.route.to,
-            &self.peer,
-            bytes,
-            Box::new(reader),
-            option.soft_ttl(),
-        );
+        let sent = self.transport.send_snapshot(self.route.to, &self.peer, bytes, reader, option.soft_ttl());
         let answer = tokio::select! {
             answer = sent => answer,
             closed = cancel => return Err(StreamingError::Closed(closed)),

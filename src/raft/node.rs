@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -13,12 +14,15 @@ use super::log_store::LogStore;
 use super::members;
 use super::network::Network;
 use super::options::{NodeOptions, StartError};
-use super::proposer::{self, Outcome, Waiting};
+use super::proposer::ask;
+use super::proposer::{self, Outcome, ReplyTo, Waiting};
 use super::reads::{self, Reader};
 use super::settings::settings;
 use super::shared::{Leadership, Shared, Status};
 use super::state_machine::StateMachine;
+use super::transport::{Lane, Pending};
 use super::types::{Config, Peer, Types, decode_config, encode_config};
+use super::wire::{Answer, Request};
 use crate::log::{Entry, Payload};
 use crate::model::{Command, LogPosition, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
 
@@ -37,12 +41,19 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     /// Held while members are changed: one change at a time.
     pub(super) members: Mutex<()>,
+    desk: OnceLock<Arc<dyn Desk>>,
     raft: OnceLock<Raft>,
     runtime: tokio::runtime::Handle,
     tasks: parking_lot::Mutex<JoinSet<()>>,
     proposals: mpsc::UnboundedSender<Waiting>,
     readers: mpsc::UnboundedSender<Reader>,
     stopped: watch::Sender<bool>,
+}
+
+/// Answers what members ask their leader beside raft's own affairs; what it is about is theirs to know.
+pub trait Desk: Send + Sync + 'static {
+    /// Answers a question, or says why not; [`Refusal::NotLeader`] sends the other one looking for the leader.
+    fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>>;
 }
 
 /// Entries that may be committed but not applied before new commands are turned away (etcd `maxGapBetweenApplyAndCommitIndex`).
@@ -70,6 +81,7 @@ impl Node {
             options,
             shared,
             members: Mutex::new(()),
+            desk: OnceLock::new(),
             raft: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
             tasks: parking_lot::Mutex::new(JoinSet::new()),
@@ -139,6 +151,42 @@ impl Node {
             Ok(outcome) => outcome.map(|(reply, _)| reply),
             Err(_) => Err(self.0.why_late(started)),
         }
+    }
+
+    /// As [`Node::propose`], but only as the leader of `term`; never handed on to another leader.
+    ///
+    /// # Errors
+    /// As [`Node::propose`]; [`Refusal::NotLeader`] where this member does not lead in that term, and nothing was done.
+    pub async fn propose_in_term(&self, term: u64, command: Command) -> Result<Reply, Refusal> {
+        let started = Instant::now();
+        let work = self.0.queued(command, Some(term));
+        match tokio::time::timeout(self.0.options.request_timeout(), work).await {
+            Ok(Ok((Reply::Refused(refusal), _))) => Err(refusal),
+            Ok(outcome) => outcome.map(|(reply, _)| reply),
+            Err(_) => Err(self.0.why_late(started)),
+        }
+    }
+
+    /// Asks the leader's desk (see [`Node::set_desk`]), which may be this member's own.
+    ///
+    /// # Errors
+    /// [`Refusal::NoLeader`]; [`Refusal::Timeout`], also where the leader could not be reached; what the desk refuses.
+    pub async fn ask_leader(&self, question: Bytes) -> Result<Bytes, Refusal> {
+        match self.0.shared.leader() {
+            None => Err(Refusal::NoLeader),
+            Some(leader) if leader == self.0.shared.id() => self.0.at_desk(question).await,
+            Some(leader) => match ask(&self.0, leader, Lane::Control, &Request::Desk(question)).await {
+                Ok(Answer::Desk(answer)) => answer,
+                Ok(_) => Err(Refusal::NotLeader),
+                Err(_) => Err(Refusal::Timeout),
+            },
+        }
+    }
+
+    /// Who answers the questions that other members ask this one as their leader. To be set once, at the start.
+    pub fn set_desk(&self, desk: Arc<dyn Desk>) {
+        // A second one changes nothing.
+        let _ = self.0.desk.set(desk);
     }
 
     /// Waits until everything that was acknowledged before the call, by any member, can be read from the local store.
@@ -245,22 +293,35 @@ impl Inner {
             Command::Member(change) if !matches!(change, MemberChange::Publish { .. }) => {
                 members::change(self, change).await.map(|reply| (reply, 0))
             }
-            command => {
-                if self.shared.backlog() > MAX_BACKLOG {
-                    return Err(Refusal::TooManyRequests);
-                }
-                let (reply, outcome) = oneshot::channel();
-                self.enqueue(Waiting { command, reply });
-                outcome.await.unwrap_or(Err(Refusal::Stopped))
-            }
+            command => self.queued(command, None).await,
+        }
+    }
+
+    /// As [`Inner::outcome`], for a command that changes no members; bound to a term where one is given.
+    async fn queued(&self, command: Command, term: Option<u64>) -> Outcome {
+        if self.is_stopped() {
+            return Err(Refusal::Stopped);
+        }
+        if self.shared.backlog() > MAX_BACKLOG {
+            return Err(Refusal::TooManyRequests);
+        }
+        let (sender, outcome) = oneshot::channel();
+        self.enqueue(Waiting { command, reply: ReplyTo { sender, term } });
+        outcome.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    /// Has the desk answer.
+    pub(super) async fn at_desk(&self, question: Bytes) -> Result<Bytes, Refusal> {
+        match self.desk.get() {
+            Some(desk) => desk.answer(question).await,
+            None => Err(Refusal::NotLeader),
         }
     }
 
     /// Where raft believes a member to be.
     pub(super) fn peer(&self, id: MemberId) -> Option<Peer> {
-        let metrics = self.raft()?.server_metrics();
-        let peer = metrics.borrow_watched().membership_config.membership().get_node(&id.0).cloned();
-        peer
+        let config = self.raft()?.server_metrics().borrow_watched().membership_config.clone();
+        config.membership().get_node(&id.0).cloned()
     }
 
     /// The refusal for a command that was not done in time, as etcd tells them apart.
@@ -306,6 +367,11 @@ impl Inner {
 async fn bootstrap(options: &NodeOptions) -> Result<Option<Config>, StartError> {
     let storage = |error: std::io::Error| StartError::Storage(error.to_string());
     let bounds = options.log.bounds();
+    let (purged, applied) = (bounds.purged, options.store.applied());
+    if purged.is_some_and(|purged| applied.is_none_or(|applied| applied.index < purged.index)) {
+        let what = "the log begins after the end of the state: the store was removed, or is of an older date";
+        return Err(StartError::Storage(format!("{what} (log after {purged:?}, state up to {applied:?})")));
+    }
     if bounds.last.is_some() || options.log.vote().is_some() || options.store.applied().is_some() {
         return last_config(options).map_err(storage);
     }

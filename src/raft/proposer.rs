@@ -22,7 +22,22 @@ pub struct Waiting {
     /// What to do.
     pub command: Command,
     /// Where the outcome goes. Once nobody waits there any more, the command is not proposed.
-    pub reply: oneshot::Sender<Outcome>,
+    pub reply: ReplyTo,
+}
+
+/// Where an outcome goes.
+pub struct ReplyTo {
+    /// Whoever waits.
+    pub sender: oneshot::Sender<Outcome>,
+    /// Only the leader of this term may propose the command, and only if it is this member.
+    pub term: Option<u64>,
+}
+
+impl ReplyTo {
+    fn send(self, outcome: Outcome) {
+        // Nobody may wait any more.
+        let _ = self.sender.send(outcome);
+    }
 }
 
 /// Most commands in one entry, and most bytes.
@@ -63,7 +78,7 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
                 Err(_) => break,
             }
         }
-        waiting.retain(|waiting| !waiting.reply.is_closed());
+        drop_void(&inner, &mut waiting);
         if waiting.is_empty() {
             continue;
         }
@@ -83,6 +98,18 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
                 }
             }
         }
+    }
+}
+
+/// Drops commands that nobody waits for, and refuses those bound to a term that is not this member's.
+fn drop_void(inner: &Inner, waiting: &mut Vec<Waiting>) {
+    let status = inner.shared.status();
+    let is_void = |waiting: &mut Waiting| {
+        let bound = waiting.reply.term.is_some_and(|term| !status.is_leader || status.term != term);
+        bound || waiting.reply.sender.is_closed()
+    };
+    for void in waiting.extract_if(.., is_void) {
+        void.reply.send(Err(Refusal::NotLeader));
     }
 }
 
@@ -115,8 +142,7 @@ async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphoreP
             Ok(response) => {
                 let index = response.log_id.index;
                 for (reply, answer) in replies.into_iter().zip(response.data.0) {
-                    // Nobody may wait any more.
-                    let _ = reply.send(Ok((answer, index)));
+                    reply.send(Ok((answer, index)));
                 }
             }
             Err(ClientWriteError::ForwardToLeader(_)) => back.retry(proposals, replies),
@@ -131,16 +157,15 @@ async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphoreP
     }
 }
 
-fn answer_all(replies: Vec<oneshot::Sender<Outcome>>, refusal: &Refusal) {
+fn answer_all(replies: Vec<ReplyTo>, refusal: &Refusal) {
     for reply in replies {
-        // Nobody may wait any more.
-        let _ = reply.send(Err(refusal.clone()));
+        reply.send(Err(refusal.clone()));
     }
 }
 
 impl Inner {
     /// Queues commands again that were not appended, after a pause.
-    fn retry(self: &Arc<Self>, proposals: Arc<Vec<Proposal>>, replies: Vec<oneshot::Sender<Outcome>>) {
+    fn retry(self: &Arc<Self>, proposals: Arc<Vec<Proposal>>, replies: Vec<ReplyTo>) {
         let commands = proposals.iter().map(|proposal| proposal.command.clone());
         let group = commands.zip(replies).map(|(command, reply)| Waiting { command, reply }).collect();
         self.requeue(group);
@@ -172,7 +197,7 @@ async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permi
                     Ok(()) => outcome.map(|reply| (reply, index)),
                     Err(_) => Err(Refusal::TimeoutApplied),
                 };
-                let _ = waiting.reply.send(outcome);
+                waiting.reply.send(outcome);
             }
         }
         Ok(Answer::NotLeader) | Err(TransportError::Unreachable(_)) => inner.requeue(group),
@@ -185,7 +210,7 @@ async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permi
     }
 }
 
-fn replies_of(group: Vec<Waiting>) -> Vec<oneshot::Sender<Outcome>> {
+fn replies_of(group: Vec<Waiting>) -> Vec<ReplyTo> {
     group.into_iter().map(|waiting| waiting.reply).collect()
 }
 

@@ -45,7 +45,7 @@ impl Node {
         let Request::Snapshot { vote, position, config } = decode(request, here)? else {
             return Err(WireError::Malformed("a snapshot without its header".into()));
         };
-        let answer = match meta_of(position, config.as_ref()) {
+        let answer = match meta_of(Some(position), config.as_ref()) {
             Ok(meta) => self.install(vote, meta, body).await,
             Err(error) => Err(error),
         };
@@ -78,6 +78,7 @@ impl Node {
                 Round::Again => Err(io::Error::other("no quorum")),
                 Round::Stopped => Err(io::Error::other("stopped")),
             },
+            Request::Desk(question) => Ok(Answer::Desk(self.0.at_desk(question).await)),
             Request::Snapshot { .. } => Err(io::Error::other("a snapshot without its body")),
         }
     }

@@ -21,7 +21,7 @@ use crate::store::{SnapshotReader, Store, StoreError};
 /// What a snapshot is made of.
 pub enum SnapshotData {
     /// This member's own state, to be sent.
-    Own(SnapshotReader),
+    Own(Box<SnapshotReader>),
     /// Another member's state, complete in a file.
     Received(File),
 }
@@ -64,25 +64,22 @@ impl StateMachine {
 /// # Errors
 /// Where its configuration is of another version.
 pub fn meta_of(
-    last: LogPosition,
+    last: Option<LogPosition>,
     config: Option<&(LogPosition, Bytes)>,
 ) -> Result<SnapshotMetaOf<Types>, io::Error> {
     let config = match config {
         Some((at, bytes)) => StoredConfig::new(Some(log_id(*at)), decode_config(bytes)?),
         None => StoredConfig::default(),
     };
-    Ok(SnapshotMeta { last_log_id: Some(log_id(last)), last_membership: config })
+    Ok(SnapshotMeta { last_log_id: last.map(log_id), last_membership: config })
 }
 
-fn own_snapshot(store: &Store) -> Result<Option<SnapshotOf<Types, SnapshotData>>, io::Error> {
-    if store.checkpointed().is_none() {
-        return Ok(None);
-    }
+/// The last checkpoint as a snapshot. Making one is a matter of opening it.
+fn own_snapshot(store: &Store) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
     let reader = store.snapshot().map_err(failed)?;
     let header = reader.header();
-    let Some(last) = header.position else { return Ok(None) };
-    let meta = meta_of(last, header.raft_membership.as_ref())?;
-    Ok(Some(Snapshot { meta, snapshot: SnapshotData::Own(reader) }))
+    let meta = meta_of(header.position, header.raft_membership.as_ref())?;
+    Ok(Snapshot { meta, snapshot: SnapshotData::Own(Box::new(reader)) })
 }
 
 impl RaftStateMachine<Types> for StateMachine {
@@ -128,7 +125,7 @@ impl RaftStateMachine<Types> for StateMachine {
     ) -> Result<(), io::Error> {
         let store = self.store.clone();
         let restored = tokio::task::spawn_blocking(move || match snapshot {
-            SnapshotData::Own(reader) => store.restore(reader),
+            SnapshotData::Own(reader) => store.restore(*reader),
             SnapshotData::Received(file) => store.restore(io::BufReader::with_capacity(1 << 20, file)),
         });
         let header = restored.await.map_err(io::Error::other)?.map_err(failed)?;
@@ -142,7 +139,10 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, SnapshotData>>, io::Error> {
-        own_snapshot(&self.store)
+        match self.store.checkpointed() {
+            Some(_) => own_snapshot(&self.store).map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -161,7 +161,6 @@ impl RaftSnapshotBuilder<Types> for Builder {
             let folded = tokio::task::spawn_blocking(move || store.checkpoint());
             folded.await.map_err(io::Error::other)?.map_err(failed)?;
         }
-        own_snapshot(&self.store)?
-            .ok_or_else(|| io::Error::other("the store has nothing to make a snapshot of"))
+        own_snapshot(&self.store)
     }
 }

@@ -63,6 +63,8 @@ pub enum Request {
     Propose(Vec<Command>),
     /// How far must one have applied, to read what was acknowledged before?
     ReadIndex,
+    /// A question to the leader's desk.
+    Desk(Bytes),
 }
 
 /// A candidate's case.
@@ -113,6 +115,8 @@ pub enum Answer {
     ReadIndex(u64),
     /// Something else went wrong; it may have been done.
     Failed(String),
+    /// What the desk says.
+    Desk(Result<Bytes, Refusal>),
 }
 
 /// Why a message is not understood.

@@ -87,7 +87,7 @@ fn fold(tables: &Tables, layer: &Layer, meta: &Meta, fold: &Fold) -> Result<(), 
     }
     for change in &layer.changes {
         row.clear();
-        encode_history(change.tombstone, &change.key, &mut row);
+        encode_history(change.kind, &change.key, &mut row);
         let put = tables.history.put_with_flags(&mut txn, PutFlags::APPEND, &change.at.to_bytes(), &row);
         put.map_err(StoreError::lmdb("appending history"))?;
     }

@@ -15,13 +15,16 @@ use super::checkpoint::remove_markers;
 use super::core::Inner;
 use super::disk::{DiskVersion, damaged};
 use super::format::keys::{self, OldShape};
-use super::format::records::{Meta, Record, Value, decode_history};
+use super::format::records::{ChangeKind, Meta, Record, Value, decode_history};
 use super::head::VERSION_OVERHEAD;
 use super::revision::Revision;
 use super::tables::Tables;
 
 /// Bytes of keys that a slice looks at, at most about.
 const SLICE_BYTES: usize = 4 << 20;
+
+/// Rows of history that a slice passes over, at most.
+const SLICE_ROWS: usize = 50_000;
 
 impl Inner {
     /// True where a compaction has left something to remove.
@@ -86,7 +89,7 @@ fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<bool, StoreEr
     let mut txn = tables.write()?;
     let (rows, end) = slice(tables, &txn, meta, batch)?;
     let mut freed = 0;
-    for (at, tombstone, key) in &rows {
+    for (at, kind, key) in &rows {
         if let Some(before) = before(*at)
             && let Some(version) = tables.old_floor(&txn, key, before)?
         {
@@ -95,7 +98,7 @@ fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<bool, StoreEr
             let (at, chunks) = (version.at, chunks_of(&version));
             remove(tables, &mut txn, key, at, chunks)?;
         }
-        if *tombstone && at.main < target && tables.old_at(&txn, key, *at)?.is_some() {
+        if *kind == ChangeKind::Delete && at.main < target && tables.old_at(&txn, key, *at)?.is_some() {
             freed += key.len() as u64 + VERSION_OVERHEAD;
             remove(tables, &mut txn, key, *at, 0)?;
         }
@@ -114,9 +117,10 @@ fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<bool, StoreEr
     Ok(end.is_none())
 }
 
-type HistoryRow = (Revision, bool, Vec<u8>);
+type HistoryRow = (Revision, ChangeKind, Vec<u8>);
 
-/// The next rows of `history` to look at, and where to go on after them: `None` at the end.
+/// The next rows of `history` to work on, and where to go on after them: `None` at the end. A put that created its key
+/// makes nothing superfluous and is passed over.
 fn slice(
     tables: &Tables,
     txn: &RwTxn<'_>,
@@ -127,21 +131,22 @@ fn slice(
     let (main, sub) = meta.prune_from;
     let first = Revision { main, sub }.to_bytes();
     let last = Revision::last_of(meta.compacted).to_bytes();
+    let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
     let mut rows = Vec::new();
-    let mut bytes = 0;
-    for row in tables
-        .history
-        .range(txn, &(Bound::Included(first.as_slice()), Bound::Included(last.as_slice())))
-        .map_err(&read)?
-    {
+    let (mut bytes, mut passed) = (0, 0);
+    for row in tables.history.range(txn, &range).map_err(&read)? {
         let (at, change) = row.map_err(&read)?;
         let at = Revision::from_bytes(at).ok_or_else(|| damaged("history"))?;
-        if rows.len() >= batch.max(1) || bytes > SLICE_BYTES {
+        if rows.len() >= batch.max(1) || bytes > SLICE_BYTES || passed > SLICE_ROWS {
             return Ok((rows, Some(at)));
         }
-        let (tombstone, key) = decode_history(change).ok_or_else(|| damaged("history"))?;
-        bytes += key.len();
-        rows.push((at, tombstone, key.to_vec()));
+        let (kind, key) = decode_history(change).ok_or_else(|| damaged("history"))?;
+        if kind == ChangeKind::Create {
+            passed += 1;
+        } else {
+            bytes += key.len();
+            rows.push((at, kind, key.to_vec()));
+        }
     }
     Ok((rows, None))
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::StoreError;
 use super::core::{Inner, Reader};
 use super::disk::damaged;
-use super::format::records::decode_history;
+use super::format::records::{ChangeKind, decode_history};
 use super::head::{Change, Version, events_bytes};
 use super::revision::Revision;
 use crate::model::{Event, EventKind, KeyRange, KeyValue, LogPosition, Refusal, RevisionEvents};
@@ -34,7 +34,7 @@ type Page = (Vec<RevisionEvents>, i64);
 impl Inner {
     /// See [`super::Store::events`].
     pub fn events(&self, wanted: &Wanted<'_>) -> Result<Page, Refusal> {
-        let (reader, batches) = {
+        let (reader, batches, compacted) = {
             let shared = self.shared.read();
             if wanted.from < shared.compacted {
                 return Err(Refusal::Compacted { compacted: shared.compacted });
@@ -43,18 +43,18 @@ impl Inner {
                 return Ok((Vec::new(), wanted.from));
             }
             match shared.ring.from(wanted.from) {
-                Some(batches) => (None, batches),
-                None => (Some(self.reader_of(&shared)?), Vec::new()),
+                Some(batches) => (None, batches, shared.compacted),
+                None => (Some(self.reader_of(&shared)?), Vec::new(), shared.compacted),
             }
         };
         match reader {
-            None => Ok(from_ring(&batches, wanted)),
+            None => Ok(from_ring(&batches, wanted, compacted)),
             Some(reader) => Ok(from_history(&reader, wanted).map_err(|error| self.fail(error))?),
         }
     }
 }
 
-fn from_ring(batches: &[Arc<Vec<RevisionEvents>>], wanted: &Wanted<'_>) -> Page {
+fn from_ring(batches: &[Arc<Vec<RevisionEvents>>], wanted: &Wanted<'_>, compacted: i64) -> Page {
     let mut page = Pager { wanted, found: Vec::new(), bytes: 0 };
     let mut next = wanted.from;
     let revisions = batches.iter().flat_map(|batch| batch.iter());
@@ -65,7 +65,8 @@ fn from_ring(batches: &[Arc<Vec<RevisionEvents>>], wanted: &Wanted<'_>) -> Page 
         next = revision.revision + 1;
         let matching = revision.events.iter().filter(|event| wanted.range.contains(&event.kv.key));
         let events = matching.cloned().map(|mut event| {
-            if !wanted.prev_kv {
+            // The ring still has states that are compacted; nobody is to see more here than elsewhere.
+            if !wanted.prev_kv || revision.revision <= compacted {
                 event.prev_kv = None;
             }
             event
@@ -137,8 +138,8 @@ fn changes(reader: &Reader<'_>, from: i64, to: i64) -> Result<(Vec<Change>, i64)
         if !room(&changes, at.main) {
             return Ok((changes, at.main));
         }
-        let (tombstone, key) = decode_history(row).ok_or_else(|| damaged("history"))?;
-        changes.push(Change { at, tombstone, key: Bytes::copy_from_slice(key) });
+        let (kind, key) = decode_history(row).ok_or_else(|| damaged("history"))?;
+        changes.push(Change { at, kind, key: Bytes::copy_from_slice(key) });
     }
     let mut begin = from.max(disk.revision + 1);
     for layer in reader.frozen.iter().chain([&reader.active]) {
@@ -157,7 +158,8 @@ fn changes(reader: &Reader<'_>, from: i64, to: i64) -> Result<(Vec<Change>, i64)
 }
 
 fn event(reader: &Reader<'_>, change: &Change, prev_kv: bool) -> Result<Event, StoreError> {
-    let kv = if change.tombstone {
+    let deleted = change.kind == ChangeKind::Delete;
+    let kv = if deleted {
         KeyValue { key: change.key.clone(), mod_revision: change.at.main, ..KeyValue::default() }
     } else {
         let missing = || StoreError::Damaged(format!("a version of revision {} is missing", change.at.main));
@@ -173,7 +175,7 @@ fn event(reader: &Reader<'_>, change: &Change, prev_kv: bool) -> Result<Event, S
     } else {
         None
     };
-    let kind = if change.tombstone { EventKind::Delete } else { EventKind::Put };
+    let kind = if deleted { EventKind::Delete } else { EventKind::Put };
     Ok(Event { kind, kv, prev_kv: prev })
 }
 

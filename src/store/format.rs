@@ -14,7 +14,7 @@
 //! name      key                                       value
 //! current   PLACE                                     varint main, varint sub, RECORD     newest version of a live key
 //! old       PLACE escaped, REVISION                   RECORD                              every other version
-//! history   REVISION                                  kind (0 put, 1 delete), user key    appended in order
+//! history   REVISION                                  kind, user key                      appended in order
 //! chunks    REVISION, u32 n                           at most 64 KiB of a large value
 //! leases    u64 id                                    postcard model::Lease
 //! attached  u64 id, 0, user key | id, 1, SHA-256      empty | the long user key
@@ -23,7 +23,8 @@
 //! alarms    u64 member, u8 kind                       empty
 //! meta      "format" | "state"                        "kvd-store" u32 | postcard Meta
 //! ```
-//! `REVISION` is main (8 bytes) and sub (4 bytes): twelve bytes, in order.
+//! `REVISION` is main (8 bytes) and sub (4 bytes): twelve bytes, in order. A kind in `history` is 0 for a put over a live
+//! version, 1 for a deletion, 2 for a put of a key that was not there.
 //!
 //! `RECORD` is a kind byte: 0 a tombstone, which ends there; 1 an inline value; 2 a value in `chunks`. Then varints
 //! create revision, version and lease (as u64), then the value itself, or the varint length of the chunked one.

@@ -13,7 +13,7 @@ use std::ops::Bound;
 use super::StoreError;
 use super::core::{Inner, Reader};
 use super::disk::{DiskVersion, damaged};
-use super::format::records::{Record, decode_history};
+use super::format::records::{ChangeKind, Record, decode_history};
 use super::format::varint;
 use super::head::Version;
 use super::revision::Revision;
@@ -71,7 +71,8 @@ fn hash_kv(reader: &Reader<'_>, hashed: i64) -> Result<u32, StoreError> {
     {
         let (at, change) = change.map_err(&failed)?;
         let at = Revision::from_bytes(at).ok_or_else(|| damaged("history"))?;
-        let (tombstone, key) = decode_history(change).ok_or_else(|| damaged("history"))?;
+        let (kind, key) = decode_history(change).ok_or_else(|| damaged("history"))?;
+        let tombstone = kind == ChangeKind::Delete;
         if at.main <= reader.compacted {
             let kept_at = if any_live { hashed } else { reader.compacted };
             if tombstone || !is_newest(tables, reader, key, at, kept_at)? {
@@ -153,5 +154,84 @@ fn encode_key_value(key: &[u8], version: &Version, out: &mut Vec<u8>) {
         number(out, 4, live.version);
         bytes(out, 5, &live.value);
         number(out, 6, live.lease);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Command, Delete, KeyRange, Op, Put, RangeEnd, Txn};
+    use crate::store::tests::{Bench, manual};
+
+    fn check(bench: &Bench, compacted: i64, from: i64, hashes: &[u32]) {
+        for (revision, hash) in (from..).zip(hashes) {
+            let found = bench.store.hash_kv(revision).unwrap();
+            assert_eq!(
+                (found.hash, found.compact_revision, found.hash_revision),
+                (*hash, compacted, revision),
+                "at revision {revision}, compacted {compacted}"
+            );
+        }
+    }
+
+    /// Compacts, and checks before and after what is superfluous was removed.
+    fn compact(bench: &mut Bench, at: i64, from: i64, hashes: &[u32]) {
+        bench.run(Command::Compact { revision: at });
+        check(bench, at, from, hashes);
+        bench.store.prune().unwrap();
+        check(bench, at, from, hashes);
+    }
+
+    fn put(key: &'static str, value: &'static str, lease: i64) -> Put {
+        Put { key: key.into(), value: value.into(), lease, ..Put::default() }
+    }
+
+    /// The same operations were given to etcd 3.7.3, and these are its answers.
+    #[test]
+    fn hashes_are_those_of_etcd() {
+        let mut bench = Bench::new(manual());
+        let range = |start: &'static str, end: &'static str| KeyRange {
+            start: start.into(),
+            end: RangeEnd::Before(end.into()),
+        };
+        bench.run(Command::LeaseGrant { id: 7, ttl: 1000 });
+        bench.put("a", "1");
+        bench.run(Command::Put(put("b", "2", 7)));
+        bench.put("a", "3");
+        bench.delete(KeyRange::single("b"));
+        bench.put("c", "4".repeat(300));
+        bench.run(Command::Put(put("b", "5", 7)));
+        let delete = Op::Delete(Delete { range: KeyRange::single("a"), prev_kv: false });
+        let success = vec![Op::Put(put("t1", "x", 0)), Op::Put(put("t2", "", 0)), delete];
+        bench.run(Command::Txn(Txn { success, ..Txn::default() }));
+        bench.put("a", "6");
+        // Python wrote U+00FF as UTF-8.
+        bench.put("a\0\u{ff}", "7");
+        bench.put("d", "8");
+        bench.run(Command::LeaseRevoke { id: 7 });
+        bench.delete(range("t", "u"));
+        bench.put("e", "9");
+        bench.put("e", "10");
+        let fresh = [
+            1084519789, 2587454935, 1848723582, 2719140733, 4179884692, 2752203508, 2081173848, 2451281611,
+            324706094, 1384970721, 642610772, 3673391423, 3166563234, 3338449214, 2192383806,
+        ];
+        check(&bench, -1, 1, &fresh);
+        let after_5 = [
+            1679618293, 652581672, 2879341341, 3705369297, 3600137488, 2533790544, 2859057012, 2172986657,
+            443687885, 4009428551,
+        ];
+        compact(&mut bench, 5, 6, &after_5);
+        let after_8 = [4090609660, 3142737786, 3418515951, 2984333519, 2620284996, 4238407772, 3549484197];
+        compact(&mut bench, 8, 9, &after_8);
+        compact(&mut bench, 13, 14, &[2221187822, 1395642425]);
+        compact(&mut bench, 15, 16, &[]);
+        bench.delete(KeyRange::all());
+        bench.put("z", "1");
+        bench.delete(KeyRange::single("z"));
+        check(&bench, 15, 16, &[4223750276, 525651349, 73026341]);
+        compact(&mut bench, 17, 18, &[1982771723]);
+        compact(&mut bench, 18, 19, &[]);
+        bench.put("y", "1");
+        check(&bench, 18, 19, &[1010227120]);
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use smallvec::{SmallVec, smallvec};
 
+use super::format::records::ChangeKind;
 use super::revision::Revision;
 use crate::model::{KeyValue, Lease, LeaseId, RevisionEvents};
 
@@ -67,7 +68,7 @@ pub(super) fn floor(versions: &[Version], at: Revision) -> Option<&Version> {
 #[derive(Clone, Debug)]
 pub(super) struct Change {
     pub at: Revision,
-    pub tombstone: bool,
+    pub kind: ChangeKind,
     pub key: Bytes,
 }
 
@@ -97,7 +98,12 @@ impl Layer {
     pub fn push(&mut self, key: Bytes, version: Version) {
         self.growth += (key.len() + version.bytes()) as u64 + VERSION_OVERHEAD;
         self.bytes += key.len() + version.bytes();
-        self.changes.push(Change { at: version.at, tombstone: version.live.is_none(), key: key.clone() });
+        let kind = match &version.live {
+            None => ChangeKind::Delete,
+            Some(live) if live.version == 1 => ChangeKind::Create,
+            Some(_) => ChangeKind::Update,
+        };
+        self.changes.push(Change { at: version.at, kind, key: key.clone() });
         match self.keys.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(smallvec![version]);

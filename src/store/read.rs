@@ -83,6 +83,19 @@ impl Reader<'_> {
         let disk = self.disk();
         let mut rows = DiskScan::new(&self.tables, &disk.txn, start, at, disk.revision)?;
         for _ in 0..CHUNK_KEYS {
+            if active.peek().is_none() && frozen.is_none() && slice.until.is_none() {
+                // The usual case, and the hot one: nothing of the rest of the range is in the head.
+                let Some(key) = rows.key().filter(|key| !range.ends_before(key)) else { return Ok(None) };
+                if let Some((at, live)) = rows.live() {
+                    match visit(Found::Disk(key, at, live))? {
+                        Step::Go => {}
+                        Step::Pause => return Ok(Some(after(key))),
+                        Step::Stop => return Ok(None),
+                    }
+                }
+                rows.advance()?;
+                continue;
+            }
             let disk_key = rows.key().filter(|key| !range.ends_before(key));
             let keys =
                 [active.peek().map(|(key, _)| key.as_ref()), frozen.map(|(key, _)| key.as_ref()), disk_key];

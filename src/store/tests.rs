@@ -329,3 +329,101 @@ fn sizes_follow_quota_compaction_and_defragmentation() {
     bench.run(Command::AlarmClear(alarm));
     assert!(matches!(put(&mut bench), Reply::Op(_)));
 }
+
+/// Every transaction writes the same number to ten keys, so a reader sees ten equal ones at any revision.
+#[test]
+fn readers_see_whole_changes_while_everything_goes_on() {
+    const KEYS: usize = 10;
+    const WRITES: i64 = 1500;
+    let policy = CheckpointPolicy::Background {
+        interval: std::time::Duration::from_millis(1),
+        bytes: 1 << 20,
+        operations: 50,
+    };
+    let sleep = std::time::Duration::from_millis(0);
+    let options = Options {
+        checkpoint: policy,
+        compaction_batch: 20,
+        compaction_sleep: sleep,
+        recent_revisions: 20,
+        ..manual()
+    };
+    let mut bench = Bench::new(options);
+    let write = |n: i64| {
+        let put =
+            |k| Op::Put(Put { key: format!("k{k}").into(), value: n.to_string().into(), ..Put::default() });
+        Command::Txn(Txn { success: (0..KEYS).map(put).collect(), ..Txn::default() })
+    };
+    bench.run(write(0));
+    let store = bench.store.clone();
+    std::thread::scope(|scope| {
+        let read = |back: i64| {
+            let store = store.clone();
+            move || {
+                while store.revision() < WRITES {
+                    let revision = if back == 0 { 0 } else { (store.revision() - back).max(2) };
+                    let query = RangeQuery { revision, ..RangeQuery::current(KeyRange::all()) };
+                    match store.range(&query) {
+                        Ok(found) => {
+                            assert_eq!(found.kvs.len(), KEYS);
+                            assert!(found.kvs.iter().all(|kv| kv.value == found.kvs[0].value), "{found:?}");
+                        }
+                        Err(refusal) => {
+                            assert!(matches!(refusal, Refusal::Compacted { .. }) && back > 0, "{refusal}")
+                        }
+                    }
+                }
+            }
+        };
+        let threads = [0, 1, 30].map(|back| scope.spawn(read(back)));
+        let follower = scope.spawn(|| {
+            let mut next = 2;
+            while next < WRITES {
+                match store.events(&KeyRange::all(), next, i64::MAX - 1, 7, 1 << 20, true) {
+                    Ok((revisions, after)) => {
+                        for revision in revisions {
+                            assert_eq!(revision.revision, next, "no revision is left out");
+                            assert_eq!(revision.events.len(), KEYS);
+                            next += 1;
+                        }
+                        assert_eq!(after, next);
+                    }
+                    Err(Refusal::Compacted { compacted }) => next = compacted,
+                    Err(refusal) => panic!("{refusal}"),
+                }
+            }
+        });
+        for n in 1..=WRITES {
+            bench.run(write(n));
+            if n % 50 == 0 {
+                bench.run(Command::Compact { revision: bench.store.revision() - 20 });
+            }
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        follower.join().unwrap();
+    });
+    bench.store.close().unwrap();
+}
+
+#[test]
+fn a_full_disk_stops_the_store_and_says_so() {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let heard = said.clone();
+    let on_fatal: OnFatal = Arc::new(move |error: &StoreError| heard.lock().push(error.to_string()));
+    let mut bench = Bench::new(Options { map_size: 1 << 20, on_fatal: Some(on_fatal), ..manual() });
+    bench.put("a", "1");
+    bench.store.checkpoint().unwrap();
+    bench.put("b", vec![1; 4 << 20]);
+    assert!(matches!(bench.store.checkpoint(), Err(StoreError::Lmdb { .. })));
+    assert_eq!(said.lock().len(), 1);
+    bench.index += 1;
+    assert!(matches!(bench.store.apply(bench.position(), &[]), Err(StoreError::Failed(_))));
+    assert!(matches!(bench.store.checkpoint(), Err(StoreError::Failed(_))));
+    assert!(bench.store.range(&RangeQuery::current(KeyRange::all())).is_err());
+    assert_eq!(said.lock().len(), 1);
+    // What was durable is still there.
+    let bench = bench.crash(manual());
+    assert_eq!(bench.values(KeyRange::all(), 0), text(&[("a", "1")]));
+}

@@ -66,3 +66,29 @@ fn every_line_of_the_sample_can_be_uncommented() {
         );
     }
 }
+
+#[test]
+fn the_examples_are_valid_without_a_warning() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder of examples") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("an example");
+        let world = World::default().toml(&text);
+        assert_eq!(world.read().diagnostics, [], "{}", path.display());
+        assert_eq!(world.config().bootstrap_problems(), [], "{}", path.display());
+        found += 1;
+    }
+    assert!(found >= 3, "examples are missing");
+}
+
+#[test]
+fn every_variable_of_the_environment_file_is_one() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kvd.env");
+    let text = std::fs::read_to_string(file).expect("the environment file");
+    let uncommented =
+        text.lines().filter_map(|line| line.strip_prefix('#')).filter_map(|line| line.split_once('='));
+    let names: Vec<&str> = uncommented.map(|(name, _)| name).filter(|name| !name.contains(' ')).collect();
+    assert!(!names.is_empty());
+    assert!(names.iter().all(|name| options::find_variable(name).is_some()), "{names:?}");
+}

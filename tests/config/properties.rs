@@ -86,7 +86,7 @@ fn a_configuration_written_as_toml_is_read_back_as_the_same() {
     let seed = seed();
     let mut draw = Draw(seed);
     let mut compared = 0;
-    for _ in 0..300 {
+    for _ in 0..200 {
         let specs: Vec<&OptionSpec> = options::all().filter(|spec| spec.acts()).collect();
         let mut world = World::default();
         for _ in 0..draw.below(8) {
@@ -107,7 +107,7 @@ fn a_configuration_written_as_toml_is_read_back_as_the_same() {
         };
         assert!(again == config, "{}", replay(seed, &format!("{:?}\n{toml}", world.arguments)));
     }
-    assert!(compared > 50, "{}", replay(seed, &format!("only {compared} configurations were valid")));
+    assert!(compared > 30, "{}", replay(seed, &format!("only {compared} configurations were valid")));
 }
 
 #[test]
@@ -178,7 +178,7 @@ const PIECES: [&str; 42] = [
 fn no_text_makes_a_reader_panic() {
     let seed = seed();
     let mut draw = Draw(seed);
-    for _ in 0..500 {
+    for _ in 0..200 {
         let mut text = String::new();
         for _ in 0..draw.below(24) {
             text.push_str(draw.pick::<&str>(&PIECES));

@@ -133,9 +133,10 @@ const FILES: [(&str, &str); 4] = [
 const SIGNALS: &str = "SIGTERM and SIGINT hand leadership over, close connections and stop; SIGHUP reads the \
     configuration again and applies what a running member can change.";
 
-const EXIT_STATUS: [(&str, &str); 4] = [
+const EXIT_STATUS: [(&str, &str); 5] = [
     ("0", "Stopped on request, or the member was removed from its cluster."),
     ("1", "The start failed, or the member could not go on."),
+    ("74", "Log or store cannot be trusted any more: the disk failed."),
     ("77", "The other members refuse this member's identity. systemd does not restart it."),
     ("78", "The configuration or the command line is wrong (etcd: 1 and 2). systemd does not restart it."),
 ];

@@ -14,19 +14,28 @@ use super::super::settings::Given;
 use super::super::value::{PARSE_ERROR, Value, cluster_urls, describe, gate_name};
 use super::{Reading, etcds_text, expectation};
 
+/// More findings than this are counted only: nobody reads them, and a file of another kind has one a line.
+const MAX_FINDINGS: usize = 100;
+
 /// Reads a file's text. A pure function of its input, whatever that is; it never panics.
 pub fn read_toml(path: PathBuf, text: &str) -> Reading {
-    let mut reader = Reader { path: Arc::new(path), text, reading: Reading::default() };
+    let mut reader = Reader { path: Arc::new(path), text, reading: Reading::default(), unsaid: 0 };
     let (table, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
-    for error in &errors {
+    for error in errors.iter().take(MAX_FINDINGS) {
         let place = error.span().map(|span| Place::File(reader.locate(span)));
         let place = place.or_else(|| Some(Place::Path(Arc::clone(&reader.path))));
         reader.reading.diagnostics.push(Diagnostic::error(format!("TOML: {}", error.message())).at(place));
     }
+    reader.unsaid += errors.len().saturating_sub(MAX_FINDINGS);
     // What is left of a file with syntax errors may be read wrongly: its values are not complained about as well.
     if errors.is_empty() {
         reader.table(table.get_ref(), "");
+    }
+    if reader.unsaid > 0 {
+        let message = format!("{} more findings in this file are not shown", reader.unsaid);
+        let place = Some(Place::Path(Arc::clone(&reader.path)));
+        reader.reading.diagnostics.push(Diagnostic::error(message).at(place));
     }
     reader.reading
 }
@@ -35,6 +44,8 @@ struct Reader<'t> {
     path: Arc<PathBuf>,
     text: &'t str,
     reading: Reading,
+    /// How many findings are counted only.
+    unsaid: usize,
 }
 
 /// A value with the key that leads to it.
@@ -102,6 +113,9 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, spec: &'static OptionSpec, problem: Problem, entry: &Entry<'_, '_>) {
+        if self.is_full() {
+            return;
+        }
         let help = problem.help.or_else(|| expectation(spec, ""));
         let given = entry.value.get_ref().as_str();
         let etcds = match given.filter(|_| matches!(spec.kind, Kind::Choice(_))) {
@@ -123,6 +137,9 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, entry: &Entry<'_, '_>) {
+        if self.is_full() {
+            return;
+        }
         let help = match options::find(&entry.key) {
             Some(spec) if !spec.key.is_empty() => Some(format!("in the file it is called `{}`", spec.key)),
             Some(spec) => Some(format!("--{} has no key in the file", spec.name)),
@@ -130,6 +147,13 @@ impl Reader<'_> {
         };
         let message = format!("unknown key `{}`", entry.key);
         self.report(Diagnostic::error(message).maybe_help(help), entry.key_span.clone());
+    }
+
+    /// True when no more findings are shown; counts the one that is not.
+    fn is_full(&mut self) -> bool {
+        let full = self.reading.diagnostics.len() >= MAX_FINDINGS;
+        self.unsaid += usize::from(full);
+        full
     }
 
     fn report(&mut self, diagnostic: Diagnostic, span: Range<usize>) {
@@ -261,7 +285,9 @@ fn gates_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
             }
             (Err(reason), _) => {
                 let names = options::GATES.iter().map(|gate| gate.name);
-                let help = did_you_mean(name.get_ref(), names).map(|name| format!("did you mean {name}?"));
+                let is_shown = problems.len() < MAX_FINDINGS;
+                let meant = if is_shown { did_you_mean(name.get_ref(), names) } else { None };
+                let help = meant.map(|name| format!("did you mean {name}?"));
                 problems.push(Problem { help, ..Problem::at(reason, name.span()) });
             }
         }

@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn garbage_is_refused() {
         assert_eq!(CurrentShape::parse(&[1; SEGMENT + 2]), None);
-        for garbage in [&b""[..], b"a", b"a\0", b"a\0\0", b"a\0\0123", b"a\0\x01", b"a\0\x02aaaaaaaaaaaa"] {
+        for garbage in [&b""[..], b"a", b"a\0", b"a\0\0", b"a\0\x00123", b"a\0\x01", b"a\0\x02aaaaaaaaaaaa"] {
             assert_eq!(OldShape::parse(garbage), None);
         }
         assert_eq!(parse_attached(b"1234567", b""), None);

@@ -101,19 +101,37 @@ pub fn encode_current(at: Revision, record: &Record<'_>, out: &mut Vec<u8>) {
     record.encode(out);
 }
 
+/// What a change did to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// Replaced a live version.
+    Update,
+    /// Deleted the key.
+    Delete,
+    /// Put a key that was not there: no version before it is made superfluous by it.
+    Create,
+}
+
 /// Appends a value of `history`.
-pub fn encode_history(tombstone: bool, key: &[u8], out: &mut Vec<u8>) {
-    out.push(u8::from(tombstone));
+pub fn encode_history(kind: ChangeKind, key: &[u8], out: &mut Vec<u8>) {
+    out.push(match kind {
+        ChangeKind::Update => 0,
+        ChangeKind::Delete => 1,
+        ChangeKind::Create => 2,
+    });
     out.extend_from_slice(key);
 }
 
-/// Reads a value of `history`: whether the key was deleted, and the key.
-pub fn decode_history(bytes: &[u8]) -> Option<(bool, &[u8])> {
-    match bytes.split_first()? {
-        (0, key) => Some((false, key)),
-        (1, key) => Some((true, key)),
-        _ => None,
-    }
+/// Reads a value of `history`.
+pub fn decode_history(bytes: &[u8]) -> Option<(ChangeKind, &[u8])> {
+    let (number, key) = bytes.split_first()?;
+    let kind = match number {
+        0 => ChangeKind::Update,
+        1 => ChangeKind::Delete,
+        2 => ChangeKind::Create,
+        _ => return None,
+    };
+    Some((kind, key))
 }
 
 /// The store's figures, durable together with what they describe.
@@ -170,6 +188,6 @@ mod tests {
         for garbage in [&b""[..], b"\0x", b"\x01", b"\x01\x80", b"\x03\0\0\0", b"\x02\0\0\0\x01x"] {
             assert_eq!(Record::decode(garbage), None);
         }
-        assert_eq!(decode_history(b"\x02k"), None);
+        assert_eq!(decode_history(b"\x03k"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 mod model;
 mod random;
+mod real;
 mod stories;
 
 use std::sync::Arc;

@@ -43,7 +43,7 @@ struct Test<S> {
     next_tag: i64,
 }
 
-fn seeds() -> Vec<u64> {
+pub(super) fn seeds() -> Vec<u64> {
     match std::env::var("KVD_SEED") {
         Ok(seed) => vec![seed.parse().expect("KVD_SEED is a number")],
         Err(_) => (0..5).collect(),

@@ -8,6 +8,9 @@ use super::{Content, Item};
 use crate::config::diagnostic::{Diagnostic, Place, locate};
 use crate::config::options::{self, Section};
 
+/// No file of variables has more lines that say something.
+const MAX_LINES: usize = 2000;
+
 /// True when the first line that says something is an assignment.
 pub(super) fn looks_like_shell(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
@@ -34,6 +37,10 @@ pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Dia
         let trimmed = whole.trim();
         if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
             continue;
+        }
+        if items.len() + errors.len() >= MAX_LINES {
+            let place = Some(Place::Path(Arc::clone(path)));
+            return Err(vec![Diagnostic::error("this is larger than a file of variables can be").at(place)]);
         }
         let begin = start + (line.len() - line.trim_start().len());
         let place = locate(path, text, begin..start + line.trim_end().len());

@@ -11,6 +11,8 @@ use crate::config::options::{self, OptionSpec};
 
 /// Deeper files are not etcd's.
 const MAX_DEPTH: usize = 16;
+/// Nor are files with more keys or elements.
+const MAX_NODES: usize = 2000;
 
 /// A YAML value as far as etcd's file needs it.
 enum Node {
@@ -22,7 +24,7 @@ enum Node {
 
 /// Reads all keys with their values.
 pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
-    let mut reader = Reader { path, text, events: Parser::new_from_str(text) };
+    let mut reader = Reader { path, text, events: Parser::new_from_str(text), nodes: 0 };
     let root = reader.document().map_err(|error| vec![*error])?;
     let mut items = Vec::new();
     match root {
@@ -86,6 +88,7 @@ struct Reader<'t> {
     path: &'t Arc<PathBuf>,
     text: &'t str,
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
+    nodes: usize,
 }
 
 type Outcome<T> = Result<T, Box<Diagnostic>>;
@@ -116,8 +119,9 @@ impl<'t> Reader<'t> {
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Outcome<Node> {
-        if depth > MAX_DEPTH {
-            return Err(self.refuse("nested too deeply for etcd's file", span));
+        self.nodes += 1;
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            return Err(self.refuse("this is larger than etcd's file can be", span));
         }
         match event {
             Event::Scalar(text, style, _, _) => {

@@ -1,0 +1,167 @@
+//! Ties the lessor to raft: it is primary while this member leads, proposes in its term only, and is asked by the
+//! members that follow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::lease::{Answering, Lessor, Proposer, Remote, Renewal, TimeToLive};
+use crate::model::{Command, LeaseId, Refusal, Reply};
+use crate::raft::{Desk, Node, Pending};
+
+/// Longest wait of a renewal that another member has sent here; it asks again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a member asks the leader. New variants go at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Question {
+    Renew(LeaseId),
+    TimeToLive(LeaseId),
+}
+
+/// What it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Told {
+    /// To a renewal: the seconds the lease lives.
+    Renewed(Option<i64>),
+    /// Seconds that remain, and seconds granted.
+    TimeToLive(Option<(i64, i64)>),
+}
+
+/// Runs a member's lessor for ever: follows who leads, lets leases run out, answers other members.
+pub async fn run(node: Node, lessor: Arc<Lessor>) {
+    node.set_desk(Arc::new(LeaseDesk { node: node.clone(), lessor: lessor.clone() }));
+    let expiry = lessor.clone().run(Arc::new(LeaseProposer(node.clone())));
+    tokio::join!(expiry, follow(node, lessor));
+}
+
+async fn follow(node: Node, lessor: Arc<Lessor>) {
+    let mut leadership = node.leadership();
+    let mut counting = None;
+    loop {
+        let now = *leadership.borrow_and_update();
+        let term = now.leading.then_some(now.term);
+        if term != counting {
+            match term {
+                Some(term) => {
+                    let lessor = lessor.clone();
+                    // It reads all leases from the store.
+                    let _ = tokio::task::spawn_blocking(move || lessor.promote(term)).await;
+                }
+                None => lessor.demote(),
+            }
+            counting = term;
+        }
+        if leadership.changed().await.is_err() {
+            lessor.demote();
+            return;
+        }
+    }
+}
+
+/// The lessor's way into the log.
+struct LeaseProposer(Node);
+
+impl Proposer for LeaseProposer {
+    fn propose(&self, term: u64, command: Command) -> Answering<Reply> {
+        let node = self.0.clone();
+        Box::pin(async move { node.propose_in_term(term, command).await })
+    }
+
+    fn confirm(&self) -> Answering<()> {
+        let node = self.0.clone();
+        Box::pin(async move {
+            let before = *node.leadership().borrow();
+            node.read_index().await?;
+            // Another leader may have answered; then this member knows by now.
+            let after = *node.leadership().borrow();
+            if after.leading && after.term == before.term { Ok(()) } else { Err(Refusal::NotLeader) }
+        })
+    }
+}
+
+/// The way to the leader's lessor.
+pub struct LeaderLessor(pub Node);
+
+impl LeaderLessor {
+    fn ask(&self, question: Question) -> Answering<Told> {
+        let node = self.0.clone();
+        Box::pin(async move {
+            let answer = node.ask_leader(encode(&question)?).await?;
+            postcard::from_bytes(&answer).map_err(|error| Refusal::Internal(error.to_string()))
+        })
+    }
+}
+
+impl Remote for LeaderLessor {
+    fn renew(&self, id: LeaseId) -> Answering<Option<i64>> {
+        let asked = self.ask(Question::Renew(id));
+        Box::pin(async move {
+            match asked.await? {
+                Told::Renewed(ttl) => Ok(ttl),
+                Told::TimeToLive(_) => Err(Refusal::Internal("an answer to another question".into())),
+            }
+        })
+    }
+
+    fn time_to_live(&self, id: LeaseId) -> Answering<Option<TimeToLive>> {
+        let asked = self.ask(Question::TimeToLive(id));
+        Box::pin(async move {
+            match asked.await? {
+                Told::TimeToLive(found) => {
+                    Ok(found.map(|(remaining, granted)| TimeToLive { remaining, granted }))
+                }
+                Told::Renewed(_) => Err(Refusal::Internal("an answer to another question".into())),
+            }
+        })
+    }
+}
+
+/// Answers other members.
+struct LeaseDesk {
+    node: Node,
+    lessor: Arc<Lessor>,
+}
+
+impl Desk for LeaseDesk {
+    fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>> {
+        let (node, lessor) = (self.node.clone(), self.lessor.clone());
+        Box::pin(async move {
+            let question =
+                postcard::from_bytes(&question).map_err(|error| Refusal::Internal(error.to_string()))?;
+            let told = tokio::time::timeout(ANSWER_WITHIN, tell(&node, &lessor, question)).await;
+            encode(&told.map_err(|_| Refusal::Timeout)??)
+        })
+    }
+}
+
+async fn tell(node: &Node, lessor: &Arc<Lessor>, question: Question) -> Result<Told, Refusal> {
+    let told = tell_now(lessor, question).await?;
+    if !matches!(told, Told::Renewed(None) | Told::TimeToLive(None)) {
+        return Ok(told);
+    }
+    // It may have been granted, and not be applied here yet.
+    node.read_index().await?;
+    tell_now(lessor, question).await
+}
+
+async fn tell_now(lessor: &Arc<Lessor>, question: Question) -> Result<Told, Refusal> {
+    match question {
+        Question::Renew(id) => Ok(Told::Renewed(match lessor.renew(id) {
+            Renewal::Renewed(ttl) => Some(ttl),
+            Renewal::Missing => None,
+            Renewal::NotPrimary => return Err(Refusal::NotLeader),
+            Renewal::Wait(waiting) => waiting.wait().await?,
+        })),
+        Question::TimeToLive(id) => {
+            let found = lessor.time_to_live(id)?;
+            Ok(Told::TimeToLive(found.map(|time| (time.remaining, time.granted))))
+        }
+    }
+}
+
+fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
+    postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
+}

@@ -1,0 +1,211 @@
+//! Clusters of several members.
+
+use super::*;
+
+async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {
+    cluster.node(through).propose(put(key, text)).await.unwrap();
+}
+
+/// Waits until every running member has the value.
+async fn everywhere(cluster: &Cluster, key: &str, text: &str) {
+    for id in cluster.running() {
+        until("replicated", || value(&cluster.store(id), key).as_deref() == Some(text)).await;
+    }
+}
+
+fn other_than(leader: u64) -> u64 {
+    leader % 3 + 1
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_members_elect_and_replicate() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let follower = other_than(leader);
+    write(&cluster, leader, "a", "1").await;
+    // Through a follower: it can be read there as soon as it is acknowledged.
+    write(&cluster, follower, "b", "2").await;
+    assert_eq!(value(&cluster.store(follower), "b").as_deref(), Some("2"));
+    write(&cluster, leader, "c", "3").await;
+    cluster.node(follower).read_index().await.unwrap();
+    assert_eq!(value(&cluster.store(follower), "c").as_deref(), Some("3"));
+    everywhere(&cluster, "c", "3").await;
+    let names = |id| cluster.store(id).members().into_iter().map(|member| member.name).collect::<Vec<_>>();
+    for id in 1..=3 {
+        until("all are known", || names(id) == ["m1", "m2", "m3"]).await;
+    }
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_cut_off_neither_writes_nor_reads() {
+    let cluster = Cluster::new(3).await;
+    let old = cluster.leader().await;
+    write(&cluster, old, "a", "1").await;
+    cluster.network.isolate(MemberId(old), true);
+    let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+    let new = cluster.leader_among(&others).await;
+    write(&cluster, new, "a", "2").await;
+    let read = cluster.node(old).read_index().await;
+    assert!(matches!(read, Err(Refusal::Timeout | Refusal::LeaderChanged)), "{read:?}");
+    let written = cluster.node(old).propose(put("a", "3")).await;
+    let late = [Refusal::Timeout, Refusal::TimeoutConnectionLost, Refusal::TimeoutLeaderFailed];
+    assert!(written.as_ref().is_err_and(|refusal| late.contains(refusal)), "{written:?}");
+    cluster.network.isolate(MemberId(old), false);
+    // It may have to learn of the new leader first.
+    while let Err(refusal) = cluster.node(old).read_index().await {
+        assert_eq!(refusal, Refusal::LeaderChanged);
+    }
+    everywhere(&cluster, "a", "2").await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_come_back_with_what_they_had() {
+    let mut cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    write(&cluster, leader, "a", "1").await;
+    cluster.stop(leader).await;
+    let next = cluster.leader().await;
+    write(&cluster, next, "a", "2").await;
+    cluster.start(leader, Vec::new()).await;
+    everywhere(&cluster, "a", "2").await;
+    for id in 1..=3 {
+        cluster.stop(id).await;
+    }
+    for id in 1..=3 {
+        cluster.start(id, Vec::new()).await;
+    }
+    let leader = cluster.leader().await;
+    cluster.node(leader).read_index().await.unwrap();
+    assert_eq!(value(&cluster.store(leader), "a").as_deref(), Some("2"));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_moves_to_those_who_can_have_it() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let target = other_than(leader);
+    write(&cluster, leader, "a", "1").await;
+    let transfer = |from: u64, to: u64| {
+        let node = cluster.node(from);
+        async move { node.transfer(MemberId(to)).await }
+    };
+    assert_eq!(transfer(target, leader).await, Err(Refusal::NotLeader));
+    assert_eq!(transfer(leader, leader).await, Ok(()));
+    assert_eq!(transfer(leader, 9).await, Err(Refusal::BadLeaderTransferee));
+    until("followers are heard of", || {
+        let node = cluster.node(leader);
+        node.status().is_leader
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(transfer(leader, target).await, Ok(()));
+    assert_eq!(cluster.leader().await, target);
+    write(&cluster, leader, "a", "2").await;
+    cluster.network.isolate(MemberId(leader), true);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(transfer(target, leader).await, Err(Refusal::BadLeaderTransferee));
+    cluster.shut_down().await;
+}
+
+/// A single member grows to three, never waiting for those who are not there yet.
+#[tokio::test(start_paused = true)]
+async fn a_single_member_grows_and_shrinks_again() {
+    let mut cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    until("it is known", || cluster.store(1).members().iter().any(|member| member.name == "m1")).await;
+    for id in 2..=3 {
+        let add = MemberChange::Add(Member { pending: true, ..member(id) });
+        let reply = cluster.node(1).propose(Command::Member(add)).await.unwrap();
+        let Reply::Members { members, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!(members.len() as u64, id);
+        // The newcomer is not there: writes and reads go on.
+        write(&cluster, 1, "a", &id.to_string()).await;
+        cluster.node(1).read_index().await.unwrap();
+        cluster.start(id, Vec::new()).await;
+        until("it votes", || cluster.store(1).members().iter().any(|m| m.id == MemberId(id) && !m.pending))
+            .await;
+        until("it has published", || cluster.store(1).members().iter().all(|m| m.is_started())).await;
+        everywhere(&cluster, "a", &id.to_string()).await;
+    }
+    assert!(!cluster.node(1).0.shared.is_sole_leader());
+    let twice = MemberChange::Add(Member { pending: true, ..member(2) });
+    assert_eq!(cluster.node(2).propose(Command::Member(twice)).await, Err(Refusal::MemberExists));
+    // The leader goes last but one, after handing over.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.node(1).propose(Command::Member(MemberChange::Remove(MemberId(1)))).await.unwrap();
+    let left = cluster.leader_among(&[2, 3]).await;
+    until("two are left", || cluster.store(left).members().len() == 2).await;
+    let again = MemberChange::Add(Member { pending: true, ..member(1) });
+    assert_eq!(cluster.node(left).propose(Command::Member(again)).await, Err(Refusal::MemberNotFound));
+    write(&cluster, left, "a", "end").await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learner_waits_to_be_promoted() {
+    let mut cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    until("all are known", || cluster.store(leader).members().iter().all(Member::is_started)).await;
+    let add = MemberChange::Add(Member { learner: true, ..member(4) });
+    let propose = |id: u64, change: MemberChange| {
+        let node = cluster.node(id);
+        async move { node.propose(Command::Member(change)).await }
+    };
+    propose(leader, add).await.unwrap();
+    let second = MemberChange::Add(Member { learner: true, ..member(5) });
+    assert_eq!(propose(leader, second).await, Err(Refusal::TooManyLearners));
+    assert_eq!(propose(leader, MemberChange::Promote(MemberId(4))).await, Err(Refusal::LearnerNotReady));
+    assert_eq!(
+        propose(leader, MemberChange::Promote(MemberId(leader))).await,
+        Err(Refusal::MemberNotLearner)
+    );
+    assert_eq!(propose(leader, MemberChange::Promote(MemberId(9))).await, Err(Refusal::MemberNotFound));
+    let update = MemberChange::Update { id: MemberId(4), peer_urls: vec!["http://elsewhere:2380".into()] };
+    propose(other_than(leader), update).await.unwrap();
+    let url = |store: Store| store.members().into_iter().find(|m| m.id == MemberId(4)).unwrap().peer_urls;
+    assert_eq!(url(cluster.store(leader)), ["http://elsewhere:2380"]);
+    cluster.start(4, Vec::new()).await;
+    until("it follows", || cluster.node(4).status().leader.is_some() && cluster.node(4).status().applied > 5)
+        .await;
+    assert!(cluster.node(4).status().is_learner);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(cluster.node(4).status().is_learner);
+    let promote = Command::Member(MemberChange::Promote(MemberId(4)));
+    cluster.node(other_than(leader)).propose(promote).await.unwrap();
+    until("it votes", || !cluster.node(4).status().is_learner).await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_far_behind_gets_a_snapshot() {
+    let mut cluster = Cluster::with(3, |options| {
+        options.snapshot_count = 50;
+        options.catchup_entries = 5;
+    })
+    .await;
+    let leader = cluster.leader().await;
+    let behind = other_than(leader);
+    cluster.stop(behind).await;
+    for n in 0..200 {
+        write(&cluster, leader, &format!("k{n}"), "v").await;
+    }
+    cluster.store(leader).checkpoint().unwrap();
+    for n in 200..400 {
+        write(&cluster, leader, &format!("k{n}"), "v").await;
+    }
+    let leader = cluster.leader().await;
+    let first = || cluster.node(leader).0.options.log.bounds().first;
+    until("the log is shortened", || first() > 100).await;
+    cluster.start(behind, Vec::new()).await;
+    everywhere(&cluster, "k399", "v").await;
+    assert!(cluster.network.snapshots() > 0);
+    assert_eq!(cluster.store(behind).members().len(), 3);
+    write(&cluster, behind, "last", "v").await;
+    everywhere(&cluster, "last", "v").await;
+    let hash = |id: u64| cluster.store(id).hash_kv(0).unwrap();
+    assert_eq!(hash(leader), hash(behind));
+    cluster.shut_down().await;
+}

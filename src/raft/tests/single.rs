@@ -1,0 +1,145 @@
+//! A cluster of one.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn it_leads_at_once_and_again_after_a_restart() {
+    let mut cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    let Ok(Reply::Op(_)) = node.propose(put("a", "1")).await else { panic!("put") };
+    node.read_index().await.unwrap();
+    assert_eq!(value(&cluster.store(1), "a").as_deref(), Some("1"));
+    until("the member is known", || cluster.store(1).members().iter().any(|member| member.name == "m1"))
+        .await;
+    until("the version is decided", || cluster.store(1).cluster_version().as_deref() == Some("3.7.0")).await;
+    let before = node.status();
+    assert!(before.is_leader && !before.is_learner && before.applied == before.committed, "{before:?}");
+    drop(node);
+    cluster.stop(1).await;
+
+    let started = tokio::time::Instant::now();
+    cluster.start(1, Vec::new()).await;
+    cluster.leader().await;
+    assert!(
+        started.elapsed() < Duration::from_millis(100),
+        "it does not wait for others: {:?}",
+        started.elapsed()
+    );
+    cluster.node(1).read_index().await.unwrap();
+    assert_eq!(value(&cluster.store(1), "a").as_deref(), Some("1"));
+    assert!(cluster.node(1).status().term > before.term);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_proposals_share_entries_and_keep_their_replies() {
+    let cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    let before = node.status().last_log;
+    let all = (0..2000).map(|n| {
+        let node = node.clone();
+        async move { (n, node.propose(put(&format!("k{n}"), &n.to_string())).await) }
+    });
+    let mut revisions = Vec::new();
+    for (n, reply) in futures_util::future::join_all(all).await {
+        let Ok(Reply::Op(crate::model::OpReply::Put { revision, .. })) = reply else {
+            panic!("{n}: {reply:?}")
+        };
+        revisions.push(revision);
+    }
+    assert!(revisions.is_sorted(), "in the order they were made");
+    assert!(node.status().last_log - before < 20, "{} entries", node.status().last_log - before);
+    assert_eq!(value(&cluster.store(1), "k1234").as_deref(), Some("1234"));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_the_state_come_back_as_such() {
+    let cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let refused = cluster.node(1).propose(Command::LeaseRevoke { id: 4711 }).await;
+    assert_eq!(refused, Err(Refusal::LeaseNotFound));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_is_shortened_behind_the_checkpoint() {
+    let mut cluster = Cluster::with(1, |options| {
+        options.snapshot_count = 100;
+        options.catchup_entries = 10;
+    })
+    .await;
+    cluster.leader().await;
+    for n in 0..300 {
+        cluster.node(1).propose(put("k", &n.to_string())).await.unwrap();
+    }
+    let first = |cluster: &Cluster| cluster.node(1).0.options.log.bounds().first;
+    assert_eq!(first(&cluster), 0, "nothing is on disk but the log");
+    cluster.store(1).checkpoint().unwrap();
+    for n in 0..150 {
+        cluster.node(1).propose(put("k", &n.to_string())).await.unwrap();
+    }
+    until("the log is shortened", || first(&cluster) > 200).await;
+    cluster.stop(1).await;
+    cluster.start(1, Vec::new()).await;
+    cluster.leader().await;
+    assert_eq!(value(&cluster.store(1), "k").as_deref(), Some("149"));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_power_failure_what_was_acknowledged_is_there() {
+    let mut cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    for n in 0..50 {
+        cluster.node(1).propose(put(&format!("k{n}"), "v")).await.unwrap();
+    }
+    let failed = cluster.machines[&1].disk.after_power_failure();
+    cluster.stop(1).await;
+    cluster.machines.get_mut(&1).unwrap().disk = failed;
+    // The store never had a checkpoint but the one of its orderly end; a fresh directory is what a crash leaves.
+    cluster.machines.get_mut(&1).unwrap().dir = tempfile::tempdir().unwrap();
+    cluster.start(1, Vec::new()).await;
+    cluster.leader().await;
+    for n in 0..50 {
+        assert_eq!(value(&cluster.store(1), &format!("k{n}")).as_deref(), Some("v"), "k{n}");
+    }
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_was_removed_is_not_begun_anew() {
+    let mut cluster = Cluster::with(1, |options| {
+        options.snapshot_count = 20;
+        options.catchup_entries = 1;
+    })
+    .await;
+    cluster.leader().await;
+    for round in 0..2 {
+        for _ in 0..50 {
+            cluster.node(1).propose(put("k", "v")).await.unwrap();
+        }
+        cluster.store(1).checkpoint().unwrap();
+        assert!(round == 0 || cluster.node(1).0.options.log.bounds().first > 0);
+    }
+    let mut options = cluster.node(1).0.options.clone();
+    cluster.stop(1).await;
+    let empty = tempfile::tempdir().unwrap();
+    options.store = open_store(&empty);
+    options.log = open_log(&cluster.machines[&1].disk);
+    let refused = Node::start(options).await.map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("the store was removed"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_fails_ends_the_member() {
+    let cluster = Cluster::with(1, |options| options.on_fatal = Arc::new(|_| {})).await;
+    cluster.leader().await;
+    cluster.node(1).propose(put("a", "1")).await.unwrap();
+    cluster.machines[&1].disk.fail_in(0);
+    assert!(cluster.node(1).propose(put("a", "2")).await.is_err());
+    until("it does not lead any more", || cluster.node(1).status().leader.is_none()).await;
+    assert!(cluster.node(1).propose(put("a", "3")).await.is_err());
+}
