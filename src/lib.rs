@@ -40,7 +40,7 @@
 //! - `model` does no io, is not async, and knows neither clock nor randomness.
 //! - `store` and `log` know nothing of tokio; `store/apply` sees no clock, no randomness and no local state, so every
 //!   member computes the same: time and ids are stamped into the command by the leader.
-//! - openraft's types stay in `raft`, heed's in `store`, quinn's in `peer`, tonic's and axum's in `api` and `ctl`,
+//! - openraft's types stay in `raft`, heed's in `store`, quinn's in `peer`, tonic's in `api` and `ctl`,
 //!   systemd's in `daemon`. None of them is in a file format.
 //! - Nothing but `api/status.rs` knows gRPC codes; nothing but `daemon` ends the process.
 //! - There is no read path that waits for a writer, and no await on a disk after the quorum.

@@ -46,12 +46,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// The usual sizes: segments of 64 MB, 64 MB of entries in memory, flushes of up to 4 MB.
+    /// The usual sizes: segments of 16 MB, 16 MB of entries in memory, flushes of up to 4 MB.
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
         Self {
-            segment_bytes: 64 << 20,
+            segment_bytes: 16 << 20,
             first_segment_bytes: 8 << 20,
-            cache_bytes: 64 << 20,
+            cache_bytes: 16 << 20,
             frame_bytes: 4 << 20,
             mode: Mode::Thread,
             entropy,
@@ -242,6 +242,11 @@ impl Log {
     pub fn bounds(&self) -> Bounds {
         let state = self.0.shared.state.lock();
         Bounds { purged: state.purged, first: state.first(), next: state.next(), last: state.last() }
+    }
+
+    /// The first index from which the entries to the end weigh at most `bytes`.
+    pub fn first_within(&self, bytes: usize) -> u64 {
+        self.0.shared.state.lock().first_within(bytes)
     }
 
     /// The entries with these indexes: all of them, or as many of the first ones as fit `max_bytes`, at least one.

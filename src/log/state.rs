@@ -115,6 +115,20 @@ impl State {
         }
     }
 
+    /// The first index from which the entries to the end weigh at most `bytes`; their payloads are counted.
+    pub fn first_within(&self, bytes: usize) -> u64 {
+        let mut left = bytes;
+        let mut first = self.next();
+        for slot in self.slots.iter().rev() {
+            match left.checked_sub(slot.weight as usize) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+            first -= 1;
+        }
+        first
+    }
+
     /// Forgets cached entries, oldest first, until the cache is within `limit` bytes. What is not written yet stays.
     pub fn shrink_cache(&mut self, limit: usize) {
         while self.cached_bytes > limit {

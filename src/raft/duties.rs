@@ -12,6 +12,12 @@ use crate::model::{Command, MemberChange, Refusal};
 /// The version a cluster of this kvd has, as etcd writes it.
 pub const CLUSTER_VERSION: &str = "3.7.0";
 
+/// Bytes of entries the log is held to. Entries carry groups of commands, so a number of entries alone bounds nothing.
+const LOG_BYTES: usize = 48 << 20;
+
+/// How often that is looked at.
+const LOG_CHECK: Duration = Duration::from_millis(500);
+
 /// Pause before something that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -85,6 +91,31 @@ pub async fn lead(inner: Arc<Inner>) {
                 _ = leadership.changed() => {}
                 () = tokio::time::sleep(inner.options.heartbeat) => {}
             }
+        }
+    }
+}
+
+/// Shortens the log where its entries have grown beyond [`LOG_BYTES`], as far as the store's checkpoints allow. What is
+/// counted by entries is openraft's own affair (see `settings`).
+pub async fn bound_log(inner: Arc<Inner>) {
+    let Some(raft) = inner.raft() else { return };
+    let options = &inner.options;
+    loop {
+        tokio::time::sleep(LOG_CHECK).await;
+        let first = options.log.first_within(LOG_BYTES);
+        let durable = options.store.checkpointed().map_or(0, |position| position.index);
+        let upto = first.saturating_sub(1).min(durable);
+        if first <= options.log.bounds().first || upto < options.log.bounds().first {
+            continue;
+        }
+        // Raft purges only what a snapshot holds; the store's last checkpoint becomes one when asked, at once.
+        let held = raft.metrics().borrow_watched().snapshot.as_ref().map(|last| last.index);
+        let asked = match held {
+            Some(held) if held >= upto => raft.trigger().purge_log(upto).await,
+            _ => raft.trigger().snapshot().await,
+        };
+        if asked.is_err() {
+            return;
         }
     }
 }

@@ -107,6 +107,7 @@ impl Node {
         inner.spawn(duties::watch_leader(inner.clone()));
         inner.spawn(duties::lead(inner.clone()));
         inner.spawn(duties::publish(inner.clone()));
+        inner.spawn(duties::bound_log(inner.clone()));
         inner.spawn(proposer::run(inner.clone(), proposal_queue));
         inner.spawn(reads::run(inner.clone(), reader_queue));
         if inner.shared.is_only_voter() {

@@ -6,7 +6,7 @@
 //!   unsafe code; `scan`, `disk`: versions of keys in LMDB
 //! - `head`: what is not in LMDB yet, and recent events; `registry`: members, alarms and such, whole in memory
 //! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
-//! - `apply/`: one command after another, deterministically; `checks`, `quota`: what an API decides before it proposes
+//! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
 //! - `read`, `range`, `leases`, `events`, `hash`: reading
 //! - `checkpoint`, `compact`, `worker`: folding the head into LMDB, removing old versions, the thread that does both
 //! - `snapshot`, `restore`: the whole state as a stream, and back
@@ -22,7 +22,6 @@
 
 mod apply;
 mod checkpoint;
-pub mod checks;
 mod compact;
 mod core;
 mod disk;
