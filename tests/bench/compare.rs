@@ -94,8 +94,7 @@ fn heading(options: &Options, programs: &[Program; 2]) -> Result<Vec<String>, St
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     Ok(vec![
-        format!("etcd: {}", programs[0].version()?),
-        format!("kvd: {}", programs[1].version()?),
+        format!("{}, {}", programs[0].version()?, programs[1].version()?),
         format!(
             "{} rounds of {} s in turn, medians; {} B values, {} keys in many-keys; {cpus} CPUs, Linux {kernel}",
             options.rounds,

@@ -26,12 +26,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// The first line of `--version`.
+    /// The line of `--version` that is about this program, else the first one.
     pub fn version(&self) -> Result<String, String> {
         let output = Command::new(&self.path).arg("--version").output();
         let output = output.map_err(|error| format!("cannot run {}: {error}", self.path.display()))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text.lines().next().unwrap_or("unknown version").trim().to_owned())
+        let own = text.lines().find(|line| line.starts_with(self.name));
+        Ok(own.or(text.lines().next()).unwrap_or("unknown version").trim().to_owned())
     }
 }
 
