@@ -163,8 +163,13 @@ impl Lease for LeaseService {
         &self,
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
-        self.services.node.propose(Command::LeaseRevoke { id: request.into_inner().id }).await?;
-        Ok(Response::new(pb::LeaseRevokeResponse { header: Some(self.services.header()) }))
+        // The revision of the deletions, not one that came after it.
+        let reply = self.services.node.propose(Command::LeaseRevoke { id: request.into_inner().id }).await?;
+        let header = match reply {
+            Reply::Done { revision } => self.services.header_at(revision),
+            _ => self.services.header(),
+        };
+        Ok(Response::new(pb::LeaseRevokeResponse { header: Some(header) }))
     }
 
     async fn lease_keep_alive(
