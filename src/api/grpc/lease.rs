@@ -16,7 +16,7 @@ use super::unexpected;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::lease_server::Lease;
 use crate::api::services::Services;
-use crate::lease::{MAX_TTL, Renewal, TimeToLive};
+use crate::lease::{Renewal, TimeToLive};
 use crate::model::{Command, LeaseId, Refusal, Reply};
 
 /// Pause between attempts to reach the leader.
@@ -74,9 +74,6 @@ pub(super) async fn grant(services: &Services, id: LeaseId, ttl: i64) -> Result<
     let chosen = if id == 0 { services.lessor.new_id() } else { id };
     let command = Command::LeaseGrant { id: chosen, ttl: ttl.max(services.lessor.min_ttl()) };
     services.check_quota(&command).await?;
-    if ttl > MAX_TTL {
-        return Err(Refusal::LeaseTtlTooLarge);
-    }
     match services.node.propose(command).await? {
         Reply::Lease { id, ttl, .. } => Ok((id, ttl)),
         other => Err(unexpected(&other)),
