@@ -57,6 +57,13 @@ struct ClientVersion {
     stream: AtomicU64,
 }
 
+#[derive(Clone, Copy, Default)]
+struct CheckCounts {
+    passed_last: bool,
+    successes: u64,
+    failures: u64,
+}
+
 /// The counters of the faces.
 pub struct Metrics {
     methods: Vec<MethodCounts>,
@@ -65,8 +72,8 @@ pub struct Metrics {
     clients: RwLock<Vec<ClientVersion>>,
     health_success: AtomicU64,
     health_failures: AtomicU64,
-    /// By type and name of the check: last result, successes, failures.
-    checks: Mutex<BTreeMap<(&'static str, &'static str), (bool, u64, u64)>>,
+    /// By type and name of the check.
+    checks: Mutex<BTreeMap<(&'static str, &'static str), CheckCounts>>,
     sources: RwLock<Vec<Arc<dyn Source>>>,
 }
 
@@ -162,11 +169,11 @@ impl Metrics {
     pub(super) fn check(&self, kind: &'static str, name: &'static str, passed: bool) {
         let mut checks = self.checks.lock();
         let entry = checks.entry((kind, name)).or_default();
-        entry.0 = passed;
+        entry.passed_last = passed;
         if passed {
-            entry.1 += 1;
+            entry.successes += 1;
         } else {
-            entry.2 += 1;
+            entry.failures += 1;
         }
     }
 
@@ -240,13 +247,13 @@ impl Metrics {
         );
         let checks = self.checks.lock().clone();
         page.family("etcd_server_healthcheck", "gauge", "The last result of each check.");
-        for ((kind, name), (passed, _, _)) in &checks {
+        for ((kind, name), counts) in &checks {
             let labels = format!("name=\"{name}\",type=\"{kind}\"");
-            page.sample("etcd_server_healthcheck", &labels, u64::from(*passed));
+            page.sample("etcd_server_healthcheck", &labels, u64::from(counts.passed_last));
         }
         page.family("etcd_server_healthchecks_total", "counter", "Runs of each check.");
-        for ((kind, name), (_, successes, failures)) in &checks {
-            for (status, count) in [("success", *successes), ("error", *failures)] {
+        for ((kind, name), counts) in &checks {
+            for (status, count) in [("success", counts.successes), ("error", counts.failures)] {
                 if count > 0 {
                     let labels = format!("name=\"{name}\",status=\"{status}\",type=\"{kind}\"");
                     page.sample("etcd_server_healthchecks_total", &labels, count);

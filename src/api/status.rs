@@ -127,3 +127,99 @@ pub fn plain(refusal: &Refusal) -> Status {
 pub fn message_too_large(size: usize, limit: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({size} vs. {limit})"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refusal, code and text as etcd 3.7 sends them: an independent copy, to be compared by eye with etcd.
+    const TABLE: &str = "
+        EmptyKey | InvalidArgument | etcdserver: key is not provided
+        KeyNotFound | InvalidArgument | etcdserver: key not found
+        ValueProvided | InvalidArgument | etcdserver: value is provided
+        LeaseProvided | InvalidArgument | etcdserver: lease is provided
+        TooManyOps | InvalidArgument | etcdserver: too many operations in txn request
+        NestedTooDeep | InvalidArgument | etcdserver: too many operations in txn request
+        DuplicateKey | InvalidArgument | etcdserver: duplicate key given in txn request
+        InvalidSortOption | InvalidArgument | etcdserver: invalid sort option
+        Compacted | OutOfRange | etcdserver: mvcc: required revision has been compacted
+        FutureRevision | OutOfRange | etcdserver: mvcc: required revision is a future revision
+        NoSpace | ResourceExhausted | etcdserver: mvcc: database space exceeded
+        Corrupt | DataLoss | etcdserver: corrupt cluster
+        LeaseNotFound | NotFound | etcdserver: requested lease not found
+        LeaseExists | FailedPrecondition | etcdserver: lease already exists
+        LeaseTtlTooLarge | OutOfRange | etcdserver: too large lease TTL
+        NotPrimaryLessor | Unknown | not a primary lessor
+        RequestTooLarge | InvalidArgument | etcdserver: request is too large
+        TooManyRequests | Unknown | etcdserver: too many requests
+        MemberExists | FailedPrecondition | etcdserver: member ID already exist
+        PeerUrlExists | FailedPrecondition | etcdserver: Peer URLs already exists
+        MemberBadUrls | InvalidArgument | etcdserver: given member URLs are invalid
+        MemberNotFound | NotFound | etcdserver: member not found
+        MemberNotLearner | FailedPrecondition | etcdserver: can only promote a learner member
+        LearnerNotReady | FailedPrecondition | etcdserver: can only promote a learner member which is in sync with leader
+        TooManyLearners | FailedPrecondition | etcdserver: too many learner members in cluster
+        NotEnoughStarted | Unknown | etcdserver: re-configuration failed due to not enough started members
+        Unhealthy | Unavailable | etcdserver: unhealthy cluster
+        NoLeader | Unavailable | etcdserver: no leader
+        NotLeader | FailedPrecondition | etcdserver: not leader
+        LeaderChanged | Unavailable | etcdserver: leader changed
+        BadLeaderTransferee | FailedPrecondition | etcdserver: bad leader transferee
+        TransferTimedOut | Unknown | etcdserver: request timed out, leader transfer took too long
+        Timeout | Unavailable | etcdserver: request timed out
+        TimeoutLeaderFailed | Unavailable | etcdserver: request timed out, possibly due to previous leader failure
+        TimeoutConnectionLost | Unavailable | etcdserver: request timed out, possibly due to connection lost
+        TimeoutApplied | Unavailable | etcdserver: request timed out, waiting for the applied index took too long
+        Stopped | Unavailable | etcdserver: server stopped
+        Canceled | Cancelled | etcdserver: request canceled
+        NotSupportedForLearner | FailedPrecondition | etcdserver: rpc not supported for learner
+        ClusterVersionUnavailable | FailedPrecondition | etcdserver: cluster version not found during downgrade
+        WrongDowngradeVersionFormat | InvalidArgument | etcdserver: wrong downgrade target version format
+        InvalidDowngradeTarget | InvalidArgument | etcdserver: invalid downgrade target version
+        UserEmpty | InvalidArgument | etcdserver: user name is empty
+        InvalidToken | Unauthenticated | etcdserver: invalid auth token
+        PermissionDenied | PermissionDenied | etcdserver: permission denied
+        AuthNotEnabled | FailedPrecondition | etcdserver: authentication is not enabled
+        NotSupported | Unimplemented | why
+        Internal | Internal | why";
+
+    fn named(name: &str) -> Option<Refusal> {
+        use Refusal as R;
+        let with_fields =
+            [R::Compacted { compacted: 7 }, R::NotSupported("why".into()), R::Internal("why".into())];
+        // The names of variants without fields are also their form in JSON.
+        serde_json::from_value(serde_json::Value::String(name.into()))
+            .ok()
+            .or_else(|| with_fields.into_iter().find(|refusal| format!("{refusal:?}").starts_with(name)))
+    }
+
+    #[test]
+    fn every_refusal_is_sent_as_etcd_sends_it() {
+        for line in TABLE.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let mut cells = line.split(" | ");
+            let name = cells.next().unwrap_or_default();
+            let refusal = named(name).unwrap_or_else(|| panic!("no refusal is called {name}"));
+            let status = Status::from(refusal);
+            assert_eq!(Some(format!("{:?}", status.code()).as_str()), cells.next(), "{name}");
+            assert_eq!(Some(status.message()), cells.next(), "{name}");
+            assert!(status.details().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_table_is_complete() {
+        let source = include_str!("../model/refusal.rs");
+        let body = source.split("pub enum Refusal {").nth(1).unwrap_or_default();
+        let variants = body
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| line.starts_with(char::is_uppercase))
+            .map(|line| line.split([',', '(', ' ']).next().unwrap_or_default());
+        for variant in variants {
+            assert!(
+                TABLE.lines().any(|line| line.trim().starts_with(&format!("{variant} |"))),
+                "{variant} is missing"
+            );
+        }
+    }
+}

@@ -250,6 +250,7 @@ impl Layers {
         self.diagnostics.extend(std::mem::take(&mut self.refusals).into_values());
         self.diagnostics.extend(std::mem::take(&mut self.notes).into_values());
         let mut settings = self.settings.take().unwrap_or_else(Settings::defaults);
+        self.diagnostics.extend(without_effect_yet(&settings));
         let mut bootstrap_problems = Vec::new();
         if !self.diagnostics.iter().any(Diagnostic::is_error) {
             let has_default_file = self.files.iter().any(|path| path == Path::new(DEFAULT_FILE));
@@ -263,6 +264,19 @@ impl Layers {
         let config = good.then(|| Config::new(settings, bootstrap_problems));
         Outcome { config, diagnostics: self.diagnostics, files: self.files }
     }
+}
+
+/// Options that were given another value than their default, and that nothing acts on yet.
+fn without_effect_yet(settings: &Settings) -> Vec<Diagnostic> {
+    let defaults = Settings::defaults();
+    let idle = settings.iter().filter(|(spec, setting)| {
+        spec.pending && setting.origin.is_given() && setting.value != defaults.get(spec.name).value
+    });
+    idle.map(|(spec, setting)| {
+        let message = format!("--{} has no effect yet in this version of kvd", spec.name);
+        Diagnostic::warning(message).about(spec.name).at(setting.origin.place())
+    })
+    .collect()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diagnostic {

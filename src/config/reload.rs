@@ -1,7 +1,7 @@
 //! What a new configuration changes in a running member.
 
 use super::config::Config;
-use super::options::OptionSpec;
+use super::options::{DAEMON_RELOADS, OptionSpec};
 use super::settings::Setting;
 
 /// What it takes to bring a change into force.
@@ -31,7 +31,7 @@ impl Change {
     pub fn takes(&self) -> Takes {
         if self.spec.bootstrap {
             Takes::Nothing
-        } else if self.spec.reloads {
+        } else if self.spec.reloads && DAEMON_RELOADS {
             Takes::Reload
         } else {
             Takes::Restart

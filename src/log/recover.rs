@@ -204,11 +204,11 @@ fn frame_at(bytes: &[u8], seed: u32, offset: u64) -> Option<(FrameHeader, &[u8])
     header.fits(seed, payload).then_some((header, payload))
 }
 
-/// The first place from `offset` on where a frame was begun. Its header is enough: a frame is begun only after the one
-/// before is safe.
+/// The first valid frame from `offset` on. A header that looks right is not enough: a segment used before is full of
+/// bytes that could happen to look like one.
 fn find_frame(bytes: &[u8], seed: u32, mut offset: u64) -> Option<u64> {
     while offset + (FRAME_HEADER as u64) <= bytes.len() as u64 {
-        if header_at(bytes, seed, offset).is_some() {
+        if frame_at(bytes, seed, offset).is_some() {
             return Some(offset);
         }
         offset += ALIGN;

@@ -81,7 +81,7 @@ async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool) -> 
         let config = stored.membership();
         check(inner, change, config, asked)?;
         if matches!(change, MemberChange::Remove(id) if *id == inner.shared.id()) {
-            hand_over(inner, raft, config).await;
+            hand_over(inner).await;
             if !inner.shared.is_leader() {
                 return Err(Refusal::NotLeader);
             }
@@ -280,11 +280,12 @@ pub async fn promote_pending(inner: &Arc<Inner>) {
 }
 
 /// Gives leadership to the most advanced other voter, if there is one that can take it.
-async fn hand_over(inner: &Arc<Inner>, raft: &Raft, config: &Config) {
+pub async fn hand_over(inner: &Arc<Inner>) {
+    let Some(raft) = inner.raft() else { return };
     let metrics = raft.data_metrics().borrow_watched().clone();
     let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten());
     let own = inner.shared.id().0;
-    let best = config.voter_ids().filter(|id| *id != own).max_by_key(|id| matched(id)).map(MemberId);
+    let best = raft.voter_ids().filter(|id| *id != own).max_by_key(|id| matched(id)).map(MemberId);
     if let Some(best) = best
         && let Err(error) = transfer(inner, best).await
     {

@@ -1,5 +1,6 @@
 //! A node: the handle through which everyone uses raft.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,8 +15,7 @@ use super::log_store::LogStore;
 use super::members;
 use super::network::Network;
 use super::options::{NodeOptions, StartError};
-use super::proposer::ask;
-use super::proposer::{self, Outcome, ReplyTo, Waiting};
+use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
 use super::reads::{self, Reader};
 use super::settings::settings;
 use super::shared::{Leadership, Shared, Status};
@@ -23,7 +23,7 @@ use super::state_machine::StateMachine;
 use super::transport::{Lane, Pending};
 use super::types::{Config, Peer, Types, decode_config, encode_config};
 use super::wire::{Answer, Request};
-use crate::log::{Entry, Payload};
+use crate::log::{Entry, Payload, weight};
 use crate::model::{Command, LogPosition, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
 
 /// openraft's handle with kvd's types.
@@ -47,7 +47,11 @@ pub(super) struct Inner {
     tasks: parking_lot::Mutex<JoinSet<()>>,
     proposals: mpsc::UnboundedSender<Waiting>,
     readers: mpsc::UnboundedSender<Reader>,
+    /// Bytes of commands that wait to be proposed.
+    pub(super) queued_bytes: Arc<AtomicUsize>,
+    /// Set when the node is to stop, and when it has.
     stopped: watch::Sender<bool>,
+    ended: watch::Sender<bool>,
 }
 
 /// Answers what members ask their leader beside raft's own affairs; what it is about is theirs to know.
@@ -87,7 +91,9 @@ impl Node {
             tasks: parking_lot::Mutex::new(JoinSet::new()),
             proposals,
             readers,
+            queued_bytes: Arc::default(),
             stopped: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
         });
         let raft = Raft::build(inner.options.id.0, config, network, log_store, machine)
             .await
@@ -123,11 +129,11 @@ impl Node {
             };
             runtime.block_on(async move {
                 let node = Node::start(options).await;
-                let stopped = node.as_ref().ok().map(|node| node.0.stopped.subscribe());
+                let ended = node.as_ref().ok().map(|node| node.0.ended.subscribe());
                 if sender.send(node).is_ok()
-                    && let Some(mut stopped) = stopped
+                    && let Some(mut ended) = ended
                 {
-                    let _ = stopped.wait_for(|stopped| *stopped).await;
+                    let _ = ended.wait_for(|ended| *ended).await;
                 }
             });
         };
@@ -242,11 +248,17 @@ impl Node {
         members::transfer(&self.0, target).await
     }
 
-    /// Stops: nothing is accepted any more, who waits is told so, the log is flushed and closed.
+    /// Stops: hands leadership over where there is someone to take it; then nothing is accepted any more, who waits is
+    /// told so, the log is flushed and closed. Calls after the first one wait for its end.
     pub async fn shutdown(&self) {
         let inner = &self.0;
         if inner.stopped.send_replace(true) {
+            let _ = inner.ended.subscribe().wait_for(|ended| *ended).await;
             return;
+        }
+        if inner.shared.is_leader() && !inner.shared.is_only_voter() {
+            // Whoever does not take it in time has it by election.
+            let _ = tokio::time::timeout(inner.options.election, members::hand_over(inner)).await;
         }
         if let Some(raft) = inner.raft() {
             // It is joined, whatever it ended with.
@@ -255,6 +267,7 @@ impl Node {
         inner.tasks.lock().abort_all();
         let log = inner.options.log.clone();
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        inner.ended.send_replace(true);
     }
 }
 
@@ -305,8 +318,9 @@ impl Inner {
         if self.shared.backlog() > MAX_BACKLOG {
             return Err(Refusal::TooManyRequests);
         }
+        let charge = Charge::new(&self.queued_bytes, weight(&command)).ok_or(Refusal::TooManyRequests)?;
         let (sender, outcome) = oneshot::channel();
-        self.enqueue(Waiting { command, reply: ReplyTo { sender, term } });
+        self.enqueue(Waiting { command, reply: ReplyTo { sender, term }, _charge: charge });
         outcome.await.unwrap_or(Err(Refusal::Stopped))
     }
 

@@ -67,9 +67,6 @@ pub enum StartError {
     /// Heartbeat and election timeout do not go together.
     #[error("heartbeat interval and election timeout: {0}")]
     Timing(String),
-    /// Nothing here, and nobody to begin with.
-    #[error("the data directory is empty and no initial members are given")]
-    Empty,
     /// The thread or its runtime cannot be started.
     #[error("{0}")]
     Thread(#[from] std::io::Error),

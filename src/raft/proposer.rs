@@ -1,6 +1,7 @@
 //! The way of a command into the log: queued, grouped, stamped by the leader, or sent to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,30 @@ pub struct Waiting {
     pub command: Command,
     /// Where the outcome goes. Once nobody waits there any more, the command is not proposed.
     pub reply: ReplyTo,
+    /// Counts its bytes while it waits.
+    pub _charge: Charge,
+}
+
+/// Bytes that count as waiting until this is dropped.
+pub struct Charge(Arc<AtomicUsize>, usize);
+
+impl Charge {
+    /// Counts `bytes` in `total`; `None` where that would be more than may wait.
+    pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let charge = Self(total.clone(), bytes);
+        (total.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES).then_some(charge)
+    }
+
+    /// Counts nothing.
+    pub fn none(total: &Arc<AtomicUsize>) -> Self {
+        Self(total.clone(), 0)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
 }
 
 /// Where an outcome goes.
@@ -43,6 +68,8 @@ impl ReplyTo {
 /// Most commands in one entry, and most bytes.
 const GROUP_COMMANDS: usize = 1024;
 const GROUP_BYTES: usize = 1 << 20;
+/// Bytes of commands that may wait to be proposed before more are turned away.
+const QUEUE_BYTES: usize = 256 << 20;
 /// Entries of this member in raft's hands at the same time: one being flushed, one behind it. More would only make
 /// groups smaller, as long as no network lies between.
 const IN_FLIGHT_ALONE: usize = 2;
@@ -167,8 +194,10 @@ impl Inner {
     /// Queues commands again that were not appended, after a pause.
     fn retry(self: &Arc<Self>, proposals: Arc<Vec<Proposal>>, replies: Vec<ReplyTo>) {
         let commands = proposals.iter().map(|proposal| proposal.command.clone());
-        let group = commands.zip(replies).map(|(command, reply)| Waiting { command, reply }).collect();
-        self.requeue(group);
+        // They were admitted before and are not turned away now.
+        let waiting =
+            |(command, reply)| Waiting { command, reply, _charge: Charge::none(&self.queued_bytes) };
+        self.requeue(commands.zip(replies).map(waiting).collect());
     }
 
     fn requeue(self: &Arc<Self>, group: Vec<Waiting>) {

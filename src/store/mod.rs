@@ -210,6 +210,21 @@ impl Store {
         self.never_overtaken(run)?.map_err(|error| self.read_error(error))
     }
 
+    /// Reads a part of a range, as [`Store::range`], in time that goes by the limit alone: the count is that of the range
+    /// only where `more` is false.
+    ///
+    /// # Errors
+    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
+    pub fn page(&self, query: &RangeQuery) -> Result<RangeResult, Refusal> {
+        let run = |hold| {
+            let mut reader = self.reader_at(query.revision)?;
+            let now = reader.revision;
+            let at = if query.revision > 0 { query.revision } else { now };
+            Ok(range::page(&mut reader, hold, query, Revision::last_of(at), now))
+        };
+        self.never_overtaken(run)?.map_err(|error| self.read_error(error))
+    }
+
     /// Reads one key at the current revision.
     ///
     /// # Errors

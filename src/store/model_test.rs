@@ -171,7 +171,10 @@ impl Run {
 
     fn look_at_events(&mut self, which: usize) {
         let range = self.any_range();
-        let from = self.random.between(self.model.compacted.max(1) - 1, self.model.revision + 1);
+        let from = match self.random.below(3) {
+            0 => self.model.compacted.max(1),
+            _ => self.random.between(self.model.compacted.max(1) - 1, self.model.revision + 1),
+        };
         let prev_kv = self.random.below(2) == 0;
         let bound = self.random.below(10) + 1;
         let mut next = from;
@@ -212,7 +215,9 @@ impl Run {
     }
 
     fn any_key(&mut self) -> Bytes {
-        let index = self.random.below(self.keys.len());
+        // Some keys are changed often, so that they have long histories.
+        let among = if self.random.below(2) == 0 { 4 } else { self.keys.len() };
+        let index = self.random.below(among);
         self.keys[index].clone()
     }
 

@@ -25,6 +25,28 @@ pub(super) fn run(
     at: Revision,
     revision: i64,
 ) -> Result<RangeResult, ScanError> {
+    answer(reader, hold, query, at, revision, true)
+}
+
+/// As [`run`], but what lies beyond the limit is not counted: the count is only right where `more` is false.
+pub(super) fn page(
+    reader: &mut Reader<'_>,
+    hold: Hold,
+    query: &RangeQuery,
+    at: Revision,
+    revision: i64,
+) -> Result<RangeResult, ScanError> {
+    answer(reader, hold, query, at, revision, false)
+}
+
+fn answer(
+    reader: &mut Reader<'_>,
+    hold: Hold,
+    query: &RangeQuery,
+    at: Revision,
+    revision: i64,
+    counted: bool,
+) -> Result<RangeResult, ScanError> {
     let everything = !query.sort.is_key_order() || !query.bounds.is_unbounded();
     let limit = usize::try_from(query.limit).ok().filter(|limit| *limit > 0);
     let keep = match limit {
@@ -37,7 +59,8 @@ pub(super) fn run(
     let mut found = if let Some(key) = query.range.as_single() {
         one(reader, key, at, keep)?
     } else {
-        collect(reader, hold, &query.range, at, keep, values)?
+        let beyond = if counted { Step::Go } else { Step::Stop };
+        collect(reader, hold, &query.range, at, Wanted { keep, values, beyond })?
     };
     let mut more = found.count > found.kvs.len() as i64 && !query.count_only;
     if everything && !query.count_only {
@@ -55,6 +78,16 @@ pub(super) fn run(
         }
     }
     Ok(RangeResult { revision, kvs: found.kvs, more, count: found.count })
+}
+
+/// What a scan is to collect.
+struct Wanted {
+    /// Most keys.
+    keep: usize,
+    /// Their values, too.
+    values: bool,
+    /// What to do at a key above that.
+    beyond: Step,
 }
 
 /// Keys found, the first `keep` of them with all they are.
@@ -75,9 +108,9 @@ fn collect(
     hold: Hold,
     range: &KeyRange,
     at: Revision,
-    keep: usize,
-    values: bool,
+    wanted: Wanted,
 ) -> Result<Collected, ScanError> {
+    let Wanted { keep, values, beyond } = wanted;
     let mut collector = Collector { kvs: Vec::new(), buffer: Vec::new(), parts: Vec::new(), values };
     let mut count = 0;
     // Chunked values are fetched in the turn between two chunks of the scan, through the same reader.
@@ -86,7 +119,7 @@ fn collect(
     scan(reader, hold, range, at, &mut |found| {
         count += 1;
         if collector.len() >= keep {
-            return Ok(Step::Go);
+            return Ok(beyond);
         }
         if let Found::Disk(_, at, live) = &found
             && values

@@ -22,6 +22,7 @@ pub(super) enum Found<'a> {
 }
 
 /// How a scan goes on after a key.
+#[derive(Clone, Copy)]
 pub(super) enum Step {
     /// To the next one.
     Go,

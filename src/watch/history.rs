@@ -60,7 +60,9 @@ fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
     // Compacted while it was read: what was found may have gaps.
     let compacted = hub.history().compacted_revision();
     match read {
-        Ok((revisions, next)) if from >= compacted && next > from => serve(hub, waiting, revisions, next, to),
+        Ok((revisions, next)) if from >= compacted && next > from => {
+            serve(hub, waiting, without_compacted(revisions, compacted), next, to)
+        }
         Ok(_) if from < compacted => cut(waiting, compacted),
         Ok((_, next)) => {
             let error = format!("history from {from} to {to} leads to {next}");
@@ -85,6 +87,14 @@ fn common_range(waiting: &[Request]) -> KeyRange {
         }
         _ => KeyRange::all(),
     }
+}
+
+/// Takes out what was before the compacted revision, as etcd does, whether or not the store still has it.
+fn without_compacted(mut revisions: Vec<RevisionEvents>, compacted: i64) -> Vec<RevisionEvents> {
+    for events in revisions.iter_mut().take_while(|events| events.revision <= compacted) {
+        events.events.iter_mut().for_each(|event| event.prev_kv = None);
+    }
+    revisions
 }
 
 /// Gives everybody what a page holds for them; answers with who has to wait for the next.

@@ -264,3 +264,7 @@ pub fn alarm_kind(number: i32) -> Option<AlarmKind> {
         Ok(pb::AlarmType::None) | Err(_) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use crate::api::gate::Gate;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::kv_server::Kv;
 use crate::api::services::Services;
-use crate::model::{Command, OpReply, RangeQuery, RangeResult, Refusal, Reply, SortTarget};
+use crate::model::{Command, Op, OpReply, RangeQuery, RangeResult, Refusal, Reply, SortTarget, Txn};
 use crate::store::Store;
 
 /// See the module.
@@ -32,7 +32,7 @@ impl KvService {
         if !serializable {
             self.services.read_index().await?;
         }
-        let result = read(&self.services.store, &query)?;
+        let result = read(&self.services.store, query).await?;
         let header = self.services.header_at(result.revision);
         Ok(convert::range_response(result, Some(header)))
     }
@@ -78,7 +78,7 @@ impl KvService {
             if !serializable {
                 self.services.read_index().await?;
             }
-            self.services.store.read_txn(&txn)?
+            read_txn(&self.services.store, txn).await?
         } else {
             let command = Command::Txn(txn);
             self.services.check_quota(&command).await?;
@@ -113,16 +113,59 @@ impl KvService {
     }
 }
 
+/// Most keys that are read on the connection's own thread, which serves others, too. A longer range goes to a thread
+/// where it may take its time.
+const READ_HERE: i64 = 128;
+
 /// Reads a range as etcd 3.7 answers it: keys without values come without their leases, unless they were sorted by
 /// value.
-fn read(store: &Store, query: &RangeQuery) -> Result<RangeResult, Refusal> {
-    let mut result = store.range(query)?;
-    if query.keys_only && query.sort.target != SortTarget::Value {
+async fn read(store: &Store, query: RangeQuery) -> Result<RangeResult, Refusal> {
+    let leaseless = query.keys_only && query.sort.target != SortTarget::Value;
+    let mut result = match read_here(store, &query)? {
+        Some(result) => result,
+        None => {
+            let store = store.clone();
+            super::blocking(move || Ok::<_, Refusal>(store.range(&query))).await??
+        }
+    };
+    if leaseless {
         for kv in &mut result.kvs {
             kv.lease = 0;
         }
     }
     Ok(result)
+}
+
+/// The answer, where it takes few keys to find it.
+fn read_here(store: &Store, query: &RangeQuery) -> Result<Option<RangeResult>, Refusal> {
+    if query.range.as_single().is_some() {
+        return store.range(query).map(Some);
+    }
+    if !query.sort.is_key_order() || !query.bounds.is_unbounded() {
+        return Ok(None);
+    }
+    let limit = if query.limit > 0 { query.limit.min(READ_HERE) } else { READ_HERE };
+    let keys_only = query.keys_only || query.count_only;
+    let mut part = store.page(&RangeQuery { limit, keys_only, count_only: false, ..query.clone() })?;
+    if part.more {
+        // What is beyond must be counted at least.
+        return Ok(None);
+    }
+    if query.count_only {
+        part.kvs.clear();
+    }
+    Ok(Some(part))
+}
+
+async fn read_txn(store: &Store, txn: Txn) -> Result<OpReply, Refusal> {
+    let is_quick = |op: &Op| matches!(op, Op::Range(query) if query.range.as_single().is_some());
+    if txn.success.iter().chain(&txn.failure).all(is_quick)
+        && txn.compares.iter().all(|compare| compare.range.as_single().is_some())
+    {
+        return store.read_txn(&txn);
+    }
+    let store = store.clone();
+    super::blocking(move || Ok::<_, Refusal>(store.read_txn(&txn))).await?
 }
 
 #[tonic::async_trait]

@@ -94,7 +94,10 @@ fn alarm_text(alarm: &Alarm) -> String {
         AlarmKind::NoSpace => "NOSPACE",
         AlarmKind::Corrupt => "CORRUPT",
     };
-    format!("memberID:{} alarm:{kind}", alarm.member.0)
+    match alarm.member.0 {
+        0 => format!("alarm:{kind}"),
+        member => format!("memberID:{member} alarm:{kind}"),
+    }
 }
 
 #[tonic::async_trait]

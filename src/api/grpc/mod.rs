@@ -18,8 +18,12 @@ mod lock;
 mod maintenance;
 mod range_stream;
 mod recipes;
+#[cfg(test)]
+mod recipes_tests;
 mod reflection;
 mod snapshot;
+#[cfg(test)]
+mod stories;
 pub mod unary;
 pub mod watch;
 

@@ -13,7 +13,7 @@ use super::convert;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::range_request::SortOrder;
 use crate::api::services::Services;
-use crate::model::{KeyRange, RangeEnd, RangeQuery, RangeResult, Sort, SortTarget};
+use crate::model::{KeyRange, RangeEnd, RangeQuery, RangeResult, Refusal, Sort, SortTarget};
 
 /// The messages of the answer.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Status>> + Send>>;
@@ -53,34 +53,57 @@ pub async fn open(services: Arc<Services>, request: pb::RangeRequest) -> Result<
 struct Cursor {
     services: Arc<Services>,
     query: RangeQuery,
+    /// The range asked for.
+    whole: KeyRange,
     /// What each chunk is sorted by.
     target: SortTarget,
     /// Keys still wanted in all; `None` for no limit.
     wanted: Option<i64>,
     /// Keys in the next chunk.
     chunk: i64,
-    /// The store's revision and the count of all keys, as the first chunk told them.
-    first: Option<(i64, i64)>,
+    /// Keys sent so far.
+    sent: i64,
+    /// The store's revision as the first chunk told it.
+    revision: Option<i64>,
     done: bool,
 }
 
 impl Cursor {
     fn new(services: Arc<Services>, query: RangeQuery, target: SortTarget) -> Self {
         let wanted = (query.limit > 0).then_some(query.limit);
-        Self { services, query, target, wanted, chunk: FIRST_LIMIT, first: None, done: false }
+        let whole = query.range.clone();
+        Self {
+            services,
+            query,
+            whole,
+            target,
+            wanted,
+            chunk: FIRST_LIMIT,
+            sent: 0,
+            revision: None,
+            done: false,
+        }
     }
 
     async fn next(&mut self) -> Result<Option<pb::RangeStreamResponse>, Status> {
         if self.done {
             return Ok(None);
         }
-        if self.first.is_some() {
+        if self.query.count_only {
+            self.done = true;
+            let query = self.query.clone();
+            let result = self.count(query).await?;
+            let header = self.services.header_at(result.revision);
+            return Ok(Some(message(convert::range_response(result, Some(header)))));
+        }
+        if self.sent > 0 {
             // A long stream shares its thread with short requests.
             tokio::task::yield_now().await;
         }
         self.query.limit = self.wanted.map_or(self.chunk, |wanted| wanted.min(self.chunk));
-        let mut result = self.services.store.range(&self.query)?;
+        let mut result = self.services.store.page(&self.query)?;
         let last = !result.more || self.wanted == Some(result.kvs.len() as i64);
+        let more = result.more;
         self.advance(&result);
         match self.target {
             SortTarget::Key => {}
@@ -92,22 +115,38 @@ impl Cursor {
         if self.query.keys_only && self.target != SortTarget::Value {
             result.kvs.iter_mut().for_each(|kv| kv.lease = 0);
         }
-        let (revision, count) = *self.first.get_or_insert((result.revision, result.count));
+        let revision = *self.revision.get_or_insert(result.revision);
         let mut response = convert::range_response(result, None);
+        response.more = false;
+        response.count = 0;
         if last {
             self.done = true;
             response.header = Some(self.services.header_at(revision));
-            response.count = count;
+            response.more = more;
+            response.count = if more {
+                let range = self.whole.clone();
+                let at = self.query.revision;
+                self.count(RangeQuery { revision: at, count_only: true, ..RangeQuery::current(range) })
+                    .await?
+                    .count
+            } else {
+                self.sent
+            };
         } else {
-            response.count = 0;
-            response.more = false;
             self.adapt(response.encoded_len());
         }
-        Ok(Some(pb::RangeStreamResponse { range_response: Some(response) }))
+        Ok(Some(message(response)))
+    }
+
+    /// Counting goes through all keys: not on this thread.
+    async fn count(&self, query: RangeQuery) -> Result<RangeResult, Refusal> {
+        let store = self.services.store.clone();
+        super::blocking(move || Ok::<_, Refusal>(store.range(&query))).await?
     }
 
     /// Goes on after the last key of a chunk, at the revision of the first.
     fn advance(&mut self, result: &RangeResult) {
+        self.sent += result.kvs.len() as i64;
         if let Some(wanted) = &mut self.wanted {
             *wanted -= result.kvs.len() as i64;
         }
@@ -129,6 +168,10 @@ impl Cursor {
             self.chunk = (self.chunk / 2).max(1);
         }
     }
+}
+
+fn message(response: pb::RangeResponse) -> pb::RangeStreamResponse {
+    pb::RangeStreamResponse { range_response: Some(response) }
 }
 
 /// The very next key.

@@ -1,8 +1,8 @@
 //! The plain HTTP pages of the client port and of the metrics port.
 //!
-//! * [`access`]: who may ask (host names, CORS).
-//! * [`health`]: `/health`, `/livez`, `/readyz`.
-//! * [`figures`]: `/metrics`.
+//! * `access`: who may ask (host names, CORS).
+//! * `health`: `/health`, `/livez`, `/readyz`.
+//! * `figures`: `/metrics`.
 
 mod access;
 mod figures;

@@ -49,7 +49,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     opt("auto-compaction-mode", Kind::Choice(&["periodic", "revision"]), "periodic", "Whether auto-compaction-retention is a time or a number of revisions."),
     opt("auto-compaction-retention", Kind::Text, "0", "How much history automatic compaction keeps: with periodic a duration or whole hours, with revision a number of revisions. 0 turns it off."),
     opt("v2-deprecation", Kind::Choice(&["not-yet", "write-only", "write-only-skip-check", "write-only-drop-data", "gone"]), "write-only", "The phase of the v2 store's retirement.").since("3.5 to 3.7").ignored("kvd has no v2 store"),
-    opt("enable-v2", Kind::Bool, "true", "Serves the /v2 interface. etcd 3.4 and 3.5 have it off; older ones, and scripts written for them, have it on.").since("3.4, 3.5"),
+    opt("enable-v2", Kind::Bool, "false", "Serves the /v2 interface.").pending().since("3.4, 3.5"),
     opt("experimental-enable-v2v3", Kind::Text, "", "Serves /v2/keys on keys under this prefix.").since("3.4, 3.5").ignored("kvd has no v2 store to emulate"),
     opt("discovery", Kind::Text, "", "The URL of a v2 discovery service.").since("3.4 to 3.6").effect(Effect::Refused {
         harmless: &[""],

@@ -3,7 +3,8 @@
 //!
 //! Rules: an option stands in the table of its section; its help says what kvd does with it, in one or two sentences;
 //! an option that changes nothing here says why (`Effect::Ignored`), one whose silent loss would be dangerous is
-//! refused (`Effect::Refused`), a former name leads to its successor (`Effect::Alias`, `Effect::GateAlias`).
+//! refused (`Effect::Refused`), a former name leads to its successor (`Effect::Alias`, `Effect::GateAlias`), and what
+//! the daemon does not act on yet is marked `pending()` until it does.
 
 mod clustering;
 mod features;
@@ -158,6 +159,10 @@ pub enum Effect {
     GateAlias(&'static str),
 }
 
+/// Whether the daemon applies a changed file to a running member. Until it does, help and pages say nothing of reloads,
+/// and every change takes a restart.
+pub const DAEMON_RELOADS: bool = false;
+
 /// Whose option it is; decides the variable's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -186,7 +191,9 @@ pub struct OptionSpec {
     pub since: &'static str,
     /// What giving it does.
     pub effect: Effect,
-    /// A reload applies it to a running member.
+    /// Accepted and checked, but nothing in kvd acts on it yet: giving it another value than the default is a warning.
+    pub pending: bool,
+    /// A reload applies it to a running member, where [`DAEMON_RELOADS`].
     pub reloads: bool,
     /// Never shown in clear.
     pub secret: bool,
@@ -208,6 +215,7 @@ impl OptionSpec {
             owner: Owner::Etcd,
             since: "3.4",
             effect: Effect::Acts,
+            pending: false,
             reloads: false,
             secret: false,
             bootstrap: false,
@@ -248,6 +256,11 @@ impl OptionSpec {
         self
     }
 
+    const fn pending(mut self) -> Self {
+        self.pending = true;
+        self
+    }
+
     const fn reloads(mut self) -> Self {
         self.reloads = true;
         self
@@ -270,6 +283,16 @@ impl OptionSpec {
             Owner::Kvd => "KVD_",
         };
         format!("{prefix}{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// What is said of the option beside its help.
+    pub fn marks(&self) -> String {
+        let marks = [
+            (self.pending, " [not yet]"),
+            (self.reloads && DAEMON_RELOADS, " [reload]"),
+            (self.bootstrap, " [first start]"),
+        ];
+        marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark).collect()
     }
 
     /// True when the option does something here, so that it belongs into `config show` and the sample file.

@@ -36,6 +36,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "false",
         "Rotates the one file of log-outputs as log-rotation-config-json says.",
     )
+    .pending()
     .since("3.5"),
     opt(
         "log-rotation-config-json",
@@ -43,6 +44,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, \"compress\": false}",
         "Rotation: maxsize in megabytes, maxage in days, maxbackups in files; 0 keeps all.",
     )
+    .pending()
     .since("3.5"),
     opt("enable-pprof", Kind::Bool, "false", "Serves Go's profiler.")
         .ignored("Go's profiler does not exist here; use perf"),
@@ -51,13 +53,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Kind::Choice(&["basic", "extensive"]),
         "basic",
         "extensive adds a histogram of every gRPC method.",
-    ),
+    )
+    .pending(),
     opt(
         "warning-apply-duration",
         Kind::Duration,
         "100ms",
         "Applying an entry for longer than this is logged.",
     )
+    .pending()
     .since("3.6")
     .reloads(),
     opt(

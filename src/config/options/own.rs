@@ -12,7 +12,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     opt("join-endpoints", Kind::List, "", "Members of the cluster to be joined in one step: client URLs, or host:port. With initial-cluster-state existing.").key("join.endpoints").bootstrap(),
     opt("join-learner", Kind::Bool, "false", "Joins as a learner that does not vote.").key("join.learner").bootstrap(),
     opt("join-timeout", Kind::Duration, "2m", "How long to try to join.").key("join.timeout").bootstrap(),
-    opt("admin-socket", Kind::Path, "", "The socket for reload and status on this machine. Without it: admin.sock in $RUNTIME_DIRECTORY, where systemd sets it."),
+    opt("admin-socket", Kind::Path, "", "The socket for reload and status on this machine. Without it: admin.sock in $RUNTIME_DIRECTORY, where systemd sets it.").pending(),
     opt("lmdb-map-size-bytes", Kind::Number(u64::MAX), "0", "The address space set aside for LMDB, which the store cannot outgrow; not memory, not disk. 0 chooses it."),
 ];
 

@@ -39,7 +39,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     opt("tls-max-version", Kind::Choice(&["", "TLS1.2", "TLS1.3"]), "", "The highest TLS version for clients. Without it: the newest."),
     opt("cors", Kind::Origins, "*", "The origins whose pages may call the HTTP interfaces; * for all."),
     opt("host-whitelist", Kind::List, "*", "The Host names under which plain HTTP is answered; * for all."),
-    OptionSpec::etcd("auth-token", Kind::Text, "simple", "The tokens of logged-in users: simple, or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION).").section(Section::Auth),
-    OptionSpec::etcd("bcrypt-cost", Kind::Number(U32), "10", "The cost of a password's hash, from 4 to 31.").section(Section::Auth),
-    OptionSpec::etcd("auth-token-ttl", Kind::Seconds, "300", "How long a simple token lives after its last use.").section(Section::Auth),
+    OptionSpec::etcd("auth-token", Kind::Text, "simple", "The tokens of logged-in users: simple, or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION).").pending().section(Section::Auth),
+    OptionSpec::etcd("bcrypt-cost", Kind::Number(U32), "10", "The cost of a password's hash, from 4 to 31.").pending().section(Section::Auth),
+    OptionSpec::etcd("auth-token-ttl", Kind::Seconds, "300", "How long a simple token lives after its last use.").pending().section(Section::Auth),
 ];

@@ -105,7 +105,7 @@ const COMMANDS: [(&str, &str); 4] = [
     ),
     (
         "kvd config diff [FILE]",
-        "Prints what differs from the defaults, or from the file, and what a reload would apply.",
+        "Prints what differs from the defaults, or from the file, and what a change takes.",
     ),
     (
         "kvd config from-etcd FILE",
@@ -130,8 +130,7 @@ const FILES: [(&str, &str); 4] = [
     ("/var/lib/kv", "The data directory of the systemd unit."),
 ];
 
-const SIGNALS: &str = "SIGTERM and SIGINT hand leadership over, close connections and stop; SIGHUP reads the \
-    configuration again and applies what a running member can change.";
+const SIGNALS: &str = "SIGTERM and SIGINT close connections, make everything durable and stop.";
 
 const EXIT_STATUS: [(&str, &str); 5] = [
     ("0", "Stopped on request, or the member was removed from its cluster."),
@@ -144,7 +143,7 @@ const EXIT_STATUS: [(&str, &str); 5] = [
 const FILE_DESCRIPTION: [&str; 3] = [
     "The file is TOML. Every key is an option of kvd(8) without its dashes; some stand in tables, which are etcd's. A missing file is as good as an empty one, unless it is named by --config-file. After it, all *.toml of the directory of the same name with .d are read in the order of their names; a later key wins over an earlier one. Environment variables win over files, flags over variables, option by option.",
     "An unknown key is an error, and so is a value of another type. `kvd check` prints all findings with file, line and column.",
-    "Options marked [reload] are applied to a running member by systemctl reload kvd; those marked [first start] only count while the data directory is empty.",
+    "Options marked [first start] only count while the data directory is empty; those marked [not yet] are accepted, but this version of kvd does not act on them.",
 ];
 
 const VALUES: [(&str, &str); 6] = [
@@ -204,12 +203,7 @@ fn notes(spec: &OptionSpec) -> String {
     if !spec.key.is_empty() {
         notes.push_str(&format!(" ${}.", spec.variable()));
     }
-    if spec.reloads {
-        notes.push_str(" [reload]");
-    }
-    if spec.bootstrap {
-        notes.push_str(" [first start]");
-    }
+    notes.push_str(&spec.marks());
     notes
 }
 

@@ -22,8 +22,8 @@ const HEAD: &str = "\
 # (/etc/kv/kvd.env) win over files, flags over both. `kvd check` tells whether all of it is good, `kvd config show
 # --origin` what is in force and where it comes from. See cluster.toml(5).
 #
-# Lines that begin with `#` and a key show the default. [reload] marks what `systemctl reload kvd` applies to the
-# running member, [first start] what only counts while the data directory is empty.
+# Lines that begin with `#` and a key show the default. [first start] marks what only counts while the data directory
+# is empty, [not yet] what this version of kvd accepts but does not act on.
 ";
 
 /// The sample file's text.
@@ -73,13 +73,7 @@ fn is_table(spec: &OptionSpec) -> bool {
 }
 
 fn explain(text: &mut String, spec: &OptionSpec) {
-    let mut help = spec.help.to_string();
-    if spec.reloads {
-        help.push_str(" [reload]");
-    }
-    if spec.bootstrap {
-        help.push_str(" [first start]");
-    }
+    let help = format!("{}{}", spec.help, spec.marks());
     for line in wrap(&help, 108) {
         text.push_str(&format!("# {line}\n"));
     }

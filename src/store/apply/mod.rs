@@ -226,7 +226,14 @@ impl<'s> Applying<'s> {
     fn write(&mut self, key: &Bytes, live: Option<super::head::Live>, event: impl FnOnce(&Version) -> Event) {
         let at = Revision { main: self.next_main(), sub: self.events.len() as u32 };
         let version = Version { at, live };
-        self.events.push(event(&version));
+        let mut event = event(&version);
+        // What an event tells of the state before is the state of the revision before: not what an earlier operation of
+        // the same transaction left.
+        if event.prev_kv.as_ref().is_some_and(|prev| prev.mod_revision == at.main) {
+            let first = self.events.iter().find(|earlier| earlier.kv.key == *key);
+            event.prev_kv = first.and_then(|first| first.prev_kv.clone());
+        }
+        self.events.push(event);
         self.reader.active.write().push(key.clone(), version);
     }
 

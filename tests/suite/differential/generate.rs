@@ -1,7 +1,7 @@
 //! Random steps: mostly sensible ones on a handful of keys, so that they meet; and every kind of nonsense.
 
 use super::op::{CHOSEN, COMPACTED, CURRENT, MYSELF, Op};
-use super::watches::{FUTURE, PAST, PRESENT_AND_PAST, STREAMS};
+use super::watches::{FUTURE, PAST, PRESENT_AND_PAST, TOO_LATE};
 use crate::harness::Dice;
 use kvd::api::proto::etcdserverpb::compare::TargetUnion;
 use kvd::api::proto::etcdserverpb::request_op::Request;
@@ -46,9 +46,8 @@ impl Maker {
             9 => steps.push(self.keep_alive()),
             10 => steps.push(Op::Leases),
             11 => steps.push(self.watch()),
-            12 => {
-                steps.push(Op::Cancel { stream: self.dice.below(STREAMS), watch_id: self.dice.within(-1, 6) })
-            }
+            12 => steps
+                .push(Op::Cancel { stream: self.dice.below(TOO_LATE), watch_id: self.dice.within(-1, 6) }),
             13 => self.alarm(steps),
             14 => steps.push(self.hash_kv()),
             15 => steps.push(if self.dice.one_in(2) { Op::Status } else { Op::Defragment }),

@@ -55,7 +55,20 @@ impl Side {
             }
             if *start > 0 && *start < bearings.compacted {
                 *stream = TOO_LATE;
+                request.watch_id = 0;
             }
+        }
+        if let Op::Compact(request) = &mut op
+            && request.revision == 0
+        {
+            // Once in its life an etcd takes it, and then takes its empty hash for the current one.
+            request.revision = -1;
+        }
+        if let Op::HashKv(request) = &mut op
+            && request.revision == bearings.compacted
+        {
+            // There etcd answers with what it remembers of the state before the compaction.
+            request.revision = 0;
         }
         if let Op::Alarm(request) = &mut op
             && request.member_id == MYSELF

@@ -3,7 +3,7 @@
 use super::ports::free_port;
 use super::wait::PATIENCE;
 use super::{Api, Program};
-use kvd::api::proto::etcdserverpb::RangeRequest;
+use kvd::api::proto::etcdserverpb::{MemberListRequest, RangeRequest};
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -143,7 +143,8 @@ impl Server {
         self.setup.env.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Starts the process (again) on the same data and waits until it answers a linearizable read. At the
+    /// Starts the process (again) on the same data and waits until it answers a linearizable read and
+    /// has made its name known. At the
     /// first start a clash of ports with a stranger is met by other ports, unless the test has named them.
     pub async fn start(&mut self) {
         for _ in 0..5 {
@@ -207,8 +208,13 @@ impl Server {
             if let Some(status) = self.poll_exit() {
                 return Err(status);
             }
-            let read = async { self.api().kv.range(request.clone()).await };
-            if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(2), read).await {
+            let ready = async {
+                self.api().kv.range(request.clone()).await?;
+                let request = MemberListRequest { linearizable: false };
+                let members = self.api().cluster.member_list(request).await?.into_inner().members;
+                Ok::<_, tonic::Status>(members.iter().any(|member| !member.name.is_empty()))
+            };
+            if let Ok(Ok(true)) = tokio::time::timeout(Duration::from_secs(2), ready).await {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

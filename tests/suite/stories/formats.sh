@@ -28,14 +28,3 @@ run compact 3 -w json
 run endpoint hashkv -w fields | grep -v '"Hash"'
 run endpoint hashkv -w table | head -n 3
 run member list -w json --hex
-run user list -w json
-run role list -w json
-run user get nobody
-run role get nothing
-run role list
-run user list
-run role add r
-run role get r
-run role add r
-run role delete nothing
-run user delete nobody

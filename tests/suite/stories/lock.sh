@@ -2,7 +2,7 @@
 begin holder lock mutex --ttl 30
 await holder '^mutex/'
 begin waiter lock mutex --ttl 30
-run get mutex/ --prefix --keys-only | sort | uniq -c | awk '{print $1}' | head -n 1
+until_keys mutex/ 2
 finish holder >.holder
 sed -E 's/^mutex.[0-9a-f]+/mutex.LEASE/' .holder
 await waiter '^mutex/'
@@ -16,6 +16,7 @@ await leader alice
 begin observer elect -l office
 await observer alice
 begin follower elect office bob
+until_keys office/ 2
 finish leader >.leader
 sed -E 's/^office.[0-9a-f]+/office.LEASE/' .leader
 await follower bob

@@ -2,16 +2,13 @@
 run put a 1
 run endpoint health
 run endpoint health -w json
-run endpoint health --cluster
 run endpoint status | cut -d, -f1,2
 run endpoint status -w json | grep -oE '"(leader|errors|isLearner)":[^,}]*' || true
 run endpoint status -w table | head -n 1
 run endpoint hashkv
-run endpoint hashkv --cluster
 run alarm list
 run alarm disarm
 run defrag
-run defrag --cluster
 run member list
 run member list -w json
 run member list -w table

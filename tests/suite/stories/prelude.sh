@@ -64,3 +64,14 @@ lease() {
     sed 's/^/granted: /' .out
     LEASE=$(awk '{print $2}' .out)
 }
+
+# until_keys PREFIX COUNT: waits until there are so many keys.
+until_keys() {
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        (($("$ETCDCTL" get "$1" --prefix --keys-only | grep -c .) >= $2)) && return
+        sleep 0.05
+    done
+    say "gave up waiting for $2 keys below $1"
+    exit 1
+}

@@ -48,7 +48,7 @@ impl Answer {
         Answer::Events { header, watch_id, fragment: false, events }
     }
 
-    fn encode(&self, buffer: &mut impl BufMut) {
+    pub(in crate::api::grpc) fn encode(&self, buffer: &mut impl BufMut) {
         match self {
             Answer::Control(message) => message.encode_raw(buffer),
             Answer::Events { header, watch_id, fragment, events } => {

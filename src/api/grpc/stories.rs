@@ -1,0 +1,217 @@
+//! Stories of watch streams over a real store and a lone leader, in `tests/golden/watch`: a line is what the client
+//! does, the indented lines below it are what it gets. `KVD_BLESS=1` writes what happens into the files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use prost::Message;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
+
+use super::watch::WatchStream;
+use crate::api::proto::etcdserverpb as pb;
+use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
+use crate::api::proto::mvccpb;
+use crate::api::services::{Services, Settings, Stop, Stopper};
+use crate::model::{Command, Delete, KeyRange, Op, Put, Txn, prefix_end};
+use crate::store::{Options, Store};
+
+const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/watch");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Services of a lone leader, with what must outlive them.
+pub(super) async fn lone_leader() -> (Arc<Services>, Stopper, TempDir) {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
+    let (stopper, stop) = Stop::channel();
+    let settings = Settings { watch_progress_interval: Duration::from_millis(100), ..Settings::default() };
+    (Arc::new(crate::api::tests::services(store, settings, stop).await), stopper, dir)
+}
+
+struct Story {
+    services: Arc<Services>,
+    requests: Option<mpsc::UnboundedSender<Result<pb::WatchRequest, Status>>>,
+    answers: WatchStream<UnboundedReceiverStream<Result<pb::WatchRequest, Status>>>,
+}
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+fn range(key: &str) -> KeyRange {
+    match key.strip_suffix('*') {
+        Some(prefix) => KeyRange { start: bytes(prefix), end: prefix_end(prefix.as_bytes()) },
+        None => KeyRange::single(bytes(key)),
+    }
+}
+
+/// `put k v`, `big k length`, `del k` or `del prefix*`.
+fn operation(words: &[&str]) -> Op {
+    let put = |value| Op::Put(Put { key: bytes(words[1]), value, ..Put::default() });
+    match words[0] {
+        "put" => put(bytes(words[2])),
+        "big" => put(vec![b'x'; words[2].parse().expect("a length")].into()),
+        _ => Op::Delete(Delete { range: range(words[1]), prev_kv: false }),
+    }
+}
+
+fn create(words: &[&str]) -> pb::WatchCreateRequest {
+    let mut request = pb::WatchCreateRequest::default();
+    for word in words {
+        match word.split_once('=') {
+            Some(("id", id)) => request.watch_id = id.parse().expect("an id"),
+            Some(("from", revision)) => request.start_revision = revision.parse().expect("a revision"),
+            Some(("to", end)) => request.range_end = bytes(end),
+            _ => match *word {
+                "prev" => request.prev_kv = true,
+                "noput" => request.filters.push(0),
+                "nodelete" => request.filters.push(1),
+                "fragment" => request.fragment = true,
+                "notify" => request.progress_notify = true,
+                "everything" => request.range_end = Bytes::from_static(&[0]),
+                key => {
+                    let range = range(key);
+                    request.key = range.start;
+                    if let crate::model::RangeEnd::Before(end) = range.end {
+                        request.range_end = end;
+                    }
+                }
+            },
+        }
+    }
+    request
+}
+
+fn shown(value: &[u8]) -> String {
+    if value.len() > 40 {
+        format!("<{} bytes>", value.len())
+    } else {
+        String::from_utf8_lossy(value).into_owned()
+    }
+}
+
+fn shown_kv(kv: &mvccpb::KeyValue) -> String {
+    let (key, value) = (shown(&kv.key), shown(&kv.value));
+    format!("{key}={value} created {} mod {} version {}", kv.create_revision, kv.mod_revision, kv.version)
+}
+
+fn told(answer: &pb::WatchResponse) -> Vec<String> {
+    let mut first = format!("#{} at {}", answer.watch_id, answer.header.map_or(-1, |header| header.revision));
+    for (word, holds) in
+        [("created", answer.created), ("canceled", answer.canceled), ("fragment", answer.fragment)]
+    {
+        if holds {
+            first.push_str(&format!(" {word}"));
+        }
+    }
+    if answer.compact_revision != 0 {
+        first.push_str(&format!(" compacted {}", answer.compact_revision));
+    }
+    if !answer.cancel_reason.is_empty() {
+        first.push_str(&format!(" because `{}`", answer.cancel_reason));
+    }
+    let event = |event: &mvccpb::Event| {
+        let kind = if event.r#type == 0 { "PUT" } else { "DELETE" };
+        let kv = event.kv.as_ref().map(shown_kv).unwrap_or_default();
+        let prev = event.prev_kv.as_ref().map(|kv| format!("; before: {}", shown_kv(kv)));
+        format!("  {kind} {kv}{}", prev.unwrap_or_default())
+    };
+    std::iter::once(first).chain(answer.events.iter().map(event)).collect()
+}
+
+impl Story {
+    fn new(services: Arc<Services>) -> Self {
+        let (requests, received) = mpsc::unbounded_channel();
+        let answers = WatchStream::new(services.clone(), UnboundedReceiverStream::new(received));
+        Self { services, requests: Some(requests), answers }
+    }
+
+    fn ask(&self, union: RequestUnion) {
+        let request = pb::WatchRequest { request_union: Some(union) };
+        self.requests.as_ref().expect("not half-closed").send(Ok(request)).expect("the stream lives");
+    }
+
+    async fn propose(&self, command: Command) {
+        self.services.node.propose(command).await.expect("applied");
+    }
+
+    async fn answer(&mut self) -> Vec<String> {
+        let answer = timeout(PATIENCE, self.answers.next()).await.expect("an answer in time");
+        let mut encoded = BytesMut::new();
+        answer.expect("no end").expect("no error").encode(&mut encoded);
+        told(&pb::WatchResponse::decode(encoded.freeze()).expect("a message"))
+    }
+
+    async fn run(&mut self, command: &str) -> Vec<String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words[0] {
+            "put" | "big" | "del" | "txn" => {
+                let ops = command.trim_start_matches("txn").split(';');
+                let success = ops.map(|op| operation(&op.split_whitespace().collect::<Vec<_>>())).collect();
+                self.propose(Command::Txn(Txn { success, ..Txn::default() })).await;
+            }
+            "compact" => {
+                let revision = words[1].parse().expect("a revision");
+                self.propose(Command::Compact { revision }).await;
+            }
+            "watch" => self.ask(RequestUnion::CreateRequest(create(&words[1..]))),
+            "cancel" => {
+                let watch_id = words[1].parse().expect("an id");
+                self.ask(RequestUnion::CancelRequest(pb::WatchCancelRequest { watch_id }));
+            }
+            "progress" => self.ask(RequestUnion::ProgressRequest(pb::WatchProgressRequest {})),
+            "half-close" => self.requests = None,
+            "read" => {
+                let mut lines = Vec::new();
+                for _ in 0..words[1].parse().expect("a count") {
+                    lines.append(&mut self.answer().await);
+                }
+                return lines;
+            }
+            "quiet" => {
+                let more = timeout(Duration::from_millis(50), self.answers.next()).await;
+                return vec![if more.is_ok() { "not quiet" } else { "quiet" }.to_string()];
+            }
+            other => panic!("no command {other}"),
+        }
+        Vec::new()
+    }
+}
+
+async fn play(script: &str) -> String {
+    let (services, _stopper, _dir) = lone_leader().await;
+    let mut story = Story::new(services);
+    let mut played = String::new();
+    for line in script.lines().filter(|line| !line.starts_with("    ")) {
+        played.push_str(line);
+        played.push('\n');
+        if !line.is_empty() && !line.starts_with("# ") {
+            for said in story.run(line).await {
+                played.push_str(&format!("    {said}\n"));
+            }
+        }
+    }
+    story.services.node.shutdown().await;
+    played
+}
+
+#[tokio::test]
+async fn stories() {
+    let mut paths: Vec<_> = std::fs::read_dir(STORIES).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let script = std::fs::read_to_string(&path).unwrap();
+        let played = play(&script).await;
+        if std::env::var_os("KVD_BLESS").is_some() {
+            std::fs::write(&path, played).unwrap();
+        } else {
+            assert_eq!(played, script, "{}", path.display());
+        }
+    }
+}
