@@ -338,7 +338,11 @@ fn logging(s: &Settings) -> Logging {
             "error" | "panic" | "fatal" => LogLevel::Error,
             _ => LogLevel::Info,
         },
-        format: if s.text("log-format") == "json" { LogFormat::Json } else { LogFormat::Console },
+        format: match s.text("log-format").as_str() {
+            "json" => LogFormat::Json,
+            "console" => LogFormat::Console,
+            _ => LogFormat::Auto,
+        },
         outputs: outputs.collect(),
         rotation: if s.bool("enable-log-rotation") {
             super::check::parse_rotation(&s.text("log-rotation-config-json")).ok()

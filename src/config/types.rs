@@ -324,6 +324,8 @@ pub enum LogLevel {
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
+    /// Plain on a terminal, JSON otherwise.
+    Auto,
     /// Plain.
     Console,
     /// One object a line.

@@ -27,7 +27,7 @@ pub use command::main;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput, Origin};
+use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput};
 use member::Member;
 
 const EXIT_START: u8 = 1;
@@ -114,10 +114,10 @@ fn start_logging(config: &Config) -> std::io::Result<()> {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    let format = match (config.origin("log-format"), config.logging.format) {
-        (Origin::Default, _) => logging::Format::Auto,
-        (_, LogFormat::Json) => logging::Format::Json,
-        (_, LogFormat::Console) => logging::Format::Console,
+    let format = match config.logging.format {
+        LogFormat::Auto => logging::Format::Auto,
+        LogFormat::Json => logging::Format::Json,
+        LogFormat::Console => logging::Format::Console,
     };
     let outputs: Vec<logging::Output> = config
         .logging

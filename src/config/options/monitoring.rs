@@ -18,9 +18,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     .reloads(),
     opt(
         "log-format",
-        Kind::Choice(&["console", "json"]),
-        "console",
-        "Plain lines, or one JSON object a line. etcd's default is json.",
+        Kind::Choice(&["auto", "console", "json"]),
+        "auto",
+        "Plain lines, or one JSON object a line; auto is plain on a terminal and JSON otherwise. etcd's default is json.",
     )
     .since("3.6"),
     opt(

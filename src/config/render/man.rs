@@ -171,7 +171,7 @@ const DIFFERENCES: [&str; 4] = [
     "All sources are merged; with etcd a configuration file silences all flags and variables.",
     "A variable beside a flag of the same option is no error; the flag wins.",
     "An unknown key is an error; etcd ignores it.",
-    "log-format is console by default, and initial-cluster follows from name and initial-advertise-peer-urls when it is not given.",
+    "log-format is auto by default: plain lines on a terminal, JSON otherwise; and initial-cluster follows from name and initial-advertise-peer-urls when it is not given.",
 ];
 
 fn flag(page: &mut Page, spec: &OptionSpec) {
