@@ -16,7 +16,7 @@ use super::unexpected;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::lease_server::Lease;
 use crate::api::services::Services;
-use crate::lease::{MAX_TTL, Renewal, TimeToLive};
+use crate::lease::{Renewal, TimeToLive};
 use crate::model::{Command, LeaseId, Refusal, Reply};
 
 /// Pause between attempts to reach the leader.
@@ -74,9 +74,6 @@ pub(super) async fn grant(services: &Services, id: LeaseId, ttl: i64) -> Result<
     let chosen = if id == 0 { services.lessor.new_id() } else { id };
     let command = Command::LeaseGrant { id: chosen, ttl: ttl.max(services.lessor.min_ttl()) };
     services.check_quota(&command).await?;
-    if ttl > MAX_TTL {
-        return Err(Refusal::LeaseTtlTooLarge);
-    }
     match services.node.propose(command).await? {
         Reply::Lease { id, ttl, .. } => Ok((id, ttl)),
         other => Err(unexpected(&other)),
@@ -163,8 +160,13 @@ impl Lease for LeaseService {
         &self,
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
-        self.services.node.propose(Command::LeaseRevoke { id: request.into_inner().id }).await?;
-        Ok(Response::new(pb::LeaseRevokeResponse { header: Some(self.services.header()) }))
+        // The revision of the deletions, not one that came after it.
+        let reply = self.services.node.propose(Command::LeaseRevoke { id: request.into_inner().id }).await?;
+        let header = match reply {
+            Reply::Done { revision } => self.services.header_at(revision),
+            _ => self.services.header(),
+        };
+        Ok(Response::new(pb::LeaseRevokeResponse { header: Some(header) }))
     }
 
     async fn lease_keep_alive(
