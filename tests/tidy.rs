@@ -275,7 +275,7 @@ fn is_reason(argument: &str) -> bool {
 #[test]
 fn nothing_is_left_unfinished() {
     let mut findings = Vec::new();
-    let marks = ["todo!", "unimplemented!", "dbg!", "#[ignore"];
+    let marks = ["todo!", "unimplemented!", "dbg!", "#[ignore]"];
     for source in product().values().chain(tests().values()) {
         for mark in marks {
             let hits = source.find(mark).into_iter();
