@@ -7,6 +7,10 @@ use crate::config::cli::{Invocation, parse_process};
 
 /// The whole of `kvd`: reads arguments, environment and files, and runs or answers.
 pub fn main() -> ExitCode {
+    // Huge pages would make every arena of the allocator megabytes of memory at once; kvd's memory is many small pieces.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        eprintln!("kvd: transparent huge pages stay on: {error}");
+    }
     match parse_process(std::env::args_os().skip(1)) {
         Invocation::Run(config, warnings) => super::run(*config, warnings),
         Invocation::Answer(answer) => {

@@ -1,7 +1,6 @@
 //! Nodes in one process, on simulated disks, a network that can be cut, and a clock that stands still until everybody
 //! waits.
 
-mod bench;
 mod cluster;
 mod conformance;
 mod single;
