@@ -39,7 +39,7 @@ async fn crash(test: &str, mix: Mix) {
     let ledger = Arc::new(Ledger::default());
     let traffic = Traffic::start(server.url(), ledger.clone(), mix, dice.next());
     for round in 0..rounds() {
-        let wanted = ledger.acknowledged() + 1 + dice.below(300);
+        let wanted = ledger.acknowledged() + 1 + dice.below(150);
         until("acknowledged writes under load", || ledger.acknowledged() >= wanted).await;
         server.kill();
         traffic.outage();
