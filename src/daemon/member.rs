@@ -309,7 +309,7 @@ fn retention(config: &Config) -> Retention {
     match config.storage.auto_compaction {
         AutoCompaction::Off => Retention::Off,
         AutoCompaction::Periodic(period) => Retention::Period(period),
-        AutoCompaction::Revision(keep) => Retention::Revisions(i64::try_from(keep).unwrap_or(i64::MAX)),
+        AutoCompaction::Revision(keep) => Retention::Revisions(keep),
     }
 }
 

@@ -22,11 +22,14 @@ const IDLE: Duration = Duration::from_secs(3600);
 type Records = Vec<(LeaseId, Option<Instant>)>;
 type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// The term it was asked in, the lease, and what came of it.
+type Revoked = (u64, LeaseId, Result<Reply, Refusal>);
+
 /// What is in flight.
 struct Expiry {
     lessor: Arc<Lessor>,
     proposer: Arc<dyn Proposer>,
-    revoking: FuturesUnordered<Boxed<(u64, LeaseId, Result<Reply, Refusal>)>>,
+    revoking: FuturesUnordered<Boxed<Revoked>>,
     /// One command at a time, so that the log has them in order.
     recording: Fuse<Boxed<(u64, Records, bool)>>,
     is_recording: bool,

@@ -232,9 +232,7 @@ where
                 slow.ttl = Some(ttl);
             }
         }
-        if self.slow.front()?.ttl.is_none() {
-            return None;
-        }
+        self.slow.front()?.ttl.as_ref()?;
         let Slow { id, header, ttl, .. } = self.slow.pop_front()?;
         Some(ttl?.map(|ttl| pb::LeaseKeepAliveResponse { header: Some(header), id, ttl }))
     }

@@ -26,7 +26,7 @@ impl Real {
         for reply in self.store.apply(position, &proposals).expect("applied") {
             assert!(!matches!(reply, Reply::Refused(_)), "{reply:?}");
         }
-        if self.index % 64 == 0 {
+        if self.index.is_multiple_of(64) {
             self.store.checkpoint().expect("a checkpoint");
             self.store.prune().expect("pruned");
         }

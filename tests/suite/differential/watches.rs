@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 
+/// What each watcher saw, by stream and watch id.
+type Stories = BTreeMap<(usize, i64), Vec<Seen>>;
+
 /// A stream for watchers that start now or in the past. It can be asked whether all have caught up.
 pub const PRESENT_AND_PAST: usize = 0;
 /// Another one.
@@ -106,7 +109,7 @@ impl Watches {
     }
 
     /// The stories of all watchers, and the promises that were broken.
-    pub fn stories(&self) -> (BTreeMap<(usize, i64), Vec<Seen>>, Vec<String>) {
+    pub fn stories(&self) -> (Stories, Vec<String>) {
         let mut stories = BTreeMap::new();
         let mut broken = Vec::new();
         for (index, stream) in self.streams.iter().enumerate() {
