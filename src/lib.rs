@@ -57,11 +57,13 @@
 //!
 //! | thread | runs |
 //! |---|---|
-//! | `kvd-raft` | a current-thread runtime: openraft's core, the state machine, lease expiry |
+//! | `kvd-raft` | a current-thread runtime: openraft's core and the state machine |
 //! | `kvd-log` | writes and flushes the raft log |
+//! | `kvd-log-segments` | makes the log's next segments ready |
+//! | `kvd-watch-history` | reads history for watchers that are behind |
 //! | `kvd-store` | checkpoints, compaction |
 //! | `kvd-api-N` | a current-thread runtime: client connections |
-//! | main | signals, systemd |
+//! | main | a current-thread runtime: signals, lease expiry, automatic compaction, systemd |
 //!
 //! ## Formats on disk
 //!
@@ -75,6 +77,10 @@
 //!   a preallocated, zero-filled file needs one device flush, a growing one two, and the serial put waits for it.
 //! - A key's newest value stands in the table of current keys, not in the table of revisions: lists and gets are one
 //!   scan, and a value is on disk once. A superseded version moves to a table ordered by key and revision.
+//! - A checkpoint holds 20,000 operations at most, not 50,000: LMDB copies every page it changes, and what one commit
+//!   frees only the next but one can use. With a million random keys that took the data file from 944 to 728 MB.
+//! - The log is bounded in bytes as well as in entries, since an entry carries a group of commands.
+//! - Transparent huge pages are off: with them an empty member held 60 MB of anonymous memory, without them half.
 
 pub mod api;
 pub mod auth;

@@ -111,7 +111,7 @@ pub(super) fn start(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let CheckpointPolicy::Background { interval, .. } = inner.options.checkpoint else { return Ok(()) };
     let weak = Arc::downgrade(inner);
     let signal = inner.signal.clone();
-    let thread = thread::Builder::new().name("store".into()).spawn(move || run(&weak, &signal, interval));
+    let thread = thread::Builder::new().name("kvd-store".into()).spawn(move || run(&weak, &signal, interval));
     let thread = thread.map_err(|error| StoreError::io("starting the store's thread", error))?;
     *inner.signal.thread.lock() = Some(thread);
     Ok(())
