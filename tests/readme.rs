@@ -53,7 +53,8 @@ fn commands_of_the_readme() {
 
     // Without the reference programs there is no time for an optimised build either: the same program then runs as
     // it was built for the tests.
-    let start = if required { format!("cd {} && exec {}", root.display(), start.trim()) } else { "exec kvd".into() };
+    let start =
+        if required { format!("cd {} && exec {}", root.display(), start.trim()) } else { "exec kvd".into() };
     let scratch = tempfile::tempdir().expect("a directory");
     let data = scratch.path().join("data");
     let script = format!(
@@ -89,7 +90,13 @@ fn commands_of_the_readme() {
     let output = shell.wait_with_output().expect("it ends");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n--- stdout\n{out}\n--- stderr\n{err}", output.status);
-    for expected in ["greeting\nhello\n", "hello again", "\"etcdserver\":\"3.7.3\"", "\"health\":\"true\"", "etcd Version: 3.7.3"] {
+    for expected in [
+        "greeting\nhello\n",
+        "hello again",
+        "\"etcdserver\":\"3.7.3\"",
+        "\"health\":\"true\"",
+        "etcd Version: 3.7.3",
+    ] {
         assert!(out.contains(expected), "{expected:?} is missing in:\n{out}\n{err}");
     }
 }

@@ -207,7 +207,14 @@ fn frame_at(bytes: &[u8], seed: u32, offset: u64) -> Option<(FrameHeader, &[u8])
 /// The first valid frame from `offset` on. A header that looks right is not enough: a segment used before is full of
 /// bytes that could happen to look like one.
 fn find_frame(bytes: &[u8], seed: u32, mut offset: u64) -> Option<u64> {
+    // Most of a segment is still as it was made: where a header would begin with zeros there is none.
+    const ZEROS: [u8; 4096] = [0; 4096];
     while offset + (FRAME_HEADER as u64) <= bytes.len() as u64 {
+        let at = offset as usize;
+        if bytes.get(at..at + ZEROS.len()).is_some_and(|bytes| *bytes == ZEROS) {
+            offset += ZEROS.len() as u64;
+            continue;
+        }
         if frame_at(bytes, seed, offset).is_some() {
             return Some(offset);
         }

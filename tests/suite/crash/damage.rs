@@ -1,14 +1,11 @@
-//! Files that a crash or a disk has spoiled, under the daemon. The log's own format is documented in
-//! `kvd::log::format`: segments are zero-filled before use, so their content ends where the zeros begin.
+//! Files that a crash or a disk has spoiled, under the daemon. The log's format is `kvd::log::format`'s.
 
 use super::traffic;
 use crate::harness::{Server, heavy, subject};
 use kvd::api::proto::etcdserverpb::PutRequest;
+use kvd::log::format::{FIRST_FRAME, FRAME_HEADER, FrameHeader, SegmentHeader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-/// Where a segment's first frame stands.
-const FIRST_FRAME: u64 = 4096;
 
 /// A server with some history, killed; `None` where the subject is not kvd.
 async fn killed_with_history(last: &str) -> Option<Server> {
@@ -35,13 +32,31 @@ fn segments(data: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The end of the log.
+struct Tail {
+    path: PathBuf,
+    /// Where a frame in the middle begins.
+    middle: u64,
+    /// Where its last frame begins.
+    last: u64,
+    /// Where the next one would.
+    end: u64,
+}
+
 /// The newest segment that holds something, and where its content ends.
-fn tail(data: &Path) -> (PathBuf, u64) {
+fn tail(data: &Path) -> Tail {
     for path in segments(data).into_iter().rev() {
         let bytes = std::fs::read(&path).expect("a segment can be read");
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1);
-        if end > FIRST_FRAME {
-            return (path, end);
+        let Ok(header) = SegmentHeader::decode(&bytes) else { continue };
+        let mut ends = vec![FIRST_FRAME];
+        while let Some(&end) = ends.last()
+            && let Some(rest) = bytes.get(end as usize..)
+            && let Some(frame) = FrameHeader::decode(rest, header.seed(), end)
+        {
+            ends.push(end + frame.span());
+        }
+        if let [.., last, end] = ends[..] {
+            return Tail { path, middle: ends[ends.len() / 2 - 1], last, end };
         }
     }
     panic!("no log below {}", data.display());
@@ -58,8 +73,8 @@ async fn crash_in_a_flush_leaves_a_tail_that_is_passed_over() {
     let _turn = heavy().await;
     let Some(mut server) = killed_with_history("kept").await else { return };
     for garbage in [vec![0xa5; 40], vec![0x01, 0, 0, 0, 9, 9, 9, 9], vec![0xff; 5000]] {
-        let (path, end) = tail(&server.data_dir());
-        overwrite(&path, end.next_multiple_of(8), &garbage);
+        let Tail { path, end, .. } = tail(&server.data_dir());
+        overwrite(&path, end, &garbage);
         server.start().await;
         let kvs = traffic::everything(&server.api()).await;
         assert_eq!(kvs.len(), 2_001, "all that was acknowledged");
@@ -76,8 +91,10 @@ async fn crash_in_a_flush_leaves_a_tail_that_is_passed_over() {
 async fn crash_that_tears_the_last_frame_loses_nothing_before_it() {
     let _turn = heavy().await;
     let Some(mut server) = killed_with_history("perhaps").await else { return };
-    let (path, end) = tail(&server.data_dir());
-    overwrite(&path, end - 3, &[0; 3]);
+    let Tail { path, last, end, .. } = tail(&server.data_dir());
+    // The second half of its payload is not there.
+    let kept = last + (end - last) / 2;
+    overwrite(&path, kept, &vec![0; (end - kept) as usize]);
     server.start().await;
     let kvs = traffic::everything(&server.api()).await;
     let before = kvs.iter().filter(|kv| kv.key.starts_with(b"many/")).count();
@@ -89,8 +106,10 @@ async fn crash_that_tears_the_last_frame_loses_nothing_before_it() {
 async fn damage_before_the_end_of_the_log_is_refused_by_file_and_offset() {
     let _turn = heavy().await;
     let Some(mut server) = killed_with_history("unreachable").await else { return };
-    let (path, end) = tail(&server.data_dir());
-    let middle = FIRST_FRAME + (end - FIRST_FRAME) / 2;
+    let Tail { path, middle, last, .. } = tail(&server.data_dir());
+    assert!(middle < last, "a history of more than one frame");
+    // A byte of its payload, behind its header.
+    let middle = middle + FRAME_HEADER as u64 + 4;
     let mut byte = [0];
     let file = std::fs::File::open(&path).expect("a segment can be read");
     file.read_exact_at(&mut byte, middle).expect("a byte in the middle");

@@ -39,7 +39,7 @@ async fn crash(test: &str, mix: Mix) {
     let ledger = Arc::new(Ledger::default());
     let traffic = Traffic::start(server.url(), ledger.clone(), mix, dice.next());
     for round in 0..rounds() {
-        let wanted = ledger.acknowledged() + 1 + dice.below(300);
+        let wanted = ledger.acknowledged() + 1 + dice.below(150);
         until("acknowledged writes under load", || ledger.acknowledged() >= wanted).await;
         server.kill();
         traffic.outage();
@@ -50,9 +50,9 @@ async fn crash(test: &str, mix: Mix) {
             tokio::time::sleep(Duration::from_micros(dice.below(200_000) as u64)).await;
             server.kill();
         }
+        let told = ledger.highest_revision();
         server.start().await;
         let revision = traffic::revision(&server.api()).await;
-        let told = ledger.highest_revision();
         assert!(revision >= told, "round {round}: at revision {revision} after {told} was acknowledged");
         traffic.resume();
     }
