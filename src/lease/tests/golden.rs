@@ -3,7 +3,7 @@
 
 use super::*;
 
-const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/lease");
+const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/lessor");
 
 struct Story {
     world: Arc<World>,

@@ -1,4 +1,4 @@
-//! Tests of the room on simulated time: stories in `tests/golden/lease`, and loads.
+//! Tests of the room on simulated time: stories in `tests/golden/lessor`, and loads.
 
 mod golden;
 mod loads;
