@@ -144,7 +144,8 @@ impl Shared {
     pub fn set_applied(&self, applied: LogPosition, by_snapshot: bool) {
         self.applied.send_replace(applied.index + 1);
         let leading = self.leading_term.load(Ordering::SeqCst);
-        if by_snapshot || leading != applied.term {
+        // Term 0 is nobody's: its entries founded the cluster, and are applied again by a start before any election.
+        if by_snapshot || leading == 0 || leading != applied.term {
             return;
         }
         if self.only_voter.load(Ordering::SeqCst) && !self.sole_leader.load(Ordering::Relaxed) {

@@ -50,9 +50,9 @@ async fn crash(test: &str, mix: Mix) {
             tokio::time::sleep(Duration::from_micros(dice.below(200_000) as u64)).await;
             server.kill();
         }
+        let told = ledger.highest_revision();
         server.start().await;
         let revision = traffic::revision(&server.api()).await;
-        let told = ledger.highest_revision();
         assert!(revision >= told, "round {round}: at revision {revision} after {told} was acknowledged");
         traffic.resume();
     }
