@@ -1,10 +1,8 @@
 //! What is agreed: rooms, directions, where foreign crates stand, and the exceptions with their reasons.
 
 /// The rooms of `src/`.
-pub const ROOMS: &[&str] = &[
-    "api", "auth", "config", "ctl", "daemon", "join", "lease", "log", "model", "peer", "pki", "raft",
-    "store", "watch",
-];
+pub const ROOMS: &[&str] =
+    &["api", "config", "daemon", "join", "lease", "log", "model", "pki", "raft", "store", "watch"];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
 pub const MAY_USE: &[(&str, &[&str])] = &[
