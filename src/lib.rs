@@ -87,6 +87,7 @@ pub mod join;
 pub mod lease;
 pub mod log;
 pub mod model;
+pub mod peer;
 pub mod pki;
 pub mod raft;
 pub mod store;

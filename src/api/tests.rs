@@ -26,7 +26,8 @@ use super::services::{FanOut, Services, Settings, Stop, Stopper};
 use crate::lease::{self, Lessor};
 use crate::log::{self, Log, SimDisk};
 use crate::model::{Clock, Entropy, Member, MemberId, cluster_id};
-use crate::raft::{NoTransport, Node, NodeOptions};
+use crate::peer::NoTransport;
+use crate::raft::{Node, NodeOptions};
 use crate::store::{Options, Store};
 use crate::watch::Hub;
 

@@ -17,7 +17,8 @@ use crate::join::identity::{self, Identity, IdentityError};
 use crate::lease::{self, Lessor};
 use crate::log::{self, Log, LogError, RealDisk};
 use crate::model::{Command, MemberId, Refusal};
-use crate::raft::{NoTransport, Node, NodeOptions, StartError};
+use crate::peer::NoTransport;
+use crate::raft::{Node, NodeOptions, StartError};
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
 use crate::watch::{self, Hub};
 

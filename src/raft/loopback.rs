@@ -9,9 +9,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::Node;
-use super::transport::{Lane, Pending, Transport, TransportError};
-use super::types::Peer;
 use crate::model::MemberId;
+use crate::peer::{Lane, Pending, Transport, TransportError};
 
 /// The network. Clones share it.
 #[derive(Clone, Default)]
@@ -83,7 +82,7 @@ impl Transport for Exit {
     fn call(
         &self,
         to: MemberId,
-        _peer: &Peer,
+        _urls: &[String],
         _lane: Lane,
         request: Bytes,
         timeout: Duration,
@@ -103,7 +102,7 @@ impl Transport for Exit {
     fn send_snapshot(
         &self,
         to: MemberId,
-        _peer: &Peer,
+        _urls: &[String],
         request: Bytes,
         mut body: Box<dyn Read + Send>,
         timeout: Duration,

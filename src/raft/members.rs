@@ -16,10 +16,10 @@ use openraft::{ChangeMembers, Instant, Precondition};
 use super::node::{Inner, Raft};
 use super::proposer::{ask, refusal_of};
 use super::reads::{Round, own_round};
-use super::transport::{Lane, TransportError};
 use super::types::{Config, Payload, Peer, Types};
 use super::wire::{Answer, Request};
 use crate::model::{Command, Member, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::peer::{Lane, TransportError};
 
 /// Pause before a change that could not be appended yet is tried again.
 const RETRY: Duration = Duration::from_millis(20);

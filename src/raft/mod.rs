@@ -3,7 +3,7 @@
 //! - [`Node`] is the handle: propose, read index, status, transfer (`node`, `options`, `shared`)
 //! - `proposer` groups commands into entries or takes them to the leader; `reads` asks for the read index once for all
 //!   who wait; `members` changes members and leaders; `duties` is what a node does by itself
-//! - [`Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
+//! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
 //!
@@ -23,17 +23,16 @@ mod service;
 mod settings;
 mod shared;
 mod state_machine;
-mod transport;
 mod types;
 pub mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::peer::Pending;
 pub use duties::CLUSTER_VERSION;
 pub use loopback::Loopback;
 pub use node::{Desk, Node};
 pub use options::{NodeOptions, StartError};
 pub use shared::{Leadership, Status};
-pub use transport::{Lane, NoTransport, Pending, Transport, TransportError};
 pub use types::{Peer, decode_config};

@@ -19,10 +19,10 @@ use openraft::raft::{
 
 use super::shared::Shared;
 use super::state_machine::SnapshotData;
-use super::transport::{Lane, Transport, TransportError};
 use super::types::{Peer, RaftVote, Types, from_vote, log_id, position, to_log, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, decode, encode};
 use crate::model::MemberId;
+use crate::peer::{Lane, Transport, TransportError};
 
 /// Appends on their way to one member at the same time.
 const PIPELINE: usize = 16;
@@ -89,7 +89,7 @@ impl Client {
     ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
         let back = Route { cluster: self.route.cluster, from: self.route.to, to: self.route.from };
         let sent = encode(self.route, request)
-            .map(|bytes| self.transport.call(self.route.to, &self.peer, lane, bytes, timeout));
+            .map(|bytes| self.transport.call(self.route.to, &self.peer.urls, lane, bytes, timeout));
         async move {
             let bytes: Bytes = sent.map_err(malformed)?.await.map_err(fault)?;
             decode(&bytes, back).map_err(malformed)
@@ -235,7 +235,8 @@ impl RaftNetworkV2<Types> for Client {
         };
         let request = Request::Snapshot { vote: to_vote(&vote), position: position(&last), config };
         let bytes = encode(self.route, &request).map_err(|error| broken(error.to_string()))?;
-        let sent = self.transport.send_snapshot(self.route.to, &self.peer, bytes, reader, option.soft_ttl());
+        let sent =
+            self.transport.send_snapshot(self.route.to, &self.peer.urls, bytes, reader, option.soft_ttl());
         let answer = tokio::select! {
             answer = sent => answer,
             closed = cancel => return Err(StreamingError::Closed(closed)),

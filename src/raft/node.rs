@@ -20,11 +20,11 @@ use super::reads::{self, Reader};
 use super::settings::settings;
 use super::shared::{Leadership, Shared, Status};
 use super::state_machine::StateMachine;
-use super::transport::{Lane, Pending};
 use super::types::{Config, Peer, Types, decode_config, encode_config};
 use super::wire::{Answer, Request};
 use crate::log::{Entry, Payload, weight};
 use crate::model::{Command, LogPosition, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::peer::{Lane, Pending};
 
 /// openraft's handle with kvd's types.
 pub type Raft = openraft::Raft<Types, StateMachine>;

@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::model::{Clock, ClusterId, Member, MemberId};
 use crate::store::Store;
 
-use super::transport::Transport;
+use crate::peer::Transport;
 
 /// What a [`super::Node`] is started with.
 #[derive(Clone)]

@@ -9,11 +9,11 @@ use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::node::Inner;
-use super::transport::{Lane, TransportError};
 use super::types::{Callback, Group, Types};
 use super::wire::{Answer, Request, Route, decode, encode};
 use crate::log::weight;
 use crate::model::{Command, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::peer::{Lane, TransportError};
 
 /// What became of a command, with the index of its entry.
 pub type Outcome = Result<(Reply, u64), Refusal>;
@@ -258,7 +258,7 @@ pub async fn ask(
     let bytes: Bytes =
         encode(route, request).map_err(|error| TransportError::Unreachable(error.to_string()))?;
     let timeout = inner.options.request_timeout();
-    let bytes = inner.options.transport.call(to, &peer, lane, bytes, timeout).await?;
+    let bytes = inner.options.transport.call(to, &peer.urls, lane, bytes, timeout).await?;
     decode(&bytes, back).map_err(|error| TransportError::Lost(error.to_string()))
 }
 

@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::node::Inner;
 use super::proposer::ask;
-use super::transport::Lane;
 use super::wire::{Answer, Request};
 use crate::model::Refusal;
+use crate::peer::Lane;
 
 /// Someone who waits.
 pub type Reader = oneshot::Sender<Result<(), Refusal>>;

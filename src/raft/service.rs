@@ -1,4 +1,4 @@
-//! The other end of [`super::transport`]: what this member answers to others.
+//! The other end of [`crate::peer::Transport`]: what this member answers to others.
 
 use std::fs::File;
 use std::io;

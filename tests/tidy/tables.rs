@@ -2,7 +2,7 @@
 
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] =
-    &["api", "config", "daemon", "join", "lease", "log", "model", "pki", "raft", "store", "watch"];
+    &["api", "config", "daemon", "join", "lease", "log", "model", "peer", "pki", "raft", "store", "watch"];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
 pub const MAY_USE: &[(&str, &[&str])] = &[

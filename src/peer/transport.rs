@@ -1,0 +1,162 @@
+//! The seam between members: bytes to a member, bytes back. What they mean is the affair of whoever sends them (raft's
+//! `wire`, join's questions); how they travel is the transport's.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::Read;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::model::{ClusterId, MemberId};
+
+/// A future in a box.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a message is about, so that a transport can keep streams apart. Within a lane, messages to one member arrive in
+/// the order of the calls and answers come back in that order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Votes, heartbeats, read indexes, leadership transfers: small and urgent.
+    Control,
+    /// Entries.
+    Append,
+    /// Proposals and member changes forwarded to the leader.
+    Forward,
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// The request did not leave: the other member has not seen it.
+    #[error("not reachable: {0}")]
+    Unreachable(String),
+    /// The request may have arrived.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// No answer in time; the request may have arrived.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+/// Reaches other members. Implementations connect when first needed, keep the connection, bind both ends to their
+/// member ids, and bound every message.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends a request to a member that is reached at one of `urls` and hands back its answer within `timeout`. The request takes its place in the lane when this is
+    /// called, not when the future is polled.
+    fn call(
+        &self,
+        to: MemberId,
+        urls: &[String],
+        lane: Lane,
+        request: Bytes,
+        timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>>;
+
+    /// Sends a snapshot: the request, then everything `body` holds, on a stream of its own. Dropping the future gives
+    /// it up.
+    fn send_snapshot(
+        &self,
+        to: MemberId,
+        urls: &[String],
+        request: Bytes,
+        body: Box<dyn Read + Send>,
+        timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>>;
+
+    /// How long ago anything was heard of the member without interruption; `None` where it is not connected.
+    fn connected_for(&self, _to: MemberId) -> Option<Duration> {
+        None
+    }
+}
+
+/// The transport of a member that has no peers.
+pub struct NoTransport;
+
+impl Transport for NoTransport {
+    fn call(
+        &self,
+        to: MemberId,
+        _urls: &[String],
+        _lane: Lane,
+        _request: Bytes,
+        _timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>> {
+        Box::pin(std::future::ready(Err(TransportError::Unreachable(format!("no way to member {to}")))))
+    }
+
+    fn send_snapshot(
+        &self,
+        to: MemberId,
+        _urls: &[String],
+        _request: Bytes,
+        _body: Box<dyn Read + Send>,
+        _timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>> {
+        Box::pin(std::future::ready(Err(TransportError::Unreachable(format!("no way to member {to}")))))
+    }
+}
+
+/// Who is at the other end of a connection, as its certificate and its greeting say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The member; zero where it has no id yet, because it wants to become a member.
+    pub member: MemberId,
+    /// The cluster; zero likewise.
+    pub cluster: ClusterId,
+    /// Where it comes from, for messages.
+    pub address: String,
+}
+
+/// Why a member does not talk to another. Both sides log it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Another cluster.
+    #[error("cluster id mismatch: this is cluster {here}, not {there}")]
+    OtherCluster {
+        /// The cluster of the member that says so.
+        here: ClusterId,
+        /// The cluster that was asked for.
+        there: ClusterId,
+    },
+    /// Another member lives here.
+    #[error("member id mismatch: this is member {here}, not {there}")]
+    OtherMember {
+        /// The member that says so.
+        here: MemberId,
+        /// The member that was asked for.
+        there: MemberId,
+    },
+    /// The one who calls was removed from the cluster.
+    #[error("the member has been permanently removed from the cluster")]
+    Removed,
+    /// The one who calls is no member (yet, as far as is known here).
+    #[error("not a member of this cluster")]
+    Unknown,
+    /// Cannot be answered now.
+    #[error("not ready: {0}")]
+    NotReady(String),
+    /// Not understood.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// What a member answers to others.
+pub trait Service: Send + Sync + 'static {
+    /// Whether a caller is let in; asked when it connects.
+    ///
+    /// # Errors
+    /// [`Rejection`], which the caller is told.
+    fn admit(&self, caller: &Caller) -> Result<(), Rejection>;
+
+    /// Answers a request of a member. Called in the order in which the requests of a lane came, without waiting for the
+    /// answers of those before; answers go back in the same order.
+    fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>>;
+
+    /// Takes a snapshot, which is complete in `body`, at its beginning.
+    fn snapshot(&self, from: MemberId, request: Bytes, body: File) -> Pending<Result<Bytes, Rejection>>;
+
+    /// Answers the question of someone whose certificate is good but who need not be a member yet.
+    fn ask(&self, caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>>;
+}
