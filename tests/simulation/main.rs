@@ -43,7 +43,7 @@ mod world;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seeds of every run, for each size of cluster.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 16;
 
 /// The seeds to run.
 fn seeds() -> Vec<u64> {

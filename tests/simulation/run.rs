@@ -16,7 +16,7 @@ use super::watchers::Watchers;
 use super::world::{World, member};
 
 /// Simulated time under faults.
-const LASTING: Duration = Duration::from_secs(20);
+const LASTING: Duration = Duration::from_secs(15);
 /// Simulated time in which a cluster that is well again must have got over it.
 const RECOVERY: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 6;

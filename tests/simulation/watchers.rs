@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kvd::model::KeyRange;
 use kvd::watch::{Feed, FeedItem, Want, WatchSpec};
-use tokio::sync::watch as signal;
+use kvd::raft as signal;
 
 use super::dice::Dice;
 use super::world::{Seen, World, seen};

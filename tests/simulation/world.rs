@@ -11,12 +11,12 @@ use kvd::log::{Log, Mode, Options, SimDisk};
 use kvd::model::{
     Clock, ClusterId, Entropy, Event, EventKind, LeaseChange, Member, MemberId, Observer, RevisionEvents,
 };
-use kvd::raft::{Node, NodeOptions};
+use kvd::raft::{self as signal, Node, NodeOptions};
 use kvd::store::{self, CheckpointPolicy, Store};
 use kvd::watch::{self, Hub};
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
