@@ -267,6 +267,7 @@ async fn start_node(
         name: config.name.clone(),
         client_urls: config.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect(),
         bootstrap: plan.map(|plan| plan.members).unwrap_or_default(),
+        force_new_cluster: config.force_new_cluster,
         log,
         store,
         transport: Arc::new(NoTransport),
