@@ -109,6 +109,7 @@ pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Se
         }],
         log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap(),
         store: store.clone(),
+        force_new_cluster: false,
         transport: Arc::new(NoTransport),
         clock: Arc::new(StoppedClock),
         heartbeat: settings.heartbeat_interval,

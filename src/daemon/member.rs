@@ -276,6 +276,7 @@ async fn start_node(
         name: config.name.clone(),
         client_urls: client_urls(config),
         bootstrap: plan.map(|plan| plan.members).unwrap_or_default(),
+        force_new_cluster: config.force_new_cluster,
         log,
         store,
         transport: Arc::new(NoTransport),
