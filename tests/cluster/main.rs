@@ -5,12 +5,25 @@
 //! | `net` | hosts with given addresses, one subnet, links that can be cut |
 //! | `server` | one server process on a host |
 //! | `story` | the documents' sessions, command by command, with the real etcdctl of three versions |
+//! | `load` | clusters under load to which things happen, and what must hold afterwards |
+//!
+//! ```text
+//! cargo test --test cluster                                                              some minutes
+//! KVD_CLUSTER_SECONDS=3600 cargo test --test cluster three_members_under -- --nocapture  longer; prints its seed
+//! ```
 //!
 //! It needs root and iproute2; where they are missing the tests say so and pass, unless `KVD_TESTS_REQUIRE=1` (as
 //! `tests/run` sets it). `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which proves the tests.
 
 #![allow(clippy::print_stderr)]
 
+#[path = "../suite/harness/api.rs"]
+mod api;
+#[path = "../suite/harness/dice.rs"]
+mod dice;
+#[path = "../linearizability/mod.rs"]
+mod linearizability;
+mod load;
 mod net;
 mod programs;
 mod server;
@@ -55,4 +68,25 @@ fn three_members_by_hand() {
 #[test]
 fn mistakes_are_answered_as_documented() {
     tell("mistakes_are_answered_as_documented", include_str!("stories/mistakes.txt"));
+}
+
+#[test]
+fn three_members_under_load_and_faults() {
+    if hosts_can_be_made("three_members_under_load_and_faults") {
+        load::under_faults("three_members_under_load_and_faults", 3, load::FAULTS);
+    }
+}
+
+#[test]
+fn five_members_under_load_and_faults() {
+    if hosts_can_be_made("five_members_under_load_and_faults") {
+        load::under_faults("five_members_under_load_and_faults", 5, load::FAULTS);
+    }
+}
+
+#[test]
+fn a_cluster_grows_and_shrinks_under_load() {
+    if hosts_can_be_made("a_cluster_grows_and_shrinks_under_load") {
+        load::growing_and_shrinking("a_cluster_grows_and_shrinks_under_load");
+    }
 }

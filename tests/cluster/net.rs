@@ -41,7 +41,8 @@ pub fn missing() -> Option<String> {
 }
 
 fn ip(args: &[&str]) -> Result<(), String> {
-    let output = Command::new("ip").args(args).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    let output =
+        Command::new("ip").args(args).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());
     }
@@ -91,10 +92,15 @@ impl Net {
         let host = Host { name: name.into(), address: address.into(), mac, namespace };
         self.hosts.push(host.clone());
         let port = format!("port{number}");
-        let plug = format!("link add eth0 address {} type veth peer name {port} netns {}", host.mac, self.switch());
+        let plug =
+            format!("link add eth0 address {} type veth peer name {port} netns {}", host.mac, self.switch());
         batch(&host.namespace, &[plug]);
         batch(&self.switch(), &[format!("link set {port} master br0"), format!("link set {port} up")]);
-        let up = ["link set lo up".into(), format!("address add {address}/24 dev eth0"), "link set eth0 up".into()];
+        let up = [
+            "link set lo up".into(),
+            format!("address add {address}/24 dev eth0"),
+            "link set eth0 up".into(),
+        ];
         batch(&host.namespace, &up);
     }
 
@@ -127,6 +133,39 @@ impl Net {
             }
         }
         self.cut(&directions);
+    }
+
+    /// From now on what these hosts send takes `milliseconds` longer, give or take a third, and `percent` of it is lost.
+    /// Where the kernel has no netem this is left out, and said.
+    pub fn trouble(&self, milliseconds: u32, percent: u32) {
+        let (delay, jitter) = (format!("{milliseconds}ms"), format!("{}ms", milliseconds / 3));
+        let loss = format!("{percent}%");
+        for host in &self.hosts {
+            let netem =
+                ["qdisc", "replace", "dev", "eth0", "root", "netem", "delay", &delay, &jitter, "loss", &loss];
+            if let Err(why) = tc(&host.namespace, &netem) {
+                eprintln!("left out: slow and lossy links: {why}");
+                return;
+            }
+        }
+    }
+
+    /// Undoes [`Net::trouble`].
+    pub fn calm(&self) {
+        for host in &self.hosts {
+            // There may be nothing to undo.
+            let _ = tc(&host.namespace, &["qdisc", "del", "dev", "eth0", "root"]);
+        }
+    }
+}
+
+fn tc(namespace: &str, args: &[&str]) -> Result<(), String> {
+    let output = Command::new("tc").args(["-n", namespace]).args(args).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("tc: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_string())
     }
 }
 

@@ -49,7 +49,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle of the log"))
             .stderr(log);
-        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program.display())));
+        self.child =
+            Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program.display())));
     }
 
     fn log_path(&self) -> PathBuf {

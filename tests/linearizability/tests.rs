@@ -78,7 +78,10 @@ fn what_was_not_answered_may_happen_late_or_never() {
     accepted(&[lost_put.clone(), get(2, 3, None), get(4, 5, Some(1))]);
     accepted(&[lost_put.clone(), get(2, 3, None), put(4, 5, 2), get(6, 7, Some(1))]);
     // Once, at most.
-    rejected(&[lost_put.clone(), get(2, 3, Some(1)), put(4, 5, 2), get(6, 7, Some(2)), get(8, 9, Some(1))], 4);
+    rejected(
+        &[lost_put.clone(), get(2, 3, Some(1)), put(4, 5, 2), get(6, 7, Some(2)), get(8, 9, Some(1))],
+        4,
+    );
     // And not before it was asked for.
     rejected(&[get(1, 2, Some(1)), lost(3, Op::Put(1))], 0);
     // A deletion explains why nothing is there, a get explains nothing.
@@ -87,6 +90,14 @@ fn what_was_not_answered_may_happen_late_or_never() {
     let swap = Op::Swap { expected: Some(1), new: 2 };
     accepted(&[put(1, 2, 1), lost(3, swap), get(4, 5, Some(1)), get(6, 7, Some(2))]);
     rejected(&[put(1, 2, 3), lost(3, swap), get(4, 5, Some(2))], 2);
+}
+
+#[test]
+fn what_was_lost_without_a_trace_is_left_out() {
+    let calls =
+        vec![lost(1, Op::Put(1)), lost(2, Op::Put(2)), lost(3, Op::Delete), lost(4, Op::Get), put(5, 6, 3)];
+    let left = History(calls.clone()).without_the_lost(|value| value == 2);
+    assert_eq!(left.0, [calls[1].clone(), calls[2].clone(), calls[4].clone()]);
 }
 
 #[test]

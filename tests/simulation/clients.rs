@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kvd::model::{
-    Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Op as StoreOp, OpReply, Put, Refusal, Reply, Txn,
+    Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Op as StoreOp, OpReply, Put, Refusal,
+    Reply, Txn,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch as signal;
@@ -100,7 +101,9 @@ fn understood(reply: Reply) -> Answered {
         Reply::Op(OpReply::Delete { revision, deleted, .. }) => {
             (Answer::Deleted(deleted > 0), revision, deleted > 0)
         }
-        Reply::Op(OpReply::Txn { revision, succeeded, .. }) => (Answer::Swapped(succeeded), revision, succeeded),
+        Reply::Op(OpReply::Txn { revision, succeeded, .. }) => {
+            (Answer::Swapped(succeeded), revision, succeeded)
+        }
         other => panic!("an answer to something else: {other:?}"),
     }
 }
@@ -124,7 +127,14 @@ fn nothing_done(refusal: &Refusal) -> bool {
 }
 
 /// A client that works until it is told to stop.
-pub async fn run(client: usize, world: World, record: Record, mut dice: Dice, keys: usize, stop: signal::Receiver<bool>) {
+pub async fn run(
+    client: usize,
+    world: World,
+    record: Record,
+    mut dice: Dice,
+    keys: usize,
+    stop: signal::Receiver<bool>,
+) {
     let mut last_seen: Vec<Option<Value>> = vec![None; keys];
     while !*stop.borrow() {
         tokio::time::sleep(Duration::from_micros(dice.within(0, 40_000) as u64)).await;
@@ -152,18 +162,23 @@ pub async fn run(client: usize, world: World, record: Record, mut dice: Dice, ke
                     (Op::Put(value), _) | (Op::Swap { new: value, .. }, Answer::Swapped(true)) => Some(value),
                     _ => None,
                 };
-                let note = format!("client {client} at {}: key {key} {op:?} -> {answer:?}, {revision}", process.id);
+                let note =
+                    format!("client {client} at {}: key {key} {op:?} -> {answer:?}, {revision}", process.id);
                 world.journal().note(note);
                 record.0.revised.lock().push(Revised { call: call.clone(), revision, changed });
             }
             Some(Err(refusal)) => {
-                world.journal().note(format!("client {client} at {}: key {key} {op:?} -> {refusal}", process.id));
+                world
+                    .journal()
+                    .note(format!("client {client} at {}: key {key} {op:?} -> {refusal}", process.id));
                 if nothing_done(&refusal) {
                     continue;
                 }
             }
             None => {
-                world.journal().note(format!("client {client} at {}: key {key} {op:?} -> crashed", process.id));
+                world
+                    .journal()
+                    .note(format!("client {client} at {}: key {key} {op:?} -> crashed", process.id));
             }
         }
         record.0.calls.lock().push(call);

@@ -19,31 +19,33 @@ pub struct Faults {
 }
 
 /// What can happen, and how often.
-const KINDS: [(fn(&mut Faults) -> Act, usize); 14] = [
-    (|_| Act::Calm, 4),
-    (|_| Act::Split, 4),
-    (|_| Act::OneWay, 3),
-    (|_| Act::Bridge, 2),
-    (|_| Act::Isolate, 3),
-    (|faults| Act::Crash(1 + faults.dice.below(2)), 5),
-    (|_| Act::CrashLeader, 3),
-    (|_| Act::CrashAll, 1),
-    (|_| Act::Restart, 8),
-    (|_| Act::Weather, 3),
-    (|_| Act::Transfer, 3),
-    (|_| Act::Compact, 2),
-    (|_| Act::Add, 2),
-    (|_| Act::Remove, 2),
+const KINDS: [(Act, usize); 15] = [
+    (Act::Calm, 4),
+    (Act::Split, 4),
+    (Act::OneWay, 3),
+    (Act::Bridge, 2),
+    (Act::Isolate, 3),
+    (Act::Crash, 3),
+    (Act::CrashTwo, 2),
+    (Act::CrashLeader, 3),
+    (Act::CrashAll, 1),
+    (Act::Restart, 8),
+    (Act::Weather, 3),
+    (Act::Transfer, 3),
+    (Act::Compact, 2),
+    (Act::Add, 2),
+    (Act::Remove, 2),
 ];
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Act {
     Calm,
     Split,
     OneWay,
     Bridge,
     Isolate,
-    Crash(usize),
+    Crash,
+    CrashTwo,
     CrashLeader,
     CrashAll,
     Restart,
@@ -67,7 +69,7 @@ impl Faults {
             tokio::time::sleep(Duration::from_millis(self.dice.within(50, 1500) as u64)).await;
             self.follow_members().await;
             let weights = KINDS.map(|(_, weight)| weight);
-            let act = (KINDS[self.dice.weighted(&weights)].0)(self);
+            let (act, _) = KINDS[self.dice.weighted(&weights)];
             self.world.journal().note(format!("-- {act:?}"));
             self.act(act).await;
         }
@@ -102,14 +104,13 @@ impl Faults {
                 self.world.network().lose(0);
             }
             Act::Split | Act::OneWay | Act::Bridge | Act::Isolate => {
-                let cut = self.cut(&act);
+                let cut = self.cut(act);
                 self.world.network().cut(cut);
             }
-            Act::Crash(count) => {
-                for _ in 0..count {
-                    let running = self.world.running();
-                    if !running.is_empty() {
-                        self.world.crash(running[self.dice.below(running.len())].id);
+            Act::Crash | Act::CrashTwo => {
+                for _ in 0..if matches!(act, Act::CrashTwo) { 2 } else { 1 } {
+                    if let Some(victim) = self.anyone() {
+                        self.world.crash(victim.id);
                     }
                 }
             }
@@ -144,9 +145,10 @@ impl Faults {
     }
 
     /// The directions that are cut.
-    fn cut(&mut self, act: &Act) -> BTreeSet<(MemberId, MemberId)> {
+    fn cut(&mut self, act: Act) -> BTreeSet<(MemberId, MemberId)> {
         let ids: Vec<u64> = self.world.running().iter().map(|process| process.id).collect();
-        let both = |one: u64, other: u64| [(MemberId(one), MemberId(other)), (MemberId(other), MemberId(one))];
+        let both =
+            |one: u64, other: u64| [(MemberId(one), MemberId(other)), (MemberId(other), MemberId(one))];
         let mut cut = BTreeSet::new();
         if ids.is_empty() {
             return cut;

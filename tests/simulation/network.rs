@@ -272,7 +272,14 @@ async fn within(timeout: Duration, answer: oneshot::Receiver<Answer>) -> Answer 
 }
 
 impl Transport for Exit {
-    fn call(&self, to: MemberId, _: &[String], lane: Lane, request: Bytes, timeout: Duration) -> Pending<Answer> {
+    fn call(
+        &self,
+        to: MemberId,
+        _: &[String],
+        lane: Lane,
+        request: Bytes,
+        timeout: Duration,
+    ) -> Pending<Answer> {
         let lane = match lane {
             Lane::Control => 0,
             Lane::Append => 1,

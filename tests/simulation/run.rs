@@ -66,7 +66,9 @@ pub fn run(seed: u64, members: u64) -> Outcome {
     match thread.join() {
         Ok((journal, faults)) => Outcome { seed, members, journal, faults },
         Err(panic) => {
-            println!("{members} members, seed {seed}: replay with KVD_SEED={seed} cargo test --test simulation");
+            println!(
+                "{members} members, seed {seed}: replay with KVD_SEED={seed} cargo test --test simulation"
+            );
             std::panic::resume_unwind(panic)
         }
     }

@@ -1,6 +1,6 @@
 //! What must hold in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kvd::model::{EventKind, KeyRange, RangeQuery};
@@ -16,11 +16,16 @@ use super::world::{Process, World};
 pub fn unsettled(world: &World) -> Option<String> {
     let Some(leader) = world.leader() else {
         let status = |process: Process| format!("{:?}", process.node.status());
-        return Some(format!("nobody leads: {}", world.running().into_iter().map(status).collect::<Vec<_>>().join(", ")));
+        return Some(format!(
+            "nobody leads: {}",
+            world.running().into_iter().map(status).collect::<Vec<_>>().join(", ")
+        ));
     };
     let applied = leader.node.status().applied;
     for member in leader.store.members() {
-        let Some(process) = world.process(member.id.0) else { return Some(format!("{} does not run", member.id)) };
+        let Some(process) = world.process(member.id.0) else {
+            return Some(format!("{} does not run", member.id));
+        };
         let status = process.node.status();
         if member.pending {
             return Some(format!("{} is not a voter yet", member.id));
@@ -44,7 +49,8 @@ fn of_members(world: &World) -> Vec<Process> {
 /// Waits until all members have applied the same, now that nobody writes any more.
 pub async fn settled(world: &World) {
     for _ in 0..600 {
-        let applied: Vec<u64> = of_members(world).iter().map(|process| process.node.status().applied).collect();
+        let applied: Vec<u64> =
+            of_members(world).iter().map(|process| process.node.status().applied).collect();
         if !applied.is_empty() && applied.iter().all(|one| *one == applied[0]) {
             return;
         }
@@ -111,7 +117,8 @@ pub fn members(world: &World, notes: &str) {
     if lists.iter().any(|list| *list != lists[0]) {
         world.journal().broken(format!("the members' lists of members differ: {lists:#?}"));
     }
-    let missing = (2..=truth.keys().max().copied().unwrap_or(1)).find(|revision| !truth.contains_key(revision));
+    let missing =
+        (2..=truth.keys().max().copied().unwrap_or(1)).find(|revision| !truth.contains_key(revision));
     if let Some(missing) = missing {
         world.journal().broken(format!("nobody ever applied revision {missing}"));
     }
@@ -121,21 +128,27 @@ pub fn members(world: &World, notes: &str) {
 /// What clients saw is linearizable, and what was acknowledged is there.
 pub fn clients(world: &World, record: &Record) {
     let journal = world.journal();
-    if let Err(what) = record.history().check() {
+    let truth = world.truth();
+    let values: BTreeSet<_> = truth.values().flatten().filter_map(|(_, _, text)| number(text)).collect();
+    if let Err(what) = record.history().without_the_lost(|value| values.contains(&value)).check() {
         journal.broken(what);
     }
-    let truth = world.truth();
     let mut revised = record.revised();
     for one in revised.iter().filter(|one| one.changed) {
         let events = truth.get(&one.revision).map_or(&[][..], Vec::as_slice);
         let key = key_name(one.call.key);
         let found = events.iter().find(|(_, changed, _)| *changed == key[..]);
         let as_asked = found.is_some_and(|(kind, _, value)| match one.call.op {
-            Op::Put(asked) | Op::Swap { new: asked, .. } => *kind == EventKind::Put && *value == text(asked)[..],
+            Op::Put(asked) | Op::Swap { new: asked, .. } => {
+                *kind == EventKind::Put && *value == text(asked)[..]
+            }
             _ => *kind == EventKind::Delete,
         });
         if !as_asked {
-            journal.broken(format!("revision {} was acknowledged to {}, but did {events:?}", one.revision, one.call));
+            journal.broken(format!(
+                "revision {} was acknowledged to {}, but did {events:?}",
+                one.revision, one.call
+            ));
         }
     }
     for one in &revised {
@@ -143,7 +156,8 @@ pub fn clients(world: &World, record: &Record) {
             let at = truth.range(..=one.revision).rev().flat_map(|(_, events)| events.iter().rev());
             let key = key_name(one.call.key);
             let last = at.into_iter().find(|(_, changed, _)| *changed == key[..]);
-            let then = last.filter(|(kind, ..)| *kind == EventKind::Put).and_then(|(_, _, text)| number(text));
+            let then =
+                last.filter(|(kind, ..)| *kind == EventKind::Put).and_then(|(_, _, text)| number(text));
             if then != value {
                 journal.broken(format!("at revision {} the value was {then:?}: {}", one.revision, one.call));
             }
@@ -165,7 +179,8 @@ fn in_real_time(world: &World, revised: &mut [Revised]) {
             passed += 1;
         }
         if one.revision < newest || one.changed && one.revision == newest {
-            let what = format!("answered at revision {} after {newest} had been seen: {}", one.revision, one.call);
+            let what =
+                format!("answered at revision {} after {newest} had been seen: {}", one.revision, one.call);
             world.journal().broken(what);
         }
     }
@@ -188,7 +203,9 @@ pub fn watchers(world: &World, watchers: Watchers) {
         let wanted: Vec<_> = wanted.collect();
         if let Some(at) = (0..wanted.len().max(events.len())).find(|at| wanted.get(*at) != events.get(*at)) {
             let (wanted, got) = (wanted.get(at), events.get(at));
-            let what = format!("a watcher of {range:?} in {feeds} feeds was told {got:?} where {wanted:?} came, gaps {gaps:?}");
+            let what = format!(
+                "a watcher of {range:?} in {feeds} feeds was told {got:?} where {wanted:?} came, gaps {gaps:?}"
+            );
             world.journal().broken(what);
         }
     }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kvd::model::KeyRange;
-use kvd::watch::{Feed, FeedItem, Want, WatchSpec};
 use kvd::raft as signal;
+use kvd::watch::{Feed, FeedItem, Want, WatchSpec};
 
 use super::dice::Dice;
 use super::world::{Seen, World, seen};
@@ -84,7 +84,8 @@ async fn watch(world: World, mut dice: Dice, range: KeyRange, last: Arc<AtomicI6
             continue;
         }
         let process = &running[dice.below(running.len())];
-        let spec = WatchSpec { tag: 0, range: watched.range.clone(), start_revision: next, want: Want::default() };
+        let spec =
+            WatchSpec { tag: 0, range: watched.range.clone(), start_revision: next, want: Want::default() };
         watched.feeds += 1;
         let feed = process.hub.watch(spec);
         let mut crashed = process.crashed.subscribe();
@@ -119,7 +120,8 @@ impl Watched {
             FeedItem::Events { runs, .. } => {
                 for run in runs {
                     if run.first() < *next {
-                        self.broken.push(format!("revision {} is told where {next} is the next", run.first()));
+                        self.broken
+                            .push(format!("revision {} is told where {next} is the next", run.first()));
                     }
                     self.events.extend(run.events().map(|event| (event.kv.mod_revision, seen(event))));
                     *next = run.last() + 1;

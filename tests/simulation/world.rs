@@ -222,7 +222,11 @@ impl World {
             let now = *process.node.leadership().borrow();
             now.leading.then_some(now.term)
         };
-        self.running().into_iter().filter_map(|p| Some((leading(&p)?, p))).max_by_key(|(term, _)| *term).map(|(_, p)| p)
+        self.running()
+            .into_iter()
+            .filter_map(|p| Some((leading(&p)?, p)))
+            .max_by_key(|(term, _)| *term)
+            .map(|(_, p)| p)
     }
 
     fn fresh_dir(&self, state: &mut State) -> PathBuf {
@@ -271,7 +275,8 @@ impl World {
             }
         });
         let store = Store::open(&dir, store_options());
-        let store = store.unwrap_or_else(|error| panic!("the store of member {id} cannot be opened: {error}"));
+        let store =
+            store.unwrap_or_else(|error| panic!("the store of member {id} cannot be opened: {error}"));
         let clock = Arc::new(SimClock { started: self.0.started, skew_ms });
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let source = store.clone();
@@ -291,6 +296,7 @@ impl World {
             name: format!("m{id}"),
             client_urls: vec![format!("http://10.0.0.{id}:2379")],
             bootstrap,
+            force_new_cluster: false,
             log: log.clone(),
             store: store.clone(),
             transport: self.0.network.exit(MemberId(id)),
@@ -331,7 +337,9 @@ impl World {
     pub fn crash(&self, id: u64) {
         let mut state = self.0.state.lock();
         let state = &mut *state;
-        let Some(process) = state.machines.get_mut(&id).and_then(|machine| machine.running.take()) else { return };
+        let Some(process) = state.machines.get_mut(&id).and_then(|machine| machine.running.take()) else {
+            return;
+        };
         self.0.journal.note(format!("member {id} crashes"));
         self.0.network.detach(MemberId(id));
         process.crashed.send_replace(true);

@@ -67,7 +67,8 @@ pub fn tell(text: &str, cast: &Cast) {
     let hosts: Vec<(&str, &str)> = hosts.split_whitespace().filter_map(|host| host.split_once('=')).collect();
     let dir = tempfile::Builder::new().prefix("kvd-story-").tempdir().expect("a temporary directory");
     let net = Net::new(&hosts);
-    let place = |(name, _): &(&str, &str)| Server::new(net.host(name), &cast.subject.path(), &dir.path().join(name));
+    let place =
+        |(name, _): &(&str, &str)| Server::new(net.host(name), &cast.subject.path(), &dir.path().join(name));
     let servers = hosts.iter().map(place).collect();
     let mut stage = Stage { cast, net, servers, variables: Variables::new(), dir };
     for step in steps {
@@ -79,18 +80,25 @@ pub fn tell(text: &str, cast: &Cast) {
 fn steps(text: &str, cast: &Cast) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut continued = String::new();
+    let mut passed_over = false;
     for (number, line) in (1..).zip(text.lines()) {
-        let Some(line) = for_this_cast(line, cast) else { continue };
+        let held = for_this_cast(line, cast).filter(|_| !passed_over);
+        passed_over = held.is_none() && line.ends_with('\\');
+        let Some(line) = held else { continue };
         if line.starts_with('#') || (line.is_empty() && continued.is_empty()) {
             continue;
         }
         let expected = |rest: &str, any_order| Expected { text: rest.trim_start().to_string(), any_order };
         let last = steps.last_mut();
         match (line.as_bytes().first(), last) {
-            (Some(b'|'), Some(step)) if line.len() < 2 || line.starts_with("| ") => step.out.push(expected(&line[1..], false)),
+            (Some(b'|'), Some(step)) if line.len() < 2 || line.starts_with("| ") => {
+                step.out.push(expected(&line[1..], false))
+            }
             (Some(b'~'), Some(step)) => step.out.push(expected(&line[1..], true)),
             (Some(b'!'), Some(step)) => step.err.push(expected(&line[1..], false)),
-            _ if line.starts_with("exit ") => steps.last_mut().expect("after a command").exit = line[5..].to_string(),
+            _ if line.starts_with("exit ") => {
+                steps.last_mut().expect("after a command").exit = line[5..].to_string()
+            }
             _ => {
                 continued.push_str(line.trim_end_matches('\\').trim());
                 continued.push(' ');
@@ -140,7 +148,9 @@ impl Stage<'_> {
             loop {
                 match self.command(host, command, step) {
                     Ok(()) => return,
-                    Err(_) if again && begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(100)),
+                    Err(_) if again && begun.elapsed() < PATIENCE => {
+                        std::thread::sleep(Duration::from_millis(100))
+                    }
                     Err(why) => wrong(why),
                 }
             }

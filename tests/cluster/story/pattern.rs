@@ -59,7 +59,7 @@ fn fits(expected: &[Expected], printed: &[String], variables: &Variables) -> Opt
 /// The variables after a line that fits.
 fn line_fits(pattern: &str, line: &str, variables: &Variables) -> Option<Variables> {
     let mut found = variables.clone();
-    rest_fits(&squeezed(&substituted(pattern, variables)), line, &mut found).then_some(found)
+    rest_fits(&squeezed(substituted(pattern, variables)), line, &mut found).then_some(found)
 }
 
 fn substituted(pattern: &str, variables: &Variables) -> String {

@@ -21,10 +21,12 @@ pub fn parse(line: &str, variables: &BTreeMap<String, String>) -> CommandLine {
         words.pop();
     }
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-    let assignments = words.iter().take_while(|word| word.split_once('=').is_some_and(|(name, _)| is_name(name)));
+    let assignments =
+        words.iter().take_while(|word| word.split_once('=').is_some_and(|(name, _)| is_name(name)));
     let count = assignments.count();
     let mut rest = words.split_off(count).into_iter();
-    let env = words.iter().filter_map(|word| word.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
+    let env =
+        words.iter().filter_map(|word| word.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
     let program = rest.next().unwrap_or_else(|| panic!("no program in {line:?}"));
     CommandLine { env, program, args: rest.collect(), background }
 }
@@ -49,7 +51,8 @@ fn words(line: &str, variables: &BTreeMap<String, String>) -> Vec<String> {
                     name.push(c);
                 }
                 assert!(!braces || chars.next() == Some('}'), "a brace is not closed in {line:?}");
-                let value = variables.get(&name).unwrap_or_else(|| panic!("nobody has set {name} in {line:?}"));
+                let value =
+                    variables.get(&name).unwrap_or_else(|| panic!("nobody has set {name} in {line:?}"));
                 word.get_or_insert_with(String::new).push_str(value);
             }
             c => word.get_or_insert_with(String::new).push(c),
