@@ -56,7 +56,7 @@ impl Reception {
             }
             return Ok(Answer::Joined(self.roll(), known.id));
         }
-        let now = i64::try_from(self.clock.now_ms() / 1000).unwrap_or(i64::MAX);
+        let now = self.clock.now_ms() / 1000;
         let member = Member::added(candidate.peer_urls, candidate.learner, now)?;
         let id = member.id;
         match self.node.propose(Command::Member(MemberChange::Add(member))).await? {
