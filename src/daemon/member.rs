@@ -10,6 +10,7 @@ use super::directory::{self, Directories};
 use super::entry::{self, Entry};
 use super::outside::{SystemClock, SystemEntropy};
 use super::peers::{self, Counter, Door};
+use super::readiness::Readiness;
 use super::{EXIT_CONFIG, EXIT_IDENTITY, EXIT_START, fatal, listeners, systemd};
 use crate::api::leases::{self, LeaderLessor};
 use crate::api::server::{Server, ServerOptions};
@@ -76,6 +77,7 @@ pub struct Member {
     store: Store,
     lessor: Arc<Lessor>,
     retention: Retention,
+    readiness: Readiness,
     server: Server,
     stopper: Stopper,
     directory: PathBuf,
@@ -112,19 +114,15 @@ impl Member {
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
         let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
         let server = Server::serve(services, listeners, server_options(config), workers())?;
-        tracing::info!(
-            local_member_id = %identity.member,
-            cluster_id = %identity.cluster,
-            client_urls = ?config.listen_client_urls.iter().map(|url| url.as_str()).collect::<Vec<_>>(),
-            "ready to serve client requests"
-        );
+        tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
+        let readiness = readiness(config, identity.member, &node, &store);
         let retention = retention(config);
         let directory = directories.member;
-        Ok(Self { node, store, lessor, retention, server, stopper, directory, quic, credentials })
+        Ok(Self { node, store, lessor, retention, readiness, server, stopper, directory, quic, credentials })
     }
 
-    /// Does what a member does beside serving: follows who leads, expires leases, compacts, tells systemd. Ends where
-    /// this member is removed from its cluster, which is remembered in its directory.
+    /// Does what a member does beside serving: lets clients in, follows who leads, expires leases, compacts, tells
+    /// systemd. Ends where this member is removed from its cluster, which is remembered in its directory.
     ///
     /// # Errors
     /// Where it cannot be remembered.
@@ -132,6 +130,7 @@ impl Member {
         let compacting = Compacting { node: self.node.clone(), store: self.store.clone() };
         let house = async {
             tokio::join!(
+                self.let_clients_in(),
                 leases::run(self.node.clone(), self.lessor.clone()),
                 compactor::run(self.retention, compacting),
                 self.tell_status(),
@@ -152,6 +151,15 @@ impl Member {
     /// What is wrong with them; the old ones stay in use.
     pub fn reload_certificates(&self) -> Result<(), PkiError> {
         self.credentials.reload()
+    }
+
+    async fn let_clients_in(&self) {
+        if !self.readiness.reached().await {
+            let waited = self.readiness.patience.as_secs();
+            tracing::warn!(waited, "the cluster does not know this member yet; serving what needs no quorum");
+        }
+        self.server.open();
+        tracing::info!(client_urls = ?self.readiness.client_urls, "ready to serve client requests");
     }
 
     async fn tell_status(&self) {
@@ -261,7 +269,7 @@ async fn start_node(
         id: entry.identity.member,
         cluster: entry.identity.cluster,
         name: config.name.clone(),
-        client_urls: config.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect(),
+        client_urls: client_urls(config),
         bootstrap: entry.founders,
         force_new_cluster: config.force_new_cluster,
         log,
@@ -292,11 +300,27 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+fn readiness(config: &Config, id: MemberId, node: &Node, store: &Store) -> Readiness {
+    Readiness {
+        node: node.clone(),
+        store: store.clone(),
+        id,
+        name: config.name.clone(),
+        client_urls: client_urls(config),
+        patience: settings(config).request_timeout(),
+    }
+}
+
+fn client_urls(config: &Config) -> Vec<String> {
+    config.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect()
+}
+
 fn server_options(config: &Config) -> ServerOptions {
     let defaults = ServerOptions::default();
     let limits = &config.limits;
     ServerOptions {
         max_concurrent_streams: limits.max_concurrent_streams,
+        keepalive_min_time: limits.keepalive_min_time.unwrap_or_default(),
         keepalive_interval: limits.keepalive_interval.unwrap_or_default(),
         keepalive_timeout: limits.keepalive_timeout.unwrap_or(defaults.keepalive_timeout),
         ..defaults

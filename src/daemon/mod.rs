@@ -8,6 +8,7 @@
 //! | `peers.rs` | the peer port: opened, answered, shut behind members that are removed |
 //! | `directory.rs` | the data directory: who may look into it, whose data it holds |
 //! | `listeners.rs` | the sockets clients connect to |
+//! | `readiness.rs` | when clients are let in |
 //! | `compactor.rs` | automatic compaction |
 //! | `logging.rs`, `systemd.rs`, `outside.rs` | the log, systemd, the real clock and randomness |
 //!
@@ -23,6 +24,7 @@ mod logging;
 mod member;
 mod outside;
 mod peers;
+mod readiness;
 mod systemd;
 
 use std::process::ExitCode;
