@@ -81,6 +81,7 @@ mod tests {
             name: "one".into(),
             client_urls: client_urls.clone(),
             bootstrap: (1..=members).map(member).collect(),
+            force_new_cluster: false,
             log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(SystemEntropy))).unwrap(),
             store: store.clone(),
             force_new_cluster: false,
