@@ -57,8 +57,7 @@ pub async fn enter(
             };
             tracing::info!(peers = ?join.peers, learner = join.learner, "joining a cluster");
             let tell = |what: &str| tracing::warn!("cannot join yet: {what}");
-            let (identity, roll) =
-                enter::join(asker, &candidate, &join.peers, join.timeout, tell).await?;
+            let (identity, roll) = enter::join(asker, &candidate, &join.peers, join.timeout, tell).await?;
             tracing::info!(
                 local_member_id = %identity.member,
                 cluster_id = %identity.cluster,

@@ -84,7 +84,6 @@ mod tests {
             force_new_cluster: false,
             log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(SystemEntropy))).unwrap(),
             store: store.clone(),
-            force_new_cluster: false,
             transport: Arc::new(NoTransport),
             clock: Arc::new(SystemClock),
             heartbeat: Duration::from_millis(100),
