@@ -54,6 +54,7 @@ impl Served {
         let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::serve(services, vec![listener], ServerOptions::default(), 2).unwrap();
+        server.open();
         Self { address, stopper, server: Some(server), _dir: dir }
     }
 
@@ -108,6 +109,7 @@ pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Se
         }],
         log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap(),
         store: store.clone(),
+        force_new_cluster: false,
         transport: Arc::new(NoTransport),
         clock: Arc::new(StoppedClock),
         heartbeat: settings.heartbeat_interval,
@@ -288,4 +290,35 @@ async fn a_request_is_held_in_little_memory() {
     let request = http::Request::new(http_body_util::Full::new(prost::bytes::Bytes::new()));
     let size = std::mem::size_of_val(&grpc.call(request));
     assert!(size < 3 << 10, "every request allocates and moves {size} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_wait_until_they_are_let_in() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
+    let (stopper, stop) = Stop::channel();
+    let services = Arc::new(services(store, Settings::default(), stop).await);
+    let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
+    let bind = |faces| Listener::bind(&address, SocketOptions::default(), None, faces).unwrap();
+    let (listener, metrics) = (bind(Faces::All), bind(Faces::Metrics));
+    let (address, metrics_address) = (listener.local_addr().unwrap(), metrics.local_addr().unwrap());
+    let server = Server::serve(services, vec![listener, metrics], ServerOptions::default(), 1).unwrap();
+    let ask = async |address: SocketAddr| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        stream
+    };
+    let mut answer = String::new();
+    let mut early = ask(address).await;
+    // The metrics port answers meanwhile, so the server is up and has had its time.
+    ask(metrics_address).await.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("ok\n"), "{answer}");
+    let unheard = tokio::time::timeout(Duration::from_millis(50), early.read_u8()).await;
+    assert!(unheard.is_err(), "answered before clients were let in: {unheard:?}");
+    server.open();
+    answer.clear();
+    early.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("ok\n"), "{answer}");
+    stopper.stop();
+    server.join().unwrap();
 }

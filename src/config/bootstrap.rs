@@ -30,10 +30,10 @@ pub(super) fn is_initialised_in(files: &dyn Files, data_dir: &Path) -> bool {
 pub(super) fn problems(settings: &Settings) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let existing = settings.text("initial-cluster-state") == "existing";
-    if !settings.list("join-endpoints").is_empty() {
+    if !settings.list("join-peers").is_empty() {
         if !existing {
             let message = "[join] is for a cluster that exists: initial-cluster-state must be \"existing\"";
-            problems.push(about(settings, "join-endpoints", message.to_string()));
+            problems.push(about(settings, "join-peers", message.to_string()));
         }
         return problems;
     }

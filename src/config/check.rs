@@ -150,14 +150,14 @@ impl Checks<'_> {
         if self.has("discovery-srv-name") && !srv {
             self.warn("discovery-srv-name", "--discovery-srv-name has no effect without --discovery-srv");
         }
-        for endpoint in self.settings.list("join-endpoints") {
-            let bare = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
+        for peer in self.settings.list("join-peers") {
+            let bare = peer.split_once("://").map_or(peer.as_str(), |(_, rest)| rest);
             if bare
                 .rsplit_once(':')
                 .is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err())
             {
-                let message = format!("join endpoint {endpoint:?} is neither a client URL nor host:port");
-                self.error("join-endpoints", message);
+                let message = format!("join peer {peer:?} is neither a peer URL nor host:port");
+                self.error("join-peers", message);
             }
         }
     }

@@ -200,12 +200,17 @@ fn bootstrap(s: &Settings) -> Bootstrap {
 }
 
 fn join(s: &Settings) -> Option<Join> {
-    let endpoints = s.list("join-endpoints");
-    (!endpoints.is_empty()).then(|| Join {
-        endpoints,
-        learner: s.bool("join-learner"),
+    let peers = s.list("join-peers");
+    (!peers.is_empty()).then(|| Join {
+        peers: peers.iter().map(|peer| peer_url(peer)).collect(),
+        learner: s.text("join-role") == "learner",
         timeout: s.duration("join-timeout"),
     })
+}
+
+/// A peer that is given as host:port, as a URL.
+fn peer_url(peer: &str) -> String {
+    if peer.contains("://") { peer.to_string() } else { format!("https://{peer}") }
 }
 
 fn cluster_secret(s: &Settings) -> Option<ClusterSecret> {

@@ -94,11 +94,11 @@ pub struct Discovery {
 /// The one-step join of a running cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
-    /// Members to be asked: client URLs or `host:port`.
-    pub endpoints: Vec<String>,
+    /// Peer URLs of members to be asked.
+    pub peers: Vec<String>,
     /// Join as a learner.
     pub learner: bool,
-    /// How long to try.
+    /// How long to try; zero for ever.
     pub timeout: Duration,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::compactor::{self, Retention};
 use super::directory::{self, Directories};
 use super::outside::{SystemClock, SystemEntropy};
+use super::readiness::Readiness;
 use super::{EXIT_CONFIG, EXIT_START, fatal, listeners, systemd};
 use crate::api::leases::{self, LeaderLessor};
 use crate::api::server::{Server, ServerOptions};
@@ -67,6 +68,7 @@ pub struct Member {
     store: Store,
     lessor: Arc<Lessor>,
     retention: Retention,
+    readiness: Readiness,
     server: Server,
     stopper: Stopper,
 }
@@ -97,23 +99,30 @@ impl Member {
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
         let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
         let server = Server::serve(services, listeners, server_options(config), workers())?;
-        tracing::info!(
-            local_member_id = %identity.member,
-            cluster_id = %identity.cluster,
-            client_urls = ?config.listen_client_urls.iter().map(|url| url.as_str()).collect::<Vec<_>>(),
-            "ready to serve client requests"
-        );
-        Ok(Self { node, store, lessor, retention: retention(config), server, stopper })
+        tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
+        let readiness = readiness(config, identity.member, &node, &store);
+        Ok(Self { node, store, lessor, retention: retention(config), readiness, server, stopper })
     }
 
-    /// Does what a member does beside serving: follows who leads, expires leases, compacts, tells systemd. Never ends.
+    /// Does what a member does beside serving: lets clients in, follows who leads, expires leases, compacts, tells
+    /// systemd. Never ends.
     pub async fn keep_house(&self) {
         let compacting = Compacting { node: self.node.clone(), store: self.store.clone() };
         tokio::join!(
+            self.let_clients_in(),
             leases::run(self.node.clone(), self.lessor.clone()),
             compactor::run(self.retention, compacting),
             self.tell_status(),
         );
+    }
+
+    async fn let_clients_in(&self) {
+        if !self.readiness.reached().await {
+            let waited = self.readiness.patience.as_secs();
+            tracing::warn!(waited, "the cluster does not know this member yet; serving what needs no quorum");
+        }
+        self.server.open();
+        tracing::info!(client_urls = ?self.readiness.client_urls, "ready to serve client requests");
     }
 
     async fn tell_status(&self) {
@@ -265,8 +274,9 @@ async fn start_node(
         id: identity.member,
         cluster: identity.cluster,
         name: config.name.clone(),
-        client_urls: config.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect(),
+        client_urls: client_urls(config),
         bootstrap: plan.map(|plan| plan.members).unwrap_or_default(),
+        force_new_cluster: config.force_new_cluster,
         log,
         store,
         transport: Arc::new(NoTransport),
@@ -295,11 +305,27 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+fn readiness(config: &Config, id: MemberId, node: &Node, store: &Store) -> Readiness {
+    Readiness {
+        node: node.clone(),
+        store: store.clone(),
+        id,
+        name: config.name.clone(),
+        client_urls: client_urls(config),
+        patience: settings(config).request_timeout(),
+    }
+}
+
+fn client_urls(config: &Config) -> Vec<String> {
+    config.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect()
+}
+
 fn server_options(config: &Config) -> ServerOptions {
     let defaults = ServerOptions::default();
     let limits = &config.limits;
     ServerOptions {
         max_concurrent_streams: limits.max_concurrent_streams,
+        keepalive_min_time: limits.keepalive_min_time.unwrap_or_default(),
         keepalive_interval: limits.keepalive_interval.unwrap_or_default(),
         keepalive_timeout: limits.keepalive_timeout.unwrap_or(defaults.keepalive_timeout),
         ..defaults

@@ -6,6 +6,7 @@
 //! | `member.rs` | everything a running member is made of, put together in order |
 //! | `directory.rs` | the data directory: who may look into it, whose data it holds |
 //! | `listeners.rs` | the sockets clients connect to |
+//! | `readiness.rs` | when clients are let in |
 //! | `compactor.rs` | automatic compaction |
 //! | `logging.rs`, `systemd.rs`, `outside.rs` | the log, systemd, the real clock and randomness |
 //!
@@ -19,6 +20,7 @@ mod listeners;
 mod logging;
 mod member;
 mod outside;
+mod readiness;
 mod systemd;
 
 use std::process::ExitCode;

@@ -45,6 +45,8 @@ pub enum MemberChange {
         /// Its client URLs.
         client_urls: Vec<String>,
     },
+    /// Remove all members but this one, which votes (disaster recovery; never proposed by a running node).
+    Retain(MemberId),
 }
 
 /// One deterministic change of the replicated state. New variants go at the end: the number of a variant is part of

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use super::Refusal;
 use sha1::{Digest, Sha1};
 
 /// A member's id, printed as etcd prints it: lower-case hex without padding.
@@ -79,9 +81,42 @@ pub struct Member {
 }
 
 impl Member {
+    /// A member that is added at run time, `now` being the unix time in seconds. A voter catches up before it votes.
+    ///
+    /// # Errors
+    /// [`Refusal::MemberBadUrls`].
+    pub fn added(mut peer_urls: Vec<String>, learner: bool, now: i64) -> Result<Self, Refusal> {
+        peer_urls.iter_mut().for_each(|url| *url = url.trim().to_string());
+        if peer_urls.is_empty() || !peer_urls.iter().all(|url| is_peer_url(url)) {
+            return Err(Refusal::MemberBadUrls);
+        }
+        peer_urls.sort_unstable();
+        Ok(Self {
+            id: MemberId::compute(&peer_urls, "", Some(now)),
+            name: String::new(),
+            peer_urls,
+            client_urls: Vec::new(),
+            learner,
+            pending: !learner,
+        })
+    }
+
     /// True once the member has published its name.
     pub fn is_started(&self) -> bool {
         !self.name.is_empty()
+    }
+}
+
+/// What etcd accepts, and `quic`: scheme and authority with a port, or a Unix socket; no path.
+fn is_peer_url(url: &str) -> bool {
+    match url.split_once("://") {
+        Some(("http" | "https" | "quic", rest)) => rest.rsplit_once(':').is_some_and(|(host, port)| {
+            let bare = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+            let plain = !host.contains(['/', '@', '?', '#', ' ']);
+            bare && plain && !port.is_empty() && port.parse::<u16>().is_ok()
+        }),
+        Some(("unix" | "unixs", rest)) => !rest.is_empty(),
+        _ => false,
     }
 }
 
@@ -91,6 +126,20 @@ mod tests {
 
     fn id(url: &str) -> MemberId {
         MemberId::compute(&[url.to_string()], "etcd-cluster", None)
+    }
+
+    #[test]
+    fn peer_urls_have_a_scheme_a_host_and_a_port() {
+        for good in
+            ["http://10.0.0.1:2380", "https://a.b:1", "quic://[::1]:2380", "unix:///run/x", "http://a:0"]
+        {
+            assert!(is_peer_url(good), "{good}");
+        }
+        for bad in
+            ["", "a:1", "ftp://a:1", "http://a", "http://a:b", "http://a:1/path", "http://::1:2", "http://a:"]
+        {
+            assert!(!is_peer_url(bad), "{bad}");
+        }
     }
 
     #[test]

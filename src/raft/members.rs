@@ -23,8 +23,6 @@ use crate::peer::{Lane, TransportError};
 
 /// Pause before a change that could not be appended yet is tried again.
 const RETRY: Duration = Duration::from_millis(20);
-/// How long a member must be connected to count as active (etcd).
-const ACTIVE: Duration = Duration::from_secs(5);
 /// Entries that a member may lag behind when it is made a voter by the leader itself.
 const PROMOTE_LAG: u64 = 200;
 
@@ -153,7 +151,7 @@ fn next_config(config: &Config, change: &MemberChange, members: &[Member]) -> Re
                 voters.insert(id.0);
             }
         }
-        MemberChange::Publish { .. } => {}
+        MemberChange::Publish { .. } | MemberChange::Retain(_) => {}
     }
     Config::new(vec![voters], nodes).map_err(|error| Refusal::Internal(error.to_string()))
 }
@@ -208,6 +206,9 @@ fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool
             if strict { check_add(inner, &members, false) } else { Ok(()) }
         }
         MemberChange::Publish { .. } => Ok(()),
+        MemberChange::Retain(_) => {
+            Err(Refusal::NotSupported("leaving out all others while they may run".into()))
+        }
     }
 }
 
@@ -244,9 +245,11 @@ fn check_remove(inner: &Inner, members: &[Member], id: MemberId) -> Result<(), R
     Ok(())
 }
 
+/// Voters that can be reached. etcd counts only those that have been connected for five seconds, and so takes a new
+/// cluster that is healthy for an unhealthy one.
 fn active(inner: &Inner, members: &[Member]) -> usize {
     voters(members)
-        .filter(|member| member.id == inner.shared.id() || inner.connected(member.id, ACTIVE))
+        .filter(|member| member.id == inner.shared.id() || inner.connected(member.id, Duration::ZERO))
         .count()
 }
 

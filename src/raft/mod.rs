@@ -2,7 +2,8 @@
 //!
 //! - [`Node`] is the handle: propose, read index, status, transfer (`node`, `options`, `shared`)
 //! - `proposer` groups commands into entries or takes them to the leader; `reads` asks for the read index once for all
-//!   who wait; `members` changes members and leaders; `duties` is what a node does by itself
+//!   who wait; `members` changes members and leaders; `duties` is what a node does by itself;
+//!   `found` is what it begins with
 //! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
@@ -11,6 +12,7 @@
 //! for a disk after the quorum. What was appended and then lost sight of is never proposed again.
 
 mod duties;
+mod found;
 mod log_store;
 mod loopback;
 mod members;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::duties;
+use super::found;
 use super::log_store::LogStore;
 use super::members;
 use super::network::Network;
@@ -20,10 +21,10 @@ use super::reads::{self, Reader};
 use super::settings::settings;
 use super::shared::{Leadership, Shared, Status};
 use super::state_machine::StateMachine;
-use super::types::{Config, Peer, Types, decode_config, encode_config};
+use super::types::{Peer, Types};
 use super::wire::{Answer, Request};
-use crate::log::{Entry, Payload, weight};
-use crate::model::{Command, LogPosition, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::log::weight;
+use crate::model::{Command, Member, MemberChange, MemberId, Refusal, Reply};
 use crate::peer::{Lane, Pending};
 
 /// openraft's handle with kvd's types.
@@ -71,7 +72,7 @@ impl Node {
     /// See [`StartError`].
     pub async fn start(options: NodeOptions) -> Result<Node, StartError> {
         let config = Arc::new(settings(&options)?);
-        let only = bootstrap(&options).await?;
+        let only = found::begin(&options).await?;
         let shared = Arc::new(Shared::new(options.id, options.cluster));
         if let Some(config) = &only {
             shared.set_config(config);
@@ -230,6 +231,16 @@ impl Node {
         self.0.shared.leader()
     }
 
+    /// The members as far as they are known here, ascending by id.
+    pub fn members(&self) -> Vec<Member> {
+        self.0.options.store.members()
+    }
+
+    /// True where the member was removed from the cluster, as far as that is known here.
+    pub fn was_removed(&self, member: MemberId) -> bool {
+        self.0.options.store.removed().contains(&member)
+    }
+
     /// True where this member has no vote.
     pub fn is_learner(&self) -> bool {
         self.0.shared.is_learner()
@@ -372,70 +383,4 @@ impl Inner {
         let near = voters.iter().filter(|id| **id == own || self.connected(MemberId(**id), long)).count();
         near > voters.len() / 2
     }
-}
-
-/// Writes the first entries of a new cluster, the same ones on every member, and says what configuration the log ends
-/// with.
-///
-/// They are written as though a leader of term 0 had: the configuration with the first member, then the others. Names
-/// are left for their owners to publish: only what the cluster's id stands for is sure to be the same everywhere.
-async fn bootstrap(options: &NodeOptions) -> Result<Option<Config>, StartError> {
-    let storage = |error: std::io::Error| StartError::Storage(error.to_string());
-    let bounds = options.log.bounds();
-    let (purged, applied) = (bounds.purged, options.store.applied());
-    if purged.is_some_and(|purged| applied.is_none_or(|applied| applied.index < purged.index)) {
-        let what = "the log begins after the end of the state: the store was removed, or is of an older date";
-        return Err(StartError::Storage(format!("{what} (log after {purged:?}, state up to {applied:?})")));
-    }
-    if bounds.last.is_some() || options.log.vote().is_some() || options.store.applied().is_some() {
-        return last_config(options).map_err(storage);
-    }
-    let mut members = options.bootstrap.clone();
-    members.sort_by_key(|member| member.id);
-    let Some((first, others)) = members.split_first() else { return Ok(None) };
-    let nodes: std::collections::BTreeMap<u64, Peer> =
-        members.iter().map(|member| (member.id.0, Peer::of(member))).collect();
-    let config = Config::from(nodes);
-    let add = |member: &crate::model::Member| Proposal {
-        stamp: Stamp::default(),
-        command: Command::Member(MemberChange::Add(crate::model::Member {
-            name: String::new(),
-            client_urls: Vec::new(),
-            ..member.clone()
-        })),
-    };
-    let change = Some(Arc::new(add(first)));
-    let raft = encode_config(&config).map_err(storage)?;
-    let at = |index| LogPosition { term: 0, leader: 0, index };
-    let mut entries = vec![Entry { position: at(0), payload: Payload::Membership { raft, change } }];
-    if !others.is_empty() {
-        let group = others.iter().map(add).collect();
-        entries.push(Entry { position: at(1), payload: Payload::Group(Arc::new(group)) });
-    }
-    let (done, flushed) = oneshot::channel();
-    let done = Box::new(move |result: Result<(), crate::log::LogError>| drop(done.send(result)));
-    options.log.append(entries, done).map_err(|error| storage(error.into()))?;
-    match flushed.await {
-        Ok(Ok(())) => Ok(Some(config)),
-        Ok(Err(error)) => Err(storage(error.into())),
-        Err(_) => Err(StartError::Storage("the log was closed".into())),
-    }
-}
-
-/// The configuration in force: the last one in the log, or the store's.
-fn last_config(options: &NodeOptions) -> Result<Option<Config>, std::io::Error> {
-    let bounds = options.log.bounds();
-    let applied = options.store.applied().map_or(0, |applied| applied.index + 1);
-    let mut next = bounds.next;
-    let floor = applied.max(bounds.first);
-    while next > floor {
-        let from = next.saturating_sub(256).max(floor);
-        for entry in options.log.read(from..next, usize::MAX)?.into_iter().rev() {
-            if let Payload::Membership { raft, .. } = entry.payload {
-                return decode_config(&raft).map(Some);
-            }
-        }
-        next = from;
-    }
-    options.store.raft_membership().map(|(_, bytes)| decode_config(&bytes)).transpose()
 }

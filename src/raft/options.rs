@@ -24,6 +24,8 @@ pub struct NodeOptions {
     /// (ids and peer URLs are used). Ignored where the log or the store holds anything. Empty for a member that joins
     /// a cluster that exists.
     pub bootstrap: Vec<Member>,
+    /// Leave all other members out of the cluster, where there are data (etcd `--force-new-cluster`).
+    pub force_new_cluster: bool,
     /// The raft log.
     pub log: Log,
     /// The state.

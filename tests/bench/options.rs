@@ -78,7 +78,10 @@ impl Options {
         }
         let quick = matches.get_flag("quick");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap_or(Path::new("target"));
-        let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
+        // The servers are started elsewhere.
+        let path = |name: &str| {
+            matches.get_one::<PathBuf>(name).map(|path| std::path::absolute(path).unwrap_or(path.clone()))
+        };
         let etcd = path("etcd").unwrap_or_else(|| target.join("reference/3.5.1/etcd"));
         if !etcd.exists() {
             return Err(format!(

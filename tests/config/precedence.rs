@@ -19,7 +19,7 @@ fn three(spec: &OptionSpec) -> Option<[String; 3]> {
             text("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
         }
         ("log-outputs", _) => text("stderr", "stdout", "/tmp/x.log"),
-        ("join-endpoints", _) => text("a:1", "b:1", "c:1"),
+        ("join-peers", _) => text("a:1", "b:1", "c:1"),
         (_, Kind::Text | Kind::Path) => {
             text("one-of-three-values", "two-of-three-values", "three-of-three-values")
         }

@@ -54,7 +54,7 @@ fn some_value(draw: &mut Draw, spec: &OptionSpec) -> String {
         ("log-rotation-config-json", _) => draw.pick(&["{}", r#"{"maxsize":5,"compress":true}"#]).to_string(),
         ("log-outputs", _) => draw.pick(&["default", "stderr,stdout", "/var/log/a b.log"]).to_string(),
         ("cipher-suites", _) => draw.pick(&["", "TLS_AES_128_GCM_SHA256"]).to_string(),
-        ("join-endpoints", _) => draw.pick(&["", "a:1,b:2"]).to_string(),
+        ("join-peers", _) => draw.pick(&["", "a:1,b:2"]).to_string(),
         ("heartbeat-interval", _) => draw.pick(&["1", "100", "99ms", "100500us"]).to_string(),
         ("election-timeout", _) => draw.pick(&["1000", "5s", "50000"]).to_string(),
         (_, Kind::Text | Kind::Path | Kind::Anything) => draw.pick(&odd).to_string(),

@@ -42,34 +42,8 @@ async fn change(
 
 /// A new member, its id made of its URLs and the time as etcd makes it.
 fn new_member(request: pb::MemberAddRequest) -> Result<Member, Refusal> {
-    let mut peer_urls: Vec<String> = request.peer_ur_ls.iter().map(|url| url.trim().to_string()).collect();
-    if peer_urls.is_empty() || !peer_urls.iter().all(|url| is_peer_url(url)) {
-        return Err(Refusal::MemberBadUrls);
-    }
-    peer_urls.sort_unstable();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Ok(Member {
-        id: MemberId::compute(&peer_urls, "", Some(now as i64)),
-        name: String::new(),
-        peer_urls,
-        client_urls: Vec::new(),
-        learner: request.is_learner,
-        // A voter catches up first, then the leader lets it vote.
-        pending: !request.is_learner,
-    })
-}
-
-/// What etcd accepts, and `quic`: scheme and authority with a port, or a Unix socket; no path.
-fn is_peer_url(url: &str) -> bool {
-    match url.split_once("://") {
-        Some(("http" | "https" | "quic", rest)) => rest.rsplit_once(':').is_some_and(|(host, port)| {
-            let bare = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
-            let plain = !host.contains(['/', '@', '?', '#', ' ']);
-            bare && plain && !port.is_empty() && port.parse::<u16>().is_ok()
-        }),
-        Some(("unix" | "unixs", rest)) => !rest.is_empty(),
-        _ => false,
-    }
+    Member::added(request.peer_ur_ls, request.is_learner, now as i64)
 }
 
 #[tonic::async_trait]
@@ -125,24 +99,5 @@ impl Cluster for ClusterService {
         let (_, members) = change(&self.services, promote).await?;
         let header = Some(self.services.header_without_revision());
         Ok(Response::new(pb::MemberPromoteResponse { header, members }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_peer_url;
-
-    #[test]
-    fn urls() {
-        for good in
-            ["http://10.0.0.1:2380", "https://a.b:1", "quic://[::1]:2380", "unix:///run/x", "http://a:0"]
-        {
-            assert!(is_peer_url(good), "{good}");
-        }
-        for bad in
-            ["", "a:1", "ftp://a:1", "http://a", "http://a:b", "http://a:1/path", "http://::1:2", "http://a:"]
-        {
-            assert!(!is_peer_url(bad), "{bad}");
-        }
     }
 }

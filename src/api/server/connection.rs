@@ -17,8 +17,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
+use super::frames::Frames;
 use super::io::{Heard, Stream};
 use super::listen::Faces;
+use super::pings::{Activity, Answer, Open, Policy};
 use super::tls::Tls;
 use crate::api::body::ReplyBody;
 use crate::api::http::Origin;
@@ -84,12 +86,18 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Re
 }
 
 async fn converse(stream: Stream, encrypted: bool, faces: Faces, shared: &Arc<Shared>) {
-    let (stream, heard) = Heard::new(stream);
+    let activity = Arc::<Activity>::default();
+    let policy = ping_policy(shared, encrypted, faces, &activity);
+    let (stream, heard) = Heard::new(stream, Frames::new(policy));
     let service = {
         let shared = shared.clone();
         service_fn(move |request: Request<Incoming>| {
             let shared = shared.clone();
-            async move { Ok::<_, Infallible>(answer(&shared, faces, encrypted, request).await) }
+            let stream = Open::new(&activity);
+            async move {
+                let response = answer(&shared, faces, encrypted, request).await;
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, stream)))
+            }
         })
     };
     let builder = builder(shared);
@@ -119,6 +127,14 @@ async fn converse(stream: Stream, encrypted: bool, faces: Faces, shared: &Arc<Sh
             }
         }
     }
+}
+
+/// Who is held to `--grpc-keepalive-min-time`. As in etcd not those who come over TLS to a listener that serves HTTP, too:
+/// there Go's HTTP server carries gRPC, which counts no pings.
+fn ping_policy(shared: &Shared, encrypted: bool, faces: Faces, activity: &Arc<Activity>) -> Option<Policy> {
+    let min_time = shared.options.keepalive_min_time;
+    let counted = faces == Faces::Grpc || (faces == Faces::All && !encrypted);
+    (counted && !min_time.is_zero()).then(|| Policy::new(min_time, activity.clone()))
 }
 
 fn builder(shared: &Shared) -> Builder<TokioExecutor> {

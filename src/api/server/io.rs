@@ -1,14 +1,16 @@
 //! The one byte stream under all connections, so that the HTTP machinery is compiled once.
 
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
+
+use super::frames::Frames;
 
 /// A connection's bytes.
 pub(super) enum Stream {
@@ -70,17 +72,60 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A stream that remembers whether it has ever said anything.
+/// A stream that remembers whether it has ever said anything, and whose HTTP/2 frames are looked at on their way.
 pub(super) struct Heard {
     stream: Stream,
     heard: Arc<AtomicBool>,
+    frames: Frames,
+    /// Bytes that are through already, from `given` on.
+    through: Vec<u8>,
+    given: usize,
+    /// What the client is told last, from `told` on.
+    farewell: Option<Vec<u8>>,
+    told: usize,
 }
 
 impl Heard {
     /// Around `stream`; the flag becomes true with its first byte.
-    pub(super) fn new(stream: Stream) -> (Self, Arc<AtomicBool>) {
+    pub(super) fn new(stream: Stream, frames: Frames) -> (Self, Arc<AtomicBool>) {
         let heard = Arc::new(AtomicBool::new(false));
-        (Self { stream, heard: heard.clone() }, heard)
+        let stream = Self {
+            stream,
+            heard: heard.clone(),
+            frames,
+            through: Vec::new(),
+            given: 0,
+            farewell: None,
+            told: 0,
+        };
+        (stream, heard)
+    }
+
+    /// Gives out what is through already.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let waiting = self.through.get(self.given..).unwrap_or_default();
+        let count = waiting.len().min(buffer.remaining());
+        buffer.put_slice(&waiting[..count]);
+        self.given += count;
+        if self.given >= self.through.len() {
+            self.through.clear();
+            self.given = 0;
+        }
+    }
+
+    /// Writes what the client is told last, if it is told anything.
+    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        if !self.frames.expelled() {
+            return Poll::Ready(Ok(()));
+        }
+        let farewell = self.farewell.get_or_insert_with(|| self.frames.farewell());
+        while self.told < farewell.len() {
+            match ready!(Pin::new(&mut self.stream).poll_write(context, &farewell[self.told..]))? {
+                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                count => self.told += count,
+            }
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 }
 
@@ -90,12 +135,35 @@ impl AsyncRead for Heard {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before && !self.heard.load(Ordering::Relaxed) {
-            self.heard.store(true, Ordering::Relaxed);
+        let this = &mut *self;
+        loop {
+            if !this.through.is_empty() {
+                this.give(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            if this.frames.expelled() {
+                // As if it had hung up: what is under way is given up, and the farewell said.
+                return Poll::Ready(Ok(()));
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+            let arrived = &buffer.filled()[before..];
+            if arrived.is_empty() {
+                this.frames.ended(&mut this.through);
+                if this.through.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            if !this.heard.load(Ordering::Relaxed) {
+                this.heard.store(true, Ordering::Relaxed);
+            }
+            let passed = this.frames.arrived(arrived, &mut this.through);
+            buffer.set_filled(before + passed);
+            if passed > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        polled
     }
 }
 
@@ -120,7 +188,9 @@ impl AsyncWrite for Heard {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
+    /// The library has written all it had to, whole frames.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.poll_farewell(context))?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::connection::{Accepted, Socket};
 use super::tls::Tls;
 use super::{Inboxes, Shared};
@@ -167,10 +169,21 @@ impl Registered {
     }
 }
 
-/// Accepts until the server stops. Where the limit on connections is reached, clients wait in the kernel's queue.
-pub(super) async fn accept(listener: Registered, inboxes: Inboxes, shared: Arc<Shared>) {
+/// Accepts, once clients are let in, until the server stops. Where the limit on connections is reached, clients wait in
+/// the kernel's queue.
+pub(super) async fn accept(
+    listener: Registered,
+    mut opened: watch::Receiver<bool>,
+    inboxes: Inboxes,
+    shared: Arc<Shared>,
+) {
     let stop = shared.services.stop.clone();
     let accepting = async {
+        // An error means that the server is gone; then so is this in a moment.
+        let waits = listener.faces != Faces::Metrics;
+        if waits && opened.wait_for(|opened| *opened).await.is_err() {
+            return;
+        }
         loop {
             let Ok(permit) = shared.connections.clone().acquire_owned().await else {
                 return;

@@ -3,15 +3,18 @@
 //! * [`listen`]: TCP and Unix sockets, and which faces each shows.
 //! * [`tls`]: the TLS that clients meet, reloadable.
 //! * `connection`: one connection from the handshake to its graceful end.
-//! * `io`: the one byte stream under all of them.
+//! * `io`: the one byte stream under all of them; `frames`, `authority`, `pings`: what is seen of HTTP/2 in it.
 //!
 //! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime; the first one also
-//! accepts, and connections go to the threads in turn. A connection never moves. One listener serves gRPC and plain
+//! accepts, once [`Server::open`] says so, and connections go to the threads in turn. A connection never moves. One listener serves gRPC and plain
 //! HTTP alike.
 
+mod authority;
 mod connection;
+mod frames;
 mod io;
 pub mod listen;
+mod pings;
 pub mod tls;
 
 use std::io::{Error, Result};
@@ -21,7 +24,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::grpc::Grpc;
 use super::http::Pages;
@@ -37,6 +40,8 @@ const RESERVED_DESCRIPTORS: u64 = 150;
 pub struct ServerOptions {
     /// Most streams at the same time on one connection (`--max-concurrent-streams`).
     pub max_concurrent_streams: u32,
+    /// How often a client may ping (`--grpc-keepalive-min-time`); zero: as often as it likes.
+    pub keepalive_min_time: Duration,
     /// How often an idle connection is pinged (`--grpc-keepalive-interval`); zero: never.
     pub keepalive_interval: Duration,
     /// How long a ping may go unanswered (`--grpc-keepalive-timeout`).
@@ -57,6 +62,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             max_concurrent_streams: u32::MAX,
+            keepalive_min_time: Duration::from_secs(5),
             keepalive_interval: Duration::from_secs(2 * 3600),
             keepalive_timeout: Duration::from_secs(20),
             handshake_timeout: Duration::from_secs(10),
@@ -80,10 +86,12 @@ struct Shared {
 /// The threads that serve clients.
 pub struct Server {
     threads: Vec<JoinHandle<()>>,
+    opened: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Serves `listeners` on `workers` threads (at least one) until the services' stop is given.
+    /// Serves `listeners` on `workers` threads (at least one) until the services' stop is given. Before [`Server::open`]
+    /// clients wait in the kernel's queue; health and metrics on a port of their own answer at once.
     pub fn serve(
         services: Arc<Services>,
         listeners: Vec<Listener>,
@@ -107,13 +115,14 @@ impl Server {
             runtimes.push((runtime, inbox));
         }
         let next = Arc::new(AtomicUsize::new(0));
+        let opened = watch::Sender::new(false);
         if let Some((first, _)) = runtimes.first() {
             for listener in listeners {
                 let inboxes = Inboxes { senders: inboxes.clone(), next: next.clone() };
                 // Registering a listener needs the runtime it is to live on.
                 let _guard = first.enter();
                 let listener = listener.register()?;
-                first.spawn(listen::accept(listener, inboxes, shared.clone()));
+                first.spawn(listen::accept(listener, opened.subscribe(), inboxes, shared.clone()));
             }
         }
         drop(inboxes);
@@ -125,7 +134,12 @@ impl Server {
                 .spawn(move || work(runtime, inbox, shared))?;
             threads.push(thread);
         }
-        Ok(Server { threads })
+        Ok(Server { threads, opened })
+    }
+
+    /// Lets clients in.
+    pub fn open(&self) {
+        self.opened.send_replace(true);
     }
 
     /// Waits until all threads have ended, which they do soon after the services' stop was given: streams are ended at

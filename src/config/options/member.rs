@@ -34,7 +34,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::etcd("max-txn-ops", Kind::Number(U32), "128", "The most operations in one transaction.").reloads(),
     OptionSpec::etcd("max-request-bytes", Kind::Number(U32), "1572864", "The largest request in bytes."),
     OptionSpec::etcd("max-concurrent-streams", Kind::Number(U32), "4294967295", "The most HTTP/2 streams of one client connection."),
-    OptionSpec::etcd("grpc-keepalive-min-time", Kind::Duration, "5s", "The shortest interval at which a client may ping; one that pings more often is disconnected. 0 allows all.").pending(),
+    OptionSpec::etcd("grpc-keepalive-min-time", Kind::Duration, "5s", "The shortest interval at which a client may ping; one that pings more often is disconnected. 0 allows all."),
     OptionSpec::etcd("grpc-keepalive-interval", Kind::Duration, "2h", "How often the server pings an idle client connection. 0 means never."),
     OptionSpec::etcd("grpc-keepalive-timeout", Kind::Duration, "20s", "How long the server waits for the answer to its ping before it closes the connection. 0 means the library's default."),
     OptionSpec::etcd("socket-reuse-port", Kind::Bool, "false", "Sets SO_REUSEPORT on listeners.").key("socket-options.reuse-port").since("3.5"),

@@ -209,3 +209,45 @@ async fn a_member_far_behind_gets_a_snapshot() {
     assert_eq!(hash(leader), hash(behind));
     cluster.shut_down().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
+    let mut cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    cluster
+        .node(leader)
+        .propose(Command::Member(MemberChange::Add(Member { learner: true, ..member(4) })))
+        .await
+        .unwrap();
+    write(&cluster, leader, "a", "1").await;
+    everywhere(&cluster, "a", "1").await;
+    let survivor = other_than(leader);
+    let revision = cluster.store(survivor).revision();
+    for id in cluster.running() {
+        cluster.stop(id).await;
+    }
+    cluster.settings = |options| options.force_new_cluster = true;
+    cluster.start(survivor, Vec::new()).await;
+    assert_eq!(cluster.leader().await, survivor);
+    write(&cluster, survivor, "a", "2").await;
+    let members = || cluster.store(survivor).members();
+    assert_eq!(members().iter().map(|member| member.id.0).collect::<Vec<_>>(), [survivor]);
+    assert_eq!(cluster.store(survivor).removed().len(), 3);
+    assert_eq!(cluster.store(survivor).revision(), revision + 1);
+    // Again, as when the option was left in the file: nothing changes any more.
+    cluster.stop(survivor).await;
+    cluster.start(survivor, Vec::new()).await;
+    cluster.leader().await;
+    assert_eq!(value(&cluster.store(survivor), "a").as_deref(), Some("2"));
+    // It grows again.
+    cluster.stop(survivor).await;
+    cluster.settings = |_| {};
+    cluster.start(survivor, Vec::new()).await;
+    cluster.leader().await;
+    let added = Member { pending: true, ..member(5) };
+    cluster.node(survivor).propose(Command::Member(MemberChange::Add(added))).await.unwrap();
+    cluster.start(5, Vec::new()).await;
+    everywhere(&cluster, "a", "2").await;
+    until("it votes", || !cluster.node(5).is_learner()).await;
+    cluster.shut_down().await;
+}

@@ -121,6 +121,7 @@ impl Cluster {
             name: format!("m{id}"),
             client_urls: vec![format!("http://10.0.0.{id}:2379")],
             bootstrap,
+            force_new_cluster: false,
             log: open_log(&machine.disk),
             store: store.clone(),
             transport: self.network.from(MemberId(id)),

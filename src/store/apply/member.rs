@@ -21,6 +21,7 @@ impl Applying<'_> {
                 member.client_urls.clone_from(client_urls);
                 *id
             }
+            MemberChange::Retain(id) => retain(registry, *id)?,
         };
         let member = registry.members.get(&id).cloned();
         Ok(Reply::Members { member, members: registry.members.values().cloned().collect() })
@@ -62,6 +63,16 @@ fn add(registry: &mut Registry, member: &Member, max_learners: usize) -> Result<
 fn remove(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
     registry.members.remove(&id).ok_or(Refusal::MemberNotFound)?;
     registry.removed.insert(id);
+    Ok(id)
+}
+
+/// All others go; the one that stays has a vote, whatever it was.
+fn retain(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
+    let mut own = registry.members.remove(&id).ok_or(Refusal::MemberNotFound)?;
+    (own.learner, own.pending) = (false, false);
+    registry.removed.extend(std::mem::take(&mut registry.members).into_keys());
+    registry.alarms.retain(|(_, raised_by)| *raised_by == id);
+    registry.members.insert(id, own);
     Ok(id)
 }
 

@@ -1,5 +1,7 @@
 //! The daemon as a process: how it is told things, what it listens on, and how it ends.
 
+mod first_answers;
 mod listening;
+mod pings;
 mod settings;
 mod signals;

@@ -1,7 +1,9 @@
-# clients: 3.7.3 3.5.1
-# What is asked of every member of the cluster. etcdctl 3.4 names the URL as the authority of such a call, which is no
-# authority to kvd's HTTP/2.
+# What is asked of every member of the cluster, and of an endpoint that is a URL: etcdctl 3.4 then names the whole URL as
+# the authority of the call.
 run put a 1
 run endpoint health --cluster
 run endpoint hashkv --cluster
 run defrag --cluster
+ETCDCTL_ENDPOINTS=http://$ETCDCTL_ENDPOINTS
+run endpoint hashkv
+run endpoint status | cut -d, -f1,2

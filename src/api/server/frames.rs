@@ -1,0 +1,271 @@
+//! What kvd must see of a client's HTTP/2 frames itself, because the library underneath has no say for it: how often the
+//! client pings (see `pings`), and authorities that are whole URLs (see `authority`). All other bytes pass untouched,
+//! and connections that do not begin as HTTP/2 do altogether.
+
+use std::time::Instant;
+
+use super::authority;
+use super::pings::Policy;
+
+/// What an HTTP/2 client says first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes of a frame's header: length, type, flags, stream (RFC 9113 section 4.1).
+pub(super) const FRAME_HEADER: usize = 9;
+/// The largest frame that the library takes; it refuses longer ones by their header.
+const MAX_FRAME: usize = 16_384;
+
+const HEADERS: u8 = 1;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
+/// `ENHANCE_YOUR_CALM`, and what grpc's clients look for beside it.
+const CALM: u32 = 0xb;
+const TOO_MANY_PINGS: &[u8] = b"too_many_pings";
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameHeader {
+    /// Bytes of payload.
+    pub(super) length: usize,
+    kind: u8,
+    pub(super) flags: u8,
+    stream: u32,
+}
+
+impl FrameHeader {
+    /// The header at the start of `bytes`, if it is all there.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let [a, b, c, kind, flags, stream @ ..] = *bytes.first_chunk::<FRAME_HEADER>()?;
+        Some(Self {
+            length: u32::from_be_bytes([0, a, b, c]) as usize,
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream) & 0x7fff_ffff,
+        })
+    }
+}
+
+/// Follows the frames that a client sends.
+pub(super) struct Frames {
+    place: Place,
+    policy: Option<Policy>,
+    last_stream: u32,
+    expelled: bool,
+    /// The beginning of a frame that must be seen whole before any of it may pass.
+    held: Vec<u8>,
+}
+
+/// Where in the client's bytes the next one is.
+enum Place {
+    /// So far into the preface.
+    Preface(usize),
+    /// Before a frame.
+    Between,
+    /// In a frame's payload, so much before its end.
+    Inside(usize),
+    /// Nowhere: this is not HTTP/2.
+    Opaque,
+}
+
+/// How it goes on with bytes of which a part may pass.
+enum Then {
+    /// All of them may.
+    Done,
+    /// The rest is to be held until there is more.
+    Hold,
+    /// The rest begins with a frame of this length, to be replaced by these bytes.
+    Replace(usize, Vec<u8>),
+}
+
+impl Frames {
+    /// For a connection on which nothing was said yet. Without a policy pings are not counted.
+    pub(super) fn new(policy: Option<Policy>) -> Self {
+        Self { place: Place::Preface(0), policy, last_stream: 0, expelled: false, held: Vec::new() }
+    }
+
+    /// True once the client has pinged too often: it is not to be listened to any more.
+    pub(super) fn expelled(&self) -> bool {
+        self.expelled
+    }
+
+    /// The frame that tells it so.
+    pub(super) fn farewell(&self) -> Vec<u8> {
+        let mut frame = vec![0, 0, 8 + TOO_MANY_PINGS.len() as u8, GOAWAY, 0, 0, 0, 0, 0];
+        frame.extend_from_slice(&self.last_stream.to_be_bytes());
+        frame.extend_from_slice(&CALM.to_be_bytes());
+        frame.extend_from_slice(TOO_MANY_PINGS);
+        frame
+    }
+
+    /// Takes what has arrived. Gives how many of the bytes may pass as they are; the rest of them is taken out, and what
+    /// of it may pass after them is added to `changed`.
+    pub(super) fn arrived(&mut self, bytes: &[u8], changed: &mut Vec<u8>) -> usize {
+        if self.held.is_empty() {
+            let (passed, then) = self.look(bytes);
+            match then {
+                Then::Done => return bytes.len(),
+                Then::Hold => self.held.extend_from_slice(&bytes[passed..]),
+                Then::Replace(frame, with) => {
+                    changed.extend_from_slice(&with);
+                    self.held.extend_from_slice(&bytes[passed + frame..]);
+                    self.sort_held(changed);
+                }
+            }
+            return passed;
+        }
+        self.held.extend_from_slice(bytes);
+        self.sort_held(changed);
+        0
+    }
+
+    /// What is held when the client has ended: it passes as it is.
+    pub(super) fn ended(&mut self, changed: &mut Vec<u8>) {
+        changed.append(&mut self.held);
+        self.place = Place::Opaque;
+    }
+
+    fn sort_held(&mut self, changed: &mut Vec<u8>) {
+        let mut held = std::mem::take(&mut self.held);
+        loop {
+            let (passed, then) = self.look(&held);
+            changed.extend_from_slice(&held[..passed]);
+            let out = match then {
+                Then::Done => return,
+                Then::Hold => {
+                    held.drain(..passed);
+                    self.held = held;
+                    return;
+                }
+                Then::Replace(frame, with) => {
+                    changed.extend_from_slice(&with);
+                    passed + frame
+                }
+            };
+            held.drain(..out);
+        }
+    }
+
+    /// Goes through bytes, as far as they may pass.
+    fn look(&mut self, bytes: &[u8]) -> (usize, Then) {
+        let mut at = 0;
+        loop {
+            let rest = &bytes[at..];
+            if rest.is_empty() {
+                return (at, Then::Done);
+            }
+            match self.place {
+                Place::Opaque => return (bytes.len(), Then::Done),
+                Place::Preface(seen) => {
+                    let expected = &PREFACE[seen..];
+                    let count = rest.len().min(expected.len());
+                    if rest[..count] != expected[..count] {
+                        self.place = Place::Opaque;
+                        continue;
+                    }
+                    at += count;
+                    let whole = count == expected.len();
+                    self.place = if whole { Place::Between } else { Place::Preface(seen + count) };
+                }
+                Place::Inside(left) => {
+                    let count = left.min(rest.len());
+                    at += count;
+                    self.place = if count == left { Place::Between } else { Place::Inside(left - count) };
+                }
+                Place::Between => {
+                    let Some(header) = FrameHeader::read(rest) else { return (at, Then::Hold) };
+                    if header.kind == HEADERS && header.length <= MAX_FRAME {
+                        let length = FRAME_HEADER + header.length;
+                        let Some(frame) = rest.get(..length) else { return (at, Then::Hold) };
+                        self.last_stream = self.last_stream.max(header.stream);
+                        if let Some(with) = authority::without_scheme(header, frame) {
+                            return (at, Then::Replace(length, with));
+                        }
+                    }
+                    if header.kind == PING && header.flags & ACK == 0 {
+                        self.pinged();
+                    }
+                    at += FRAME_HEADER;
+                    self.place = Place::Inside(header.length);
+                }
+            }
+        }
+    }
+
+    fn pinged(&mut self) {
+        if let Some(policy) = &mut self.policy {
+            self.expelled |= policy.is_exceeded_by_ping(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream];
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    fn conversation(authority: &[u8]) -> Vec<u8> {
+        [
+            PREFACE.to_vec(),
+            frame(4, 0, 0, &[]),
+            frame(HEADERS, 4, 1, &[&[0x83, 0x41], authority].concat()),
+            frame(0, 1, 1, b"message"),
+            frame(PING, ACK, 0, &[0; 8]),
+            frame(HEADERS, 4, 3, &[0x83, 0xbe]),
+            frame(0, 1, 3, &[]),
+        ]
+        .concat()
+    }
+
+    /// What comes through, given in pieces.
+    fn through(pieces: &[&[u8]]) -> Vec<u8> {
+        let mut frames = Frames::new(None);
+        let mut out = Vec::new();
+        for piece in pieces {
+            let mut changed = Vec::new();
+            let passed = frames.arrived(piece, &mut changed);
+            out.extend_from_slice(&piece[..passed]);
+            out.append(&mut changed);
+        }
+        frames.ended(&mut out);
+        out
+    }
+
+    #[test]
+    fn however_the_bytes_are_cut_the_same_comes_through() {
+        let given = conversation(b"\x0bhttp://a:24");
+        let expected = conversation(b"\x04a:24");
+        assert_eq!(through(&[&given]), expected);
+        for size in 1..given.len() {
+            let pieces: Vec<&[u8]> = given.chunks(size).collect();
+            assert_eq!(through(&pieces), expected, "in pieces of {size}");
+        }
+        for at in 0..given.len() {
+            let (one, two) = given.split_at(at);
+            assert_eq!(through(&[one, two]), expected, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_change_passes_at_once() {
+        let given = conversation(b"\x04a:24");
+        let mut frames = Frames::new(None);
+        let mut changed = Vec::new();
+        assert_eq!(frames.arrived(&given, &mut changed), given.len());
+        assert!(changed.is_empty());
+        let http1 = b"GET / HTTP/1.1\r\nhost: http://a\r\n\r\n";
+        assert_eq!(through(&[http1]), http1);
+        assert_eq!(through(&[&http1[..1], &http1[1..]]), http1);
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_not_held() {
+        let long = [PREFACE, &[1, 0, 0, HEADERS, 0, 0, 0, 0, 1, 7, 7]].concat();
+        let mut frames = Frames::new(None);
+        assert_eq!(frames.arrived(&long, &mut Vec::new()), long.len());
+    }
+}

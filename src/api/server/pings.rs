@@ -1,0 +1,165 @@
+//! How often a client may ping (`--grpc-keepalive-min-time`), by grpc-go's rules: a ping that comes too early is a strike,
+//! the third strike ends the connection, and whenever the server has answered something the count begins anew. Without an
+//! open stream there is nothing to keep alive, and two hours have to pass between pings.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tonic::Status;
+
+use crate::api::body::ReplyBody;
+
+/// Strikes that are forgiven.
+const MAX_STRIKES: u32 = 2;
+/// The shortest time between pings while no stream is open.
+const MIN_TIME_IDLE: Duration = Duration::from_secs(2 * 3600);
+
+/// What a connection's streams do.
+#[derive(Default)]
+pub(super) struct Activity {
+    open: AtomicUsize,
+    answered: AtomicBool,
+}
+
+/// Judges the pings of a connection.
+pub(super) struct Policy {
+    min_time: Duration,
+    activity: Arc<Activity>,
+    strikes: u32,
+    last: Option<Instant>,
+}
+
+impl Policy {
+    /// A connection with this activity may ping every `min_time`.
+    pub(super) fn new(min_time: Duration, activity: Arc<Activity>) -> Self {
+        Self { min_time, activity, strikes: 0, last: None }
+    }
+
+    /// Counts a ping; true where it is one too many.
+    pub(super) fn is_exceeded_by_ping(&mut self, now: Instant) -> bool {
+        let last = self.last.replace(now);
+        if self.activity.answered.swap(false, Ordering::Relaxed) {
+            self.strikes = 0;
+            return false;
+        }
+        let idle = self.activity.open.load(Ordering::Relaxed) == 0;
+        let apart = if idle { MIN_TIME_IDLE } else { self.min_time };
+        if last.is_some_and(|last| now.saturating_duration_since(last) < apart) {
+            self.strikes += 1;
+        }
+        self.strikes > MAX_STRIKES
+    }
+}
+
+/// An open stream, until it is dropped.
+pub(super) struct Open(Arc<Activity>);
+
+impl Open {
+    /// A stream has been opened.
+    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        Self(activity.clone())
+    }
+
+    fn answered(&self) {
+        self.0.answered.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer, which holds its stream open and says when something of it is sent.
+pub(super) struct Answer {
+    body: ReplyBody,
+    stream: Open,
+}
+
+impl Answer {
+    /// The head of the answer is about to be sent.
+    pub(super) fn new(body: ReplyBody, stream: Open) -> Self {
+        stream.answered();
+        Self { body, stream }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(_)) = &polled {
+            self.stream.answered();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy() -> (Policy, Arc<Activity>) {
+        let activity = Arc::<Activity>::default();
+        (Policy::new(5 * SECOND, activity.clone()), activity)
+    }
+
+    #[test]
+    fn the_third_ping_that_comes_too_early_is_one_too_many() {
+        let (mut policy, activity) = policy();
+        let _open = Open::new(&activity);
+        let start = Instant::now();
+        let mut at = |seconds: u32| policy.is_exceeded_by_ping(start + seconds * SECOND);
+        assert!(!at(0) && !at(1) && !at(2));
+        // In time: neither a strike nor forgiveness.
+        assert!(!at(7));
+        assert!(at(8));
+    }
+
+    #[test]
+    fn an_answer_forgives_all_strikes() {
+        let (mut policy, activity) = policy();
+        let open = Open::new(&activity);
+        let start = Instant::now();
+        for _ in 0..50 {
+            assert!(!policy.is_exceeded_by_ping(start));
+            open.answered();
+        }
+        assert!(!policy.is_exceeded_by_ping(start));
+        assert!(!policy.is_exceeded_by_ping(start) && !policy.is_exceeded_by_ping(start));
+        assert!(policy.is_exceeded_by_ping(start));
+    }
+
+    #[test]
+    fn without_a_stream_there_is_nothing_to_keep_alive() {
+        let (mut policy, activity) = policy();
+        let start = Instant::now();
+        drop(Open::new(&activity));
+        let hour = 3600 * SECOND;
+        assert!(!policy.is_exceeded_by_ping(start) && !policy.is_exceeded_by_ping(start + hour));
+        assert!(!policy.is_exceeded_by_ping(start + 2 * hour));
+        assert!(policy.is_exceeded_by_ping(start + 3 * hour));
+    }
+}

@@ -1,0 +1,118 @@
+//! When clients are let in. As in etcd not before the cluster knows this member's name and URLs, and its version: who is
+//! served earlier finds a nameless member and is told that nothing is supported. But where no quorum comes about, what
+//! needs none (status, serializable reads, snapshots) is not withheld for ever, as etcd would after a restart.
+
+use std::time::Duration;
+
+use crate::model::MemberId;
+use crate::raft::Node;
+use crate::store::Store;
+
+/// How often it is looked whether the member is known.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What a member must have reached.
+pub struct Readiness {
+    pub node: Node,
+    pub store: Store,
+    pub id: MemberId,
+    /// The name and the client URLs that the cluster must have heard of.
+    pub name: String,
+    pub client_urls: Vec<String>,
+    /// How long it is waited for at most: as long as a request waits for consensus.
+    pub patience: Duration,
+}
+
+impl Readiness {
+    /// Waits until the member is known; false where that took too long.
+    pub async fn reached(&self) -> bool {
+        let known = async {
+            while !self.is_known() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(self.patience, known).await.is_ok()
+    }
+
+    fn is_known(&self) -> bool {
+        // A store that was opened again knows the member of old; only with a leader is it up to date.
+        let led = match self.node.leader() {
+            None => false,
+            Some(leader) if leader == self.id => self.node.leadership().borrow().leading,
+            Some(_) => true,
+        };
+        let own = |member: &crate::model::Member| {
+            member.id == self.id && member.name == self.name && member.client_urls == self.client_urls
+        };
+        led && self.store.cluster_version().is_some() && self.store.members().iter().any(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::daemon::outside::{SystemClock, SystemEntropy};
+    use crate::log::{self, Log, SimDisk};
+    use crate::model::{Member, cluster_id};
+    use crate::peer::NoTransport;
+    use crate::raft::NodeOptions;
+    use crate::store;
+
+    async fn readiness(members: u64, patience: Duration) -> (Readiness, TempDir) {
+        let dir = TempDir::new().unwrap();
+        let options = store::Options { map_size: 1 << 30, ..store::Options::default() };
+        let store = Store::open(dir.path(), options).unwrap();
+        let member = |id| Member {
+            id: MemberId(id),
+            name: String::new(),
+            peer_urls: vec![format!("http://10.0.0.{id}:2380")],
+            client_urls: Vec::new(),
+            learner: false,
+            pending: false,
+        };
+        let client_urls = vec!["http://10.0.0.1:2379".to_string()];
+        let node = Node::start_on_thread(NodeOptions {
+            id: MemberId(1),
+            cluster: cluster_id(&[MemberId(1)]),
+            name: "one".into(),
+            client_urls: client_urls.clone(),
+            bootstrap: (1..=members).map(member).collect(),
+            force_new_cluster: false,
+            log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(SystemEntropy))).unwrap(),
+            store: store.clone(),
+            transport: Arc::new(NoTransport),
+            clock: Arc::new(SystemClock),
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_secs(1),
+            snapshot_count: 10_000,
+            catchup_entries: 5_000,
+            strict_reconfig: true,
+            max_learners: 1,
+            pre_vote: true,
+            on_fatal: Arc::new(|why| panic!("{why}")),
+        })
+        .await
+        .unwrap();
+        (Readiness { node, store, id: MemberId(1), name: "one".into(), client_urls, patience }, dir)
+    }
+
+    #[tokio::test]
+    async fn reached_once_the_cluster_knows_the_member() {
+        let (readiness, _dir) = readiness(1, Duration::from_secs(60)).await;
+        assert!(readiness.reached().await);
+        assert_eq!(readiness.store.members()[0].name, "one");
+        assert!(readiness.store.cluster_version().is_some());
+        readiness.node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn given_up_where_no_quorum_comes_about() {
+        let (readiness, _dir) = readiness(2, Duration::from_millis(50)).await;
+        assert!(!readiness.reached().await);
+        readiness.node.shutdown().await;
+    }
+}

@@ -1,0 +1,293 @@
+//! The ways of an empty member into a cluster that may exist already.
+
+use std::collections::BTreeSet;
+use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::bootstrap::{InitialMember, Plan};
+use super::existing::{self, ExistingError};
+use super::identity::Identity;
+use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode, encode};
+use crate::model::{Member, MemberId};
+use crate::peer::Pending;
+
+/// How long one member has for its answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long the other initial members have to say that their cluster runs already (etcd: one second).
+const ALREADY: Duration = Duration::from_secs(1);
+/// How long members of a cluster that exists are looked for.
+const SEARCH: Duration = Duration::from_secs(10);
+/// Pause between two rounds.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Reaches members by their peer URLs, without being one.
+pub trait Asker: Send + Sync {
+    /// Asks whoever answers at the first of `urls` that works. The error says why nobody did.
+    fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, String>>;
+}
+
+/// Why there is no way in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// The member runs already, or did, by what the others say.
+    #[error("member {id} has already been bootstrapped: {more}")]
+    AlreadyBootstrapped {
+        /// The member.
+        id: MemberId,
+        /// The way back.
+        more: String,
+    },
+    /// See [`ExistingError`].
+    #[error(transparent)]
+    Existing(#[from] ExistingError),
+    /// The cluster does not let this member in.
+    #[error("the cluster does not let this member join: {0}")]
+    Refused(String),
+    /// Nobody let it in within `join.timeout`.
+    #[error("could not join within {0:?}: {1}")]
+    Late(Duration, String),
+    /// A message that cannot be read.
+    #[error(transparent)]
+    Question(#[from] QuestionError),
+}
+
+/// An empty member of a new cluster asks the other initial members whether their cluster runs already and knows it: then
+/// its data were lost, and it must not begin anew with its old id. Those that do not answer are not there yet.
+///
+/// # Errors
+/// [`EntryError::AlreadyBootstrapped`].
+pub async fn refuse_second_start(asker: &dyn Asker, plan: &Plan) -> Result<(), EntryError> {
+    let question = encode(&Question::Roll)?;
+    let others = plan.members.iter().filter(|member| member.id != plan.identity.member);
+    let asked = others.map(|member| asker.ask(member.peer_urls.clone(), question.clone(), ALREADY));
+    for answer in futures_util::future::join_all(asked).await {
+        let Ok(Answer::Roll(roll)) = answer.map_or(Err(()), |bytes| decode(&bytes).map_err(drop)) else {
+            continue;
+        };
+        let own = roll.members.iter().find(|member| member.id == plan.identity.member);
+        if let Some(own) = own.filter(|_| roll.cluster == plan.identity.cluster)
+            && let Err(wiped) = existing::refuse_wiped(own)
+        {
+            return Err(EntryError::AlreadyBootstrapped { id: own.id, more: wiped.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// The identity of a member that was added before, by what the others named in `initial-cluster` say (etcd
+/// `--initial-cluster-state existing`).
+///
+/// # Errors
+/// [`EntryError::Existing`].
+pub async fn existing(
+    asker: &dyn Asker,
+    name: &str,
+    initial: &[InitialMember],
+) -> Result<Identity, EntryError> {
+    let question = encode(&Question::Roll)?;
+    let others: Vec<&InitialMember> = initial.iter().filter(|member| member.name != name).collect();
+    let begun = Instant::now();
+    loop {
+        let mut reasons = BTreeSet::new();
+        for other in &others {
+            match ask(asker, other.peer_urls.clone(), question.clone()).await {
+                Ok(Answer::Roll(roll)) => return Ok(existing::identify(name, initial, &roll, same_places)?),
+                Ok(other) => drop(reasons.insert(reason(&other))),
+                Err(error) => drop(reasons.insert(error)),
+            }
+        }
+        if others.is_empty() || begun.elapsed() > SEARCH {
+            let reasons: Vec<String> = reasons.into_iter().collect();
+            return Err(ExistingError::NoAnswer(reasons.join("; ")).into());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Has the cluster add this member, or find that it was added before, and hands back who it is. Asks `peers` in turn
+/// until one can do it; zero `patience` is without end. `tell` is called when what hinders it changes.
+///
+/// # Errors
+/// [`EntryError::Refused`], [`EntryError::Late`].
+pub async fn join(
+    asker: &dyn Asker,
+    candidate: &Candidate,
+    peers: &[String],
+    patience: Duration,
+    tell: impl Fn(&str),
+) -> Result<(Identity, Roll), EntryError> {
+    let question = encode(&Question::Join(candidate.clone()))?;
+    let begun = Instant::now();
+    let mut told = String::new();
+    loop {
+        let mut hindrance = String::new();
+        for peer in peers {
+            match ask(asker, vec![peer.clone()], question.clone()).await {
+                Ok(Answer::Joined(roll, member)) => {
+                    return Ok((Identity { member, cluster: roll.cluster }, roll));
+                }
+                Ok(Answer::Refused(why)) => return Err(EntryError::Refused(why)),
+                Ok(other) => hindrance = format!("{peer}: {}", reason(&other)),
+                Err(error) => hindrance = format!("{peer}: {error}"),
+            }
+        }
+        if hindrance != told {
+            tell(&hindrance);
+            told = hindrance;
+        }
+        if !patience.is_zero() && begun.elapsed() > patience {
+            return Err(EntryError::Late(patience, told));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn ask(asker: &dyn Asker, urls: Vec<String>, question: Bytes) -> Result<Answer, String> {
+    let bytes = asker.ask(urls, question, ANSWER).await?;
+    decode(&bytes).map_err(|error| error.to_string())
+}
+
+fn reason(answer: &Answer) -> String {
+    match answer {
+        Answer::Later(why) | Answer::Refused(why) => why.clone(),
+        Answer::Roll(_) | Answer::Joined(..) => "an answer to another question".to_string(),
+    }
+}
+
+/// True where both lists name the same hosts and ports, as texts or once names are resolved.
+fn same_places(ours: &[String], theirs: &[String]) -> bool {
+    let texts = |urls: &[String]| urls.iter().map(|url| place(url).to_string()).collect::<BTreeSet<_>>();
+    if texts(ours) == texts(theirs) {
+        return true;
+    }
+    let resolved = |urls: &[String]| -> Option<BTreeSet<std::net::SocketAddr>> {
+        let mut all = BTreeSet::new();
+        for url in urls {
+            all.extend(place(url).to_socket_addrs().ok()?);
+        }
+        Some(all)
+    };
+    ours.len() == theirs.len() && resolved(ours).is_some_and(|ours| resolved(theirs) == Some(ours))
+}
+
+/// The host and port of a URL.
+fn place(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, place)| place)
+}
+
+/// The member of a roll that has these peer URLs.
+pub fn with_urls<'m>(members: &'m [Member], urls: &[String]) -> Option<&'m Member> {
+    members.iter().find(|member| same_places(&member.peer_urls, urls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ClusterId;
+    use parking_lot::Mutex;
+    use std::collections::VecDeque;
+
+    /// Answers what was laid down, then nothing.
+    struct Script(Mutex<VecDeque<Result<Answer, String>>>);
+
+    impl Script {
+        fn of(answers: impl IntoIterator<Item = Result<Answer, String>>) -> Self {
+            Self(Mutex::new(answers.into_iter().collect()))
+        }
+    }
+
+    impl Asker for Script {
+        fn ask(&self, _: Vec<String>, _: Bytes, _: Duration) -> Pending<Result<Bytes, String>> {
+            let answer = self.0.lock().pop_front().unwrap_or(Err("connection refused".into()));
+            Box::pin(async move { answer.map(|answer| encode(&answer).expect("encoded")) })
+        }
+    }
+
+    fn member(id: u64, name: &str, url: &str) -> Member {
+        Member {
+            id: MemberId(id),
+            name: name.into(),
+            peer_urls: vec![url.into()],
+            client_urls: Vec::new(),
+            learner: false,
+            pending: false,
+        }
+    }
+
+    fn roll(members: Vec<Member>) -> Roll {
+        Roll { cluster: ClusterId(0xc), members }
+    }
+
+    fn initial(name: &str, url: &str) -> InitialMember {
+        InitialMember { name: name.into(), peer_urls: vec![url.into()] }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_that_are_not_up_yet_are_waited_for() {
+        let roll = roll(vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")]);
+        let script = Script::of([Err("refused".into()), Err("refused".into()), Ok(Answer::Roll(roll))]);
+        let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
+        let identity = existing(&script, "b", &given).await.expect("found");
+        assert_eq!(identity, Identity { member: MemberId(2), cluster: ClusterId(0xc) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_answers() {
+        let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
+        let error = existing(&Script::of([]), "b", &given).await.expect_err("nobody").to_string();
+        assert_eq!(
+            error,
+            "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given \
+             URLs (connection refused)"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn joining_tries_until_it_is_let_in_or_refused() {
+        let candidate = Candidate { name: "b".into(), peer_urls: vec!["http://b:1".into()], learner: false };
+        let peers = ["https://a:1".to_string()];
+        let told = Mutex::new(Vec::new());
+        let tell = |what: &str| told.lock().push(what.to_string());
+        let late = Answer::Later("no leader".into());
+        let script = Script::of([
+            Err("refused".into()),
+            Ok(late.clone()),
+            Ok(late),
+            Ok(Answer::Joined(roll(Vec::new()), MemberId(7))),
+        ]);
+        let (identity, _) = join(&script, &candidate, &peers, Duration::ZERO, tell).await.expect("let in");
+        assert_eq!(identity.member, MemberId(7));
+        assert_eq!(*told.lock(), ["https://a:1: refused", "https://a:1: no leader"]);
+
+        let script = Script::of([Ok(Answer::Refused("too many learners".into()))]);
+        let refused = join(&script, &candidate, &peers, Duration::ZERO, |_| {}).await.expect_err("refused");
+        assert_eq!(refused, EntryError::Refused("too many learners".into()));
+        let late = join(&Script::of([]), &candidate, &peers, Duration::from_secs(3), |_| {}).await;
+        assert!(matches!(late, Err(EntryError::Late(..))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_that_lost_its_data_does_not_begin_anew() {
+        let given = [initial("a", "http://127.0.0.1:1"), initial("b", "http://127.0.0.1:2")];
+        let plan = super::super::bootstrap::plan("b", &given, "t").expect("a plan");
+        let mut own = plan.members.iter().find(|m| m.id == plan.identity.member).expect("there").clone();
+        own.name = "b".into();
+        let known = Roll { cluster: plan.identity.cluster, members: vec![own] };
+        let script = Script::of([Ok(Answer::Roll(known))]);
+        let refused = refuse_second_start(&script, &plan).await.expect_err("refused").to_string();
+        assert!(refused.contains("has already been bootstrapped"), "{refused}");
+        assert!(refused.contains("etcdctl member remove"), "{refused}");
+        assert_eq!(refuse_second_start(&Script::of([]), &plan).await, Ok(()));
+    }
+
+    #[test]
+    fn places_are_compared_without_their_scheme() {
+        let list = |text: &str| text.split(',').map(str::to_string).collect::<Vec<_>>();
+        assert!(same_places(&list("http://a:1,http://b:2"), &list("quic://b:2,https://a:1")));
+        assert!(same_places(&list("http://localhost:1"), &list("http://localhost:1")));
+        assert!(!same_places(&list("http://127.0.0.1:1"), &list("http://127.0.0.1:2")));
+    }
+}

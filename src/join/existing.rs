@@ -1,0 +1,181 @@
+//! Entry to a cluster that exists, as etcd has it: the member was added before, and `initial-cluster` names everybody.
+//! The list is compared with what the members say, and gives this member its id.
+
+use super::bootstrap::InitialMember;
+use super::identity::Identity;
+use super::questions::Roll;
+use crate::model::{Member, MemberId};
+
+/// Why a member cannot enter. The texts are etcd's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExistingError {
+    /// The own name is not in the initial cluster.
+    #[error("couldn't find local name \"{0}\" in the initial cluster configuration")]
+    LocalNameMissing(String),
+    /// Nobody answered.
+    #[error(
+        "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs ({0})"
+    )]
+    NoAnswer(String),
+    /// Somebody answered who knows of no members.
+    #[error(
+        "cannot fetch cluster info from peer urls: failed to get raft cluster member(s) from the given URLs"
+    )]
+    NoMembers,
+    /// Another number of members.
+    #[error("error validating peerURLs {roll}: member count is unequal")]
+    CountUnequal {
+        /// What the members say, in etcd's notation.
+        roll: String,
+    },
+    /// A member of the cluster that the initial cluster does not name.
+    #[error(
+        "error validating peerURLs {roll}: unmatched member while checking PeerURLs: \
+         PeerURLs: no match found for existing member ({id}, [{urls}]), last resolver error (none)"
+    )]
+    Unmatched {
+        /// What the members say, in etcd's notation.
+        roll: String,
+        /// The member.
+        id: MemberId,
+        /// Its peer URLs.
+        urls: String,
+    },
+    /// The member that this one would be has run before.
+    #[error(
+        "member {id} ({name}) has been started before, but the data directory is empty: its data are lost, and \
+         the others count on what it once acknowledged. Remove it (etcdctl member remove {id}), add it anew \
+         (etcdctl member add {name} --peer-urls={urls}) or give this daemon a [join] table, and start again"
+    )]
+    Wiped {
+        /// The member.
+        id: MemberId,
+        /// Its name.
+        name: String,
+        /// Its peer URLs.
+        urls: String,
+    },
+}
+
+/// This member's identity in a cluster whose members said `roll`. `same` tells whether two lists of URLs mean the same
+/// places, as names are resolved.
+///
+/// # Errors
+/// See [`ExistingError`].
+pub fn identify(
+    name: &str,
+    initial: &[InitialMember],
+    roll: &Roll,
+    same: impl Fn(&[String], &[String]) -> bool,
+) -> Result<Identity, ExistingError> {
+    let own = initial
+        .iter()
+        .find(|member| member.name == name)
+        .ok_or_else(|| ExistingError::LocalNameMissing(name.to_string()))?;
+    if roll.members.is_empty() {
+        return Err(ExistingError::NoMembers);
+    }
+    if roll.members.len() != initial.len() {
+        return Err(ExistingError::CountUnequal { roll: written(roll) });
+    }
+    let matches = |member: &Member, initial: &InitialMember| same(&member.peer_urls, &initial.peer_urls);
+    let unmatched =
+        roll.members.iter().find(|member| !initial.iter().any(|initial| matches(member, initial)));
+    let myself = roll.members.iter().find(|member| matches(member, own));
+    match (unmatched, myself) {
+        (None, Some(member)) => {
+            refuse_wiped(member)?;
+            Ok(Identity { member: member.id, cluster: roll.cluster })
+        }
+        (stranger, _) => {
+            let stranger = stranger.or(roll.members.first()).ok_or(ExistingError::NoMembers)?;
+            let (id, urls) = (stranger.id, stranger.peer_urls.join(" "));
+            Err(ExistingError::Unmatched { roll: written(roll), id, urls })
+        }
+    }
+}
+
+/// A member that has run cannot begin again with nothing: it may have voted and acknowledged entries.
+///
+/// # Errors
+/// [`ExistingError::Wiped`].
+pub fn refuse_wiped(member: &Member) -> Result<(), ExistingError> {
+    if member.is_started() {
+        let (id, name, urls) = (member.id, member.name.clone(), member.peer_urls.join(","));
+        return Err(ExistingError::Wiped { id, name, urls });
+    }
+    Ok(())
+}
+
+/// A cluster as etcd prints it.
+fn written(roll: &Roll) -> String {
+    let members: Vec<String> = roll
+        .members
+        .iter()
+        .map(|member| {
+            format!(
+                "&{{ID:{} RaftAttributes:{{PeerURLs:[{}] IsLearner:{}}} Attributes:{{Name:{} ClientURLs:[{}]}}}}",
+                member.id,
+                member.peer_urls.join(" "),
+                member.learner,
+                member.name,
+                member.client_urls.join(" ")
+            )
+        })
+        .collect();
+    format!("{{ClusterID:{} Members:[{}] RemovedMemberIDs:[]}}", roll.cluster, members.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ClusterId;
+
+    fn member(id: u64, name: &str, url: &str) -> Member {
+        Member {
+            id: MemberId(id),
+            name: name.into(),
+            peer_urls: vec![url.into()],
+            client_urls: Vec::new(),
+            learner: false,
+            pending: false,
+        }
+    }
+
+    fn initial(name: &str, url: &str) -> InitialMember {
+        InitialMember { name: name.into(), peer_urls: vec![url.into()] }
+    }
+
+    fn asked(name: &str, given: &[InitialMember], members: Vec<Member>) -> Result<Identity, String> {
+        let roll = Roll { cluster: ClusterId(0xc), members };
+        identify(name, given, &roll, |a, b| a == b).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_one_that_was_added_gets_its_id() {
+        let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
+        let members = vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")];
+        let identity = Identity { member: MemberId(2), cluster: ClusterId(0xc) };
+        assert_eq!(asked("b", &given, members), Ok(identity));
+    }
+
+    #[test]
+    fn mistakes_get_etcds_texts() {
+        let a = member(1, "a", "http://a:1");
+        let refused = |given: &[InitialMember], members| asked("b", given, members).expect_err("refused");
+        let both = [initial("a", "http://a:1"), initial("b", "http://b:1")];
+        let text = refused(&both, vec![a.clone()]);
+        assert_eq!(
+            text,
+            "error validating peerURLs {ClusterID:c Members:[&{ID:1 RaftAttributes:{PeerURLs:[http://a:1] \
+             IsLearner:false} Attributes:{Name:a ClientURLs:[]}}] RemovedMemberIDs:[]}: member count is unequal"
+        );
+        let text = refused(&both, vec![a.clone(), member(2, "", "http://c:1")]);
+        assert!(text.contains("unmatched member while checking PeerURLs"), "{text}");
+        assert!(text.contains("no match found for existing member (2, [http://c:1])"), "{text}");
+        let text = refused(&[initial("a", "http://a:1")], vec![a.clone()]);
+        assert_eq!(text, "couldn't find local name \"b\" in the initial cluster configuration");
+        let text = refused(&both, vec![a, member(2, "b", "http://b:1")]);
+        assert!(text.contains("etcdctl member remove 2"), "{text}");
+    }
+}

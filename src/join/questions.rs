@@ -1,0 +1,108 @@
+//! What someone who wants to enter a cluster asks its members, and what they answer. A version byte, then postcard; new
+//! variants go at the end.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ClusterId, Member, MemberId};
+
+/// The version of these messages.
+const VERSION: u8 = 1;
+/// No question is longer: a member's name and URLs.
+const LONGEST_QUESTION: usize = 64 << 10;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Who belongs to the cluster?
+    Roll,
+    /// Let me in (the one-step join).
+    Join(Candidate),
+}
+
+/// Who wants to become a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its name.
+    pub name: String,
+    /// Where members will reach it.
+    pub peer_urls: Vec<String>,
+    /// As a learner, until it is promoted by request.
+    pub learner: bool,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The cluster as the member that answers knows it.
+    Roll(Roll),
+    /// The candidate is a member now: this one.
+    Joined(Roll, MemberId),
+    /// Not now; asking again may help.
+    Later(String),
+    /// No; asking again does not help.
+    Refused(String),
+}
+
+/// A cluster and those who belong to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roll {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Its members, ascending by id.
+    pub members: Vec<Member>,
+}
+
+/// A message that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuestionError {
+    /// Written by another version of kvd.
+    #[error("this is version {0} of the questions of entry, not version {VERSION}: update kvd on both sides")]
+    Version(u8),
+    /// Anything else.
+    #[error("a message of entry cannot be read: {0}")]
+    Malformed(String),
+}
+
+/// As it travels.
+pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, QuestionError> {
+    let bytes = postcard::to_extend(message, vec![VERSION]);
+    bytes.map(Bytes::from).map_err(|error| QuestionError::Malformed(error.to_string()))
+}
+
+/// A question that came from outside.
+pub fn decode_question(bytes: &[u8]) -> Result<Question, QuestionError> {
+    if bytes.len() > LONGEST_QUESTION {
+        return Err(QuestionError::Malformed(format!("{} bytes are too many", bytes.len())));
+    }
+    decode(bytes)
+}
+
+/// A message.
+pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, QuestionError> {
+    match bytes.split_first() {
+        None => Err(QuestionError::Malformed("it is empty".into())),
+        Some((&VERSION, rest)) => {
+            postcard::from_bytes(rest).map_err(|error| QuestionError::Malformed(error.to_string()))
+        }
+        Some((&other, _)) => Err(QuestionError::Version(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_back_and_strange_ones_are_refused() {
+        let candidate =
+            Candidate { name: "b".into(), peer_urls: vec!["https://10.0.0.2:2380".into()], learner: true };
+        let question = Question::Join(candidate);
+        let bytes = encode(&question).expect("encoded");
+        assert_eq!(decode_question(&bytes), Ok(question));
+        assert_eq!(decode_question(&[9, 0]), Err(QuestionError::Version(9)));
+        assert!(matches!(decode_question(&[]), Err(QuestionError::Malformed(_))));
+        assert!(matches!(decode_question(&bytes[..bytes.len() - 1]), Err(QuestionError::Malformed(_))));
+        assert!(matches!(decode_question(&vec![1; LONGEST_QUESTION + 1]), Err(QuestionError::Malformed(_))));
+    }
+}

@@ -1,0 +1,83 @@
+//! What a member answers those who want to enter its cluster.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::enter::with_urls;
+use super::existing;
+use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode_question, encode};
+use crate::model::{Clock, Command, Member, MemberChange, Refusal, Reply};
+use crate::raft::Node;
+
+/// See the module.
+pub struct Reception {
+    node: Node,
+    clock: Arc<dyn Clock>,
+}
+
+impl Reception {
+    /// The reception of a member.
+    pub fn new(node: Node, clock: Arc<dyn Clock>) -> Self {
+        Self { node, clock }
+    }
+
+    /// Answers a question. The transport vouches for it that the one who asks holds a good certificate.
+    ///
+    /// # Errors
+    /// A question that cannot be read.
+    pub async fn answer(&self, question: &[u8]) -> Result<Bytes, QuestionError> {
+        let answer = match decode_question(question)? {
+            Question::Roll if self.node.status().applied == 0 => {
+                Answer::Later("this member has not begun yet".to_string())
+            }
+            Question::Roll => Answer::Roll(self.roll()),
+            Question::Join(candidate) => self.admit(candidate).await.unwrap_or_else(|refusal| {
+                if may_pass(&refusal) {
+                    Answer::Later(refusal.to_string())
+                } else {
+                    Answer::Refused(refusal.to_string())
+                }
+            }),
+        };
+        encode(&answer)
+    }
+
+    fn roll(&self) -> Roll {
+        Roll { cluster: self.node.status().cluster, members: self.node.members() }
+    }
+
+    /// Adds the candidate, or finds that it was added before.
+    async fn admit(&self, candidate: Candidate) -> Result<Answer, Refusal> {
+        self.node.read_index().await?;
+        if let Some(known) = with_urls(&self.node.members(), &candidate.peer_urls) {
+            if let Err(wiped) = existing::refuse_wiped(known) {
+                return Ok(Answer::Refused(wiped.to_string()));
+            }
+            return Ok(Answer::Joined(self.roll(), known.id));
+        }
+        let now = self.clock.now_ms() / 1000;
+        let member = Member::added(candidate.peer_urls, candidate.learner, now)?;
+        let id = member.id;
+        match self.node.propose(Command::Member(MemberChange::Add(member))).await? {
+            Reply::Members { members, .. } => {
+                tracing::info!(member = %id, name = candidate.name, learner = candidate.learner, "a member joined");
+                Ok(Answer::Joined(Roll { cluster: self.node.status().cluster, members }, id))
+            }
+            other => Err(Refusal::Internal(format!("an unexpected reply: {other:?}"))),
+        }
+    }
+}
+
+/// True where asking again later can help.
+fn may_pass(refusal: &Refusal) -> bool {
+    !matches!(
+        refusal,
+        Refusal::MemberBadUrls
+            | Refusal::MemberExists
+            | Refusal::MemberNotFound
+            | Refusal::PeerUrlExists
+            | Refusal::TooManyLearners
+            | Refusal::NotSupported(_)
+    )
+}
