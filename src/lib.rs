@@ -22,23 +22,24 @@
 //! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | model |
 //! | [`log`] | the raft log on disk: append, group flush, recovery, purge | model |
 //! | [`pki`] | who a member is: CA, issuing, verification | model |
-//! | [`raft`] | openraft's glue: propose, read index, membership | store, log, model |
+//! | [`peer`] | QUIC between members: connections, streams, who is let in | pki, model |
+//! | [`raft`] | openraft's glue: propose, read index, membership | store, log, peer, model |
 //! | [`watch`] | from applied events to watchers | store (reading), model |
 //! | [`lease`] | the leader's expiry wheel; it only proposes | model |
 //! | [`api`] | the faces: gRPC, HTTP, and the one map from refusals to status codes | raft, watch, lease, store (reading), model |
-//! | [`join`] | entry to a cluster | raft, pki, model |
+//! | [`join`] | entry to a cluster | raft, peer, pki, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`daemon`] | order of start and stop, systemd, logging | everything |
 //!
-//! `bin/kvd.rs` calls daemon. `tests/tidy.rs` keeps the directions. Three rooms have their place and their rules there,
-//! but nothing in them yet: `peer` (QUIC between members), `auth` (users, roles, tokens) and `ctl` (the client kvctl).
+//! `bin/kvd.rs` calls daemon. `tests/tidy.rs` keeps the directions. Two rooms have their place and their rules there, but
+//! nothing in them yet: `auth` (users, roles, tokens) and `ctl` (the client kvctl).
 //!
 //! ## Rules that are expressed by an absence
 //!
 //! - `model` does no io, is not async, and knows neither clock nor randomness.
 //! - `store` and `log` know nothing of tokio; `store/apply` sees no clock, no randomness and no local state, so every
 //!   member computes the same: time and ids are stamped into the command by the leader.
-//! - openraft's types stay in `raft`, heed's in `store`, tonic's in `api`,
+//! - openraft's types stay in `raft`, heed's in `store`, quinn's in `peer`, rcgen's in `pki`, tonic's in `api`,
 //!   systemd's in `daemon`. None of them is in a file format.
 //! - Nothing but `api/status.rs` knows gRPC codes; nothing but `daemon` ends the process.
 //! - There is no read path that waits for a writer, and no await on a disk after the quorum.
@@ -56,6 +57,7 @@
 //! | thread | runs |
 //! |---|---|
 //! | `kvd-raft` | a current-thread runtime: openraft's core and the state machine |
+//! | `kvd-peer` | a current-thread runtime: connections to and from other members |
 //! | `kvd-log` | writes and flushes the raft log |
 //! | `kvd-log-segments` | makes the log's next segments ready |
 //! | `kvd-watch-history` | reads history for watchers that are behind |

@@ -227,6 +227,8 @@ pub(super) fn why(address: SocketAddr, error: &ConnectionError) -> Failure {
     let crypto = |code: TransportErrorCode, who: &str, reason: &str| {
         let alert = u64::from(code).checked_sub(0x100).and_then(|alert| u8::try_from(alert).ok())?;
         let reason = reason.trim_start_matches("invalid peer certificate: ");
+        let own = reason.strip_prefix("Other(OtherError(").and_then(|text| text.strip_suffix("))"));
+        let reason = own.unwrap_or(reason);
         Some(if alert == NO_APPLICATION_PROTOCOL {
             Rejection::Protocol(format!("this member speaks {}", String::from_utf8_lossy(ALPN)))
         } else {
