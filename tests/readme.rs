@@ -96,7 +96,7 @@ fn commands_of_the_readme() {
         "\"etcdserver\":\"3.7.3\"",
         "\"health\":\"true\"",
         "etcd Version: 3.7.3",
-        "127.0.0.13:2379 is healthy",
+        "| http://127.0.0.13:2379 |",
         "started, m4",
         "greeting\nhello, all of you\n",
     ] {
