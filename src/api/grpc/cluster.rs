@@ -41,9 +41,19 @@ async fn change(
 }
 
 /// A new member, its id made of its URLs and the time as etcd makes it.
-fn new_member(request: pb::MemberAddRequest) -> Result<Member, Refusal> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Member::added(request.peer_ur_ls, request.is_learner, now as i64)
+///
+/// Seconds are the time's unit: the id of one that was added and removed within this second is gone for ever, so the
+/// next one free is taken. (etcd says "member not found" then.)
+fn new_member(request: pb::MemberAddRequest, removed: &[MemberId]) -> Result<Member, Refusal> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) as i64;
+    let mut member = Member::added(request.peer_ur_ls, request.is_learner, now)?;
+    for later in 1..=removed.len() as i64 {
+        if !removed.contains(&member.id) {
+            break;
+        }
+        member = Member::added(member.peer_urls, request.is_learner, now + later)?;
+    }
+    Ok(member)
 }
 
 #[tonic::async_trait]
@@ -63,7 +73,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        let added = new_member(request.into_inner())?;
+        let added = new_member(request.into_inner(), &self.services.store.removed())?;
         let (member, members) = change(&self.services, MemberChange::Add(added.clone())).await?;
         let header = Some(self.services.header_without_revision());
         let member = Some(convert::member(member.unwrap_or(added)));
