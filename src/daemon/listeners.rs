@@ -70,13 +70,18 @@ fn addresses(url: &Url) -> Vec<Address> {
     if let Some(path) = url.socket_path() {
         return vec![Address::Unix(path.to_path_buf())];
     }
+    socket_addresses(url).into_iter().map(Address::Tcp).collect()
+}
+
+/// The addresses and ports of a URL that is no Unix socket's.
+pub fn socket_addresses(url: &Url) -> Vec<SocketAddr> {
     if let Some(address) = url.socket_addr() {
-        return vec![Address::Tcp(address)];
+        return vec![address];
     }
     // Binding accepts addresses and localhost only, which the configuration has checked.
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let usable = loopback.into_iter().filter(|ip| std::net::TcpListener::bind((*ip, 0)).is_ok());
-    usable.map(|ip| Address::Tcp(SocketAddr::new(ip, url.port()))).collect()
+    usable.map(|ip| SocketAddr::new(ip, url.port())).collect()
 }
 
 fn client_tls(config: &Config) -> io::Result<Option<Tls>> {

@@ -1,25 +1,30 @@
 //! A running member: everything it is made of, put together in order, and taken apart in the reverse one.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::compactor::{self, Retention};
 use super::directory::{self, Directories};
+use super::entry::{self, Entry};
 use super::figures::Figures;
 use super::outside::{SystemClock, SystemEntropy};
+use super::peers::{self, Counter, Door};
 use super::readiness::Readiness;
-use super::{EXIT_CONFIG, EXIT_START, fatal, listeners, systemd};
+use super::{EXIT_CONFIG, EXIT_IDENTITY, EXIT_START, fatal, listeners, systemd};
 use crate::api::leases::{self, LeaderLessor};
 use crate::api::server::{Server, ServerOptions};
 use crate::api::services::{Access, FanOut, Services, Settings, Stop, Stopper};
-use crate::config::{AutoCompaction, Bootstrap, ClusterState, Config};
-use crate::join::bootstrap::{self, BootstrapError, InitialMember, Plan};
-use crate::join::identity::{self, Identity, IdentityError};
+use crate::config::{AutoCompaction, Config};
+use crate::join::bootstrap::BootstrapError;
+use crate::join::enter::EntryError;
+use crate::join::identity::{self, IdentityError};
 use crate::lease::{self, Lessor};
 use crate::log::{self, Log, LogError, RealDisk};
 use crate::model::{Command, MemberId, Refusal};
-use crate::peer::NoTransport;
+use crate::peer::{Quic, Transport};
+use crate::pki::{Credentials, PkiError};
 use crate::raft::{Node, NodeOptions, StartError};
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
 use crate::watch::{self, Hub};
@@ -33,6 +38,9 @@ pub enum MemberError {
     /// No cluster can be begun.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// There is no way into the cluster.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     /// Files, directories or sockets.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -55,6 +63,7 @@ impl MemberError {
     pub fn exit_code(&self) -> u8 {
         match self {
             MemberError::Config(_) | MemberError::Bootstrap(_) => EXIT_CONFIG,
+            MemberError::Identity(IdentityError::Removed { .. }) => EXIT_IDENTITY,
             _ => EXIT_START,
         }
     }
@@ -72,6 +81,9 @@ pub struct Member {
     readiness: Readiness,
     server: Server,
     stopper: Stopper,
+    directory: PathBuf,
+    quic: Quic,
+    credentials: Arc<Credentials>,
 }
 
 impl Member {
@@ -81,21 +93,24 @@ impl Member {
         // The identity is written before any data: without one the directory is empty, or not kvd's.
         let fresh = identity::load(&config.data_dir.join("member"))?.is_none();
         if fresh {
-            refuse_bad_bootstrap(config)?;
+            entry::refuse_bad_bootstrap(config)?;
         }
-        let plan = fresh.then(|| plan(config)).transpose()?;
         let listeners = listeners::bind(config)?;
         let directories = directory::prepare(&config.data_dir, config.wal_dir.as_deref())?;
         // The log's lock comes first: it says that no other process works on these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
-        let identity = identify(&directories, plan.as_ref())?;
+        identity::refuse_removed(&directories.member)?;
+        let (quic, credentials) = peers::open(config, &directories.member)?;
+        let entry = entry::enter(config, &directories, &Door(quic.clone())).await?;
+        let identity = entry.identity;
         let store = open_store(config, &directories)?;
         let log = open_log(config, disk)?;
         let figures = Figures::new(config, log.clone());
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(config, identity.member, &store);
         store.set_observers(vec![hub.clone(), lessor.clone()]);
-        let node = start_node(config, identity, plan, log, store.clone()).await?;
+        let node = start_node(config, entry, log, store.clone(), quic.transport()).await?;
+        quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
         let (stopper, stop) = Stop::channel();
         let fan_out =
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
@@ -104,19 +119,41 @@ impl Member {
         let server = Server::serve(services, listeners, server_options(config), workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
         let readiness = readiness(config, identity.member, &node, &store);
-        Ok(Self { node, store, lessor, retention: retention(config), readiness, server, stopper })
+        let retention = retention(config);
+        let directory = directories.member;
+        Ok(Self { node, store, lessor, retention, readiness, server, stopper, directory, quic, credentials })
     }
 
     /// Does what a member does beside serving: lets clients in, follows who leads, expires leases, compacts, tells
-    /// systemd. Never ends.
-    pub async fn keep_house(&self) {
+    /// systemd. Ends where this member is removed from its cluster, which is remembered in its directory.
+    ///
+    /// # Errors
+    /// Where it cannot be remembered.
+    pub async fn keep_house(&self) -> Result<(), MemberError> {
         let compacting = Compacting { node: self.node.clone(), store: self.store.clone() };
-        tokio::join!(
-            self.let_clients_in(),
-            leases::run(self.node.clone(), self.lessor.clone()),
-            compactor::run(self.retention, compacting),
-            self.tell_status(),
-        );
+        let house = async {
+            tokio::join!(
+                self.let_clients_in(),
+                leases::run(self.node.clone(), self.lessor.clone()),
+                compactor::run(self.retention, compacting),
+                self.tell_status(),
+            );
+        };
+        tokio::select! {
+            () = house => {}
+            () = peers::watch_removals(self.node.clone(), self.quic.clone()) => {}
+        }
+        tracing::error!("the member has been permanently removed from the cluster");
+        tracing::error!(data_dir = %self.directory.display(), "data-dir used by this member must be removed");
+        Ok(identity::mark_removed(&self.directory)?)
+    }
+
+    /// Reads the certificates between members again.
+    ///
+    /// # Errors
+    /// What is wrong with them; the old ones stay in use.
+    pub fn reload_certificates(&self) -> Result<(), PkiError> {
+        self.credentials.reload()
     }
 
     async fn let_clients_in(&self) {
@@ -148,11 +185,14 @@ impl Member {
     /// One line for an operator.
     pub fn status(&self) -> String {
         let status = self.node.status();
+        let (there, voters) = self.node.reachable();
+        // Followers talk to their leader only: they cannot tell who else is there.
         let role = match status.leader {
-            None => "waiting for a leader",
-            Some(_) if status.is_leader => "serving, leader",
-            Some(_) if status.is_learner => "serving, learner",
-            Some(_) => "serving, follower",
+            None if there * 2 <= voters => format!("waiting for quorum, {there} of {voters}"),
+            None => format!("waiting for a leader, {there} of {voters}"),
+            Some(_) if status.is_leader => format!("serving, leader, {there} of {voters}"),
+            Some(leader) if status.is_learner => format!("serving, learner of {leader}"),
+            Some(leader) => format!("serving, follower of {leader}"),
         };
         let alarms: Vec<String> = self
             .store
@@ -163,64 +203,19 @@ impl Member {
         format!("{role}, term {}{}", status.term, alarms.concat())
     }
 
-    /// Stops in order: clients are told and have a moment, raft ends, the store makes everything durable.
+    /// Stops in order: somebody else leads, clients are told and have a moment, raft ends, the store makes everything
+    /// durable.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { node, store, server, stopper, .. } = self;
+        let Self { node, store, server, stopper, quic, .. } = self;
+        node.hand_over().await;
         stopper.stop();
         let served = tokio::task::spawn_blocking(move || server.join()).await;
         node.shutdown().await;
+        quic.close().await;
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         served.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         closed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
-}
-
-/// An empty directory can only be filled by what the configuration says of bootstrapping.
-fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
-    let problems: Vec<String> = config
-        .bootstrap_problems()
-        .iter()
-        .map(|problem| problem.to_string().trim_end().to_string())
-        .collect();
-    if problems.is_empty() { Ok(()) } else { Err(MemberError::Config(problems.join("\n"))) }
-}
-
-fn plan(config: &Config) -> Result<Plan, MemberError> {
-    let unsupported =
-        |what: &str| MemberError::Config(format!("{what}: this version of kvd serves a single member"));
-    if config.cluster_state == ClusterState::Existing {
-        return Err(unsupported("--initial-cluster-state existing"));
-    }
-    let Bootstrap::Static(members) = &config.bootstrap else {
-        return Err(unsupported("discovery"));
-    };
-    let initial: Vec<InitialMember> = members
-        .iter()
-        .map(|(name, urls)| InitialMember {
-            name: name.clone(),
-            peer_urls: urls.iter().map(|url| url.as_str().to_string()).collect(),
-        })
-        .collect();
-    let plan = bootstrap::plan(&config.name, &initial, &config.cluster_token)?;
-    match plan.members.len() {
-        1 => Ok(plan),
-        count => Err(unsupported(&format!("--initial-cluster with {count} members"))),
-    }
-}
-
-/// The identity that the data carry, or, for empty data, the planned one, written down.
-fn identify(directories: &Directories, plan: Option<&Plan>) -> Result<Identity, MemberError> {
-    if let Some(identity) = identity::load(&directories.member)? {
-        return Ok(identity);
-    }
-    let store = &directories.store;
-    let Some(plan) = plan.filter(|_| std::fs::read_dir(store).is_ok_and(|mut files| files.next().is_none()))
-    else {
-        let message = format!("{} holds data, but the file identity beside it is missing", store.display());
-        return Err(MemberError::Config(message));
-    };
-    identity::create(&directories.member, &plan.identity)?;
-    Ok(plan.identity)
 }
 
 fn open_store(config: &Config, directories: &Directories) -> Result<Store, StoreError> {
@@ -289,21 +284,21 @@ fn new_lessor(config: &Config, id: MemberId, store: &Store) -> Arc<Lessor> {
 
 async fn start_node(
     config: &Config,
-    identity: Identity,
-    plan: Option<Plan>,
+    entry: Entry,
     log: Log,
     store: Store,
+    transport: Arc<dyn Transport>,
 ) -> Result<Node, StartError> {
     Node::start_on_thread(NodeOptions {
-        id: identity.member,
-        cluster: identity.cluster,
+        id: entry.identity.member,
+        cluster: entry.identity.cluster,
         name: config.name.clone(),
         client_urls: client_urls(config),
-        bootstrap: plan.map(|plan| plan.members).unwrap_or_default(),
+        bootstrap: entry.founders,
         force_new_cluster: config.force_new_cluster,
         log,
         store,
-        transport: Arc::new(NoTransport),
+        transport,
         clock: Arc::new(SystemClock),
         heartbeat: config.raft.heartbeat_interval,
         election: config.raft.election_timeout,

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `command.rs` | the process's entry |
 //! | `member.rs` | everything a running member is made of, put together in order |
+//! | `entry.rs` | which member this is, and of which cluster |
+//! | `peers.rs` | the peer port: opened, answered, shut behind members that are removed |
 //! | `directory.rs` | the data directory: who may look into it, whose data it holds |
 //! | `listeners.rs` | the sockets clients connect to |
 //! | `readiness.rs` | when clients are let in |
@@ -11,17 +13,19 @@
 //! | `figures.rs` | what the daemon adds to the metrics |
 //! | `logging.rs`, `rotation.rs`, `systemd.rs`, `outside.rs` | the log, its files, systemd, the real clock and randomness |
 //!
-//! Nothing but this room ends the process. Exit codes: 0 after a signal, 1 where the member cannot start, 74 where it
-//! cannot go on (a disk that fails), 78 where the configuration cannot be used.
+//! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
+//! 1 where it cannot start, 74 where it cannot go on (a disk that fails), 77 where the data are of a removed member, 78 where the configuration cannot be used.
 
 mod command;
 mod compactor;
 mod directory;
+mod entry;
 mod figures;
 mod listeners;
 mod logging;
 mod member;
 mod outside;
+mod peers;
 mod readiness;
 mod rotation;
 mod systemd;
@@ -30,13 +34,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub use command::main;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput, LogRotation};
 use member::Member;
 
 const EXIT_START: u8 = 1;
+/// The data are those of a member that was removed; trying again does not help.
+const EXIT_IDENTITY: u8 = 77;
 const EXIT_CONFIG: u8 = 78;
 /// `EX_IOERR` of sysexits.h: log or store cannot be trusted any more.
 const EXIT_FATAL: i32 = 74;
@@ -70,14 +76,15 @@ pub fn run(config: Config, warnings: Vec<Diagnostic>) -> ExitCode {
 }
 
 async fn serve(config: &Config) -> ExitCode {
-    let (mut interrupt, mut terminate) =
-        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::error!(%error, "cannot listen for signals");
-                return ExitCode::from(EXIT_START);
-            }
-        };
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let (mut interrupt, mut terminate, mut hangup) = match signals {
+        [Ok(interrupt), Ok(terminate), Ok(hangup)] => (interrupt, terminate, hangup),
+        [interrupt, terminate, hangup] => {
+            let error = [interrupt, terminate, hangup].into_iter().find_map(Result::err);
+            tracing::error!(?error, "cannot listen for signals");
+            return ExitCode::from(EXIT_START);
+        }
+    };
     let started = tokio::select! {
         started = Member::start(config) => started,
         _ = interrupt.recv() => return ExitCode::SUCCESS,
@@ -92,11 +99,20 @@ async fn serve(config: &Config) -> ExitCode {
     };
     systemd::ready(&member.status());
     let received = tokio::select! {
-        () = member.keep_house() => "none",
-        _ = interrupt.recv() => "interrupt",
-        _ = terminate.recv() => "terminated",
+        kept = member.keep_house() => {
+            if let Err(error) = kept {
+                tracing::error!("the data may be taken for those of a member: {error}");
+            }
+            systemd::status("removed from the cluster; the data directory must be removed");
+            None
+        }
+        () = reload(&member, &mut hangup) => None,
+        _ = interrupt.recv() => Some("interrupt"),
+        _ = terminate.recv() => Some("terminated"),
     };
-    tracing::info!(signal = received, "received signal; shutting down");
+    if let Some(signal) = received {
+        tracing::info!(signal, "received signal; shutting down");
+    }
     systemd::stopping();
     match member.stop().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,6 +121,17 @@ async fn serve(config: &Config) -> ExitCode {
             ExitCode::from(EXIT_START)
         }
     }
+}
+
+/// Reads certificates again at every SIGHUP. Never ends.
+async fn reload(member: &Member, hangup: &mut Signal) {
+    while hangup.recv().await.is_some() {
+        match member.reload_certificates() {
+            Ok(()) => tracing::info!("the certificates between members were read again"),
+            Err(error) => tracing::error!("the certificates between members stay as they were: {error}"),
+        }
+    }
+    std::future::pending().await
 }
 
 /// Ends the process because going on could lose or falsify data. May be called on any thread.

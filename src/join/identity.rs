@@ -6,6 +6,8 @@
 //! cluster cdf818194e3a8c32
 //! ```
 //!
+//! Once the member was removed from its cluster, a file `removed` stands beside it, and the data are not used again.
+//!
 //! The first line carries the version of the format; another version is refused. The file is written once, before
 //! any other data, and replaced atomically, so it is there and whole or the directory counts as empty.
 
@@ -16,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{ClusterId, MemberId};
 
 const FILE: &str = "identity";
+const REMOVED: &str = "removed";
 const FIRST_LINE: &str = "kvd-identity 1";
 
 /// A member of a cluster.
@@ -46,6 +49,15 @@ pub enum IdentityError {
         /// Its first line.
         found: String,
     },
+    /// The member was removed from its cluster.
+    #[error(
+        "{path}: this member has been permanently removed from its cluster; the data directory must be removed before \
+         another member can begin here"
+    )]
+    Removed {
+        /// The file that says so.
+        path: PathBuf,
+    },
     /// Not what was written.
     #[error(
         "{path}: line {line} is damaged: {text:?}; restore the file from a backup or remove the member and its data"
@@ -68,6 +80,24 @@ pub fn load(directory: &Path) -> Result<Option<Identity>, IdentityError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(IdentityError::Io { path, source }),
     }
+}
+
+/// Remembers for ever that the member of `directory` was removed from its cluster.
+pub fn mark_removed(directory: &Path) -> Result<(), IdentityError> {
+    let path = directory.join(REMOVED);
+    let write = || {
+        let mut file = File::create(&path)?;
+        file.write_all(b"this member has been permanently removed from its cluster\n")?;
+        file.sync_all()?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|source| IdentityError::Io { path: path.clone(), source })
+}
+
+/// Refuses the data of a member that was removed.
+pub fn refuse_removed(directory: &Path) -> Result<(), IdentityError> {
+    let path = directory.join(REMOVED);
+    if path.exists() { Err(IdentityError::Removed { path }) } else { Ok(()) }
 }
 
 /// Writes the identity of `directory`, durably.
@@ -112,6 +142,15 @@ mod tests {
         let identity = Identity { member: MemberId(0x8e9e_05c5_2164_694d), cluster: ClusterId(0xcdf8) };
         create(directory.path(), &identity).expect("writable");
         assert_eq!(load(directory.path()).expect("readable"), Some(identity));
+    }
+
+    #[test]
+    fn a_removed_member_does_not_begin_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        refuse_removed(directory.path()).expect("not yet");
+        mark_removed(directory.path()).expect("writable");
+        let refused = refuse_removed(directory.path()).expect_err("refused").to_string();
+        assert!(refused.contains("permanently removed"), "{refused}");
     }
 
     #[test]

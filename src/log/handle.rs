@@ -48,12 +48,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// The usual sizes: segments of 16 MB, 16 MB of entries in memory, flushes of up to 4 MB.
+    /// The usual sizes: segments of 8 MB, 8 MB of entries in memory, flushes of up to 4 MB.
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
         Self {
-            segment_bytes: 16 << 20,
+            segment_bytes: 8 << 20,
             first_segment_bytes: 8 << 20,
-            cache_bytes: 16 << 20,
+            cache_bytes: 8 << 20,
             frame_bytes: 4 << 20,
             flush: true,
             mode: Mode::Thread,

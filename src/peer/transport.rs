@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ClusterId, MemberId};
 
@@ -43,8 +44,8 @@ pub enum TransportError {
 /// Reaches other members. Implementations connect when first needed, keep the connection, bind both ends to their
 /// member ids, and bound every message.
 pub trait Transport: Send + Sync + 'static {
-    /// Sends a request to a member that is reached at one of `urls` and hands back its answer within `timeout`. The request takes its place in the lane when this is
-    /// called, not when the future is polled.
+    /// Sends a request to a member that is reached at one of `urls` and hands back its answer within `timeout`. The
+    /// request takes its place in the lane when this is called, not when the future is polled.
     fn call(
         &self,
         to: MemberId,
@@ -54,8 +55,8 @@ pub trait Transport: Send + Sync + 'static {
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>>;
 
-    /// Sends a snapshot: the request, then everything `body` holds, on a stream of its own. Dropping the future gives
-    /// it up.
+    /// Sends a snapshot: the request, then everything `body` holds, on a stream of its own. Sending may take as long
+    /// as it gets on; the answer is due within `timeout` after that. Dropping the future gives it up.
     fn send_snapshot(
         &self,
         to: MemberId,
@@ -109,8 +110,8 @@ pub struct Caller {
     pub address: String,
 }
 
-/// Why a member does not talk to another. Both sides log it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a member does not talk to another. Both sides log it. New variants go at the end: it travels.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Rejection {
     /// Another cluster.
     #[error("cluster id mismatch: this is cluster {here}, not {there}")]
@@ -140,6 +141,46 @@ pub enum Rejection {
     /// Not understood.
     #[error("{0}")]
     Malformed(String),
+    /// Another version of the protocol.
+    #[error("protocol version mismatch: {0}")]
+    Protocol(String),
+    /// The certificate is not accepted, or is not that of the member it should be.
+    #[error("bad certificate: {0}")]
+    Certificate(String),
+    /// A newer connection has taken the place of this one, or the other side is shutting down.
+    #[error("closed: {0}")]
+    Closed(String),
+}
+
+impl Rejection {
+    /// The close code of a connection that ends for this reason; 0 where nothing is wrong.
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Closed(_) => 0,
+            Self::OtherCluster { .. } => 1,
+            Self::OtherMember { .. } => 2,
+            Self::Removed => 3,
+            Self::Unknown => 4,
+            Self::NotReady(_) => 5,
+            Self::Malformed(_) => 6,
+            Self::Protocol(_) => 7,
+            Self::Certificate(_) => 8,
+        }
+    }
+
+    /// What a close code and its reason mean, where they are all there is. The ids of a mismatch are not among them.
+    pub(super) fn from_close(code: u64, reason: &str) -> Self {
+        let reason = reason.to_owned();
+        match code {
+            0 => Self::Closed(reason),
+            3 => Self::Removed,
+            4 => Self::Unknown,
+            5 => Self::NotReady(reason),
+            7 => Self::Protocol(reason),
+            8 => Self::Certificate(reason),
+            _ => Self::Malformed(reason),
+        }
+    }
 }
 
 /// What a member answers to others.

@@ -1,5 +1,34 @@
 //! Who a member is, in certificates.
 //!
-//! [`self_signed`] makes the certificate of `--auto-tls`. (The identity between members comes with the peer protocol.)
+//! Towards other members a certificate comes from one of three sources, and [`Credentials`] turns any of them into
+//! the TLS that `peer` speaks:
+//!
+//! - the operator's own files (`files`): certificate, key, CA bundle, revocation list, allowed names;
+//! - a secret all members share (`secret`): a CA derived from it, by which every member issues its own leaf
+//!   (`authority`), short-lived, carrying its member and cluster id, renewed before it expires;
+//! - neither: the secret is the cluster's token, which anybody may guess.
+//!
+//! `verify` says which certificates of others are good, `certificate` reads what stands in one. [`self_signed`] makes
+//! the certificate of `--auto-tls` for clients.
+//!
+//! Rules: rcgen stays in this room. A key or a secret is never printed. Time comes from the clock it is given, so that
+//! tests can let certificates grow old. No session is resumed: every connection is verified anew, so that what was
+//! revoked stays out.
 
+mod authority;
+mod certificate;
+mod credentials;
+mod error;
+mod files;
+mod secret;
 pub mod self_signed;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use certificate::Holder;
+pub use credentials::Credentials;
+pub use error::PkiError;
+pub use files::{Files, Pair};
+pub use secret::{MIN_SECRET_CHARS, SecretSource};

@@ -12,8 +12,14 @@ use crate::model::{Command, MemberChange, Refusal};
 /// The version a cluster of this kvd has, as etcd writes it.
 pub const CLUSTER_VERSION: &str = "3.7.0";
 
-/// Bytes of entries the log is held to. Entries carry groups of commands, so a number of entries alone bounds nothing.
-const LOG_BYTES: usize = 48 << 20;
+/// Bytes of entries the log is held to, at least. Entries carry groups of commands, so a number of entries alone bounds
+/// nothing.
+const LOG_BYTES: u64 = 16 << 20;
+/// And at most.
+const MAX_LOG_BYTES: u64 = 256 << 20;
+/// In between it is this part of the state: a member that lags further is sent the whole state, so the larger that is,
+/// the more of the log is worth keeping.
+const LOG_SHARE: u64 = 32;
 
 /// How often that is looked at.
 const LOG_CHECK: Duration = Duration::from_millis(500);
@@ -95,14 +101,15 @@ pub async fn lead(inner: Arc<Inner>) {
     }
 }
 
-/// Shortens the log where its entries have grown beyond [`LOG_BYTES`], as far as the store's checkpoints allow. What is
+/// Shortens the log where its entries have grown too many bytes, as far as the store's checkpoints allow. What is
 /// counted by entries is openraft's own affair (see `settings`).
 pub async fn bound_log(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     let options = &inner.options;
     loop {
         tokio::time::sleep(LOG_CHECK).await;
-        let first = options.log.first_within(LOG_BYTES);
+        let bytes = (options.store.sizes().in_use / LOG_SHARE).clamp(LOG_BYTES, MAX_LOG_BYTES);
+        let first = options.log.first_within(bytes as usize);
         let durable = options.store.checkpointed().map_or(0, |position| position.index);
         let upto = first.saturating_sub(1).min(durable);
         if first <= options.log.bounds().first || upto < options.log.bounds().first {

@@ -222,7 +222,7 @@ impl Node {
 
     /// How the node is doing. Cheap, never waits.
     pub fn status(&self) -> Status {
-        self.0.shared.status()
+        Status { is_learner: self.is_learner(), ..self.0.shared.status() }
     }
 
     /// The leader's clock where this member leads: milliseconds since the epoch.
@@ -250,14 +250,30 @@ impl Node {
         self.0.options.store.members()
     }
 
-    /// True where the member was removed from the cluster, as far as that is known here.
-    pub fn was_removed(&self, member: MemberId) -> bool {
-        self.0.options.store.removed().contains(&member)
+    /// Those that were removed from the cluster, as far as that is known here.
+    pub fn removed(&self) -> Vec<MemberId> {
+        self.0.options.store.removed()
     }
 
-    /// True where this member has no vote.
+    /// True where the member was removed, likewise.
+    pub fn was_removed(&self, member: MemberId) -> bool {
+        self.removed().contains(&member)
+    }
+
+    /// How many voters can be reached, this member included, and how many there are.
+    pub fn reachable(&self) -> (usize, usize) {
+        let members = self.members();
+        let voters = members.iter().filter(|member| !member.learner && !member.pending);
+        let id = self.0.shared.id();
+        let there = |member: &&Member| member.id == id || self.0.connected(member.id, Duration::ZERO);
+        (voters.clone().filter(there).count(), voters.count())
+    }
+
+    /// True where this member is a learner to clients. A voter that is still catching up has no vote either, but they
+    /// need not know.
     pub fn is_learner(&self) -> bool {
-        self.0.shared.is_learner()
+        let id = self.0.shared.id();
+        self.0.shared.is_learner() && !self.members().iter().any(|member| member.id == id && !member.learner)
     }
 
     /// Who leads, and changes of it.
@@ -274,6 +290,16 @@ impl Node {
         members::transfer(&self.0, target).await
     }
 
+    /// Hands leadership over where this member leads and there is someone to take it; does not wait longer than an
+    /// election would take. Clients go on being served meanwhile.
+    pub async fn hand_over(&self) {
+        let inner = &self.0;
+        if inner.shared.is_leader() && !inner.shared.is_only_voter() {
+            // Whoever does not take it in time has it by election.
+            let _ = tokio::time::timeout(inner.options.election, members::hand_over(inner)).await;
+        }
+    }
+
     /// Stops: hands leadership over where there is someone to take it; then nothing is accepted any more, who waits is
     /// told so, the log is flushed and closed. Calls after the first one wait for its end.
     pub async fn shutdown(&self) {
@@ -282,10 +308,7 @@ impl Node {
             let _ = inner.ended.subscribe().wait_for(|ended| *ended).await;
             return;
         }
-        if inner.shared.is_leader() && !inner.shared.is_only_voter() {
-            // Whoever does not take it in time has it by election.
-            let _ = tokio::time::timeout(inner.options.election, members::hand_over(inner)).await;
-        }
+        self.hand_over().await;
         if let Some(raft) = inner.raft() {
             // It is joined, whatever it ended with.
             let _ = raft.shutdown().await;

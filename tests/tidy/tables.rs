@@ -31,6 +31,8 @@ pub const CRATES: &[(&str, &[&str], &str)] = &[
     ("openraft", &["raft"], "use model's words and raft::Node"),
     ("openraft_rt", &["raft"], "use tokio"),
     ("openraft_rt_tokio", &["raft"], "use tokio"),
+    ("ring", &["pki", "peer"], "ask pki for keys"),
+    ("x509_parser", &["pki"], "ask pki what stands in a certificate"),
     ("quinn", &["peer"], "use peer's frames and streams"),
     ("rcgen", &["pki"], "ask pki for an identity"),
     ("heed", &["store"], "use store's reads"),

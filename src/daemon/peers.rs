@@ -1,0 +1,163 @@
+//! The peer port: how it is opened, and what this member answers there.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::listeners;
+use super::outside::SystemClock;
+use crate::config::{ClusterSecret, Config, KeyPair};
+use crate::join::enter::Asker;
+use crate::join::reception::Reception;
+use crate::model::{ClusterId, MemberId};
+use crate::peer::{self, Caller, Lane, Pending, Quic, Rejection, Service};
+use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
+use crate::raft::Node;
+
+/// Opens the peer port; nobody is served there yet.
+///
+/// # Errors
+/// Files that cannot be used, addresses that cannot be bound; they are named.
+pub fn open(config: &Config, spool: &Path) -> io::Result<(Quic, Arc<Credentials>)> {
+    let credentials = Arc::new(credentials(config).map_err(io::Error::other)?);
+    let mut listen: Vec<SocketAddr> = Vec::new();
+    for url in &config.listen_peer_urls {
+        if url.socket_path().is_some() {
+            let message = format!(
+                "--listen-peer-urls {}: members talk QUIC, which has no unix sockets; give it host:port",
+                url.as_str()
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+        listen.extend(listeners::socket_addresses(url));
+    }
+    let quic = Quic::bind(peer::Options {
+        credentials: credentials.clone(),
+        listen,
+        clock: Arc::new(SystemClock),
+        heartbeat: config.raft.heartbeat_interval,
+        election: config.raft.election_timeout,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        spool: spool.to_path_buf(),
+    })?;
+    Ok((quic, credentials))
+}
+
+fn credentials(config: &Config) -> Result<Credentials, PkiError> {
+    let clock = Arc::new(SystemClock);
+    let tls = &config.peer_tls;
+    let pair = |pair: &KeyPair| Pair { cert: pair.cert.clone(), key: pair.key.clone() };
+    // Without a CA nobody could be verified: a certificate alone stands for none at all.
+    if let (Some(own), Some(trusted_ca)) = (&tls.key_pair, &tls.trusted_ca) {
+        let files = Files {
+            pair: pair(own),
+            client_pair: tls.client_key_pair.as_ref().map(pair),
+            trusted_ca: trusted_ca.clone(),
+            crl: tls.crl.clone(),
+            allowed_cn: tls.allowed_cn.clone(),
+            allowed_hostnames: tls.allowed_hostnames.clone(),
+        };
+        return Credentials::from_files(files, clock);
+    }
+    let source = match &config.cluster_secret {
+        Some(ClusterSecret::Inline(secret)) => SecretSource::Text(secret.expose().to_string()),
+        Some(ClusterSecret::File(path)) => SecretSource::File(path.clone()),
+        None => SecretSource::Token(config.cluster_token.clone()),
+    };
+    Credentials::from_secret(source, clock)
+}
+
+/// What this member answers to others.
+pub struct Counter {
+    node: Node,
+    reception: Arc<Reception>,
+    cluster: ClusterId,
+}
+
+impl Counter {
+    /// The answers of `node`.
+    pub fn new(node: Node) -> Self {
+        let cluster = node.status().cluster;
+        let reception = Arc::new(Reception::new(node.clone(), Arc::new(SystemClock)));
+        Self { node, reception, cluster }
+    }
+}
+
+impl Service for Counter {
+    /// Strangers may ask; of members only those that were removed are turned away. One that is not known here may be
+    /// known to others: this member may lag, and the one who calls be its leader.
+    fn admit(&self, caller: &Caller) -> Result<(), Rejection> {
+        if caller.member == MemberId::default() {
+            return Ok(());
+        }
+        if caller.cluster != self.cluster {
+            return Err(Rejection::OtherCluster { here: self.cluster, there: caller.cluster });
+        }
+        if self.node.was_removed(caller.member) { Err(Rejection::Removed) } else { Ok(()) }
+    }
+
+    fn call(&self, from: MemberId, _lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
+        let node = self.node.clone();
+        Box::pin(async move { node.serve(from, &request).await.map_err(malformed) })
+    }
+
+    fn snapshot(&self, from: MemberId, request: Bytes, body: File) -> Pending<Result<Bytes, Rejection>> {
+        let node = self.node.clone();
+        Box::pin(async move { node.serve_snapshot(from, &request, body).await.map_err(malformed) })
+    }
+
+    fn ask(&self, _caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>> {
+        let reception = self.reception.clone();
+        Box::pin(async move { reception.answer(&question).await.map_err(malformed) })
+    }
+}
+
+fn malformed(error: impl ToString) -> Rejection {
+    Rejection::Malformed(error.to_string())
+}
+
+/// Asking through the peer port.
+pub struct Door(pub Quic);
+
+impl Asker for Door {
+    fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, String>> {
+        let quic = self.0.clone();
+        Box::pin(async move {
+            let answered = quic.ask(&urls, question, timeout).await;
+            answered.map(|(_, bytes)| bytes).map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// How often it is looked whether members were removed.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Shuts the door behind members that are removed. Ends when this member itself is.
+pub async fn watch_removals(node: Node, quic: Quic) {
+    let own = node.status().id;
+    let mut told = quic.told_removed();
+    let mut expelled = node.removed();
+    loop {
+        let removed = node.removed();
+        if removed.contains(&own) {
+            return;
+        }
+        for member in removed.iter().filter(|member| !expelled.contains(member)) {
+            quic.expel(*member);
+        }
+        expelled = removed;
+        tokio::select! {
+            // An error means that the port is closed; the pause goes on.
+            Ok(told) = told.wait_for(|told| *told) => {
+                drop(told);
+                return;
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Making a connection: all addresses of a member, one beside the other, until one lets this member in.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, ConnectionError, TransportErrorCode, VarInt};
+use rustls::pki_types::CertificateDer;
+use tokio::time::Instant;
+
+use super::address::Target;
+use super::clock::Sample;
+use super::frames::{FrameError, FrameReader, FrameWriter};
+use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, decode, encode};
+use super::quic::Shared;
+use super::registry::close;
+use super::transport::Rejection;
+use super::tuning::{ALPN, ATTEMPT, MAX_ADDRESSES, MAX_GREETING, PROTOCOL, STAGGER};
+use crate::model::MemberId;
+use crate::pki::Holder;
+
+/// A connection on which this member was let in.
+pub(super) struct Dialled {
+    pub connection: Connection,
+    pub address: SocketAddr,
+    pub welcome: Welcome,
+    /// The first comparison of clocks.
+    pub sample: Sample,
+    /// The greeting's stream, for more of them.
+    pub probes: (FrameReader, FrameWriter),
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// Nobody answered, or the name leads nowhere.
+    Unreachable(String),
+    /// Someone answered and refused, or was refused.
+    Rejected(String, Rejection),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(text) => f.write_str(text),
+            Self::Rejected(address, rejection) => write!(f, "{address}: {rejection}"),
+        }
+    }
+}
+
+/// Connects to whom `urls` lead to; `to` is zero for whoever is there.
+pub(super) async fn dial(
+    shared: &Arc<Shared>,
+    urls: &[String],
+    purpose: Purpose,
+    to: MemberId,
+) -> Result<Dialled, Failure> {
+    let mut failures = Vec::new();
+    let mut addresses = VecDeque::new();
+    let lookups = urls.iter().take(MAX_ADDRESSES).map(|url| async move {
+        let target = Target::parse(url)?;
+        let found = target.resolve().await?;
+        Ok::<_, String>(
+            found.into_iter().map(move |address| (target.host.clone(), address)).collect::<Vec<_>>(),
+        )
+    });
+    for found in join_all(lookups).await {
+        match found {
+            Ok(found) => {
+                addresses.extend(found.into_iter().filter(|new| !addresses.contains(new)).collect::<Vec<_>>())
+            }
+            Err(text) => failures.push(Failure::Unreachable(text)),
+        }
+    }
+    addresses.truncate(MAX_ADDRESSES);
+    race(shared, addresses, purpose, to, &mut failures).await.ok_or_else(|| most_telling(failures))
+}
+
+async fn race(
+    shared: &Arc<Shared>,
+    mut addresses: VecDeque<(String, SocketAddr)>,
+    purpose: Purpose,
+    to: MemberId,
+    failures: &mut Vec<Failure>,
+) -> Option<Dialled> {
+    let mut running = FuturesUnordered::new();
+    loop {
+        if let Some((host, address)) = addresses.pop_front() {
+            running.push(attempt(shared, host, address, purpose, to));
+        } else if running.is_empty() {
+            return None;
+        }
+        let stagger = tokio::time::sleep(STAGGER);
+        tokio::select! {
+            Some(result) = running.next() => match result {
+                Ok(dialled) => return Some(dialled),
+                Err(failure) => failures.push(failure),
+            },
+            () = stagger, if !addresses.is_empty() => {}
+        }
+    }
+}
+
+/// A refusal says more than silence.
+fn most_telling(failures: Vec<Failure>) -> Failure {
+    let refused = failures.iter().find(|failure| matches!(failure, Failure::Rejected(..))).cloned();
+    refused.unwrap_or_else(|| {
+        let texts: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        Failure::Unreachable(if texts.is_empty() { "no peer URL".into() } else { texts.join("; ") })
+    })
+}
+
+async fn attempt(
+    shared: &Arc<Shared>,
+    host: String,
+    address: SocketAddr,
+    purpose: Purpose,
+    to: MemberId,
+) -> Result<Dialled, Failure> {
+    let limit = ATTEMPT.max(shared.options.election);
+    match tokio::time::timeout(limit, connect(shared, &host, address, purpose, to)).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::Unreachable(format!("{address}: no answer within {limit:?}"))),
+    }
+}
+
+async fn connect(
+    shared: &Arc<Shared>,
+    host: &str,
+    address: SocketAddr,
+    purpose: Purpose,
+    to: MemberId,
+) -> Result<Dialled, Failure> {
+    let unreachable = |text: &dyn std::fmt::Display| Failure::Unreachable(format!("{address}: {text}"));
+    let exit = shared.exits.to(address).ok_or_else(|| unreachable(&"this machine has no such addresses"))?;
+    let config = client_config(shared).map_err(|text| unreachable(&text))?;
+    let name = shared.options.credentials.server_name(host);
+    let connecting = exit.connect_with(config, address, name).map_err(|error| unreachable(&error))?;
+    let connection = connecting.await.map_err(|error| why(address, &error))?;
+    let result = greet(shared, &connection, address, purpose, to).await;
+    if let Err(Failure::Rejected(_, rejection)) = &result {
+        // Where the other side has closed it already, this says nothing.
+        close(&connection, rejection);
+    }
+    result
+}
+
+async fn greet(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    address: SocketAddr,
+    purpose: Purpose,
+    to: MemberId,
+) -> Result<Dialled, Failure> {
+    let rejected = |rejection| Failure::Rejected(address.to_string(), rejection);
+    let own = shared.identity();
+    let (send, recv) = connection.open_bi().await.map_err(|error| why(address, &error))?;
+    let (mut reader, mut writer) = (FrameReader::new(recv, MAX_GREETING), FrameWriter::new(send));
+    // The stream can only be closed together with the connection, which the reader will find.
+    let _ = writer.stream().set_priority(Kind::Greeting.priority());
+    let greeting = Greeting {
+        protocol: PROTOCOL,
+        purpose,
+        cluster: own.cluster,
+        from: own.member,
+        to,
+        clock_ms: shared.options.clock.now_ms(),
+        version: shared.options.version.clone(),
+    };
+    let asked = Instant::now();
+    writer.push_byte(Kind::Greeting as u8);
+    let sent = writer.send(encode(&greeting)).await;
+    let frame = match reader.expect().await {
+        Ok(frame) => frame,
+        Err(FrameError::Read(_)) if sent.is_err() || connection.close_reason().is_some() => {
+            let reason = connection.close_reason().unwrap_or(ConnectionError::LocallyClosed);
+            return Err(why(address, &reason));
+        }
+        Err(error) => return Err(rejected(Rejection::Malformed(error.to_string()))),
+    };
+    let round_trip = asked.elapsed();
+    let welcome = match decode::<Reply>(&frame).map_err(rejected)? {
+        Reply::Welcome(welcome) => welcome,
+        Reply::Refused(rejection) => return Err(rejected(rejection)),
+    };
+    let says = Holder { member: welcome.member, cluster: welcome.cluster };
+    let chain = certificates(connection);
+    let checked = shared.options.credentials.check_holder(&chain, says);
+    checked.map_err(|error| rejected(Rejection::Certificate(error.to_string())))?;
+    if to.0 != 0 && welcome.cluster != own.cluster {
+        return Err(rejected(Rejection::OtherCluster { here: welcome.cluster, there: own.cluster }));
+    }
+    if to.0 != 0 && welcome.member != to {
+        return Err(rejected(Rejection::OtherMember { here: welcome.member, there: to }));
+    }
+    let sample = Sample::new(shared.options.clock.now_ms(), welcome.clock_ms, round_trip);
+    Ok(Dialled { connection: connection.clone(), address, welcome, sample, probes: (reader, writer) })
+}
+
+fn client_config(shared: &Shared) -> Result<ClientConfig, String> {
+    let tls = shared.options.credentials.client().map_err(|error| error.to_string())?;
+    let mut tls = rustls::ClientConfig::clone(&tls);
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicClientConfig::try_from(tls).map_err(|error| error.to_string())?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(shared.dialling.clone());
+    Ok(config)
+}
+
+/// The certificates the other side has shown, its own first.
+pub(super) fn certificates(connection: &Connection) -> Vec<CertificateDer<'static>> {
+    let shown =
+        connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    shown.map(|shown| *shown).unwrap_or_default()
+}
+
+/// TLS alerts, of which quinn makes error codes.
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+/// What the end of a connection means.
+pub(super) fn why(address: SocketAddr, error: &ConnectionError) -> Failure {
+    let rejected = |rejection| Failure::Rejected(address.to_string(), rejection);
+    let crypto = |code: TransportErrorCode, who: &str, reason: &str| {
+        let alert = u64::from(code).checked_sub(0x100).and_then(|alert| u8::try_from(alert).ok())?;
+        let reason = reason.trim_start_matches("invalid peer certificate: ");
+        let own = reason.strip_prefix("Other(OtherError(").and_then(|text| text.strip_suffix("))"));
+        let reason = own.unwrap_or(reason);
+        Some(if alert == NO_APPLICATION_PROTOCOL {
+            Rejection::Protocol(format!("this member speaks {}", String::from_utf8_lossy(ALPN)))
+        } else {
+            Rejection::Certificate(format!("{who}: {reason}"))
+        })
+    };
+    match error {
+        ConnectionError::ApplicationClosed(close) => {
+            let code = VarInt::into_inner(close.error_code);
+            rejected(Rejection::from_close(code, &String::from_utf8_lossy(&close.reason)))
+        }
+        ConnectionError::ConnectionClosed(close) => {
+            let reason = String::from_utf8_lossy(&close.reason);
+            match crypto(close.error_code, "the peer does not accept that of this member", &reason) {
+                Some(rejection) => rejected(rejection),
+                None => Failure::Unreachable(format!("{address}: {error}")),
+            }
+        }
+        ConnectionError::TransportError(failed) => {
+            match crypto(failed.code, "that of the peer", &failed.reason) {
+                Some(rejection) => rejected(rejection),
+                None => Failure::Unreachable(format!("{address}: {error}")),
+            }
+        }
+        ConnectionError::VersionMismatch => rejected(Rejection::Protocol("another version of QUIC".into())),
+        ConnectionError::Reset => Failure::Unreachable(format!("{address}: the peer was restarted")),
+        error => Failure::Unreachable(format!("{address}: {error}")),
+    }
+}

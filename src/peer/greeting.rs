@@ -1,0 +1,193 @@
+//! The first words on a connection: who speaks to whom, and whether it is let in.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Rejection;
+use super::tuning::PROTOCOL;
+use crate::model::{ClusterId, MemberId};
+
+/// What a stream is for: its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Greeting = 0,
+    Control = 1,
+    Append = 2,
+    Forward = 3,
+    Snapshot = 4,
+    Question = 5,
+}
+
+impl Kind {
+    pub(super) fn read(byte: u8) -> Option<Self> {
+        let kinds =
+            [Self::Greeting, Self::Control, Self::Append, Self::Forward, Self::Snapshot, Self::Question];
+        kinds.into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// What goes first where both want to be sent (quinn: higher first). A snapshot never holds up a heartbeat.
+    pub(super) fn priority(self) -> i32 {
+        match self {
+            Self::Greeting | Self::Control => 3,
+            Self::Append => 2,
+            Self::Forward | Self::Question => 1,
+            Self::Snapshot => 0,
+        }
+    }
+}
+
+/// Why someone calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Purpose {
+    /// As a member.
+    Member,
+    /// To ask one question; it need not be a member.
+    Ask,
+}
+
+/// What the one who dials says first. The protocol's version stays the first field for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Greeting {
+    pub protocol: u16,
+    pub purpose: Purpose,
+    /// Zero where it has none yet; likewise `from`.
+    pub cluster: ClusterId,
+    pub from: MemberId,
+    /// Whom it wants to reach; zero for whoever is there.
+    pub to: MemberId,
+    /// Its wall clock, ms since the epoch.
+    pub clock_ms: i64,
+    /// Its kvd.
+    pub version: String,
+}
+
+/// What it is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Reply {
+    Welcome(Welcome),
+    Refused(Rejection),
+}
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Welcome {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    /// Its wall clock, ms since the epoch.
+    pub clock_ms: i64,
+    /// Its kvd.
+    pub version: String,
+}
+
+/// Compares clocks, now and then, on the stream of the greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Probe {
+    /// The dialling side's clock.
+    pub clock_ms: i64,
+    /// How far the other one's is ahead of it, as it measured last, with the round trip it took; in ms.
+    pub measured: Option<(i64, u32)>,
+}
+
+/// The other side's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Echo {
+    pub clock_ms: i64,
+}
+
+impl Greeting {
+    /// Reads a greeting.
+    ///
+    /// # Errors
+    /// [`Rejection::Protocol`] and [`Rejection::Malformed`], to be told to the sender.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
+        let malformed = |error: postcard::Error| Rejection::Malformed(format!("greeting: {error}"));
+        let (protocol, _) = postcard::take_from_bytes::<u16>(bytes).map_err(malformed)?;
+        if protocol != PROTOCOL {
+            return Err(Rejection::Protocol(format!("this member speaks {PROTOCOL}, not {protocol}")));
+        }
+        postcard::from_bytes(bytes).map_err(malformed)
+    }
+}
+
+/// Any message of this room as bytes.
+pub(super) fn encode<T: Serialize>(message: &T) -> Bytes {
+    // An empty frame is understood by nobody, which the other side says; no type here is known to cause one.
+    postcard::to_stdvec(message).unwrap_or_default().into()
+}
+
+/// And back.
+///
+/// # Errors
+/// [`Rejection::Malformed`].
+pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejection> {
+    postcard::from_bytes(bytes).map_err(|error| Rejection::Malformed(error.to_string()))
+}
+
+/// The first byte of an answer.
+pub(super) const ANSWERED: u8 = 0;
+pub(super) const REJECTED: u8 = 1;
+
+/// An answer's head and payload, for [`super::frames::FrameWriter::push`].
+pub(super) fn answer(result: Result<Bytes, Rejection>) -> (u8, Bytes) {
+    match result {
+        Ok(bytes) => (ANSWERED, bytes),
+        Err(rejection) => (REJECTED, encode(&rejection)),
+    }
+}
+
+/// Takes an answer apart.
+pub(super) fn read_answer(mut frame: Bytes) -> Result<Bytes, Rejection> {
+    if frame.is_empty() {
+        return Err(Rejection::Malformed("an empty answer".into()));
+    }
+    match frame.split_to(1).first() {
+        Some(&ANSWERED) => Ok(frame),
+        Some(&REJECTED) => Err(decode::<Rejection>(&frame).unwrap_or_else(|unread| unread)),
+        _ => Err(Rejection::Malformed("an answer of no known kind".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greetings_and_answers_are_read_back_and_nothing_else() {
+        let greeting = Greeting {
+            protocol: PROTOCOL,
+            purpose: Purpose::Member,
+            cluster: ClusterId(7),
+            from: MemberId(8),
+            to: MemberId(9),
+            clock_ms: -5,
+            version: "0.1.0".into(),
+        };
+        let bytes = encode(&greeting);
+        assert_eq!(Greeting::read(&bytes), Ok(greeting.clone()));
+        for cut in 0..bytes.len() {
+            assert!(matches!(Greeting::read(&bytes[..cut]), Err(Rejection::Malformed(_))));
+        }
+        let other = encode(&Greeting { protocol: 2, ..greeting });
+        let text = Greeting::read(&other).expect_err("another version").to_string();
+        assert_eq!(text, "protocol version mismatch: this member speaks 1, not 2");
+
+        let rejection = Rejection::OtherCluster { here: ClusterId(1), there: ClusterId(2) };
+        for result in [Ok(Bytes::from_static(b"fine")), Ok(Bytes::new()), Err(rejection)] {
+            let (head, payload) = answer(result.clone());
+            assert_eq!(read_answer([&[head][..], &payload].concat().into()), result);
+        }
+        for garbage in [&b""[..], b"\x01", b"\x01\xff", b"\x02abc"] {
+            let read = read_answer(Bytes::copy_from_slice(garbage));
+            assert!(matches!(read, Err(Rejection::Malformed(_))), "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_stream_has_its_own_byte() {
+        let known: Vec<u8> = (0..=u8::MAX).filter(|byte| Kind::read(*byte).is_some()).collect();
+        assert_eq!(known, [0, 1, 2, 3, 4, 5]);
+        assert!(Kind::Control.priority() > Kind::Append.priority());
+        assert!(Kind::Append.priority() > Kind::Forward.priority());
+        assert!(Kind::Forward.priority() > Kind::Snapshot.priority());
+    }
+}

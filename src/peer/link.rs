@@ -1,0 +1,322 @@
+//! The way to one member: one connection, kept up while somebody wants it, and the lanes on it.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quinn::Connection;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::clock::Sample;
+use super::dial::{Dialled, Failure, dial, why};
+use super::frames::{FrameReader, FrameWriter};
+use super::greeting::{Echo, Kind, Probe, Purpose, decode, encode};
+use super::lane::{Lane, NotPlaced, Outcome};
+use super::quic::Shared;
+use super::registry::{Peer, close};
+use super::transport::{self, Rejection};
+use super::tuning::{ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, PROBE, SHORT_LIVED, WANTED, patience};
+
+/// The way to one member.
+pub(super) struct Link {
+    control: Lane,
+    append: Lane,
+    forward: Lane,
+    state: Mutex<State>,
+    live: watch::Sender<Option<Live>>,
+}
+
+struct State {
+    urls: Arc<[String]>,
+    wanted: Instant,
+    /// A task keeps the connection.
+    running: bool,
+    /// Given up for good.
+    ended: bool,
+    problem: Option<String>,
+}
+
+#[derive(Clone)]
+struct Live {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        let urls = Arc::from([]);
+        let state = State { urls, wanted: Instant::now(), running: false, ended: false, problem: None };
+        Self {
+            control: Lane::new(MAX_CONTROL_FRAME),
+            append: Lane::new(MAX_FRAME),
+            forward: Lane::new(MAX_FRAME),
+            state: Mutex::new(state),
+            live: watch::Sender::new(None),
+        }
+    }
+
+    fn lane(&self, lane: transport::Lane) -> &Lane {
+        match lane {
+            transport::Lane::Control => &self.control,
+            transport::Lane::Append => &self.append,
+            transport::Lane::Forward => &self.forward,
+        }
+    }
+
+    fn lanes(&self) -> [(&Lane, Kind, usize); 3] {
+        [
+            (&self.control, Kind::Control, MAX_CONTROL_FRAME),
+            (&self.append, Kind::Append, MAX_FRAME),
+            (&self.forward, Kind::Forward, MAX_FRAME),
+        ]
+    }
+
+    /// The connection and since when it stands.
+    pub(super) fn connected(&self) -> Option<(Connection, Instant)> {
+        self.live.borrow().as_ref().map(|live| (live.connection.clone(), live.since))
+    }
+
+    /// Why there is no connection.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.state.lock().problem.clone()
+    }
+
+    /// Gives the way up for good.
+    pub(super) fn end(&self, reason: &Rejection) {
+        self.state.lock().ended = true;
+        if let Some((connection, _)) = self.connected() {
+            close(&connection, reason);
+        }
+    }
+
+    fn close_lanes(&self, reason: &str) {
+        let reason = Arc::from(reason);
+        self.lanes().iter().for_each(|(lane, ..)| lane.close(&reason));
+    }
+
+    fn open_lanes(&self) {
+        self.lanes().iter().for_each(|(lane, ..)| lane.open());
+    }
+
+    /// True where nobody has called for long, or nobody is to call any more; then the next call starts anew.
+    fn stops(&self) -> bool {
+        let mut state = self.state.lock();
+        state.running = !state.ended && state.wanted.elapsed() < WANTED;
+        !state.running
+    }
+}
+
+/// Gives a request its place in a lane to a member; a connection is made where there is none.
+///
+/// # Errors
+/// Where it is surely not sent, and why.
+pub(super) fn place(
+    shared: &Arc<Shared>,
+    peer: &Arc<Peer>,
+    urls: &[String],
+    lane: transport::Lane,
+    request: Bytes,
+) -> Result<oneshot::Receiver<Outcome>, String> {
+    let starts = want(shared, peer, urls);
+    let lane = peer.link.lane(lane);
+    match lane.place(request.clone()) {
+        Ok(outcome) => Ok(outcome),
+        // Between the two calls the task may have ended for want of work.
+        Err(NotPlaced::Closed(reason)) if starts || !want(shared, peer, urls) => Err(reason.to_string()),
+        Err(NotPlaced::Closed(_)) => lane.place(request).map_err(|error| match error {
+            NotPlaced::Closed(reason) => reason.to_string(),
+            NotPlaced::NoRoom(reason) => reason,
+        }),
+        Err(NotPlaced::NoRoom(reason)) => Err(reason),
+    }
+}
+
+/// Says that the connection is wanted. True where this has set it going.
+fn want(shared: &Arc<Shared>, peer: &Arc<Peer>, urls: &[String]) -> bool {
+    let link = &peer.link;
+    let mut state = link.state.lock();
+    state.wanted = Instant::now();
+    if *state.urls != *urls {
+        state.urls = urls.into();
+    }
+    if state.running || state.ended {
+        return false;
+    }
+    state.running = true;
+    link.open_lanes();
+    drop(state);
+    shared.handle.spawn(keep(shared.clone(), peer.clone()));
+    true
+}
+
+/// The connection to a member, made where there is none; waits for it as long as calls do.
+pub(super) async fn connection(
+    shared: &Arc<Shared>,
+    peer: &Arc<Peer>,
+    urls: &[String],
+) -> Result<Connection, String> {
+    want(shared, peer, urls);
+    let mut live = peer.link.live.subscribe();
+    let found = tokio::time::timeout(patience(shared.options.election), live.wait_for(Option::is_some)).await;
+    match found {
+        Ok(Ok(live)) => {
+            live.as_ref().map(|live| live.connection.clone()).ok_or_else(|| "not connected".into())
+        }
+        _ => Err(peer.link.problem().unwrap_or_else(|| "not connected".into())),
+    }
+}
+
+/// Keeps the connection to a member, until nobody wants it.
+async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
+    let link = &peer.link;
+    let name = peer.member.to_string();
+    let mut pause = BACKOFF.0;
+    // Calls wait for the first attempt only; afterwards they fail at once until there is a connection.
+    let mut first = true;
+    loop {
+        let began = Instant::now();
+        let failure = match attempt(&shared, &peer, first).await {
+            Ok(dialled) => {
+                shared.journal.went_well(false, &name);
+                link.state.lock().problem = None;
+                let address = dialled.address;
+                tracing::info!(remote_peer_id = name, %address, "peer became active");
+                let since = Instant::now();
+                let failure = carry(&shared, &peer, dialled).await;
+                peer.counters.disconnects.add(1);
+                tracing::info!(remote_peer_id = name, reason = %failure, "peer became inactive");
+                first = since.elapsed() >= SHORT_LIVED;
+                failure
+            }
+            Err(failure) => {
+                first = false;
+                failure
+            }
+        };
+        report(&shared, &peer, &name, &failure);
+        link.close_lanes(&failure.to_string());
+        link.state.lock().problem = Some(failure.to_string());
+        if link.stops() || shared.is_closed() {
+            link.close_lanes("not connected");
+            return;
+        }
+        if first {
+            pause = BACKOFF.0;
+            link.open_lanes();
+        } else {
+            tokio::time::sleep(pause.saturating_sub(began.elapsed()).max(BACKOFF.0)).await;
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+}
+
+fn report(shared: &Shared, peer: &Peer, name: &str, failure: &Failure) {
+    match failure {
+        Failure::Rejected(_, Rejection::Closed(_)) => {}
+        Failure::Rejected(address, rejection) => {
+            shared.journal.refused_by(name, address, rejection);
+            if *rejection == Rejection::Removed {
+                shared.told_removed.send_replace(true);
+            }
+        }
+        Failure::Unreachable(text) => {
+            if peer.link.state.lock().problem.as_ref() != Some(text) {
+                shared.journal.unreachable(name, text);
+            }
+        }
+    }
+}
+
+async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>, first: bool) -> Result<Dialled, Failure> {
+    let urls = peer.link.state.lock().urls.clone();
+    let mut dialling = pin!(dial(shared, &urls, Purpose::Member, peer.member));
+    if first {
+        tokio::select! {
+            result = &mut dialling => return result,
+            () = tokio::time::sleep(patience(shared.options.election)) => {
+                peer.link.close_lanes("connecting");
+            }
+        }
+    }
+    dialling.await
+}
+
+/// Carries lanes and probes over a connection until it ends; says why it did.
+async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Failure {
+    let Dialled { connection, address, welcome, sample, probes } = dialled;
+    let link = &peer.link;
+    peer.met(Some(address), &welcome.version);
+    peer.probed(sample);
+    let mut tasks = JoinSet::new();
+    for index in 0..link.lanes().len() {
+        let opened = tokio::time::timeout(ATTEMPT, connection.open_bi()).await;
+        let Ok(Ok((send, recv))) = opened else {
+            return lost(&connection, address, "no streams were granted");
+        };
+        let peer = peer.clone();
+        tasks.spawn(async move {
+            let (lane, kind, limit) = peer.link.lanes()[index];
+            // Fails only where the connection has ended, which the lane finds at once.
+            let _ = send.set_priority(kind.priority());
+            let (reader, mut writer) = (FrameReader::new(recv, limit + 1), FrameWriter::new(send));
+            writer.push_byte(kind as u8);
+            lane.run(reader, writer, &peer.counters).await
+        });
+    }
+    tasks.spawn(probe(shared.clone(), peer.clone(), probes, sample));
+    link.open_lanes();
+    link.live.send_replace(Some(Live { connection: connection.clone(), since: Instant::now() }));
+    if link.state.lock().ended {
+        close(&connection, &Rejection::Removed);
+    }
+    let failure = tokio::select! {
+        error = connection.closed() => why(address, &error),
+        Some(ended) = tasks.join_next() => {
+            let text = ended.unwrap_or_else(|error| error.to_string());
+            lost(&connection, address, &text)
+        }
+    };
+    link.live.send_replace(None);
+    // No task of this connection may touch the lanes once they are opened for the next one.
+    link.close_lanes(&failure.to_string());
+    tasks.shutdown().await;
+    failure
+}
+
+/// Ends a connection of which no more is to be expected.
+fn lost(connection: &Connection, address: std::net::SocketAddr, text: &str) -> Failure {
+    if let Some(error) = connection.close_reason() {
+        return why(address, &error);
+    }
+    close(connection, &Rejection::Closed(text.to_owned()));
+    Failure::Unreachable(format!("{address}: {text}"))
+}
+
+/// Compares clocks now and then. Ends only with the connection.
+async fn probe(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    (mut reader, mut writer): (FrameReader, FrameWriter),
+    mut sample: Sample,
+) -> String {
+    loop {
+        let trip = u32::try_from(sample.round_trip.as_millis()).unwrap_or(u32::MAX);
+        let asked = Instant::now();
+        let clock_ms = shared.options.clock.now_ms();
+        let sent = writer.send(encode(&Probe { clock_ms, measured: Some((sample.ahead_ms, trip)) })).await;
+        let frame = match (sent, reader.expect().await) {
+            (Ok(()), Ok(frame)) => frame,
+            (Err(error), _) => return error.to_string(),
+            (_, Err(error)) => return error.to_string(),
+        };
+        let Ok(Echo { clock_ms }) = decode::<Echo>(&frame) else {
+            return "an echo that is none".into();
+        };
+        sample = Sample::new(shared.options.clock.now_ms(), clock_ms, asked.elapsed());
+        peer.probed(sample);
+        tokio::time::sleep(PROBE).await;
+    }
+}

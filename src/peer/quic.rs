@@ -1,0 +1,327 @@
+//! The peer port itself.
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use quinn::{Endpoint, TransportConfig};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::Instant;
+
+use super::ask::{self, AskError};
+use super::journal::Journal;
+use super::registry::Registry;
+use super::sockets::{self, Exits};
+use super::transport::{Caller, Lane, Pending, Rejection, Service, Transport, TransportError};
+use super::tuning::{self, MAX_SNAPSHOTS};
+use super::{Options, PeerStatus, accept, link, snapshot};
+use crate::model::{ClusterId, MemberId};
+use crate::pki::Holder;
+
+/// The peer port: QUIC to and from other members. Clones share it; everything ends with the last one, or with
+/// [`Quic::close`].
+#[derive(Clone)]
+pub struct Quic {
+    shared: Arc<Shared>,
+    thread: Arc<Thread>,
+}
+
+/// What all tasks of the port know.
+pub(super) struct Shared {
+    pub options: Options,
+    /// The runtime of the thread `kvd-peer`.
+    pub handle: Handle,
+    pub serving: ArcSwapOption<Serving>,
+    pub peers: Registry,
+    pub journal: Journal,
+    pub exits: Exits,
+    /// quinn's settings for connections that go out, and for those that come in.
+    pub dialling: Arc<TransportConfig>,
+    pub listening: Arc<TransportConfig>,
+    pub handshakes: Arc<AtomicUsize>,
+    pub askers: Arc<AtomicUsize>,
+    pub callers: Arc<AtomicUsize>,
+    pub snapshots: Semaphore,
+    pub told_removed: watch::Sender<bool>,
+    listeners: Vec<Endpoint>,
+    closed: AtomicBool,
+}
+
+/// Who this member is, and who answers for it.
+pub(super) struct Serving {
+    pub member: MemberId,
+    pub cluster: ClusterId,
+    pub service: Arc<dyn Service>,
+}
+
+impl Shared {
+    /// This member, zero as long as it is none.
+    pub(super) fn identity(&self) -> Holder {
+        let serving = self.serving.load();
+        serving
+            .as_ref()
+            .map(|serving| Holder { member: serving.member, cluster: serving.cluster })
+            .unwrap_or_default()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.listeners.iter().chain(self.exits.all())
+    }
+}
+
+/// Ends the thread with the last handle.
+struct Thread(parking_lot::Mutex<Option<oneshot::Sender<()>>>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Dropping the sender is the signal.
+        self.0.lock().take();
+    }
+}
+
+impl Quic {
+    /// Binds the sockets and starts the thread `kvd-peer`, on which everything of this port runs. Until
+    /// [`Quic::serve`] is called, callers are told that this member is not ready.
+    ///
+    /// # Errors
+    /// Where an address cannot be bound, which is named, or no certificate can be issued.
+    pub fn bind(options: Options) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let shared = {
+            let _inside = handle.enter();
+            Shared::open(options, handle.clone())
+        };
+        let shared = match shared {
+            Ok(shared) => Arc::new(shared),
+            Err(error) => {
+                // Waiting for its threads is not allowed where the caller is inside a runtime of its own.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        for endpoint in &shared.listeners {
+            handle.spawn(accept::run(shared.clone(), endpoint.clone()));
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let last = shared.clone();
+        std::thread::Builder::new().name("kvd-peer".into()).spawn(move || {
+            runtime.block_on(async {
+                let _ = stopped.await;
+                close_all(&last).await;
+            });
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { shared, thread: Arc::new(Thread(parking_lot::Mutex::new(Some(stop)))) })
+    }
+
+    /// Asks one question of whoever answers at the first of `urls` that works, before this member has an identity or
+    /// beside it. The answer comes with who gave it.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub async fn ask(
+        &self,
+        urls: &[String],
+        question: Bytes,
+        timeout: Duration,
+    ) -> Result<(Caller, Bytes), AskError> {
+        let asked = ask::ask(self.shared.clone(), urls.to_vec(), question, timeout);
+        match Running::new(self.shared.handle.spawn(asked)).finish().await {
+            Some(result) => result,
+            None => Err(AskError::Unreachable("the peer port is closed".into())),
+        }
+    }
+
+    /// From now on this member is `member` of `cluster`: callers whom the service admits are answered by it, and calls
+    /// go out in this name.
+    pub fn serve(&self, member: MemberId, cluster: ClusterId, service: Arc<dyn Service>) {
+        self.shared.options.credentials.identify(Holder { member, cluster });
+        self.shared.serving.store(Some(Arc::new(Serving { member, cluster, service })));
+    }
+
+    /// The way out.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(self.clone())
+    }
+
+    /// The connections with every member that was spoken to.
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.shared.peers.all().iter().map(|peer| peer.status()).collect()
+    }
+
+    /// Turns true once another member says that this one was removed from the cluster.
+    pub fn told_removed(&self) -> watch::Receiver<bool> {
+        self.shared.told_removed.subscribe()
+    }
+
+    /// Closes the connections with a member that was removed, telling it so. Whether it is let in again, the service
+    /// decides.
+    pub fn expel(&self, member: MemberId) {
+        if let Some(peer) = self.shared.peers.remove(member) {
+            peer.close(&Rejection::Removed);
+        }
+    }
+
+    /// The addresses that are listened at.
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.shared.listeners.iter().filter_map(|endpoint| endpoint.local_addr().ok()).collect()
+    }
+
+    /// Closes all connections, tells the other sides, and frees the sockets. Calls fail from now on.
+    pub async fn close(&self) {
+        let shared = self.shared.clone();
+        let closing = self.shared.handle.spawn(async move { close_all(&shared).await });
+        // Cancelled only where the thread has ended already.
+        let _ = closing.await;
+        self.thread.0.lock().take();
+    }
+}
+
+impl Shared {
+    fn open(options: Options, handle: Handle) -> io::Result<Self> {
+        let listening = tuning::transport(options.election, true);
+        let server = accept::new_server_config(&options.credentials, &listening).map_err(io::Error::other)?;
+        let endpoint = tuning::endpoint(options.credentials.reset_key());
+        let listeners = sockets::listen(&options.listen, &endpoint, &server)?;
+        Ok(Self {
+            handle,
+            serving: ArcSwapOption::empty(),
+            peers: Registry::default(),
+            journal: Journal::new(),
+            exits: Exits::open(&endpoint)?,
+            dialling: tuning::transport(options.election, false),
+            listening,
+            handshakes: Arc::default(),
+            askers: Arc::default(),
+            callers: Arc::default(),
+            snapshots: Semaphore::new(MAX_SNAPSHOTS),
+            told_removed: watch::Sender::new(false),
+            listeners,
+            closed: AtomicBool::new(false),
+            options,
+        })
+    }
+}
+
+async fn close_all(shared: &Shared) {
+    const MOMENT: Duration = Duration::from_millis(300);
+    if shared.closed.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let reason = Rejection::Closed("the member is stopping".into());
+    for endpoint in shared.endpoints() {
+        endpoint.close(reason.code().into(), b"the member is stopping");
+    }
+    // What was closed is told to the other sides; who does not hear it finds out by a timeout.
+    let told = async {
+        for endpoint in shared.endpoints() {
+            endpoint.wait_idle().await;
+        }
+    };
+    let _ = tokio::time::timeout(MOMENT, told).await;
+}
+
+/// A task of the port's runtime that is given up when this is dropped.
+struct Running<T> {
+    task: Option<JoinHandle<T>>,
+    abort: AbortHandle,
+}
+
+impl<T> Running<T> {
+    fn new(task: JoinHandle<T>) -> Self {
+        Self { abort: task.abort_handle(), task: Some(task) }
+    }
+
+    /// What came of it; `None` where the port was closed meanwhile.
+    async fn finish(mut self) -> Option<T> {
+        self.task.take()?.await.ok()
+    }
+}
+
+impl<T> Drop for Running<T> {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}
+
+impl Transport for Quic {
+    fn call(
+        &self,
+        to: MemberId,
+        urls: &[String],
+        lane: Lane,
+        request: Bytes,
+        timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>> {
+        let shared = &self.shared;
+        let peer = shared.peers.peer(to);
+        let placed = if shared.is_closed() {
+            Err("the peer port is closed".into())
+        } else if shared.identity().member == MemberId(0) {
+            Err("this member has no identity yet".into())
+        } else {
+            link::place(shared, &peer, urls, lane, request)
+        };
+        let deadline = Instant::now() + timeout;
+        Box::pin(async move {
+            let result = match placed {
+                Err(reason) => Err(TransportError::Unreachable(reason)),
+                Ok(outcome) => match tokio::time::timeout_at(deadline, outcome).await {
+                    Ok(Ok(result)) => result,
+                    Ok(Err(_)) => Err(TransportError::Lost("the connection has ended".into())),
+                    Err(_) => Err(TransportError::Timeout),
+                },
+            };
+            if result.is_err() {
+                peer.counters.sent_failures.add(1);
+            }
+            result
+        })
+    }
+
+    fn send_snapshot(
+        &self,
+        to: MemberId,
+        urls: &[String],
+        request: Bytes,
+        body: Box<dyn Read + Send>,
+        timeout: Duration,
+    ) -> Pending<Result<Bytes, TransportError>> {
+        let (shared, urls) = (self.shared.clone(), urls.to_vec());
+        let peer = shared.peers.peer(to);
+        let sending = {
+            let peer = peer.clone();
+            async move {
+                let connection = link::connection(&shared, &peer, &urls).await;
+                let connection = connection.map_err(TransportError::Unreachable)?;
+                snapshot::send(connection, peer, request, body, timeout).await
+            }
+        };
+        let sending = Running::new(self.shared.handle.spawn(sending));
+        Box::pin(async move {
+            let closed = || Err(TransportError::Lost("the peer port is closed".into()));
+            let result = sending.finish().await.unwrap_or_else(closed);
+            if result.is_err() {
+                peer.counters.sent_failures.add(1);
+            }
+            result
+        })
+    }
+
+    fn connected_for(&self, to: MemberId) -> Option<Duration> {
+        let peer = self.shared.peers.find(to)?;
+        let own = peer.link.connected().map(|(_, since)| since.elapsed());
+        own.max(peer.heard_for())
+    }
+}

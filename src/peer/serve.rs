@@ -1,0 +1,273 @@
+//! The answering side of a connection: lanes, snapshots, questions, clock probes.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::FuturesOrdered;
+use quinn::{RecvStream, SendStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::accept::{Admitted, kind};
+use super::clock::Sample;
+use super::dial::{Failure, why};
+use super::frames::{FrameReader, FrameWriter};
+use super::greeting::{Echo, Kind, Probe, Purpose, answer, decode, encode};
+use super::quic::{Serving, Shared};
+use super::registry::{Peer, close};
+use super::transport::{Caller, Lane, Rejection};
+use super::tuning::{
+    HANDSHAKE, MAX_CONTROL_FRAME, MAX_FRAME, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_QUESTION,
+    SERVICE_DEADLINE, WRITE_AHEAD,
+};
+use super::{ask, snapshot};
+
+/// Serves a caller until its connection ends.
+pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
+    let Admitted { connection, serving, caller, purpose, probes, place } = admitted;
+    let address = connection.remote_address();
+    if purpose == Purpose::Ask {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(question(connection.clone(), serving, caller));
+        tokio::select! {
+            _ = connection.closed() => {}
+            // The one who asked closes once it has read the answer.
+            _ = tasks.join_next() => drop(timeout(HANDSHAKE, connection.closed()).await),
+        }
+        close(&connection, &Rejection::Closed("the question is answered".into()));
+        return;
+    }
+    let peer = shared.peers.peer(caller.member);
+    let name = caller.member.to_string();
+    shared.journal.went_well(true, &name);
+    if peer.enters(&connection) {
+        tracing::debug!(remote_peer_id = name, %address, "a peer has connected");
+    }
+    let mut tasks = JoinSet::new();
+    tasks.spawn(echo(shared.clone(), peer.clone(), probes));
+    let rejection = loop {
+        tokio::select! {
+            accepted = connection.accept_bi() => match accepted {
+                Ok((send, recv)) => {
+                    let (shared, serving, peer) = (shared.clone(), serving.clone(), peer.clone());
+                    tasks.spawn(async move { stream(&shared, &serving, &peer, send, recv).await });
+                }
+                Err(error) => break match why(address, &error) {
+                    Failure::Rejected(_, rejection) => rejection,
+                    Failure::Unreachable(text) => Rejection::Closed(text),
+                },
+            },
+            Some(ended) = tasks.join_next() => match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(rejection)) => break rejection,
+                Err(error) => break Rejection::Malformed(error.to_string()),
+            }
+        }
+    };
+    close(&connection, &rejection);
+    drop(place);
+    peer.leaves(&connection);
+    match rejection {
+        Rejection::Removed => drop(shared.told_removed.send_replace(true)),
+        Rejection::Closed(reason) => tracing::debug!(remote_peer_id = name, reason, "a peer has gone"),
+        other => shared.journal.refused(&name, &address.to_string(), &other),
+    }
+}
+
+/// Answers clock probes.
+async fn echo(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    (mut reader, mut writer): (FrameReader, FrameWriter),
+) -> Result<(), Rejection> {
+    while let Ok(Some(frame)) = reader.next().await {
+        let probe: Probe = decode(&frame)?;
+        if let Some((ahead_ms, trip)) = probe.measured {
+            let round_trip = std::time::Duration::from_millis(trip.into());
+            peer.clock.note(peer.member, Sample { ahead_ms, round_trip }.turned());
+        }
+        let echo = Echo { clock_ms: shared.options.clock.now_ms() };
+        if writer.send(encode(&echo)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn question(
+    connection: quinn::Connection,
+    serving: Arc<Serving>,
+    caller: Caller,
+) -> Result<(), Rejection> {
+    let asked = timeout(HANDSHAKE, async {
+        let accepted = connection.accept_bi().await;
+        let (send, mut recv) = accepted.map_err(|error| Rejection::Closed(error.to_string()))?;
+        match kind(&mut recv).await? {
+            Kind::Question => Ok((FrameReader::new(recv, MAX_QUESTION), FrameWriter::new(send))),
+            other => Err(Rejection::Malformed(format!("a stream {other:?} of one who only asks"))),
+        }
+    });
+    let nothing = || Rejection::Malformed("no question came".into());
+    let (mut reader, mut writer) = asked.await.map_err(|_| nothing())??;
+    ask::serve(&serving, &caller, &mut reader, &mut writer).await
+}
+
+/// Serves one stream of a member. An error ends the connection.
+async fn stream(
+    shared: &Shared,
+    serving: &Serving,
+    peer: &Peer,
+    send: SendStream,
+    mut recv: RecvStream,
+) -> Result<(), Rejection> {
+    let kind = timeout(HANDSHAKE, kind(&mut recv)).await;
+    let kind = kind.map_err(|_| Rejection::Malformed("a stream that says nothing".into()))??;
+    // Fails only where the connection has ended, which reading finds at once.
+    let _ = send.set_priority(kind.priority());
+    let writer = FrameWriter::new(send);
+    let (lane, limit) = match kind {
+        Kind::Control => (Lane::Control, MAX_CONTROL_FRAME),
+        Kind::Append => (Lane::Append, MAX_FRAME),
+        Kind::Forward => (Lane::Forward, MAX_FRAME),
+        Kind::Snapshot => return take_snapshot(shared, serving, peer, recv, writer).await,
+        other => return Err(Rejection::Malformed(format!("a stream {other:?} where none is due"))),
+    };
+    let server = LaneServer {
+        serving,
+        peer,
+        lane,
+        limit,
+        reader: FrameReader::new(recv, limit),
+        writer,
+        answers: FuturesOrdered::new(),
+        in_flight: 0,
+        in_flight_bytes: 0,
+        is_ended: false,
+    };
+    server.run().await
+}
+
+async fn take_snapshot(
+    shared: &Shared,
+    serving: &Serving,
+    peer: &Peer,
+    recv: RecvStream,
+    mut writer: FrameWriter,
+) -> Result<(), Rejection> {
+    let mut reader = FrameReader::new(recv, MAX_CONTROL_FRAME);
+    let result = snapshot::receive(shared, serving, peer, &mut reader).await;
+    if let Err(rejection) = &result {
+        peer.counters.received_failures.add(1);
+        tracing::warn!(remote_peer_id = %peer.member, reason = %rejection, "a snapshot was not taken");
+    }
+    let (head, payload) = answer(result);
+    writer.push(&[head], payload);
+    // The sender may have given it up, which is its right.
+    let _ = writer.flush().await;
+    let _ = writer.stream().finish();
+    Ok(())
+}
+
+/// The size of a request, and what was answered.
+type Answered = (usize, Result<Bytes, Rejection>);
+
+/// Serves one lane: hands requests over as they come, and sends the answers in that order.
+struct LaneServer<'a> {
+    serving: &'a Serving,
+    peer: &'a Peer,
+    lane: Lane,
+    limit: usize,
+    reader: FrameReader,
+    writer: FrameWriter,
+    answers: FuturesOrdered<Pin<Box<dyn Future<Output = Answered> + Send>>>,
+    in_flight: usize,
+    in_flight_bytes: usize,
+    is_ended: bool,
+}
+
+impl LaneServer<'_> {
+    async fn run(mut self) -> Result<(), Rejection> {
+        poll_fn(|cx| self.step(cx)).await
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
+        loop {
+            let mut moved = self.take_answers(cx)?;
+            match self.writer.poll_flush(cx) {
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+                // The connection's end says more than the stream's.
+                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+            }
+            moved |= self.take_requests(cx)?;
+            if self.is_ended && self.in_flight == 0 && self.writer.queued() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn take_answers(&mut self, cx: &mut Context<'_>) -> Result<bool, Rejection> {
+        let mut moved = false;
+        while self.in_flight > 0 && self.writer.queued() < WRITE_AHEAD {
+            let Poll::Ready(Some((size, result))) = Pin::new(&mut self.answers).poll_next(cx) else { break };
+            moved = true;
+            self.in_flight -= 1;
+            self.in_flight_bytes -= size;
+            if let Err(rejection) = &result {
+                self.peer.counters.received_failures.add(1);
+                if matches!(rejection, Rejection::Malformed(_) | Rejection::Removed) {
+                    return Err(rejection.clone());
+                }
+            }
+            let (head, mut payload) = answer(result);
+            let head = if payload.len() > self.limit {
+                let text =
+                    format!("the answer has {} bytes, at most {} are allowed", payload.len(), self.limit);
+                let (head, short) = answer(Err(Rejection::Malformed(text)));
+                payload = short;
+                head
+            } else {
+                head
+            };
+            self.peer.counters.sent_bytes.add(payload.len() + 5);
+            self.writer.push(&[head], payload);
+        }
+        Ok(moved)
+    }
+
+    fn take_requests(&mut self, cx: &mut Context<'_>) -> Result<bool, Rejection> {
+        let mut moved = false;
+        while !self.is_ended
+            && self.in_flight < MAX_IN_FLIGHT
+            && self.in_flight_bytes < MAX_IN_FLIGHT_BYTES
+            && self.writer.queued() < WRITE_AHEAD
+        {
+            match self.reader.poll_next(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(Some(request))) => {
+                    moved = true;
+                    let size = request.len();
+                    self.peer.counters.received_bytes.add(size + 4);
+                    self.in_flight += 1;
+                    self.in_flight_bytes += size;
+                    let answering = self.serving.service.call(self.peer.member, self.lane, request);
+                    self.answers.push_back(Box::pin(async move {
+                        let answered = timeout(SERVICE_DEADLINE, answering).await;
+                        let late = |_| Err(Rejection::NotReady("no answer in time".into()));
+                        (size, answered.unwrap_or_else(late))
+                    }));
+                }
+                Poll::Ready(Ok(None)) => (self.is_ended, moved) = (true, true),
+                Poll::Ready(Err(super::frames::FrameError::Read(_))) => (self.is_ended, moved) = (true, true),
+                Poll::Ready(Err(error)) => return Err(Rejection::Malformed(error.to_string())),
+            }
+        }
+        Ok(moved)
+    }
+}

@@ -1,0 +1,94 @@
+//! UDP sockets.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use rustix::net::sockopt;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::tuning::SOCKET_BUFFER;
+
+/// A socket to listen at `address`; `both` lets an IPv6 wildcard take IPv4 as well, as Go has it.
+///
+/// # Errors
+/// They name the address.
+pub(super) fn bind(address: SocketAddr, both: bool) -> io::Result<UdpSocket> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("udp {address}: {error}"));
+    let socket =
+        Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)).map_err(named)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!both).map_err(named)?;
+    }
+    enlarge(&socket);
+    socket.set_nonblocking(true).map_err(named)?;
+    socket.bind(&address.into()).map_err(named)?;
+    Ok(socket.into())
+}
+
+/// Asks for large buffers; past the system's limit where this process may.
+fn enlarge(socket: &Socket) {
+    if sockopt::set_socket_recv_buffer_size_force(socket, SOCKET_BUFFER).is_err() {
+        let asked = socket.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| socket.recv_buffer_size());
+        // The kernel doubles what it is asked for and cuts silently.
+        if asked.as_ref().is_ok_and(|size| *size < 2 * SOCKET_BUFFER) {
+            tracing::debug!(size = ?asked.ok(), "the UDP receive buffer is small: raise net.core.rmem_max");
+        }
+    }
+    // Sending is paced; a small buffer costs little.
+    if let Err(error) = socket.set_send_buffer_size(SOCKET_BUFFER) {
+        tracing::debug!(%error, "the UDP send buffer keeps its size");
+    }
+}
+
+/// The endpoints of all addresses to listen at.
+///
+/// # Errors
+/// For the first address that is taken or is none of this machine's.
+pub(super) fn listen(
+    addresses: &[SocketAddr],
+    config: &EndpointConfig,
+    server: &ServerConfig,
+) -> io::Result<Vec<Endpoint>> {
+    let takes_v4 = |port: u16| !addresses.iter().any(|other| other.is_ipv4() && other.port() == port);
+    let open = |address: &SocketAddr| {
+        let socket = bind(*address, takes_v4(address.port()))?;
+        Endpoint::new(config.clone(), Some(server.clone()), socket, Arc::new(TokioRuntime))
+    };
+    addresses.iter().map(open).collect()
+}
+
+/// The endpoints connections go out from, one a family: not those that listen, whose address may be one that does not
+/// reach every member.
+#[derive(Clone)]
+pub(super) struct Exits {
+    v4: Option<Endpoint>,
+    v6: Option<Endpoint>,
+}
+
+impl Exits {
+    /// # Errors
+    /// Where this machine has neither family.
+    pub(super) fn open(config: &EndpointConfig) -> io::Result<Self> {
+        let open = |address: SocketAddr| {
+            Endpoint::new(config.clone(), None, bind(address, false)?, Arc::new(TokioRuntime))
+        };
+        let v4 = open((Ipv4Addr::UNSPECIFIED, 0).into());
+        let v6 = open((Ipv6Addr::UNSPECIFIED, 0).into());
+        match (v4, v6) {
+            (Err(error), Err(_)) => Err(error),
+            (v4, v6) => Ok(Self { v4: v4.ok(), v6: v6.ok() }),
+        }
+    }
+
+    /// The one to reach `address` from.
+    pub(super) fn to(&self, address: SocketAddr) -> Option<&Endpoint> {
+        if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
+    }
+
+    /// Both.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Endpoint> {
+        self.v4.iter().chain(&self.v6)
+    }
+}

@@ -1,0 +1,75 @@
+//! What stands in a certificate.
+
+use std::fmt;
+
+use rustls::pki_types::CertificateDer;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::PkiError;
+use crate::model::{ClusterId, MemberId};
+
+/// Whom a certificate was issued to, as its URI name `kvd://CLUSTER/MEMBER` says. Both ids are zero for someone who is
+/// no member yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The member.
+    pub member: MemberId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+}
+
+const SCHEME: &str = "kvd://";
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}/{}", self.cluster, self.member)
+    }
+}
+
+impl Holder {
+    /// Reads what [`Display`](fmt::Display) writes; `None` for any other URI.
+    pub fn parse(uri: &str) -> Option<Self> {
+        let (cluster, member) = uri.strip_prefix(SCHEME)?.split_once('/')?;
+        let id = |text: &str| u64::from_str_radix(text, 16).ok();
+        Some(Self { member: MemberId(id(member)?), cluster: ClusterId(id(cluster)?) })
+    }
+}
+
+/// What kvd reads in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The subject's common names; one as a rule.
+    pub common_names: Vec<String>,
+    /// The member it was issued to, where a member or an operator has written that down.
+    pub holder: Option<Holder>,
+    /// Its first moment, seconds since the unix epoch.
+    pub from: i64,
+    /// Its last moment, likewise.
+    pub until: i64,
+    /// Both as text.
+    pub validity: (String, String),
+}
+
+/// Reads a certificate. Says nothing of whether it is to be trusted.
+///
+/// # Errors
+/// Where it is none.
+pub(super) fn read(der: &CertificateDer<'_>) -> Result<Facts, PkiError> {
+    let (_, certificate) = X509Certificate::from_der(der.as_ref()).map_err(PkiError::crypto)?;
+    let validity = certificate.validity();
+    let names = certificate.subject().iter_common_name();
+    let alternative = certificate.subject_alternative_name().map_err(PkiError::crypto)?;
+    let uris =
+        alternative.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+            GeneralName::URI(uri) => Some(*uri),
+            _ => None,
+        });
+    Ok(Facts {
+        common_names: names.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect(),
+        holder: uris.filter_map(Holder::parse).next(),
+        from: validity.not_before.timestamp(),
+        until: validity.not_after.timestamp(),
+        validity: (validity.not_before.to_string(), validity.not_after.to_string()),
+    })
+}

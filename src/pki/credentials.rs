@@ -1,0 +1,294 @@
+//! A member's credentials: what it shows, and whom it believes.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::time_provider::TimeProvider;
+use rustls::version::TLS13;
+use rustls::{CipherSuite, ClientConfig, ServerConfig};
+
+use super::authority::Authority;
+use super::secret::{self, Secret, SecretSource};
+use super::verify::{self, Verifiers};
+use super::{Files, Holder, PkiError, certificate, files};
+use crate::model::Clock;
+
+/// How long a leaf that a member issues to itself is valid. It is renewed after two thirds of it.
+const LEAF_LIFE: Duration = Duration::from_secs(6 * 24 * 3600);
+
+/// Credentials between members, from one of the three sources. Shared by all connections; new connections take what
+/// is there at that moment, which a reload or a renewal may have changed.
+pub struct Credentials {
+    source: Source,
+    clock: Arc<dyn Clock>,
+    provider: Arc<CryptoProvider>,
+    life: Duration,
+    reset_key: [u8; 32],
+    state: Mutex<State>,
+}
+
+enum Source {
+    Files(Box<Files>),
+    Secret(SecretSource),
+}
+
+struct State {
+    holder: Holder,
+    trust: Trust,
+    ready: Option<Ready>,
+}
+
+enum Trust {
+    Files(files::Loaded),
+    /// Never empty; the first one issues.
+    Authorities(Vec<Authority>),
+}
+
+#[derive(Clone)]
+struct Ready {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    /// The time (ms since the epoch) it was made and that from which it is made anew; none for files.
+    fresh: Option<(i64, i64)>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Credentials");
+        match &self.source {
+            Source::Files(files) => f.field("files", files).finish_non_exhaustive(),
+            Source::Secret(source) => f.field("secret", source).finish_non_exhaustive(),
+        }
+    }
+}
+
+impl Credentials {
+    /// Credentials from the operator's files. An own certificate that has expired is only warned of: a reload may
+    /// bring a better one.
+    ///
+    /// # Errors
+    /// Where a file is missing, no such thing, or certificate and key are not a pair; they name the file.
+    pub fn from_files(files: Files, clock: Arc<dyn Clock>) -> Result<Self, PkiError> {
+        let provider = provider();
+        let loaded = files::load(&files, clock.now_ms(), true, &provider)?;
+        let key = std::fs::read(&files.pair.key).map_err(|error| PkiError::file(&files.pair.key, error))?;
+        let reset_key = secret::derive(&key, &[b"stateless reset"])?;
+        Ok(Self::new(Source::Files(Box::new(files)), Trust::Files(loaded), reset_key, clock, provider))
+    }
+
+    /// Credentials from a secret that all members share. With [`SecretSource::Token`] a warning says what that means.
+    ///
+    /// # Errors
+    /// Where the secret cannot be read or is too short.
+    pub fn from_secret(source: SecretSource, clock: Arc<dyn Clock>) -> Result<Self, PkiError> {
+        let secrets = secret::read(&source)?;
+        if matches!(source, SecretSource::Token(_)) {
+            tracing::warn!(
+                "members identify each other by initial-cluster-token alone: whoever can guess it can join and \
+                 read everything; set cluster-secret-file, or certificates in [peer-transport-security]"
+            );
+        }
+        let first = secrets.first().ok_or_else(|| PkiError::crypto("no secret"))?;
+        let reset_key = first.derive(b"stateless reset")?;
+        let trust = Trust::Authorities(authorities(&secrets)?);
+        Ok(Self::new(Source::Secret(source), trust, reset_key, clock, provider()))
+    }
+
+    fn new(
+        source: Source,
+        trust: Trust,
+        reset_key: [u8; 32],
+        clock: Arc<dyn Clock>,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        let state = Mutex::new(State { holder: Holder::default(), trust, ready: None });
+        Self { source, clock, provider, life: LEAF_LIFE, reset_key, state }
+    }
+
+    /// Issues leaves of another life.
+    pub fn with_leaf_life(mut self, life: Duration) -> Self {
+        self.life = life;
+        self
+    }
+
+    /// Says who this member is; from now on its own certificates say it too.
+    pub fn identify(&self, holder: Holder) {
+        let mut state = self.state.lock();
+        state.holder = holder;
+        if matches!(state.trust, Trust::Authorities(_)) {
+            state.ready = None;
+        }
+    }
+
+    /// Reads files again: certificates, keys, CA bundle, revocation list, secret. New connections use them.
+    ///
+    /// # Errors
+    /// As when they were read first, and for an own certificate that has expired; what was there stays in use.
+    pub fn reload(&self) -> Result<(), PkiError> {
+        let trust = match &self.source {
+            Source::Files(files) => {
+                Trust::Files(files::load(files, self.clock.now_ms(), false, &self.provider)?)
+            }
+            Source::Secret(source) => Trust::Authorities(authorities(&secret::read(source)?)?),
+        };
+        let mut state = self.state.lock();
+        let ready = self.prepare(state.holder, &trust)?;
+        state.trust = trust;
+        state.ready = Some(ready);
+        Ok(())
+    }
+
+    /// TLS for connections that come in, verifying the other side. Without a protocol name (ALPN).
+    ///
+    /// # Errors
+    /// Where no certificate can be issued.
+    pub fn server(&self) -> Result<Arc<ServerConfig>, PkiError> {
+        Ok(self.ready()?.server)
+    }
+
+    /// TLS for connections that go out, likewise.
+    ///
+    /// # Errors
+    /// As [`Credentials::server`].
+    pub fn client(&self) -> Result<Arc<ClientConfig>, PkiError> {
+        Ok(self.ready()?.client)
+    }
+
+    /// The name that a member dialled at `host` has to show a certificate for: the host where the operator issues
+    /// certificates; otherwise any, since the id in it says who it is.
+    pub fn server_name<'a>(&self, host: &'a str) -> &'a str {
+        match self.source {
+            Source::Files(_) => host,
+            Source::Secret(_) => "member.kvd",
+        }
+    }
+
+    /// Checks that the other side's certificate (`chain`, verified before) was issued to the one it says it is.
+    /// Operators' certificates need not name a member; those that do, and all that members issue, bind.
+    ///
+    /// # Errors
+    /// [`PkiError::Holder`] where it was not.
+    pub fn check_holder(&self, chain: &[CertificateDer<'_>], says: Holder) -> Result<(), PkiError> {
+        let leaf = chain.first().ok_or_else(|| PkiError::Holder("no certificate was shown".into()))?;
+        match (certificate::read(leaf)?.holder, &self.source) {
+            (Some(holder), _) if holder == says => Ok(()),
+            (Some(holder), _) => Err(PkiError::Holder(format!(
+                "the certificate is of member {} of cluster {}, not of member {} of cluster {}",
+                holder.member, holder.cluster, says.member, says.cluster
+            ))),
+            (None, Source::Files(_)) => Ok(()),
+            (None, Source::Secret(_)) => Err(PkiError::Holder("the certificate names no member".into())),
+        }
+    }
+
+    /// A key that is the same after a restart: by it a restarted member tells others that it knows nothing of their
+    /// connections, so that they need not wait for a timeout.
+    pub fn reset_key(&self) -> &[u8; 32] {
+        &self.reset_key
+    }
+
+    fn ready(&self) -> Result<Ready, PkiError> {
+        let now = self.clock.now_ms();
+        let mut state = self.state.lock();
+        if let Some(ready) = &state.ready
+            && ready.fresh.is_none_or(|(made, renew)| made <= now && now < renew)
+        {
+            return Ok(ready.clone());
+        }
+        match self.prepare(state.holder, &state.trust) {
+            Ok(ready) => {
+                state.ready = Some(ready.clone());
+                Ok(ready)
+            }
+            // What is there is good for another third of its life.
+            Err(error) => match &state.ready {
+                Some(old) => {
+                    tracing::warn!(%error, "the member's certificate could not be renewed");
+                    Ok(old.clone())
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    fn prepare(&self, holder: Holder, trust: &Trust) -> Result<Ready, PkiError> {
+        match trust {
+            Trust::Files(loaded) => {
+                self.configs(&loaded.own, &loaded.client, loaded.verifiers.clone(), true, None)
+            }
+            Trust::Authorities(authorities) => {
+                let issuer = authorities.first().ok_or_else(|| PkiError::crypto("no secret"))?;
+                let now = self.clock.now_ms();
+                let leaf = issuer.issue(holder, now, self.life)?;
+                let pair = CertifiedKey::from_der(vec![leaf.certificate], leaf.key, &self.provider);
+                let pair = Arc::new(pair.map_err(PkiError::crypto)?);
+                let cas = authorities.iter().map(|authority| &authority.certificate);
+                let roots = verify::roots(cas, Path::new("cluster-secret"))?;
+                let verifiers = verify::by_members(roots, &self.provider)?;
+                let renew = i64::try_from(self.life.as_millis() * 2 / 3).unwrap_or(i64::MAX);
+                self.configs(&pair, &pair, verifiers, false, Some((now, now.saturating_add(renew))))
+            }
+        }
+    }
+
+    fn configs(
+        &self,
+        own: &Arc<CertifiedKey>,
+        shown: &Arc<CertifiedKey>,
+        (clients, servers): Verifiers,
+        sni: bool,
+        fresh: Option<(i64, i64)>,
+    ) -> Result<Ready, PkiError> {
+        let time = Arc::new(Time(self.clock.clone()));
+        let resolver = |pair: &Arc<CertifiedKey>| Arc::new(SingleCertAndKey::from(CertifiedKey::clone(pair)));
+        let mut server = ServerConfig::builder_with_details(self.provider.clone(), time.clone())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(PkiError::crypto)?
+            .with_client_cert_verifier(clients)
+            .with_cert_resolver(resolver(own));
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+        let mut client = ClientConfig::builder_with_details(self.provider.clone(), time)
+            .with_protocol_versions(&[&TLS13])
+            .map_err(PkiError::crypto)?
+            .dangerous()
+            .with_custom_certificate_verifier(servers)
+            .with_client_cert_resolver(resolver(shown));
+        client.resumption = Resumption::disabled();
+        client.enable_sni = sni;
+        Ok(Ready { server: Arc::new(server), client: Arc::new(client), fresh })
+    }
+}
+
+fn authorities(secrets: &[Secret]) -> Result<Vec<Authority>, PkiError> {
+    secrets.iter().map(Authority::derive).collect()
+}
+
+/// ring's, with the cheapest of the good ciphers first: every byte of the log passes it twice a member.
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
+}
+
+struct Time(Arc<dyn Clock>);
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Time")
+    }
+}
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(files::unix_time(self.0.now_ms()))
+    }
+}

@@ -1,0 +1,88 @@
+//! The secret all members of a cluster share, and the keys that are derived from it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ring::hkdf::{HKDF_SHA256, Salt};
+
+use super::{PkiError, files};
+
+/// The fewest characters of a secret that a person chose. (Of random ones, 32 are a good number.)
+pub const MIN_SECRET_CHARS: usize = 16;
+
+/// What keys are derived with; another format of certificates would take another one.
+const SALT: &[u8] = b"kvd cluster identity 1";
+
+/// Where the secret comes from. A text or file may hold several, one a line: members issue by the first one and
+/// accept certificates of all. So a secret is exchanged without a pause: add the new one as the second line
+/// everywhere, put it first everywhere, then drop the old one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The configuration itself holds it.
+    Text(String),
+    /// A file does: the operator's, or a systemd credential. Read again by a reload.
+    File(PathBuf),
+    /// There is none; `initial-cluster-token` stands in, which authenticates nobody who can guess it.
+    Token(String),
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(********)"),
+            Self::File(path) => write!(f, "File({})", path.display()),
+            Self::Token(token) => write!(f, "Token({token})"),
+        }
+    }
+}
+
+/// A secret that keys can be derived from. Never printed.
+pub(super) struct Secret {
+    text: Vec<u8>,
+    /// Keeps a secret and a token of the same letters apart.
+    kind: &'static [u8],
+}
+
+/// Reads all secrets of a source, the issuing one first; never empty.
+///
+/// # Errors
+/// For a file that cannot be read, and a secret that is too short.
+pub(super) fn read(source: &SecretSource) -> Result<Vec<Secret>, PkiError> {
+    let (text, place) = match source {
+        SecretSource::Token(token) => {
+            return Ok(vec![Secret { text: token.clone().into_bytes(), kind: b"token" }]);
+        }
+        SecretSource::Text(text) => (text.clone(), "cluster-secret".to_owned()),
+        SecretSource::File(path) => (read_file(path)?, path.display().to_string()),
+    };
+    let mut secrets = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let length = line.chars().count();
+        if length < MIN_SECRET_CHARS {
+            return Err(PkiError::ShortSecret { place, length, least: MIN_SECRET_CHARS });
+        }
+        secrets.push(Secret { text: line.as_bytes().to_vec(), kind: b"secret" });
+    }
+    if secrets.is_empty() { Err(PkiError::NoSecret { place }) } else { Ok(secrets) }
+}
+
+fn read_file(path: &Path) -> Result<String, PkiError> {
+    files::warn_if_open(path);
+    std::fs::read_to_string(path).map_err(|error| PkiError::file(path, error))
+}
+
+impl Secret {
+    /// 32 bytes for one purpose (HKDF-SHA256, RFC 5869).
+    pub(super) fn derive(&self, purpose: &[u8]) -> Result<[u8; 32], PkiError> {
+        derive(&self.text, &[self.kind, b" ", purpose])
+    }
+}
+
+/// 32 bytes derived from `material` for the purpose that `info` spells.
+pub(super) fn derive(material: &[u8], info: &[&[u8]]) -> Result<[u8; 32], PkiError> {
+    let mut key = [0; 32];
+    let extracted = Salt::new(HKDF_SHA256, SALT).extract(material);
+    let expanded = extracted.expand(info, HKDF_SHA256).and_then(|output| output.fill(&mut key));
+    expanded.map_err(|_| PkiError::crypto("key derivation failed"))?;
+    Ok(key)
+}

@@ -1,0 +1,180 @@
+//! The operator's own certificates.
+
+use super::lab::{Ca, DAY, Desk, NOW, Order, SetClock, filed, refused, shake};
+use crate::pki::{Credentials, Files, Holder, PkiError};
+
+fn open(files: Files) -> Result<Credentials, PkiError> {
+    Credentials::from_files(files, SetClock::at(NOW))
+}
+
+#[test]
+fn members_of_one_ca_accept_each_other_under_the_names_in_their_certificates() {
+    let ca = Ca::new("the CA");
+    let desks = [Desk::new(), Desk::new()];
+    let one = filed(&desks[0], &Order::of("one"), &ca);
+    let two = filed(&desks[1], &Order { hosts: &["10.0.0.2", "two.example"], ..Order::of("two") }, &ca);
+    let [shown, _] = shake(&one, &two, "10.0.0.2").expect("by address");
+    shake(&one, &two, "two.example").expect("by name");
+    two.check_holder(&shown, Holder::default()).expect("an operator's certificate names no member");
+    assert!(
+        refused(&one, &two, "10.0.0.3")
+            .starts_with("client: invalid peer certificate: certificate not valid")
+    );
+    assert!(refused(&one, &two, "three.example").contains("not valid for name"));
+}
+
+#[test]
+fn another_ca_is_refused() {
+    let desks = [Desk::new(), Desk::new()];
+    let one = filed(&desks[0], &Order::of("one"), &Ca::new("the CA"));
+    let two = filed(&desks[1], &Order::of("two"), &Ca::new("the CA"));
+    assert!(
+        refused(&one, &two, "127.0.0.1").contains("UnknownIssuer")
+            || refused(&one, &two, "127.0.0.1").contains("BadSignature")
+    );
+}
+
+#[test]
+fn only_allowed_names_are_let_in() {
+    let ca = Ca::new("the CA");
+    let (desk, other) = (Desk::new(), Desk::new());
+    let one = filed(&desk, &Order { hosts: &["127.0.0.1", "one.example"], ..Order::of("one") }, &ca);
+    other.put(&ca.issue(&Order::of("two")), &ca.pem);
+    let strict = |cn: &[&str], hosts: &[&str]| {
+        let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        open(Files { allowed_cn: list(cn), allowed_hostnames: list(hosts), ..other.files() }).expect("good")
+    };
+    shake(&one, &strict(&["zero", "one"], &[]), "127.0.0.1").expect("allowed");
+    shake(&one, &strict(&[], &["zero.example", "one.example"]), "127.0.0.1").expect("allowed");
+    let text = refused(&one, &strict(&["zero"], &[]), "127.0.0.1");
+    assert!(
+        text.starts_with("server:") && text.contains("common name \"one\" is not among those allowed"),
+        "{text}"
+    );
+    let text = refused(&one, &strict(&[], &["zero.example"]), "127.0.0.1");
+    assert!(text.starts_with("server:") && text.contains("none of the hosts allowed"), "{text}");
+    // It holds for the one who is dialled as well.
+    let text = refused(&strict(&["zero"], &[]), &one, "127.0.0.1");
+    assert!(text.starts_with("client:") && text.contains("not among those allowed"), "{text}");
+}
+
+#[test]
+fn what_a_list_revokes_is_refused_both_ways() {
+    let ca = Ca::new("the CA");
+    let (good, bad, careful) = (Desk::new(), Desk::new(), Desk::new());
+    let good = filed(&good, &Order::of("good"), &ca);
+    let bad = filed(&bad, &Order { serial: 666, ..Order::of("bad") }, &ca);
+    careful.put(&ca.issue(&Order { serial: 8, ..Order::of("careful") }), &ca.pem);
+    let crl = careful.write("crl.pem", &ca.revoke(666));
+    let careful = open(Files { crl: Some(crl), ..careful.files() }).expect("good files");
+    shake(&good, &careful, "127.0.0.1").expect("not revoked");
+    shake(&careful, &good, "127.0.0.1").expect("not revoked");
+    assert_eq!(refused(&bad, &careful, "127.0.0.1"), "server: invalid peer certificate: Revoked");
+    assert_eq!(refused(&careful, &bad, "127.0.0.1"), "client: invalid peer certificate: Revoked");
+}
+
+#[test]
+fn cas_are_exchanged_by_reloads_with_both_in_the_bundle() {
+    let (old, new) = (Ca::new("old"), Ca::new("new"));
+    let (desk_one, desk_two) = (Desk::new(), Desk::new());
+    let one = filed(&desk_one, &Order::of("one"), &old);
+    let two = filed(&desk_two, &Order::of("two"), &old);
+    let meet = || {
+        shake(&one, &two, "127.0.0.1").expect("accepted");
+        shake(&two, &one, "127.0.0.1").expect("accepted");
+    };
+    let both = format!("{}{}", old.pem, new.pem);
+    for bundle in [&both, &both] {
+        desk_one.write("ca.pem", bundle);
+        desk_two.write("ca.pem", bundle);
+        one.reload().expect("good");
+        meet();
+        two.reload().expect("good");
+        meet();
+    }
+    desk_one.put(&new.issue(&Order::of("one")), &both);
+    one.reload().expect("good");
+    meet();
+    desk_two.put(&new.issue(&Order::of("two")), &new.pem);
+    two.reload().expect("good");
+    meet();
+    desk_one.write("ca.pem", &new.pem);
+    one.reload().expect("good");
+    meet();
+    let late = Desk::new();
+    let late = filed(&late, &Order::of("late"), &old);
+    assert!(shake(&late, &one, "127.0.0.1").is_err());
+}
+
+#[test]
+fn every_broken_file_is_named_and_what_is_in_use_stays() {
+    let ca = Ca::new("the CA");
+    let desk = Desk::new();
+    let one = filed(&desk, &Order::of("one"), &ca);
+    let other = Desk::new();
+    let two = filed(&other, &Order::of("two"), &ca);
+    let good = ca.issue(&Order::of("one"));
+    let wrong_key = ca.issue(&Order::of("one")).1;
+    let old = ca.issue(&Order { from: NOW - 9 * DAY, until: NOW - DAY, ..Order::of("one") });
+    let early = ca.issue(&Order { from: NOW + DAY, ..Order::of("one") });
+    let cases: [(&str, (&str, &str), &str, &str); 8] = [
+        ("cert.pem", ("no certificate", &good.1), &ca.pem, "nothing of the kind in it"),
+        ("key.pem", (&good.0, "no key"), &ca.pem, ""),
+        ("ca.pem", (&good.0, &good.1), "", "nothing of the kind in it"),
+        ("ca.pem", (&good.0, &good.1), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ""),
+        (
+            "cert.pem",
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &good.1),
+            &ca.pem,
+            "",
+        ),
+        ("cert.pem", (&good.0, &wrong_key), &ca.pem, "the certificate does not belong to the key in"),
+        ("cert.pem", (&old.0, &old.1), &ca.pem, "the certificate has expired: it was valid until Dec 31"),
+        ("cert.pem", (&early.0, &early.1), &ca.pem, "the certificate is not valid before Jan  2"),
+    ];
+    for (name, (cert, key), bundle, words) in cases {
+        desk.put(&(cert.into(), key.into()), bundle);
+        let text = one.reload().expect_err(name).to_string();
+        let place = desk.path(name).display().to_string();
+        assert!(text.starts_with(&place) && text.contains(words), "{name}: {text}");
+        shake(&one, &two, "127.0.0.1").expect("the old ones stay in use");
+    }
+    desk.put(&good, &ca.pem);
+    std::fs::remove_file(desk.path("key.pem")).expect("there");
+    assert!(one.reload().expect_err("missing").to_string().contains("key.pem: "));
+    let missing = Files { crl: Some(desk.path("crl.pem")), ..other.files() };
+    let text = open(missing).expect_err("missing").to_string();
+    assert!(text.contains("crl.pem: "), "{text}");
+}
+
+#[test]
+fn a_member_starts_with_an_expired_certificate_and_takes_a_better_one_by_a_reload() {
+    let ca = Ca::new("the CA");
+    let (desk, other) = (Desk::new(), Desk::new());
+    desk.put(&ca.issue(&Order { from: NOW - 9 * DAY, until: NOW - DAY, ..Order::of("one") }), &ca.pem);
+    let one = open(desk.files()).expect("a warning only");
+    let two = filed(&other, &Order::of("two"), &ca);
+    assert!(
+        refused(&one, &two, "127.0.0.1").starts_with("server: invalid peer certificate: certificate expired")
+    );
+    assert!(
+        refused(&two, &one, "127.0.0.1").starts_with("client: invalid peer certificate: certificate expired")
+    );
+    desk.put(&ca.issue(&Order::of("one")), &ca.pem);
+    one.reload().expect("a better one");
+    shake(&one, &two, "127.0.0.1").expect("accepted");
+}
+
+#[test]
+fn another_pair_may_be_shown_to_those_who_are_dialled() {
+    let ca = Ca::new("the CA");
+    let (desk, other) = (Desk::new(), Desk::new());
+    desk.put(&ca.issue(&Order::of("server")), &ca.pem);
+    let (cert, key) = ca.issue(&Order::of("client"));
+    let pair = crate::pki::Pair { cert: desk.write("c.pem", &cert), key: desk.write("k.pem", &key) };
+    let one = open(Files { client_pair: Some(pair), ..desk.files() }).expect("good files");
+    other.put(&ca.issue(&Order::of("two")), &ca.pem);
+    let strict = open(Files { allowed_cn: vec!["client".into()], ..other.files() }).expect("good files");
+    shake(&one, &strict, "127.0.0.1").expect("it shows the client's");
+    assert!(refused(&strict, &one, "127.0.0.1").contains("\"server\" is not among those allowed"));
+}

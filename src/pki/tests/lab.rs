@@ -1,0 +1,187 @@
+//! A CA as an operator has one, a clock that is set by hand, and a handshake in memory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
+use rustls::pki_types::{CertificateDer, ServerName};
+
+use crate::model::Clock;
+use crate::pki::{Credentials, Files, Pair};
+
+/// 2026-01-01, in ms.
+pub const NOW: i64 = 1_767_225_600_000;
+pub const DAY: i64 = 24 * 3600 * 1000;
+
+/// A clock that stands where it was set.
+pub struct SetClock(AtomicI64);
+
+impl SetClock {
+    pub fn at(now_ms: i64) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(now_ms)))
+    }
+
+    pub fn add(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+fn time(ms: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms as u64)
+}
+
+/// An operator's CA.
+pub struct Ca {
+    pub pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// What an operator asks for.
+pub struct Order<'a> {
+    pub name: &'a str,
+    pub hosts: &'a [&'a str],
+    pub from: i64,
+    pub until: i64,
+    pub serial: u64,
+}
+
+impl<'a> Order<'a> {
+    pub fn of(name: &'a str) -> Self {
+        Self { name, hosts: &["127.0.0.1", "localhost"], from: NOW - DAY, until: NOW + 30 * DAY, serial: 7 }
+    }
+}
+
+impl Ca {
+    pub fn new(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// Certificate and key, PEM.
+    pub fn issue(&self, order: &Order<'_>) -> (String, String) {
+        let hosts: Vec<String> = order.hosts.iter().map(|host| host.to_string()).collect();
+        let mut params = CertificateParams::new(hosts).expect("names");
+        params.distinguished_name.push(DnType::CommonName, order.name);
+        params.serial_number = Some(SerialNumber::from(order.serial));
+        (params.not_before, params.not_after) = (time(order.from).into(), time(order.until).into());
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().expect("a key");
+        (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
+    }
+
+    /// A list that revokes one serial number, PEM.
+    pub fn revoke(&self, serial: u64) -> String {
+        let list = CertificateRevocationListParams {
+            this_update: time(NOW - DAY).into(),
+            next_update: time(NOW + DAY).into(),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![RevokedCertParams {
+                serial_number: SerialNumber::from(serial),
+                revocation_time: time(NOW - DAY).into(),
+                reason_code: None,
+                invalidity_date: None,
+            }],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).expect("signed").pem().expect("PEM")
+    }
+}
+
+/// A directory of a member's files.
+pub struct Desk {
+    directory: tempfile::TempDir,
+}
+
+impl Desk {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory") }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path(name);
+        std::fs::write(&path, text).expect("writable");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("mine");
+        path
+    }
+
+    /// Writes certificate, key and bundle.
+    pub fn put(&self, (cert, key): &(String, String), bundle: &str) {
+        self.write("cert.pem", cert);
+        self.write("key.pem", key);
+        self.write("ca.pem", bundle);
+    }
+
+    pub fn files(&self) -> Files {
+        Files {
+            pair: Pair { cert: self.path("cert.pem"), key: self.path("key.pem") },
+            client_pair: None,
+            trusted_ca: self.path("ca.pem"),
+            crl: None,
+            allowed_cn: Vec::new(),
+            allowed_hostnames: Vec::new(),
+        }
+    }
+}
+
+/// Credentials of files written in the usual way.
+pub fn filed(desk: &Desk, order: &Order<'_>, ca: &Ca) -> Credentials {
+    desk.put(&ca.issue(order), &ca.pem);
+    Credentials::from_files(desk.files(), SetClock::at(NOW)).expect("good files")
+}
+
+/// Connects in memory; hands back what the server saw of the client and the other way round, or who refused and why.
+pub fn shake(
+    client: &Credentials,
+    server: &Credentials,
+    host: &str,
+) -> Result<[Vec<CertificateDer<'static>>; 2], String> {
+    let name = ServerName::try_from(client.server_name(host).to_owned()).expect("a name");
+    let mut one = rustls::ClientConnection::new(client.client().expect("TLS"), name).expect("a client");
+    let mut two = rustls::ServerConnection::new(server.server().expect("TLS")).expect("a server");
+    while one.is_handshaking() || two.is_handshaking() || one.wants_write() || two.wants_write() {
+        let mut wire = Vec::new();
+        while one.wants_write() {
+            one.write_tls(&mut wire).expect("memory");
+        }
+        two.read_tls(&mut wire.as_slice()).expect("memory");
+        two.process_new_packets().map_err(|error| format!("server: {error}"))?;
+        let mut wire = Vec::new();
+        while two.wants_write() {
+            two.write_tls(&mut wire).expect("memory");
+        }
+        one.read_tls(&mut wire.as_slice()).expect("memory");
+        one.process_new_packets().map_err(|error| format!("client: {error}"))?;
+    }
+    let shown = |chain: Option<&[CertificateDer<'static>]>| chain.unwrap_or_default().to_vec();
+    Ok([shown(two.peer_certificates()), shown(one.peer_certificates())])
+}
+
+/// Whether it failed, and how.
+pub fn refused(client: &Credentials, server: &Credentials, host: &str) -> String {
+    shake(client, server, host).expect_err("refused")
+}

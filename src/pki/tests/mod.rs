@@ -1,0 +1,5 @@
+//! Credentials as another member meets them: real handshakes of rustls, without a network.
+
+mod files;
+mod issued;
+mod lab;
