@@ -64,7 +64,7 @@ fn commands_of_the_readme() {
          cd {scratch}\n\
          (export ETCD_DATA_DIR={data}; {start}) > kvd.log 2>&1 &\n\
          kvd=$!\n\
-         trap 'kill $kvd 2>/dev/null; wait $kvd || true' EXIT\n\
+         trap 'kill $kvd $(cat members) 2>/dev/null; wait || true' EXIT\n\
          until grep -q 'ready to serve client requests' kvd.log; do\n\
            kill -0 $kvd || {{ cat kvd.log; exit 1; }}\n\
            sleep 0.1\n\
@@ -96,6 +96,9 @@ fn commands_of_the_readme() {
         "\"etcdserver\":\"3.7.3\"",
         "\"health\":\"true\"",
         "etcd Version: 3.7.3",
+        "| http://127.0.0.13:2379 |",
+        "started, m4",
+        "greeting\nhello, all of you\n",
     ] {
         assert!(out.contains(expected), "{expected:?} is missing in:\n{out}\n{err}");
     }

@@ -68,7 +68,8 @@ fn targets(level: LevelFilter) -> Targets {
     let libraries = match level {
         LevelFilter::TRACE => LevelFilter::DEBUG,
         LevelFilter::DEBUG => LevelFilter::INFO,
-        level => level.min(LevelFilter::WARN),
+        // What raft's library warns of is the ordinary life of a cluster, which this crate tells in its own words.
+        level => level.min(LevelFilter::ERROR),
     };
     Targets::new().with_default(libraries).with_target("kvd", level)
 }
@@ -217,7 +218,7 @@ fn write_json(out: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::
     };
     write!(out, r#"{{"level":"{level}","ts":""#)?;
     SystemTime.format_time(out)?;
-    let file = meta.file().unwrap_or_default().trim_start_matches("src/");
+    let file = caller(meta.file().unwrap_or_default());
     write!(
         out,
         r#"","caller":"{file}:{}","msg":{}"#,
@@ -254,6 +255,17 @@ fn quoted(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
 
+/// A source file from the crate's own folder on: nobody needs to know where on the building machine it lay.
+fn caller(file: &str) -> &str {
+    match file.rsplit_once("/src/") {
+        Some((before, _)) => {
+            let folder = before.rfind('/').map_or(0, |slash| slash + 1);
+            file.get(folder..).unwrap_or(file)
+        }
+        None => file.trim_start_matches("src/"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,6 +295,16 @@ mod tests {
             tracing::info!(local_member_id = "8e9e", count = 3, "it \"works\"");
         });
         String::from_utf8(buffer.0.lock().expect("no other thread").clone()).expect("text")
+    }
+
+    #[test]
+    fn callers_begin_with_their_crate() {
+        assert_eq!(caller("src/daemon/mod.rs"), "daemon/mod.rs");
+        assert_eq!(
+            caller("/home/x/registry/src/y/openraft-0.10/src/core/a.rs"),
+            "openraft-0.10/src/core/a.rs"
+        );
+        assert_eq!(caller(""), "");
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Member {
         };
         tokio::select! {
             () = house => {}
-            () = peers::watch_removals(self.node.clone(), self.quic.clone()) => {}
+            () = peers::watch_members(self.node.clone(), self.quic.clone()) => {}
         }
         tracing::error!("the member has been permanently removed from the cluster");
         tracing::error!(data_dir = %self.directory.display(), "data-dir used by this member must be removed");

@@ -14,7 +14,7 @@ use super::outside::SystemClock;
 use crate::config::{ClusterSecret, Config, KeyPair};
 use crate::join::enter::Asker;
 use crate::join::reception::Reception;
-use crate::model::{ClusterId, MemberId};
+use crate::model::{ClusterId, Member, MemberId};
 use crate::peer::{self, Caller, Lane, Pending, Quic, Rejection, Service};
 use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
 use crate::raft::Node;
@@ -134,14 +134,15 @@ impl Asker for Door {
     }
 }
 
-/// How often it is looked whether members were removed.
+/// How often it is looked whether the members have changed.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Shuts the door behind members that are removed. Ends when this member itself is.
-pub async fn watch_removals(node: Node, quic: Quic) {
+/// Says in the log who comes and goes, and shuts the door behind those that are removed. Ends when this member itself is.
+pub async fn watch_members(node: Node, quic: Quic) {
     let own = node.status().id;
     let mut told = quic.told_removed();
     let mut expelled = node.removed();
+    let mut known = node.members();
     loop {
         let removed = node.removed();
         if removed.contains(&own) {
@@ -151,6 +152,11 @@ pub async fn watch_removals(node: Node, quic: Quic) {
             quic.expel(*member);
         }
         expelled = removed;
+        let members = node.members();
+        if members != known {
+            tell(&known, &members);
+            known = members;
+        }
         tokio::select! {
             // An error means that the port is closed; the pause goes on.
             Ok(told) = told.wait_for(|told| *told) => {
@@ -159,5 +165,33 @@ pub async fn watch_removals(node: Node, quic: Quic) {
             }
             () = tokio::time::sleep(LOOK) => {}
         }
+    }
+}
+
+/// One line a change, in etcd's words where it has any.
+fn tell(before: &[Member], after: &[Member]) {
+    for member in after {
+        let id = member.id;
+        match before.iter().find(|other| other.id == id) {
+            None => tracing::info!(
+                %id, peer_urls = ?member.peer_urls, learner = member.learner, "added member"
+            ),
+            Some(other) if other.pending && !member.pending => {
+                tracing::info!(%id, name = member.name, "a new member has caught up and votes from now on");
+            }
+            Some(other) if other.learner && !member.learner => {
+                tracing::info!(%id, name = member.name, "promoted member");
+            }
+            Some(other) if other.peer_urls != member.peer_urls => {
+                tracing::info!(%id, peer_urls = ?member.peer_urls, "updated member");
+            }
+            Some(other) if other.name != member.name || other.client_urls != member.client_urls => {
+                tracing::info!(%id, name = member.name, client_urls = ?member.client_urls, "published member");
+            }
+            Some(_) => {}
+        }
+    }
+    for member in before.iter().filter(|member| !after.iter().any(|other| other.id == member.id)) {
+        tracing::info!(id = %member.id, name = member.name, "removed member");
     }
 }

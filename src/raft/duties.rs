@@ -7,7 +7,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 
 use super::members;
 use super::node::Inner;
-use crate::model::{Command, MemberChange, Refusal};
+use crate::model::{Command, MemberChange, MemberId, Refusal};
 
 /// The version a cluster of this kvd has, as etcd writes it.
 pub const CLUSTER_VERSION: &str = "3.7.0";
@@ -31,10 +31,19 @@ const RETRY: Duration = Duration::from_millis(500);
 pub async fn watch_leader(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     let mut metrics = raft.server_metrics();
+    let mut told = None;
     loop {
-        {
+        let (term, leader) = {
             let now = metrics.borrow_and_update();
-            inner.shared.set_leader(now.vote.leader_id.term, now.current_leader);
+            (now.vote.leader_id.term, now.current_leader)
+        };
+        inner.shared.set_leader(term, leader);
+        if told != leader {
+            told = leader;
+            match leader.map(MemberId) {
+                Some(leader) => tracing::info!(%leader, term, "elected leader"),
+                None => tracing::warn!(term, "lost leader"),
+            }
         }
         if metrics.changed().await.is_err() {
             break;

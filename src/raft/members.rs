@@ -276,7 +276,7 @@ pub async fn promote_pending(inner: &Arc<Inner>) {
                 Ok(Reply::Refused(error)) | Err(error) => {
                     tracing::warn!(member = %member.id, %error, "a member that has caught up could not be promoted");
                 }
-                Ok(_) => tracing::info!(member = %member.id, "a member has caught up and votes from now on"),
+                Ok(_) => {}
             }
         }
     }

@@ -134,6 +134,7 @@ impl RaftStateMachine<Types> for StateMachine {
         }
         if let Some(at) = header.position {
             self.shared.set_applied(at, true);
+            tracing::info!(index = at.index, term = at.term, "installed a snapshot");
         }
         Ok(())
     }
