@@ -161,8 +161,8 @@ impl Member {
             let waited = self.readiness.patience.as_secs();
             tracing::warn!(waited, "the cluster does not know this member yet; serving what needs no quorum");
         }
-        self.server.open();
         tracing::info!(client_urls = ?self.readiness.client_urls, "ready to serve client requests");
+        self.server.open();
     }
 
     async fn tell_status(&self) {
