@@ -171,7 +171,7 @@ async fn hear(connection: &Connection) -> Result<(Greeting, (FrameReader, FrameW
     // Fails only where the connection has ended, which reading finds at once.
     let _ = send.set_priority(Kind::Greeting.priority());
     let mut reader = FrameReader::new(recv, MAX_GREETING);
-    let frame = reader.expect().await.map_err(|error| malformed(&error))?;
+    let frame = reader.required().await.map_err(|error| malformed(&error))?;
     let mut writer = FrameWriter::new(send);
     match Greeting::read(&frame) {
         Ok(greeting) => Ok((greeting, (reader, writer))),

@@ -86,7 +86,7 @@ async fn exchange(connection: &Connection, question: Bytes) -> Result<Bytes, Str
     let (mut reader, mut writer) = (FrameReader::new(recv, MAX_QUESTION + 1), FrameWriter::new(send));
     writer.push_byte(Kind::Question as u8);
     writer.send(question).await.map_err(|error| error.to_string())?;
-    reader.expect().await.map_err(|error| error.to_string())
+    reader.required().await.map_err(|error| error.to_string())
 }
 
 /// Answers a question.
@@ -97,7 +97,7 @@ pub(super) async fn serve(
     writer: &mut FrameWriter,
 ) -> Result<(), Rejection> {
     let malformed = |error: &dyn std::fmt::Display| Rejection::Malformed(format!("question: {error}"));
-    let question = reader.expect().await.map_err(|error| malformed(&error))?;
+    let question = reader.required().await.map_err(|error| malformed(&error))?;
     let answered = tokio::time::timeout(SERVICE_DEADLINE, serving.service.ask(caller, question)).await;
     let answered = answered.unwrap_or_else(|_| Err(Rejection::NotReady("no answer in time".into())));
     let (head, payload) = answer(answered);

@@ -174,7 +174,7 @@ async fn greet(
     let asked = Instant::now();
     writer.push_byte(Kind::Greeting as u8);
     let sent = writer.send(encode(&greeting)).await;
-    let frame = match reader.expect().await {
+    let frame = match reader.required().await {
         Ok(frame) => frame,
         Err(FrameError::Read(_)) if sent.is_err() || connection.close_reason().is_some() => {
             let reason = connection.close_reason().unwrap_or(ConnectionError::LocallyClosed);

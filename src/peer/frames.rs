@@ -117,7 +117,7 @@ impl FrameReader {
     }
 
     /// The next frame, which has to be there.
-    pub(super) async fn expect(&mut self) -> Result<Bytes, FrameError> {
+    pub(super) async fn required(&mut self) -> Result<Bytes, FrameError> {
         self.next().await?.ok_or(FrameError::Cut)
     }
 }

@@ -307,7 +307,7 @@ async fn probe(
         let asked = Instant::now();
         let clock_ms = shared.options.clock.now_ms();
         let sent = writer.send(encode(&Probe { clock_ms, measured: Some((sample.ahead_ms, trip)) })).await;
-        let frame = match (sent, reader.expect().await) {
+        let frame = match (sent, reader.required().await) {
             (Ok(()), Ok(frame)) => frame,
             (Err(error), _) => return error.to_string(),
             (_, Err(error)) => return error.to_string(),

@@ -49,7 +49,10 @@ pub(super) struct Shared {
     pub callers: Arc<AtomicUsize>,
     pub snapshots: Semaphore,
     pub told_removed: watch::Sender<bool>,
-    listeners: Vec<Endpoint>,
+    /// Emptied by closing, which frees the ports.
+    listeners: parking_lot::Mutex<Vec<Endpoint>>,
+    addresses: Vec<SocketAddr>,
+    accepting: parking_lot::Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
 }
 
@@ -72,10 +75,6 @@ impl Shared {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-
-    fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.listeners.iter().chain(self.exits.all())
     }
 }
 
@@ -110,8 +109,9 @@ impl Quic {
                 return Err(error);
             }
         };
-        for endpoint in &shared.listeners {
-            handle.spawn(accept::run(shared.clone(), endpoint.clone()));
+        for endpoint in shared.listeners.lock().iter() {
+            let accepting = handle.spawn(accept::run(shared.clone(), endpoint.clone()));
+            shared.accepting.lock().push(accepting);
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let last = shared.clone();
@@ -175,7 +175,7 @@ impl Quic {
 
     /// The addresses that are listened at.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.shared.listeners.iter().filter_map(|endpoint| endpoint.local_addr().ok()).collect()
+        self.shared.addresses.clone()
     }
 
     /// Closes all connections, tells the other sides, and frees the sockets. Calls fail from now on.
@@ -207,7 +207,9 @@ impl Shared {
             callers: Arc::default(),
             snapshots: Semaphore::new(MAX_SNAPSHOTS),
             told_removed: watch::Sender::new(false),
-            listeners,
+            addresses: listeners.iter().filter_map(|endpoint| endpoint.local_addr().ok()).collect(),
+            listeners: parking_lot::Mutex::new(listeners),
+            accepting: parking_lot::Mutex::default(),
             closed: AtomicBool::new(false),
             options,
         })
@@ -220,16 +222,27 @@ async fn close_all(shared: &Shared) {
         return;
     }
     let reason = Rejection::Closed("the member is stopping".into());
-    for endpoint in shared.endpoints() {
-        endpoint.close(reason.code().into(), b"the member is stopping");
+    let mut endpoints = std::mem::take(&mut *shared.listeners.lock());
+    endpoints.extend(shared.exits.all().cloned());
+    for endpoint in &endpoints {
+        endpoint.close(reason.code().into(), reason.to_string().as_bytes());
     }
     // What was closed is told to the other sides; who does not hear it finds out by a timeout.
     let told = async {
-        for endpoint in shared.endpoints() {
+        for endpoint in &endpoints {
             endpoint.wait_idle().await;
         }
     };
     let _ = tokio::time::timeout(MOMENT, told).await;
+    let accepting = std::mem::take(&mut *shared.accepting.lock());
+    for task in accepting {
+        let _ = task.await;
+    }
+    // quinn's own tasks give the sockets back once nobody holds them; they run on this thread, after this one yields.
+    drop(endpoints);
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A task of the port's runtime that is given up when this is dropped.

@@ -51,19 +51,19 @@ pub(super) async fn send(
     let sent = tokio::select! {
         biased;
         // An answer before the end is a refusal.
-        early = reader.expect() => return answer(early.map_err(|error| lost(error.to_string()))?),
+        early = reader.required() => return answer(early.map_err(|error| lost(error.to_string()))?),
         sent = write(&mut writer, &peer, request, body) => sent,
     };
     if let Err(text) = sent {
         // A stream that is dropped counts as finished; this one is not.
         let _ = writer.stream().reset(Rejection::Malformed(String::new()).code().into());
         // The receiver may have said why it stopped listening.
-        return match timeout(Duration::from_millis(100), reader.expect()).await {
+        return match timeout(Duration::from_millis(100), reader.required()).await {
             Ok(Ok(frame)) => answer(frame),
             _ => Err(lost(text)),
         };
     }
-    match timeout(answer_within, reader.expect()).await {
+    match timeout(answer_within, reader.required()).await {
         Ok(Ok(frame)) => answer(frame),
         Ok(Err(error)) => Err(lost(error.to_string())),
         Err(_) => Err(TransportError::Timeout),
@@ -136,14 +136,14 @@ pub(super) async fn receive(
     reader: &mut FrameReader,
 ) -> Result<Bytes, Rejection> {
     let malformed = |error: &dyn std::fmt::Display| Rejection::Malformed(format!("snapshot: {error}"));
-    let request = reader.expect().await.map_err(|error| malformed(&error))?;
+    let request = reader.required().await.map_err(|error| malformed(&error))?;
     let Ok(_place) = shared.snapshots.try_acquire() else {
         return Err(Rejection::NotReady("other snapshots are being taken".into()));
     };
     let spool = Spool::begin(shared.options.spool.clone());
     reader.set_limit(SNAPSHOT_PIECE);
     loop {
-        let piece = timeout(SNAPSHOT_STALL, reader.expect()).await;
+        let piece = timeout(SNAPSHOT_STALL, reader.required()).await;
         let piece =
             piece.map_err(|_| malformed(&"nothing comes any more"))?.map_err(|error| malformed(&error))?;
         peer.counters.received_bytes.add(piece.len());
@@ -156,7 +156,7 @@ pub(super) async fn receive(
     }
     let spooled = spool.end().await.map_err(|error| Rejection::NotReady(format!("spooling: {error}")))?;
     reader.set_limit(END);
-    let end = reader.expect().await.map_err(|error| malformed(&error))?;
+    let end = reader.required().await.map_err(|error| malformed(&error))?;
     let Spooled { file, length, checksum } = spooled;
     if end != end_of(length, checksum) {
         return Err(malformed(&"length or checksum are not those of the sender"));

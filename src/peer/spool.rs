@@ -75,6 +75,7 @@ fn write_all(directory: &Path, mut pieces: mpsc::Receiver<Bytes>) -> io::Result<
 
 /// A file without a name, which is gone with its last descriptor.
 fn nameless(directory: &Path) -> io::Result<File> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => Ok(file.into()),
@@ -83,13 +84,12 @@ fn nameless(directory: &Path) -> io::Result<File> {
             static NUMBER: AtomicU64 = AtomicU64::new(0);
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let path = directory.join(format!(".snapshot-{}-{number}", std::process::id()));
-            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-            std::fs::remove_file(&path)?;
+            let file =
+                OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(named)?;
+            std::fs::remove_file(&path).map_err(named)?;
             Ok(file)
         }
-        Err(error) => {
-            Err(io::Error::new(io::Error::from(error).kind(), format!("{}: {error}", directory.display())))
-        }
+        Err(error) => Err(named(error.into())),
     }
 }
 

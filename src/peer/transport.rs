@@ -170,7 +170,8 @@ impl Rejection {
 
     /// What a close code and its reason mean, where they are all there is. The ids of a mismatch are not among them.
     pub(super) fn from_close(code: u64, reason: &str) -> Self {
-        let reason = reason.to_owned();
+        let known = ["closed: ", "not ready: ", "protocol version mismatch: ", "bad certificate: "];
+        let reason = known.iter().find_map(|prefix| reason.strip_prefix(prefix)).unwrap_or(reason).to_owned();
         match code {
             0 => Self::Closed(reason),
             3 => Self::Removed,

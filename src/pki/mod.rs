@@ -26,6 +26,8 @@ mod verify;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::lab;
 
 pub use certificate::Holder;
 pub use credentials::Credentials;

@@ -126,7 +126,7 @@ fn a_leaf_is_renewed_in_time_and_an_old_one_is_refused() {
     assert!(shown(&one) != second);
     // Someone whose clock stands still shows what has expired; one who is a little behind does not.
     let stuck = open(SetClock::at(NOW));
-    assert!(refused(&stuck, &two, "x").contains("certificate expired"));
+    assert!(refused(&two, &stuck, "x").contains("certificate expired"));
     let behind = open(SetClock::at(NOW + 30 * DAY));
     shake(&two, &behind, "x").expect("an hour behind");
     shake(&behind, &two, "x").expect("an hour ahead");

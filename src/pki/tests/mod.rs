@@ -2,4 +2,4 @@
 
 mod files;
 mod issued;
-mod lab;
+pub(crate) mod lab;

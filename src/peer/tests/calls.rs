@@ -1,0 +1,234 @@
+//! Requests and answers.
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+
+use super::lab::{CLUSTER, LONG, Member, SECRET, clock, logged, options, port, secret, until};
+use crate::peer::{Lane, Quic, Transport, TransportError};
+
+const LANES: [Lane; 3] = [Lane::Control, Lane::Append, Lane::Forward];
+
+#[tokio::test]
+async fn lanes_are_pipelined_and_keep_their_order() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    let mut calls = VecDeque::new();
+    for number in 0..200_u32 {
+        for lane in LANES {
+            // Every tenth is large, so that both ways of writing frames are mixed.
+            let size = if number % 10 == 0 { 50_000 } else { 10 };
+            let mut request = format!("wait {lane:?} {number} ").into_bytes();
+            request.resize(request.len() + size, b'.');
+            calls.push_back((one.call(&two, lane, &request), request));
+        }
+    }
+    // All of them arrive although none is answered.
+    until("all requests arrive", || two.deputy.seen.lock().len() == 601).await;
+    two.deputy.gate.send_replace(true);
+    for (call, request) in calls {
+        assert_eq!(call.await, Ok(Bytes::from(request)));
+    }
+    for lane in LANES {
+        let seen = two.deputy.seen_in(lane);
+        let numbers = seen.iter().filter(|request| request.starts_with(b"wait")).map(|request| {
+            let text = String::from_utf8_lossy(request);
+            text.split(' ').nth(2).and_then(|number| number.parse::<u32>().ok()).expect("a number")
+        });
+        assert!(numbers.eq(0..200), "{lane:?}");
+    }
+    let status = one.status(two.id);
+    assert_eq!((status.address, status.version.as_deref()), (Some(two.address()), Some("0.1.0-test")));
+    assert!(status.connected_for.is_some() && status.round_trip.is_some() && status.round_trips.count > 0);
+    assert!(status.sent_bytes > 3 * 20 * 50_000 && status.received_bytes > 3 * 20 * 50_000);
+    let status = two.status(one.id);
+    assert!(status.heard_for.is_some() && status.received_bytes > 3 * 20 * 50_000);
+    assert!(two.quic.connected_for(one.id).is_some());
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_in_time_is_a_timeout_and_holds_up_no_other_lane() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    let soon = Duration::from_millis(50);
+    let never = one.quic.call(two.id, &two.urls(), Lane::Append, Bytes::from_static(b"never"), soon);
+    assert_eq!(never.await, Err(TransportError::Timeout));
+    assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(Bytes::from_static(b"a")));
+    assert_eq!(one.call(&two, Lane::Forward, b"b").await, Ok(Bytes::from_static(b"b")));
+    assert_eq!(one.status(two.id).sent_failures, 1);
+}
+
+#[tokio::test]
+async fn what_a_service_rejects_was_not_done_and_what_it_does_not_understand_ends_the_connection() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    let rejected = one.call(&two, Lane::Forward, b"reject").await;
+    assert_eq!(rejected, Err(TransportError::Unreachable("not ready: told to".into())));
+    let malformed = one.call(&two, Lane::Forward, b"malformed").await;
+    assert!(matches!(&malformed, Err(TransportError::Lost(_))), "{malformed:?}");
+    one.reach(&two).await;
+    assert_eq!(one.status(two.id).disconnects, 1);
+    assert!(!logged(&["rejected a connection", &one.id.to_string(), "told to"]).is_empty());
+}
+
+#[tokio::test]
+async fn nobody_there_is_found_out_and_then_said_at_once() {
+    let one = Member::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let urls = [format!("http://{}", silent.local_addr().expect("bound"))];
+    let to = super::lab::new_id();
+    // Two calls wait for the attempt, in their places; neither has left.
+    let calls = [b"a", b"b"].map(|request| one.call_at(to, &urls, Lane::Append, request));
+    for result in join_all(calls).await {
+        assert!(matches!(result, Err(TransportError::Unreachable(_))), "{result:?}");
+    }
+    for _ in 0..100 {
+        let mut call = Box::pin(one.call_at(to, &urls, Lane::Append, b"c"));
+        let at_once = futures_util::poll!(&mut call);
+        assert!(matches!(at_once, std::task::Poll::Ready(Err(TransportError::Unreachable(_)))));
+    }
+    let bad = ["ftp://127.0.0.1:1".to_string()];
+    one.fails_with(super::lab::new_id(), &bad, "not a peer URL").await;
+    one.fails_with(super::lab::new_id(), &[], "no peer URL").await;
+}
+
+#[tokio::test]
+async fn one_address_of_several_is_enough() {
+    let (one, two) = (Member::new(), Member::new());
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let mut urls = vec![
+        format!("https://{}", silent.local_addr().expect("bound")),
+        "http://no-such-host.invalid:2380".to_string(),
+    ];
+    urls.extend(two.urls().iter().map(|url| url.replace("http://127.0.0.1", "quic://localhost")));
+    one.reach_at(two.id, &urls).await;
+}
+
+#[tokio::test]
+async fn a_member_that_stops_and_starts_again_is_found_again() {
+    let one = Member::new();
+    let two = Member::new();
+    one.reach(&two).await;
+    let waiting = one.call(&two, Lane::Forward, b"wait");
+    until("the request arrives", || !two.deputy.seen_in(Lane::Forward).is_empty()).await;
+    let (id, address, urls) = (two.id, two.address(), two.urls());
+    two.quic.close().await;
+    // It had arrived.
+    assert!(matches!(waiting.await, Err(TransportError::Lost(_))));
+    until("the end is seen", || one.status(id).connected_for.is_none()).await;
+    let stopped = two.call_at(one.id, &one.urls(), Lane::Control, b"x").await;
+    assert_eq!(stopped, Err(TransportError::Unreachable("the peer port is closed".into())));
+    drop(two);
+    let mut again = options(secret(SECRET, clock(0)), clock(0));
+    again.listen = vec![address];
+    let two = Member::named(id, CLUSTER, Quic::bind(again).expect("the port is free"));
+    one.reach_at(id, &urls).await;
+    assert!(!two.deputy.seen.lock().is_empty());
+}
+
+/// Passes datagrams on between everybody who sends to it and one target, which can be exchanged.
+struct Relay {
+    address: SocketAddr,
+    target: Arc<Mutex<SocketAddr>>,
+}
+
+impl Relay {
+    async fn to(target: SocketAddr) -> Self {
+        let outside = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let inside = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let address = outside.local_addr().expect("bound");
+        let target = Arc::new(Mutex::new(target));
+        let current = target.clone();
+        tokio::spawn(async move {
+            let (mut there, mut back) = (vec![0; 65536], vec![0; 65536]);
+            let mut caller = None;
+            loop {
+                tokio::select! {
+                    Ok((size, from)) = outside.recv_from(&mut there) => {
+                        caller = Some(from);
+                        let target = *current.lock();
+                        let _ = inside.send_to(&there[..size], target).await;
+                    }
+                    Ok((size, from)) = inside.recv_from(&mut back) => {
+                        let is_current = from == *current.lock();
+                        if let (Some(caller), true) = (caller, is_current) {
+                            let _ = outside.send_to(&back[..size], caller).await;
+                        }
+                    }
+                }
+            }
+        });
+        Self { address, target }
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_was_killed_says_so_when_it_is_back() {
+    let (one, killed) = (Member::new(), Member::new());
+    let relay = Relay::to(killed.address()).await;
+    let urls = [format!("http://{}", relay.address)];
+    one.reach_at(killed.id, &urls).await;
+    // Its successor knows nothing of the connection, and its first word about it is a reset: long before the timeout.
+    let back = Member::named(killed.id, CLUSTER, port(SECRET));
+    *relay.target.lock() = back.address();
+    one.reach_at(killed.id, &urls).await;
+    until("the successor is spoken to", || !back.deputy.seen.lock().is_empty()).await;
+    assert!(!logged(&["peer became inactive", &killed.id.to_string(), "the peer was restarted"]).is_empty());
+}
+
+#[tokio::test]
+async fn control_goes_on_beside_large_appends() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    let large = vec![7; 8 << 20];
+    let appends = join_all((0..7).map(|_| one.call(&two, Lane::Append, &large)));
+    let mut appends = std::pin::pin!(appends);
+    let mut beats = 0;
+    let answers = loop {
+        tokio::select! {
+            answers = &mut appends => break answers,
+            beat = one.call(&two, Lane::Control, b"beat") => {
+                beat.expect("answered");
+                beats += 1;
+            }
+        }
+    };
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|bytes| *bytes == large)));
+    assert!(beats >= 10, "{beats} beats beside {} MB both ways", 7 * 8);
+}
+
+#[tokio::test]
+async fn a_lane_takes_only_so_much() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    let calls: Vec<_> = (0..1100).map(|_| one.call(&two, Lane::Forward, b"wait")).collect();
+    let results = join_all(calls);
+    let mut results = std::pin::pin!(results);
+    assert!(futures_util::poll!(&mut results).is_pending());
+    two.deputy.gate.send_replace(true);
+    let results = tokio::time::timeout(LONG, results).await.expect("answered");
+    let refused = results.iter().filter(|result| {
+        **result == Err(TransportError::Unreachable("too many requests are waiting".into()))
+    });
+    let refused = refused.count();
+    assert!((1..=76).contains(&refused), "{refused} refused");
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1100 - refused);
+    // And an answer that is too long for its lane is an error, not a hole.
+    let large = vec![0; 65 << 20];
+    let long = one.call(&two, Lane::Append, &large).await.expect_err("too long").to_string();
+    assert!(long.contains("a request of 68157440 bytes, at most 67108864 are allowed"), "{long}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let one = Member::new();
+    let mut taken = options(secret(SECRET, clock(0)), clock(0));
+    taken.listen = vec![one.address()];
+    let error = Quic::bind(taken).err().expect("taken").to_string();
+    assert!(error.starts_with(&format!("udp {}: ", one.address())), "{error}");
+}

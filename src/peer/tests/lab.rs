@@ -1,0 +1,276 @@
+//! Members with a service that does as it is told, and what they log.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::model::{Clock, ClusterId, MemberId};
+use crate::peer::{
+    Caller, Lane, Options, PeerStatus, Pending, Quic, Rejection, Service, Transport, TransportError,
+};
+use crate::pki::{Credentials, SecretSource};
+
+pub const CLUSTER: ClusterId = ClusterId(0xc1);
+pub const SECRET: &str = "correct horse battery";
+/// Long enough for whatever a test asks for.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// The real clock, set wrong by so much.
+pub struct OffClock(pub AtomicI64);
+
+impl Clock for OffClock {
+    fn now_ms(&self) -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        since.as_millis() as i64 + self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub fn clock(off_ms: i64) -> Arc<OffClock> {
+    Arc::new(OffClock(AtomicI64::new(off_ms)))
+}
+
+/// A member id that no other test uses, so that its log lines can be told apart.
+pub fn new_id() -> MemberId {
+    static NEXT: AtomicU64 = AtomicU64::new(0x5eed_0001);
+    MemberId(NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+/// Answers `wait...` once the gate is open, `never...` never, rejects `reject...` and `malformed...`; anything else it
+/// sends back.
+pub struct Deputy {
+    pub admits: Mutex<Result<(), Rejection>>,
+    pub seen: Mutex<Vec<(MemberId, Lane, Bytes)>>,
+    pub gate: watch::Sender<bool>,
+    /// Request, length and checksum of what came.
+    pub snapshots: Mutex<Vec<(Bytes, u64, u32)>>,
+    pub asked: Mutex<Vec<Caller>>,
+}
+
+impl Deputy {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            admits: Mutex::new(Ok(())),
+            seen: Mutex::default(),
+            gate: watch::Sender::new(false),
+            snapshots: Mutex::default(),
+            asked: Mutex::default(),
+        })
+    }
+
+    pub fn seen_in(&self, lane: Lane) -> Vec<Bytes> {
+        let seen = self.seen.lock();
+        seen.iter().filter(|(_, other, _)| *other == lane).map(|(.., request)| request.clone()).collect()
+    }
+}
+
+impl Service for Deputy {
+    fn admit(&self, _caller: &Caller) -> Result<(), Rejection> {
+        self.admits.lock().clone()
+    }
+
+    fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
+        self.seen.lock().push((from, lane, request.clone()));
+        let mut gate = self.gate.subscribe();
+        Box::pin(async move {
+            if request.starts_with(b"wait") {
+                gate.wait_for(|open| *open).await.expect("the deputy lives on");
+            } else if request.starts_with(b"never") {
+                std::future::pending::<()>().await;
+            } else if request.starts_with(b"reject") {
+                return Err(Rejection::NotReady("told to".into()));
+            } else if request.starts_with(b"malformed") {
+                return Err(Rejection::Malformed("told to".into()));
+            }
+            Ok(request)
+        })
+    }
+
+    fn snapshot(&self, _from: MemberId, request: Bytes, mut body: File) -> Pending<Result<Bytes, Rejection>> {
+        let (mut length, mut checksum, mut piece) = (0, 0, vec![0; 1 << 20]);
+        loop {
+            match body.read(&mut piece).expect("readable") {
+                0 => break,
+                count => {
+                    length += count as u64;
+                    checksum = crc32c::crc32c_append(checksum, &piece[..count]);
+                }
+            }
+        }
+        self.snapshots.lock().push((request, length, checksum));
+        Box::pin(async { Ok(Bytes::from_static(b"installed")) })
+    }
+
+    fn ask(&self, caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>> {
+        self.asked.lock().push(caller.clone());
+        Box::pin(async move {
+            match &question[..] {
+                b"reject" => Err(Rejection::Unknown),
+                _ => Ok([b"answer to ", &question[..]].concat().into()),
+            }
+        })
+    }
+}
+
+pub fn secret(text: &str, clock: Arc<dyn Clock>) -> Arc<Credentials> {
+    Arc::new(Credentials::from_secret(SecretSource::Text(text.into()), clock).expect("a good secret"))
+}
+
+pub fn options(credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Options {
+    Options {
+        credentials,
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        clock,
+        heartbeat: Duration::from_millis(100),
+        // A busy machine must not cost a connection.
+        election: Duration::from_secs(10),
+        version: "0.1.0-test".into(),
+        spool: std::env::temp_dir(),
+    }
+}
+
+/// A port without an identity.
+pub fn port(text: &str) -> Quic {
+    capture();
+    Quic::bind(options(secret(text, clock(0)), clock(0))).expect("bound")
+}
+
+/// A member.
+pub struct Member {
+    pub id: MemberId,
+    pub quic: Quic,
+    pub deputy: Arc<Deputy>,
+}
+
+impl Member {
+    pub fn new() -> Self {
+        Self::on(port(SECRET))
+    }
+
+    pub fn on(quic: Quic) -> Self {
+        Self::named(new_id(), CLUSTER, quic)
+    }
+
+    pub fn named(id: MemberId, cluster: ClusterId, quic: Quic) -> Self {
+        let deputy = Deputy::new();
+        quic.serve(id, cluster, deputy.clone());
+        Self { id, quic, deputy }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.quic.local_addresses()[0]
+    }
+
+    pub fn urls(&self) -> Vec<String> {
+        vec![format!("http://{}", self.address())]
+    }
+
+    pub fn call(
+        &self,
+        to: &Member,
+        lane: Lane,
+        request: &[u8],
+    ) -> impl Future<Output = Result<Bytes, TransportError>> + use<> {
+        self.call_at(to.id, &to.urls(), lane, request)
+    }
+
+    pub fn call_at(
+        &self,
+        to: MemberId,
+        urls: &[String],
+        lane: Lane,
+        request: &[u8],
+    ) -> impl Future<Output = Result<Bytes, TransportError>> + use<> {
+        self.quic.call(to, urls, lane, Bytes::copy_from_slice(request), LONG)
+    }
+
+    /// Calls until there is a connection.
+    pub async fn reach(&self, to: &Member) {
+        self.reach_at(to.id, &to.urls()).await;
+    }
+
+    pub async fn reach_at(&self, to: MemberId, urls: &[String]) {
+        let reached = async {
+            while self.call_at(to, urls, Lane::Control, b"hello").await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LONG, reached).await.expect("reached in time");
+    }
+
+    /// Calls until the reason why it fails contains `words`.
+    pub async fn fails_with(&self, to: MemberId, urls: &[String], words: &str) {
+        let mut last = String::new();
+        let failed = async {
+            while !last.contains(words) {
+                let result = self.call_at(to, urls, Lane::Control, b"hello").await;
+                last = result.expect_err("refused").to_string();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let failed = tokio::time::timeout(LONG, failed).await;
+        assert!(failed.is_ok(), "{words:?} is not in {last:?}");
+    }
+
+    pub fn status(&self, of: MemberId) -> PeerStatus {
+        self.quic.peers().into_iter().find(|peer| peer.member == of).expect("known")
+    }
+}
+
+/// Waits for a condition.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, waiting).await.is_ok(), "never: {what}");
+}
+
+/// Everything this room has logged in this process.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn capture() -> &'static Lines {
+    static LINES: OnceLock<Lines> = OnceLock::new();
+    LINES.get_or_init(|| {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing_subscriber::fmt()
+            .with_env_filter("kvd::peer=info,kvd::pki=info")
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .try_init()
+            .expect("nobody else listens to the log of this process");
+        lines
+    })
+}
+
+/// Log lines that contain all of `words`.
+pub fn logged(words: &[&str]) -> Vec<String> {
+    let text = String::from_utf8_lossy(&capture().0.lock()).into_owned();
+    text.lines().filter(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned).collect()
+}
+
+/// Waits for such a line.
+pub async fn until_logged(words: &[&str]) {
+    until(&format!("a log line with {words:?}"), || !logged(words).is_empty()).await;
+}

@@ -1,0 +1,125 @@
+//! Snapshots.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::lab::{LONG, Member, logged, until};
+use crate::peer::{Lane, Transport, TransportError};
+
+/// So many bytes of a pattern, and then an error where one is asked for.
+struct Body {
+    left: usize,
+    next: u8,
+    fails: bool,
+}
+
+fn body(size: usize) -> Box<Body> {
+    Box::new(Body { left: size, next: 0, fails: false })
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && self.fails {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        // Pieces of odd sizes.
+        let count = buffer.len().min(self.left).min(77_777);
+        for byte in &mut buffer[..count] {
+            *byte = self.next;
+            self.next = self.next.wrapping_mul(31).wrapping_add(7);
+        }
+        self.left -= count;
+        Ok(count)
+    }
+}
+
+fn checksum(size: usize) -> u32 {
+    let mut bytes = Vec::new();
+    body(size).read_to_end(&mut bytes).expect("memory");
+    crc32c::crc32c(&bytes)
+}
+
+async fn send(one: &Member, two: &Member, body: Box<Body>) -> Result<Bytes, TransportError> {
+    one.quic.send_snapshot(two.id, &two.urls(), Bytes::from_static(b"header"), body, LONG).await
+}
+
+#[tokio::test]
+async fn snapshots_of_all_sizes_arrive_whole() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    for size in [0, 1, 256 << 10, (1 << 20) + 1, 9_999_999] {
+        let answer = send(&one, &two, body(size)).await;
+        assert_eq!(answer, Ok(Bytes::from_static(b"installed")), "{size}");
+        let got = two.deputy.snapshots.lock().pop();
+        assert_eq!(got, Some((Bytes::from_static(b"header"), size as u64, checksum(size))));
+    }
+}
+
+#[tokio::test]
+async fn heartbeats_are_not_starved_by_a_large_snapshot() {
+    const SIZE: usize = 200 << 20;
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    let mut sending = std::pin::pin!(send(&one, &two, body(SIZE)));
+    let (mut beats, mut slowest) = (0, Duration::ZERO);
+    let answer = loop {
+        let asked = tokio::time::Instant::now();
+        tokio::select! {
+            answer = &mut sending => break answer,
+            beat = one.call(&two, Lane::Control, b"beat") => {
+                beat.expect("answered");
+                beats += 1;
+                slowest = slowest.max(asked.elapsed());
+            }
+        }
+    };
+    assert_eq!(answer, Ok(Bytes::from_static(b"installed")));
+    let got = two.deputy.snapshots.lock().pop().map(|(_, length, _)| length);
+    assert_eq!(got, Some(SIZE as u64));
+    println!("{beats} heartbeats beside the snapshot, the slowest in {slowest:?}");
+    assert!(beats >= 50, "{beats} heartbeats beside a snapshot of {SIZE} bytes");
+}
+
+#[tokio::test]
+async fn what_is_cut_off_is_never_taken() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    let failing = Box::new(Body { fails: true, ..*body(3 << 20) });
+    let failed = send(&one, &two, failing).await;
+    assert!(matches!(failed, Err(TransportError::Lost(_))), "{failed:?}");
+    // Given up in the middle.
+    {
+        let before = two.status(one.id).received_bytes;
+        let mut sending = std::pin::pin!(send(&one, &two, body(1 << 30)));
+        tokio::select! {
+            answer = &mut sending => panic!("a gigabyte in no time: {answer:?}"),
+            () = until("some of it arrives", || two.status(one.id).received_bytes > before + (2 << 20)) => {}
+        }
+    }
+    let name = one.id.to_string();
+    until("both are noticed", || logged(&["a snapshot was not taken", &name]).len() == 2).await;
+    assert_eq!(*two.deputy.snapshots.lock(), []);
+    // Nothing else suffered, and the places are free again.
+    for _ in 0..3 {
+        send(&one, &two, body(5000)).await.expect("taken");
+    }
+    assert_eq!(one.status(two.id).disconnects, 0);
+}
+
+#[tokio::test]
+async fn a_receiver_without_room_says_so() {
+    let one = Member::new();
+    let mut options = super::lab::options(
+        super::lab::secret(super::lab::SECRET, super::lab::clock(0)),
+        super::lab::clock(0),
+    );
+    options.spool = "/nowhere/at/all".into();
+    let two = Member::on(crate::peer::Quic::bind(options).expect("bound"));
+    one.reach(&two).await;
+    let text = send(&one, &two, body(20 << 20)).await.expect_err("no room").to_string();
+    assert!(text.contains("spooling: /nowhere/at/all: "), "{text}");
+    // In memory there is room.
+    send(&one, &two, body(1000)).await.expect("taken");
+}
