@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ pub(super) struct Link {
     forward: Lane,
     state: Mutex<State>,
     live: watch::Sender<Option<Live>>,
+    /// The member was heard of: a new attempt makes sense at once.
+    heard: Notify,
 }
 
 struct State {
@@ -55,6 +57,7 @@ impl Link {
             forward: Lane::new(MAX_FRAME),
             state: Mutex::new(state),
             live: watch::Sender::new(None),
+            heard: Notify::new(),
         }
     }
 
@@ -77,6 +80,18 @@ impl Link {
     /// The connection and since when it stands.
     pub(super) fn connected(&self) -> Option<(Connection, Instant)> {
         self.live.borrow().as_ref().map(|live| (live.connection.clone(), live.since))
+    }
+
+    /// The member has connected to this one, so it is there again, wherever an attempt to reach it stands.
+    pub(super) fn heard(&self) {
+        if self.live.borrow().is_none() {
+            self.heard.notify_waiters();
+        }
+    }
+
+    /// True while a task keeps the connection or tries to.
+    pub(super) fn is_running(&self) -> bool {
+        self.state.lock().running
     }
 
     /// Why there is no connection.
@@ -178,7 +193,12 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
     let mut first = true;
     loop {
         let began = Instant::now();
-        let failure = match attempt(&shared, &peer, first).await {
+        let attempted = tokio::select! {
+            attempted = attempt(&shared, &peer, first) => attempted,
+            // Its next packet may be due much later than one of a new attempt.
+            () = link.heard.notified(), if !first => continue,
+        };
+        let failure = match attempted {
             Ok(dialled) => {
                 shared.journal.went_well(false, &name);
                 link.state.lock().problem = None;
@@ -207,7 +227,11 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
             pause = BACKOFF.0;
             link.open_lanes();
         } else {
-            tokio::time::sleep(pause.saturating_sub(began.elapsed()).max(BACKOFF.0)).await;
+            let pausing = tokio::time::sleep(pause.saturating_sub(began.elapsed()).max(BACKOFF.0));
+            tokio::select! {
+                () = pausing => {}
+                () = link.heard.notified() => {}
+            }
             pause = (pause * 2).min(BACKOFF.1);
         }
     }
