@@ -18,7 +18,9 @@ use super::lane::{Lane, NotPlaced, Outcome};
 use super::quic::Shared;
 use super::registry::{Peer, close};
 use super::transport::{self, Rejection};
-use super::tuning::{ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, PROBE, SHORT_LIVED, WANTED, patience};
+use super::tuning::{
+    ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, PROBE, SHORT_LIVED, STAGGER, WANTED, patience,
+};
 
 /// The way to one member.
 pub(super) struct Link {
@@ -195,8 +197,11 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
         let began = Instant::now();
         let attempted = tokio::select! {
             attempted = attempt(&shared, &peer, first) => attempted,
-            // Its next packet may be due much later than one of a new attempt.
-            () = link.heard.notified(), if !first => continue,
+            () = is_back(link) => {
+                first = true;
+                link.open_lanes();
+                continue;
+            }
         };
         let failure = match attempted {
             Ok(dialled) => {
@@ -235,6 +240,13 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
             pause = (pause * 2).min(BACKOFF.1);
         }
     }
+}
+
+/// The member has called while an attempt to reach it was under way for some time. The next packet of that attempt may
+/// be due much later than the first of a new one.
+async fn is_back(link: &Link) {
+    tokio::time::sleep(STAGGER).await;
+    link.heard.notified().await;
 }
 
 fn report(shared: &Shared, peer: &Peer, name: &str, failure: &Failure) {
