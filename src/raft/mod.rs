@@ -36,5 +36,5 @@ pub use duties::CLUSTER_VERSION;
 pub use loopback::Loopback;
 pub use node::{Desk, Node};
 pub use options::{NodeOptions, StartError};
-pub use shared::{Leadership, Status};
+pub use shared::{Figures, Leadership, Status};
 pub use types::{Peer, decode_config};
