@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lease::{Answering, Lessor, Proposer, Remote, Renewal, TimeToLive};
 use crate::model::{Command, LeaseId, Refusal, Reply};
-use crate::raft::{Desk, Node, Pending};
+use crate::raft::{Desk, Node, Pending, offload};
 
 /// Longest wait of a renewal that another member has sent here; it asks again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ async fn follow(node: Node, lessor: Arc<Lessor>) {
                 Some(term) => {
                     let lessor = lessor.clone();
                     // It reads all leases from the store.
-                    let _ = tokio::task::spawn_blocking(move || lessor.promote(term)).await;
+                    let _ = offload(move || lessor.promote(term)).await;
                 }
                 None => lessor.demote(),
             }

@@ -22,8 +22,11 @@ pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 pub enum Mode {
     /// A thread of the log's own: calls return at once.
     Thread,
-    /// The caller, before the call returns: for simulations, where everything happens on one thread.
+    /// The caller, before the call returns: for tests, where everything happens on one thread.
     Inline,
+    /// Whoever calls [`Log::flush`], told by [`Options::on_queued`]: for simulations, in which a disk takes its time and
+    /// what waits for it is lost in a crash.
+    Stepped,
 }
 
 /// How to open a log.
@@ -39,6 +42,8 @@ pub struct Options {
     pub frame_bytes: usize,
     /// Who flushes.
     pub mode: Mode,
+    /// Called after something was queued, in [`Mode::Stepped`] only. It must not call the log.
+    pub on_queued: Arc<dyn Fn() + Send + Sync>,
     /// Where salts come from.
     pub entropy: Arc<dyn Entropy>,
     /// Told of the first failure, on the thread it happens on.
@@ -54,6 +59,7 @@ impl Options {
             cache_bytes: 8 << 20,
             frame_bytes: 4 << 20,
             mode: Mode::Thread,
+            on_queued: Arc::new(|| {}),
             entropy,
             on_failure: Arc::new(|_| {}),
         }
@@ -88,8 +94,10 @@ struct Shared {
     segments: Segments,
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Taken by the thread that writes.
+    /// Where it is not a thread that writes.
     inline: Option<Mutex<Writer>>,
+    /// Called instead of writing.
+    on_queued: Option<Arc<dyn Fn() + Send + Sync>>,
     cache_bytes: usize,
     on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
 }
@@ -134,14 +142,14 @@ impl Log {
             }
         };
         let supply: Box<dyn Supply> = match options.mode {
-            Mode::Inline => Box::new(InlineSupply::new(maker, ready)),
+            Mode::Inline | Mode::Stepped => Box::new(InlineSupply::new(maker, ready)),
             Mode::Thread => Box::new(ThreadSupply::start(maker, ready)?),
         };
         let state = Arc::new(Mutex::new(state));
         let limits = Limits { frame_bytes: options.frame_bytes, cache_bytes: options.cache_bytes };
         let writer = Writer::new(disk.clone(), state.clone(), segments.clone(), supply, limits, resume);
         let (inline, threaded) = match options.mode {
-            Mode::Inline => (Some(Mutex::new(writer)), None),
+            Mode::Inline | Mode::Stepped => (Some(Mutex::new(writer)), None),
             Mode::Thread => (None, Some(writer)),
         };
         let shared = Arc::new(Shared {
@@ -151,6 +159,7 @@ impl Log {
             queue: Mutex::new(Queue::default()),
             wake: Condvar::new(),
             inline,
+            on_queued: (options.mode == Mode::Stepped).then_some(options.on_queued),
             cache_bytes: options.cache_bytes,
             on_failure: options.on_failure,
         });
@@ -264,6 +273,16 @@ impl Log {
         Ok(entries)
     }
 
+    /// Writes what is queued, in [`Mode::Stepped`]; in the others nothing is left to do.
+    pub fn flush(&self) {
+        let shared = &self.0.shared;
+        let Some(writer) = &shared.inline else { return };
+        let work = shared.queue.lock().take();
+        if !work.is_empty() {
+            shared.write(&mut writer.lock(), work);
+        }
+    }
+
     /// The failure that ended the log, if one did.
     pub fn failure(&self) -> Option<LogError> {
         self.0.shared.queue.lock().failed.clone()
@@ -329,11 +348,17 @@ impl Shared {
                 drop(queue);
                 self.wake.notify_one();
             }
-            Some(writer) => {
-                let work = queue.take();
-                drop(queue);
-                self.write(&mut writer.lock(), work);
-            }
+            Some(writer) => match &self.on_queued {
+                None => {
+                    let work = queue.take();
+                    drop(queue);
+                    self.write(&mut writer.lock(), work);
+                }
+                Some(on_queued) => {
+                    drop(queue);
+                    on_queued();
+                }
+            },
         }
         Ok(())
     }

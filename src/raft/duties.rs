@@ -103,6 +103,7 @@ pub async fn lead(inner: Arc<Inner>) {
             members::promote_pending(&inner).await;
             // Looking is cheap; a member that has caught up should not wait long.
             tokio::select! {
+                biased;
                 _ = leadership.changed() => {}
                 () = tokio::time::sleep(inner.options.heartbeat) => {}
             }

@@ -6,6 +6,7 @@
 //!   `found` is what it begins with
 //! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
+//! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
 //!
 //! Rules: openraft's types stay in this room; what lies on disk or travels has encodings of its own. Nothing here waits
@@ -21,9 +22,11 @@ mod node;
 mod options;
 mod proposer;
 mod reads;
+mod runtime;
 mod service;
 mod settings;
 mod shared;
+mod signal;
 mod state_machine;
 mod types;
 pub mod wire;
@@ -36,5 +39,7 @@ pub use duties::CLUSTER_VERSION;
 pub use loopback::Loopback;
 pub use node::{Desk, Node};
 pub use options::{NodeOptions, StartError};
+pub use runtime::{offload, simulate};
 pub use shared::{Leadership, Status};
+pub use signal::{Closed, Receiver, Ref, Sender};
 pub use types::{Peer, decode_config};

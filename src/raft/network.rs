@@ -238,6 +238,7 @@ impl RaftNetworkV2<Types> for Client {
         let sent =
             self.transport.send_snapshot(self.route.to, &self.peer.urls, bytes, reader, option.soft_ttl());
         let answer = tokio::select! {
+            biased;
             answer = sent => answer,
             closed = cancel => return Err(StreamingError::Closed(closed)),
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -18,8 +18,10 @@ use super::network::Network;
 use super::options::{NodeOptions, StartError};
 use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
 use super::reads::{self, Reader};
+use super::runtime::offload;
 use super::settings::settings;
 use super::shared::{Leadership, Shared, Status};
+use super::signal::{Receiver, Sender};
 use super::state_machine::StateMachine;
 use super::types::{Peer, Types};
 use super::wire::{Answer, Request};
@@ -51,8 +53,8 @@ pub(super) struct Inner {
     /// Bytes of commands that wait to be proposed.
     pub(super) queued_bytes: Arc<AtomicUsize>,
     /// Set when the node is to stop, and when it has.
-    stopped: watch::Sender<bool>,
-    ended: watch::Sender<bool>,
+    stopped: Sender<bool>,
+    ended: Sender<bool>,
 }
 
 /// Answers what members ask their leader beside raft's own affairs; what it is about is theirs to know.
@@ -93,8 +95,8 @@ impl Node {
             proposals,
             readers,
             queued_bytes: Arc::default(),
-            stopped: watch::Sender::new(false),
-            ended: watch::Sender::new(false),
+            stopped: Sender::new(false),
+            ended: Sender::new(false),
         });
         let raft = Raft::build(inner.options.id.0, config, network, log_store, machine)
             .await
@@ -263,7 +265,7 @@ impl Node {
     }
 
     /// Who leads, and changes of it.
-    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+    pub fn leadership(&self) -> Receiver<Leadership> {
         self.0.shared.leadership()
     }
 
@@ -301,7 +303,7 @@ impl Node {
         }
         inner.tasks.lock().abort_all();
         let log = inner.options.log.clone();
-        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        let _ = offload(move || log.close()).await;
         inner.ended.send_replace(true);
     }
 }

@@ -120,6 +120,7 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
             None => {
                 drop(permit);
                 tokio::select! {
+                    biased;
                     _ = leadership.changed() => {}
                     () = tokio::time::sleep(RETRY * 10) => {}
                 }

@@ -52,6 +52,7 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Reader>) 
             Round::Stopped => answer(std::mem::take(&mut readers), &Err(Refusal::Stopped)),
             Round::Again => {
                 tokio::select! {
+                    biased;
                     _ = leadership.changed() => {}
                     () = tokio::time::sleep(RETRY) => {}
                 }

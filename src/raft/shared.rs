@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::signal::{Receiver, Sender};
 use super::types::Config;
 use crate::model::{ClusterId, LogPosition, MemberId};
 
@@ -49,7 +49,7 @@ pub struct Shared {
     cluster: ClusterId,
     last_log: AtomicU64,
     committed: AtomicU64,
-    applied: watch::Sender<u64>,
+    applied: Sender<u64>,
     term: AtomicU64,
     /// 0 where none is known.
     leader: AtomicU64,
@@ -62,7 +62,7 @@ pub struct Shared {
     only_voter: AtomicBool,
     /// This member alone decides: reads need to ask nobody.
     sole_leader: AtomicBool,
-    leadership: watch::Sender<Leadership>,
+    leadership: Sender<Leadership>,
     /// When the present leader was first seen, and whether there was another before.
     leader_since: Mutex<Option<Instant>>,
 }
@@ -80,7 +80,7 @@ impl Shared {
             cluster,
             last_log: AtomicU64::new(0),
             committed: AtomicU64::new(0),
-            applied: watch::Sender::new(0),
+            applied: Sender::new(0),
             term: AtomicU64::new(0),
             leader: AtomicU64::new(0),
             learner: AtomicBool::new(false),
@@ -88,7 +88,7 @@ impl Shared {
             settled_term: AtomicU64::new(0),
             only_voter: AtomicBool::new(false),
             sole_leader: AtomicBool::new(false),
-            leadership: watch::Sender::new(Leadership::default()),
+            leadership: Sender::new(Leadership::default()),
             leader_since: Mutex::new(None),
         }
     }
@@ -214,7 +214,7 @@ impl Shared {
     }
 
     /// Changes of leadership.
-    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+    pub fn leadership(&self) -> Receiver<Leadership> {
         self.leadership.subscribe()
     }
 

@@ -11,6 +11,7 @@ use openraft::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
 use openraft::{OptionalSend, RaftTypeConfig};
 
+use super::runtime::offload;
 use super::shared::Shared;
 use super::types::{
     LogId, Payload, Replies, StoredConfig, Types, decode_config, encode_config, log_id, position,
@@ -124,11 +125,11 @@ impl RaftStateMachine<Types> for StateMachine {
         snapshot: SnapshotData,
     ) -> Result<(), io::Error> {
         let store = self.store.clone();
-        let restored = tokio::task::spawn_blocking(move || match snapshot {
+        let restored = offload(move || match snapshot {
             SnapshotData::Own(reader) => store.restore(*reader),
             SnapshotData::Received(file) => store.restore(io::BufReader::with_capacity(1 << 20, file)),
         });
-        let header = restored.await.map_err(io::Error::other)?.map_err(failed)?;
+        let header = restored.await?.map_err(failed)?;
         if let Some((_, bytes)) = &header.raft_membership {
             self.shared.set_config(&decode_config(bytes)?);
         }
@@ -159,8 +160,8 @@ impl RaftSnapshotBuilder<Types> for Builder {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
         if self.force {
             let store = self.store.clone();
-            let folded = tokio::task::spawn_blocking(move || store.checkpoint());
-            folded.await.map_err(io::Error::other)?.map_err(failed)?;
+            let folded = offload(move || store.checkpoint());
+            folded.await?.map_err(failed)?;
         }
         own_snapshot(&self.store)
     }

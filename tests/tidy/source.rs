@@ -173,6 +173,7 @@ pub fn reachable(root: &Path, roots: &[String]) -> BTreeMap<String, Source> {
             source.mark_test();
         }
         for (module, test_module) in source.modules(roots.contains(&path)) {
+            let module = without_parents(&module);
             if root.join(&module).is_file() {
                 open.push((module.to_string_lossy().into_owned(), test || test_module));
             }
@@ -180,6 +181,20 @@ pub fn reachable(root: &Path, roots: &[String]) -> BTreeMap<String, Source> {
         found.insert(path, source);
     }
     found
+}
+
+/// A path without the `..` that a `#[path]` may bring.
+fn without_parents(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 pub fn is_word(byte: u8) -> bool {

@@ -1,7 +1,5 @@
 //! Small, stable pseudo random numbers: a seed means the same run for ever, whatever crates are updated.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 /// SplitMix64.
 #[derive(Clone)]
 pub struct Dice(u64);
@@ -52,15 +50,4 @@ impl Dice {
         }
         0
     }
-}
-
-/// The seed of this run: `KVD_SEED`, or one from the clock. Printed with the command that replays it, past
-/// the test runner's capture.
-pub fn seed(test: &str) -> u64 {
-    let seed = match std::env::var("KVD_SEED") {
-        Ok(text) => text.parse().expect("KVD_SEED is a number"),
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_micros() as u64),
-    };
-    super::program::say(&format!("seed of {test}: KVD_SEED={seed} cargo test --test suite {test}"));
-    seed
 }

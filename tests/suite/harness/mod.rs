@@ -10,9 +10,9 @@ mod server;
 mod wait;
 
 pub use api::Api;
-pub use dice::{Dice, seed};
+pub use dice::Dice;
 pub use heavy::heavy;
 pub use ports::free_port;
-pub use program::{Program, reference, subject, tool};
+pub use program::{Program, reference, seed, subject, tool};
 pub use server::{Server, Setup, orderly};
 pub use wait::{PATIENCE, until};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A server that can be tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +85,19 @@ pub fn skip(test: &str, reason: &str) {
     assert!(std::env::var_os("KVD_TESTS_REQUIRE").is_none(), "{test} needs what is missing: {reason}");
 }
 
+/// The seed of this run: `KVD_SEED`, or one from the clock. Printed with the command that replays it, past
+/// the test runner's capture.
+pub fn seed(test: &str) -> u64 {
+    let seed = match std::env::var("KVD_SEED") {
+        Ok(text) => text.parse().expect("KVD_SEED is a number"),
+        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_micros() as u64),
+    };
+    say(&format!("seed of {test}: KVD_SEED={seed} cargo test --test suite {test}"));
+    seed
+}
+
 /// A line that is seen even when the test passes (the test runner captures only print macros).
-pub(super) fn say(line: &str) {
+fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

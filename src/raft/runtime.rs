@@ -1,0 +1,110 @@
+//! The runtime under raft: tokio, with dice that a simulation can load. Everything else that would differ between two
+//! runs of the same simulation (the order in which threads get on) is kept out here, too.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use openraft::OptionalSend;
+use openraft_rt::AsyncRuntime;
+use openraft_rt_tokio::TokioRuntime;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+thread_local! {
+    /// Where the next dice of a simulation come from; `None` where chance is real.
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Makes this thread one of a simulation: nodes that run on it draw their election timeouts from `seed`, and do on the
+/// thread itself what they would otherwise give to a thread pool. The same seed then makes the same run, on a
+/// current-thread runtime whose clock is paused.
+pub fn simulate(seed: u64) {
+    SEED.set(Some(seed));
+}
+
+/// Runs what takes long beside the runtime; in a simulation ([`simulate`]) at once.
+///
+/// # Errors
+/// Where `work` panics, or the runtime is shut down before it begins.
+pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
+    if SEED.get().is_some() {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
+/// tokio, as raft uses it.
+#[derive(Debug)]
+pub struct Runtime(TokioRuntime);
+
+impl AsyncRuntime for Runtime {
+    type JoinError = <TokioRuntime as AsyncRuntime>::JoinError;
+    type JoinHandle<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::JoinHandle<T>;
+    type Sleep = <TokioRuntime as AsyncRuntime>::Sleep;
+    type Instant = <TokioRuntime as AsyncRuntime>::Instant;
+    type TimeoutError = <TokioRuntime as AsyncRuntime>::TimeoutError;
+    type Timeout<R, T: Future<Output = R> + OptionalSend> = <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
+    type ThreadLocalRng = StdRng;
+    type Mpsc = <TokioRuntime as AsyncRuntime>::Mpsc;
+    type Watch = super::signal::Signals;
+    type Oneshot = <TokioRuntime as AsyncRuntime>::Oneshot;
+    type Mutex<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::Mutex<T>;
+
+    fn spawn<T>(future: T) -> Self::JoinHandle<T::Output>
+    where
+        T: Future + OptionalSend + 'static,
+        T::Output: OptionalSend + 'static,
+    {
+        TokioRuntime::spawn(future)
+    }
+
+    fn sleep(duration: Duration) -> Self::Sleep {
+        TokioRuntime::sleep(duration)
+    }
+
+    fn sleep_until(deadline: Self::Instant) -> Self::Sleep {
+        TokioRuntime::sleep_until(deadline)
+    }
+
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout(duration, future)
+    }
+
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: Self::Instant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout_at(deadline, future)
+    }
+
+    fn is_panic(join_error: &Self::JoinError) -> bool {
+        TokioRuntime::is_panic(join_error)
+    }
+
+    /// New dice each time: raft throws them once an election.
+    fn thread_rng() -> StdRng {
+        match SEED.get() {
+            None => StdRng::from_rng(&mut rand::rng()),
+            Some(seed) => {
+                SEED.set(Some(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)));
+                StdRng::seed_from_u64(seed)
+            }
+        }
+    }
+
+    fn new(threads: usize) -> Self {
+        Self(TokioRuntime::new(threads))
+    }
+
+    fn block_on<F, T>(&mut self, future: F) -> T
+    where
+        F: Future<Output = T>,
+    {
+        self.0.block_on(future)
+    }
+}

@@ -1,0 +1,108 @@
+//! What happens to a cluster under load.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::super::dice::Dice;
+use super::members::Cluster;
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// `kill -9` of the leader.
+    KillLeader,
+    /// `kill -9` of another one.
+    KillFollower,
+    /// `kill -9` of so many that no quorum is left.
+    KillMajority,
+    /// `kill -9` of all.
+    KillAll,
+    /// The leader stands still for some seconds, and goes on as though nothing had been.
+    StopLeader,
+    /// Any member stands still.
+    StopAny,
+    /// A member is cut off from the others.
+    CutOff,
+    /// The others do not hear the leader, which hears them; or the other way round.
+    OneWay,
+    /// Two groups that only one member still reaches.
+    Bridge,
+    /// Every member is restarted with SIGTERM, one after the other.
+    Rolling,
+    /// Slow links that lose one message in some, where the kernel can do that.
+    BadLinks,
+}
+
+/// What there is for every cluster.
+pub const FAULTS: &[Fault] = &[
+    Fault::KillLeader,
+    Fault::KillFollower,
+    Fault::KillMajority,
+    Fault::KillAll,
+    Fault::StopLeader,
+    Fault::StopAny,
+    Fault::CutOff,
+    Fault::OneWay,
+    Fault::Bridge,
+    Fault::Rolling,
+    Fault::BadLinks,
+];
+
+impl Fault {
+    /// Lets it happen, for as long as it lasts.
+    pub fn happen(self, cluster: &mut Cluster, dice: &mut Dice) {
+        let leader = cluster.leader();
+        let members = cluster.members();
+        let others: Vec<usize> = members.iter().copied().filter(|member| *member != leader).collect();
+        let a_while = Duration::from_millis(dice.within(500, 3000) as u64);
+        match self {
+            Fault::KillLeader => cluster.servers[leader].kill(),
+            Fault::KillFollower => cluster.servers[dice.pick(&others)].kill(),
+            Fault::KillMajority => {
+                let first = dice.below(members.len());
+                for number in 0..members.len() / 2 + 1 {
+                    cluster.servers[members[(first + number) % members.len()]].kill();
+                }
+            }
+            Fault::KillAll => members.iter().for_each(|member| cluster.servers[*member].kill()),
+            Fault::StopLeader => cluster.servers[leader].signal(Signal::STOP),
+            Fault::StopAny => cluster.servers[dice.pick(&members)].signal(Signal::STOP),
+            Fault::CutOff => {
+                let alone = dice.pick(&members);
+                let rest: Vec<&str> = members
+                    .iter()
+                    .filter(|other| **other != alone)
+                    .map(|other| cluster.name(*other))
+                    .collect();
+                cluster.net.split(&[cluster.name(alone)], &rest);
+            }
+            Fault::OneWay => {
+                let heard = dice.one_in(2);
+                let names = others.iter().map(|other| cluster.name(*other));
+                let leader = cluster.name(leader);
+                let cut: Vec<(&str, &str)> =
+                    names.map(|other| if heard { (other, leader) } else { (leader, other) }).collect();
+                cluster.net.cut(&cut);
+            }
+            Fault::Bridge => {
+                // The leader is at one end, so that the other end has to find out.
+                let names: Vec<&str> = others.iter().map(|other| cluster.name(*other)).collect();
+                let (near, far) = names[1..].split_at((names.len() - 1) / 2);
+                let near: Vec<&str> = near.iter().copied().chain([cluster.name(leader)]).collect();
+                cluster.net.split(&near, far);
+            }
+            Fault::Rolling => {
+                for member in members {
+                    cluster.servers[member].signal(Signal::TERM);
+                    cluster.servers[member].ended();
+                    cluster.restart(member);
+                    cluster.leader();
+                }
+            }
+            Fault::BadLinks => cluster.net.trouble(30, 2),
+        }
+        sleep(a_while);
+    }
+}

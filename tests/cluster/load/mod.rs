@@ -1,0 +1,80 @@
+//! Clusters under load while things happen to them.
+//!
+//! - `members`: the processes of a cluster, and what an operator does with them
+//! - `clients`: clients on a host of their own that write, read and watch; what they saw
+//! - `faults`: what happens, chosen by a seed
+//! - `verify`: what must hold in the end
+
+mod clients;
+mod faults;
+mod members;
+mod verify;
+
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::programs::subject;
+use clients::Clients;
+pub use faults::FAULTS;
+use faults::Fault;
+use members::Cluster;
+
+/// How long things happen, without the time to get over them; `KVD_CLUSTER_SECONDS` makes it longer.
+fn lasting() -> Duration {
+    let seconds = std::env::var("KVD_CLUSTER_SECONDS").ok().map(|text| text.parse().expect("a number"));
+    Duration::from_secs(seconds.unwrap_or(25))
+}
+
+/// The seed of a run, said together with the command that repeats it.
+fn seed(test: &str) -> u64 {
+    let seed = match std::env::var("KVD_SEED") {
+        Ok(text) => text.parse().expect("KVD_SEED is a number"),
+        Err(_) => std::time::UNIX_EPOCH.elapsed().map_or(1, |now| now.as_micros() as u64),
+    };
+    let seconds = lasting().as_secs();
+    eprintln!(
+        "KVD_SEED={seed} KVD_CLUSTER_SECONDS={seconds} cargo test --test cluster {test} -- --nocapture"
+    );
+    seed
+}
+
+/// A cluster of some members, to which these things happen in an order that the seed draws.
+pub fn under_faults(test: &str, members: usize, faults: &[Fault]) {
+    let mut dice = Dice::new(seed(test));
+    let mut cluster = Cluster::new(members, members, subject());
+    cluster.bootstrap();
+    let clients = Clients::start(&cluster, dice.next());
+    let begun = std::time::Instant::now();
+    let mut round = faults.to_vec();
+    while begun.elapsed() < lasting() || !round.is_empty() {
+        if round.is_empty() {
+            round = faults.to_vec();
+        }
+        let fault = round.swap_remove(dice.below(round.len()));
+        clients.mark(&format!("{fault:?}"));
+        fault.happen(&mut cluster, &mut dice);
+        cluster.heal();
+        clients.until_served(&mut cluster);
+    }
+    verify::all(test, &mut cluster, clients);
+}
+
+/// A single member grows to three and to five and shrinks again, the leader going too.
+pub fn growing_and_shrinking(test: &str) {
+    let mut dice = Dice::new(seed(test));
+    let mut cluster = Cluster::new(5, 1, subject());
+    cluster.bootstrap();
+    let clients = Clients::start(&cluster, dice.next());
+    for member in 1..5 {
+        clients.mark(&format!("member {member} is added"));
+        cluster.grow(member);
+        clients.until_served(&mut cluster);
+    }
+    for left in (2..5).rev() {
+        let gone = cluster.any_member(&mut dice, left == 3);
+        clients.mark(&format!("member {gone} is removed"));
+        cluster.shrink(gone);
+        clients.until_served(&mut cluster);
+    }
+    verify::all(test, &mut cluster, clients);
+}

@@ -1,0 +1,92 @@
+//! Clusters of real processes on hosts that the test makes: network namespaces on a switch.
+//!
+//! | module | what stands there |
+//! |---|---|
+//! | `net` | hosts with given addresses, one subnet, links that can be cut |
+//! | `server` | one server process on a host |
+//! | `story` | the documents' sessions, command by command, with the real etcdctl of three versions |
+//! | `load` | clusters under load to which things happen, and what must hold afterwards |
+//!
+//! ```text
+//! cargo test --test cluster                                                              some minutes
+//! KVD_CLUSTER_SECONDS=3600 cargo test --test cluster three_members_under -- --nocapture  longer; prints its seed
+//! ```
+//!
+//! It needs root and iproute2; where they are missing the tests say so and pass, unless `KVD_TESTS_REQUIRE=1` (as
+//! `tests/run` sets it). `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which proves the tests.
+
+#![allow(clippy::print_stderr)]
+
+#[path = "../suite/harness/api.rs"]
+mod api;
+#[path = "../suite/harness/dice.rs"]
+mod dice;
+#[path = "../linearizability/mod.rs"]
+mod linearizability;
+mod load;
+mod net;
+mod programs;
+mod server;
+mod story;
+
+const VERSIONS: [&str; 3] = ["3.7.3", "3.5.1", "3.4.23"];
+
+/// Whether hosts can be made here; says what is missing where not.
+fn hosts_can_be_made(test: &str) -> bool {
+    match net::missing() {
+        None => true,
+        Some(what) => {
+            programs::leave_out(test, &what);
+            false
+        }
+    }
+}
+
+/// Tells a story with etcdctl of each version.
+fn tell(name: &str, text: &str) {
+    if !hosts_can_be_made(name) {
+        return;
+    }
+    for version in VERSIONS {
+        let Some(client) = programs::etcdctl(name, version) else { continue };
+        let cast = story::Cast { subject: programs::subject(), client, version: version.to_owned() };
+        println!("{name}: etcdctl {version} with {:?}", cast.subject);
+        story::tell(text, &cast);
+    }
+}
+
+#[test]
+fn servers_are_added_and_removed() {
+    tell("servers_are_added_and_removed", include_str!("stories/adding_and_removing.txt"));
+}
+
+#[test]
+fn three_members_by_hand() {
+    tell("three_members_by_hand", include_str!("stories/three_by_hand.txt"));
+}
+
+#[test]
+fn mistakes_are_answered_as_documented() {
+    tell("mistakes_are_answered_as_documented", include_str!("stories/mistakes.txt"));
+}
+
+#[test]
+fn three_members_under_load_and_faults() {
+    if hosts_can_be_made("three_members_under_load_and_faults") {
+        load::under_faults("three_members_under_load_and_faults", 3, load::FAULTS);
+    }
+}
+
+#[test]
+fn five_members_under_load_and_faults() {
+    if hosts_can_be_made("five_members_under_load_and_faults") {
+        load::under_faults("five_members_under_load_and_faults", 5, load::FAULTS);
+    }
+}
+
+#[test]
+fn a_cluster_grows_and_shrinks_under_load() {
+    if hosts_can_be_made("a_cluster_grows_and_shrinks_under_load") {
+        load::growing_and_shrinking("a_cluster_grows_and_shrinks_under_load");
+    }
+}

@@ -1,0 +1,52 @@
+//! Which programs there are: kvd itself, and the etcds that `tests/provide` installed.
+
+use std::path::{Path, PathBuf};
+
+/// A server that can be tested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The daemon built by this cargo.
+    Kvd,
+    /// A real etcd of this version.
+    Etcd(String),
+}
+
+impl Program {
+    /// The executable.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Program::Kvd => PathBuf::from(env!("CARGO_BIN_EXE_kvd")),
+            Program::Etcd(version) => installed(version, "etcd"),
+        }
+    }
+
+    pub fn is_kvd(&self) -> bool {
+        *self == Program::Kvd
+    }
+}
+
+/// What is tested: kvd, or the etcd that `KVD_SUITE_SUBJECT` names (to prove the tests).
+pub fn subject() -> Program {
+    std::env::var("KVD_SUITE_SUBJECT").map_or(Program::Kvd, Program::Etcd)
+}
+
+/// etcdctl of a version; nothing (said by test name) where it is not installed.
+pub fn etcdctl(test: &str, version: &str) -> Option<PathBuf> {
+    let path = installed(version, "etcdctl");
+    if path.exists() {
+        return Some(path);
+    }
+    leave_out(test, &format!("no etcdctl {version} below target/reference; tests/provide installs it"));
+    None
+}
+
+/// Says that `test` cannot do its work here and why; fails it where everything has to be there.
+pub fn leave_out(test: &str, reason: &str) {
+    eprintln!("left out: {test}: {reason}");
+    assert!(std::env::var_os("KVD_TESTS_REQUIRE").is_none(), "{test} needs what is missing: {reason}");
+}
+
+fn installed(version: &str, name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap_or(Path::new("target"));
+    target.join("reference").join(version).join(name)
+}

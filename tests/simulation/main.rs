@@ -1,0 +1,94 @@
+//! Clusters in one process: real nodes, logs, stores, watchers and leases on a network, on disks and in a time that are
+//! simulated, under faults that a seed chooses.
+//!
+//! | module | what stands there |
+//! |---|---|
+//! | `world` | the members: started, crashed with the loss of what was not flushed, started again |
+//! | `network` | messages that are late, lost, or whose answers are lost; cut links |
+//! | `faults` | what happens to a cluster: cuts, crashes, changes of members and leaders, compactions |
+//! | `clients` | puts, linearizable gets, swaps and deletions at any member, and what was seen of them |
+//! | `leases` | leases that are kept alive and others that are not |
+//! | `watchers` | clients that follow all events, on a thread of their own, and move to another member when theirs dies |
+//! | `verify` | what must hold in the end |
+//! | `journal` | everything that happened, in order |
+//!
+//! At the end of a seed the history is linearizable, nothing acknowledged is lost, all members have applied the same
+//! events and have equal hashes, every watcher has seen every event once and in order, a lease that was kept alive is
+//! there and one that was not is gone.
+//!
+//! A seed makes the same run every time: time is tokio's paused clock, all of a cluster runs on one thread, and every
+//! random number comes from the seed. What is not simulated: LMDB's own durability (see `suite/crash`), several threads,
+//! and QUIC.
+//!
+//! ```text
+//! cargo test --test simulation                                    the seeds of every run
+//! KVD_SEED=17 cargo test --test simulation                        one seed, with its journal where it fails
+//! KVD_SEEDS=5000 cargo test --test simulation -- --nocapture      that many new seeds, each printed
+//! ```
+
+mod clients;
+#[path = "../suite/harness/dice.rs"]
+mod dice;
+mod faults;
+mod journal;
+mod leases;
+#[path = "../linearizability/mod.rs"]
+mod linearizability;
+mod network;
+mod run;
+mod verify;
+mod watchers;
+mod world;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seeds of every run, for each size of cluster.
+const SEEDS: u64 = 16;
+
+/// The seeds to run.
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    match (number("KVD_SEED"), number("KVD_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(count)) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+            (now * 1_000_000..now * 1_000_000 + count).collect()
+        }
+        (None, None) => (0..SEEDS).collect(),
+    }
+}
+
+fn run_all(members: u64) {
+    for seed in seeds() {
+        println!("seed: KVD_SEED={seed} cargo test --test simulation");
+        run::run(seed, members).expect_good();
+    }
+}
+
+#[test]
+fn three_members() {
+    run_all(3);
+}
+
+#[test]
+fn five_members() {
+    run_all(5);
+}
+
+/// One seed, twice: everything that is written down is equal, to the millisecond.
+#[test]
+fn a_seed_is_one_run() {
+    for members in [3, 5] {
+        let seed = 1_000 + members;
+        let (first, second) = (run::run(seed, members), run::run(seed, members));
+        let lines = |run: &run::Outcome| run.journal.clone();
+        let (first, second) = (lines(&first), lines(&second));
+        let differs = first.iter().zip(&second).position(|(one, other)| one != other);
+        if let Some(at) = differs {
+            let context = &first[at.saturating_sub(10)..=at];
+            panic!("line {at} differs:\n{}\n-- and --\n{}", context.join("\n"), second[at]);
+        }
+        assert_eq!(first.len(), second.len());
+        assert!(first.len() > 200, "{} lines are no run", first.len());
+    }
+}

@@ -1,0 +1,138 @@
+//! One seed from the beginning to the end.
+
+use std::time::Duration;
+
+use kvd::model::Member;
+use tokio::sync::watch as signal;
+
+use super::clients::{self, Record};
+use super::dice::Dice;
+use super::faults::Faults;
+use super::journal::Journal;
+use super::leases::{self, Leases};
+use super::network::Network;
+use super::verify;
+use super::watchers::Watchers;
+use super::world::{World, member};
+
+/// Simulated time under faults.
+const LASTING: Duration = Duration::from_secs(15);
+/// Simulated time in which a cluster that is well again must have got over it.
+const RECOVERY: Duration = Duration::from_secs(60);
+const CLIENTS: usize = 6;
+const KEYS: usize = 4;
+
+/// What became of a seed.
+pub struct Outcome {
+    pub seed: u64,
+    pub members: u64,
+    /// Everything that happened.
+    pub journal: Vec<String>,
+    /// What does not hold.
+    pub faults: Vec<String>,
+}
+
+impl Outcome {
+    /// Panics where something does not hold, with what happened before.
+    pub fn expect_good(&self) {
+        if self.faults.is_empty() {
+            return;
+        }
+        let from = match std::env::var_os("KVD_SEED") {
+            Some(_) => 0,
+            None => self.journal.len().saturating_sub(40),
+        };
+        let faults: Vec<&str> = self.faults.iter().map(String::as_str).take(10).collect();
+        panic!(
+            "{} members, seed {}:\n{}\n\n{}\n\nreplay with KVD_SEED={} cargo test --test simulation",
+            self.members,
+            self.seed,
+            self.journal[from..].join("\n"),
+            faults.join("\n"),
+            self.seed
+        );
+    }
+}
+
+/// Runs a seed.
+pub fn run(seed: u64, members: u64) -> Outcome {
+    let mut dice = Dice::new(seed.wrapping_mul(31).wrapping_add(members));
+    // On a thread of its own: what a simulation leaves in the thread must not be there for the next.
+    let thread = std::thread::spawn(move || {
+        kvd::raft::simulate(dice.next());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(story(dice, members))
+    });
+    match thread.join() {
+        Ok((journal, faults)) => Outcome { seed, members, journal, faults },
+        Err(panic) => {
+            println!(
+                "{members} members, seed {seed}: replay with KVD_SEED={seed} cargo test --test simulation"
+            );
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
+    let mut fork = || Dice::new(dice.next());
+    let journal = Journal::new();
+    let network = Network::new(fork());
+    // With few entries kept, whoever was away for long needs a snapshot.
+    let snapshot_count = [40, 400, 10_000][fork().below(3)];
+    let world = World::new(fork(), network, journal.clone(), snapshot_count);
+    let founders: Vec<Member> = (1..=count).map(member).collect();
+    for id in 1..=count {
+        world.start(id, founders.clone()).await;
+    }
+    let watchers = Watchers::start(world.clone(), fork());
+    let (record, held) = (Record::default(), Leases::default());
+    let (stop, stopped) = (signal::Sender::new(false), signal::Sender::new(false));
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in 0..CLIENTS {
+        tasks.spawn(clients::run(client, world.clone(), record.clone(), fork(), KEYS, stop.subscribe()));
+    }
+    let mut keepers = tokio::task::JoinSet::new();
+    for keeper in 0..2 {
+        let first = 1000 * (keeper + 1);
+        keepers.spawn(leases::run(world.clone(), held.clone(), fork(), first, stopped.subscribe()));
+    }
+    let mut faults = Faults::new(world.clone(), fork(), count);
+    faults.rage(LASTING).await;
+    if let Err(why) = recover(&world, &mut faults).await {
+        journal.broken(format!("the cluster does not recover: {why}"));
+        // Nothing more can be said of it; the watchers' thread ends with the process.
+        world.end().await;
+        return (journal.lines(), journal.faults());
+    }
+    stop.send_replace(true);
+    while tasks.join_next().await.is_some() {}
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stopped.send_replace(true);
+    while keepers.join_next().await.is_some() {}
+    verify::leases(&world, &held).await;
+    verify::settled(&world).await;
+    verify::members(&world, &network_notes(&world));
+    verify::clients(&world, &record);
+    verify::watchers(&world, watchers);
+    world.end().await;
+    (journal.lines(), journal.faults())
+}
+
+fn network_notes(world: &World) -> String {
+    format!("{} snapshots were sent", world.network().snapshots())
+}
+
+/// Waits until all members are there, know each other and have applied the same.
+async fn recover(world: &World, faults: &mut Faults) -> Result<(), String> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        faults.follow_members().await;
+        match verify::unsettled(world) {
+            None => return Ok(()),
+            Some(why) if begun.elapsed() > RECOVERY => return Err(why),
+            Some(_) => {}
+        }
+    }
+}
