@@ -8,10 +8,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
 use parking_lot::{Mutex, RwLock};
 use tonic::Code;
 
 use super::gate::{Kind, RULES, Rule};
+use crate::model::Histogram;
 
 /// gRPC's codes by number, as the label `grpc_code` names them.
 const CODES: [&str; 17] = [
@@ -49,7 +52,18 @@ struct MethodCounts {
     received: AtomicU64,
     sent: AtomicU64,
     handled: [AtomicU64; CODES.len()],
+    /// How long its calls took, where that is wanted.
+    took: Option<Histogram>,
 }
+
+impl MethodCounts {
+    fn new(extensive: bool) -> Self {
+        Self { took: extensive.then(|| Histogram::new(CALL_SECONDS)), ..Self::default() }
+    }
+}
+
+/// Upper bounds of the buckets of a call's duration: Prometheus's own.
+const CALL_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 struct ClientVersion {
     version: String,
@@ -69,6 +83,8 @@ pub struct Metrics {
     methods: Vec<MethodCounts>,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
+    watch_events: AtomicU64,
+    scrapes: AtomicU64,
     clients: RwLock<Vec<ClientVersion>>,
     health_success: AtomicU64,
     health_failures: AtomicU64,
@@ -77,12 +93,15 @@ pub struct Metrics {
     sources: RwLock<Vec<Arc<dyn Source>>>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Nothing is counted yet; `extensive` (`--metrics extensive`) is with how long the calls of each method take.
+    pub fn new(extensive: bool) -> Self {
         Self {
-            methods: RULES.iter().map(|_| MethodCounts::default()).collect(),
+            methods: RULES.iter().map(|_| MethodCounts::new(extensive)).collect(),
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
+            watch_events: AtomicU64::new(0),
+            scrapes: AtomicU64::new(0),
             clients: RwLock::default(),
             health_success: AtomicU64::new(0),
             health_failures: AtomicU64::new(0),
@@ -117,11 +136,25 @@ impl Metrics {
         }
     }
 
-    /// A call ended.
-    pub(super) fn handled(&self, rule: &Rule, code: Code) {
-        if let Some(count) = self.method(rule).and_then(|method| method.handled.get(code as usize)) {
+    /// A call ended, after so long.
+    pub(super) fn handled(&self, rule: &Rule, code: Code, took: Duration) {
+        let Some(method) = self.method(rule) else { return };
+        if let Some(count) = method.handled.get(code as usize) {
             add(count, 1);
         }
+        if let Some(histogram) = &method.took {
+            histogram.observe_time(took);
+        }
+    }
+
+    /// Events were handed to watchers.
+    pub(super) fn watch_events(&self, events: u64) {
+        add(&self.watch_events, events);
+    }
+
+    /// The page was asked for.
+    pub(super) fn scraped(&self) {
+        add(&self.scrapes, 1);
     }
 
     /// Messages arrived, of so many bytes together.
@@ -181,6 +214,7 @@ impl Metrics {
     pub(super) fn write(&self, page: &mut Page) {
         self.write_grpc(page);
         self.write_health(page);
+        self.write_counts(page);
         for source in self.sources.read().iter() {
             source.write(page);
         }
@@ -217,6 +251,7 @@ impl Metrics {
         for (rule, method) in RULES.iter().zip(&self.methods) {
             page.sample(name, &labels(rule), value(&method.sent));
         }
+        self.write_durations(page, labels);
         let received = value(&self.received_bytes);
         page.counter(
             "etcd_network_client_grpc_received_bytes_total",
@@ -236,6 +271,26 @@ impl Metrics {
                 }
             }
         }
+    }
+
+    fn write_durations(&self, page: &mut Page, labels: impl Fn(&Rule) -> String) {
+        let mut timed =
+            RULES.iter().zip(&self.methods).filter_map(|(rule, method)| Some((rule, method.took.as_ref()?)));
+        let name = "grpc_server_handling_seconds";
+        let Some(first) = timed.next() else { return };
+        page.family(name, "histogram", "How long the server took to handle a call, in seconds.");
+        for (rule, took) in std::iter::once(first).chain(timed) {
+            page.histogram_samples(name, &labels(rule), took);
+        }
+    }
+
+    fn write_counts(&self, page: &mut Page) {
+        let help = "Events handed to watchers.";
+        page.counter("etcd_debugging_mvcc_events_total", help, value(&self.watch_events));
+        page.gauge("promhttp_metric_handler_requests_in_flight", "Scrapes under way, this one.", 1);
+        let name = "promhttp_metric_handler_requests_total";
+        page.family(name, "counter", "Scrapes by status.");
+        page.sample(name, "code=\"200\"", value(&self.scrapes));
     }
 
     fn write_health(&self, page: &mut Page) {
@@ -296,18 +351,24 @@ impl Page {
         self.sample(name, "", value);
     }
 
-    /// A histogram without labels: `buckets` are upper bounds in ascending order with the number of observations at
-    /// or below each, not counting lower buckets; `count` and `sum` are over all.
-    pub fn histogram(&mut self, name: &str, help: &str, buckets: &[(f64, u64)], count: u64, sum: f64) {
+    /// A histogram without labels.
+    pub fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.family(name, "histogram", help);
+        self.histogram_samples(name, "", histogram);
+    }
+
+    /// The samples of a histogram with these labels.
+    pub fn histogram_samples(&mut self, name: &str, labels: &str, histogram: &Histogram) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let count = histogram.count();
         let mut below = 0;
-        for (bound, observations) in buckets {
+        for (bound, observations) in histogram.buckets() {
             below += observations;
-            self.sample(&format!("{name}_bucket"), &format!("le=\"{bound}\""), below);
+            self.sample(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"{bound}\""), below);
         }
-        self.sample(&format!("{name}_bucket"), "le=\"+Inf\"", count);
-        self.sample(&format!("{name}_sum"), "", sum);
-        self.sample(&format!("{name}_count"), "", count);
+        self.sample(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"+Inf\""), count);
+        self.sample(&format!("{name}_sum"), labels, histogram.sum());
+        self.sample(&format!("{name}_count"), labels, count);
     }
 
     /// The page.
@@ -336,22 +397,40 @@ mod tests {
 
     #[test]
     fn a_page() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(false);
         metrics.started(&RULES[1]);
-        metrics.handled(&RULES[1], Code::Ok);
+        metrics.handled(&RULES[1], Code::Ok, Duration::ZERO);
         metrics.client("3.\"7", Kind::Unary);
         for number in 0..100 {
             metrics.client(&number.to_string(), Kind::Bidirectional);
         }
         let mut page = Page::default();
         metrics.write(&mut page);
-        page.histogram("h", "help", &[(0.5, 1), (1.0, 2)], 4, 3.5);
+        let histogram = Histogram::doubling(0.5, 2);
+        [0.5, 0.75, 1.0, 1.25].into_iter().for_each(|value| histogram.observe(value));
+        page.histogram("h", "help", &histogram);
         let text = page.finish();
         let labels = r#"grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary""#;
         assert!(text.contains(&format!("grpc_server_started_total{{{labels}}} 1\n")));
         assert!(text.contains(&format!("grpc_server_handled_total{{grpc_code=\"OK\",{labels}}} 1\n")));
         assert!(text.contains(r#"{client_api_version="3.\"7",type="unary"} 1"#));
         assert!(text.contains(r#"{client_api_version="other",type="stream"} 69"#));
+        assert!(!text.contains("grpc_server_handling_seconds"));
         assert!(text.contains("h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 4\nh_sum 3.5\nh_count 4\n"));
+    }
+
+    #[test]
+    fn extensive_metrics_have_the_time_of_every_method() {
+        let metrics = Metrics::new(true);
+        metrics.handled(&RULES[1], Code::Ok, Duration::from_millis(7));
+        let mut page = Page::default();
+        metrics.write(&mut page);
+        let text = page.finish();
+        let labels = r#"grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary""#;
+        let name = "grpc_server_handling_seconds";
+        assert!(text.contains(&format!("{name}_bucket{{{labels},le=\"0.005\"}} 0\n")), "{text}");
+        assert!(text.contains(&format!("{name}_bucket{{{labels},le=\"0.01\"}} 1\n")));
+        assert!(text.contains(&format!("{name}_count{{{labels}}} 1\n")));
+        assert_eq!(text.matches("_sum{").count(), RULES.len());
     }
 }

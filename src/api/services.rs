@@ -34,6 +34,10 @@ pub struct Settings {
     pub watch_progress_interval: Duration,
     /// Unary requests that take longer are logged (`--warning-unary-request-duration`).
     pub slow_request: Duration,
+    /// Reads that take longer are logged and counted (`--warning-apply-duration`).
+    pub slow_read: Duration,
+    /// The time of every gRPC method's calls is counted, too (`--metrics extensive`).
+    pub extensive_metrics: bool,
     /// Who may ask over plain HTTP.
     pub access: Access,
 }
@@ -62,6 +66,8 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_millis(100),
             watch_progress_interval: Duration::from_secs(600),
             slow_request: Duration::from_millis(300),
+            slow_read: Duration::from_millis(100),
+            extensive_metrics: false,
             access: Access::default(),
         }
     }
@@ -122,9 +128,9 @@ impl Services {
             hub,
             lessor,
             lease_leader,
+            metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
             settings,
             stop,
-            metrics: Arc::default(),
             cluster_id: status.cluster,
             member_id: status.id,
         }

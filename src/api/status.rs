@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 
 use crate::model::Refusal;
@@ -126,6 +127,40 @@ pub fn plain(refusal: &Refusal) -> Status {
 /// A message above the receive limit, in grpc-go's words. Sizes in bytes.
 pub fn message_too_large(size: usize, limit: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({size} vs. {limit})"))
+}
+
+/// Says what the library says of messages that are too long as grpc-go says it, in the status among these headers or
+/// trailers.
+pub fn reword(headers: &mut HeaderMap) {
+    // Nearly all there is to be looked at is another status.
+    let status = headers.get("grpc-status").map(HeaderValue::as_bytes);
+    if !matches!(status, Some(b"8" | b"11")) {
+        return;
+    }
+    let Some(better) = Status::from_header_map(headers).and_then(|status| too_long(status.message())) else {
+        return;
+    };
+    headers.remove("grpc-message");
+    // Fails only where the text cannot be a header value; it is plain.
+    let _ = better.add_header(headers);
+}
+
+fn too_long(text: &str) -> Option<Status> {
+    let number = |text: &str, before: &str| {
+        let (_, after) = text.split_once(before)?;
+        after.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    if text.starts_with("Error, decoded message length too large") {
+        let (found, limit) = (number(text, "found ")?, number(text, "limit is: ")?);
+        let text = format!("grpc: received message larger than max ({found} vs. {limit})");
+        return Some(Status::resource_exhausted(text));
+    }
+    if text.starts_with("Error decompressing: size limit") {
+        let limit = number(text, "limit, of ")?;
+        let text = format!("grpc: received message after decompression larger than max {limit}");
+        return Some(Status::resource_exhausted(text));
+    }
+    None
 }
 
 #[cfg(test)]

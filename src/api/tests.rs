@@ -18,6 +18,7 @@ use super::proto::etcdserverpb::auth_client::AuthClient;
 use super::proto::etcdserverpb::cluster_client::ClusterClient;
 use super::proto::etcdserverpb::kv_client::KvClient;
 use super::proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use super::proto::etcdserverpb::watch_client::WatchClient;
 use super::proto::health::HealthCheckRequest;
 use super::proto::health::health_client::HealthClient;
 use super::server::listen::SocketOptions;
@@ -321,4 +322,24 @@ async fn clients_wait_until_they_are_let_in() {
     assert!(answer.ends_with("ok\n"), "{answer}");
     stopper.stop();
     server.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_too_long_are_refused_in_the_same_words_everywhere() {
+    let served = Served::start().await;
+    let channel = served.channel().await;
+    let create = pb::WatchCreateRequest { key: vec![b'k'; 2_200_000].into(), ..Default::default() };
+    let request =
+        pb::WatchRequest { request_union: Some(pb::watch_request::RequestUnion::CreateRequest(create)) };
+    let mut watch = WatchClient::new(channel.clone());
+    let mut answers = watch.watch(tokio_stream::iter([request])).await.unwrap().into_inner();
+    let refused = answers.message().await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    assert!(refused.message().starts_with("grpc: received message larger than max (22000"), "{refused:?}");
+    assert!(refused.message().ends_with(" vs. 2097152)"), "{refused:?}");
+
+    let mut zipped = KvClient::new(channel).send_compressed(CompressionEncoding::Gzip);
+    let refused = zipped.put(put("a", &"x".repeat(2_200_000))).await.unwrap_err();
+    let text = "grpc: received message after decompression larger than max 2097152";
+    assert_eq!((refused.code(), refused.message()), (Code::ResourceExhausted, text));
 }

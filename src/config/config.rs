@@ -142,6 +142,21 @@ impl Config {
         given.get(name).or_else(|| given.get(group)).copied().unwrap_or(gate.default)
     }
 
+    /// Every gate and both groups: name, stage, whether it is on.
+    pub fn gates(&self) -> Vec<(&'static str, GateStage, bool)> {
+        let given = match &self.settings.get("feature-gates").value {
+            Value::Gates(gates) => gates.clone(),
+            _ => Default::default(),
+        };
+        let group = |name| given.get(name).copied().unwrap_or(false);
+        let groups = [
+            ("AllAlpha", GateStage::Alpha, group("AllAlpha")),
+            ("AllBeta", GateStage::Beta, group("AllBeta")),
+        ];
+        let gates = GATES.iter().map(|gate| (gate.name, gate.stage, self.gate(gate.name)));
+        groups.into_iter().chain(gates).collect()
+    }
+
     /// What is wrong with the options that only count while the data directory is empty. The daemon refuses to start
     /// with any of these when it has to bootstrap, and ignores them on a member that has data, as etcd does.
     pub fn bootstrap_problems(&self) -> &[Diagnostic] {

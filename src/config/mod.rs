@@ -44,6 +44,7 @@ pub use bootstrap::{advertised_problem, bootstrap_options, is_initialised};
 pub use config::Config;
 pub use diagnostic::{Diagnostic, FilePlace, Place, Severity, summary};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use options::{Gate, GateStage};
 pub use read::{DEFAULT_FILE, Outcome, read};
 pub use reload::{Change, Takes, changes};
 pub use settings::{Given, Origin, Setting, Settings};

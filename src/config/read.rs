@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::diagnostic::{Diagnostic, Place};
-use super::options::{Effect, Kind, OptionSpec};
+use super::options::{Effect, GATES, Kind, OptionSpec};
 use super::settings::{Given, Origin, Settings};
 use super::source::{Reading, read_environment, read_flags, read_toml};
 use super::surroundings::Surroundings;
@@ -272,11 +272,28 @@ fn without_effect_yet(settings: &Settings) -> Vec<Diagnostic> {
     let idle = settings.iter().filter(|(spec, setting)| {
         spec.pending && setting.origin.is_given() && setting.value != defaults.get(spec.name).value
     });
-    idle.map(|(spec, setting)| {
+    let idle = idle.map(|(spec, setting)| {
         let message = format!("--{} has no effect yet in this version of kvd", spec.name);
         Diagnostic::warning(message).about(spec.name).at(setting.origin.place())
+    });
+    idle.chain(gates_without_effect(settings)).collect()
+}
+
+/// Feature gates that were turned the other way, and that change nothing here. A group of gates is all of its gates,
+/// and nobody who turns them all on means a certain one.
+fn gates_without_effect(settings: &Settings) -> impl Iterator<Item = Diagnostic> + '_ {
+    let setting = settings.get("feature-gates");
+    let given = match &setting.value {
+        Value::Gates(gates) => Some(gates),
+        _ => None,
+    };
+    let turned = GATES.iter().filter(move |gate| {
+        given.and_then(|given| given.get(gate.name)).is_some_and(|on| *on != gate.default)
+    });
+    turned.map(move |gate| {
+        let message = format!("feature gate {} changes nothing: {}", gate.name, gate.idle);
+        Diagnostic::warning(message).about("feature-gates").at(setting.origin.place())
     })
-    .collect()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diagnostic {

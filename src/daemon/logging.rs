@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::rotation::{Rotating, Rules};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -44,8 +45,8 @@ pub enum Output {
     Stdout,
     /// The journal, with native fields.
     Journal,
-    /// Appended to a file.
-    File(PathBuf),
+    /// Appended to a file, which is put aside when it is full where there are rules for that.
+    File(PathBuf, Option<Rules>),
 }
 
 /// Sets the process's logging up. Errors name the output that could not be opened.
@@ -88,13 +89,17 @@ where
             Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(io::stdout).boxed())
         }
         Output::Journal => journal(),
-        Output::File(path) => {
-            let file: Arc<File> =
-                Arc::new(OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-                    io::Error::new(error.kind(), format!("log output {}: {error}", path.display()))
-                })?);
-            let lines = Lines::new(format, false);
-            Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(file).boxed())
+        Output::File(path, rules) => {
+            let named = |error: io::Error| {
+                io::Error::new(error.kind(), format!("log output {}: {error}", path.display()))
+            };
+            let lines = tracing_subscriber::fmt::layer().event_format(Lines::new(format, false));
+            if let Some(rules) = rules {
+                let file = Rotating::open(path.clone(), rules.clone()).map_err(named)?;
+                return Ok(lines.with_writer(file).boxed());
+            }
+            let file = OpenOptions::new().create(true).append(true).open(path).map_err(named)?;
+            Ok(lines.with_writer(Arc::<File>::new(file)).boxed())
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::compactor::{self, Retention};
 use super::directory::{self, Directories};
 use super::entry::{self, Entry};
+use super::figures::Figures;
 use super::outside::{SystemClock, SystemEntropy};
 use super::peers::{self, Counter, Door};
 use super::readiness::Readiness;
@@ -103,7 +104,8 @@ impl Member {
         let entry = entry::enter(config, &directories, &Door(quic.clone())).await?;
         let identity = entry.identity;
         let store = open_store(config, &directories)?;
-        let log = open_log(disk)?;
+        let log = open_log(config, disk)?;
+        let figures = Figures::new(config, log.clone());
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(config, identity.member, &store);
         store.set_observers(vec![hub.clone(), lessor.clone()]);
@@ -113,6 +115,7 @@ impl Member {
         let fan_out =
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
         let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
+        services.metrics.register(Arc::new(figures));
         let server = Server::serve(services, listeners, server_options(config), workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
         let readiness = readiness(config, identity.member, &node, &store);
@@ -158,8 +161,8 @@ impl Member {
             let waited = self.readiness.patience.as_secs();
             tracing::warn!(waited, "the cluster does not know this member yet; serving what needs no quorum");
         }
-        self.server.open();
         tracing::info!(client_urls = ?self.readiness.client_urls, "ready to serve client requests");
+        self.server.open();
     }
 
     async fn tell_status(&self) {
@@ -226,23 +229,44 @@ fn open_store(config: &Config, directories: &Directories) -> Result<Store, Store
         },
         CheckpointPolicy::Manual => CheckpointPolicy::Manual,
     };
-    Store::open(
-        &directories.store,
-        store::Options {
-            map_size: storage.map_size.map_or(defaults.map_size, |size| size as usize),
-            quota: storage.quota,
-            checkpoint,
-            compaction_batch: storage.compaction_batch,
-            compaction_sleep: storage.compaction_sleep,
-            max_learners: config.raft.max_learners,
-            on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
-            ..defaults
-        },
-    )
+    let options = store::Options {
+        map_size: storage.map_size.map_or(defaults.map_size, |size| size as usize),
+        quota: storage.quota,
+        checkpoint,
+        compaction_batch: storage.compaction_batch,
+        compaction_sleep: storage.compaction_sleep,
+        max_learners: config.raft.max_learners,
+        slow_apply: config.logging.warn_apply,
+        on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
+        ..defaults
+    };
+    let store = Store::open(&directories.store, options)?;
+    if let Some(threshold) = storage.defragment_at_start {
+        defragment_where_worth(&store, threshold)?;
+    }
+    Ok(store)
 }
 
-fn open_log(disk: Arc<RealDisk>) -> Result<Log, LogError> {
+fn defragment_where_worth(store: &Store, threshold: u64) -> Result<(), StoreError> {
+    let sizes = store.sizes();
+    let free = sizes.allocated.saturating_sub(sizes.in_use);
+    if free < threshold {
+        tracing::info!(free, threshold, "nothing to defragment at the start");
+        return Ok(());
+    }
+    tracing::info!(free, threshold, "defragmenting at the start");
+    store.defragment()
+}
+
+fn open_log(config: &Config, disk: Arc<RealDisk>) -> Result<Log, LogError> {
+    if config.unsafe_no_fsync {
+        tracing::warn!(
+            "unsafe-no-fsync: the log is not flushed; a crash of the machine loses what was acknowledged, \
+             or spoils the member's data for good"
+        );
+    }
     let options = log::Options {
+        flush: !config.unsafe_no_fsync,
         on_failure: Arc::new(|error| fatal("the log failed", error)),
         ..log::Options::new(Arc::new(SystemEntropy))
     };
@@ -296,6 +320,8 @@ fn settings(config: &Config) -> Settings {
         heartbeat_interval: config.raft.heartbeat_interval,
         watch_progress_interval: config.limits.watch_progress_interval,
         slow_request: config.logging.warn_request,
+        slow_read: config.logging.warn_apply,
+        extensive_metrics: config.http.extensive_metrics,
         access: Access { cors: config.http.cors.clone(), host_whitelist: config.http.host_whitelist.clone() },
     }
 }

@@ -10,7 +10,8 @@
 //! | `listeners.rs` | the sockets clients connect to |
 //! | `readiness.rs` | when clients are let in |
 //! | `compactor.rs` | automatic compaction |
-//! | `logging.rs`, `systemd.rs`, `outside.rs` | the log, systemd, the real clock and randomness |
+//! | `figures.rs` | what the daemon adds to the metrics |
+//! | `logging.rs`, `rotation.rs`, `systemd.rs`, `outside.rs` | the log, its files, systemd, the real clock and randomness |
 //!
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
 //! 1 where it cannot start, 74 where it cannot go on (a disk that fails), 77 where the data are of a removed member, 78 where the configuration cannot be used.
@@ -19,21 +20,24 @@ mod command;
 mod compactor;
 mod directory;
 mod entry;
+mod figures;
 mod listeners;
 mod logging;
 mod member;
 mod outside;
 mod peers;
 mod readiness;
+mod rotation;
 mod systemd;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 pub use command::main;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput};
+use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput, LogRotation};
 use member::Member;
 
 const EXIT_START: u8 = 1;
@@ -136,6 +140,19 @@ fn fatal(what: &str, error: &dyn std::fmt::Display) -> ! {
     std::process::exit(EXIT_FATAL);
 }
 
+/// etcd's defaults: 100 MB a file, and everything is kept.
+fn rotation(rules: LogRotation) -> rotation::Rules {
+    let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 3600));
+    let megabytes = if rules.max_size_megabytes == 0 { 100 } else { rules.max_size_megabytes };
+    rotation::Rules {
+        max_bytes: megabytes.saturating_mul(1 << 20),
+        max_age: (rules.max_age_days > 0).then(|| days(rules.max_age_days)),
+        max_backups: (rules.max_backups > 0).then_some(rules.max_backups as usize),
+        local_time: rules.local_time,
+        compress: rules.compress,
+    }
+}
+
 fn start_logging(config: &Config) -> std::io::Result<()> {
     let level = match config.logging.level {
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -157,7 +174,9 @@ fn start_logging(config: &Config) -> std::io::Result<()> {
             LogOutput::Stderr => logging::Output::Stderr,
             LogOutput::Stdout => logging::Output::Stdout,
             LogOutput::Journal => logging::Output::Journal,
-            LogOutput::File(path) => logging::Output::File(path.clone()),
+            LogOutput::File(path) => {
+                logging::Output::File(path.clone(), config.logging.rotation.map(rotation))
+            }
         })
         .collect();
     logging::start(level, format, &outputs)

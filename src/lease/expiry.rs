@@ -1,6 +1,7 @@
 //! The task that acts in time: revokes what has run out, records deadlines, makes sure that this member leads.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -127,6 +128,7 @@ impl Expiry {
     }
 
     fn revoke(&mut self, term: u64, id: LeaseId) {
+        self.lessor.figures.expired.fetch_add(1, Ordering::Relaxed);
         let proposing = self.proposer.propose(term, Command::LeaseRevoke { id });
         self.revoking.push(Box::pin(async move { (term, id, proposing.await) }));
     }

@@ -1,6 +1,7 @@
 //! The lessor: the one place that counts down.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,7 +10,9 @@ use tokio::time::Instant;
 
 use super::book::{Book, Outcome, Turn, Waiter, seconds};
 use super::{IdSource, Leases};
-use crate::model::{Clock, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, RevisionEvents};
+use crate::model::{
+    Clock, Histogram, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, RevisionEvents,
+};
 
 /// Times that the lessor goes by.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,8 @@ pub struct Lessor {
     started: (i64, Instant),
     ids: IdSource,
     pub(super) options: Options,
+    /// What was counted.
+    pub(super) figures: Figures,
     /// Wakes the task in `expiry.rs`.
     pub(super) changed: Notify,
 }
@@ -58,6 +63,31 @@ pub(super) struct Primary {
     pub(super) last_tick: Instant,
     /// Told once the leases are read, or once confirmed; then they ask again.
     pub(super) waiters: Vec<Waiter>,
+}
+
+/// Counters since the start.
+#[derive(Debug)]
+pub struct Figures {
+    /// Leases granted, and how long they were to live in seconds.
+    pub granted: Histogram,
+    /// Leases revoked, expired ones among them.
+    pub revoked: AtomicU64,
+    /// Leases that ran out while this member counted.
+    pub expired: AtomicU64,
+    /// Renewals.
+    pub renewed: AtomicU64,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self {
+            // etcd's bounds: from a second to eight million.
+            granted: Histogram::doubling(1.0, 24),
+            revoked: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            renewed: AtomicU64::new(0),
+        }
+    }
 }
 
 /// What came of a renewal.
@@ -100,6 +130,7 @@ impl Lessor {
             started,
             ids,
             options,
+            figures: Figures::default(),
             changed: Notify::new(),
         })
     }
@@ -147,6 +178,11 @@ impl Lessor {
         self.changed.notify_one();
     }
 
+    /// What was counted.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     /// True where this member counts.
     pub fn is_primary(&self) -> bool {
         self.state.lock().primary.is_some()
@@ -169,7 +205,10 @@ impl Lessor {
             return Renewal::Wait(self.waiting(id, term, For::Confirmation, receiver));
         }
         match state.book.renew(id, now) {
-            Turn::Renewed(ttl) => Renewal::Renewed(ttl),
+            Turn::Renewed(ttl) => {
+                self.figures.renewed.fetch_add(1, Ordering::Relaxed);
+                Renewal::Renewed(ttl)
+            }
             Turn::Missing => Renewal::Missing,
             Turn::Wait(receiver) => Renewal::Wait(self.waiting(id, term, For::Outcome, receiver)),
             Turn::Clear(receiver) => {
@@ -271,7 +310,10 @@ impl Waiting {
                 return Err(Refusal::NotPrimaryLessor);
             }
             match state.book.outcome(self.id) {
-                Outcome::Renewed(ttl) => return Ok(Some(ttl)),
+                Outcome::Renewed(ttl) => {
+                    self.lessor.figures.renewed.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Some(ttl));
+                }
                 Outcome::Gone => return Ok(None),
                 Outcome::Unrecorded => return Err(Refusal::Timeout),
                 Outcome::Wait(receiver) => self.told = receiver,
@@ -284,6 +326,12 @@ impl Observer for Lessor {
     fn on_events(&self, _: &[RevisionEvents]) {}
 
     fn on_leases(&self, changes: &[LeaseChange]) {
+        for change in changes {
+            match *change {
+                LeaseChange::Granted { ttl, .. } => self.figures.granted.observe(ttl as f64),
+                LeaseChange::Revoked { .. } => _ = self.figures.revoked.fetch_add(1, Ordering::Relaxed),
+            }
+        }
         let mut state = self.state.lock();
         if state.primary.is_none() {
             return;

@@ -26,7 +26,7 @@ use std::pin::Pin;
 use crate::model::{Command, Lease, LeaseId, Refusal, Reply};
 
 pub use ids::IdSource;
-pub use lessor::{Lessor, Options, Renewal, TimeToLive, Waiting};
+pub use lessor::{Figures, Lessor, Options, Renewal, TimeToLive, Waiting};
 
 /// The largest time to live that may be granted, in seconds.
 pub const MAX_TTL: i64 = 9_000_000_000;

@@ -10,8 +10,8 @@ use super::format::SegmentHeader;
 use super::recover::{Recovered, recover};
 use super::segment::{InlineSupply, Maker, Supply, ThreadSupply};
 use super::state::{Place, State};
-use super::writer::{Held, Limits, Resume, Segments, Work, Writer};
-use super::{Disk, Entry, LogError, Vote};
+use super::writer::{Held, Limits, Resume, Seen, Segments, Work, Writer};
+use super::{Disk, Entry, Figures, LogError, Vote};
 use crate::model::{Entropy, LogPosition};
 
 /// Called once what was appended is on disk, or will never be.
@@ -40,6 +40,8 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Bytes of payload after which one flush is enough.
     pub frame_bytes: usize,
+    /// What was written is flushed before anyone hears of it. Without that a crash of the machine loses or spoils it.
+    pub flush: bool,
     /// Who flushes.
     pub mode: Mode,
     /// Called after something was queued, in [`Mode::Stepped`] only. It must not call the log.
@@ -58,6 +60,7 @@ impl Options {
             first_segment_bytes: 8 << 20,
             cache_bytes: 8 << 20,
             frame_bytes: 4 << 20,
+            flush: true,
             mode: Mode::Thread,
             on_queued: Arc::new(|| {}),
             entropy,
@@ -89,6 +92,7 @@ struct Handle {
 }
 
 struct Shared {
+    figures: Arc<Figures>,
     disk: Arc<dyn Disk>,
     state: Arc<Mutex<State>>,
     segments: Segments,
@@ -146,13 +150,20 @@ impl Log {
             Mode::Thread => Box::new(ThreadSupply::start(maker, ready)?),
         };
         let state = Arc::new(Mutex::new(state));
-        let limits = Limits { frame_bytes: options.frame_bytes, cache_bytes: options.cache_bytes };
-        let writer = Writer::new(disk.clone(), state.clone(), segments.clone(), supply, limits, resume);
+        let figures = Arc::<Figures>::default();
+        let limits = Limits {
+            frame_bytes: options.frame_bytes,
+            cache_bytes: options.cache_bytes,
+            flush: options.flush,
+        };
+        let seen = Seen { state: state.clone(), segments: segments.clone(), figures: figures.clone() };
+        let writer = Writer::new(disk.clone(), seen, supply, limits, resume);
         let (inline, threaded) = match options.mode {
             Mode::Inline | Mode::Stepped => (Some(Mutex::new(writer)), None),
             Mode::Thread => (None, Some(writer)),
         };
         let shared = Arc::new(Shared {
+            figures,
             disk,
             state,
             segments,
@@ -286,6 +297,11 @@ impl Log {
     /// The failure that ended the log, if one did.
     pub fn failure(&self) -> Option<LogError> {
         self.0.shared.queue.lock().failed.clone()
+    }
+
+    /// What was counted.
+    pub fn figures(&self) -> &Figures {
+        &self.0.shared.figures
     }
 
     /// Writes what is queued and stops. Later calls fail.

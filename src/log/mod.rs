@@ -4,6 +4,7 @@
 //! - [`format`](mod@format) describes the bytes; `codec` reads and writes its items
 //! - `writer` makes one write and one flush of whatever was queued during the flush before, on its own thread
 //! - `segment` makes files ready ahead of their use; `recover` reads them back; `state` is what is in memory
+//! - [`Figures`] is what is counted, for metrics
 //! - [`Disk`] is the seam to the world, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
 //!
 //! Rules: standard threads only, nothing here is async. No type of the raft library. An error of the disk is final: what
@@ -14,6 +15,7 @@ mod codec;
 mod disk;
 mod entry;
 mod error;
+mod figures;
 pub mod format;
 mod handle;
 mod recover;
@@ -29,6 +31,7 @@ pub use codec::{ItemFault, decode_payload, encode_payload};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use entry::{Entry, Payload, Vote, weight};
 pub use error::LogError;
+pub use figures::Figures;
 pub use handle::{Bounds, Done, Log, Mode, Options};
 pub use recover::read_segment;
 pub use sim::SimDisk;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -9,7 +11,7 @@ use super::codec::{Item, Start, encode_entry};
 use super::format::{FIRST_FRAME, FRAME_HEADER, FrameHeader, frame_span};
 use super::segment::{Segment, Supply, io_error};
 use super::state::{Place, State};
-use super::{Disk, Done, Entry, LogError, Vote};
+use super::{Disk, Done, Entry, Figures, LogError, Vote};
 use crate::model::LogPosition;
 
 /// Something to be written.
@@ -42,6 +44,7 @@ pub struct Writer {
     disk: Arc<dyn Disk>,
     state: Arc<Mutex<State>>,
     segments: Segments,
+    figures: Arc<Figures>,
     supply: Box<dyn Supply>,
     limits: Limits,
     current: Segment,
@@ -63,6 +66,18 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// Bytes of entries kept in memory.
     pub cache_bytes: usize,
+    /// Flushes what it writes.
+    pub flush: bool,
+}
+
+/// What others see of what is written.
+pub struct Seen {
+    /// The state in memory.
+    pub state: Arc<Mutex<State>>,
+    /// The segments.
+    pub segments: Segments,
+    /// What is counted.
+    pub figures: Arc<Figures>,
 }
 
 /// Where the writer goes on.
@@ -81,8 +96,7 @@ impl Writer {
     /// A writer that goes on after what is there.
     pub fn new(
         disk: Arc<dyn Disk>,
-        state: Arc<Mutex<State>>,
-        segments: Segments,
+        seen: Seen,
         mut supply: Box<dyn Supply>,
         limits: Limits,
         resume: Resume,
@@ -90,8 +104,9 @@ impl Writer {
         supply.order(resume.current.header.sequence + 1);
         Self {
             disk,
-            state,
-            segments,
+            state: seen.state,
+            segments: seen.segments,
+            figures: seen.figures,
             supply,
             limits,
             current: resume.current,
@@ -197,10 +212,7 @@ impl Writer {
         let seed = self.current.header.seed();
         let header = FrameHeader::of(seed, self.chain_here(), &self.frame[FRAME_HEADER..]);
         self.frame[..FRAME_HEADER].copy_from_slice(&header.encode(seed, self.offset));
-        let file = &self.current.file;
-        file.write_at(&self.frame, self.offset)
-            .and_then(|()| file.sync())
-            .map_err(|error| self.broken(error))?;
+        self.put_frame().map_err(|error| self.broken(error))?;
         self.note_places();
         self.chain = header.checksum;
         self.offset += header.span();
@@ -210,6 +222,21 @@ impl Writer {
         }
         for done in self.dones.drain(..) {
             done(Ok(()));
+        }
+        Ok(())
+    }
+
+    /// Writes the frame and makes it durable.
+    fn put_frame(&self) -> std::io::Result<()> {
+        let (file, figures) = (&self.current.file, &self.figures);
+        let begun = Instant::now();
+        file.write_at(&self.frame, self.offset)?;
+        let written = Instant::now();
+        figures.write.observe_time(written - begun);
+        figures.bytes.fetch_add(self.frame.len() as u64, Ordering::Relaxed);
+        if self.limits.flush {
+            file.sync()?;
+            figures.flush.observe_time(written.elapsed());
         }
         Ok(())
     }

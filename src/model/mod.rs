@@ -6,6 +6,7 @@
 mod alarm;
 mod command;
 mod event;
+mod histogram;
 mod key;
 mod lease;
 mod member;
@@ -20,6 +21,7 @@ mod txn;
 pub use alarm::{Alarm, AlarmKind};
 pub use command::{Command, MemberChange, Proposal, Stamp};
 pub use event::{Event, EventKind, RevisionEvents};
+pub use histogram::Histogram;
 pub use key::{KeyRange, RangeEnd, prefix_end};
 pub use lease::{Lease, LeaseId};
 pub use member::{ClusterId, Member, MemberId, cluster_id};

@@ -40,6 +40,6 @@ pub use loopback::Loopback;
 pub use node::{Desk, Node};
 pub use options::{NodeOptions, StartError};
 pub use runtime::{offload, simulate};
-pub use shared::{Leadership, Status};
+pub use shared::{Figures, Leadership, Status};
 pub use signal::{Closed, Receiver, Ref, Sender};
 pub use types::{Peer, decode_config};

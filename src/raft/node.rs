@@ -1,6 +1,6 @@
 //! A node: the handle through which everyone uses raft.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
 use super::reads::{self, Reader};
 use super::runtime::offload;
 use super::settings::settings;
-use super::shared::{Leadership, Shared, Status};
+use super::shared::{Figures, Leadership, Shared, Status};
 use super::signal::{Receiver, Sender};
 use super::state_machine::StateMachine;
 use super::types::{Peer, Types};
@@ -155,12 +155,15 @@ impl Node {
     /// [`Refusal::Stopped`].
     pub async fn propose(&self, command: Command) -> Result<Reply, Refusal> {
         let started = Instant::now();
+        let figures = &self.0.shared.figures;
         let work = self.0.outcome(command);
-        match tokio::time::timeout(self.0.options.request_timeout(), work).await {
-            Ok(Ok((Reply::Refused(refusal), _))) => Err(refusal),
+        let _pending = figures.pending();
+        let outcome = match tokio::time::timeout(self.0.options.request_timeout(), work).await {
+            Ok(Ok((Reply::Refused(refusal), _))) => return Err(refusal),
             Ok(outcome) => outcome.map(|(reply, _)| reply),
             Err(_) => Err(self.0.why_late(started)),
-        }
+        };
+        outcome.inspect_err(|_| _ = figures.failed.fetch_add(1, Ordering::Relaxed))
     }
 
     /// As [`Node::propose`], but only as the leader of `term`; never handed on to another leader.
@@ -211,16 +214,27 @@ impl Node {
         if self.0.readers.send(sender).is_err() {
             return Err(Refusal::Stopped);
         }
-        match tokio::time::timeout(self.0.options.request_timeout(), answer).await {
+        let result = match tokio::time::timeout(self.0.options.request_timeout(), answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Refusal::Stopped),
             Err(_) => Err(Refusal::Timeout),
-        }
+        };
+        result.inspect_err(|_| _ = self.0.shared.figures.failed_reads.fetch_add(1, Ordering::Relaxed))
     }
 
     /// How the node is doing. Cheap, never waits.
     pub fn status(&self) -> Status {
         Status { is_learner: self.is_learner(), ..self.0.shared.status() }
+    }
+
+    /// The leader's clock where this member leads: milliseconds since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.0.options.clock.now_ms()
+    }
+
+    /// What was counted.
+    pub fn figures(&self) -> &Figures {
+        &self.0.shared.figures
     }
 
     /// The term, without the rest of [`Node::status`].

@@ -1,6 +1,7 @@
 //! Reads that see everything acknowledged before them: the read index, asked for once for all who wait.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openraft::ReadPolicy;
@@ -51,6 +52,7 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Reader>) 
             Round::LeaderChanged => answer(std::mem::take(&mut readers), &Err(Refusal::LeaderChanged)),
             Round::Stopped => answer(std::mem::take(&mut readers), &Err(Refusal::Stopped)),
             Round::Again => {
+                inner.shared.figures.repeated_reads.fetch_add(1, Ordering::Relaxed);
                 tokio::select! {
                     biased;
                     _ = leadership.changed() => {}

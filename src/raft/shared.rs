@@ -65,6 +65,40 @@ pub struct Shared {
     leadership: Sender<Leadership>,
     /// When the present leader was first seen, and whether there was another before.
     leader_since: Mutex<Option<Instant>>,
+    /// What was counted.
+    pub figures: Figures,
+}
+
+/// Counters since the start, but for what is pending.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Leaders seen, the first one included.
+    pub leader_changes: AtomicU64,
+    /// Commands that wait for their outcome.
+    pub pending: AtomicU64,
+    /// Commands without an outcome in time.
+    pub failed: AtomicU64,
+    /// Linearizable reads that could not be had.
+    pub failed_reads: AtomicU64,
+    /// Rounds for the read index that had to be repeated.
+    pub repeated_reads: AtomicU64,
+}
+
+/// A command that waits, until this is dropped.
+pub struct Pending<'f>(&'f Figures);
+
+impl Figures {
+    /// Counts a command that waits.
+    pub fn pending(&self) -> Pending<'_> {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        Pending(self)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// An index as a count: 0 stands for nothing.
@@ -90,6 +124,7 @@ impl Shared {
             sole_leader: AtomicBool::new(false),
             leadership: Sender::new(Leadership::default()),
             leader_since: Mutex::new(None),
+            figures: Figures::default(),
         }
     }
 
@@ -166,6 +201,7 @@ impl Shared {
         let leader = leader.unwrap_or(0);
         if self.leader.swap(leader, Ordering::Relaxed) != leader && leader != 0 {
             *self.leader_since.lock() = Some(Instant::now());
+            self.figures.leader_changes.fetch_add(1, Ordering::Relaxed);
         }
         self.publish();
     }

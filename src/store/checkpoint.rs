@@ -10,12 +10,14 @@ use heed::{PutFlags, RwTxn};
 
 use super::StoreError;
 use super::core::Inner;
+use super::figures::timed;
 use super::format::CHUNK;
 use super::format::keys::{self, CurrentShape, Namespace, OldShape, Shape};
 use super::format::records::{Live, Meta, Record, Value, encode_current, encode_history, split_current};
 use super::head::{Layer, LayerRef, Version};
 use super::revision::Revision;
 use super::tables::{Table, Tables};
+use crate::model::Histogram;
 
 impl Inner {
     /// Folds everything applied so far into LMDB and returns when it is durable.
@@ -28,7 +30,7 @@ impl Inner {
     pub fn checkpoint_while_writing(&self) -> Result<(), StoreError> {
         self.health()?;
         let Some((tables, layer, meta, end)) = self.freeze() else { return Ok(()) };
-        fold(&tables, &layer.read(), &meta, &end).map_err(|error| self.fail(error))?;
+        fold(&tables, &layer.read(), &meta, &end, &self.figures.commit).map_err(|error| self.fail(error))?;
         let (idle, frozen) = {
             let mut shared = self.shared.write();
             shared.meta = meta;
@@ -79,7 +81,13 @@ struct Fold {
     registry_changed: bool,
 }
 
-fn fold(tables: &Tables, layer: &Layer, meta: &Meta, fold: &Fold) -> Result<(), StoreError> {
+fn fold(
+    tables: &Tables,
+    layer: &Layer,
+    meta: &Meta,
+    fold: &Fold,
+    time: &Histogram,
+) -> Result<(), StoreError> {
     let mut txn = tables.write()?;
     let mut row = Vec::new();
     for (key, versions) in &layer.keys {
@@ -96,7 +104,7 @@ fn fold(tables: &Tables, layer: &Layer, meta: &Meta, fold: &Fold) -> Result<(), 
         fold.registry.save(tables, &mut txn)?;
     }
     tables.put_meta(&mut txn, meta)?;
-    txn.commit().map_err(StoreError::lmdb("committing a checkpoint"))
+    timed(time, || txn.commit()).map_err(StoreError::lmdb("committing a checkpoint"))
 }
 
 /// Writes the versions of one key: the last one, where it is live, to `current`, all others to `old`, with the one that

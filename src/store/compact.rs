@@ -7,6 +7,8 @@
 //! with each slice, so a restart goes on from there.
 
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use heed::RwTxn;
 
@@ -49,8 +51,11 @@ impl Inner {
             self.checkpoint_while_writing()?;
             meta = self.shared.read().meta.clone();
         }
-        let done =
+        let begun = Instant::now();
+        let (removed, done) =
             prune(&tables, &mut meta, self.options.compaction_batch).map_err(|error| self.fail(error))?;
+        self.figures.compaction_step.observe(begun.elapsed().as_secs_f64() * 1000.0);
+        self.figures.compacted_versions.fetch_add(removed, Ordering::Relaxed);
         let idle = {
             let mut shared = self.shared.write();
             shared.meta = meta;
@@ -83,12 +88,12 @@ impl Inner {
     }
 }
 
-/// One transaction of removing; true where C is reached.
-fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<bool, StoreError> {
+/// One transaction of removing: how many versions went, and true where C is reached.
+fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<(u64, bool), StoreError> {
     let target = meta.compacted;
     let mut txn = tables.write()?;
     let (rows, end) = slice(tables, &txn, meta, batch)?;
-    let mut freed = 0;
+    let (mut freed, mut removed) = (0, 0);
     for (at, kind, key) in &rows {
         if let Some(before) = before(*at)
             && let Some(version) = tables.old_floor(&txn, key, before)?
@@ -97,10 +102,12 @@ fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<bool, StoreEr
             freed += size;
             let (at, chunks) = (version.at, chunks_of(&version));
             remove(tables, &mut txn, key, at, chunks)?;
+            removed += 1;
         }
         if *kind == ChangeKind::Delete && at.main < target && tables.old_at(&txn, key, *at)?.is_some() {
             freed += key.len() as u64 + VERSION_OVERHEAD;
             remove(tables, &mut txn, key, *at, 0)?;
+            removed += 1;
         }
     }
     meta.in_use = meta.in_use.saturating_sub(freed);
@@ -114,7 +121,7 @@ fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<bool, StoreEr
     }
     tables.put_meta(&mut txn, meta)?;
     txn.commit().map_err(StoreError::lmdb("committing a compaction"))?;
-    Ok(end.is_none())
+    Ok((removed, end.is_none()))
 }
 
 type HistoryRow = (Revision, ChangeKind, Vec<u8>);

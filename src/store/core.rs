@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use super::figures::Figures;
 use super::format::records::Meta;
 use super::head::{LayerRef, Ring, Version};
 use super::registry::Registry;
@@ -36,6 +37,7 @@ pub(super) struct Inner {
     pub writing: Mutex<()>,
     pub applying: Mutex<()>,
     pub signal: Arc<Signal>,
+    pub figures: Figures,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     pool: Mutex<Pool>,
     failed: AtomicBool,
@@ -132,6 +134,14 @@ pub(super) struct Reader<'s> {
 }
 
 impl Reader<'_> {
+    /// See [`super::Store::live_keys`].
+    pub fn live_keys(&self) -> Result<u64, StoreError> {
+        let stored = self.tables.current.len(&self.disk().txn).map_err(StoreError::lmdb("counting keys"))?;
+        let layers = self.frozen.iter().chain([&self.active]);
+        let change: i64 = layers.map(|layer| layer.read().live).sum();
+        Ok(stored.saturating_add_signed(change))
+    }
+
     /// The LMDB side.
     pub fn disk(&self) -> &DiskRead {
         self.disk.as_ref().expect("taken in drop only")
@@ -155,6 +165,7 @@ impl Inner {
             writing: Mutex::new(()),
             applying: Mutex::new(()),
             signal: Arc::default(),
+            figures: Figures::default(),
             observers: RwLock::new(Arc::new([])),
             pool: Mutex::default(),
             failed: AtomicBool::new(false),

@@ -89,6 +89,8 @@ pub(super) struct Layer {
     pub bytes: usize,
     /// What the versions add to [`super::Sizes::in_use`].
     pub growth: u64,
+    /// Keys that came to life in it less those that died.
+    pub live: i64,
     /// The last revision in it, once it is frozen.
     pub end: Option<i64>,
 }
@@ -102,6 +104,11 @@ impl Layer {
             None => ChangeKind::Delete,
             Some(live) if live.version == 1 => ChangeKind::Create,
             Some(_) => ChangeKind::Update,
+        };
+        self.live += match kind {
+            ChangeKind::Create => 1,
+            ChangeKind::Update => 0,
+            ChangeKind::Delete => -1,
         };
         self.changes.push(Change { at: version.at, kind, key: key.clone() });
         match self.keys.entry(key) {

@@ -7,6 +7,7 @@
 //! - `head`: what is not in LMDB yet, and recent events; `registry`: members, alarms and such, whole in memory
 //! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
 //! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
+//! - `figures`: what is counted for metrics
 //! - `read`, `range`, `leases`, `events`, `hash`: reading
 //! - `checkpoint`, `compact`, `worker`: folding the head into LMDB, removing old versions, the thread that does both
 //! - `snapshot`, `restore`: the whole state as a stream, and back
@@ -27,6 +28,7 @@ mod core;
 mod disk;
 mod error;
 mod events;
+mod figures;
 pub mod format;
 #[cfg(test)]
 mod golden;
@@ -52,16 +54,20 @@ mod worker;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 pub use error::StoreError;
+pub use figures::Figures;
 pub use options::{CheckpointPolicy, HashKv, OnFatal, Options, Sizes};
 pub use snapshot::{SnapshotHeader, SnapshotReader};
 
 use self::apply::{ReadStop, run_read_only};
 use self::core::{Inner, Reader, Shared};
 use self::events::Wanted;
+use self::figures::timed;
 use self::format::records::Meta;
 use self::read::{Hold, ScanError};
 use self::registry::Registry;
@@ -117,7 +123,11 @@ impl Store {
     /// # Errors
     /// All are fatal; [`StoreError::OutOfOrder`] for an entry that is not after the last one applied.
     pub fn apply(&self, position: LogPosition, proposals: &[Proposal]) -> Result<Vec<Reply>, StoreError> {
-        self.0.apply_entry(position, None, proposals)
+        let begun = Instant::now();
+        let replies = self.0.apply_entry(position, None, proposals)?;
+        let limit = self.0.options.slow_apply;
+        self.0.figures.applied(begun.elapsed(), limit, position, proposals.len());
+        Ok(replies)
     }
 
     /// Applies a membership entry: raft's own configuration (opaque here) and the member change that goes with it.
@@ -240,8 +250,12 @@ impl Store {
     pub fn read_txn(&self, txn: &Txn) -> Result<OpReply, Refusal> {
         let run = |hold| {
             let mut reader = self.reader_at(0)?;
-            match run_read_only(&mut reader, hold, txn) {
-                Ok(reply) => Ok(Ok(reply)),
+            let mut compares = 0;
+            match run_read_only(&mut reader, hold, txn, &mut compares) {
+                Ok(reply) => {
+                    self.0.figures.read(compares, &reply);
+                    Ok(Ok(reply))
+                }
                 Err(ReadStop::Refused(refusal)) => Err(refusal),
                 Err(ReadStop::Scan(error)) => Ok(Err(error)),
             }
@@ -323,11 +337,30 @@ impl Store {
     /// # Errors
     /// As [`Store::checkpoint`], which makes it durable.
     pub fn defragment(&self) -> Result<(), StoreError> {
-        {
-            let mut shared = self.0.shared.write();
-            shared.allocated = shared.in_use();
-        }
-        self.0.checkpoint()
+        let figures = &self.0.figures;
+        figures.defragmenting.fetch_add(1, Ordering::Relaxed);
+        let done = timed(&figures.defragment, || {
+            {
+                let mut shared = self.0.shared.write();
+                shared.allocated = shared.in_use();
+            }
+            self.0.checkpoint()
+        });
+        figures.defragmenting.fetch_sub(1, Ordering::Relaxed);
+        done
+    }
+
+    /// What was counted.
+    pub fn figures(&self) -> &Figures {
+        &self.0.figures
+    }
+
+    /// How many keys are live. A key that is too long for one row counts once more for each row before its last.
+    ///
+    /// # Errors
+    /// Internal ones only.
+    pub fn live_keys(&self) -> Result<u64, Refusal> {
+        self.read(|reader| reader.live_keys())
     }
 
     /// CRC32C of all that is stored here; differs between members that have removed more or less of what is compacted.
@@ -335,7 +368,7 @@ impl Store {
     /// # Errors
     /// Internal ones only.
     pub fn hash(&self) -> Result<u32, Refusal> {
-        Ok(self.0.hash()?)
+        Ok(timed(&self.0.figures.hash, || self.0.hash())?)
     }
 
     /// etcd's hash of the key space up to a revision, 0 for the current one. Makes a checkpoint first.
@@ -343,7 +376,7 @@ impl Store {
     /// # Errors
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
     pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Refusal> {
-        self.0.hash_kv(revision)
+        timed(&self.0.figures.hash_kv, || self.0.hash_kv(revision))
     }
 
     /// Blocks until what a compaction at `revision` made superfluous is removed.

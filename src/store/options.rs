@@ -54,6 +54,8 @@ pub struct Options {
     pub recent_revisions: usize,
     /// Most bytes of these.
     pub recent_bytes: usize,
+    /// An entry whose application takes longer is logged and counted (`--warning-apply-duration`).
+    pub slow_apply: Duration,
     /// Called once when the store cannot go on.
     pub on_fatal: Option<OnFatal>,
 }
@@ -70,6 +72,7 @@ impl Default for Options {
             max_learners: 1,
             recent_revisions: 8192,
             recent_bytes: 16 << 20,
+            slow_apply: Duration::from_millis(100),
             on_fatal: None,
         }
     }

@@ -61,6 +61,8 @@ pub struct HubStats {
     pub sessions: usize,
     /// Watchers open.
     pub watchers: usize,
+    /// Those of them that are behind and read history.
+    pub behind: usize,
     /// Distinct interests watched.
     pub groups: usize,
     /// Bytes that feeds hold, roughly.
@@ -134,6 +136,11 @@ impl Hub {
         HubStats {
             sessions: self.sessions.load(Ordering::Relaxed),
             watchers: state.groups.members(),
+            behind: state
+                .groups
+                .every_member()
+                .filter(|member| member.shared.inbox.lock().is_behind(member.key))
+                .count(),
             groups: state.groups.len(),
             held_bytes: self.budget.used(),
         }

@@ -203,6 +203,14 @@ impl Inbox {
         slot.watcher.as_ref().filter(|_| slot.generation == key.generation).map(|watcher| watcher.tag)
     }
 
+    /// True where the watcher reads history.
+    pub(super) fn is_behind(&self, key: WatchKey) -> bool {
+        let slot = self.slots.get(key.index as usize);
+        let watcher =
+            slot.filter(|slot| slot.generation == key.generation).and_then(|slot| slot.watcher.as_ref());
+        watcher.is_some_and(|watcher| matches!(watcher.stage, Stage::Behind { .. }))
+    }
+
     pub(super) fn set_position(&mut self, key: WatchKey, position: u32) {
         if let Some(watcher) = self.watcher(key) {
             watcher.position = position;

@@ -90,11 +90,12 @@ where
             let _ = status.add_header(&mut trailers);
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        let polled = Pin::new(&mut this.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
+        let mut polled = Pin::new(&mut this.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled {
             if let Some(data) = frame.data_ref() {
                 this.tally.sent(data);
-            } else if let Some(trailers) = frame.trailers_ref() {
+            } else if let Some(trailers) = frame.trailers_mut() {
+                status::reword(trailers);
                 this.tally.end(code_of(trailers));
             }
         }
@@ -111,13 +112,14 @@ pub fn code_of(headers: &HeaderMap) -> Code {
 pub struct Tally {
     metrics: Arc<Metrics>,
     rule: &'static Rule,
+    started: std::time::Instant,
     ended: bool,
 }
 
 impl Tally {
     /// For a stream of that method.
-    pub fn new(metrics: Arc<Metrics>, rule: &'static Rule) -> Self {
-        Self { metrics, rule, ended: false }
+    pub fn new(metrics: Arc<Metrics>, rule: &'static Rule, started: std::time::Instant) -> Self {
+        Self { metrics, rule, started, ended: false }
     }
 
     /// The encoder hands out whole messages, each with its five bytes of prefix.
@@ -136,7 +138,7 @@ impl Tally {
 
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.metrics.handled(self.rule, code);
+            self.metrics.handled(self.rule, code, self.started.elapsed());
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The cluster service.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tonic::{Request, Response, Status};
 
@@ -41,9 +40,8 @@ async fn change(
 }
 
 /// A new member, its id made of its URLs and the time as etcd makes it.
-fn new_member(request: pb::MemberAddRequest) -> Result<Member, Refusal> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Member::added(request.peer_ur_ls, request.is_learner, now as i64)
+fn new_member(request: pb::MemberAddRequest, now_ms: i64) -> Result<Member, Refusal> {
+    Member::added(request.peer_ur_ls, request.is_learner, now_ms / 1000)
 }
 
 #[tonic::async_trait]
@@ -63,7 +61,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        let added = new_member(request.into_inner())?;
+        let added = new_member(request.into_inner(), self.services.node.now_ms())?;
         let (member, members) = change(&self.services, MemberChange::Add(added.clone())).await?;
         let header = Some(self.services.header_without_revision());
         let member = Some(convert::member(member.unwrap_or(added)));
@@ -99,5 +97,20 @@ impl Cluster for ClusterService {
         let (_, members) = change(&self.services, promote).await?;
         let header = Some(self.services.header_without_revision());
         Ok(Response::new(pb::MemberPromoteResponse { header, members }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_goes_by_the_clock_that_is_given() {
+        let request =
+            pb::MemberAddRequest { peer_ur_ls: vec!["http://10.0.0.9:2380".into()], is_learner: true };
+        let id = |now_ms| new_member(request.clone(), now_ms).expect("a good request").id;
+        // etcd counts whole seconds.
+        assert_eq!(id(1_700_000_000_999), id(1_700_000_000_000));
+        assert_ne!(id(1_700_000_001_000), id(1_700_000_000_000));
     }
 }

@@ -1,6 +1,7 @@
 //! The key-value service.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -29,10 +30,14 @@ impl KvService {
         let serializable = request.serializable;
         Gate::admit_read(&self.services, serializable)?;
         let query = convert::range(request)?;
+        let started = Instant::now();
         if !serializable {
             self.services.read_index().await?;
         }
         let result = read(&self.services.store, query).await?;
+        let figures = self.services.store.figures();
+        figures.ranged();
+        figures.answered(started.elapsed(), self.services.settings.slow_read, "read-only range");
         let header = self.services.header_at(result.revision);
         Ok(convert::range_response(result, Some(header)))
     }
@@ -75,10 +80,14 @@ impl KvService {
         let serializable = convert::is_serializable(&request);
         let txn = convert::txn(request, self.services.settings.max_txn_ops)?;
         let reply = if txn.is_read_only() {
+            let started = Instant::now();
             if !serializable {
                 self.services.read_index().await?;
             }
-            read_txn(&self.services.store, txn).await?
+            let reply = read_txn(&self.services.store, txn).await?;
+            let limit = self.services.settings.slow_read;
+            self.services.store.figures().answered(started.elapsed(), limit, "read-only txn");
+            reply
         } else {
             let command = Command::Txn(txn);
             self.services.check_quota(&command).await?;

@@ -106,16 +106,18 @@ impl Grpc {
         self.services.metrics.started(rule);
         let started = Instant::now();
         let answer = match rule.kind {
-            Kind::Unary => self.answer_unary(rule, request).await,
+            Kind::Unary => self.answer_unary(rule, request, started).await,
             // On the heap, as every other rare way: what is held here is allocated for each request.
-            Kind::ServerStream | Kind::Bidirectional => Box::pin(self.open_stream(rule, request)).await,
+            Kind::ServerStream | Kind::Bidirectional => {
+                Box::pin(self.open_stream(rule, request, started)).await
+            }
         };
         let took = started.elapsed();
         if took >= self.services.settings.slow_request && rule.kind == Kind::Unary {
             tracing::warn!(method = rule.path, took_ms = took.as_millis() as u64, "slow request");
         }
         answer.unwrap_or_else(|status| {
-            self.services.metrics.handled(rule, status.code());
+            self.services.metrics.handled(rule, status.code(), took);
             status.into_http()
         })
     }
@@ -124,6 +126,7 @@ impl Grpc {
         &self,
         rule: &'static Rule,
         request: Request<B>,
+        started: Instant,
     ) -> Result<Response<ReplyBody>, Status>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -134,13 +137,13 @@ impl Grpc {
         if is_compressed(request.headers())? {
             let answer = Box::pin(self.through_tonic(rule, request, true));
             let response = deadline::within(limit, answer).await.ok_or_else(status::deadline_exceeded)??;
-            self.services.metrics.handled(rule, code_of(response.headers()));
+            self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
         }
         let answer = pin!(self.unary(rule, request));
         let message = deadline::within(limit, answer).await.ok_or_else(status::deadline_exceeded)??;
         self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
-        self.services.metrics.handled(rule, Code::Ok);
+        self.services.metrics.handled(rule, Code::Ok, started.elapsed());
         let mut response = Response::new(ReplyBody::Message(message));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Ok(response)
@@ -150,6 +153,7 @@ impl Grpc {
         &self,
         rule: &'static Rule,
         request: Request<B>,
+        started: Instant,
     ) -> Result<Response<ReplyBody>, Status>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -163,10 +167,10 @@ impl Grpc {
         let opened = pin!(self.through_tonic(rule, request, compressed));
         let response = deadline::within(limit, opened).await.ok_or_else(status::deadline_exceeded)??;
         if response.headers().contains_key("grpc-status") {
-            self.services.metrics.handled(rule, code_of(response.headers()));
+            self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let tally = Tally::new(self.services.metrics.clone(), rule);
+        let tally = Tally::new(self.services.metrics.clone(), rule, started);
         let leash = leash(self.services.clone(), end, requires_leader);
         Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }
@@ -290,7 +294,10 @@ impl Grpc {
             _ => return Err(unknown_method(rule.path)),
         };
         match response {
-            Ok(response) => Ok(response),
+            Ok(mut response) => {
+                status::reword(response.headers_mut());
+                Ok(response)
+            }
             Err(never) => match never {},
         }
     }

@@ -21,7 +21,7 @@ use rand::RngExt;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
 use tonic::codegen::Service;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::watch_create_request::FilterType;
@@ -146,7 +146,9 @@ where
                 Poll::Ready(None) => self.requests = None,
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%error, "a watch stream broke");
-                    return Err(status::watch_canceled());
+                    // What is too long is said; whoever has gone hears nothing anyway.
+                    let too_long = matches!(error.code(), Code::OutOfRange | Code::ResourceExhausted);
+                    return Err(if too_long { error } else { status::watch_canceled() });
                 }
                 Poll::Ready(Some(Ok(request))) => {
                     self.requests_in_turn += 1;
@@ -243,6 +245,7 @@ where
             Item::Events { tag, header_revision, runs } => {
                 let header = self.services.header_at(header_revision);
                 let answer = Answer::events(header, tag, &runs);
+                self.services.metrics.watch_events(runs.iter().map(|run| run.events().count() as u64).sum());
                 let Some(watcher) = self.watchers.get_mut(&tag) else { return Ok(()) };
                 watcher.quiet = false;
                 if watcher.fragment {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{Response, StatusCode};
 
@@ -19,8 +20,14 @@ pub(super) fn scrape(services: &Services) -> Response<ReplyBody> {
 
 fn figures(services: &Services) -> String {
     let mut page = Page::default();
+    services.metrics.scraped();
     server(services, &mut page);
+    raft(services, &mut page);
     store(services, &mut page);
+    key_space(services, &mut page);
+    disk(services, &mut page);
+    watch(services, &mut page);
+    lease(services, &mut page);
     services.metrics.write(&mut page);
     process(&mut page);
     page.finish()
@@ -77,6 +84,80 @@ fn store(services: &Services, page: &mut Page) {
     page.gauge("etcd_debugging_mvcc_compact_revision", "The compacted revision, -1 for none.", compacted);
 }
 
+fn raft(services: &Services, page: &mut Page) {
+    let figures = services.node.figures();
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let help = "Leaders that were seen, the first one included.";
+    page.counter("etcd_server_leader_changes_seen_total", help, load(&figures.leader_changes));
+    let help = "Proposals that wait for their outcome.";
+    page.gauge("etcd_server_proposals_pending", help, load(&figures.pending));
+    let help = "Proposals without an outcome in time.";
+    page.counter("etcd_server_proposals_failed_total", help, load(&figures.failed));
+    let help = "Linearizable reads that could not be had.";
+    page.counter("etcd_server_read_indexes_failed_total", help, load(&figures.failed_reads));
+    let help = "Rounds of the read index that had to be repeated.";
+    page.counter("etcd_server_slow_read_indexes_total", help, load(&figures.repeated_reads));
+}
+
+/// What was done to keys, and how many there are.
+fn key_space(services: &Services, page: &mut Page) {
+    let figures = services.store.figures();
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    page.counter("etcd_mvcc_put_total", "Puts.", load(&figures.puts));
+    page.counter("etcd_mvcc_delete_total", "Deletions.", load(&figures.deletes));
+    page.counter("etcd_mvcc_range_total", "Ranges.", load(&figures.ranges));
+    page.counter("etcd_mvcc_txn_total", "Requests of several of these.", load(&figures.txns));
+    let help = "Bytes of the keys and values that were put.";
+    page.gauge("etcd_debugging_mvcc_total_put_size_in_bytes", help, load(&figures.put_bytes));
+    if let Ok(keys) = services.store.live_keys() {
+        let help = "Keys that are live; a key of several kilobytes counts as several.";
+        page.gauge("etcd_debugging_mvcc_keys_total", help, keys);
+    }
+    let help = "Versions that compactions have removed.";
+    page.counter("etcd_debugging_mvcc_db_compaction_keys_total", help, load(&figures.compacted_versions));
+    let last = figures.last_compaction_ms.load(Ordering::Relaxed) / 1000;
+    page.gauge(
+        "etcd_debugging_mvcc_db_compaction_last",
+        "When a compaction was asked for last, in seconds.",
+        last,
+    );
+    let name = "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds";
+    page.histogram(name, "Time of one step of a compaction.", &figures.compaction_step);
+}
+
+/// Times of what takes the store long.
+fn disk(services: &Services, page: &mut Page) {
+    let figures = services.store.figures();
+    let name = "etcd_disk_backend_commit_duration_seconds";
+    page.histogram(name, "Time to commit a checkpoint to the disk.", &figures.commit);
+    let name = "etcd_disk_backend_defrag_duration_seconds";
+    page.histogram(name, "Time of a defragmentation.", &figures.defragment);
+    let inflight = figures.defragmenting.load(Ordering::Relaxed);
+    page.gauge("etcd_disk_defrag_inflight", "Defragmentations under way.", inflight);
+    page.histogram("etcd_mvcc_hash_duration_seconds", "Time of a hash of everything.", &figures.hash);
+    page.histogram("etcd_mvcc_hash_rev_duration_seconds", "Time of a hash of the keys.", &figures.hash_kv);
+    let slow = figures.slow_applies.load(Ordering::Relaxed);
+    page.counter("etcd_server_slow_apply_total", "Entries that took long to apply.", slow);
+}
+
+fn watch(services: &Services, page: &mut Page) {
+    let stats = services.hub.stats();
+    page.gauge("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", stats.sessions);
+    page.gauge("etcd_debugging_mvcc_watcher_total", "Watchers.", stats.watchers);
+    page.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers that are behind.", stats.behind);
+}
+
+fn lease(services: &Services, page: &mut Page) {
+    let figures = services.lessor.figures();
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    page.counter("etcd_debugging_lease_granted_total", "Leases granted.", figures.granted.count());
+    page.counter("etcd_debugging_lease_revoked_total", "Leases revoked.", load(&figures.revoked));
+    page.counter("etcd_debugging_lease_renewed_total", "Renewals by this member.", load(&figures.renewed));
+    page.counter("etcd_debugging_server_lease_expired_total", "Leases that ran out.", load(&figures.expired));
+    let help = "Times that leases were granted for, in seconds.";
+    page.histogram("etcd_debugging_lease_ttl_total", help, &figures.granted);
+}
+
 /// What the kernel knows about this process; figures that cannot be read are left out.
 fn process(page: &mut Page) {
     let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -96,10 +177,32 @@ fn process(page: &mut Page) {
     page.counter("process_cpu_seconds_total", "CPU time, user and system, in seconds.", stat.cpu_seconds);
     page.gauge("process_virtual_memory_bytes", "Virtual memory in bytes.", stat.virtual_bytes);
     page.gauge("process_resident_memory_bytes", "Resident memory in bytes.", stat.resident_bytes);
+    // Without a limit it is the largest number there is, as elsewhere.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current.unwrap_or(u64::MAX);
+    page.gauge("process_virtual_memory_max_bytes", "Limit on virtual memory in bytes.", limit);
+    if let Some((received, sent)) =
+        fs::read_to_string("/proc/self/net/netstat").ok().and_then(|text| octets(&text))
+    {
+        let help = "Bytes that the network name space has received.";
+        page.counter("process_network_receive_bytes_total", help, received);
+        let help = "Bytes that the network name space has sent.";
+        page.counter("process_network_transmit_bytes_total", help, sent);
+    }
     if let Some(boot) = boot_time() {
         let start = boot + stat.start_seconds;
         page.gauge("process_start_time_seconds", "Start time in seconds since the epoch.", start);
     }
+}
+
+/// Bytes received and sent, from the two lines `IpExt` of `/proc/net/netstat`: names, and under them values.
+fn octets(text: &str) -> Option<(u64, u64)> {
+    let mut lines = text.lines().filter(|line| line.starts_with("IpExt:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let find = |wanted| {
+        let found = names.split_whitespace().zip(values.split_whitespace()).find(|(name, _)| *name == wanted);
+        found?.1.parse().ok()
+    };
+    Some((find("InOctets")?, find("OutOctets")?))
 }
 
 /// `/proc/self/stat`, see proc(5).
@@ -144,6 +247,13 @@ fn boot_time() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_the_network() {
+        let text = "TcpExt: InOctets\nTcpExt: 1\nIpExt: InNoRoutes InOctets OutOctets\nIpExt: 7 8 9\n";
+        assert_eq!(octets(text), Some((8, 9)));
+        assert_eq!(octets("IpExt: InOctets\n"), None);
+    }
 
     #[test]
     fn a_stat_line() {

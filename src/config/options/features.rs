@@ -15,7 +15,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     opt("compaction-sleep-interval", Kind::Duration, "0s", "The pause between two steps of a compaction; 0 means 10ms."),
     opt("watch-progress-notify-interval", Kind::Duration, "0s", "How often an idle watcher that asked for it is told the revision; 0 means 10m, at least 100ms."),
     opt("downgrade-check-time", Kind::Duration, "5s", "How often a downgrade is looked for.").ignored("a downgrade is noticed when it is asked for"),
-    opt("bootstrap-defrag-threshold-megabytes", Kind::Number(U32), "0", "Defragments at start where that frees as much; 0 means never.").pending(),
+    opt("bootstrap-defrag-threshold-megabytes", Kind::Number(U32), "0", "Defragments at start where that frees as much; 0 means never."),
     opt("force-new-cluster", Kind::Bool, "false", "Starts a one-member cluster from this member's data. For the loss of a majority, and for one start only.").section(Section::Unsafe).since("3.4"),
-    opt("unsafe-no-fsync", Kind::Bool, "false", "Does not flush the log. A crash of the machine loses or spoils data.").pending().section(Section::Unsafe).since("3.4"),
+    opt("unsafe-no-fsync", Kind::Bool, "false", "Does not flush the log. A crash of the machine loses or spoils data.").section(Section::Unsafe).since("3.4"),
 ];

@@ -20,43 +20,72 @@ pub struct Gate {
     pub default: bool,
     /// What it does.
     pub help: &'static str,
+    /// Why kvd is the same with it and without it.
+    pub idle: &'static str,
 }
 
-const fn gate(name: &'static str, stage: GateStage, default: bool, help: &'static str) -> Gate {
-    Gate { name, stage, default, help }
+const fn gate(
+    name: &'static str,
+    stage: GateStage,
+    default: bool,
+    help: &'static str,
+    idle: &'static str,
+) -> Gate {
+    Gate { name, stage, default, help, idle }
 }
+
+const ALPHA: GateStage = GateStage::Alpha;
+const BETA: GateStage = GateStage::Beta;
+const OWN_DEADLINES: &str = "the deadlines of kvd's leases are stored anyway";
+const NOT_YET: &str = "kvd does not compare data with other members yet";
 
 /// Every gate of etcd 3.7.
 pub const GATES: [Gate; 9] = [
     gate(
         "StopGRPCServiceOnDefrag",
-        GateStage::Alpha,
+        ALPHA,
         false,
         "Health is NOT_SERVING while the store is defragmented.",
+        "kvd serves on while it defragments",
     ),
     gate(
         "InitialCorruptCheck",
-        GateStage::Alpha,
+        ALPHA,
         false,
         "Compares data with the other members before serving.",
+        NOT_YET,
     ),
-    gate("CompactHashCheck", GateStage::Alpha, false, "Compares hashes of compactions among members."),
-    gate("TxnModeWriteWithSharedBuffer", GateStage::Beta, true, "Internal to etcd; changes nothing here."),
+    gate("CompactHashCheck", ALPHA, false, "Compares hashes of compactions among members.", NOT_YET),
     gate(
-        "LeaseCheckpoint",
-        GateStage::Alpha,
+        "TxnModeWriteWithSharedBuffer",
+        BETA,
+        true,
+        "How etcd's transactions read what is not written yet.",
+        "readers of kvd never wait for a writer",
+    ),
+    gate("LeaseCheckpoint", ALPHA, false, "Stores the remaining time of leases now and then.", OWN_DEADLINES),
+    gate("LeaseCheckpointPersist", ALPHA, false, "The same below etcd 3.6.", OWN_DEADLINES),
+    gate(
+        "SetMemberLocalAddr",
+        ALPHA,
         false,
-        "Internal to etcd; kvd's leases have absolute deadlines.",
+        "Connects to members from the advertised address.",
+        "the kernel chooses the address of kvd's connections",
     ),
     gate(
-        "LeaseCheckpointPersist",
-        GateStage::Alpha,
-        false,
-        "Internal to etcd; kvd's leases have absolute deadlines.",
+        "FastLeaseKeepAlive",
+        BETA,
+        true,
+        "Renews leases without waiting for the applied index.",
+        "kvd waits only where it must",
     ),
-    gate("SetMemberLocalAddr", GateStage::Alpha, false, "Connects to members from the advertised address."),
-    gate("FastLeaseKeepAlive", GateStage::Beta, true, "Renews leases without waiting for the applied index."),
-    gate("PriorityRequest", GateStage::Alpha, false, "Revokes of leases pass the overload limit."),
+    gate(
+        "PriorityRequest",
+        ALPHA,
+        false,
+        "Revokes of leases pass the overload limit.",
+        "kvd has one limit for all requests",
+    ),
 ];
 
 /// The gate of that name.

@@ -42,5 +42,5 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::etcd("raft-read-timeout", Kind::Duration, "5s", "The read timeout of connections between members.").since("3.5").ignored("a QUIC connection between members ends after election-timeout without a sign of life"),
     OptionSpec::etcd("raft-write-timeout", Kind::Duration, "5s", "The write timeout of connections between members.").since("3.5").ignored("a QUIC connection between members ends after election-timeout without a sign of life"),
     OptionSpec::etcd("enable-grpc-gateway", Kind::Bool, "true", "Serves the JSON gateway (/v3/...) beside gRPC.").pending(),
-    OptionSpec::etcd("feature-gates", Kind::Gates, "", "Feature gates to turn on or off.").pending().since("3.6"),
+    OptionSpec::etcd("feature-gates", Kind::Gates, "", "Feature gates to turn on or off, by etcd's names. None of them changes what kvd does yet; one that is turned on or off is answered with a warning that says why.").since("3.6"),
 ];

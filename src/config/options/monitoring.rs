@@ -36,15 +36,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "false",
         "Rotates the one file of log-outputs as log-rotation-config-json says.",
     )
-    .pending()
     .since("3.5"),
     opt(
         "log-rotation-config-json",
         Kind::Text,
         "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, \"compress\": false}",
-        "Rotation: maxsize in megabytes, maxage in days, maxbackups in files; 0 keeps all.",
+        "Rotation: a file is put aside at maxsize megabytes (0 means 100) under a name with the time, local with \
+         localtime; compress gzips it. Those older than maxage days or beyond maxbackups go; 0 keeps all.",
     )
-    .pending()
     .since("3.5"),
     opt("enable-pprof", Kind::Bool, "false", "Serves Go's profiler.")
         .ignored("Go's profiler does not exist here; use perf"),
@@ -53,15 +52,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Kind::Choice(&["basic", "extensive"]),
         "basic",
         "extensive adds a histogram of every gRPC method.",
-    )
-    .pending(),
+    ),
     opt(
         "warning-apply-duration",
         Kind::Duration,
         "100ms",
-        "Applying an entry for longer than this is logged.",
+        "Applying an entry for longer than this is logged, and counted in the metrics.",
     )
-    .pending()
     .since("3.6")
     .reloads(),
     opt(

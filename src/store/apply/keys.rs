@@ -26,6 +26,9 @@ impl Applying<'_> {
 
     /// Puts a key whose checks have passed.
     pub(super) fn put(&mut self, put: &Put) -> Result<OpReply, Stop> {
+        self.work.puts += 1;
+        self.work.ranges += u64::from(put.prev_kv || put.ignore_value || put.ignore_lease);
+        self.work.put_bytes += (put.key.len() + put.value.len()) as u64;
         let before = self.reader.get(&put.key, self.here())?;
         let key = put.key.clone();
         let prev_kv = before.as_ref().and_then(|version| version.to_kv(key.clone()));
@@ -53,6 +56,8 @@ impl Applying<'_> {
 
     /// Deletes a range.
     pub(super) fn delete(&mut self, delete: &Delete) -> Result<OpReply, Stop> {
+        self.work.deletes += 1;
+        self.work.ranges += u64::from(delete.prev_kv);
         let before = self.live_in(&delete.range)?;
         let deleted = before.len() as i64;
         let prev_kvs = if delete.prev_kv { before.clone() } else { Vec::new() };

@@ -35,6 +35,7 @@ impl Applying<'_> {
             let attached = state.filter(|state| state.lease == id);
             let state = attached
                 .ok_or_else(|| StoreError::Damaged(format!("a key of lease {id:x} is not its own")))?;
+            self.work.deletes += 1;
             self.delete_key(state);
         }
         self.set_lease(id, None);

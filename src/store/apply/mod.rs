@@ -15,10 +15,12 @@ mod member;
 mod txn;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::core::{Inner, Reader};
+use super::figures::Work;
 use super::head::{Layer, Version};
 use super::registry::Registry;
 use super::revision::Revision;
@@ -64,6 +66,8 @@ pub(super) struct Applying<'s> {
     batch: Vec<RevisionEvents>,
     lease_changes: Vec<LeaseChange>,
     compaction: Option<i64>,
+    /// What the present command did, for metrics.
+    work: Work,
 }
 
 impl Inner {
@@ -122,6 +126,7 @@ impl<'s> Applying<'s> {
             batch: Vec::new(),
             lease_changes: Vec::new(),
             compaction: None,
+            work: Work::default(),
         })
     }
 
@@ -142,6 +147,7 @@ impl<'s> Applying<'s> {
             }
             Err(Stop::Failed(error)) => return Err(error),
         };
+        self.inner.figures.worked(std::mem::take(&mut self.work));
         self.finish_command();
         Ok(reply)
     }
@@ -200,6 +206,7 @@ impl<'s> Applying<'s> {
         }
         self.compacted = revision;
         self.compaction = Some(revision);
+        self.inner.figures.last_compaction_ms.store(self.stamp.time_ms, Ordering::Relaxed);
         Ok(self.done())
     }
 

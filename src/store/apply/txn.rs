@@ -10,6 +10,7 @@ use crate::model::{
 };
 use crate::store::StoreError;
 use crate::store::core::Reader;
+use crate::store::figures::Work;
 use crate::store::range;
 use crate::store::read::{Hold, ScanError};
 use crate::store::revision::Revision;
@@ -26,7 +27,9 @@ impl Applying<'_> {
         check_depth(txn, 0)?;
         let at = self.here();
         let mut path = Path::new();
-        choose(&mut self.reader, Hold::Whole, txn, at, &mut path).map_err(held)?;
+        let mut compares = 0;
+        choose(&mut self.reader, Hold::Whole, txn, at, &mut path, &mut compares).map_err(held)?;
+        self.inner.figures.worked(Work { ranges: compares, ..Work::default() });
         self.check_ops(txn, &mut path.clone())?;
         self.run_ops(txn, &mut path)
     }
@@ -59,23 +62,25 @@ impl Applying<'_> {
     }
 
     fn range_inside(&mut self, query: &RangeQuery) -> Result<RangeResult, Stop> {
+        self.work.ranges += 1;
         let at = if query.revision > 0 { Revision::last_of(query.revision) } else { self.here() };
         let now = self.now();
         range::run(&mut self.reader, Hold::Whole, query, at, now).map_err(held)
     }
 }
 
-/// Runs a read-only transaction at the current revision of `reader`.
+/// Runs a read-only transaction at the current revision of `reader`; adds to `compares` how many it evaluated.
 pub(in crate::store) fn run_read_only(
     reader: &mut Reader<'_>,
     hold: Hold,
     txn: &Txn,
+    compares: &mut u64,
 ) -> Result<OpReply, ReadStop> {
     let now = reader.revision;
     let compacted = reader.compacted;
     let at = Revision::last_of(now);
     let mut path = Path::new();
-    choose(reader, hold, txn, at, &mut path)?;
+    choose(reader, hold, txn, at, &mut path, compares)?;
     let succeeded = path.pop_front();
     let ops = branch(txn, succeeded);
     let mut queries = Vec::with_capacity(ops.len());
@@ -155,9 +160,11 @@ fn choose(
     txn: &Txn,
     at: Revision,
     path: &mut Path,
+    compares: &mut u64,
 ) -> Result<(), ScanError> {
     let mut succeeded = true;
     for compare in &txn.compares {
+        *compares += 1;
         if !holds(reader, hold, compare, at)? {
             succeeded = false;
             break;
@@ -166,7 +173,7 @@ fn choose(
     path.push_back(succeeded);
     for op in branch(txn, Some(succeeded)) {
         if let Op::Txn(nested) = op {
-            choose(reader, hold, nested, at, path)?;
+            choose(reader, hold, nested, at, path, compares)?;
         }
     }
     Ok(())

@@ -2,6 +2,9 @@
 
 mod first_answers;
 mod listening;
+mod metrics;
+mod options;
 mod pings;
 mod settings;
 mod signals;
+mod tls;

@@ -1,0 +1,180 @@
+//! What the store counts, for metrics. Nothing in here decides anything.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::model::{Histogram, LogPosition, OpReply};
+
+/// Counters since the start, unless it is said otherwise.
+#[derive(Debug)]
+pub struct Figures {
+    /// Puts, deletions and ranges that were carried out, those inside of transactions included.
+    pub puts: AtomicU64,
+    /// See `puts`.
+    pub deletes: AtomicU64,
+    /// See `puts`; compares are ranges, too.
+    pub ranges: AtomicU64,
+    /// Requests of more than one of these.
+    pub txns: AtomicU64,
+    /// Bytes of the keys and values that were put.
+    pub put_bytes: AtomicU64,
+    /// Versions that compactions have removed.
+    pub compacted_versions: AtomicU64,
+    /// When a compaction was asked for last, in milliseconds since the epoch by the leader's clock; 0 for never.
+    pub last_compaction_ms: AtomicI64,
+    /// Time of a checkpoint's commit to the disk.
+    pub commit: Histogram,
+    /// Time of one step of a compaction, in milliseconds.
+    pub compaction_step: Histogram,
+    /// Time of a hash of everything.
+    pub hash: Histogram,
+    /// Time of a hash of the key space.
+    pub hash_kv: Histogram,
+    /// Time of a defragmentation.
+    pub defragment: Histogram,
+    /// Defragmentations under way.
+    pub defragmenting: AtomicI64,
+    /// Requests whose execution took longer than it should.
+    pub slow_applies: AtomicU64,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self {
+            puts: AtomicU64::new(0),
+            deletes: AtomicU64::new(0),
+            ranges: AtomicU64::new(0),
+            txns: AtomicU64::new(0),
+            put_bytes: AtomicU64::new(0),
+            compacted_versions: AtomicU64::new(0),
+            last_compaction_ms: AtomicI64::new(0),
+            // The bounds are etcd's.
+            commit: Histogram::doubling(0.001, 14),
+            compaction_step: Histogram::doubling(1.0, 13),
+            hash: Histogram::doubling(0.01, 15),
+            hash_kv: Histogram::doubling(0.01, 15),
+            defragment: Histogram::doubling(0.1, 13),
+            defragmenting: AtomicI64::new(0),
+            slow_applies: AtomicU64::new(0),
+        }
+    }
+}
+
+/// What one request does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Work {
+    pub puts: u64,
+    pub deletes: u64,
+    pub ranges: u64,
+    pub put_bytes: u64,
+}
+
+impl Figures {
+    /// Counts what a request has done.
+    pub(super) fn worked(&self, work: Work) {
+        let Work { puts, deletes, ranges, put_bytes } = work;
+        let add = |counter: &AtomicU64, amount: u64| {
+            if amount > 0 {
+                counter.fetch_add(amount, Ordering::Relaxed);
+            }
+        };
+        add(&self.puts, puts);
+        add(&self.deletes, deletes);
+        add(&self.ranges, ranges);
+        add(&self.put_bytes, put_bytes);
+        add(&self.txns, u64::from(puts + deletes + ranges > 1));
+    }
+
+    /// Counts a range that was read past the log.
+    pub fn ranged(&self) {
+        self.worked(Work { ranges: 1, ..Work::default() });
+    }
+
+    /// Counts the ranges of a transaction that only reads.
+    pub(super) fn read(&self, compares: u64, reply: &OpReply) {
+        let ranges = match reply {
+            OpReply::Txn { replies, .. } => replies.len() as u64,
+            _ => 0,
+        };
+        self.worked(Work { ranges: compares + ranges, ..Work::default() });
+    }
+
+    /// Notes how long an entry took to apply, and says so where that is beyond `limit`.
+    pub(super) fn applied(&self, took: Duration, limit: Duration, position: LogPosition, requests: usize) {
+        if took > limit {
+            self.slow_applies.fetch_add(1, Ordering::Relaxed);
+            let (took, expected) = (milliseconds(took), milliseconds(limit));
+            let index = position.index;
+            tracing::warn!(took, expected, index, requests, "apply request took too long");
+        }
+    }
+
+    /// The same for a read past the log, from when it was asked for.
+    pub fn answered(&self, took: Duration, limit: Duration, what: &str) {
+        if took > limit {
+            self.slow_applies.fetch_add(1, Ordering::Relaxed);
+            let (took, expected) = (milliseconds(took), milliseconds(limit));
+            tracing::warn!(took, expected, prefix = what, "apply request took too long");
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Runs `work` and counts its time in seconds.
+pub(super) fn timed<T>(histogram: &Histogram, work: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let done = work();
+    histogram.observe_time(begun.elapsed());
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use crate::model::{Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Op, Put, Txn};
+    use crate::store::tests::{Bench, manual};
+
+    fn counts(bench: &Bench) -> [u64; 4] {
+        let figures = bench.store.figures();
+        [&figures.puts, &figures.deletes, &figures.ranges, &figures.txns]
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn requests_are_counted_as_etcd_counts_them() {
+        let mut bench = Bench::new(manual());
+        bench.put("a", "1");
+        assert_eq!(counts(&bench), [1, 0, 0, 0]);
+        // Looking for the previous value is a range, and two in one make a transaction.
+        bench.run(Command::Put(Put { key: "a".into(), prev_kv: true, ..Put::default() }));
+        assert_eq!(counts(&bench), [2, 0, 1, 1]);
+        bench.delete(KeyRange::single("x"));
+        assert_eq!(counts(&bench), [2, 1, 1, 1]);
+        let compare =
+            Compare { range: KeyRange::single("a"), op: CompareOp::Equal, target: CompareTarget::Version(2) };
+        let put = Op::Put(Put { key: "b".into(), ..Put::default() });
+        let delete = Op::Delete(Delete { range: KeyRange::single("a"), prev_kv: false });
+        bench.run(Command::Txn(Txn {
+            compares: vec![compare],
+            success: vec![put, delete],
+            failure: Vec::new(),
+        }));
+        assert_eq!(counts(&bench), [3, 2, 2, 2]);
+        assert_eq!(bench.store.live_keys().unwrap(), 1);
+        bench.store.checkpoint().unwrap();
+        assert_eq!(bench.store.live_keys().unwrap(), 1);
+        assert_eq!(bench.store.figures().commit.count(), 1);
+    }
+
+    #[test]
+    fn what_takes_longer_than_it_should_is_counted() {
+        let mut bench = Bench::new(crate::store::Options { slow_apply: Duration::ZERO, ..manual() });
+        bench.put("a", "1");
+        assert_eq!(bench.store.figures().slow_applies.load(Ordering::Relaxed), 1);
+    }
+}
