@@ -92,8 +92,8 @@ impl Credentials {
         let secrets = secret::read(&source)?;
         if matches!(source, SecretSource::Token(_)) {
             tracing::warn!(
-                "members identify each other by initial-cluster-token alone: whoever can guess it can join and \
-                 read everything; set cluster-secret-file, or certificates in [peer-transport-security]"
+                "members have no secret in common: whoever can reach the peer port can join and read everything; \
+                 set cluster-secret-file, or certificates in [peer-transport-security]"
             );
         }
         let first = secrets.first().ok_or_else(|| PkiError::crypto("no secret"))?;

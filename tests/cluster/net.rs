@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Numbers the networks of this process.
@@ -26,6 +27,11 @@ pub struct Host {
 
 /// What is missing on this machine for hosts to be made, if anything.
 pub fn missing() -> Option<String> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    MISSING.get_or_init(look_for_what_is_missing).clone()
+}
+
+fn look_for_what_is_missing() -> Option<String> {
     let tried = Command::new("ip").args(["netns", "list"]).stdin(Stdio::null()).output();
     match tried {
         Err(_) => return Some("the program ip (package iproute2)".into()),

@@ -40,8 +40,19 @@ async fn change(
 }
 
 /// A new member, its id made of its URLs and the time as etcd makes it.
-fn new_member(request: pb::MemberAddRequest, now_ms: i64) -> Result<Member, Refusal> {
-    Member::added(request.peer_ur_ls, request.is_learner, now_ms / 1000)
+///
+/// Seconds are the time's unit: the id of one that was added and removed within this second is gone for ever, so the
+/// next one free is taken. (etcd says "member not found" then.)
+fn new_member(request: pb::MemberAddRequest, now_ms: i64, removed: &[MemberId]) -> Result<Member, Refusal> {
+    let now = now_ms / 1000;
+    let mut member = Member::added(request.peer_ur_ls, request.is_learner, now)?;
+    for later in 1..=removed.len() as i64 {
+        if !removed.contains(&member.id) {
+            break;
+        }
+        member = Member::added(member.peer_urls, request.is_learner, now + later)?;
+    }
+    Ok(member)
 }
 
 #[tonic::async_trait]
@@ -61,7 +72,8 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        let added = new_member(request.into_inner(), self.services.node.now_ms())?;
+        let services = &self.services;
+        let added = new_member(request.into_inner(), services.node.now_ms(), &services.store.removed())?;
         let (member, members) = change(&self.services, MemberChange::Add(added.clone())).await?;
         let header = Some(self.services.header_without_revision());
         let member = Some(convert::member(member.unwrap_or(added)));
@@ -108,7 +120,7 @@ mod tests {
     fn an_id_goes_by_the_clock_that_is_given() {
         let request =
             pb::MemberAddRequest { peer_ur_ls: vec!["http://10.0.0.9:2380".into()], is_learner: true };
-        let id = |now_ms| new_member(request.clone(), now_ms).expect("a good request").id;
+        let id = |now_ms| new_member(request.clone(), now_ms, &[]).expect("a good request").id;
         // etcd counts whole seconds.
         assert_eq!(id(1_700_000_000_999), id(1_700_000_000_000));
         assert_ne!(id(1_700_000_001_000), id(1_700_000_000_000));

@@ -12,6 +12,8 @@ mod verify;
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::dice::Dice;
 use super::programs::subject;
 use clients::Clients;
@@ -38,8 +40,12 @@ fn seed(test: &str) -> u64 {
     seed
 }
 
+/// Clusters under load go one at a time: each wants the machine for itself.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A cluster of some members, to which these things happen in an order that the seed draws.
 pub fn under_faults(test: &str, members: usize, faults: &[Fault]) {
+    let _turn = TURN.lock();
     let mut dice = Dice::new(seed(test));
     let mut cluster = Cluster::new(members, members, subject());
     cluster.bootstrap();
@@ -61,6 +67,7 @@ pub fn under_faults(test: &str, members: usize, faults: &[Fault]) {
 
 /// A single member grows to three and to five and shrinks again, the leader going too.
 pub fn growing_and_shrinking(test: &str) {
+    let _turn = TURN.lock();
     let mut dice = Dice::new(seed(test));
     let mut cluster = Cluster::new(5, 1, subject());
     cluster.bootstrap();

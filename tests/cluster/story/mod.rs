@@ -212,7 +212,7 @@ impl Stage<'_> {
             other => panic!("the story knows no program {other}"),
         };
         let mut variables = self.variables.clone();
-        compare(&step.out, &ended.out, &mut variables)?;
+        compare(&step.out, &ended.out, &mut variables).map_err(|why| format!("{why}\n{}", ended.err))?;
         compare(&step.err, &ended.err, &mut variables)?;
         if ended.code != step.exit {
             return Err(format!("exit {} instead of {}", ended.code, step.exit));
