@@ -17,7 +17,8 @@ use super::registry::close;
 use super::serve;
 use super::transport::{Caller, Rejection};
 use super::tuning::{
-    ALPN, HANDSHAKE, MAX_ASKERS, MAX_GREETING, MAX_HANDSHAKES, STREAMS_ASKER, STREAMS_MEMBER, WINDOW,
+    ALPN, HANDSHAKE, MAX_ASKERS, MAX_CALLERS, MAX_GREETING, MAX_HANDSHAKES, STREAMS_ASKER, STREAMS_MEMBER,
+    WINDOW,
 };
 use crate::model::MemberId;
 use crate::pki::Holder;
@@ -213,8 +214,12 @@ fn judge(
     if caller.member == serving.member {
         return Err(Rejection::Malformed("the caller says that it is this very member".into()));
     }
+    let place = Place::take(&shared.callers);
+    if place.number() > MAX_CALLERS {
+        return Err(Rejection::NotReady("too many connections".into()));
+    }
     serving.service.admit(caller)?;
-    Ok((serving, Place::take(&shared.callers)))
+    Ok((serving, place))
 }
 
 async fn welcome(

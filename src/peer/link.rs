@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -18,7 +18,9 @@ use super::lane::{Lane, NotPlaced, Outcome};
 use super::quic::Shared;
 use super::registry::{Peer, close};
 use super::transport::{self, Rejection};
-use super::tuning::{ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, PROBE, SHORT_LIVED, WANTED, patience};
+use super::tuning::{
+    ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, PROBE, SHORT_LIVED, STAGGER, WANTED, patience,
+};
 
 /// The way to one member.
 pub(super) struct Link {
@@ -27,6 +29,8 @@ pub(super) struct Link {
     forward: Lane,
     state: Mutex<State>,
     live: watch::Sender<Option<Live>>,
+    /// The member was heard of: a new attempt makes sense at once.
+    heard: Notify,
 }
 
 struct State {
@@ -55,6 +59,7 @@ impl Link {
             forward: Lane::new(MAX_FRAME),
             state: Mutex::new(state),
             live: watch::Sender::new(None),
+            heard: Notify::new(),
         }
     }
 
@@ -77,6 +82,18 @@ impl Link {
     /// The connection and since when it stands.
     pub(super) fn connected(&self) -> Option<(Connection, Instant)> {
         self.live.borrow().as_ref().map(|live| (live.connection.clone(), live.since))
+    }
+
+    /// The member has connected to this one, so it is there again, wherever an attempt to reach it stands.
+    pub(super) fn heard(&self) {
+        if self.live.borrow().is_none() {
+            self.heard.notify_waiters();
+        }
+    }
+
+    /// True while a task keeps the connection or tries to.
+    pub(super) fn is_running(&self) -> bool {
+        self.state.lock().running
     }
 
     /// Why there is no connection.
@@ -178,7 +195,15 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
     let mut first = true;
     loop {
         let began = Instant::now();
-        let failure = match attempt(&shared, &peer, first).await {
+        let attempted = tokio::select! {
+            attempted = attempt(&shared, &peer, first) => attempted,
+            () = is_back(link) => {
+                first = true;
+                link.open_lanes();
+                continue;
+            }
+        };
+        let failure = match attempted {
             Ok(dialled) => {
                 shared.journal.went_well(false, &name);
                 link.state.lock().problem = None;
@@ -207,10 +232,21 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
             pause = BACKOFF.0;
             link.open_lanes();
         } else {
-            tokio::time::sleep(pause.saturating_sub(began.elapsed()).max(BACKOFF.0)).await;
+            let pausing = tokio::time::sleep(pause.saturating_sub(began.elapsed()).max(BACKOFF.0));
+            tokio::select! {
+                () = pausing => {}
+                () = link.heard.notified() => {}
+            }
             pause = (pause * 2).min(BACKOFF.1);
         }
     }
+}
+
+/// The member has called while an attempt to reach it was under way for some time. The next packet of that attempt may
+/// be due much later than the first of a new one.
+async fn is_back(link: &Link) {
+    tokio::time::sleep(STAGGER).await;
+    link.heard.notified().await;
 }
 
 fn report(shared: &Shared, peer: &Peer, name: &str, failure: &Failure) {

@@ -12,7 +12,7 @@ use super::clock::{ClockWatch, Sample};
 use super::link::Link;
 use super::status::{Counters, PeerStatus, RoundTrips};
 use super::transport::Rejection;
-use super::tuning::MAX_CONNECTIONS_A_MEMBER;
+use super::tuning::{MAX_CONNECTIONS_A_MEMBER, MAX_RECORDS};
 use crate::model::MemberId;
 
 /// All members this one has spoken to or was called by.
@@ -44,9 +44,12 @@ struct Incoming {
 }
 
 impl Registry {
-    /// The record of a member; made where there is none. Whoever asks answers for it that the member exists.
+    /// The record of a member; made where there is none.
     pub(super) fn peer(&self, member: MemberId) -> Arc<Peer> {
         let mut peers = self.0.lock();
+        if peers.len() >= MAX_RECORDS && !peers.contains_key(&member) {
+            peers.retain(|_, peer| peer.is_in_use());
+        }
         peers.entry(member).or_insert_with(|| Arc::new(Peer::new(member))).clone()
     }
 
@@ -75,6 +78,10 @@ impl Peer {
             clock: ClockWatch::default(),
             told: Mutex::default(),
         }
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.link.is_running() || !self.incoming.lock().is_empty()
     }
 
     /// Notes what a greeting says.

@@ -44,6 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
     let peer = shared.peers.peer(caller.member);
     let name = caller.member.to_string();
     shared.journal.went_well(true, &name);
+    peer.link.heard();
     if peer.enters(&connection) {
         tracing::debug!(remote_peer_id = name, %address, "a peer has connected");
     }
@@ -259,7 +260,8 @@ impl LaneServer<'_> {
                     let answering = self.serving.service.call(self.peer.member, self.lane, request);
                     self.answers.push_back(Box::pin(async move {
                         let answered = timeout(SERVICE_DEADLINE, answering).await;
-                        let late = |_| Err(Rejection::NotReady("no answer in time".into()));
+                        // It may have been done, which is what the caller makes of this.
+                        let late = |_| Err(Rejection::Closed("no answer in time".into()));
                         (size, answered.unwrap_or_else(late))
                     }));
                 }

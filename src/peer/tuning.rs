@@ -20,6 +20,10 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(super) const MAX_HANDSHAKES: usize = 64;
 /// Connections of one member; a new one beyond that takes the place of the oldest.
 pub(super) const MAX_CONNECTIONS_A_MEMBER: usize = 4;
+/// Connections of all members, known or not.
+pub(super) const MAX_CALLERS: usize = 256;
+/// Members of which anything is remembered; beyond that, those without a connection are forgotten.
+pub(super) const MAX_RECORDS: usize = 512;
 /// Connections of those who only ask.
 pub(super) const MAX_ASKERS: usize = 32;
 

@@ -131,6 +131,23 @@ async fn a_member_that_stops_and_starts_again_is_found_again() {
     assert!(!two.deputy.seen.lock().is_empty());
 }
 
+#[tokio::test]
+async fn a_member_that_comes_back_is_tried_at_once() {
+    let one = Member::new();
+    let hidden = port(SECRET);
+    let silent = Relay::to("127.0.0.1:9".parse().expect("an address")).await;
+    let urls = [format!("http://{}", silent.address)];
+    let id = super::lab::new_id();
+    // An attempt lasts ten seconds here, and the longer it lasts the rarer its packets are.
+    let failed = one.call_at(id, &urls, Lane::Control, b"x").await;
+    assert!(matches!(failed, Err(TransportError::Unreachable(_))), "{failed:?}");
+    *silent.target.lock() = hidden.local_addresses()[0];
+    let back = Member::named(id, CLUSTER, hidden);
+    back.reach(&one).await;
+    one.reach_at(id, &urls).await;
+    assert!(back.deputy.seen.lock().iter().any(|(from, ..)| *from == one.id));
+}
+
 /// Passes datagrams on between everybody who sends to it and one target, which can be exchanged.
 struct Relay {
     address: SocketAddr,

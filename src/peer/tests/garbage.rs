@@ -7,11 +7,12 @@ use std::time::Duration;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint};
 
-use super::lab::{CLUSTER, LONG, Member, SECRET, clock, new_id, secret, until_logged};
+use super::lab::{CLUSTER, LONG, Member, SECRET, clock, new_id, secret, until, until_logged};
 use crate::model::MemberId;
 use crate::peer::frames::{Cutter, FrameError, FrameReader, FrameWriter};
 use crate::peer::greeting::{Greeting, Kind, Purpose, Reply, Welcome, decode, encode};
-use crate::peer::tuning::{ALPN, MAX_CONNECTIONS_A_MEMBER, MAX_GREETING, PROTOCOL};
+use crate::peer::registry::Registry;
+use crate::peer::tuning::{ALPN, MAX_CONNECTIONS_A_MEMBER, MAX_GREETING, MAX_RECORDS, PROTOCOL};
 use crate::peer::{Lane, Rejection};
 use crate::pki::Holder;
 
@@ -238,6 +239,23 @@ async fn a_member_has_few_connections_and_the_newest_win() {
     strangers[0].is_closed_for("a newer connection takes its place").await;
     assert!(strangers[1..].iter().all(|stranger| stranger.connection.close_reason().is_none()));
     assert!(two.status(id).heard_for.is_some());
+}
+
+#[tokio::test]
+async fn many_names_are_not_remembered_for_ever() {
+    let two = Member::new();
+    // As many as somebody with the secret can think of.
+    let records = Registry::default();
+    for number in 0..5000 {
+        records.peer(MemberId(number));
+    }
+    assert!(records.all().len() <= MAX_RECORDS, "{} records", records.all().len());
+    for _ in 0..20 {
+        let stranger = Stranger::connect(&two).await;
+        stranger.greet(&greeting(&two)).await.expect("welcome");
+        stranger.connection.close(0_u32.into(), b"");
+    }
+    until("all have gone", || two.quic.peers().iter().all(|peer| peer.heard_for.is_none())).await;
 }
 
 #[test]
