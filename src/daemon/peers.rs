@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -136,22 +136,32 @@ impl Asker for Door {
 
 /// How often it is looked whether the members have changed.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a member that was removed has to pass on the answer to whoever asked it for that.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Says in the log who comes and goes, and shuts the door behind those that are removed. Ends when this member itself is.
 pub async fn watch_members(node: Node, quic: Quic) {
     let own = node.status().id;
     let mut told = quic.told_removed();
-    let mut expelled = node.removed();
+    let mut removed = node.removed();
+    let mut leaving: Vec<(MemberId, Instant)> = Vec::new();
     let mut known = node.members();
     loop {
-        let removed = node.removed();
-        if removed.contains(&own) {
+        let now = node.removed();
+        if now.contains(&own) {
             return;
         }
-        for member in removed.iter().filter(|member| !expelled.contains(member)) {
-            quic.expel(*member);
-        }
-        expelled = removed;
+        leaving.extend(
+            now.iter().filter(|member| !removed.contains(member)).map(|member| (*member, Instant::now())),
+        );
+        removed = now;
+        leaving.retain(|(member, since)| {
+            let stays = since.elapsed() < FAREWELL;
+            if !stays {
+                quic.expel(*member);
+            }
+            stays
+        });
         let members = node.members();
         if members != known {
             tell(&known, &members);

@@ -61,7 +61,10 @@ pub async fn change(inner: &Arc<Inner>, change: MemberChange) -> Result<Reply, R
 }
 
 /// Changes the members as the leader. `asked`: by a client, whose changes are checked.
-async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool) -> Result<Reply, Refusal> {
+///
+/// # Errors
+/// As [`change`]; [`Refusal::NotLeader`] where another one has to do it, and nothing was done.
+pub async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool) -> Result<Reply, Refusal> {
     let raft = inner.raft().ok_or(Refusal::Stopped)?;
     let _one_at_a_time = inner.members.lock().await;
     loop {

@@ -10,13 +10,14 @@ use openraft::errors::RaftError;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use openraft::storage::Snapshot;
 
+use super::members;
 use super::node::Node;
 use super::reads::{Round, own_round};
 use super::state_machine::{SnapshotData, meta_of};
 use super::types::{Entry, Types, from_log, from_vote, log_id, position, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
 use crate::log::{self, Payload, Vote};
-use crate::model::{Command, LogPosition, MemberId};
+use crate::model::{Command, LogPosition, MemberChange, MemberId, Refusal};
 
 impl Node {
     /// Answers a request of another member. The transport vouches for `from`. Requests of one lane are to be handed in
@@ -128,6 +129,16 @@ impl Node {
     async fn propose_for_other(&self, commands: Vec<Command>) -> Answer {
         if !self.0.shared.is_leader() {
             return Answer::NotLeader;
+        }
+        if let [Command::Member(change)] = commands.as_slice()
+            && !matches!(change, MemberChange::Publish { .. })
+        {
+            // Where leadership goes elsewhere on the way (this member is to be removed, say), the one who asked takes it
+            // there itself: an answer through a member that is being removed could get lost with it.
+            return match members::lead_change(&self.0, change, true).await {
+                Err(Refusal::NotLeader) => Answer::NotLeader,
+                outcome => Answer::Proposed { outcomes: vec![outcome], index: 0 },
+            };
         }
         let mut index = 0;
         let mut outcomes = Vec::with_capacity(commands.len());
