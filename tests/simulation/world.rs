@@ -357,6 +357,8 @@ impl World {
         let remains = tokio::spawn(async move {
             process.node.shutdown().await;
             process.flusher.abort();
+            // The observers know the world, which must be able to go.
+            process.store.set_observers(Vec::new());
         });
         self.0.remains.lock().push(remains);
     }
@@ -385,6 +387,8 @@ impl World {
                 self.0.journal.broken(format!("a process ended badly: {error}"));
             }
         }
+        // Whoever still holds a part of the world must not keep its files.
+        std::fs::remove_dir_all(self.0.dir.path()).expect("the scratch directory can be removed");
     }
 }
 
