@@ -30,9 +30,10 @@
 //! | [`join`] | entry to a cluster | raft, peer, pki, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`daemon`] | order of start and stop, systemd, logging | everything |
+//! | [`ctl`] | the client: commands, printers, hints | api's messages, config, model |
 //!
-//! `bin/kvd.rs` calls daemon. `tests/tidy.rs` keeps the directions. Two rooms have their place and their rules there, but
-//! nothing in them yet: `auth` (users, roles, tokens) and `ctl` (the client kvctl).
+//! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` keeps the directions. One room has its place and its rules there,
+//! but nothing in it yet: `auth` (users, roles, tokens).
 //!
 //! ## Rules that are expressed by an absence
 //!
@@ -82,10 +83,14 @@
 //!   that took the data file from 944 to about 600 MB, and anonymous memory with it.
 //! - The log is bounded in bytes as well as in entries, since an entry carries a group of commands: 16 MB, or a
 //!   thirty-second part of the state where that is more.
+//! - Without a cluster secret and without certificates, members take their keys from a text that everybody knows, not
+//!   from `initial-cluster-token`: `member add` does not print the token, so that who joins as etcd's documents show
+//!   does not have it. Clusters are kept apart by their ids; strangers are not kept out, and a warning says so.
 //! - Transparent huge pages are off: with them an empty member held 60 MB of anonymous memory, without them half.
 
 pub mod api;
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 pub mod join;
 pub mod lease;

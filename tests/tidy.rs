@@ -47,7 +47,7 @@ fn tracked() -> Vec<String> {
 
 /// The Rust files of the package's library and binaries.
 fn product() -> BTreeMap<String, Source> {
-    let roots = ["src/lib.rs", "src/bin/kvd.rs"];
+    let roots = ["src/lib.rs", "src/bin/kvd.rs", "src/bin/kvctl.rs"];
     reachable(root(), &roots.map(str::to_owned))
 }
 

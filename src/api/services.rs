@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::metrics::Metrics;
@@ -101,8 +102,6 @@ pub struct Services {
     pub node: Node,
     /// The store, for reading.
     pub store: Store,
-    /// Limits and intervals.
-    pub settings: Settings,
     /// Tells when the server stops.
     pub stop: Stop,
     /// Hands events to watchers.
@@ -113,6 +112,7 @@ pub struct Services {
     pub lease_leader: Arc<dyn lease::Remote>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    settings: ArcSwap<Settings>,
     cluster_id: ClusterId,
     member_id: MemberId,
 }
@@ -129,11 +129,21 @@ impl Services {
             lessor,
             lease_leader,
             metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             stop,
             cluster_id: status.cluster,
             member_id: status.id,
         }
+    }
+
+    /// Limits and intervals, as they are at the moment.
+    pub fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Changes limits and intervals for what comes from now on.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// This member.
@@ -186,7 +196,7 @@ impl Services {
     pub fn check_size(&self, length: usize) -> Result<(), Refusal> {
         const HEADER: usize = 2 + 1 + 1 + 10;
         let around = HEADER + 1 + prost::length_delimiter_len(length);
-        if length.saturating_add(around) > self.settings.max_request_bytes {
+        if length.saturating_add(around) > self.settings().max_request_bytes {
             return Err(Refusal::RequestTooLarge);
         }
         Ok(())

@@ -323,9 +323,8 @@ impl Checks<'_> {
             self.warn("cluster-secret-file", "--cluster-secret-file has no effect beside --peer-cert-file");
         }
         if !secret_given && !pair && self.is_public("listen-peer-urls") {
-            let place = self.settings.origin("initial-cluster-token").place();
-            let message =
-                "members authenticate each other by --initial-cluster-token alone, which is easily guessed";
+            let place = self.settings.origin("listen-peer-urls").place();
+            let message = "members have no secret in common: whoever can reach the peer port can join and read everything";
             let help = "give all members the same --cluster-secret-file, or each a --peer-cert-file";
             self.found.push(Diagnostic::warning(message).about("cluster-secret-file").at(place).help(help));
         }

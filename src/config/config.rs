@@ -312,7 +312,6 @@ fn peer_tls(s: &Settings) -> PeerTls {
         crl: s.path("peer-crl-file"),
         allowed_cn: s.list("peer-cert-allowed-cn"),
         allowed_hostnames: s.list("peer-cert-allowed-hostname"),
-        skip_client_san_verification: s.bool("peer-skip-client-san-verification"),
     }
 }
 

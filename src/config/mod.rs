@@ -10,6 +10,7 @@
 //! | `config.rs`, `types.rs` | the result |
 //! | `diagnostic.rs`, `settings.rs` | findings and origins |
 //! | `reload.rs` | what a new configuration changes in a running member |
+//! | `admin.rs` | what kvctl and the daemon say over the admin socket |
 //! | `render/` | TOML, the sample file, the man pages |
 //! | `cli/` | `kvd`'s command line: what is to be done, and every answer but running |
 //!
@@ -20,6 +21,7 @@
 //! beside a flag of the same option is no error; unknown keys of the file are errors; numbers in the file may be
 //! durations in Go's spelling; configuration errors exit with 78.
 
+pub mod admin;
 mod bootstrap;
 mod check;
 pub mod cli;

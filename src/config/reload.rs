@@ -1,8 +1,10 @@
 //! What a new configuration changes in a running member.
 
 use super::config::Config;
-use super::options::{DAEMON_RELOADS, OptionSpec};
+use super::diagnostic::MASK;
+use super::options::OptionSpec;
 use super::settings::Setting;
+use super::value::quote;
 
 /// What it takes to bring a change into force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +29,26 @@ pub struct Change {
 }
 
 impl Change {
+    /// The new value as TOML; secrets are masked.
+    pub fn shown(&self) -> String {
+        shown(self.spec, &self.new)
+    }
+
     /// What it takes to bring it into force.
     pub fn takes(&self) -> Takes {
         if self.spec.bootstrap {
             Takes::Nothing
-        } else if self.spec.reloads && DAEMON_RELOADS {
+        } else if self.spec.reloads {
             Takes::Reload
         } else {
             Takes::Restart
         }
     }
+}
+
+/// A value as TOML; secrets are masked.
+pub(super) fn shown(spec: &OptionSpec, setting: &Setting) -> String {
+    if spec.secret && !setting.value.is_empty() { quote(MASK) } else { setting.value.to_toml(spec.kind) }
 }
 
 /// The options whose values differ, in the order of the table. Another origin alone is no change.

@@ -243,8 +243,6 @@ pub struct PeerTls {
     pub allowed_cn: Vec<String>,
     /// Names of which a member's certificate must carry one; empty for any.
     pub allowed_hostnames: Vec<String>,
-    /// Do not compare a member's address with its certificate.
-    pub skip_client_san_verification: bool,
 }
 
 /// The HTTP faces.

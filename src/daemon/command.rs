@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use super::sockets::Inherited;
 use crate::config::cli::{Invocation, parse_process};
 
 /// The whole of `kvd`: reads arguments, environment and files, and runs or answers.
@@ -11,8 +12,18 @@ pub fn main() -> ExitCode {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         eprintln!("kvd: transparent huge pages stay on: {error}");
     }
+    // Before anything is opened: a descriptor that was passed must not be taken for another one.
+    let inherited = Inherited::of_process();
     match parse_process(std::env::args_os().skip(1)) {
-        Invocation::Run(config, warnings) => super::run(*config, warnings),
+        Invocation::Run(config, warnings) => {
+            let inherited = inherited.unwrap_or_else(|error| {
+                eprintln!("kvd: the sockets that were passed cannot be used: {error}");
+                Inherited::default()
+            });
+            // Reading them succeeded a moment ago, so that all of them are text.
+            let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
+            super::run(*config, warnings, inherited, arguments.collect())
+        }
         Invocation::Answer(answer) => {
             // A reader that has gone away (`kvd --help | head`) is no reason to complain.
             let _ = std::io::stdout().write_all(answer.out.as_bytes());

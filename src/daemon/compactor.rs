@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::Refusal;
@@ -31,8 +32,20 @@ pub trait Member {
     fn compact(&self, revision: i64) -> impl Future<Output = Result<(), Refusal>>;
 }
 
-/// Compacts for as long as it is polled.
-pub async fn run(retention: Retention, member: impl Member) {
+/// Compacts for as long as it is polled. A change of the retention begins anew: what was sampled is forgotten.
+pub async fn run(mut retention: watch::Receiver<Retention>, member: &impl Member) {
+    loop {
+        let now = *retention.borrow_and_update();
+        tokio::select! {
+            () = follow(now, member) => {}
+            changed = retention.changed() => if changed.is_err() {
+                return follow(now, member).await;
+            },
+        }
+    }
+}
+
+async fn follow(retention: Retention, member: &impl Member) {
     match retention {
         Retention::Off => std::future::pending().await,
         Retention::Period(period) => by_period(period, member).await,
@@ -42,7 +55,7 @@ pub async fn run(retention: Retention, member: impl Member) {
 
 /// Samples the revision ten times an interval (the period, at most an hour) and compacts once an interval to the
 /// revision of one period ago. Samples are taken on every member, so that a new leader knows the past.
-async fn by_period(period: Duration, member: impl Member) {
+async fn by_period(period: Duration, member: &impl Member) {
     let interval = period.min(Duration::from_secs(3600));
     let pause = (interval / 10).max(Duration::from_millis(1));
     let mut samples: VecDeque<(Instant, i64)> = VecDeque::new();
@@ -54,7 +67,7 @@ async fn by_period(period: Duration, member: impl Member) {
             let past = samples.iter().take_while(|(at, _)| *at + period <= now).last().copied();
             if let Some((_, revision)) = past {
                 samples.retain(|(at, _)| *at + period > now);
-                if compact(&member, revision).await {
+                if compact(member, revision).await {
                     due = now + interval;
                 } else {
                     samples.push_front((now - period, revision));
@@ -65,12 +78,12 @@ async fn by_period(period: Duration, member: impl Member) {
     }
 }
 
-async fn by_revisions(keep: i64, member: impl Member) {
+async fn by_revisions(keep: i64, member: &impl Member) {
     let mut done = 0;
     loop {
         tokio::time::sleep(REVISION_INTERVAL).await;
         let revision = member.revision() - keep;
-        if revision > 0 && revision != done && compact(&member, revision).await {
+        if revision > 0 && revision != done && compact(member, revision).await {
             done = revision;
         }
     }
@@ -137,7 +150,26 @@ mod tests {
     }
 
     async fn run_for(seconds: u64, retention: Retention, member: &Fake) {
-        let _ = tokio::time::timeout(Duration::from_secs(seconds), run(retention, member.clone())).await;
+        let (_sender, retention) = watch::channel(retention);
+        let _ = tokio::time::timeout(Duration::from_secs(seconds), run(retention, member)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_retention_counts_at_once() {
+        let member = Fake::new();
+        let (sender, retention) = watch::channel(Retention::Off);
+        let change = async {
+            tokio::time::sleep(Duration::from_secs(1000)).await;
+            sender.send_replace(Retention::Period(Duration::from_secs(600)));
+            tokio::time::sleep(Duration::from_secs(650)).await;
+            sender.send_replace(Retention::Off);
+            tokio::time::sleep(Duration::from_secs(2000)).await;
+        };
+        tokio::select! {
+            () = run(retention, &member) => {}
+            () = change => {}
+        }
+        assert_eq!(*member.compacted.borrow(), [1001]);
     }
 
     #[tokio::test(start_paused = true)]

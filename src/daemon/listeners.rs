@@ -5,15 +5,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::sockets::{self, Inherited};
 use crate::api::server::listen::SocketOptions;
 use crate::api::server::tls::{Tls, TlsOptions};
 use crate::api::server::{Address, Faces, Listener};
 use crate::config::{Config, Scheme, TlsVersion, Url};
 use crate::pki::self_signed;
 
-/// Binds everything clients connect to. Errors name the URL.
-pub fn bind(config: &Config) -> io::Result<Vec<Listener>> {
-    let tls = client_tls(config)?.map(Arc::new);
+/// What clients connect to.
+pub struct Clients {
+    /// The sockets.
+    pub listeners: Vec<Listener>,
+    /// The TLS of those that have it.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// Binds everything clients connect to, or takes it over. Errors name the URL.
+pub fn bind(config: &Config, inherited: &mut Inherited) -> io::Result<Clients> {
+    let tls = client_tls(config)?.map(Tls::new).transpose()?.map(Arc::new);
     let split = !config.listen_client_http_urls.is_empty();
     let faces = if split { Faces::Grpc } else { Faces::All };
     let groups = [
@@ -34,14 +43,30 @@ pub fn bind(config: &Config) -> io::Result<Vec<Listener>> {
                 );
             }
             for address in addresses(url) {
-                let listener = Listener::bind(&address, options, tls.clone(), faces).map_err(|error| {
-                    io::Error::new(error.kind(), format!("cannot listen on {}: {error}", url.as_str()))
-                })?;
+                let listener = match take_over(&address, inherited, tls.clone(), faces) {
+                    Some(listener) => listener,
+                    None => Listener::bind(&address, options, tls.clone(), faces).map_err(|error| {
+                        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", url.as_str()))
+                    })?,
+                };
+                sockets::keep(&listener);
                 listeners.push(listener);
             }
         }
     }
-    Ok(listeners)
+    Ok(Clients { listeners, tls })
+}
+
+fn take_over(
+    address: &Address,
+    inherited: &mut Inherited,
+    tls: Option<Arc<Tls>>,
+    faces: Faces,
+) -> Option<Listener> {
+    Some(match address {
+        Address::Tcp(address) => Listener::from_tcp(inherited.tcp(*address)?, tls, faces),
+        Address::Unix(path) => Listener::from_unix(inherited.unix(path)?, tls, faces),
+    })
 }
 
 fn encrypted(url: &Url, tls: Option<&Arc<Tls>>) -> io::Result<Option<Arc<Tls>>> {
@@ -84,10 +109,14 @@ pub fn socket_addresses(url: &Url) -> Vec<SocketAddr> {
     usable.map(|ip| SocketAddr::new(ip, url.port())).collect()
 }
 
-fn client_tls(config: &Config) -> io::Result<Option<Tls>> {
+/// The TLS towards clients, where the configuration has certificates.
+///
+/// # Errors
+/// Where a self-signed certificate cannot be made.
+pub fn client_tls(config: &Config) -> io::Result<Option<TlsOptions>> {
     let tls = &config.client_tls;
     let Some((cert_file, key_file)) = certificate(config)? else { return Ok(None) };
-    Tls::new(TlsOptions {
+    Ok(Some(TlsOptions {
         cert_file,
         key_file,
         client_cert_auth: tls.cert_auth,
@@ -97,8 +126,7 @@ fn client_tls(config: &Config) -> io::Result<Option<Tls>> {
         cipher_suites: tls.cipher_suites.clone(),
         only_tls13: tls.min_version == TlsVersion::Tls13,
         only_tls12: tls.max_version == Some(TlsVersion::Tls12),
-    })
-    .map(Some)
+    }))
 }
 
 /// The operator's certificate and key, or the self-signed ones of `--auto-tls`.

@@ -8,13 +8,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::rotation::{Rotating, Rules};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -22,6 +21,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
 /// The shape of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,23 +55,36 @@ pub fn start(level: LevelFilter, format: Format, outputs: &[Output]) -> io::Resu
     for output in outputs {
         layers.push(open(output, format)?);
     }
-    let started = tracing_subscriber::registry().with(targets(level)).with(layers).try_init();
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let started = tracing_subscriber::registry().with(filter).with(layers).try_init();
     if started.is_ok() {
+        // Set once, with the subscriber.
+        let _ = FILTER.set(handle);
         report_panics();
     }
     Ok(())
 }
 
-/// kvd's own lines at `level`; the libraries' only from warnings on, unless debugging was asked for, when their
-/// informative lines (elections and the like) are wanted, too.
+/// The filter of the process's logging.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Changes the least level that is logged.
+pub fn set_level(level: LevelFilter) {
+    if let Some(Err(error)) = FILTER.get().map(|filter| filter.reload(targets(level))) {
+        tracing::warn!(%error, "the log level stays as it was");
+    }
+}
+
+/// kvd's own lines at `level`; the libraries' only errors, unless debugging was asked for, when their informative lines
+/// (elections and the like) are wanted, too. Of raft's library even the errors are the ordinary life of a cluster
+/// (a member stops, another is not there), which this crate tells in its own words; what ends it ends the process.
 fn targets(level: LevelFilter) -> Targets {
-    let libraries = match level {
-        LevelFilter::TRACE => LevelFilter::DEBUG,
-        LevelFilter::DEBUG => LevelFilter::INFO,
-        // What raft's library warns of is the ordinary life of a cluster, which this crate tells in its own words.
-        level => level.min(LevelFilter::ERROR),
+    let (libraries, raft) = match level {
+        LevelFilter::TRACE => (LevelFilter::DEBUG, LevelFilter::DEBUG),
+        LevelFilter::DEBUG => (LevelFilter::INFO, LevelFilter::INFO),
+        level => (level.min(LevelFilter::ERROR), LevelFilter::OFF),
     };
-    Targets::new().with_default(libraries).with_target("kvd", level)
+    Targets::new().with_default(libraries).with_target("openraft", raft).with_target("kvd", level)
 }
 
 fn open<S>(output: &Output, format: Format) -> io::Result<Box<dyn Layer<S> + Send + Sync>>
@@ -203,6 +216,8 @@ impl Fields {
     fn record_text(&mut self, field: &Field, text: String) {
         match field.name() {
             "message" => self.message = text,
+            // For the journal, which explains it; on a line it would only be noise.
+            "message_id" => {}
             name => self.others.push((name, text.into())),
         }
     }

@@ -5,15 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch as watch_channel;
+
 use super::compactor::{self, Retention};
 use super::directory::{self, Directories};
 use super::entry::{self, Entry};
 use super::figures::Figures;
+use super::news::{Certificates, News, Observer, View};
+use super::notices::REMOVED;
 use super::outside::{SystemClock, SystemEntropy};
 use super::peers::{self, Counter, Door};
 use super::readiness::Readiness;
-use super::{EXIT_CONFIG, EXIT_IDENTITY, EXIT_START, fatal, listeners, systemd};
+use super::sockets::Inherited;
+use super::{EXIT_CONFIG, EXIT_IDENTITY, EXIT_START, fatal, level, listeners, logging, systemd};
 use crate::api::leases::{self, LeaderLessor};
+use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
 use crate::api::services::{Access, FanOut, Services, Settings, Stop, Stopper};
 use crate::config::{AutoCompaction, Config};
@@ -22,9 +28,9 @@ use crate::join::enter::EntryError;
 use crate::join::identity::{self, IdentityError};
 use crate::lease::{self, Lessor};
 use crate::log::{self, Log, LogError, RealDisk};
-use crate::model::{Command, MemberId, Refusal};
+use crate::model::{Clock, Command, MemberId, Refusal};
 use crate::peer::{Quic, Transport};
-use crate::pki::{Credentials, PkiError};
+use crate::pki::{self, Credentials, PkiError};
 use crate::raft::{Node, NodeOptions, StartError};
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
 use crate::watch::{self, Hub};
@@ -56,6 +62,9 @@ pub enum MemberError {
     /// Raft.
     #[error("raft: {0}")]
     Raft(#[from] StartError),
+    /// Certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
 }
 
 impl MemberError {
@@ -77,11 +86,14 @@ pub struct Member {
     node: Node,
     store: Store,
     lessor: Arc<Lessor>,
-    retention: Retention,
+    services: Arc<Services>,
+    tls: Option<Arc<Tls>>,
+    retention: watch_channel::Sender<Retention>,
     readiness: Readiness,
     server: Server,
     stopper: Stopper,
     directory: PathBuf,
+    certificates: Vec<PathBuf>,
     quic: Quic,
     credentials: Arc<Credentials>,
 }
@@ -89,26 +101,30 @@ pub struct Member {
 impl Member {
     /// Starts in order: directory, identity, sockets, store, log, raft, then the faces. A socket that is taken or a
     /// file that is wrong is found before anything is written but the directory and the identity.
-    pub async fn start(config: &Config) -> Result<Self, MemberError> {
+    pub async fn start(config: &Config, mut inherited: Inherited) -> Result<Self, MemberError> {
         // The identity is written before any data: without one the directory is empty, or not kvd's.
         let fresh = identity::load(&config.data_dir.join("member"))?.is_none();
         if fresh {
             entry::refuse_bad_bootstrap(config)?;
         }
-        let listeners = listeners::bind(config)?;
+        let clients = listeners::bind(config, &mut inherited)?;
         let directories = directory::prepare(&config.data_dir, config.wal_dir.as_deref())?;
         // The log's lock comes first: it says that no other process works on these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
         identity::refuse_removed(&directories.member)?;
-        let (quic, credentials) = peers::open(config, &directories.member)?;
+        let (quic, credentials) = peers::open(config, &directories.member, &mut inherited)?;
+        inherited.close();
+        systemd::status("finding the cluster");
         let entry = entry::enter(config, &directories, &Door(quic.clone())).await?;
         let identity = entry.identity;
+        systemd::status("opening the data");
         let store = open_store(config, &directories)?;
         let log = open_log(config, disk)?;
         let figures = Figures::new(config, log.clone());
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(config, identity.member, &store);
         store.set_observers(vec![hub.clone(), lessor.clone()]);
+        systemd::status("replaying the log");
         let node = start_node(config, entry, log, store.clone(), quic.transport()).await?;
         quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
         let (stopper, stop) = Stop::channel();
@@ -116,12 +132,24 @@ impl Member {
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
         let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
         services.metrics.register(Arc::new(figures));
-        let server = Server::serve(services, listeners, server_options(config), workers())?;
+        let server = Server::serve(services.clone(), clients.listeners, server_options(config), workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
         let readiness = readiness(config, identity.member, &node, &store);
-        let retention = retention(config);
-        let directory = directories.member;
-        Ok(Self { node, store, lessor, retention, readiness, server, stopper, directory, quic, credentials })
+        Ok(Self {
+            node,
+            store,
+            lessor,
+            services,
+            tls: clients.tls,
+            retention: watch_channel::Sender::new(retention(config)),
+            readiness,
+            server,
+            stopper,
+            directory: directories.member,
+            certificates: certificates(config),
+            quic,
+            credentials,
+        })
     }
 
     /// Does what a member does beside serving: lets clients in, follows who leads, expires leases, compacts, tells
@@ -135,25 +163,72 @@ impl Member {
             tokio::join!(
                 self.let_clients_in(),
                 leases::run(self.node.clone(), self.lessor.clone()),
-                compactor::run(self.retention, compacting),
+                compactor::run(self.retention.subscribe(), &compacting),
                 self.tell_status(),
+                self.prove_alive(),
             );
         };
         tokio::select! {
             () = house => {}
             () = peers::watch_members(self.node.clone(), self.quic.clone()) => {}
         }
-        tracing::error!("the member has been permanently removed from the cluster");
+        tracing::error!(message_id = REMOVED.id, "the member has been permanently removed from the cluster");
         tracing::error!(data_dir = %self.directory.display(), "data-dir used by this member must be removed");
         Ok(identity::mark_removed(&self.directory)?)
     }
 
-    /// Reads the certificates between members again.
+    /// Brings a new configuration into force as far as a running member can. All of it or, on an error, nothing.
     ///
     /// # Errors
-    /// What is wrong with them; the old ones stay in use.
-    pub fn reload_certificates(&self) -> Result<(), PkiError> {
-        self.credentials.reload()
+    /// What is wrong with the files that the configuration names.
+    pub fn apply(&self, config: &Config) -> Result<(), MemberError> {
+        let options = listeners::client_tls(config)?;
+        match (&self.tls, options) {
+            (Some(tls), Some(options)) => {
+                // Tried first, since the certificates between members can still be refused.
+                Tls::new(options.clone())?;
+                self.credentials.reload()?;
+                tls.reload(options)?;
+            }
+            (Some(_), None) => {
+                let message = "there are https listeners: cert-file and key-file cannot be taken away";
+                return Err(MemberError::Config(message.to_string()));
+            }
+            (None, _) => self.credentials.reload()?,
+        }
+        let now = settings(config);
+        let started = self.services.settings().clone();
+        self.services.set_settings(Settings {
+            election_timeout: started.election_timeout,
+            heartbeat_interval: started.heartbeat_interval,
+            slow_read: started.slow_read,
+            extensive_metrics: started.extensive_metrics,
+            ..now
+        });
+        self.store.set_quota(config.storage.quota);
+        self.retention.send_if_modified(|retention| {
+            let new = self::retention(config);
+            std::mem::replace(retention, new) != new
+        });
+        logging::set_level(level(config));
+        Ok(())
+    }
+
+    /// True where there are files that [`apply`](Self::apply) reads anew.
+    pub fn has_tls_files(&self, config: &Config) -> bool {
+        self.tls.is_some() || config.peer_tls.key_pair.is_some()
+    }
+
+    /// Tells systemd that raft and the state machine still move, where it asks. Not the disk: one that stalls for a
+    /// while must not become a restart, which would find the same disk.
+    async fn prove_alive(&self) {
+        let Some(within) = systemd::watchdog() else { return };
+        loop {
+            if self.node.pulse().await.is_ok() {
+                systemd::alive();
+            }
+            tokio::time::sleep(within / 4).await;
+        }
     }
 
     async fn let_clients_in(&self) {
@@ -168,7 +243,14 @@ impl Member {
     async fn tell_status(&self) {
         let mut told = String::new();
         let mut leadership = self.node.leadership();
+        let mut observer = Observer::new(self.readiness.patience);
+        let mut certificates = Certificates::new(self.certificates.clone());
         loop {
+            let now = tokio::time::Instant::now();
+            let wall = SystemClock.now_ms() / 1000;
+            let mut news = observer.look(self.view(), now);
+            news.extend(certificates.look(now, wall, |file| pki::valid_until(file)));
+            news.iter().for_each(News::tell);
             let status = self.status();
             if status != told {
                 systemd::status(&status);
@@ -179,6 +261,18 @@ impl Member {
                 Ok(()) = leadership.changed() => {}
                 () = tokio::time::sleep(STATUS_INTERVAL) => {}
             }
+        }
+    }
+
+    fn view(&self) -> View {
+        let status = self.node.status();
+        let sizes = self.store.sizes();
+        let full = |quota: u64| sizes.allocated.saturating_mul(100).checked_div(quota);
+        View {
+            learner: status.is_learner,
+            led: status.leader.is_some(),
+            alarms: self.store.alarms(),
+            full: sizes.quota.and_then(full),
         }
     }
 
@@ -310,6 +404,12 @@ async fn start_node(
         on_fatal: Arc::new(|why| fatal("raft failed", &why)),
     })
     .await
+}
+
+/// The operator's own certificates; those that are issued are renewed by themselves.
+fn certificates(config: &Config) -> Vec<PathBuf> {
+    let pairs = [&config.client_tls.key_pair, &config.peer_tls.key_pair, &config.peer_tls.client_key_pair];
+    pairs.into_iter().flatten().map(|pair| pair.cert.clone()).collect()
 }
 
 fn settings(config: &Config) -> Settings {

@@ -10,12 +10,16 @@
 //! | `listeners.rs` | the sockets clients connect to |
 //! | `readiness.rs` | when clients are let in |
 //! | `compactor.rs` | automatic compaction |
+//! | `admin.rs`, `reload.rs` | the socket for operators; a new configuration in a running member |
+//! | `news.rs`, `notices.rs` | what is worth telling an operator, and its explanations in the journal |
+//! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; starts that take long |
 //! | `figures.rs` | what the daemon adds to the metrics |
 //! | `logging.rs`, `rotation.rs`, `systemd.rs`, `outside.rs` | the log, its files, systemd, the real clock and randomness |
 //!
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
 //! 1 where it cannot start, 74 where it cannot go on (a disk that fails), 77 where the data are of a removed member, 78 where the configuration cannot be used.
 
+mod admin;
 mod command;
 mod compactor;
 mod directory;
@@ -24,21 +28,32 @@ mod figures;
 mod listeners;
 mod logging;
 mod member;
+mod news;
+mod notices;
 mod outside;
 mod peers;
 mod readiness;
+mod reload;
 mod rotation;
+mod sockets;
+mod startup;
 mod systemd;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 pub use command::main;
+pub use notices::catalog;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
+use crate::config::admin::{Answer, Request};
 use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput, LogRotation};
-use member::Member;
+use admin::AdminSocket;
+use member::{Member, MemberError};
+use reload::Reloader;
+use sockets::Inherited;
+use startup::Patience;
 
 const EXIT_START: u8 = 1;
 /// The data are those of a member that was removed; trying again does not help.
@@ -48,7 +63,12 @@ const EXIT_CONFIG: u8 = 78;
 const EXIT_FATAL: i32 = 74;
 
 /// Runs a member until it is told to stop. `warnings` are those of reading the configuration.
-pub fn run(config: Config, warnings: Vec<Diagnostic>) -> ExitCode {
+pub fn run(
+    config: Config,
+    warnings: Vec<Diagnostic>,
+    inherited: Inherited,
+    arguments: Vec<String>,
+) -> ExitCode {
     if let Err(error) = start_logging(&config) {
         eprintln!("kvd: {error}");
         return ExitCode::from(EXIT_CONFIG);
@@ -72,10 +92,10 @@ pub fn run(config: Config, warnings: Vec<Diagnostic>) -> ExitCode {
     };
     // The tasks of the main thread are few and not Send: they share one thread with the signals.
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, serve(&config))
+    tasks.block_on(&runtime, serve(&config, inherited, arguments))
 }
 
-async fn serve(config: &Config) -> ExitCode {
+async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) -> ExitCode {
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let (mut interrupt, mut terminate, mut hangup) = match signals {
         [Ok(interrupt), Ok(terminate), Ok(hangup)] => (interrupt, terminate, hangup),
@@ -85,19 +105,23 @@ async fn serve(config: &Config) -> ExitCode {
             return ExitCode::from(EXIT_START);
         }
     };
+    let patience = Patience::begin();
     let started = tokio::select! {
-        started = Member::start(config) => started,
+        started = start(config, inherited) => started,
+        () = startup::wait_for_others() => return ExitCode::from(EXIT_START),
         _ = interrupt.recv() => return ExitCode::SUCCESS,
         _ = terminate.recv() => return ExitCode::SUCCESS,
     };
-    let member = match started {
+    let (member, admin) = match started {
         Ok(member) => member,
         Err(error) => {
             tracing::error!("failed to start: {error}");
             return ExitCode::from(error.exit_code());
         }
     };
+    drop(patience);
     systemd::ready(&member.status());
+    let reloader = Reloader::new(&member, arguments, config);
     let received = tokio::select! {
         kept = member.keep_house() => {
             if let Err(error) = kept {
@@ -106,7 +130,8 @@ async fn serve(config: &Config) -> ExitCode {
             systemd::status("removed from the cluster; the data directory must be removed");
             None
         }
-        () = reload(&member, &mut hangup) => None,
+        () = hear(&reloader, &mut hangup) => None,
+        () = answer(&member, &reloader, admin.as_ref()) => None,
         _ = interrupt.recv() => Some("interrupt"),
         _ = terminate.recv() => Some("terminated"),
     };
@@ -114,6 +139,7 @@ async fn serve(config: &Config) -> ExitCode {
         tracing::info!(signal, "received signal; shutting down");
     }
     systemd::stopping();
+    let _patience = Patience::begin();
     match member.stop().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -123,15 +149,28 @@ async fn serve(config: &Config) -> ExitCode {
     }
 }
 
-/// Reads certificates again at every SIGHUP. Never ends.
-async fn reload(member: &Member, hangup: &mut Signal) {
+async fn start(config: &Config, inherited: Inherited) -> Result<(Member, Option<AdminSocket>), MemberError> {
+    let member = Member::start(config, inherited).await?;
+    let admin = config.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
+    Ok((member, admin))
+}
+
+/// Reads the configuration again at every SIGHUP. Never ends.
+async fn hear(reloader: &Reloader<'_>, hangup: &mut Signal) {
     while hangup.recv().await.is_some() {
-        match member.reload_certificates() {
-            Ok(()) => tracing::info!("the certificates between members were read again"),
-            Err(error) => tracing::error!("the certificates between members stay as they were: {error}"),
-        }
+        reloader.reload();
     }
     std::future::pending().await
+}
+
+/// Answers on the admin socket. Never ends.
+async fn answer(member: &Member, reloader: &Reloader<'_>, admin: Option<&AdminSocket>) {
+    let Some(admin) = admin else { return std::future::pending().await };
+    let answer = async |request| match request {
+        Request::Reload => reloader.reload(),
+        Request::Status => Answer { lines: vec![member.status()], ..Answer::default() },
+    };
+    admin.serve(answer).await;
 }
 
 /// Ends the process because going on could lose or falsify data. May be called on any thread.
@@ -153,13 +192,17 @@ fn rotation(rules: LogRotation) -> rotation::Rules {
     }
 }
 
-fn start_logging(config: &Config) -> std::io::Result<()> {
-    let level = match config.logging.level {
+/// The least level that is logged.
+fn level(config: &Config) -> LevelFilter {
+    match config.logging.level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
-    };
+    }
+}
+
+fn start_logging(config: &Config) -> std::io::Result<()> {
     let format = match config.logging.format {
         LogFormat::Auto => logging::Format::Auto,
         LogFormat::Json => logging::Format::Json,
@@ -179,5 +222,5 @@ fn start_logging(config: &Config) -> std::io::Result<()> {
             }
         })
         .collect();
-    logging::start(level, format, &outputs)
+    logging::start(level(config), format, &outputs)
 }

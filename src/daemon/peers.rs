@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::listeners;
 use super::outside::SystemClock;
+use super::sockets::Inherited;
 use crate::config::{ClusterSecret, Config, KeyPair};
 use crate::join::enter::Asker;
 use crate::join::reception::Reception;
@@ -23,7 +24,11 @@ use crate::raft::Node;
 ///
 /// # Errors
 /// Files that cannot be used, addresses that cannot be bound; they are named.
-pub fn open(config: &Config, spool: &Path) -> io::Result<(Quic, Arc<Credentials>)> {
+pub fn open(
+    config: &Config,
+    spool: &Path,
+    inherited: &mut Inherited,
+) -> io::Result<(Quic, Arc<Credentials>)> {
     let credentials = Arc::new(credentials(config).map_err(io::Error::other)?);
     let mut listen: Vec<SocketAddr> = Vec::new();
     for url in &config.listen_peer_urls {
@@ -36,9 +41,18 @@ pub fn open(config: &Config, spool: &Path) -> io::Result<(Quic, Arc<Credentials>
         }
         listen.extend(listeners::socket_addresses(url));
     }
+    let mut sockets = Vec::new();
+    listen.retain(|address| match inherited.udp(*address) {
+        Some(socket) => {
+            sockets.push(Arc::new(socket));
+            false
+        }
+        None => true,
+    });
     let quic = Quic::bind(peer::Options {
         credentials: credentials.clone(),
         listen,
+        sockets,
         clock: Arc::new(SystemClock),
         heartbeat: config.raft.heartbeat_interval,
         election: config.raft.election_timeout,
@@ -67,7 +81,7 @@ fn credentials(config: &Config) -> Result<Credentials, PkiError> {
     let source = match &config.cluster_secret {
         Some(ClusterSecret::Inline(secret)) => SecretSource::Text(secret.expose().to_string()),
         Some(ClusterSecret::File(path)) => SecretSource::File(path.clone()),
-        None => SecretSource::Token(config.cluster_token.clone()),
+        None => SecretSource::Absent,
     };
     Credentials::from_secret(source, clock)
 }

@@ -1,6 +1,6 @@
 //! What the peer port is opened with.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,8 @@ pub struct Options {
     pub credentials: Arc<Credentials>,
     /// The addresses to listen at (UDP); may be empty for someone who only asks.
     pub listen: Vec<SocketAddr>,
+    /// Sockets that are bound already (socket activation); they are listened at, too.
+    pub sockets: Vec<Arc<UdpSocket>>,
     /// The wall clock, told to other members and compared with theirs.
     pub clock: Arc<dyn Clock>,
     /// Pause between heartbeats (etcd `--heartbeat-interval`).

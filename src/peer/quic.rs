@@ -193,7 +193,7 @@ impl Shared {
         let listening = tuning::transport(options.election, true);
         let server = accept::new_server_config(&options.credentials, &listening).map_err(io::Error::other)?;
         let endpoint = tuning::endpoint(options.credentials.reset_key());
-        let listeners = sockets::listen(&options.listen, &endpoint, &server)?;
+        let listeners = sockets::listen(&options.listen, &options.sockets, &endpoint, &server)?;
         Ok(Self {
             handle,
             serving: ArcSwapOption::empty(),

@@ -42,21 +42,26 @@ fn enlarge(socket: &Socket) {
     }
 }
 
-/// The endpoints of all addresses to listen at.
+/// The endpoints of all addresses to listen at, and of sockets that are bound already.
 ///
 /// # Errors
 /// For the first address that is taken or is none of this machine's.
 pub(super) fn listen(
     addresses: &[SocketAddr],
+    bound: &[Arc<UdpSocket>],
     config: &EndpointConfig,
     server: &ServerConfig,
 ) -> io::Result<Vec<Endpoint>> {
     let takes_v4 = |port: u16| !addresses.iter().any(|other| other.is_ipv4() && other.port() == port);
-    let open = |address: &SocketAddr| {
-        let socket = bind(*address, takes_v4(address.port()))?;
-        Endpoint::new(config.clone(), Some(server.clone()), socket, Arc::new(TokioRuntime))
-    };
-    addresses.iter().map(open).collect()
+    let endpoint =
+        |socket| Endpoint::new(config.clone(), Some(server.clone()), socket, Arc::new(TokioRuntime));
+    let opened = addresses.iter().map(|address| bind(*address, takes_v4(address.port())));
+    let taken = bound.iter().map(|socket| {
+        // Buffers of a socket unit are larger than what this process may ask for; the smaller request changes nothing.
+        socket.set_nonblocking(true)?;
+        socket.try_clone()
+    });
+    opened.chain(taken).map(|socket| endpoint(socket?)).collect()
 }
 
 /// The endpoints connections go out from, one a family: not those that listen, whose address may be one that does not

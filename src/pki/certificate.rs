@@ -1,8 +1,10 @@
 //! What stands in a certificate.
 
 use std::fmt;
+use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -49,6 +51,13 @@ pub(super) struct Facts {
     pub until: i64,
     /// Both as text.
     pub validity: (String, String),
+}
+
+/// The last moment of the first certificate of a PEM file, in seconds since the unix epoch; nothing where it cannot be
+/// read.
+pub fn valid_until(file: &Path) -> Option<i64> {
+    let der = CertificateDer::from_pem_file(file).ok()?;
+    read(&der).ok().map(|facts| facts.until)
 }
 
 /// Reads a certificate. Says nothing of whether it is to be trusted.

@@ -84,13 +84,13 @@ impl Credentials {
         Ok(Self::new(Source::Files(Box::new(files)), Trust::Files(loaded), reset_key, clock, provider))
     }
 
-    /// Credentials from a secret that all members share. With [`SecretSource::Token`] a warning says what that means.
+    /// Credentials from a secret that all members share. With [`SecretSource::Absent`] a warning says what that means.
     ///
     /// # Errors
     /// Where the secret cannot be read or is too short.
     pub fn from_secret(source: SecretSource, clock: Arc<dyn Clock>) -> Result<Self, PkiError> {
         let secrets = secret::read(&source)?;
-        if matches!(source, SecretSource::Token(_)) {
+        if matches!(source, SecretSource::Absent) {
             tracing::warn!(
                 "members have no secret in common: whoever can reach the peer port can join and read everything; \
                  set cluster-secret-file, or certificates in [peer-transport-security]"

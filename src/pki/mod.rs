@@ -6,7 +6,7 @@
 //! - the operator's own files (`files`): certificate, key, CA bundle, revocation list, allowed names;
 //! - a secret all members share (`secret`): a CA derived from it, by which every member issues its own leaf
 //!   (`authority`), short-lived, carrying its member and cluster id, renewed before it expires;
-//! - neither: the secret is the cluster's token, which anybody may guess.
+//! - neither: keys that everybody knows; traffic is encrypted, but nobody is kept out.
 //!
 //! `verify` says which certificates of others are good, `certificate` reads what stands in one. [`self_signed`] makes
 //! the certificate of `--auto-tls` for clients.
@@ -29,7 +29,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::lab;
 
-pub use certificate::Holder;
+pub use certificate::{Holder, valid_until};
 pub use credentials::Credentials;
 pub use error::PkiError;
 pub use files::{Files, Pair};

@@ -25,7 +25,7 @@ pub enum SecretSource {
     /// There is none. The `initial-cluster-token` keeps clusters apart by their ids, but authenticates nobody: the
     /// keys come from a text that everybody knows. Not from the token, which `member add` does not print, so that who
     /// joins as etcd's documents show does not have it.
-    Token(String),
+    Absent,
 }
 
 impl fmt::Debug for SecretSource {
@@ -33,7 +33,7 @@ impl fmt::Debug for SecretSource {
         match self {
             Self::Text(_) => f.write_str("Text(********)"),
             Self::File(path) => write!(f, "File({})", path.display()),
-            Self::Token(token) => write!(f, "Token({token})"),
+            Self::Absent => f.write_str("Absent"),
         }
     }
 }
@@ -41,7 +41,7 @@ impl fmt::Debug for SecretSource {
 /// A secret that keys can be derived from. Never printed.
 pub(super) struct Secret {
     text: Vec<u8>,
-    /// Keeps a secret and a token of the same letters apart.
+    /// Keeps a secret and the words that stand for none apart.
     kind: &'static [u8],
 }
 
@@ -51,8 +51,8 @@ pub(super) struct Secret {
 /// For a file that cannot be read, and a secret that is too short.
 pub(super) fn read(source: &SecretSource) -> Result<Vec<Secret>, PkiError> {
     let (text, place) = match source {
-        SecretSource::Token(_) => {
-            return Ok(vec![Secret { text: b"no secret".to_vec(), kind: b"token" }]);
+        SecretSource::Absent => {
+            return Ok(vec![Secret { text: b"no secret".to_vec(), kind: b"absent" }]);
         }
         SecretSource::Text(text) => (text.clone(), "cluster-secret".to_owned()),
         SecretSource::File(path) => (read_file(path)?, path.display().to_string()),

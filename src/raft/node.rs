@@ -52,6 +52,8 @@ pub(super) struct Inner {
     readers: mpsc::UnboundedSender<Reader>,
     /// Bytes of commands that wait to be proposed.
     pub(super) queued_bytes: Arc<AtomicUsize>,
+    /// Groups of commands that other members wait for.
+    pub(super) for_others: Sender<usize>,
     /// Set when the node is to stop, and when it has.
     stopped: Sender<bool>,
     ended: Sender<bool>,
@@ -95,6 +97,7 @@ impl Node {
             proposals,
             readers,
             queued_bytes: Arc::default(),
+            for_others: Sender::new(0),
             stopped: Sender::new(false),
             ended: Sender::new(false),
         });
@@ -160,6 +163,8 @@ impl Node {
         let _pending = figures.pending();
         let outcome = match tokio::time::timeout(self.0.options.request_timeout(), work).await {
             Ok(Ok((Reply::Refused(refusal), _))) => return Err(refusal),
+            // Clients know this refusal of a change of leadership only.
+            Ok(Err(Refusal::NotLeader)) if self.0.is_stopped() => Err(Refusal::Stopped),
             Ok(outcome) => outcome.map(|(reply, _)| reply),
             Err(_) => Err(self.0.why_late(started)),
         };
@@ -222,6 +227,17 @@ impl Node {
         result.inspect_err(|_| _ = self.0.shared.figures.failed_reads.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Goes once through raft's core and once through the queue of what is applied, and comes back: proof that both
+    /// still move. Nothing on disk is waited for.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopped`] where one of them has ended.
+    pub async fn pulse(&self) -> Result<(), Refusal> {
+        let raft = self.0.raft().ok_or(Refusal::Stopped)?;
+        raft.with_raft_state(|_| ()).await.map_err(|_| Refusal::Stopped)?;
+        raft.with_state_machine(|_| Box::pin(async {})).await.map_err(|_| Refusal::Stopped)
+    }
+
     /// How the node is doing. Cheap, never waits.
     pub fn status(&self) -> Status {
         Status { is_learner: self.is_learner(), ..self.0.shared.status() }
@@ -264,11 +280,12 @@ impl Node {
 
     /// How many voters can be reached, this member included, and how many there are.
     pub fn reachable(&self) -> (usize, usize) {
-        let members = self.members();
-        let voters = members.iter().filter(|member| !member.learner && !member.pending);
-        let id = self.0.shared.id();
-        let there = |member: &&Member| member.id == id || self.0.connected(member.id, Duration::ZERO);
-        (voters.clone().filter(there).count(), voters.count())
+        // Raft's own view: a new cluster has voters before it has applied anything.
+        let Some(raft) = self.0.raft() else { return (0, 0) };
+        let voters: Vec<MemberId> = raft.voter_ids().map(MemberId).collect();
+        let own = self.0.shared.id();
+        let there = |id: &&MemberId| **id == own || self.0.connected(**id, Duration::ZERO);
+        (voters.iter().filter(there).count(), voters.len())
     }
 
     /// True where this member is a learner to clients. A voter that is still catching up has no vote either, but they
@@ -311,6 +328,9 @@ impl Node {
             return;
         }
         self.hand_over().await;
+        // Clients of other members do not see that this one stops. What they wrote here is decided in a moment.
+        let answered = async { inner.for_others.subscribe().wait_for(|count| *count == 0).await };
+        let _ = tokio::time::timeout(inner.options.election, answered).await;
         if let Some(raft) = inner.raft() {
             // It is joined, whatever it ended with.
             let _ = raft.shutdown().await;

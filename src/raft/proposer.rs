@@ -115,6 +115,10 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
             }
             Some(leader) => {
                 let group = take_group(&mut waiting);
+                if inner.is_stopped() {
+                    answer_all(replies_of(group), &Refusal::NotLeader);
+                    continue;
+                }
                 inner.spawn(forward(inner.clone(), leader, group, permit));
             }
             None => {
@@ -202,6 +206,9 @@ impl Inner {
     }
 
     fn requeue(self: &Arc<Self>, group: Vec<Waiting>) {
+        if self.is_stopped() {
+            return answer_all(replies_of(group), &Refusal::NotLeader);
+        }
         let inner = self.clone();
         self.spawn(async move {
             tokio::time::sleep(RETRY).await;
@@ -221,13 +228,20 @@ async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permi
     match answer {
         Ok(Answer::Proposed { outcomes, index }) if outcomes.len() == group.len() => {
             let timeout = inner.options.request_timeout();
-            let applied = tokio::time::timeout(timeout, inner.shared.wait_applied(index)).await;
+            let applied = tokio::time::timeout(timeout, inner.shared.wait_applied(index)).await.is_ok();
+            let mut again = Vec::new();
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
-                let outcome = match applied {
-                    Ok(()) => outcome.map(|reply| (reply, index)),
-                    Err(_) => Err(Refusal::TimeoutApplied),
-                };
-                waiting.reply.send(outcome);
+                match (applied, outcome) {
+                    // Leadership went on before it was proposed.
+                    (_, Err(Refusal::NotLeader)) => again.push(waiting),
+                    // It was, but the leader stopped before the end.
+                    (_, Err(Refusal::Stopped)) => waiting.reply.send(Err(Refusal::TimeoutLeaderFailed)),
+                    (true, outcome) => waiting.reply.send(outcome.map(|reply| (reply, index))),
+                    (false, _) => waiting.reply.send(Err(Refusal::TimeoutApplied)),
+                }
+            }
+            if !again.is_empty() {
+                inner.requeue(again);
             }
         }
         Ok(Answer::NotLeader) | Err(TransportError::Unreachable(_)) => inner.requeue(group),

@@ -13,6 +13,7 @@ use openraft::storage::Snapshot;
 use super::members;
 use super::node::Node;
 use super::reads::{Round, own_round};
+use super::signal::Sender;
 use super::state_machine::{SnapshotData, meta_of};
 use super::types::{Entry, Types, from_log, from_vote, log_id, position, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
@@ -127,7 +128,8 @@ impl Node {
     }
 
     async fn propose_for_other(&self, commands: Vec<Command>) -> Answer {
-        if !self.0.shared.is_leader() {
+        let _underway = Underway::new(&self.0.for_others);
+        if !self.0.shared.is_leader() || self.0.is_stopped() {
             return Answer::NotLeader;
         }
         if let [Command::Member(change)] = commands.as_slice()
@@ -161,6 +163,28 @@ impl Node {
         let response =
             self.raft()?.install_full_snapshot(from_vote(vote), snapshot).await.map_err(io::Error::other)?;
         Ok(Answer::Installed(to_vote(&response.vote)))
+    }
+}
+
+/// Counts a group of commands of another member until this is dropped.
+struct Underway<'a>(&'a Sender<usize>);
+
+impl<'a> Underway<'a> {
+    fn new(count: &'a Sender<usize>) -> Self {
+        count.send_if_modified(|count| {
+            *count += 1;
+            true
+        });
+        Self(count)
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|count| {
+            *count -= 1;
+            true
+        });
     }
 }
 

@@ -15,7 +15,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -40,6 +40,7 @@ pub(super) struct Inner {
     pub figures: Figures,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     pool: Mutex<Pool>,
+    quota: AtomicU64,
     failed: AtomicBool,
     failure: Mutex<Option<Arc<str>>>,
 }
@@ -115,6 +116,9 @@ struct Pool {
     idle: Vec<DiskRead>,
 }
 
+/// Stands for no quota.
+const UNLIMITED: u64 = u64::MAX;
+
 /// Idle read transactions that are kept; each pins what its generation sees, until the next commit.
 const POOL: usize = 64;
 
@@ -160,6 +164,7 @@ impl Inner {
     pub fn new(dir: PathBuf, options: Options, shared: Shared) -> Self {
         Self {
             dir,
+            quota: AtomicU64::new(options.quota.unwrap_or(UNLIMITED)),
             options,
             shared: RwLock::new(shared),
             writing: Mutex::new(()),
@@ -171,6 +176,16 @@ impl Inner {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
         }
+    }
+
+    /// The space quota in bytes, as it is at the moment.
+    pub fn quota(&self) -> Option<u64> {
+        Some(self.quota.load(Ordering::Relaxed)).filter(|quota| *quota != UNLIMITED)
+    }
+
+    /// Changes the space quota.
+    pub fn set_quota(&self, quota: Option<u64>) {
+        self.quota.store(quota.unwrap_or(UNLIMITED), Ordering::Relaxed);
     }
 
     /// A reader of the state as it is now.

@@ -328,7 +328,12 @@ impl Store {
 
     /// The size of the data.
     pub fn sizes(&self) -> Sizes {
-        self.0.shared.read().sizes(self.0.options.quota)
+        self.0.shared.read().sizes(self.0.quota())
+    }
+
+    /// Changes the space quota (bytes; `None` is unlimited). An alarm that was raised under the old one stays.
+    pub fn set_quota(&self, quota: Option<u64>) {
+        self.0.set_quota(quota);
     }
 
     /// Lets [`Sizes::allocated`] fall to what is in use. LMDB uses freed pages again by itself, so nothing is moved

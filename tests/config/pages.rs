@@ -1,4 +1,4 @@
-//! Man pages and sample file are as fresh as the table of options.
+//! Man pages, sample file, completions and the journal's catalog are as fresh as the table of options.
 
 use std::path::Path;
 
@@ -21,6 +21,31 @@ fn fresh(path: &str, text: &str) {
 fn man_pages_are_fresh() {
     fresh("man/kvd.8", &render::man_kvd());
     fresh("man/cluster.toml.5", &render::man_toml());
+    fresh("man/kvctl.1", &kvd::ctl::man_page());
+}
+
+#[test]
+fn completions_are_fresh() {
+    use clap_complete::Shell;
+    let commands = [("kvd", kvd::config::cli::command()), ("kvctl", kvd::ctl::command())];
+    for (name, command) in commands {
+        for (shell, file) in [
+            (Shell::Bash, format!("{name}.bash")),
+            (Shell::Zsh, format!("_{name}")),
+            (Shell::Fish, format!("{name}.fish")),
+        ] {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command.clone(), name, &mut text);
+            let text = String::from_utf8(text).expect("text");
+            assert!(text.contains("endpoints") || name == "kvd" && text.contains("data-dir"), "{file}");
+            fresh(&format!("packaging/completions/{file}"), &text);
+        }
+    }
+}
+
+#[test]
+fn the_catalog_of_the_journal_is_fresh() {
+    fresh("packaging/kvd.catalog", &kvd::daemon::catalog());
 }
 
 #[test]

@@ -44,7 +44,7 @@ async fn passed(deadline: Option<Instant>) {
 
 /// Ready after three consecutive election timeouts without a leader.
 async fn leader_lost(services: &Services) {
-    let interval = services.settings.election_timeout.max(Duration::from_millis(1));
+    let interval = services.settings().election_timeout.max(Duration::from_millis(1));
     let mut without = 0;
     while without < LEADERLESS_ELECTIONS {
         tokio::time::sleep(interval).await;

@@ -31,7 +31,8 @@ impl Gate {
 
     /// Lets a call pass or says why not.
     pub fn admit(&self, rule: &Rule, headers: &HeaderMap) -> Result<(), Status> {
-        if self.services.stop.is_stopping() {
+        // A call with one answer that was on its way still gets it: raft ends after the connections.
+        if rule.kind != Kind::Unary && self.services.stop.is_stopping() {
             return Err(Refusal::Stopped.into());
         }
         if let Capability::ClusterVersion(needed) = rule.capability

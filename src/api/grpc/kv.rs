@@ -37,7 +37,7 @@ impl KvService {
         let result = read(&self.services.store, query).await?;
         let figures = self.services.store.figures();
         figures.ranged();
-        figures.answered(started.elapsed(), self.services.settings.slow_read, "read-only range");
+        figures.answered(started.elapsed(), self.services.settings().slow_read, "read-only range");
         let header = self.services.header_at(result.revision);
         Ok(convert::range_response(result, Some(header)))
     }
@@ -78,14 +78,14 @@ impl KvService {
     async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, Refusal> {
         let length = request.encoded_len();
         let serializable = convert::is_serializable(&request);
-        let txn = convert::txn(request, self.services.settings.max_txn_ops)?;
+        let txn = convert::txn(request, self.services.settings().max_txn_ops)?;
         let reply = if txn.is_read_only() {
             let started = Instant::now();
             if !serializable {
                 self.services.read_index().await?;
             }
             let reply = read_txn(&self.services.store, txn).await?;
-            let limit = self.services.settings.slow_read;
+            let limit = self.services.settings().slow_read;
             self.services.store.figures().answered(started.elapsed(), limit, "read-only txn");
             reply
         } else {

@@ -82,7 +82,7 @@ pub(super) async fn grant(services: &Services, id: LeaseId, ttl: i64) -> Result<
 
 /// Renews a lease, wherever its time is counted: the seconds it lives, 0 where it does not exist.
 async fn renew(services: Arc<Services>, id: LeaseId) -> Result<i64, Refusal> {
-    let end = Instant::now() + services.settings.request_timeout();
+    let end = Instant::now() + services.settings().request_timeout();
     let mut caught_up = false;
     loop {
         match services.lessor.renew(id) {
@@ -112,7 +112,7 @@ async fn renew(services: Arc<Services>, id: LeaseId) -> Result<i64, Refusal> {
 
 /// How long a lease lives, wherever its time is counted.
 async fn time_to_live(services: &Services, id: LeaseId) -> Result<Option<TimeToLive>, Refusal> {
-    let end = Instant::now() + services.settings.request_timeout();
+    let end = Instant::now() + services.settings().request_timeout();
     let mut caught_up = false;
     loop {
         match services.lessor.time_to_live(id) {

@@ -113,7 +113,7 @@ impl Grpc {
             }
         };
         let took = started.elapsed();
-        if took >= self.services.settings.slow_request && rule.kind == Kind::Unary {
+        if took >= self.services.settings().slow_request && rule.kind == Kind::Unary {
             tracing::warn!(method = rule.path, took_ms = took.as_millis() as u64, "slow request");
         }
         answer.unwrap_or_else(|status| {
@@ -182,7 +182,7 @@ impl Grpc {
         B::Error: std::fmt::Display,
     {
         let (parts, mut body) = request.into_parts();
-        let message = unary::read_message(&mut body, self.services.settings.max_receive_bytes()).await?;
+        let message = unary::read_message(&mut body, self.services.settings().max_receive_bytes()).await?;
         self.services.metrics.received(rule, 1, message.len());
         let call = Call {
             metadata: MetadataMap::from_headers(parts.headers),
@@ -268,7 +268,7 @@ impl Grpc {
         } else {
             request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
         }
-        let limit = self.services.settings.max_receive_bytes();
+        let limit = self.services.settings().max_receive_bytes();
         // A service joins here with one line, too.
         let response = match rule.service {
             "etcdserverpb.KV" => tonic_server!(KvServer, self.kv, limit).call(request).await,

@@ -161,7 +161,7 @@ impl Cursor {
 
     /// Keeps chunks near half of the request limit.
     fn adapt(&mut self, size: usize) {
-        let target = self.services.settings.max_request_bytes / 2;
+        let target = self.services.settings().max_request_bytes / 2;
         if size < target {
             self.chunk = self.chunk.saturating_mul(2);
         } else if size > target.saturating_mul(2) {

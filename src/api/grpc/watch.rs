@@ -119,7 +119,7 @@ where
 {
     /// A stream that serves `requests`.
     pub fn new(services: Arc<Services>, requests: R) -> Self {
-        let interval = services.settings.watch_progress_interval.max(MIN_PROGRESS_INTERVAL);
+        let interval = services.settings().watch_progress_interval.max(MIN_PROGRESS_INTERVAL);
         // Streams that began together are not to be notified together.
         let jitter = interval.mul_f64(rand::rng().random_range(0.0..0.1));
         Self {
@@ -249,7 +249,7 @@ where
                 let Some(watcher) = self.watchers.get_mut(&tag) else { return Ok(()) };
                 watcher.quiet = false;
                 if watcher.fragment {
-                    let limit = self.services.settings.max_receive_bytes();
+                    let limit = self.services.settings().max_receive_bytes();
                     self.ready.extend(answer.split(&runs, limit));
                 } else {
                     self.ready.push_back(answer);

@@ -55,7 +55,7 @@ fn local_read(services: &Services) -> Result<(), String> {
 }
 
 async fn linearizable_read(services: &Services) -> Result<(), String> {
-    let limit = services.settings.request_timeout();
+    let limit = services.settings().request_timeout();
     within(limit, services.read_index()).await.map_err(|refusal| status::text(&refusal).into_owned())?;
     local_read(services)
 }

@@ -38,7 +38,8 @@ impl Pages {
 
     /// Answers on the client port: everything there is, behind the access filters.
     pub async fn client<B>(&self, origin: Origin, request: Request<B>) -> Response<ReplyBody> {
-        let filter = &self.services.settings.access;
+        let settings = arc_swap::Guard::into_inner(self.services.settings());
+        let filter = &settings.access;
         if let Some(refused) = access::refuse(filter, origin, &request) {
             return refused;
         }

@@ -41,21 +41,23 @@ pub struct TlsOptions {
 }
 
 /// TLS that can be reloaded while it is in use: new connections get what was read last.
-pub struct Tls {
-    options: TlsOptions,
-    config: ArcSwap<ServerConfig>,
+pub struct Tls(ArcSwap<State>);
+
+struct State {
+    config: Arc<ServerConfig>,
+    allowed_hostnames: Vec<String>,
 }
 
 impl Tls {
     /// Reads the files. Errors name the file and what is wrong with it.
     pub fn new(options: TlsOptions) -> Result<Self> {
-        let config = ArcSwap::from_pointee(server_config(&options)?);
-        Ok(Self { options, config })
+        Ok(Self(ArcSwap::from_pointee(State::read(options)?)))
     }
 
-    /// Reads the files again. On an error the old ones stay in use.
-    pub fn reload(&self) -> Result<()> {
-        self.config.store(Arc::new(server_config(&self.options)?));
+    /// Reads the files again, or others. On an error the old ones stay in use; connections that are open go on with
+    /// what they began with.
+    pub fn reload(&self, options: TlsOptions) -> Result<()> {
+        self.0.store(Arc::new(State::read(options)?));
         Ok(())
     }
 
@@ -64,13 +66,21 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let stream = TlsAcceptor::from(self.config.load_full()).accept(stream).await?;
-        self.check_hostname(stream.get_ref().1.peer_certificates())?;
+        let state = self.0.load_full();
+        let stream = TlsAcceptor::from(state.config.clone()).accept(stream).await?;
+        state.check_hostname(stream.get_ref().1.peer_certificates())?;
         Ok(stream)
+    }
+}
+
+impl State {
+    fn read(options: TlsOptions) -> Result<Self> {
+        let config = Arc::new(server_config(&options)?);
+        Ok(Self { config, allowed_hostnames: options.allowed_hostnames })
     }
 
     fn check_hostname(&self, certificates: Option<&[CertificateDer<'_>]>) -> Result<()> {
-        let allowed = &self.options.allowed_hostnames;
+        let allowed = &self.allowed_hostnames;
         if allowed.is_empty() {
             return Ok(());
         }

@@ -4,13 +4,9 @@ use std::net::IpAddr;
 
 use super::{Answer, text_of};
 use crate::config::config::Config;
-use crate::config::diagnostic::MASK;
-use crate::config::options::OptionSpec;
 use crate::config::read::read;
-use crate::config::reload::{Change, Takes, changes};
-use crate::config::settings::Setting;
+use crate::config::reload::{Change, Takes, changes, shown};
 use crate::config::surroundings::Surroundings;
-use crate::config::value::quote;
 
 pub(super) fn diff(config: &Config, file: Option<&str>, surroundings: &Surroundings<'_>) -> Answer {
     let other = match file {
@@ -85,8 +81,4 @@ fn lines(change: &Change, from_file: bool) -> String {
         shown(change.spec, &change.new),
         change.new.origin
     )
-}
-
-fn shown(spec: &OptionSpec, setting: &Setting) -> String {
-    if spec.secret && !setting.value.is_empty() { quote(MASK) } else { setting.value.to_toml(spec.kind) }
 }

@@ -159,10 +159,6 @@ pub enum Effect {
     GateAlias(&'static str),
 }
 
-/// Whether the daemon applies a changed file to a running member. Until it does, help and pages say nothing of reloads,
-/// and every change takes a restart.
-pub const DAEMON_RELOADS: bool = false;
-
 /// Whose option it is; decides the variable's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -193,7 +189,7 @@ pub struct OptionSpec {
     pub effect: Effect,
     /// Accepted and checked, but nothing in kvd acts on it yet: giving it another value than the default is a warning.
     pub pending: bool,
-    /// A reload applies it to a running member, where [`DAEMON_RELOADS`].
+    /// A reload applies it to a running member.
     pub reloads: bool,
     /// Never shown in clear.
     pub secret: bool,
@@ -287,11 +283,8 @@ impl OptionSpec {
 
     /// What is said of the option beside its help.
     pub fn marks(&self) -> String {
-        let marks = [
-            (self.pending, " [not yet]"),
-            (self.reloads && DAEMON_RELOADS, " [reload]"),
-            (self.bootstrap, " [first start]"),
-        ];
+        let marks =
+            [(self.pending, " [not yet]"), (self.reloads, " [reload]"), (self.bootstrap, " [first start]")];
         marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark).collect()
     }
 

@@ -59,8 +59,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "100ms",
         "Applying an entry for longer than this is logged, and counted in the metrics.",
     )
-    .since("3.6")
-    .reloads(),
+    .since("3.6"),
     opt(
         "warning-unary-request-duration",
         Kind::Duration,

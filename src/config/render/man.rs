@@ -43,12 +43,20 @@ pub fn man_kvd() -> String {
         page.item(&format!("\\fI{}\\fR", escape(file))).text(help);
     }
     page.section("SIGNALS").text(SIGNALS);
+    page.section("SYSTEMD");
+    for paragraph in SYSTEMD {
+        page.text(paragraph);
+    }
     page.section("EXIT STATUS");
     for (status, help) in EXIT_STATUS {
         page.item(status).text(help);
     }
+    page.section("EXAMPLES");
+    for (help, lines) in EXAMPLES {
+        page.text(help).verbatim(lines);
+    }
     page.section("SEE ALSO").raw(".BR cluster.toml (5),\n.BR kvctl (1),\n.BR systemctl (1)\n");
-    page.text
+    page.finish()
 }
 
 /// cluster.toml(5).
@@ -87,7 +95,7 @@ pub fn man_toml() -> String {
         page.text(paragraph);
     }
     page.section("SEE ALSO").raw(".BR kvd (8),\n.BR kvctl (1)\n");
-    page.text
+    page.finish()
 }
 
 const DESCRIPTION: &str = "kvd is one member of a cluster. It serves clients on port 2379/tcp as etcd does, and talks \
@@ -130,7 +138,21 @@ const FILES: [(&str, &str); 4] = [
     ("/var/lib/kv", "The data directory of the systemd unit."),
 ];
 
-const SIGNALS: &str = "SIGTERM and SIGINT close connections, make everything durable and stop.";
+const SIGNALS: &str = "SIGTERM and SIGINT hand leadership over, close connections, make everything durable and stop. \
+    SIGHUP reads the configuration again, as kvctl reload does.";
+
+const SYSTEMD: [&str; 4] = [
+    "kvd.service is ready as soon as the data are open and the sockets bound: it does not wait for other members, so \
+     that several can be started one after another. systemctl status tells the rest: role, how many members are \
+     there, alarms. Whoever needs an answering cluster orders itself after kvd-wait-ready.service.",
+    "systemctl reload kvd reads the configuration again. Options marked [reload] and the contents of TLS files come \
+     into force; what takes a restart is named. A configuration with errors is refused with its findings, the reload \
+     fails, and kvd goes on with the one it has. The environment file is read by systemd at a start only.",
+    "systemctl restart kvd refuses no client: systemd keeps the listening sockets, and connections wait in them. \
+     kvd.socket, which nothing enables, has systemd open the sockets in the first place. The watchdog asks raft and \
+     the state machine, not the disk.",
+    "In the journal each line has its fields; journalctl -x -u kvd explains those that an operator acts on.",
+];
 
 const EXIT_STATUS: [(&str, &str); 5] = [
     ("0", "Stopped on request, or the member was removed from its cluster."),
@@ -140,10 +162,24 @@ const EXIT_STATUS: [(&str, &str); 5] = [
     ("78", "The configuration or the command line is wrong (etcd: 1 and 2). systemd does not restart it."),
 ];
 
+const EXAMPLES: [(&str, &str); 5] = [
+    ("A member on this machine, started by hand:", "kvd --name one --data-dir /tmp/one"),
+    ("The installed service, after an edit of its one file:", "kvd check && systemctl enable --now kvd"),
+    (
+        "A cluster of three: the same secret on all of them, and on each a file like /usr/share/doc/kvd/examples/three-members.toml:",
+        "openssl rand -base64 32 > /etc/kv/secret\nchown root:kv /etc/kv/secret && chmod 640 /etc/kv/secret\nsystemctl enable --now kvd\nkvctl endpoint status --cluster -w table",
+    ),
+    (
+        "From Debian's etcd-server on the same machine: its settings as a cluster.toml, with what has no place there as comments. Data are not taken over:",
+        "kvd config from-etcd /etc/default/etcd > /etc/kv/cluster.toml\nkvd check",
+    ),
+    ("What is in force, and where it comes from:", "kvd config show --origin"),
+];
+
 const FILE_DESCRIPTION: [&str; 3] = [
     "The file is TOML. Every key is an option of kvd(8) without its dashes; some stand in tables, which are etcd's. A missing file is as good as an empty one, unless it is named by --config-file. After it, all *.toml of the directory of the same name with .d are read in the order of their names; a later key wins over an earlier one. Environment variables win over files, flags over variables, option by option.",
     "An unknown key is an error, and so is a value of another type. `kvd check` prints all findings with file, line and column.",
-    "Options marked [first start] only count while the data directory is empty; those marked [not yet] are accepted, but this version of kvd does not act on them.",
+    "Options marked [reload] are brought into force by a reload, others by a restart. Options marked [first start] only count while the data directory is empty; those marked [not yet] are accepted, but this version of kvd does not act on them.",
 ];
 
 const VALUES: [(&str, &str); 6] = [
@@ -213,35 +249,39 @@ fn names(pick: impl Fn(&OptionSpec) -> bool) -> String {
     format!("{}.", names.join(", "))
 }
 
-/// A man page as it grows.
-struct Page {
+/// A man page as it grows, in roff's man macros.
+pub struct Page {
     text: String,
 }
 
 impl Page {
-    fn new(title: &str, section: &str, manual: &str) -> Self {
-        let head = ".\\\" Made from the table of options in src/config; change it there.\n";
+    /// A page of that title, section of the manual, and manual.
+    pub fn new(title: &str, section: &str, manual: &str) -> Self {
+        let head = ".\\\" Made from the tables of options in src; change it there.\n";
         let version = env!("CARGO_PKG_VERSION");
         Self { text: format!("{head}.TH {title} {section} \"\" \"kvd {version}\" \"{manual}\"\n") }
     }
 
-    fn section(&mut self, title: &str) -> &mut Self {
+    /// A heading.
+    pub fn section(&mut self, title: &str) -> &mut Self {
         self.text.push_str(&format!(".SH {}\n", quoted(title)));
         self
     }
 
-    fn sub_section(&mut self, title: &str) -> &mut Self {
+    /// A heading below a heading.
+    pub fn sub_section(&mut self, title: &str) -> &mut Self {
         self.text.push_str(&format!(".SS {}\n", quoted(title)));
         self
     }
 
-    fn item(&mut self, tag: &str) -> &mut Self {
+    /// An item of a list; the text follows. The tag is roff already.
+    pub fn item(&mut self, tag: &str) -> &mut Self {
         self.text.push_str(&format!(".TP\n{tag}\n"));
         self
     }
 
     /// A paragraph; within an item it is the item's text.
-    fn text(&mut self, text: &str) -> &mut Self {
+    pub fn text(&mut self, text: &str) -> &mut Self {
         let in_item = self.text.lines().rev().nth(1).is_some_and(|line| line == ".TP");
         let after_heading = self.text.lines().last().is_some_and(|line| line.starts_with(".S"));
         if !in_item && !after_heading {
@@ -256,9 +296,27 @@ impl Page {
         self
     }
 
-    fn raw(&mut self, text: &str) -> &mut Self {
+    /// Lines of roff.
+    pub fn raw(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
+    }
+
+    /// Lines to be shown as they are.
+    pub fn verbatim(&mut self, lines: &str) -> &mut Self {
+        self.text.push_str(".PP\n.in +4n\n.EX\n");
+        for line in lines.lines() {
+            let line = escape(line);
+            let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
+            self.text.push_str(&format!("{guard}{line}\n"));
+        }
+        self.text.push_str(".EE\n.in\n");
+        self
+    }
+
+    /// The page.
+    pub fn finish(self) -> String {
+        self.text
     }
 }
 
@@ -266,7 +324,7 @@ fn quoted(title: &str) -> String {
     if title.contains(' ') { format!("\"{title}\"") } else { title.to_string() }
 }
 
-/// roff gives backslashes and dashes a meaning.
-fn escape(text: &str) -> String {
+/// A text with what roff gives a meaning (backslashes and dashes) taken as it is.
+pub fn escape(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-")
 }

@@ -4,7 +4,7 @@ mod man;
 mod sample;
 mod toml;
 
-pub use man::{man_kvd, man_toml};
+pub use man::{Page, escape, man_kvd, man_toml};
 pub use sample::sample;
 pub use toml::{Document, Shown, show};
 

@@ -93,7 +93,7 @@ fn cluster_table(text: &mut String) {
         explain(text, spec);
         text.push_str("# One line for each member: its name, and its peer URL or an array of them.\n");
     }
-    text.push_str("[initial-cluster]\nkv1 = \"http://127.0.0.1:2380\"\n");
+    text.push_str("[initial-cluster]\n#kv1 = \"http://127.0.0.1:2380\"\n");
 }
 
 fn gates_table(text: &mut String) {

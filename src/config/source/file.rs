@@ -73,6 +73,12 @@ impl Reader<'_> {
 
     fn entry(&mut self, entry: &Entry<'_, '_>) {
         if let Some(spec) = options::find_key(&entry.key) {
+            // A heading with nothing below it, as in the sample, gives nothing.
+            if spec.kind == Kind::Cluster
+                && matches!(entry.value.get_ref(), DeValue::Table(table) if table.is_empty())
+            {
+                return;
+            }
             match self.value(spec, entry.value) {
                 Ok(value) => self.given(spec, value, entry),
                 Err(problems) => {

@@ -127,6 +127,7 @@ pub fn options(credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Options 
     Options {
         credentials,
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        sockets: Vec::new(),
         clock,
         heartbeat: Duration::from_millis(100),
         // A busy machine must not cost a connection.

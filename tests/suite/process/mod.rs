@@ -1,10 +1,13 @@
 //! The daemon as a process: how it is told things, what it listens on, and how it ends.
 
 mod first_answers;
+mod kvctl;
 mod listening;
 mod metrics;
+mod notify;
 mod options;
 mod pings;
+mod reload;
 mod settings;
 mod signals;
 mod tls;

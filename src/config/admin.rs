@@ -1,0 +1,84 @@
+//! What is said over the admin socket, on both ends: one line asks, one line of JSON answers, then the daemon closes.
+//!
+//! ```text
+//! > reload
+//! < {"lines":["log-level = \"debug\" is in force"],"warnings":[],"error":null}
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// No answer is longer (bytes); findings of a configuration are limited themselves.
+pub const MAX_ANSWER: u64 = 1 << 20;
+
+/// No request is longer (bytes).
+pub const MAX_REQUEST: usize = 64;
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Read the configuration again.
+    Reload,
+    /// The line that `systemctl status` shows.
+    Status,
+}
+
+impl Request {
+    /// The line that asks for it.
+    pub const fn line(self) -> &'static str {
+        match self {
+            Request::Reload => "reload\n",
+            Request::Status => "status\n",
+        }
+    }
+
+    /// What a line asks for.
+    pub fn parse(line: &str) -> Option<Self> {
+        [Request::Reload, Request::Status]
+            .into_iter()
+            .find(|request| request.line().trim_end() == line.trim_end())
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// What was done, and what is left to be done; a line each.
+    pub lines: Vec<String>,
+    /// Findings that do not refuse the configuration.
+    pub warnings: Vec<String>,
+    /// Why nothing was done.
+    pub error: Option<String>,
+}
+
+impl Answer {
+    /// An answer that refuses.
+    pub fn refused(error: impl Into<String>) -> Self {
+        Self { error: Some(error.into()), ..Self::default() }
+    }
+
+    /// The line of JSON.
+    pub fn line(&self) -> String {
+        let json = serde_json::to_string(self).unwrap_or_else(|_| "{}".to_string());
+        format!("{json}\n")
+    }
+
+    /// An answer that was read.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text.trim_end()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for request in [Request::Reload, Request::Status] {
+            assert_eq!(Request::parse(request.line()), Some(request));
+        }
+        assert_eq!(Request::parse("nonsense\n"), None);
+        let answer = Answer { lines: vec!["a \"b\"".to_string()], ..Answer::refused("c\nd") };
+        assert_eq!(Answer::parse(&answer.line()), Some(answer));
+    }
+}

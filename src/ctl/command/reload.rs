@@ -1,0 +1,64 @@
+//! `kvctl reload`: asks the daemon on this machine, waits for the outcome, and tells it.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{complain, print};
+use crate::config::admin::{Answer, MAX_ANSWER, Request};
+use crate::ctl::failure::Failure;
+use crate::ctl::target::admin_socket;
+
+/// Where the packaged unit puts the socket.
+const DEFAULT_SOCKET: &str = "/run/kv/admin.sock";
+
+/// A reload reads a few files; a daemon that needs longer than this does not answer any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks through the socket that was named, or that the surroundings name.
+pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
+    let path = socket.map(Path::to_path_buf).unwrap_or_else(find);
+    let answer = ask(&path).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => "is kvd running on this machine?",
+            io::ErrorKind::PermissionDenied => "root and the group kv may reload kvd",
+            _ => "the journal may tell more: journalctl -u kvd",
+        };
+        Failure::error(format!("{}: {error}", path.display())).hint(Some(hint.to_string()))
+    })?;
+    for warning in &answer.warnings {
+        complain(warning.trim_end());
+    }
+    for line in &answer.lines {
+        print(&format!("{line}\n"));
+    }
+    match answer.error {
+        None => Ok(()),
+        Some(error) => {
+            complain(error.trim_end());
+            Err(Failure::error("the new configuration is refused; kvd goes on with the old one"))
+        }
+    }
+}
+
+/// A variable, this machine's configuration, systemd's directory, the packaged unit's.
+fn find() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("KVCTL_ADMIN_SOCKET")
+        .or_else(|| variable("KVD_ADMIN_SOCKET"))
+        .or_else(admin_socket)
+        .or_else(|| variable("RUNTIME_DIRECTORY").map(|directory| directory.join("admin.sock")))
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+}
+
+fn ask(path: &Path) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(Request::Reload.line().as_bytes())?;
+    let mut text = String::new();
+    stream.take(MAX_ANSWER).read_to_string(&mut text)?;
+    Answer::parse(&text)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer makes no sense"))
+}

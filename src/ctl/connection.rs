@@ -1,0 +1,191 @@
+//! A connection to one endpoint.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::target::Target;
+use super::tls;
+use crate::api::proto::etcdserverpb::cluster_client::ClusterClient;
+use crate::api::proto::etcdserverpb::kv_client::KvClient;
+use crate::api::proto::etcdserverpb::maintenance_client::MaintenanceClient;
+
+/// What etcdctl says when the time is up.
+pub(super) const DEADLINE: &str = "context deadline exceeded";
+
+/// The services of one endpoint.
+pub(super) struct Connection {
+    pub(super) kv: KvClient<Channel>,
+    pub(super) cluster: ClusterClient<Channel>,
+    pub(super) maintenance: MaintenanceClient<Channel>,
+}
+
+/// An endpoint, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Tcp { host: String, port: u16, tls: bool },
+    Unix { path: PathBuf, tls: bool },
+}
+
+/// Connects; errors are what a person can do something about.
+pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connection, String> {
+    let place = Place::parse(endpoint, target.always_tls)?;
+    let tls = if place.is_tls() { Some(tls::client(&target.tls)?) } else { None };
+    let name = place.server_name();
+    let reason = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let seen = reason.clone();
+    let connector = tower::service_fn(move |_: Uri| {
+        let (place, tls, name, seen) = (place.clone(), tls.clone(), name.clone(), seen.clone());
+        async move {
+            let opened = open(&place, tls, &name).await;
+            if let (Err(error), Ok(mut seen)) = (&opened, seen.lock()) {
+                *seen = error.to_string();
+            }
+            opened.map(TokioIo::new)
+        }
+    });
+    // The authority is a name for the server's sake only; the connector knows where to go.
+    let named = Endpoint::from_static("http://kvd");
+    let limit = target.dial_timeout.min(target.command_timeout);
+    let channel = match tokio::time::timeout(limit, named.connect_with_connector(connector)).await {
+        Ok(Ok(channel)) => channel,
+        Ok(Err(error)) => {
+            let reason = reason.lock().map(|reason| reason.clone()).unwrap_or_default();
+            return Err(if reason.is_empty() { error.to_string() } else { reason });
+        }
+        Err(_) => return Err(DEADLINE.to_string()),
+    };
+    // Answers have no limit with etcdctl either.
+    const ANY: usize = i32::MAX as usize;
+    Ok(Connection {
+        kv: KvClient::new(channel.clone()).max_decoding_message_size(ANY),
+        cluster: ClusterClient::new(channel.clone()).max_decoding_message_size(ANY),
+        maintenance: MaintenanceClient::new(channel).max_decoding_message_size(ANY),
+    })
+}
+
+/// Waits for an answer, at most so long, and turns an error into etcdctl's text.
+pub(super) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded(DEADLINE)),
+    }
+}
+
+/// etcdctl's text for an error: the server's own words where they are etcd's, the code as well otherwise.
+pub(super) fn text(status: &Status) -> String {
+    let words = status.message();
+    if words.starts_with("etcdserver: ") || status.code() == Code::DeadlineExceeded && words == DEADLINE {
+        return words.to_string();
+    }
+    format!("rpc error: code = {:?} desc = {words}", status.code())
+}
+
+impl Place {
+    fn parse(endpoint: &str, always_tls: bool) -> Result<Self, String> {
+        let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+        let tls = match scheme {
+            "" => always_tls,
+            "http" | "unix" => false,
+            "https" | "unixs" => true,
+            other => return Err(format!("endpoint {endpoint:?}: no scheme {other:?} is known")),
+        };
+        if scheme.starts_with("unix") {
+            let path = if rest.starts_with('/') { rest } else { rest.split(':').next().unwrap_or(rest) };
+            return Ok(Place::Unix { path: PathBuf::from(path), tls });
+        }
+        let authority = rest.split('/').next().unwrap_or(rest);
+        let uri: Uri = format!("http://{authority}")
+            .parse()
+            .map_err(|error| format!("endpoint {endpoint:?}: {error}"))?;
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(format!("endpoint {endpoint:?} has no host"));
+        }
+        Ok(Place::Tcp { host: host.to_string(), port: uri.port_u16().unwrap_or(2379), tls })
+    }
+
+    fn is_tls(&self) -> bool {
+        match self {
+            Place::Tcp { tls, .. } | Place::Unix { tls, .. } => *tls,
+        }
+    }
+
+    /// Whom the certificate must be for.
+    fn server_name(&self) -> String {
+        match self {
+            Place::Tcp { host, .. } => host.clone(),
+            Place::Unix { .. } => "localhost".to_string(),
+        }
+    }
+}
+
+/// What a connection is made of, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn open(place: &Place, tls: Option<tls::Connector>, name: &str) -> io::Result<Box<dyn Stream>> {
+    let plain: Box<dyn Stream> = match place {
+        Place::Tcp { host, port, .. } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
+                io::Error::new(error.kind(), format!("dial tcp {host}:{port}: {}", words(&error)))
+            })?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+        Place::Unix { path, .. } => {
+            let stream = UnixStream::connect(path).await.map_err(|error| {
+                io::Error::new(error.kind(), format!("dial unix {}: {}", path.display(), words(&error)))
+            })?;
+            Box::new(stream)
+        }
+    };
+    match tls {
+        None => Ok(plain),
+        Some(connector) => Ok(Box::new(connector.handshake(name, plain).await?)),
+    }
+}
+
+/// The system's words without Rust's "(os error 111)", as Go's programs print them.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    format!("connect: {}", text.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_written_in_several_ways() {
+        let tcp = |host: &str, port, tls| Ok(Place::Tcp { host: host.to_string(), port, tls });
+        assert_eq!(Place::parse("127.0.0.1:2379", false), tcp("127.0.0.1", 2379, false));
+        assert_eq!(Place::parse("a.example:1", true), tcp("a.example", 1, true));
+        assert_eq!(Place::parse("http://a.example:1/", true), tcp("a.example", 1, false));
+        assert_eq!(Place::parse("https://[::1]:1", false), tcp("::1", 1, true));
+        let unix = Place::Unix { path: PathBuf::from("/run/kv/c.sock"), tls: false };
+        assert_eq!(Place::parse("unix:///run/kv/c.sock", true), Ok(unix));
+        for nonsense in ["", "ftp://a:1", "a:b:c:d", "http://"] {
+            assert!(Place::parse(nonsense, false).is_err(), "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_server_are_shown_in_its_words() {
+        assert_eq!(text(&Status::unavailable("etcdserver: no leader")), "etcdserver: no leader");
+        assert_eq!(text(&Status::deadline_exceeded(DEADLINE)), DEADLINE);
+        assert_eq!(text(&Status::unavailable("gone")), "rpc error: code = Unavailable desc = gone");
+    }
+}

@@ -1,0 +1,118 @@
+//! kvctl(1), from the same commands and flags that are parsed.
+
+use clap::{Arg, Command};
+
+use crate::config::render::{Page, escape};
+
+/// The page.
+pub fn page() -> String {
+    let mut command = super::command();
+    command.build();
+    let mut page = Page::new("KVCTL", "1", "User Commands");
+    page.section("NAME").text("kvctl - the client of kvd, in etcdctl's language");
+    page.section("SYNOPSIS");
+    page.raw(".B kvctl\n[\\fIFLAG\\fR]... \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n");
+    page.section("DESCRIPTION").text(DESCRIPTION).text(LOCAL);
+    page.section("COMMANDS");
+    for (path, command) in leaves(&command) {
+        page.item(&format!("\\fB{}\\fR{}", escape(&path), escape(&usage(command))));
+        page.text(&format!("{}.", command.get_about().map(ToString::to_string).unwrap_or_default()));
+        if let Some(more) = command.get_after_help() {
+            page.raw(".IP\n").raw(&format!("{}\n", escape(&more.to_string())));
+        }
+        page.raw(".RS\n");
+        for argument in own(command) {
+            item(&mut page, argument);
+        }
+        page.raw(".RE\n");
+    }
+    page.section("FLAGS").text("All commands have them; they stand before or behind the command.");
+    for argument in command.get_arguments().filter(|argument| argument.is_global_set()) {
+        item(&mut page, argument);
+    }
+    page.section("ENVIRONMENT").text(ENVIRONMENT);
+    page.section("FILES").item("\\fI/etc/kv/cluster.toml\\fR").text(FILE);
+    page.item("\\fI/run/kv/admin.sock\\fR").text("The daemon's socket, for reload.");
+    page.section("EXIT STATUS");
+    for (status, help) in EXIT_STATUS {
+        page.item(status).text(help);
+    }
+    page.section("EXAMPLES");
+    for (help, lines) in EXAMPLES {
+        page.text(help).verbatim(lines);
+    }
+    page.section("SEE ALSO").raw(".BR kvd (8),\n.BR cluster.toml (5),\n.BR systemctl (1)\n");
+    page.finish()
+}
+
+const DESCRIPTION: &str = "kvctl talks to members of a kvd or etcd cluster. Commands, flags, variables, formats and exit \
+    codes are etcdctl's; commands may be cut short as long as they stay unambiguous (kvctl mem li). Beyond etcdctl it \
+    knows the kvd on its own machine, can wait, and says what to do about a failure.";
+
+const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS files follow from the member's \
+    configuration, for whoever may read it (root and the group kv). Without TLS the member is reached by its loopback \
+    listener, with TLS by its advertised URL, since that is what its certificate is for.";
+
+const ENVIRONMENT: &str = "KVCTL_ENDPOINTS, KVCTL_CACERT and so on stand for the flags; ETCDCTL_ENDPOINTS and so on, too. \
+    A flag wins over KVCTL_, and that over ETCDCTL_ (etcdctl refuses a flag beside its variable). An empty variable \
+    counts as none. KVCTL_ADMIN_SOCKET and KVD_ADMIN_SOCKET name the daemon's socket.";
+
+const FILE: &str = "The configuration of the member on this machine, with its drop-ins. Not read when --endpoints or its \
+    variable is given.";
+
+const EXIT_STATUS: [(&str, &str); 4] = [
+    ("0", "Done."),
+    (
+        "1",
+        "A request failed, a member is not healthy, a configuration is refused, or the command line is wrong.",
+    ),
+    ("4", "The command does not have that format or consistency."),
+    ("128", "A flag has an empty value that it cannot have."),
+];
+
+const EXAMPLES: [(&str, &str); 4] = [
+    ("Is the member on this machine well?", "kvctl endpoint health"),
+    (
+        "All members of a cluster as a table:",
+        "kvctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/kv/tls/ca.pem \\\n    endpoint status --cluster -w table",
+    ),
+    ("In a script, after all members were started:", "kvctl endpoint health --cluster --wait=2m"),
+    ("After a change of /etc/kv/cluster.toml:", "kvd check && systemctl reload kvd"),
+];
+
+/// The commands that do something, with their whole names.
+fn leaves(command: &Command) -> Vec<(String, &Command)> {
+    let mut found = Vec::new();
+    let commands = command.get_subcommands().filter(|command| command.get_name() != "help");
+    for command in commands {
+        if command.has_subcommands() {
+            let inner = leaves(command).into_iter();
+            found.extend(inner.map(|(path, leaf)| (format!("{} {path}", command.get_name()), leaf)));
+        } else {
+            found.push((command.get_name().to_string(), command));
+        }
+    }
+    found
+}
+
+/// A command's flags without those that all have.
+fn own(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help")
+}
+
+fn usage(command: &Command) -> String {
+    own(command).map(|argument| format!(" [--{}]", argument.get_long().unwrap_or_default())).collect()
+}
+
+fn item(page: &mut Page, argument: &Arg) {
+    let short = argument.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
+    let name = format!("{short}--{}", argument.get_long().unwrap_or_default());
+    let takes = argument.get_action().takes_values();
+    let value = argument.get_value_names().and_then(<[_]>::first).filter(|_| takes);
+    let value = value.map(|value| match argument.is_require_equals_set() {
+        true => format!("[=\\fI{}\\fR]", escape(value)),
+        false => format!(" \\fI{}\\fR", escape(value)),
+    });
+    page.item(&format!("\\fB{}\\fR{}", escape(&name), value.unwrap_or_default()));
+    page.text(&format!("{}.", argument.get_help().map(ToString::to_string).unwrap_or_default()));
+}

@@ -1,0 +1,217 @@
+//! Where to connect and with which files: what the command line and variables say, and otherwise what follows from
+//! the configuration of the kvd on this machine.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::arguments::{Globals, default_config_file};
+use super::failure::Failure;
+use crate::config::{Config, Disk, Files, Scheme, Surroundings, Url, read};
+
+/// etcdctl's default.
+const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+
+/// Whom to talk to, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// As they are shown.
+    pub(super) endpoints: Vec<String>,
+    /// The TLS files; endpoints decide whether TLS is spoken at all.
+    pub(super) tls: TlsFiles,
+    /// TLS also with endpoints that do not say https.
+    pub(super) always_tls: bool,
+    pub(super) dial_timeout: Duration,
+    pub(super) command_timeout: Duration,
+    /// What to tell when nothing answers, since the endpoints are only a guess.
+    pub(super) guess: Option<String>,
+}
+
+/// Files for TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TlsFiles {
+    pub(super) cacert: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    /// The certificate of the member on this machine: it is known without a CA.
+    pub(super) own: Option<PathBuf>,
+    /// Any certificate will do.
+    pub(super) skip_verify: bool,
+}
+
+impl Target {
+    /// What the flags say, filled up from this machine's configuration.
+    pub(super) fn of(globals: &Globals) -> Result<Self, Failure> {
+        let local = local_config(globals)?;
+        let mut tls = TlsFiles {
+            cacert: globals.cacert.clone(),
+            cert: globals.cert.clone(),
+            key: globals.key.clone(),
+            own: None,
+            skip_verify: globals.insecure_skip_tls_verify,
+        };
+        let mut guess = None;
+        let endpoints = match (&globals.endpoints, &local) {
+            (Some(endpoints), _) => endpoints.clone(),
+            (None, Local::Config(config)) => {
+                fill(&mut tls, config);
+                vec![endpoint_of(config)]
+            }
+            (None, Local::Unreadable(reason)) => {
+                guess = Some(format!("{reason}; --endpoints names the members"));
+                vec![DEFAULT_ENDPOINT.to_string()]
+            }
+            (None, Local::None) => vec![DEFAULT_ENDPOINT.to_string()],
+        };
+        Ok(Self {
+            endpoints,
+            always_tls: !globals.insecure_transport || tls.cacert.is_some() || tls.cert.is_some(),
+            tls,
+            dial_timeout: globals.dial_timeout,
+            command_timeout: globals.command_timeout,
+            guess,
+        })
+    }
+}
+
+/// The configuration of the kvd on this machine.
+enum Local {
+    Config(Box<Config>),
+    /// There is a file, but nothing can be taken from it.
+    Unreadable(String),
+    None,
+}
+
+/// Reads it; only a file that was named must be there and good.
+fn local_config(globals: &Globals) -> Result<Local, Failure> {
+    let named = globals.config_file.clone();
+    let path = named.clone().unwrap_or_else(default_config_file);
+    if globals.endpoints.is_some() {
+        return Ok(Local::None);
+    }
+    let surroundings = surroundings(&path);
+    if named.is_none() && !Disk.exists(&path) {
+        return Ok(Local::None);
+    }
+    if let Err(error) = Disk.read(&path) {
+        let reason = format!("cannot read {}: {error}", path.display());
+        return if named.is_some() { Err(Failure::error(reason)) } else { Ok(Local::Unreadable(reason)) };
+    }
+    match read(&surroundings).into_result() {
+        Ok((config, _)) => Ok(Local::Config(Box::new(config))),
+        Err(_) if named.is_none() => {
+            let path = path.display();
+            Ok(Local::Unreadable(format!("{path} cannot be used; `kvd check` tells why")))
+        }
+        Err(findings) => Err(Failure::error(crate::config::cli::text_of(&findings).trim_end())),
+    }
+}
+
+/// The file with its drop-ins, and the directories systemd sets; variables of options are the daemon's, not ours.
+fn surroundings(path: &std::path::Path) -> Surroundings<'static> {
+    let mut surroundings = Surroundings::of_process(Vec::new());
+    let directories = ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"];
+    surroundings.variables.retain(|(name, _)| directories.contains(&name.as_str()));
+    surroundings.variables.push(("KVD_CONFIG_FILE".to_string(), path.to_string_lossy().into_owned()));
+    surroundings
+}
+
+/// The admin socket that the configuration of this machine names.
+pub(super) fn admin_socket() -> Option<PathBuf> {
+    let path = default_config_file();
+    if !Disk.exists(&path) {
+        return None;
+    }
+    read(&surroundings(&path)).into_result().ok().and_then(|(config, _)| config.admin_socket)
+}
+
+/// How this machine reaches its own member: by loopback without TLS, by the advertised name with TLS, since that is
+/// what the certificate is for.
+fn endpoint_of(config: &Config) -> String {
+    let is_tls = |url: &&Url| matches!(url.scheme(), Scheme::Https | Scheme::Unixs);
+    let listen = &config.listen_client_urls;
+    let is_local =
+        |url: &&Url| url.socket_path().is_some() || url.socket_addr().is_some_and(|at| at.ip().is_loopback());
+    if let Some(url) = listen.iter().filter(is_local).find(|url| !is_tls(url)) {
+        return url.as_str().to_string();
+    }
+    let Some(first) = listen.iter().find(|url| !is_tls(url)).or_else(|| listen.first()) else {
+        return DEFAULT_ENDPOINT.to_string();
+    };
+    if is_tls(&first) && first.socket_path().is_none() {
+        return config.advertise_client_urls.iter().find(is_tls).unwrap_or(first).as_str().to_string();
+    }
+    match first.socket_addr() {
+        Some(address) if address.ip().is_unspecified() => {
+            let loopback: IpAddr = match address.ip() {
+                IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            };
+            first.with_host(loopback, address.port()).as_str().to_string()
+        }
+        _ => first.as_str().to_string(),
+    }
+}
+
+/// The files that a client on this machine can use. Where clients must show a certificate, the server's own will do.
+fn fill(tls: &mut TlsFiles, config: &Config) {
+    let client = &config.client_tls;
+    let own = match (&client.key_pair, client.auto_tls) {
+        (Some(pair), _) => Some((pair.cert.clone(), pair.key.clone())),
+        (None, true) => {
+            let directory = config.data_dir.join("fixtures/client");
+            Some((directory.join("cert.pem"), directory.join("key.pem")))
+        }
+        (None, false) => None,
+    };
+    let Some((cert, key)) = own else { return };
+    tls.own = Some(cert.clone());
+    if tls.cacert.is_none() {
+        tls.cacert.clone_from(&client.trusted_ca);
+    }
+    let asks = client.cert_auth || client.trusted_ca.is_some();
+    if asks && tls.cert.is_none() && tls.key.is_none() {
+        (tls.cert, tls.key) = (Some(cert), Some(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(toml: &str) -> Target {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("cluster.toml");
+        std::fs::write(&file, toml).expect("written");
+        let line = ["kvctl", "member", "list", "--config-file"].map(Into::into);
+        let arguments = line.into_iter().chain([file.into_os_string()]);
+        let invocation = super::super::arguments::parse(arguments).expect("understood");
+        Target::of(&invocation.globals).expect("a target")
+    }
+
+    #[test]
+    fn a_member_is_reached_on_its_own_machine() {
+        let listen = |urls: &str, advertised: &str| {
+            format!("listen-client-urls = [{urls}]\nadvertise-client-urls = [\"{advertised}\"]\n")
+        };
+        let endpoint = |toml: &str| target(toml).endpoints.join(",");
+        let both = listen("\"http://10.0.0.1:2379\", \"http://127.0.0.1:2379\"", "http://10.0.0.1:2379");
+        assert_eq!(endpoint(&both), "http://127.0.0.1:2379");
+        assert_eq!(endpoint(&listen("\"http://0.0.0.0:99\"", "http://a.example:99")), "http://127.0.0.1:99");
+        assert_eq!(endpoint(&listen("\"http://10.0.0.1:99\"", "http://a.example:99")), "http://10.0.0.1:99");
+        assert_eq!(endpoint(""), "http://localhost:2379");
+    }
+
+    #[test]
+    fn tls_goes_to_the_advertised_name_with_the_members_files() {
+        let target = target(
+            "listen-client-urls = [\"https://0.0.0.0:2379\"]\nadvertise-client-urls = [\"https://a.example:2379\"]\n\
+             [client-transport-security]\ncert-file = \"/c\"\nkey-file = \"/k\"\ntrusted-ca-file = \"/ca\"\n",
+        );
+        assert_eq!(target.endpoints, ["https://a.example:2379"]);
+        assert_eq!(target.tls.cacert, Some(PathBuf::from("/ca")));
+        assert_eq!(target.tls.own, Some(PathBuf::from("/c")));
+        assert_eq!(target.tls.cert, Some(PathBuf::from("/c")), "the server asks for a certificate");
+        assert!(target.always_tls);
+    }
+}

@@ -1,0 +1,247 @@
+//! What changes in a running member that an operator wants to hear of, found by comparing how it is with how it was.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::notices::{
+    ALARM_OVER, CERTIFICATE, CORRUPT, NEARLY_FULL, Notice, PROMOTED, QUORUM_BACK, QUORUM_LOST, SPACE,
+};
+use crate::model::{Alarm, AlarmKind};
+
+/// A certificate that ends within this time is warned of.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// How often it is warned of.
+const AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// How a member is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// It has no vote.
+    pub learner: bool,
+    /// There is a leader.
+    pub led: bool,
+    /// The alarms, in order.
+    pub alarms: Vec<Alarm>,
+    /// How much of the quota is taken, in percent; nothing without a quota.
+    pub full: Option<u64>,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Its kind, by its id.
+    pub id: &'static str,
+    /// It is good news.
+    pub good: bool,
+    /// The line.
+    pub text: String,
+}
+
+impl News {
+    fn good(notice: &Notice, text: impl Into<String>) -> Self {
+        Self { id: notice.id, good: true, text: text.into() }
+    }
+
+    fn bad(notice: &Notice, text: impl Into<String>) -> Self {
+        Self { id: notice.id, good: false, text: text.into() }
+    }
+
+    /// Writes it to the log.
+    pub fn tell(&self) {
+        if self.good {
+            tracing::info!(message_id = self.id, "{}", self.text);
+        } else {
+            tracing::warn!(message_id = self.id, "{}", self.text);
+        }
+    }
+}
+
+/// What has been seen and told so far.
+pub struct Observer {
+    /// How long a member may be without a leader before it is told: elections take their time.
+    patience: Duration,
+    seen: Option<View>,
+    leaderless: Option<Instant>,
+    told_lost: bool,
+    told_full: bool,
+}
+
+impl Observer {
+    /// Nothing is seen yet.
+    pub fn new(patience: Duration) -> Self {
+        Self { patience, seen: None, leaderless: None, told_lost: false, told_full: false }
+    }
+
+    /// What is new. Without a first look there is nothing to compare with but what is wrong in itself.
+    pub fn look(&mut self, view: View, now: Instant) -> Vec<News> {
+        let mut news = Vec::new();
+        let seen = self.seen.replace(view.clone());
+        if seen.as_ref().is_some_and(|seen| seen.learner) && !view.learner && view.led {
+            news.push(News::good(&PROMOTED, "this member was promoted: it votes"));
+        }
+        self.leader(view.led, now, &mut news);
+        let before = seen.map(|seen| seen.alarms).unwrap_or_default();
+        alarms(&before, &view.alarms, &mut news);
+        self.quota(view.full, &mut news);
+        news
+    }
+
+    fn leader(&mut self, led: bool, now: Instant, news: &mut Vec<News>) {
+        if led {
+            self.leaderless = None;
+            if std::mem::take(&mut self.told_lost) {
+                news.push(News::good(&QUORUM_BACK, "there is a leader again"));
+            }
+            return;
+        }
+        let since = *self.leaderless.get_or_insert(now);
+        if !self.told_lost && now.duration_since(since) >= self.patience {
+            self.told_lost = true;
+            let waited = now.duration_since(since).as_secs();
+            news.push(News::bad(&QUORUM_LOST, format!("no leader for {waited} s: nothing can be written")));
+        }
+    }
+
+    /// Warns at four fifths, and again only after it was clearly below.
+    fn quota(&mut self, full: Option<u64>, news: &mut Vec<News>) {
+        let full = full.unwrap_or_default();
+        if full >= 80 && !self.told_full {
+            self.told_full = true;
+            news.push(News::bad(&NEARLY_FULL, format!("{full} % of quota-backend-bytes are taken")));
+        }
+        if full < 70 {
+            self.told_full = false;
+        }
+    }
+}
+
+fn alarms(before: &[Alarm], now: &[Alarm], news: &mut Vec<News>) {
+    for alarm in now.iter().filter(|alarm| !before.contains(alarm)) {
+        let member = alarm.member;
+        news.push(match alarm.kind {
+            AlarmKind::NoSpace => {
+                News::bad(&SPACE, format!("member {member} has no space left: writes are refused everywhere"))
+            }
+            AlarmKind::Corrupt => {
+                News::bad(&CORRUPT, format!("the data of member {member} differ from the others'"))
+            }
+        });
+    }
+    for alarm in before.iter().filter(|alarm| !now.contains(alarm)) {
+        let text = format!("the alarm {:?} of member {} is over", alarm.kind, alarm.member);
+        news.push(News::good(&ALARM_OVER, text));
+    }
+}
+
+/// The operator's certificates, looked at once a day.
+pub struct Certificates {
+    files: Vec<PathBuf>,
+    looked: Option<Instant>,
+}
+
+impl Certificates {
+    /// These files.
+    pub fn new(files: Vec<PathBuf>) -> Self {
+        Self { files, looked: None }
+    }
+
+    /// Those that end soon, once a day. `until` tells a file's last moment and `wall` what time it is, both in seconds
+    /// since the unix epoch.
+    pub fn look(&mut self, now: Instant, wall: i64, until: impl Fn(&PathBuf) -> Option<i64>) -> Vec<News> {
+        if self.looked.is_some_and(|looked| now.duration_since(looked) < AGAIN) {
+            return Vec::new();
+        }
+        self.looked = Some(now);
+        let ends = self.files.iter().filter_map(|file| Some((file, until(file)? - wall)));
+        let soon = ends.filter(|(_, left)| *left < SOON.as_secs() as i64);
+        soon.map(|(file, left)| {
+            let days = left.div_euclid(24 * 3600);
+            let text = if left < 0 {
+                format!("the certificate {} has expired", file.display())
+            } else {
+                format!("the certificate {} expires in {days} days", file.display())
+            };
+            News::bad(&CERTIFICATE, text)
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MemberId;
+
+    fn ids(news: &[News]) -> Vec<&'static str> {
+        news.iter().map(|news| news.id).collect()
+    }
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn elections_are_no_news_and_a_lost_quorum_is_told_once() {
+        let start = Instant::now();
+        let mut observer = Observer::new(Duration::from_secs(7));
+        let led = View { led: true, ..View::default() };
+        let lost = View::default();
+        assert_eq!(observer.look(led.clone(), start), []);
+        assert_eq!(observer.look(lost.clone(), after(start, 1)), []);
+        assert_eq!(observer.look(led.clone(), after(start, 2)), []);
+        assert_eq!(observer.look(lost.clone(), after(start, 10)), []);
+        assert_eq!(ids(&observer.look(lost.clone(), after(start, 18))), [QUORUM_LOST.id]);
+        assert_eq!(observer.look(lost, after(start, 60)), []);
+        assert_eq!(ids(&observer.look(led.clone(), after(start, 61))), [QUORUM_BACK.id]);
+        assert_eq!(observer.look(led, after(start, 62)), []);
+    }
+
+    #[test]
+    fn a_learner_that_votes_was_promoted() {
+        let start = Instant::now();
+        let mut observer = Observer::new(Duration::from_secs(7));
+        let learner = View { learner: true, led: true, ..View::default() };
+        assert_eq!(observer.look(learner, start), []);
+        let voter = View { led: true, ..View::default() };
+        assert_eq!(ids(&observer.look(voter, start)), [PROMOTED.id]);
+    }
+
+    #[test]
+    fn alarms_come_and_go_and_the_quota_fills() {
+        let start = Instant::now();
+        let mut observer = Observer::new(Duration::from_secs(7));
+        let view = |alarms: &[Alarm], full| View {
+            led: true,
+            alarms: alarms.to_vec(),
+            full: Some(full),
+            ..View::default()
+        };
+        let alarm = Alarm { member: MemberId(7), kind: AlarmKind::NoSpace };
+        assert_eq!(observer.look(view(&[], 79), start), []);
+        assert_eq!(ids(&observer.look(view(&[], 80), start)), [NEARLY_FULL.id]);
+        assert_eq!(ids(&observer.look(view(&[alarm], 100), start)), [SPACE.id]);
+        assert_eq!(observer.look(view(&[alarm], 75), start), []);
+        assert_eq!(ids(&observer.look(view(&[], 69), start)), [ALARM_OVER.id]);
+        assert_eq!(ids(&observer.look(view(&[], 85), start)), [NEARLY_FULL.id]);
+    }
+
+    #[test]
+    fn certificates_are_looked_at_once_a_day() {
+        let start = Instant::now();
+        let day = 24 * 3600;
+        let mut certificates = Certificates::new(vec!["/far".into(), "/near".into(), "/past".into()]);
+        let until = |file: &PathBuf| match file.to_str() {
+            Some("/far") => Some(1000 + 15 * day),
+            Some("/near") => Some(1000 + 3 * day + 5),
+            _ => Some(999),
+        };
+        let news = certificates.look(start, 1000, until);
+        let texts: Vec<&str> = news.iter().map(|news| news.text.as_str()).collect();
+        assert_eq!(texts, ["the certificate /near expires in 3 days", "the certificate /past has expired"]);
+        assert_eq!(certificates.look(after(start, 3600), 1000, until), []);
+        assert_eq!(certificates.look(after(start, 24 * 3600), 1000, until).len(), 2);
+    }
+}

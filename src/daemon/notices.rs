@@ -1,0 +1,147 @@
+//! What an operator acts on: events with an id of their own in the journal (`MESSAGE_ID=`), and the catalog from which
+//! `journalctl -x` explains them. `packaging/kvd.catalog` is made from this table.
+
+/// One kind of event.
+pub struct Notice {
+    /// 128 random bits, for ever the same (sd-id128(3)).
+    pub id: &'static str,
+    subject: &'static str,
+    text: &'static str,
+}
+
+const fn notice(id: &'static str, subject: &'static str, text: &'static str) -> Notice {
+    Notice { id, subject, text }
+}
+
+/// The member became a voter.
+pub const PROMOTED: Notice = notice(
+    "9882169074454f9caaba2f8f1cb2420f",
+    "This member votes",
+    "It has caught up with the cluster and was made a voter. From now on it counts towards the quorum: a majority of\n\
+     the voters must be up for the cluster to accept writes.",
+);
+
+/// There has been no leader for a while.
+pub const QUORUM_LOST: Notice = notice(
+    "aa87a8e2e63a4126bf0ed1654330a720",
+    "There is no leader",
+    "No member leads, so nothing can be written, and only serializable reads are answered. As a rule fewer than half of\n\
+     the voters reach each other. Look at the other members:\n\n    kvctl endpoint status --cluster -w table\n\n\
+     and at 2380/udp among them (QUIC is UDP; see /usr/share/doc/kvd/README.firewall). As soon as a majority is back,\n\
+     the cluster goes on by itself. Only where a majority is lost for good, --force-new-cluster makes a new cluster of\n\
+     this member's data; see kvd(8).",
+);
+
+/// There is a leader again.
+pub const QUORUM_BACK: Notice = notice(
+    "4793883bdede4666a8e2634b95f0039e",
+    "There is a leader again",
+    "A majority of the voters reach each other; writes and linearizable reads are answered.",
+);
+
+/// The space quota is used up.
+pub const SPACE: Notice = notice(
+    "5fa070a953624a2fad6fe2f28750d75b",
+    "The space quota is used up",
+    "The data have reached quota-backend-bytes on a member, and the whole cluster refuses writes until the alarm is\n\
+     disarmed. Make room, then disarm it:\n\n    etcdctl compact REVISION\n    etcdctl defrag --cluster\n    \
+     etcdctl alarm disarm\n\nauto-compaction-retention in /etc/kv/cluster.toml keeps it from filling again; a larger\n\
+     quota-backend-bytes takes a reload.",
+);
+
+/// The quota is nearly used up.
+pub const NEARLY_FULL: Notice = notice(
+    "0919205749f44d80b78d4ed7e3b94992",
+    "The space quota is nearly used up",
+    "More than four fifths of quota-backend-bytes are taken. At the quota the whole cluster refuses writes. Compact and\n\
+     defragment, set auto-compaction-retention, or raise quota-backend-bytes; all of them take a reload at most.",
+);
+
+/// Members' data differ.
+pub const CORRUPT: Notice = notice(
+    "c4c9db8f06054edea9783550afdaf5fe",
+    "The data of members differ",
+    "A comparison found a member whose data are not those of the others. Writes are refused until the alarm is disarmed.\n\
+     Keep the data directory for an examination, remove the member from the cluster, and let it join again with an\n\
+     empty one.",
+);
+
+/// An alarm is gone.
+pub const ALARM_OVER: Notice =
+    notice("82c4b02c31fb429caa3a4c56fd5bed29", "An alarm was disarmed", "What it refused is accepted again.");
+
+/// The member was removed.
+pub const REMOVED: Notice = notice(
+    "aa87ba9aa21e4c988476cb0fad3b99be",
+    "This member was removed from its cluster",
+    "The other members do not know it any more, for ever: ids are not used twice. The service ends and is not started\n\
+     again. To take part again it needs an empty data directory and joins as a new member; see [join] in\n\
+     cluster.toml(5).",
+);
+
+/// A new configuration is in force.
+pub const RELOADED: Notice = notice(
+    "e72d503f160b4b48870ae9e8418019ac",
+    "The configuration was read again",
+    "What can change in a running member is in force; the lines beside this one name what takes a restart.",
+);
+
+/// A new configuration was refused.
+pub const CONFIG_REFUSED: Notice = notice(
+    "223eb47860e64902bd182a16f1a292bc",
+    "The new configuration is refused",
+    "It has errors, and kvd goes on with the one it has. `kvd check` prints what is wrong, with file, line and column.",
+);
+
+/// A certificate ends soon.
+pub const CERTIFICATE: Notice = notice(
+    "6569090e1eb84b9e8cc9845622cff160",
+    "A certificate expires soon",
+    "Afterwards nobody connects any more. Put a new one in its place; `systemctl reload kvd` takes it into use without\n\
+     a restart.",
+);
+
+/// All of them.
+const ALL: [&Notice; 11] = [
+    &PROMOTED,
+    &QUORUM_LOST,
+    &QUORUM_BACK,
+    &SPACE,
+    &NEARLY_FULL,
+    &CORRUPT,
+    &ALARM_OVER,
+    &REMOVED,
+    &RELOADED,
+    &CONFIG_REFUSED,
+    &CERTIFICATE,
+];
+
+/// The catalog, as journalctl(1) reads it.
+pub fn catalog() -> String {
+    let mut text =
+        "# What kvd's messages mean: journalctl -x. Made from src/daemon/notices.rs; change it there.\n"
+            .to_string();
+    for notice in ALL {
+        text.push_str(&format!(
+            "\n-- {}\nSubject: {}\nDefined-By: kvd\nDocumentation: man:kvd(8)\n\n{}\n",
+            notice.id, notice.subject, notice.text
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ids_and_differ() {
+        let mut ids: Vec<&str> = ALL.iter().map(|notice| notice.id).collect();
+        assert!(
+            ids.iter().all(|id| id.len() == 32 && id.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')))
+        );
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), ALL.len());
+    }
+}

@@ -1,0 +1,154 @@
+//! A new configuration in a running member: read, judged as a whole, and then brought into force as far as it can be.
+
+use std::cell::RefCell;
+
+use super::member::Member;
+use super::notices::{CONFIG_REFUSED, RELOADED};
+use super::systemd;
+use crate::config::admin::Answer;
+use crate::config::cli::text_of;
+use crate::config::{Change, Config, Surroundings, Takes, changes, read};
+
+/// Reads the configuration again when asked to, always from the same command line and variables.
+pub struct Reloader<'m> {
+    member: &'m Member,
+    arguments: Vec<String>,
+    /// As the member was started: what takes a restart is compared with this.
+    started: &'m Config,
+    /// The last good one: what a reload changes is compared with this.
+    current: RefCell<Config>,
+}
+
+impl<'m> Reloader<'m> {
+    /// For a member that runs with `started`, which was read with these arguments.
+    pub fn new(member: &'m Member, arguments: Vec<String>, started: &'m Config) -> Self {
+        Self { member, arguments, started, current: RefCell::new(started.clone()) }
+    }
+
+    /// Reads and applies. Logged as well as answered. Nothing changes where there is an error.
+    pub fn reload(&self) -> Answer {
+        systemd::reloading();
+        let answer = self.attempt();
+        for warning in &answer.warnings {
+            tracing::warn!("{}", warning.trim_end());
+        }
+        match &answer.error {
+            Some(error) => tracing::error!(
+                message_id = CONFIG_REFUSED.id,
+                "the new configuration is refused; going on with the old one: {}",
+                error.trim_end()
+            ),
+            None => {
+                tracing::info!(
+                    message_id = RELOADED.id,
+                    "the configuration was read again: {}",
+                    answer.lines.join("; ")
+                )
+            }
+        }
+        systemd::ready(&self.member.status());
+        answer
+    }
+
+    fn attempt(&self) -> Answer {
+        let new = match read(&Surroundings::of_process(self.arguments.clone())).into_result() {
+            Ok((new, warnings)) => (new, warnings),
+            Err(findings) => return Answer::refused(text_of(&findings)),
+        };
+        let (new, warnings) = new;
+        // What can fail comes first, so that a refusal leaves everything as it was.
+        if let Err(error) = self.member.apply(&new) {
+            return Answer::refused(format!("{error}\n"));
+        }
+        let mut lines = lines(self.started, &self.current.borrow(), &new);
+        lines.extend(self.member.has_tls_files(&new).then(|| "TLS files were read again".to_string()));
+        if lines.is_empty() {
+            lines.push("nothing has changed".to_string());
+        }
+        *self.current.borrow_mut() = new;
+        Answer { lines, warnings: warnings.iter().map(ToString::to_string).collect(), error: None }
+    }
+}
+
+/// What the new configuration changes, a line each; secrets are masked.
+fn lines(started: &Config, current: &Config, new: &Config) -> Vec<String> {
+    let at_once = changes(current, new).into_iter().filter(|change| change.takes() == Takes::Reload);
+    let at_once = at_once.map(|change| format!("{} is in force", assignment(&change)));
+    let later = changes(started, new).into_iter().filter(|change| change.takes() != Takes::Reload);
+    let later = later.map(|change| match change.takes() {
+        Takes::Nothing => format!("{} only counts at the first start", assignment(&change)),
+        _ => format!("{} takes a restart", assignment(&change)),
+    });
+    at_once.chain(later).collect()
+}
+
+fn assignment(change: &Change) -> String {
+    format!("{} = {}", change.spec.key, change.shown())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Files;
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    struct OneFile(&'static str);
+
+    impl Files for OneFile {
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            if self.exists(path) { Ok(self.0.into()) } else { Err(io::ErrorKind::NotFound.into()) }
+        }
+
+        fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+            Ok(Vec::new())
+        }
+
+        fn exists(&self, path: &Path) -> bool {
+            path == Path::new(crate::config::DEFAULT_FILE)
+        }
+    }
+
+    fn config(toml: &'static str) -> Config {
+        let files = OneFile(toml);
+        let surroundings = Surroundings {
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            files: &files,
+            default_host: || None,
+        };
+        match read(&surroundings).into_result() {
+            Ok((config, _)) => config,
+            Err(findings) => panic!("{}", text_of(&findings)),
+        }
+    }
+
+    #[test]
+    fn changes_are_told_by_what_they_take() {
+        let started = config("log-level = \"info\"\n");
+        let now =
+            config("log-level = \"debug\"\nheartbeat-interval = 200\ninitial-cluster-token = \"other\"\n");
+        let told = lines(&started, &started, &now);
+        assert_eq!(
+            told,
+            [
+                "log-level = \"debug\" is in force",
+                "heartbeat-interval = 200 takes a restart",
+                "initial-cluster-token = \"other\" only counts at the first start",
+            ]
+        );
+        // What was applied is no news the next time; what waits for a restart still is.
+        assert_eq!(lines(&started, &now, &now).len(), 2);
+    }
+
+    #[test]
+    fn secrets_are_not_told() {
+        let told = lines(
+            &config("cluster-secret = \"0123456789abcdef\"\n"),
+            &config("cluster-secret = \"0123456789abcdef\"\n"),
+            &config("cluster-secret = \"fedcba9876543210\"\n"),
+        );
+        assert_eq!(told.len(), 1);
+        assert!(!told[0].contains("fedcba"), "{told:?}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Starts and stops that take long: systemd is asked for more time for as long as something goes on.
+
+use std::fs;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use super::systemd;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// How much time is asked for; well above the time between two looks on a busy machine.
+const MORE: Duration = Duration::from_secs(60);
+
+/// Asks for more time, from a thread of its own since opening data blocks, as long as this process computes, reads or
+/// writes. One that does nothing is left to the time that the unit gives it. Ends when it is dropped.
+pub struct Patience {
+    /// The thread ends when this end is dropped.
+    _thread: Option<Sender<()>>,
+}
+
+impl Patience {
+    /// Begins.
+    pub fn begin() -> Self {
+        if !systemd::listens() {
+            return Self { _thread: None };
+        }
+        let (sender, ended) = mpsc::channel();
+        let look = move || {
+            let mut done = work_done();
+            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                let now = work_done();
+                if now.is_more_than(&done) {
+                    systemd::extend(MORE);
+                }
+                done = now;
+            }
+        };
+        match std::thread::Builder::new().name("kvd-patience".to_string()).spawn(look) {
+            Ok(_) => Self { _thread: Some(sender) },
+            Err(error) => {
+                tracing::warn!(%error, "a long start will not be told to systemd");
+                Self { _thread: None }
+            }
+        }
+    }
+}
+
+/// Asks for more time while other members are waited for, which takes as long as the configuration says. Never ends.
+pub async fn wait_for_others() {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        systemd::extend(MORE);
+    }
+}
+
+/// What a process has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Work {
+    /// Clock ticks of all its threads.
+    ticks: u64,
+    /// Bytes from and to disks.
+    bytes: u64,
+}
+
+impl Work {
+    /// The look itself costs a tick at most.
+    fn is_more_than(&self, before: &Work) -> bool {
+        self.ticks > before.ticks + 1 || self.bytes > before.bytes
+    }
+}
+
+fn work_done() -> Work {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    Work { ticks: ticks(&read("/proc/self/stat")), bytes: bytes(&read("/proc/self/io")) }
+}
+
+/// User and system time of proc(5)'s stat: the 12th and 13th field behind the name, which may hold anything.
+fn ticks(stat: &str) -> u64 {
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+fn bytes(io: &str) -> u64 {
+    let counts = io.lines().filter_map(|line| line.split_once(": "));
+    let disks = counts.filter(|(name, _)| matches!(*name, "read_bytes" | "write_bytes"));
+    disks.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_read_from_the_kernels_files() {
+        let stat = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 700 30 5 5 20 0 1 0 100 0";
+        assert_eq!(ticks(stat), 730);
+        let io = "rchar: 9\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 1\n";
+        assert_eq!(bytes(io), 12288);
+    }
+
+    #[test]
+    fn computing_is_work_and_sleeping_is_not() {
+        let quiet = Work { ticks: 10, bytes: 5 };
+        assert!(!Work { ticks: 11, bytes: 5 }.is_more_than(&quiet));
+        assert!(Work { ticks: 12, bytes: 5 }.is_more_than(&quiet));
+        assert!(Work { ticks: 10, bytes: 6 }.is_more_than(&quiet));
+    }
+}

@@ -1,0 +1,113 @@
+//! A new configuration in a running member.
+
+use crate::harness::{Server, Setup, subject, until};
+use kvd::api::proto::etcdserverpb::StatusRequest;
+use rustix::process::Signal;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+struct Reloaded {
+    server: Server,
+    file: PathBuf,
+}
+
+impl Reloaded {
+    async fn start() -> Reloaded {
+        let mut server = Setup::of(&subject()).bare().prepare();
+        let file = server.dir().join("cluster.toml");
+        server.add_args(&["--config-file", &file.display().to_string()]);
+        let mut reloaded = Reloaded { server, file };
+        reloaded.write("");
+        reloaded.server.start().await;
+        reloaded
+    }
+
+    fn write(&self, more: &str) {
+        let server = &self.server;
+        let text = format!(
+            "name = \"node\"\ndata-dir = \"{}\"\nadmin-socket = \"{}\"\nlisten-client-urls = [\"{url}\"]\n\
+             advertise-client-urls = [\"{url}\"]\nlisten-peer-urls = [\"{peer}\"]\n\
+             initial-advertise-peer-urls = [\"{peer}\"]\n{more}\n",
+            server.data_dir().display(),
+            server.dir().join("admin.sock").display(),
+            url = server.url(),
+            peer = server.peer_url(),
+        );
+        std::fs::write(&self.file, text).expect("the file");
+    }
+
+    fn kvctl(&self) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvctl"));
+        command.args(["reload", "--admin-socket"]).arg(self.server.dir().join("admin.sock"));
+        command.output().expect("kvctl runs")
+    }
+
+    async fn quota(&self) -> i64 {
+        let answer = self.server.api().maintenance.clone().status(StatusRequest {}).await.expect("a status");
+        answer.into_inner().db_size_quota
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_change_is_in_force_and_what_takes_a_restart_is_told() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let member = Reloaded::start().await;
+    let nothing = member.kvctl();
+    assert_eq!((nothing.status.code(), text(&nothing.stdout).as_str()), (Some(0), "nothing has changed\n"));
+    member.write("quota-backend-bytes = 77777777\nlog-level = \"debug\"\nheartbeat-interval = 120\n");
+    let told = member.kvctl();
+    assert!(told.status.success(), "{told:?}");
+    let lines = text(&told.stdout);
+    for line in [
+        "quota-backend-bytes = 77777777 is in force",
+        "log-level = \"debug\" is in force",
+        "heartbeat-interval = 120 takes a restart",
+    ] {
+        assert!(lines.lines().any(|told| told == line), "{line} is not in {lines}");
+    }
+    assert_eq!(member.quota().await, 77_777_777);
+    // What is no request at all is worth a line of debugging.
+    let mut stranger = TcpStream::connect(member.server.endpoint()).expect("connected");
+    stranger.write_all(b"\x16\x03 nonsense\r\n\r\n").expect("written");
+    until("lines of debugging", || member.server.log().contains("\"level\":\"debug\"")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_file_is_refused_with_its_findings() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let member = Reloaded::start().await;
+    let quota = member.quota().await;
+    member.write("quota-backend-bytes = 1000000\nlog-levle = \"debug\"\n");
+    let refused = member.kvctl();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let err = text(&refused.stderr);
+    assert!(err.contains("cluster.toml:9:1") && err.contains("log-level"), "{err}");
+    assert!(
+        err.ends_with("Error: the new configuration is refused; kvd goes on with the old one\n"),
+        "{err}"
+    );
+    assert_eq!(member.quota().await, quota, "nothing of it is in force");
+    assert!(member.server.log().contains("the new configuration is refused"), "{}", member.server.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_reads_the_configuration_again() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let member = Reloaded::start().await;
+    member.write("quota-backend-bytes = 88888888\n");
+    member.server.signal(Signal::HUP);
+    until("the line in the log", || member.server.log().contains("the configuration was read again")).await;
+    assert_eq!(member.quota().await, 88_888_888);
+}

@@ -1,0 +1,24 @@
+# What Debian's and Fedora's own judges say of the packages, and what the programs are made like.
+
+step "lintian"
+lintian --fail-on error,warning --tag-display-limit 0 --allow-root "$KVD_DEB"
+
+step "rpmlint"
+rpmlint --config "$KVD_ROOT/packaging/rpm/rpmlint.toml" "$KVD_RPM" | tee "$work/rpmlint"
+holds "no errors, no warnings" grep -q ' 0 errors, 0 warnings' "$work/rpmlint"
+
+step "the programs"
+dpkg-deb --extract "$KVD_DEB" "$work/deb"
+for program in kvd kvctl; do
+    readelf --file-header --program-headers --dynamic "$work/deb/usr/bin/$program" >"$work/elf"
+    holds "$program is position independent" grep -q 'Type: *DYN' "$work/elf"
+    holds "$program has read-only relocations" grep -q GNU_RELRO "$work/elf"
+    holds "$program binds everything at its start" grep -Eq 'BIND_NOW|Flags: .*NOW' "$work/elf"
+    check "$program's symbols" "$(nm "$work/deb/usr/bin/$program" 2>/dev/null | wc -l)" 0
+done
+
+step "the same files in both"
+dpkg-deb --contents "$KVD_DEB" | awk '!/^d/ {print $6}' | sed 's/^\.//' | grep -v -e lintian -e copyright -e changelog |
+    sed 's#vendor-completions#site-functions#' | sort >"$work/in-deb"
+rpm --query --package --list "$KVD_RPM" 2>/dev/null | grep -v -e licenses -e CHANGELOG | sort >"$work/in-rpm"
+holds "no file is in one only" diff "$work/in-deb" "$work/in-rpm"
