@@ -78,7 +78,7 @@
 //!   a preallocated, zero-filled file needs one device flush, a growing one two, and the serial put waits for it.
 //! - A key's newest value stands in the table of current keys, not in the table of revisions: lists and gets are one
 //!   scan, and a value is on disk once. A superseded version moves to a table ordered by key and revision.
-//! - A checkpoint holds 5,000 operations at most, not 50,000: LMDB copies every page it changes, keeps the copies in
+//! - A checkpoint holds 2,000 operations at most, not 50,000: LMDB copies every page it changes, keeps the copies in
 //!   memory until the commit, and can use what one commit frees only in the next but one. With a million random keys
 //!   that took the data file from 944 to about 600 MB, and anonymous memory with it.
 //! - The log is bounded in bytes as well as in entries, since an entry carries a group of commands: 16 MB, or a

@@ -42,7 +42,7 @@ complete -c kvd -n "__fish_kvd_needs_command" -l memory-mlock -d 'Locks the proc
 complete -c kvd -n "__fish_kvd_needs_command" -l quota-backend-bytes -d 'The size of the store above which writes are refused. 0 means 2147483648, a negative number means no limit. [default: 0]' -r
 complete -c kvd -n "__fish_kvd_needs_command" -l backend-bbolt-freelist-type -d 'The form of bbolt\'s free list.' -r
 complete -c kvd -n "__fish_kvd_needs_command" -l backend-batch-interval -d 'The longest time between two checkpoints of the state into LMDB. 0 means 1s. Nothing is lost between two: the log is flushed before each answer. [default: 0s]' -r
-complete -c kvd -n "__fish_kvd_needs_command" -l backend-batch-limit -d 'The most operations between two checkpoints. 0 means 5000. [default: 0]' -r
+complete -c kvd -n "__fish_kvd_needs_command" -l backend-batch-limit -d 'The most operations between two checkpoints. 0 means 2000. [default: 0]' -r
 complete -c kvd -n "__fish_kvd_needs_command" -l max-txn-ops -d 'The most operations in one transaction. [default: 128]' -r
 complete -c kvd -n "__fish_kvd_needs_command" -l max-request-bytes -d 'The largest request in bytes. [default: 1572864]' -r
 complete -c kvd -n "__fish_kvd_needs_command" -l max-concurrent-streams -d 'The most HTTP/2 streams of one client connection. [default: 4294967295]' -r

@@ -81,6 +81,9 @@ impl MemberError {
 /// What systemd shows is brought up to date so often.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Entries that wait to be applied before the status tells of them.
+const FAR_BEHIND: u64 = 1000;
+
 /// A running member.
 pub struct Member {
     node: Node,
@@ -285,7 +288,10 @@ impl Member {
             None if there * 2 <= voters => format!("waiting for quorum, {there} of {voters}"),
             None => format!("waiting for a leader, {there} of {voters}"),
             Some(_) if status.is_leader => format!("serving, leader, {there} of {voters}"),
-            Some(leader) if status.is_learner => format!("serving, learner of {leader}"),
+            Some(leader) if self.node.is_learner() => format!("serving, learner of {leader}"),
+            Some(leader) if status.is_learner => {
+                format!("serving, votes once it has caught up with {leader}")
+            }
             Some(leader) => format!("serving, follower of {leader}"),
         };
         let alarms: Vec<String> = self
@@ -294,7 +300,19 @@ impl Member {
             .iter()
             .map(|alarm| format!("; alarm {:?} of {}", alarm.kind, alarm.member))
             .collect();
-        format!("{role}, term {}{}", status.term, alarms.concat())
+        format!("{role}, term {}{}{}", status.term, self.progress(), alarms.concat())
+    }
+
+    /// How far this member has come with what others know already; nothing where it keeps up.
+    fn progress(&self) -> String {
+        let status = self.node.status();
+        if let Some(bytes) = self.quic.snapshot_bytes() {
+            return format!("; taking over a snapshot, {} MB so far", bytes >> 20);
+        }
+        if status.committed > status.applied + FAR_BEHIND {
+            return format!("; {} of {} entries applied", status.applied, status.committed);
+        }
+        String::new()
     }
 
     /// Stops in order: somebody else leads, clients are told and have a moment, raft ends, the store makes everything

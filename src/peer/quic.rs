@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     pub askers: Arc<AtomicUsize>,
     pub callers: Arc<AtomicUsize>,
     pub snapshots: Semaphore,
+    /// Bytes that have come of snapshots that are being taken over.
+    pub snapshot_bytes: AtomicU64,
     pub told_removed: watch::Sender<bool>,
     /// Emptied by closing, which frees the ports.
     listeners: parking_lot::Mutex<Vec<Endpoint>>,
@@ -160,6 +162,11 @@ impl Quic {
         self.shared.peers.all().iter().map(|peer| peer.status()).collect()
     }
 
+    /// Bytes that have come of a snapshot that is being taken over, if there is one.
+    pub fn snapshot_bytes(&self) -> Option<u64> {
+        Some(self.shared.snapshot_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
     /// Turns true once another member says that this one was removed from the cluster.
     pub fn told_removed(&self) -> watch::Receiver<bool> {
         self.shared.told_removed.subscribe()
@@ -206,6 +213,7 @@ impl Shared {
             askers: Arc::default(),
             callers: Arc::default(),
             snapshots: Semaphore::new(MAX_SNAPSHOTS),
+            snapshot_bytes: AtomicU64::new(0),
             told_removed: watch::Sender::new(false),
             addresses: listeners.iter().filter_map(|endpoint| endpoint.local_addr().ok()).collect(),
             listeners: parking_lot::Mutex::new(listeners),

@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -128,6 +129,25 @@ fn read_ahead(mut body: Box<dyn Read + Send>) -> mpsc::Receiver<std::io::Result<
     receiver
 }
 
+/// Counts the bytes of one snapshot in the total, and takes them out of it however the snapshot ends.
+struct Progress<'a> {
+    total: &'a AtomicU64,
+    own: u64,
+}
+
+impl Progress<'_> {
+    fn add(&mut self, bytes: usize) {
+        self.own += bytes as u64;
+        self.total.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.own, Ordering::Relaxed);
+    }
+}
+
 /// Takes a snapshot of a member and hands it to the service, once all of it is there.
 pub(super) async fn receive(
     shared: &Shared,
@@ -141,12 +161,14 @@ pub(super) async fn receive(
         return Err(Rejection::NotReady("other snapshots are being taken".into()));
     };
     let spool = Spool::begin(shared.options.spool.clone());
+    let mut progress = Progress { total: &shared.snapshot_bytes, own: 0 };
     reader.set_limit(SNAPSHOT_PIECE);
     loop {
         let piece = timeout(SNAPSHOT_STALL, reader.required()).await;
         let piece =
             piece.map_err(|_| malformed(&"nothing comes any more"))?.map_err(|error| malformed(&error))?;
         peer.counters.received_bytes.add(piece.len());
+        progress.add(piece.len());
         if piece.is_empty() {
             break;
         }

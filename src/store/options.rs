@@ -25,7 +25,7 @@ pub enum CheckpointPolicy {
 
 impl Default for CheckpointPolicy {
     fn default() -> Self {
-        Self::Background { interval: Duration::from_secs(1), bytes: 32 << 20, operations: 5_000 }
+        Self::Background { interval: Duration::from_secs(1), bytes: 32 << 20, operations: 2_000 }
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::etcd("quota-backend-bytes", Kind::Signed, "0", "The size of the store above which writes are refused. 0 means 2147483648, a negative number means no limit.").reloads(),
     OptionSpec::etcd("backend-bbolt-freelist-type", Kind::Text, "", "The form of bbolt's free list.").since("3.5").ignored("kvd stores its data in LMDB, not in bbolt"),
     OptionSpec::etcd("backend-batch-interval", Kind::Duration, "0s", "The longest time between two checkpoints of the state into LMDB. 0 means 1s. Nothing is lost between two: the log is flushed before each answer."),
-    OptionSpec::etcd("backend-batch-limit", Kind::Number(U32), "0", "The most operations between two checkpoints. 0 means 5000."),
+    OptionSpec::etcd("backend-batch-limit", Kind::Number(U32), "0", "The most operations between two checkpoints. 0 means 2000."),
     OptionSpec::etcd("max-txn-ops", Kind::Number(U32), "128", "The most operations in one transaction.").reloads(),
     OptionSpec::etcd("max-request-bytes", Kind::Number(U32), "1572864", "The largest request in bytes.").reloads(),
     OptionSpec::etcd("max-concurrent-streams", Kind::Number(U32), "4294967295", "The most HTTP/2 streams of one client connection."),

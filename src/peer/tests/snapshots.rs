@@ -63,7 +63,7 @@ async fn heartbeats_are_not_starved_by_a_large_snapshot() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
     let mut sending = std::pin::pin!(send(&one, &two, body(SIZE)));
-    let (mut beats, mut slowest) = (0, Duration::ZERO);
+    let (mut beats, mut slowest, mut most) = (0, Duration::ZERO, 0);
     let answer = loop {
         let asked = tokio::time::Instant::now();
         tokio::select! {
@@ -71,6 +71,7 @@ async fn heartbeats_are_not_starved_by_a_large_snapshot() {
             beat = one.call(&two, Lane::Control, b"beat") => {
                 beat.expect("answered");
                 beats += 1;
+                most = most.max(two.quic.snapshot_bytes().unwrap_or_default());
                 slowest = slowest.max(asked.elapsed());
             }
         }
@@ -78,6 +79,8 @@ async fn heartbeats_are_not_starved_by_a_large_snapshot() {
     assert_eq!(answer, Ok(Bytes::from_static(b"installed")));
     let got = two.deputy.snapshots.lock().pop().map(|(_, length, _)| length);
     assert_eq!(got, Some(SIZE as u64));
+    assert!(most > 0 && most <= SIZE as u64, "{most} bytes were told of under way");
+    assert_eq!(two.quic.snapshot_bytes(), None, "it is done");
     println!("{beats} heartbeats beside the snapshot, the slowest in {slowest:?}");
     assert!(beats >= 50, "{beats} heartbeats beside a snapshot of {SIZE} bytes");
 }
