@@ -1,20 +1,24 @@
 //! What is compared: the cases, what each of them measures, and what kvd is meant to reach.
 
+use crate::cluster::Cluster;
+use crate::gaps::{self, Failure};
 use crate::load::{self, KEYS, Outcome, VALUE, Work};
 use crate::options::Options;
-use crate::report::{Metric, Sample};
-use crate::server::{Program, Server};
+use crate::report::{Limit, Metric, Sample};
+use crate::server::{self, Program, Server};
 use crate::wire::Wire;
-use crate::{lease, watch};
+use crate::{catch_up, lease, watch};
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
 
-/// One thing to compare. Every run of it has a server and a data directory of its own.
+/// One thing to compare. Every run of it has servers and data directories of its own.
 pub struct Case {
     /// The name `--cases` selects it by.
     pub id: &'static str,
     /// For readers.
     pub title: &'static str,
+    /// How many members begin the cluster.
+    members: usize,
     kind: Kind,
 }
 
@@ -23,14 +27,25 @@ enum Kind {
     Watch { watchers: usize, writers: usize },
     KeepAlive { leases: usize },
     ManyKeys,
+    Failover(Failure),
+    Grow,
+    CatchUp,
+}
+
+const fn case(id: &'static str, title: &'static str, members: usize, kind: Kind) -> Case {
+    Case { id, title, members, kind }
 }
 
 const fn load(id: &'static str, title: &'static str, work: Work, clients: usize) -> Case {
-    Case { id, title, kind: Kind::Load { work, clients } }
+    case(id, title, 1, Kind::Load { work, clients })
+}
+
+const fn load_on_3(id: &'static str, title: &'static str, work: Work, clients: usize) -> Case {
+    case(id, title, 3, Kind::Load { work, clients })
 }
 
 const fn watch(id: &'static str, title: &'static str, watchers: usize, writers: usize) -> Case {
-    Case { id, title, kind: Kind::Watch { watchers, writers } }
+    case(id, title, 1, Kind::Watch { watchers, writers })
 }
 
 const LINEARIZABLE: Work = Work::Get { serializable: false };
@@ -49,8 +64,16 @@ pub const CASES: &[Case] = &[
     load("list-10k", "list of 10,000 keys, 1 client", Work::List, 1),
     watch("watch-100", "event, 100 watchers, 16 writers", 100, 16),
     watch("watch-1000", "event, 1000 watchers, 1 writer", 1000, 1),
-    Case { id: "keepalive", title: "keepalive, 200 leases", kind: Kind::KeepAlive { leases: 200 } },
-    Case { id: "many-keys", title: "many keys: fill, memory, disk, list, restart", kind: Kind::ManyKeys },
+    case("keepalive", "keepalive, 200 leases", 1, Kind::KeepAlive { leases: 200 }),
+    case("many-keys", "many keys: fill, memory, disk, list, restart", 1, Kind::ManyKeys),
+    load_on_3("cluster-put-1", "3 members: put, 1 client", Work::Put, 1),
+    load_on_3("cluster-put-64", "3 members: put, 64 clients", Work::Put, 64),
+    load_on_3("cluster-get-64", "3 members: get, linearizable, 64 clients", LINEARIZABLE, 64),
+    case("failover-kill", "3 members: kill -9 of the leader", 3, Kind::Failover(Failure::Kill)),
+    case("failover-stop", "3 members: SIGSTOP of the leader", 3, Kind::Failover(Failure::Stop)),
+    case("failover-term", "3 members: SIGTERM of the leader", 3, Kind::Failover(Failure::Term)),
+    case("grow", "from 1 member to 3", 1, Kind::Grow),
+    case("catch-up", "3 members with much data: one is added", 3, Kind::CatchUp),
 ];
 
 /// The rows of the case `many-keys`, in the order they are measured.
@@ -61,41 +84,59 @@ pub const MANY_KEYS_ROWS: &[(&str, &str)] = &[
     ("restart", "restart with all keys"),
 ];
 
-/// The most kvd may take of what etcd takes: row, metric, ratio.
-pub const TARGETS: &[(&str, Metric, f64)] = &[
-    ("put-1", Metric::Median, 0.85),
-    ("put-64", Metric::ServerCpu, 0.6),
-    ("get-64", Metric::ServerCpu, 0.7),
-    ("get-serializable-64", Metric::ServerCpu, 0.7),
-    ("list-10k", Metric::ServerCpu, 0.4),
-    ("watch-100", Metric::ServerCpu, 0.5),
-    ("watch-1000", Metric::ServerCpu, 0.5),
-    ("keepalive", Metric::ServerCpu, 0.7),
-    ("keys", Metric::Anonymous, 0.2),
-    ("keys", Metric::Disk, 0.7),
-    ("restart", Metric::Time, 0.2),
+/// The most kvd may take: row, metric, limit.
+pub const TARGETS: &[(&str, Metric, Limit)] = &[
+    ("put-1", Metric::Median, Limit::OfEtcd(0.85)),
+    ("put-64", Metric::ServerCpu, Limit::OfEtcd(0.6)),
+    ("get-64", Metric::ServerCpu, Limit::OfEtcd(0.7)),
+    ("get-serializable-64", Metric::ServerCpu, Limit::OfEtcd(0.7)),
+    ("list-10k", Metric::ServerCpu, Limit::OfEtcd(0.4)),
+    ("watch-100", Metric::ServerCpu, Limit::OfEtcd(0.5)),
+    ("watch-1000", Metric::ServerCpu, Limit::OfEtcd(0.5)),
+    ("keepalive", Metric::ServerCpu, Limit::OfEtcd(0.7)),
+    ("keys", Metric::Anonymous, Limit::OfEtcd(0.2)),
+    ("keys", Metric::Disk, Limit::OfEtcd(0.7)),
+    ("restart", Metric::Time, Limit::OfEtcd(0.2)),
+    ("cluster-put-1", Metric::Median, Limit::OfEtcd(0.85)),
+    ("cluster-put-64", Metric::ServerCpu, Limit::OfEtcd(0.6)),
+    ("cluster-get-64", Metric::ServerCpu, Limit::OfEtcd(0.7)),
+    ("failover-kill", Metric::Gap, Limit::OfEtcd(0.7)),
+    ("failover-term", Metric::Gap, Limit::OfEtcd(1.0)),
+    ("grow", Metric::Gap, Limit::Absolute(0.5)),
+    ("catch-up", Metric::Time, Limit::OfEtcd(1.0 / 1.5)),
+    ("catch-up", Metric::Elections, Limit::Absolute(0.0)),
 ];
 
 impl Case {
     /// Runs the case once against `program`.
     pub async fn run(&self, program: &Program, options: &Options) -> Result<Vec<Sample>, String> {
-        let mut server = Server::start(program, &options.dir).await?;
+        let mut program = program.clone();
+        if matches!(self.kind, Kind::CatchUp) {
+            program.args.extend(catch_up::OPTIONS.map(str::to_owned));
+        }
+        let mut cluster = Cluster::start(&program, &options.dir, self.members).await?;
         let result = match self.kind {
-            Kind::ManyKeys => many_keys(&mut server, options).await,
-            _ => self.measure(&server, options.seconds).await.map(|outcome| outcome_rows(self.id, &outcome)),
+            Kind::ManyKeys => many_keys(&mut cluster.members, options).await,
+            Kind::Failover(failure) => gaps::failover(self.id, &mut cluster, failure).await,
+            Kind::Grow => gaps::grow(self.id, &mut cluster).await,
+            Kind::CatchUp => catch_up::run(self.id, &mut cluster, options.keys * 1024).await,
+            _ => {
+                let outcome = self.measure(&cluster.members, options.seconds).await;
+                outcome.map(|outcome| outcome_rows(self.id, &outcome))
+            }
         };
-        result.map_err(|error| format!("{error}\n{}", server.log_tail()))
+        result.map_err(|error| format!("{error}\n{}", cluster.log_tails()))
     }
 
-    async fn measure(&self, server: &Server, seconds: f64) -> Result<Outcome, String> {
+    async fn measure(&self, servers: &[Server], seconds: f64) -> Result<Outcome, String> {
         match self.kind {
-            Kind::Watch { watchers, writers } => watch::run(server, watchers, writers, seconds).await,
-            Kind::KeepAlive { leases } => lease::run(server, leases, seconds).await,
+            Kind::Watch { watchers, writers } => watch::run(&servers[0], watchers, writers, seconds).await,
+            Kind::KeepAlive { leases } => lease::run(&servers[0], leases, seconds).await,
             Kind::Load { work, clients } => {
-                load::fill(server, KEYS, 64).await?;
-                load::run(server, work, clients, seconds).await
+                load::fill(servers, KEYS, VALUE, 64).await?;
+                load::run(servers, work, clients, seconds).await
             }
-            Kind::ManyKeys => Err("it is made of several measurements".to_owned()),
+            _ => Err("it is made of several measurements".to_owned()),
         }
     }
 }
@@ -114,10 +155,11 @@ fn outcome_rows(row: &'static str, outcome: &Outcome) -> Vec<Sample> {
 }
 
 /// Fills the server, looks at what it holds, lists everything, and starts it again.
-async fn many_keys(server: &mut Server, options: &Options) -> Result<Vec<Sample>, String> {
-    let mut rows = outcome_rows("fill", &load::fill(server, options.keys, 1000).await?);
+async fn many_keys(servers: &mut [Server], options: &Options) -> Result<Vec<Sample>, String> {
+    let mut rows = outcome_rows("fill", &load::fill(servers, options.keys, VALUE, 1000).await?);
     // What the server does behind the last put belongs to the fill: until it has been idle for a moment.
-    idle(server).await?;
+    idle(servers).await?;
+    let [server] = servers else { return Err("it is about one server".to_owned()) };
     let memory = server.memory()?;
     let mut add = |row, metric, value: f64| rows.push(Sample { row, metric, value });
     add("keys", Metric::Resident, memory.resident as f64);
@@ -141,7 +183,7 @@ async fn many_keys(server: &mut Server, options: &Options) -> Result<Vec<Sample>
     }
     times.sort();
     add("restart", Metric::Time, times[1].as_secs_f64());
-    idle(server).await?;
+    idle(std::slice::from_ref(server)).await?;
     add("restart", Metric::Resident, server.memory()?.resident as f64);
     add("restart", Metric::Anonymous, server.memory()?.anonymous as f64);
     Ok(rows)
@@ -152,12 +194,12 @@ fn payload() -> u64 {
     (load::key(0).len() + VALUE) as u64
 }
 
-/// Waits until the server uses less than a twentieth of a core for a second, at most half a minute.
-async fn idle(server: &Server) -> Result<(), String> {
+/// Waits until the servers use less than a twentieth of a core for a second, at most half a minute.
+pub async fn idle(servers: &[Server]) -> Result<(), String> {
     for _ in 0..30 {
-        let before = server.cpu()?;
+        let before = server::cpu(servers)?;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        if server.cpu()? - before < Duration::from_millis(50) {
+        if server::cpu(servers)? - before < Duration::from_millis(50) {
             break;
         }
     }

@@ -1,20 +1,27 @@
 //! Compares kvd with a real etcd: the same load on the same machine, in turn, medians of several rounds.
 //!
 //! `tests/bench/run` is the one command; `cargo bench --bench compare -- --help` tells the options. Each run of a case
-//! has a fresh server with default durability on loopback and a fresh data directory on the same file system. The
-//! server's own CPU time stands beside throughput, because the load generator shares the machine: throughput and
-//! latency say how the two do together, CPU for an operation says what the server costs.
+//! has fresh servers with default durability on loopback and fresh data directories on the same file system. The
+//! servers' own CPU time stands beside throughput, because the load generator shares the machine: throughput and
+//! latency say how they do together, CPU for an operation says what the servers cost, those of a cluster added up.
+//!
+//! In clusters kvd's members talk QUIC with mutual TLS, as they always do, and etcd's plain HTTP, as it does where
+//! nothing else is configured.
 //!
 //! | file | what stands there |
 //! |---|---|
 //! | `cases` | what is compared, and the targets |
 //! | `load`, `watch`, `lease` | the load |
+//! | `gaps`, `catch_up` | what happens to clusters: leaders that fail, members that are added |
 //! | `wire`, `dice` | its connections and its randomness |
-//! | `server`, `usage` | the process under load, and what it takes |
+//! | `server`, `cluster`, `usage` | the processes under load, and what they take |
 //! | `report`, `options` | output and input |
 
 mod cases;
+mod catch_up;
+mod cluster;
 mod dice;
+mod gaps;
 mod lease;
 mod load;
 mod options;
@@ -51,6 +58,18 @@ fn compare(options: &Options) -> Result<bool, String> {
     let mut report = Report::new(heading(options, &programs)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            () = rounds(options, &programs, &mut report) => Ok(()),
+            signal = interrupted() => Err(signal.map_or_else(|error| error.to_string(), str::to_owned)),
+        }
+    });
+    ended?;
+    publish(&report, options)?;
+    Ok(report.is_good() || !options.check)
+}
+
+async fn rounds(options: &Options, programs: &[Program; 2], report: &mut Report) {
     for round in 1..=options.rounds {
         for case in &options.cases {
             // The order changes from round to round, so that neither always follows the other.
@@ -59,7 +78,7 @@ fn compare(options: &Options) -> Result<bool, String> {
                 let name = programs[program].name;
                 eprint!("round {round}/{} {:<20} {name:<5}", options.rounds, case.id);
                 let local = tokio::task::LocalSet::new();
-                match runtime.block_on(local.run_until(case.run(&programs[program], options))) {
+                match local.run_until(case.run(&programs[program], options)).await {
                     Ok(samples) => {
                         eprintln!("{}", progress(&samples));
                         report.add(program, &samples);
@@ -72,8 +91,16 @@ fn compare(options: &Options) -> Result<bool, String> {
             }
         }
     }
-    publish(&report, options)?;
-    Ok(report.is_good() || !options.check)
+}
+
+/// Who ends the comparison ends the servers too, and takes their directories away.
+async fn interrupted() -> std::io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Ok("interrupted"),
+        _ = terminate.recv() => Ok("told to end"),
+    }
 }
 
 fn publish(report: &Report, options: &Options) -> Result<(), String> {
@@ -114,6 +141,8 @@ fn progress(samples: &[Sample]) -> String {
         Metric::Anonymous,
         Metric::Disk,
         Metric::Time,
+        Metric::Gap,
+        Metric::Elections,
     ];
     let samples = samples.iter().filter(|sample| shown.contains(&sample.metric));
     samples.map(|sample| format!("  {}", sample.metric.format(sample.value))).collect()

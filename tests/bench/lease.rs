@@ -26,7 +26,7 @@ struct Window {
 
 /// Keeps `leases` alive for `seconds`.
 pub async fn run(server: &Server, leases: usize, seconds: f64) -> Result<Outcome, String> {
-    let wires = Wire::several(server.port(), STREAMS).await?;
+    let wires = Wire::several(&[server.port()], STREAMS).await?;
     let mut shares: Vec<Vec<i64>> = vec![Vec::new(); STREAMS];
     let mut client = LeaseClient::new(wires[0].clone());
     for number in 0..leases {

@@ -1,7 +1,7 @@
 //! Closed-loop load: a number of clients, each with one request under way, over several connections.
 
 use crate::dice::Dice;
-use crate::server::Server;
+use crate::server::{Server, cpu};
 use crate::wire::Wire;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -44,7 +44,7 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Latency in nanoseconds.
     pub latency: Histogram<u64>,
-    /// The server's user and system time in the measured time.
+    /// User and system time of all servers in the measured time.
     pub server_cpu: Duration,
     /// Our own.
     pub load_cpu: Duration,
@@ -65,9 +65,12 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, 100_000_000_000, 3).expect("the bounds are a fixed and valid choice")
 }
 
-/// Connections for `clients`: few enough to batch writes as busy services do, enough to spread over threads.
-fn connections(clients: usize) -> usize {
-    clients.div_ceil(16).clamp(1, 32)
+/// Connections for `clients`: few enough to batch writes as busy services do, enough to spread over threads, and the
+/// same number to every server.
+async fn connect(servers: &[Server], clients: usize) -> Result<Vec<Wire>, String> {
+    let ports: Vec<u16> = servers.iter().map(Server::port).collect();
+    let wanted = clients.div_ceil(16).clamp(1, 32);
+    Wire::several(&ports, if clients == 1 { 1 } else { wanted.next_multiple_of(ports.len()) }).await
 }
 
 /// Start and end of the measured time and what was seen in it; shared by the clients of one thread.
@@ -78,9 +81,10 @@ struct Window {
     failure: RefCell<Option<String>>,
 }
 
-/// Runs `work` with `clients` for `seconds`, after a warm-up of a fifth of it.
-pub async fn run(server: &Server, work: Work, clients: usize, seconds: f64) -> Result<Outcome, String> {
-    let wires = Wire::several(server.port(), connections(clients)).await?;
+/// Runs `work` with `clients` for `seconds`, after a warm-up of a fifth of it. A client alone is at the first server,
+/// many are at all of them.
+pub async fn run(servers: &[Server], work: Work, clients: usize, seconds: f64) -> Result<Outcome, String> {
+    let wires = connect(servers, clients).await?;
     let from = Instant::now() + Duration::from_secs_f64(seconds / 5.0);
     let until = from + Duration::from_secs_f64(seconds);
     let window = Rc::new(Window {
@@ -95,9 +99,9 @@ pub async fn run(server: &Server, work: Work, clients: usize, seconds: f64) -> R
         tasks.push(tokio::task::spawn_local(one_client(wire, work, client as u64, window.clone())));
     }
     tokio::time::sleep_until(from.into()).await;
-    let (start, server_before, load_before) = (Instant::now(), server.cpu()?, own_cpu()?);
+    let (start, server_before, load_before) = (Instant::now(), cpu(servers)?, own_cpu()?);
     tokio::time::sleep_until(until.into()).await;
-    let (elapsed, server_cpu) = (start.elapsed(), server.cpu()? - server_before);
+    let (elapsed, server_cpu) = (start.elapsed(), cpu(servers)? - server_before);
     let load_cpu = own_cpu()? - load_before;
     for task in tasks {
         let _ = task.await;
@@ -131,9 +135,9 @@ async fn one_client(wire: Wire, work: Work, seed: u64, window: Rc<Window>) {
 
 async fn one(kv: &mut KvClient<Wire>, work: Work, dice: &mut Dice) -> Result<(), tonic::Status> {
     match work {
-        Work::Put => kv.put(put(key(dice.below(KEYS)), dice)).await.map(drop),
+        Work::Put => kv.put(random_put(dice)).await.map(drop),
         Work::Get { serializable } => kv.range(get(dice, serializable)).await.map(drop),
-        Work::Mixed if dice.below(5) == 0 => kv.put(put(key(dice.below(KEYS)), dice)).await.map(drop),
+        Work::Mixed if dice.below(5) == 0 => kv.put(random_put(dice)).await.map(drop),
         Work::Mixed => kv.range(get(dice, false)).await.map(drop),
         Work::Txn => kv.txn(compare_and_put(dice)).await.map(drop),
         Work::List => {
@@ -146,9 +150,14 @@ async fn one(kv: &mut KvClient<Wire>, work: Work, dice: &mut Dice) -> Result<(),
     }
 }
 
-/// A put of `key` with a random value.
-pub fn put(key: Bytes, dice: &mut Dice) -> PutRequest {
-    PutRequest { key, value: dice.bytes(VALUE), ..Default::default() }
+/// A put.
+pub fn put(key: Bytes, value: Bytes) -> PutRequest {
+    PutRequest { key, value, ..Default::default() }
+}
+
+/// A put of a random key.
+pub fn random_put(dice: &mut Dice) -> PutRequest {
+    put(key(dice.below(KEYS)), dice.bytes(VALUE))
 }
 
 /// A range over all keys.
@@ -169,16 +178,16 @@ fn compare_and_put(dice: &mut Dice) -> TxnRequest {
         target_union: Some(TargetUnion::Version(-1)),
         ..Default::default()
     };
-    let success = vec![RequestOp { request: Some(Request::RequestPut(put(key, dice))) }];
+    let success = vec![RequestOp { request: Some(Request::RequestPut(put(key, dice.bytes(VALUE)))) }];
     TxnRequest { compare: vec![compare], success, failure: Vec::new() }
 }
 
-/// Puts keys 0 to `count`, each once, in an order that jumps about, with `clients`.
-pub async fn fill(server: &Server, count: u64, clients: usize) -> Result<Outcome, String> {
-    let wires = Wire::several(server.port(), connections(clients)).await?;
+/// Puts keys 0 to `count` with values of `size` bytes, each once, in an order that jumps about, with `clients`.
+pub async fn fill(servers: &[Server], count: u64, size: usize, clients: usize) -> Result<Outcome, String> {
+    let wires = connect(servers, clients).await?;
     let next = Rc::new(Cell::new(0));
     let latency = Rc::new(RefCell::new(histogram()));
-    let (start, server_before, load_before) = (Instant::now(), server.cpu()?, own_cpu()?);
+    let (start, server_before, load_before) = (Instant::now(), cpu(servers)?, own_cpu()?);
     let mut tasks = Vec::with_capacity(clients);
     for client in 0..clients {
         let mut kv = KvClient::new(wires[client % wires.len()].clone());
@@ -188,7 +197,7 @@ pub async fn fill(server: &Server, count: u64, clients: usize) -> Result<Outcome
             while next.get() < count {
                 let number = next.replace(next.get() + 1);
                 let begun = Instant::now();
-                kv.put(put(key(scattered(number, count)), &mut dice)).await?;
+                kv.put(put(key(scattered(number, count)), dice.bytes(size))).await?;
                 latency.borrow_mut().saturating_record(begun.elapsed().as_nanos() as u64);
             }
             Ok::<(), tonic::Status>(())
@@ -199,7 +208,7 @@ pub async fn fill(server: &Server, count: u64, clients: usize) -> Result<Outcome
         result.map_err(|status| format!("fill: {}: {}", status.code(), status.message()))?;
     }
     let elapsed = start.elapsed();
-    let (server_cpu, load_cpu) = (server.cpu()? - server_before, own_cpu()? - load_before);
+    let (server_cpu, load_cpu) = (cpu(servers)? - server_before, own_cpu()? - load_before);
     Ok(Outcome { count, elapsed, latency: latency.replace(histogram()), server_cpu, load_cpu })
 }
 

@@ -57,7 +57,7 @@ fn command() -> Command {
         .arg(rounds)
         .arg(text("seconds", "Measured seconds of each run [default: 5]").value_parser(value_parser!(f64)))
         .arg(
-            text("keys", "Keys of many-keys [default: 1000000]")
+            text("keys", "Keys of many-keys, kilobytes of catch-up [default: 1000000]")
                 .value_parser(value_parser!(u64).range(1_000..)),
         )
         .arg(path("dir", "Where data directories are made [default: target/bench]"))

@@ -28,6 +28,23 @@ pub enum Metric {
     DiskPerByte,
     /// How long it took (seconds).
     Time,
+    /// The longest time without an acknowledged write (seconds).
+    Gap,
+    /// The same while the member that failed comes back.
+    ReturnGap,
+    /// Requests that a server refused or did not answer in time.
+    Failed,
+    /// Terms that began.
+    Elections,
+}
+
+/// What a target allows.
+#[derive(Clone, Copy, Debug)]
+pub enum Limit {
+    /// So much of what etcd takes.
+    OfEtcd(f64),
+    /// So much, in the metric's unit.
+    Absolute(f64),
 }
 
 /// One figure of one run.
@@ -55,6 +72,10 @@ impl Metric {
             Metric::Disk => "disk",
             Metric::DiskPerByte => "disk a byte",
             Metric::Time => "time",
+            Metric::Gap => "write gap",
+            Metric::ReturnGap => "gap at its return",
+            Metric::Failed => "failed requests",
+            Metric::Elections => "elections",
         }
     }
 
@@ -67,6 +88,7 @@ impl Metric {
                 format!("{:.1} MB", value / 1e6)
             }
             Metric::DiskPerByte => format!("{value:.2}"),
+            Metric::Failed | Metric::Elections => format!("{value:.0}"),
             _ if value >= 1.0 => format!("{value:.2} s"),
             _ if value >= 1e-3 => format!("{:.2} ms", value * 1e3),
             _ => format!("{:.1} us", value * 1e6),
@@ -77,7 +99,7 @@ impl Metric {
         match self {
             Metric::Throughput => "1/s",
             Metric::Resident | Metric::Anonymous | Metric::Peak | Metric::Disk => "B",
-            Metric::DiskPerByte => "1",
+            Metric::DiskPerByte | Metric::Failed | Metric::Elections => "1",
             _ => "s",
         }
     }
@@ -178,13 +200,16 @@ impl Line {
         (etcd > 0.0).then_some(kvd / etcd)
     }
 
-    fn target(&self) -> Option<f64> {
-        let fits = |(row, metric, _): &&(&str, Metric, f64)| *row == self.row && *metric == self.metric;
-        TARGETS.iter().find(fits).map(|(_, _, ratio)| *ratio)
+    fn target(&self) -> Option<Limit> {
+        let fits = |(row, metric, _): &&(&str, Metric, Limit)| *row == self.row && *metric == self.metric;
+        TARGETS.iter().find(fits).map(|(_, _, limit)| *limit)
     }
 
     fn is_met(&self) -> Option<bool> {
-        Some(self.ratio()? <= self.target()?)
+        match self.target()? {
+            Limit::OfEtcd(ratio) => Some(self.ratio()? <= ratio),
+            Limit::Absolute(most) => Some(median(&self.values[1])? <= most),
+        }
     }
 
     /// The ratio in each round, lowest and highest.
@@ -209,12 +234,21 @@ impl Line {
             value(&self.values[1]),
             self.ratio().map_or("-".to_owned(), |ratio| format!("{ratio:.2}x")),
             self.spread().map_or(String::new(), |(low, high)| format!("{low:.2}-{high:.2}")),
-            self.target().map_or(String::new(), |target| format!("<= {target:.2}x")),
+            match self.target() {
+                Some(Limit::OfEtcd(ratio)) => format!("<= {ratio:.2}x"),
+                Some(Limit::Absolute(most)) => format!("<= {}", self.metric.format(most)),
+                None => String::new(),
+            },
             verdict.to_owned(),
         ]
     }
 
     fn json(&self) -> Value {
+        let (ratio, most) = match self.target() {
+            Some(Limit::OfEtcd(ratio)) => (Some(ratio), None),
+            Some(Limit::Absolute(most)) => (None, Some(most)),
+            None => (None, None),
+        };
         json!({
             "row": self.row,
             "metric": self.metric.title(),
@@ -222,7 +256,8 @@ impl Line {
             "etcd": { "median": median(&self.values[0]), "rounds": self.values[0] },
             "kvd": { "median": median(&self.values[1]), "rounds": self.values[1] },
             "ratio": self.ratio(),
-            "target": self.target(),
+            "target": ratio,
+            "most": most,
             "met": self.is_met(),
         })
     }

@@ -1,9 +1,11 @@
 //! A server process with a fresh data directory on loopback, default durability, ended by its own process id.
 
+use crate::dice::Dice;
 use crate::usage::{self, Memory};
 use crate::wire::Wire;
 use kvd::api::proto::etcdserverpb::RangeRequest;
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -36,54 +38,72 @@ impl Program {
     }
 }
 
-/// A running server, or one that was stopped and can be started again on its data.
+/// A member of a cluster: a running server, or one that is not started or was stopped and can be started again on its
+/// data.
 pub struct Server {
     program: Program,
+    name: String,
     dir: TempDir,
     child: Option<Child>,
     client_port: u16,
     peer_port: u16,
+    /// The arguments that tell it which cluster it is a member of.
+    belongs: Vec<String>,
 }
 
 impl Server {
-    /// Starts `program` on an empty directory below `parent` and waits for its first answer.
-    pub async fn start(program: &Program, parent: &Path) -> Result<Server, String> {
+    /// An empty directory below `parent` and ports for member `number` of a cluster.
+    pub fn place(program: &Program, parent: &Path, number: usize) -> Result<Server, String> {
         let place = |error: std::io::Error| format!("cannot work in {}: {error}", parent.display());
-        std::fs::create_dir_all(parent).map_err(place)?;
-        usage::settle(parent);
         let dir = tempfile::Builder::new().prefix(program.name).tempdir_in(parent).map_err(place)?;
-        let (client_port, peer_port) = (free_port()?, free_port()?);
-        let mut server = Server { program: program.clone(), dir, child: None, client_port, peer_port };
-        server.resume().await?;
-        Ok(server)
+        let [client_port, peer_port] = free_ports()?;
+        let (program, name) = (program.clone(), format!("bench{number}"));
+        Ok(Server { program, name, dir, child: None, client_port, peer_port, belongs: Vec::new() })
+    }
+
+    /// Makes it a member of the cluster of all these, which is `new` or `existing`.
+    pub fn belongs_to(&mut self, members: &[String], state: &str) {
+        self.belongs = vec![
+            format!("--initial-cluster={}", members.join(",")),
+            format!("--initial-cluster-state={state}"),
+        ];
+    }
+
+    /// Starts the process on its data.
+    pub fn launch(&mut self) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("cannot start {}: {error}", self.program.path.display());
+        let log = File::options().create(true).append(true).open(self.log_path()).map_err(failed)?;
+        let mut command = Command::new(&self.program.path);
+        command.args(self.flags()).args(&self.belongs).args(&self.program.args);
+        command.env_clear().current_dir(self.dir.path());
+        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
+        self.child = Some(command.spawn().map_err(failed)?);
+        Ok(())
     }
 
     /// Starts the process on its data; returns the time from the start of the program to its first answer to a
     /// linearizable get.
     pub async fn resume(&mut self) -> Result<Duration, String> {
-        let failed = |error: std::io::Error| format!("cannot start {}: {error}", self.program.path.display());
-        let log = File::options().create(true).append(true).open(self.log_path()).map_err(failed)?;
-        let mut command = Command::new(&self.program.path);
-        command.args(self.flags()).args(&self.program.args);
-        command.env_clear().current_dir(self.dir.path());
-        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
         let start = Instant::now();
-        self.child = Some(command.spawn().map_err(failed)?);
+        self.launch()?;
+        self.answered().await?;
+        Ok(start.elapsed())
+    }
+
+    /// Waits until it answers a linearizable get.
+    pub async fn answered(&mut self) -> Result<(), String> {
+        let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) {
                 self.child = None;
-                return Err(format!(
-                    "{} ended with {status} at its start:\n{}",
-                    self.program.name,
-                    self.log_tail()
-                ));
+                return Err(format!("{} ended with {status} at its start", self.program.name));
             }
             if self.answers().await {
-                return Ok(start.elapsed());
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        Err(format!("{} does not answer:\n{}", self.program.name, self.log_tail()))
+        Err(format!("{} does not answer", self.program.name))
     }
 
     async fn answers(&self) -> bool {
@@ -96,24 +116,42 @@ impl Server {
 
     fn flags(&self) -> Vec<String> {
         let client = format!("http://127.0.0.1:{}", self.client_port);
-        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let peer = self.peer_url();
         vec![
-            "--name=bench".to_owned(),
+            format!("--name={}", self.name),
             format!("--data-dir={}", self.data().display()),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
             format!("--listen-peer-urls={peer}"),
             format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster=bench={peer}"),
         ]
+    }
+
+    /// Where other members reach it.
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.peer_port)
+    }
+
+    /// What it is called and where other members reach it, as `--initial-cluster` takes it.
+    pub fn entry(&self) -> String {
+        format!("{}={}", self.name, self.peer_url())
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: Signal) -> Result<(), String> {
+        let pid = Pid::from_raw(self.pid()? as i32).ok_or("no process has this id")?;
+        kill_process(pid, signal).map_err(|error| format!("{} is gone: {error}", self.program.name))
     }
 
     /// SIGTERM, and the end of the process.
     pub async fn stop(&mut self) -> Result<(), String> {
+        self.signal(Signal::TERM)?;
+        self.ended().await
+    }
+
+    /// Waits for the end of the process, which was told to end.
+    pub async fn ended(&mut self) -> Result<(), String> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        if let Some(pid) = rustix::process::Pid::from_raw(child.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if matches!(child.try_wait(), Ok(Some(_))) {
@@ -123,7 +161,7 @@ impl Server {
         }
         let _ = child.kill();
         let _ = child.wait();
-        Err(format!("{} does not end on SIGTERM", self.program.name))
+        Err(format!("{} does not end", self.program.name))
     }
 
     /// Port of the client listener.
@@ -172,14 +210,19 @@ impl Drop for Server {
     }
 }
 
-/// A port that is free for TCP and UDP now.
-fn free_port() -> Result<u16, String> {
-    for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = tcp.map_err(|error| format!("no free port: {error}"))?.port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err("no port is free for both TCP and UDP".to_owned())
+/// User and system time of all of them so far.
+pub fn cpu(servers: &[Server]) -> Result<Duration, String> {
+    servers.iter().map(Server::cpu).sum()
+}
+
+/// Two ports that are free for TCP and UDP now. The kernel gives none of their range to outgoing connections: one
+/// that tries to reach a member that is down would else be given the very port, and find itself there.
+fn free_ports() -> Result<[u16; 2], String> {
+    let mut dice = Dice::new(std::time::UNIX_EPOCH.elapsed().map_or(1, |now| now.as_nanos() as u64));
+    let drawn = std::iter::repeat_with(|| 20_000 + 2 * dice.below(6_000) as u16).take(1_000);
+    let is_free = |port: &u16| {
+        TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok()
+    };
+    let pair = drawn.map(|port| [port, port + 1]).find(|pair| pair.iter().all(is_free));
+    pair.ok_or_else(|| "no ports are free for both TCP and UDP".to_owned())
 }

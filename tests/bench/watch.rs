@@ -49,7 +49,7 @@ pub async fn run(server: &Server, watchers: usize, writers: usize, seconds: f64)
         failure: RefCell::new(None),
     });
     let mut readers = Vec::new();
-    for (index, wire) in Wire::several(server.port(), STREAMS).await?.into_iter().enumerate() {
+    for (index, wire) in Wire::several(&[server.port()], STREAMS).await?.into_iter().enumerate() {
         let share = watchers / STREAMS + usize::from(index < watchers % STREAMS);
         let stream = open(wire, share).await.map_err(|status| format!("watch: {status}"))?;
         readers.push(tokio::task::spawn_local(read(stream, board.clone())));

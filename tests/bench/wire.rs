@@ -37,10 +37,10 @@ impl Wire {
         Ok(Wire { sender, authority })
     }
 
-    /// `count` connections.
-    pub async fn several(port: u16, count: usize) -> Result<Vec<Wire>, String> {
+    /// `count` connections, to one port after the other.
+    pub async fn several(ports: &[u16], count: usize) -> Result<Vec<Wire>, String> {
         let mut wires = Vec::with_capacity(count);
-        for _ in 0..count {
+        for &port in ports.iter().cycle().take(count) {
             wires.push(Wire::connect(port).await?);
         }
         Ok(wires)

@@ -2,7 +2,8 @@
 //!
 //! | module | what stands there |
 //! |---|---|
-//! | `net` | hosts with given addresses, one subnet, links that can be cut |
+//! | `net` | hosts with given addresses, one subnet, links that can be cut or made bad (by `relay.py`) |
+//! | `links` | that bad links are bad |
 //! | `server` | one server process on a host |
 //! | `story` | the documents' sessions, command by command, with the real etcdctl of three versions |
 //! | `load` | clusters under load to which things happen, and what must hold afterwards |
@@ -12,7 +13,7 @@
 //! KVD_CLUSTER_SECONDS=3600 cargo test --test cluster three_members_under -- --nocapture  longer; prints its seed
 //! ```
 //!
-//! It needs root and iproute2; where they are missing the tests say so and pass, unless `KVD_TESTS_REQUIRE=1` (as
+//! It needs root, iproute2 and Python 3; where they are missing the tests say so and pass, unless `KVD_TESTS_REQUIRE=1` (as
 //! `tests/run` sets it). `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which proves the tests.
 
 #![allow(clippy::print_stderr)]
@@ -23,6 +24,7 @@ mod api;
 mod dice;
 #[path = "../linearizability/mod.rs"]
 mod linearizability;
+mod links;
 mod load;
 mod net;
 mod programs;
@@ -68,6 +70,13 @@ fn three_members_by_hand() {
 #[test]
 fn mistakes_are_answered_as_documented() {
     tell("mistakes_are_answered_as_documented", include_str!("stories/mistakes.txt"));
+}
+
+#[test]
+fn bad_links_are_bad_until_they_are_good_again() {
+    if hosts_can_be_made("bad_links_are_bad_until_they_are_good_again") {
+        links::bad_and_good();
+    }
 }
 
 #[test]

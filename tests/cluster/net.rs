@@ -1,8 +1,8 @@
 //! Hosts: network namespaces on one switch, with the addresses that a test wants. All of it is gone when the test ends.
 
 use std::fs::File;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,6 +14,8 @@ pub struct Net {
     /// Common part of all names; the process id keeps test runs apart.
     prefix: String,
     hosts: Vec<Host>,
+    /// Forwards in place of the bridge while links are bad.
+    relay: Option<Child>,
 }
 
 /// One host: its name in the test, its address, its link-layer address.
@@ -39,6 +41,9 @@ fn look_for_what_is_missing() -> Option<String> {
             return Some(format!("network namespaces: {}", String::from_utf8_lossy(&output.stderr).trim()));
         }
         Ok(_) => {}
+    }
+    if let Err(error) = Command::new("python3").arg("--version").stdin(Stdio::null()).output() {
+        return Some(format!("the program python3 ({error})"));
     }
     let probe = format!("kvd-{}-probe", std::process::id());
     let made = ip(&["netns", "add", &probe]);
@@ -76,7 +81,7 @@ impl Net {
     /// Hosts with these names and addresses.
     pub fn new(hosts: &[(&str, &str)]) -> Net {
         let prefix = format!("kvd-{}-{}", std::process::id(), NETWORKS.fetch_add(1, Ordering::Relaxed));
-        let mut net = Net { prefix, hosts: Vec::new() };
+        let mut net = Net { prefix, hosts: Vec::new(), relay: None };
         let switch = net.switch();
         ip(&["netns", "add", &switch]).expect("a namespace for the switch");
         let setup = ["link add br0 type bridge", "link set br0 type bridge ageing_time 0", "link set br0 up"];
@@ -97,7 +102,7 @@ impl Net {
         ip(&["netns", "add", &namespace]).expect("a namespace for a host");
         let host = Host { name: name.into(), address: address.into(), mac, namespace };
         self.hosts.push(host.clone());
-        let port = format!("port{number}");
+        let port = port(number);
         let plug =
             format!("link add eth0 address {} type veth peer name {port} netns {}", host.mac, self.switch());
         batch(&host.namespace, &[plug]);
@@ -142,41 +147,56 @@ impl Net {
     }
 
     /// From now on what these hosts send takes `milliseconds` longer, give or take a third, and `percent` of it is lost.
-    /// Where the kernel has no netem this is left out, and said.
-    pub fn trouble(&self, milliseconds: u32, percent: u32) {
-        let (delay, jitter) = (format!("{milliseconds}ms"), format!("{}ms", milliseconds / 3));
-        let loss = format!("{percent}%");
-        for host in &self.hosts {
-            let netem =
-                ["qdisc", "replace", "dev", "eth0", "root", "netem", "delay", &delay, &jitter, "loss", &loss];
-            if let Err(why) = tc(&host.namespace, &netem) {
-                eprintln!("left out: slow and lossy links: {why}");
-                return;
-            }
-        }
+    pub fn trouble(&mut self, milliseconds: u32, percent: u32) {
+        self.calm();
+        let settings = [milliseconds, milliseconds / 3, percent].map(|number| number.to_string());
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.switch(), "python3", "-c", include_str!("relay.py")]);
+        command.args(settings).args(self.ports());
+        let mut relay =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ip starts the relay");
+        let mut said = String::new();
+        let heard = BufReader::new(relay.stdout.take().expect("it is piped")).read_line(&mut said);
+        self.relay = Some(relay);
+        assert!(heard.is_ok() && said == "ready\n", "the relay does not begin: it says {said:?}");
+        // For the moment that both forward, frames arrive twice; no moment is there in which nobody does.
+        self.plug("nomaster");
     }
 
     /// Undoes [`Net::trouble`].
-    pub fn calm(&self) {
-        for host in &self.hosts {
-            // There may be nothing to undo.
-            let _ = tc(&host.namespace, &["qdisc", "del", "dev", "eth0", "root"]);
+    pub fn calm(&mut self) {
+        if self.relay.is_some() {
+            self.plug("master br0");
+            self.end_relay();
         }
+    }
+
+    fn end_relay(&mut self) {
+        if let Some(mut relay) = self.relay.take() {
+            let _ = relay.kill();
+            let _ = relay.wait();
+        }
+    }
+
+    fn ports(&self) -> impl Iterator<Item = String> {
+        (0..self.hosts.len()).map(port)
+    }
+
+    /// Puts all ports into the bridge or takes them out.
+    fn plug(&self, how: &str) {
+        let commands: Vec<String> = self.ports().map(|port| format!("link set {port} {how}")).collect();
+        batch(&self.switch(), &commands);
     }
 }
 
-fn tc(namespace: &str, args: &[&str]) -> Result<(), String> {
-    let output = Command::new("tc").args(["-n", namespace]).args(args).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("tc: {error}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_string())
-    }
+/// The switch's port that a host is plugged into.
+fn port(host: usize) -> String {
+    format!("port{host}")
 }
 
 impl Drop for Net {
     fn drop(&mut self) {
+        self.end_relay();
         for host in &self.hosts {
             let _ = ip(&["netns", "del", &host.namespace]);
         }

@@ -31,7 +31,7 @@ pub enum Fault {
     Bridge,
     /// Every member is restarted with SIGTERM, one after the other.
     Rolling,
-    /// Slow links that lose one message in some, where the kernel can do that.
+    /// Slow links that lose one message in fifty and swap others.
     BadLinks,
 }
 
