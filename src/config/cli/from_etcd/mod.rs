@@ -121,8 +121,16 @@ impl Conversion {
 
     fn item(&mut self, item: &Item) {
         let Some(spec) = item.spec else {
-            return self.drop(item, "etcd ignores it, too: there is no such option");
+            return match &item.content {
+                Content::Scalar(text) if text.starts_with('-') => {
+                    self.drop(item, "flags in a variable are not understood; write each as a key")
+                }
+                _ => self.drop(item, "etcd ignores it, too: there is no such option"),
+            };
         };
+        if matches!(spec.name, "data-dir" | "wal-dir") {
+            return self.drop(item, "etcd's data are there, which kvd cannot read; its own are in /var/lib/kv");
+        }
         let value = match value_of(spec, &item.content) {
             None => return,
             Some(Ok(value)) => value,

@@ -54,10 +54,11 @@ pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Dia
             None => errors.push(Diagnostic::error("expected NAME=value").at(Some(Place::File(place)))),
         }
     }
-    // Variables of other programs, and empty ones, say nothing about etcd.
+    // Variables of other programs, and empty ones, say nothing about etcd; but flags may be for it (DAEMON_ARGS).
     items.retain(|item| {
-        let ours = item.key.starts_with("ETCD_") || item.key.starts_with("KVD_");
-        ours && !matches!(&item.content, Content::Scalar(value) if value.is_empty())
+        let Content::Scalar(value) = &item.content else { return true };
+        let ours = item.key.starts_with("ETCD_") || item.key.starts_with("KVD_") || value.starts_with('-');
+        ours && !value.is_empty()
     });
     if errors.is_empty() { Ok(items) } else { Err(errors) }
 }
