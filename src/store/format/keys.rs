@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
@@ -145,7 +146,7 @@ pub fn old_key(key: &[u8], at: Revision) -> KeyBuf {
 
 fn escape(segment: &[u8], out: &mut KeyBuf) {
     let mut rest = segment;
-    while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+    while let Some(zero) = memchr(0, rest) {
         out.extend_from_slice(&rest[..zero]);
         out.extend_from_slice(&[0, 0xff]);
         rest = &rest[zero + 1..];
@@ -159,7 +160,7 @@ fn unescape(escaped: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
     let mut out = Vec::with_capacity(escaped.len());
     let mut rest = escaped;
-    while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+    while let Some(zero) = memchr(0, rest) {
         out.extend_from_slice(&rest[..=zero]);
         rest = rest[zero + 1..].strip_prefix(&[0xff])?;
     }
@@ -217,7 +218,7 @@ impl Shape for OldShape {
         // The end of the escaped segment is its first zero that is not followed by 0xff.
         let mut from = 0;
         let end = loop {
-            let zero = from + rest.get(from..)?.iter().position(|byte| *byte == 0)?;
+            let zero = from + memchr(0, rest.get(from..)?)?;
             match rest.get(zero + 1)? {
                 0xff => from = zero + 2,
                 _ => break zero,

@@ -27,6 +27,17 @@ pub struct Bearings {
 }
 
 impl Side {
+    /// Whether the server has ended, of which its clients hear a moment before its parent does.
+    pub async fn has_died(&mut self) -> bool {
+        for _ in 0..100 {
+            if self.server.poll_exit().is_some() {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        false
+    }
+
     /// A fresh server, answering.
     pub async fn new(server: Server) -> Side {
         let api = server.api();
