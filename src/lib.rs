@@ -56,8 +56,7 @@
 //!
 //! | thread | runs |
 //! |---|---|
-//! | `kvd-raft` | a current-thread runtime: openraft's core and the state machine |
-//! | `kvd-peer` | a current-thread runtime: connections to and from other members |
+//! | `kvd-peer` | a current-thread runtime: connections to and from other members, openraft's core, the state machine |
 //! | `kvd-log` | writes and flushes the raft log |
 //! | `kvd-log-segments` | makes the log's next segments ready |
 //! | `kvd-watch-history` | reads history for watchers that are behind |
@@ -82,6 +81,9 @@
 //!   that took the data file from 944 to about 600 MB, and anonymous memory with it.
 //! - The log is bounded in bytes as well as in entries, since an entry carries a group of commands: 16 MB, or a
 //!   thirty-second part of the state where that is more.
+//! - Raft runs on the thread of the connections. With a thread of its own each message was handed from thread to thread
+//!   twice on both sides: on two cores, a serial put in a cluster of three took 1.3 times as long and as much CPU as
+//!   with etcd; without, less.
 //! - Transparent huge pages are off: with them an empty member held 60 MB of anonymous memory, without them half.
 
 pub mod api;
