@@ -57,8 +57,7 @@
 //!
 //! | thread | runs |
 //! |---|---|
-//! | `kvd-raft` | a current-thread runtime: openraft's core and the state machine |
-//! | `kvd-peer` | a current-thread runtime: connections to and from other members |
+//! | `kvd-peer` | a current-thread runtime: connections to and from other members, openraft's core, the state machine |
 //! | `kvd-log` | writes and flushes the raft log |
 //! | `kvd-log-segments` | makes the log's next segments ready |
 //! | `kvd-watch-history` | reads history for watchers that are behind |
@@ -86,6 +85,9 @@
 //! - Without a cluster secret and without certificates, members take their keys from a text that everybody knows, not
 //!   from `initial-cluster-token`: `member add` does not print the token, so that who joins as etcd's documents show
 //!   does not have it. Clusters are kept apart by their ids; strangers are not kept out, and a warning says so.
+//! - Raft runs on the thread of the connections. With a thread of its own each message was handed from thread to thread
+//!   twice on both sides: on two cores, a serial put in a cluster of three took 1.3 times as long and as much CPU as
+//!   with etcd; without, less.
 //! - Transparent huge pages are off: with them an empty member held 60 MB of anonymous memory, without them half.
 
 pub mod api;

@@ -141,7 +141,7 @@ fn report_panics() {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed").to_string();
         tracing::error!(thread = name, "panic: {panic}");
-        if ["kvd-raft", "kvd-log", "kvd-log-segments", "kvd-store"].contains(&name.as_str()) {
+        if ["kvd-peer", "kvd-log", "kvd-log-segments", "kvd-store"].contains(&name.as_str()) {
             std::process::abort();
         }
     }));

@@ -345,4 +345,8 @@ impl Transport for Quic {
         let own = peer.link.connected().map(|(_, since)| since.elapsed());
         own.max(peer.heard_for())
     }
+
+    fn runtime(&self) -> Option<Handle> {
+        Some(self.shared.handle.clone())
+    }
 }

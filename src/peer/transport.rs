@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use crate::model::{ClusterId, MemberId};
 
@@ -68,6 +69,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// How long ago anything was heard of the member without interruption; `None` where it is not connected.
     fn connected_for(&self, _to: MemberId) -> Option<Duration> {
+        None
+    }
+
+    /// The runtime that carries the messages, which has one thread. Whoever calls from there spares every message the
+    /// way from thread to thread, twice.
+    fn runtime(&self) -> Option<Handle> {
         None
     }
 }

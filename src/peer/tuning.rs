@@ -78,6 +78,9 @@ const INITIAL_WINDOW: u64 = 256 << 10;
 const INITIAL_RTT: Duration = Duration::from_millis(5);
 /// The other side is asked not to keep acknowledgements back for longer.
 const ACK_DELAY: Duration = Duration::from_millis(5);
+/// And asked to acknowledge no more often than every so many packets before that. What members send is answered, and
+/// an acknowledgement travels with the answer: by itself it only costs both sides a packet.
+const ACK_PACKETS: u32 = 10;
 
 /// One attempt to connect.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(1);
@@ -111,7 +114,7 @@ pub(super) fn transport(election: Duration, listening: bool) -> Arc<TransportCon
     let idle = election.max(Duration::from_millis(500));
     let mut config = TransportConfig::default();
     let mut acks = AckFrequencyConfig::default();
-    acks.max_ack_delay(Some(ACK_DELAY));
+    acks.max_ack_delay(Some(ACK_DELAY)).ack_eliciting_threshold(VarInt::from_u32(ACK_PACKETS));
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MAX_DATAGRAM);
     let mut cubic = congestion::CubicConfig::default();

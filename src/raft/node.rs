@@ -34,8 +34,8 @@ pub type Raft = openraft::Raft<Types, StateMachine>;
 
 /// A member's part in raft. Clones share it.
 ///
-/// Its tasks run on the runtime it was started on: one with a single thread, used for nothing else, is best
-/// ([`Node::start_on_thread`]). Its methods may be called from any runtime.
+/// Its tasks run on the runtime it was started on: one with a single thread, used for nothing but the transport, is
+/// best ([`Node::start_on_thread`]). Its methods may be called from any runtime.
 #[derive(Clone)]
 pub struct Node(pub(super) Arc<Inner>);
 
@@ -123,11 +123,15 @@ impl Node {
         Ok(Node(inner))
     }
 
-    /// Starts a node on a thread of its own, which ends with [`Node::shutdown`].
+    /// Starts a node on the thread of its transport, or on a thread of its own, which ends with [`Node::shutdown`].
     ///
     /// # Errors
     /// As [`Node::start`].
     pub async fn start_on_thread(options: NodeOptions) -> Result<Node, StartError> {
+        let gone = || std::io::Error::other("the raft thread ended before the node was started");
+        if let Some(runtime) = options.transport.runtime() {
+            return runtime.spawn(Node::start(options)).await.map_err(|_| gone())?;
+        }
         let (sender, started) = oneshot::channel();
         let body = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -145,7 +149,6 @@ impl Node {
             });
         };
         std::thread::Builder::new().name("kvd-raft".into()).spawn(body)?;
-        let gone = || std::io::Error::other("the raft thread ended before the node was started");
         started.await.map_err(|_| gone())?
     }
 

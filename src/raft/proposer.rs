@@ -83,7 +83,7 @@ const RETRY: Duration = Duration::from_millis(10);
 pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>) {
     let alone = Arc::new(Semaphore::new(IN_FLIGHT_ALONE));
     let many = Arc::new(Semaphore::new(IN_FLIGHT));
-    let forwards = Arc::new(Semaphore::new(FORWARDS));
+    let mut forwards = (None, Arc::new(Semaphore::new(FORWARDS)));
     let mut leadership = inner.shared.leadership();
     let mut waiting = Vec::new();
     loop {
@@ -91,13 +91,23 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
             return;
         }
         let leader = inner.shared.leader();
+        if forwards.0 != leader {
+            // What is lost with a leader that failed does not hold up what goes to the next one.
+            forwards = (leader, Arc::new(Semaphore::new(FORWARDS)));
+        }
         let gate = match leader {
-            Some(leader) if leader != inner.shared.id() => &forwards,
+            Some(leader) if leader != inner.shared.id() => &forwards.1,
             Some(_) if inner.shared.is_only_voter() => &alone,
             _ => &many,
         };
+        let permit = tokio::select! {
+            biased;
+            permit = gate.clone().acquire_owned() => permit,
+            // The turn that this waits for may never come.
+            Ok(()) = leadership.changed() => continue,
+        };
         // The semaphores are never closed.
-        let Ok(permit) = gate.clone().acquire_owned().await else { return };
+        let Ok(permit) = permit else { return };
         // Others have queued while this waited its turn.
         while waiting.len() < GROUP_COMMANDS {
             match queue.try_recv() {

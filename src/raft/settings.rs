@@ -4,20 +4,21 @@ use openraft::{Config, SnapshotPolicy, StepDownPolicy};
 
 use super::options::{NodeOptions, StartError};
 
-/// The settings for a heartbeat interval H and an election timeout T. openraft measures its timeouts from the last
-/// contact, draws them anew for every election, and grants the leader a lease of the longest of them; so 0.4 T to 0.7 T
-/// there does what T to 2 T of ticks does in etcd, sooner.
+/// The settings for a heartbeat interval H and an election timeout T. openraft grants the leader a lease of the longest
+/// timeout, and adds one that it draws anew for every election: so with 0.25 T to 0.45 T a member asks for votes when
+/// it has heard nothing for 0.7 T to 0.9 T, where one of etcd waits for T to 2 T. It may be that early because it asks
+/// first: whoever hears the leader refuses, and nothing has happened. T is 5 H at least, so no timeout is below H.
 ///
 /// # Errors
 /// [`StartError::Timing`] where the two do not go together.
 pub fn settings(options: &NodeOptions) -> Result<Config, StartError> {
     let heartbeat = options.heartbeat.as_millis() as u64;
     let election = options.election.as_millis() as u64;
-    let longest = election * 7 / 10;
+    let longest = election * 9 / 20;
     let config = Config {
         cluster_name: options.cluster.to_string(),
         heartbeat_interval: heartbeat,
-        election_timeout_min: election * 4 / 10,
+        election_timeout_min: election / 4,
         election_timeout_max: longest,
         enable_pre_vote: Some(options.pre_vote),
         quorum_loss_probe_interval: Some((election * 3 / 2).max(2 * longest)),

@@ -14,9 +14,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// How long a writer waits for an answer. Short beside an election: with a second, etcd's gaps are whole seconds, as
-/// requests that were lost with the old leader and those of the time without one end only then.
-const REQUEST: Duration = Duration::from_millis(200);
+/// How long a writer waits for an answer: short beside an election. Requests that were under way when the leader failed
+/// are lost, and with a longer time the gaps of both servers are multiples of it.
+const REQUEST: Duration = Duration::from_millis(50);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(1);
 /// How long it waits before another attempt.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long something is looked at after it happened, at least, and how long things go well before the next one.
@@ -95,7 +97,7 @@ impl Drop for Writers {
 async fn write(port: u16, seed: u64, board: Rc<Board>) {
     let mut dice = Dice::new(seed);
     loop {
-        if let Ok(Ok(wire)) = tokio::time::timeout(REQUEST, Wire::connect(port)).await {
+        if let Ok(Ok(wire)) = tokio::time::timeout(CONNECT, Wire::connect(port)).await {
             let mut kv = KvClient::new(wire);
             while let Ok(Ok(_)) = tokio::time::timeout(REQUEST, kv.put(load::random_put(&mut dice))).await {
                 board.acknowledged.borrow_mut().push(Instant::now());
