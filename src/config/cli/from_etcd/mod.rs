@@ -129,7 +129,8 @@ impl Conversion {
             };
         };
         if matches!(spec.name, "data-dir" | "wal-dir") {
-            return self.drop(item, "etcd's data are there, which kvd cannot read; its own are in /var/lib/kv");
+            return self
+                .drop(item, "etcd's data are there, which kvd cannot read; its own are in /var/lib/kv");
         }
         let value = match value_of(spec, &item.content) {
             None => return,
