@@ -15,12 +15,11 @@
 //! A snapshot is the state at the last checkpoint. It holds one read transaction of LMDB until it is dropped, which
 //! keeps pages that are freed meanwhile from being used again, and nothing else waits for it.
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -77,9 +76,9 @@ pub struct SnapshotReader {
     meta: Meta,
     place: Place,
     /// Rows that are not in a block yet.
-    rows: VecDeque<u8>,
+    rows: BytesMut,
     /// Bytes of the stream that are ready.
-    ready: VecDeque<u8>,
+    ready: BytesMut,
     crc: u32,
     ended: bool,
 }
@@ -111,8 +110,8 @@ impl SnapshotReader {
             tables,
             meta,
             place: Place::default(),
-            rows: VecDeque::new(),
-            ready: VecDeque::new(),
+            rows: BytesMut::new(),
+            ready: BytesMut::new(),
             crc: 0,
             ended: false,
         };
@@ -145,9 +144,9 @@ impl SnapshotReader {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
-        self.ready.extend(MAGIC);
-        self.ready.extend(SNAPSHOT_VERSION.to_be_bytes());
-        self.ready.extend(format::VERSION.to_be_bytes());
+        self.ready.put_slice(MAGIC);
+        self.ready.put_u16(SNAPSHOT_VERSION);
+        self.ready.put_u32(format::VERSION);
         let header = self.header_block()?;
         self.block(&header);
         Ok(())
@@ -155,16 +154,16 @@ impl SnapshotReader {
 
     fn block(&mut self, payload: &[u8]) {
         self.crc = crc32c::crc32c_append(self.crc, payload);
-        self.ready.extend((payload.len() as u32).to_be_bytes());
-        self.ready.extend(self.crc.to_be_bytes());
-        self.ready.extend(payload);
+        self.ready.put_u32(payload.len() as u32);
+        self.ready.put_u32(self.crc);
+        self.ready.put_slice(payload);
     }
 
     /// Makes the next blocks ready.
     fn fill(&mut self) -> Result<(), StoreError> {
         while self.rows.len() < BLOCK && self.take_rows()? {}
         let len = self.rows.len().min(BLOCK);
-        let payload: Vec<u8> = self.rows.drain(..len).collect();
+        let payload = self.rows.split_to(len);
         self.ended = payload.is_empty();
         self.block(&payload);
         Ok(())
@@ -179,17 +178,18 @@ impl SnapshotReader {
             Some(key) => Bound::Excluded(key.as_slice()),
             None => Bound::Unbounded,
         };
-        let mut last = None;
+        let (mut last, mut head) = (None, Vec::new());
         for row in table.range(&self.txn, &(from, Bound::Unbounded)).map_err(&failed)? {
             let (key, value) = row.map_err(&failed)?;
-            let mut head = vec![*number];
+            head.clear();
+            head.push(*number);
             varint::put(&mut head, key.len() as u64);
-            self.rows.extend(head);
-            self.rows.extend(key);
-            let mut head = Vec::new();
+            self.rows.put_slice(&head);
+            self.rows.put_slice(key);
+            head.clear();
             varint::put(&mut head, value.len() as u64);
-            self.rows.extend(head);
-            self.rows.extend(value);
+            self.rows.put_slice(&head);
+            self.rows.put_slice(value);
             last = Some(key);
             if self.rows.len() >= BLOCK {
                 break;
@@ -213,6 +213,8 @@ impl Read for SnapshotReader {
         if self.ready.is_empty() && !self.ended {
             self.fill().map_err(io::Error::other)?;
         }
-        self.ready.read(buffer)
+        let length = buffer.len().min(self.ready.len());
+        self.ready.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
     }
 }
