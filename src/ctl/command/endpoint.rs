@@ -25,19 +25,8 @@ pub(in crate::ctl) async fn health(
     if globals.format == Format::Protobuf {
         return Err(no_such_format(globals));
     }
-    let begun = Instant::now();
-    let results = loop {
-        let results = match addressed(target, endpoints).await {
-            Ok(endpoints) => each(&endpoints, async |endpoint| one_health(target, endpoint).await).await,
-            Err(_) if waits(endpoints, begun) => Vec::new(),
-            Err(failure) => return Err(failure),
-        };
-        let good = !results.is_empty() && results.iter().all(|health| health.error.is_empty());
-        if good || !waits(endpoints, begun) {
-            break results;
-        }
-        tokio::time::sleep(PAUSE).await;
-    };
+    let ask = async |endpoint: &str| one_health(target, endpoint).await;
+    let results = answers(target, endpoints, ask, |health| health.error.is_empty()).await?;
     if globals.format == Format::Simple {
         for health in &results {
             let endpoint = &health.endpoint;
@@ -68,22 +57,8 @@ pub(in crate::ctl) async fn status(
     if globals.format == Format::Protobuf {
         return Err(no_such_format(globals));
     }
-    let begun = Instant::now();
-    let results: Vec<(String, Result<StatusResponse, String>)> = loop {
-        let results = match addressed(target, endpoints).await {
-            Ok(endpoints) => {
-                each(&endpoints, async |endpoint| (endpoint.to_string(), one_status(target, endpoint).await))
-                    .await
-            }
-            Err(_) if waits(endpoints, begun) => Vec::new(),
-            Err(failure) => return Err(failure),
-        };
-        let good = !results.is_empty() && results.iter().all(|(_, result)| result.is_ok());
-        if good || !waits(endpoints, begun) {
-            break results;
-        }
-        tokio::time::sleep(PAUSE).await;
-    };
+    let ask = async |endpoint: &str| (endpoint.to_string(), one_status(target, endpoint).await);
+    let results = answers(target, endpoints, ask, |(_, result)| result.is_ok()).await?;
     let mut good = Vec::new();
     let mut failed = false;
     for (endpoint, result) in results {
@@ -103,8 +78,27 @@ pub(in crate::ctl) async fn status(
     Ok(())
 }
 
-fn waits(endpoints: Endpoints, begun: Instant) -> bool {
-    endpoints.wait.is_some_and(|limit| limit.is_zero() || begun.elapsed() < limit)
+/// What each endpoint answers; with `--wait` asked again until all answers are good or the time is over.
+async fn answers<T>(
+    target: &Target,
+    endpoints: Endpoints,
+    ask: impl AsyncFn(&str) -> T,
+    is_good: impl Fn(&T) -> bool,
+) -> Result<Vec<T>, Failure> {
+    let begun = Instant::now();
+    loop {
+        let waits = || endpoints.wait.is_some_and(|limit| limit.is_zero() || begun.elapsed() < limit);
+        let results = match addressed(target, endpoints).await {
+            Ok(endpoints) => each(&endpoints, &ask).await,
+            Err(_) if waits() => Vec::new(),
+            Err(failure) => return Err(failure),
+        };
+        let good = !results.is_empty() && results.iter().all(&is_good);
+        if good || !waits() {
+            return Ok(results);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Asks all endpoints at the same time; answers come in the order of the endpoints.
