@@ -115,7 +115,7 @@ impl Member {
         // The log's lock comes first: it says that no other process works on these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
         identity::refuse_removed(&directories.member)?;
-        let (quic, credentials) = peers::open(config, &directories.member, &mut inherited)?;
+        let (quic, credentials) = peers::open(config, &mut inherited)?;
         inherited.close();
         systemd::status("finding the cluster");
         let entry = entry::enter(config, &directories, &Door(quic.clone())).await?;

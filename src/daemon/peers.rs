@@ -1,9 +1,7 @@
 //! The peer port: how it is opened, and what this member answers there.
 
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +14,7 @@ use crate::config::{ClusterSecret, Config, KeyPair};
 use crate::join::enter::Asker;
 use crate::join::reception::Reception;
 use crate::model::{ClusterId, Member, MemberId};
-use crate::peer::{self, Caller, Lane, Pending, Quic, Rejection, Service};
+use crate::peer::{self, Caller, Lane, Pending, Pieces, Quic, Rejection, Service};
 use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
 use crate::raft::Node;
 
@@ -24,11 +22,7 @@ use crate::raft::Node;
 ///
 /// # Errors
 /// Files that cannot be used, addresses that cannot be bound; they are named.
-pub fn open(
-    config: &Config,
-    spool: &Path,
-    inherited: &mut Inherited,
-) -> io::Result<(Quic, Arc<Credentials>)> {
+pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc<Credentials>)> {
     let credentials = Arc::new(credentials(config).map_err(io::Error::other)?);
     let mut listen: Vec<SocketAddr> = Vec::new();
     for url in &config.listen_peer_urls {
@@ -57,7 +51,6 @@ pub fn open(
         heartbeat: config.raft.heartbeat_interval,
         election: config.raft.election_timeout,
         version: env!("CARGO_PKG_VERSION").to_string(),
-        spool: spool.to_path_buf(),
     })?;
     Ok((quic, credentials))
 }
@@ -120,7 +113,7 @@ impl Service for Counter {
         Box::pin(async move { node.serve(from, &request).await.map_err(malformed) })
     }
 
-    fn snapshot(&self, from: MemberId, request: Bytes, body: File) -> Pending<Result<Bytes, Rejection>> {
+    fn snapshot(&self, from: MemberId, request: Bytes, body: Pieces) -> Pending<Result<Bytes, Rejection>> {
         let node = self.node.clone();
         Box::pin(async move { node.serve_snapshot(from, &request, body).await.map_err(malformed) })
     }

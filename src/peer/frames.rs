@@ -10,8 +10,8 @@ use quinn::{ReadError, RecvStream, SendStream, WriteError};
 
 /// Payloads up to this size are copied together; larger ones are passed on as they are.
 const COPIED: usize = 4 << 10;
-/// What is set aside for a frame before its bytes have come; a length alone costs no more.
-const SET_ASIDE: usize = 64 << 10;
+/// What is set aside for a frame before its bytes have come; a length alone costs no more. A snapshot's pieces fit.
+const SET_ASIDE: usize = 80 << 10;
 /// The largest piece taken from the stream at once.
 const CHUNK: usize = 256 << 10;
 

@@ -2,11 +2,11 @@
 //!
 //! - [`transport`] is the seam: [`Transport`] goes out, [`Service`] answers what comes in. Tests and simulations put a
 //!   network of their own in its place.
-//! - [`Quic`] is the real one (`quic`, `options`): it owns the sockets (`sockets`), the thread `kvd-peer`, and one
+//! - [`Quic`] is the real one (`quic`, `options`): it owns the sockets (`sockets`, `datagrams`), the thread `kvd-peer`, and one
 //!   record a member (`registry`, `status`)
 //! - going out: `link` keeps the one connection to a member (`dial`, `address`), `lane` puts requests on its streams,
 //!   `snapshot` sends snapshots, `ask` asks one question before a member has an identity
-//! - coming in: `accept` lets callers in or refuses them, `serve` answers their lanes, `spool` takes snapshots
+//! - coming in: `accept` lets callers in or refuses them, `serve` answers their lanes, `snapshot` takes snapshots
 //! - on the wire: `greeting`, `frames`, `clock` (how far clocks differ), `tuning` (every limit and time), `journal`
 //!   (what is logged of refusals)
 //!
@@ -19,7 +19,7 @@
 //! |---|---|---|---|
 //! | 0 | greeting, the first one | [`greeting::Greeting`], then clock probes | [`greeting::Reply`], then echoes |
 //! | 1, 2, 3 | the lanes control, append, forward; one each | requests | answers, in order |
-//! | 4 | a snapshot | the request, the body in pieces, an empty frame, length and checksum | one answer |
+//! | 4 | a snapshot | the request, the body in pieces, an empty frame, the body's length | one answer |
 //! | 5 | a question | one | one answer |
 //!
 //! A frame is its length (four bytes, little-endian) and so many bytes. An answer begins with 0 and is what was asked
@@ -34,6 +34,7 @@ mod accept;
 mod address;
 mod ask;
 mod clock;
+mod datagrams;
 mod dial;
 mod frames;
 mod greeting;
@@ -46,7 +47,6 @@ mod registry;
 mod serve;
 mod snapshot;
 mod sockets;
-mod spool;
 mod status;
 mod transport;
 mod tuning;
@@ -58,4 +58,6 @@ pub use ask::AskError;
 pub use options::Options;
 pub use quic::Quic;
 pub use status::{PeerStatus, RoundTrips};
-pub use transport::{Caller, Lane, NoTransport, Pending, Rejection, Service, Transport, TransportError};
+pub use transport::{
+    Caller, Lane, NoTransport, Pending, Pieces, Rejection, Service, Transport, TransportError,
+};

@@ -1,7 +1,6 @@
 //! What the peer port is opened with.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +24,4 @@ pub struct Options {
     pub election: Duration,
     /// kvd's version, told in the greeting.
     pub version: String,
-    /// A directory for snapshots while they arrive. Nothing is left there: files have no name.
-    pub spool: PathBuf,
 }

@@ -1,6 +1,6 @@
 //! The peer port itself.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use super::ask::{self, AskError};
 use super::journal::Journal;
 use super::registry::Registry;
 use super::sockets::{self, Exits};
-use super::transport::{Caller, Lane, Pending, Rejection, Service, Transport, TransportError};
+use super::transport::{Caller, Lane, Pending, Pieces, Rejection, Service, Transport, TransportError};
 use super::tuning::{self, MAX_SNAPSHOTS};
 use super::{Options, PeerStatus, accept, link, snapshot};
 use crate::model::{ClusterId, MemberId};
@@ -316,7 +316,7 @@ impl Transport for Quic {
         to: MemberId,
         urls: &[String],
         request: Bytes,
-        body: Box<dyn Read + Send>,
+        body: Pieces,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {
         let (shared, urls) = (self.shared.clone(), urls.to_vec());

@@ -1,12 +1,14 @@
-//! Snapshots, each on a stream of its own: the request, the body in pieces, an empty frame, length and checksum.
-//! Without the last two the receiver takes it for cut off, whatever came before.
+//! Snapshots, each on a stream of its own: the request, the body in pieces, an empty frame, the length of the body.
+//! Without the last two the receiver takes it for cut off, whatever came before. That nothing was changed on the way is
+//! QUIC's affair.
 
-use std::io::Read;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use quinn::Connection;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -16,18 +18,17 @@ use super::greeting::{Kind, read_answer};
 use super::lane::Outcome;
 use super::quic::{Serving, Shared};
 use super::registry::Peer;
-use super::spool::{Spool, Spooled};
-use super::transport::{Rejection, TransportError};
+use super::transport::{Pieces, Rejection, TransportError};
 use super::tuning::{MAX_CONTROL_FRAME, SNAPSHOT_PIECE, SNAPSHOT_STALL};
 
-/// Pieces between the one who reads and the network.
-const AHEAD: usize = 4;
+/// Pieces between the network and the one who reads or writes the snapshot.
+const AHEAD: usize = 16;
 
-/// The last frame: length and checksum.
-const END: usize = 12;
+/// The last frame: the length of the body.
+const END: usize = 8;
 
-fn end_of(length: u64, checksum: u32) -> Bytes {
-    [&length.to_le_bytes()[..], &checksum.to_le_bytes()[..]].concat().into()
+fn end_of(length: u64) -> Bytes {
+    Bytes::copy_from_slice(&length.to_le_bytes())
 }
 
 /// Sends a snapshot and waits for the answer.
@@ -35,7 +36,7 @@ pub(super) async fn send(
     connection: Connection,
     peer: Arc<Peer>,
     request: Bytes,
-    body: Box<dyn Read + Send>,
+    body: Pieces,
     answer_within: Duration,
 ) -> Outcome {
     let opened = timeout(SNAPSHOT_STALL, connection.open_bi()).await;
@@ -75,54 +76,46 @@ fn answer(frame: Bytes) -> Outcome {
     read_answer(frame).map_err(|rejection| TransportError::Lost(rejection.to_string()))
 }
 
-async fn write(
-    writer: &mut FrameWriter,
-    peer: &Peer,
-    request: Bytes,
-    body: Box<dyn Read + Send>,
-) -> Result<(), String> {
+async fn write(writer: &mut FrameWriter, peer: &Peer, request: Bytes, body: Pieces) -> Result<(), String> {
     let mut pieces = read_ahead(body);
-    let (mut length, mut checksum) = (0_u64, 0);
+    let mut length = 0_u64;
     writer.push_byte(Kind::Snapshot as u8);
     writer.push(&[], request);
-    while let Some(piece) = pieces.recv().await {
-        let piece = piece.map_err(|error| format!("reading the snapshot: {error}"))?;
-        length += piece.len() as u64;
-        checksum = crc32c::crc32c_append(checksum, &piece);
-        writer.push(&[], piece);
+    let mut batch = Vec::new();
+    while pieces.recv_many(&mut batch, AHEAD).await > 0 {
+        for piece in batch.drain(..) {
+            let piece = piece.map_err(|error| format!("reading the snapshot: {error}"))?;
+            length += piece.len() as u64;
+            writer.push(&[], piece);
+        }
         peer.counters.sent_bytes.add(writer.queued());
         let flushed = timeout(SNAPSHOT_STALL, writer.flush()).await;
         flushed.map_err(|_| "the peer takes nothing any more")?.map_err(|error| error.to_string())?;
     }
     writer.push(&[], Bytes::new());
-    writer.push(&[], end_of(length, checksum));
+    writer.push(&[], end_of(length));
     let flushed = timeout(SNAPSHOT_STALL, writer.flush()).await;
     flushed.map_err(|_| "the peer takes nothing any more")?.map_err(|error| error.to_string())?;
     writer.stream().finish().map_err(|error| error.to_string())
 }
 
 /// Reads the body on a thread for blocking work, a little ahead. Ends early once the receiver is gone.
-fn read_ahead(mut body: Box<dyn Read + Send>) -> mpsc::Receiver<std::io::Result<Bytes>> {
+fn read_ahead(body: Pieces) -> mpsc::Receiver<io::Result<Bytes>> {
     let (pieces, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
-        loop {
-            let mut piece = BytesMut::zeroed(SNAPSHOT_PIECE);
-            let mut filled = 0;
-            while filled < piece.len() {
-                match body.read(&mut piece[filled..]) {
-                    Ok(0) => break,
-                    Ok(count) => filled += count,
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(error) => {
-                        let _ = pieces.blocking_send(Err(error));
-                        return;
-                    }
+        for piece in body {
+            let mut rest = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    let _ = pieces.blocking_send(Err(error));
+                    return;
                 }
-            }
-            let is_last = filled < piece.len();
-            piece.truncate(filled);
-            if filled > 0 && pieces.blocking_send(Ok(piece.freeze())).is_err() || is_last {
-                return;
+            };
+            while !rest.is_empty() {
+                let piece = rest.split_to(rest.len().min(SNAPSHOT_PIECE));
+                if pieces.blocking_send(Ok(piece)).is_err() {
+                    return;
+                }
             }
         }
     });
@@ -148,40 +141,89 @@ impl Drop for Progress<'_> {
     }
 }
 
-/// Takes a snapshot of a member and hands it to the service, once all of it is there.
+/// A snapshot on its way from the network to the one who takes it.
+struct Arriving {
+    /// `None` after the last one.
+    pieces: mpsc::Receiver<Option<Bytes>>,
+    is_over: bool,
+}
+
+impl Iterator for Arriving {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<io::Result<Bytes>> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.pieces.blocking_recv();
+        self.is_over = !matches!(next, Some(Some(_)));
+        match next {
+            Some(piece) => piece.map(Ok),
+            None => Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the snapshot was cut off"))),
+        }
+    }
+}
+
+/// Takes a snapshot of a member, which the service gets while it arrives.
 pub(super) async fn receive(
     shared: &Shared,
     serving: &Serving,
     peer: &Peer,
     reader: &mut FrameReader,
 ) -> Result<Bytes, Rejection> {
-    let malformed = |error: &dyn std::fmt::Display| Rejection::Malformed(format!("snapshot: {error}"));
-    let request = reader.required().await.map_err(|error| malformed(&error))?;
+    let request = reader.required().await.map_err(malformed)?;
     let Ok(_place) = shared.snapshots.try_acquire() else {
         return Err(Rejection::NotReady("other snapshots are being taken".into()));
     };
-    let spool = Spool::begin(shared.options.spool.clone());
+    let (sender, pieces) = mpsc::channel(AHEAD);
+    let mut taken =
+        serving.service.snapshot(peer.member, request, Box::new(Arriving { pieces, is_over: false }));
     let mut progress = Progress { total: &shared.snapshot_bytes, own: 0 };
+    {
+        let mut passed = pin!(pass_on(peer, reader, sender, &mut progress));
+        tokio::select! {
+            // Before the end, that is a refusal.
+            answer = &mut taken => return answer,
+            passed = &mut passed => passed?,
+        }
+    }
+    taken.await
+}
+
+/// Passes on what comes. Only where all of it has come does the end follow.
+async fn pass_on(
+    peer: &Peer,
+    reader: &mut FrameReader,
+    pieces: mpsc::Sender<Option<Bytes>>,
+    progress: &mut Progress<'_>,
+) -> Result<(), Rejection> {
+    let mut length = 0_u64;
     reader.set_limit(SNAPSHOT_PIECE);
     loop {
         let piece = timeout(SNAPSHOT_STALL, reader.required()).await;
-        let piece =
-            piece.map_err(|_| malformed(&"nothing comes any more"))?.map_err(|error| malformed(&error))?;
-        peer.counters.received_bytes.add(piece.len());
-        progress.add(piece.len());
+        let piece = piece.map_err(|_| malformed("nothing comes any more"))?.map_err(malformed)?;
         if piece.is_empty() {
             break;
         }
-        if spool.add(piece).await.is_err() {
-            break;
+        peer.counters.received_bytes.add(piece.len());
+        progress.add(piece.len());
+        length += piece.len() as u64;
+        if pieces.send(Some(piece)).await.is_err() {
+            // Nobody takes them any more: the answer says why.
+            return Ok(());
         }
     }
-    let spooled = spool.end().await.map_err(|error| Rejection::NotReady(format!("spooling: {error}")))?;
     reader.set_limit(END);
-    let end = reader.required().await.map_err(|error| malformed(&error))?;
-    let Spooled { file, length, checksum } = spooled;
-    if end != end_of(length, checksum) {
-        return Err(malformed(&"length or checksum are not those of the sender"));
+    let end = timeout(SNAPSHOT_STALL, reader.required()).await;
+    let end = end.map_err(|_| malformed("nothing comes any more"))?.map_err(malformed)?;
+    if end != end_of(length) {
+        return Err(malformed("the length is not that of the sender"));
     }
-    serving.service.snapshot(peer.member, request, file).await
+    // Nobody may be there to hear it.
+    let _ = pieces.send(None).await;
+    Ok(())
+}
+
+fn malformed(error: impl ToString) -> Rejection {
+    Rejection::Malformed(format!("snapshot: {}", error.to_string()))
 }

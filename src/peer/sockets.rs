@@ -8,6 +8,7 @@ use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::datagrams::Datagrams;
 use super::tuning::SOCKET_BUFFER;
 
 /// A socket to listen at `address`; `both` lets an IPv6 wildcard take IPv4 as well, as Go has it.
@@ -53,15 +54,22 @@ pub(super) fn listen(
     server: &ServerConfig,
 ) -> io::Result<Vec<Endpoint>> {
     let takes_v4 = |port: u16| !addresses.iter().any(|other| other.is_ipv4() && other.port() == port);
-    let endpoint =
-        |socket| Endpoint::new(config.clone(), Some(server.clone()), socket, Arc::new(TokioRuntime));
     let opened = addresses.iter().map(|address| bind(*address, takes_v4(address.port())));
     let taken = bound.iter().map(|socket| {
         // Buffers of a socket unit are larger than what this process may ask for; the smaller request changes nothing.
         socket.set_nonblocking(true)?;
         socket.try_clone()
     });
-    opened.chain(taken).map(|socket| endpoint(socket?)).collect()
+    opened.chain(taken).map(|socket| endpoint(config, Some(server), socket?)).collect()
+}
+
+fn endpoint(
+    config: &EndpointConfig,
+    server: Option<&ServerConfig>,
+    socket: UdpSocket,
+) -> io::Result<Endpoint> {
+    let socket = Datagrams::over(socket)?;
+    Endpoint::new_with_abstract_socket(config.clone(), server.cloned(), socket, Arc::new(TokioRuntime))
 }
 
 /// The endpoints connections go out from, one a family: not those that listen, whose address may be one that does not
@@ -76,9 +84,7 @@ impl Exits {
     /// # Errors
     /// Where this machine has neither family.
     pub(super) fn open(config: &EndpointConfig) -> io::Result<Self> {
-        let open = |address: SocketAddr| {
-            Endpoint::new(config.clone(), None, bind(address, false)?, Arc::new(TokioRuntime))
-        };
+        let open = |address: SocketAddr| endpoint(config, None, bind(address, false)?);
         let v4 = open((Ipv4Addr::UNSPECIFIED, 0).into());
         let v6 = open((Ipv6Addr::UNSPECIFIED, 0).into());
         match (v4, v6) {

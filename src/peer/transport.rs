@@ -1,9 +1,8 @@
 //! The seam between members: bytes to a member, bytes back. What they mean is the affair of whoever sends them (raft's
 //! `wire`, join's questions); how they travel is the transport's.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::Read;
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -42,6 +41,10 @@ pub enum TransportError {
     Timeout,
 }
 
+/// The bytes of a snapshot, in pieces of any size. The next one may keep the thread waiting. After an error nothing
+/// comes.
+pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
+
 /// Reaches other members. Implementations connect when first needed, keep the connection, bind both ends to their
 /// member ids, and bound every message.
 pub trait Transport: Send + Sync + 'static {
@@ -63,7 +66,7 @@ pub trait Transport: Send + Sync + 'static {
         to: MemberId,
         urls: &[String],
         request: Bytes,
-        body: Box<dyn Read + Send>,
+        body: Pieces,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>>;
 
@@ -99,7 +102,7 @@ impl Transport for NoTransport {
         to: MemberId,
         _urls: &[String],
         _request: Bytes,
-        _body: Box<dyn Read + Send>,
+        _body: Pieces,
         _timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {
         Box::pin(std::future::ready(Err(TransportError::Unreachable(format!("no way to member {to}")))))
@@ -203,8 +206,8 @@ pub trait Service: Send + Sync + 'static {
     /// answers of those before; answers go back in the same order.
     fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>>;
 
-    /// Takes a snapshot, which is complete in `body`, at its beginning.
-    fn snapshot(&self, from: MemberId, request: Bytes, body: File) -> Pending<Result<Bytes, Rejection>>;
+    /// Takes a snapshot while it arrives. Only a body that ends without an error is whole.
+    fn snapshot(&self, from: MemberId, request: Bytes, body: Pieces) -> Pending<Result<Bytes, Rejection>>;
 
     /// Answers the question of someone whose certificate is good but who need not be a member yet.
     fn ask(&self, caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>>;

@@ -68,10 +68,8 @@ const WINDOW_BEFORE: u32 = 64 << 10;
 const SEND_WINDOW: u64 = 32 << 20;
 /// UDP buffers asked for; the system may give less.
 pub(super) const SOCKET_BUFFER: usize = 4 << 20;
-/// The largest UDP payload, on jumbo frames and the loopback device. quinn hands the kernel ten of them at once (UDP
-/// segmentation offload), which have to stay below 64 KiB together: where they do not, the kernel refuses all ten, and
-/// that looks like loss which never ends.
-const MAX_DATAGRAM: u16 = 6400;
+/// The largest UDP payload, on jumbo frames and the loopback device. Every packet costs both sides some microseconds.
+const MAX_DATAGRAM: u16 = 16_000;
 /// The window that congestion control starts with: what members send each other is small and the way is short.
 const INITIAL_WINDOW: u64 = 256 << 10;
 /// What a round trip is thought to take before one was measured.

@@ -1,7 +1,6 @@
 //! A network inside one process, whose links can be cut: for tests and simulations.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::Node;
 use crate::model::MemberId;
-use crate::peer::{Lane, Pending, Transport, TransportError};
+use crate::peer::{Lane, Pending, Pieces, Transport, TransportError};
 
 /// The network. Clones share it.
 #[derive(Clone, Default)]
@@ -104,22 +103,13 @@ impl Transport for Exit {
         to: MemberId,
         _urls: &[String],
         request: Bytes,
-        mut body: Box<dyn Read + Send>,
+        body: Pieces,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {
         let (network, from) = (self.network.clone(), self.from);
         Box::pin(async move {
             let node = network.node(from, to)?;
-            let lost = |error: io::Error| TransportError::Lost(error.to_string());
-            let spool = tokio::task::spawn_blocking(move || {
-                let fd = rustix::fs::memfd_create("kvd-snapshot", rustix::fs::MemfdFlags::CLOEXEC)?;
-                let mut file = std::fs::File::from(fd);
-                io::copy(&mut body, &mut file)?;
-                file.rewind()?;
-                Ok(file)
-            });
-            let file = spool.await.map_err(|error| lost(io::Error::other(error)))?.map_err(lost)?;
-            let answer = tokio::time::timeout(timeout, node.serve_snapshot(from, &request, file));
+            let answer = tokio::time::timeout(timeout, node.serve_snapshot(from, &request, body));
             let answer = answer.await.map_err(|_| TransportError::Timeout)?;
             network.0.lock().snapshots += 1;
             answer.map_err(|error| TransportError::Lost(error.to_string()))

@@ -1,6 +1,5 @@
 //! The other end of [`crate::peer::Transport`]: what this member answers to others.
 
-use std::fs::File;
 use std::io;
 
 use bytes::Bytes;
@@ -13,12 +12,14 @@ use openraft::storage::Snapshot;
 use super::members;
 use super::node::Node;
 use super::reads::{Round, own_round};
+use super::runtime::offload;
 use super::signal::Sender;
 use super::state_machine::{SnapshotData, meta_of};
 use super::types::{Entry, Types, from_log, from_vote, log_id, position, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
 use crate::log::{self, Payload, Vote};
 use crate::model::{Command, LogPosition, MemberChange, MemberId, Refusal};
+use crate::peer::Pieces;
 
 impl Node {
     /// Answers a request of another member. The transport vouches for `from`. Requests of one lane are to be handed in
@@ -33,7 +34,7 @@ impl Node {
         encode(Route { from: here.to, to: here.from, ..here }, &answer)
     }
 
-    /// Takes a snapshot of another member, whose bytes are complete in `body`, at its beginning.
+    /// Takes a snapshot of another member while it arrives in `body`.
     ///
     /// # Errors
     /// As [`Node::serve`].
@@ -41,7 +42,7 @@ impl Node {
         &self,
         from: MemberId,
         request: &[u8],
-        body: File,
+        body: Pieces,
     ) -> Result<Bytes, WireError> {
         let here = self.route_from(from);
         let Request::Snapshot { vote, position, config } = decode(request, here)? else {
@@ -157,9 +158,12 @@ impl Node {
         &self,
         vote: Vote,
         meta: SnapshotMetaOf<Types>,
-        body: File,
+        body: Pieces,
     ) -> Result<Answer, io::Error> {
-        let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(body) };
+        let store = self.0.options.store.clone();
+        // Raft hears of it once it is there: what is left then takes no time.
+        let prepared = offload(move || store.prepare(body)).await?.map_err(io::Error::other)?;
+        let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(Box::new(prepared)) };
         let response =
             self.raft()?.install_full_snapshot(from_vote(vote), snapshot).await.map_err(io::Error::other)?;
         Ok(Answer::Installed(to_vote(&response.vote)))

@@ -1,7 +1,6 @@
 //! The state as raft wants it: [`crate::store`] behind openraft's traits. Entries are applied one after the other on
 //! the thread that raft runs on, without a wait in between; replies go straight to those who wait for them.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -17,14 +16,14 @@ use super::types::{
     LogId, Payload, Replies, StoredConfig, Types, decode_config, encode_config, log_id, position,
 };
 use crate::model::LogPosition;
-use crate::store::{SnapshotReader, Store, StoreError};
+use crate::store::{Prepared, SnapshotReader, Store, StoreError};
 
 /// What a snapshot is made of.
 pub enum SnapshotData {
     /// This member's own state, to be sent.
     Own(Box<SnapshotReader>),
-    /// Another member's state, complete in a file.
-    Received(File),
+    /// Another member's state, loaded and durable beside this member's own.
+    Received(Box<Prepared>),
 }
 
 /// Replicated state over a store.
@@ -127,7 +126,7 @@ impl RaftStateMachine<Types> for StateMachine {
         let store = self.store.clone();
         let restored = offload(move || match snapshot {
             SnapshotData::Own(reader) => store.restore(*reader),
-            SnapshotData::Received(file) => store.restore(io::BufReader::with_capacity(1 << 20, file)),
+            SnapshotData::Received(prepared) => store.adopt(*prepared),
         });
         let header = restored.await?.map_err(failed)?;
         if let Some((_, bytes)) = &header.raft_membership {

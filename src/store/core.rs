@@ -1,8 +1,9 @@
 //! What all parts of the store share: the locks, the layers, the pool of read transactions.
 //!
 //! # Locks, in the order they are taken
-//! 1. `writing`: held by whoever writes LMDB: a checkpoint, a pruning slice, a restore.
-//! 2. `applying`: held while an entry is applied, and for moments by a checkpoint (to freeze a layer) and a restore.
+//! 1. `writing`: held by whoever writes LMDB: a checkpoint, a pruning slice, taking over a snapshot.
+//! 2. `applying`: held while an entry is applied, and for moments by a checkpoint (to freeze a layer) and when a
+//!    snapshot is taken over.
 //!    So a layer always holds whole entries.
 //! 3. `shared`: the layers and figures; held for moments only, never across disk access.
 //! 4. a layer's own lock, `pool`, `failure`: leaves.
@@ -23,6 +24,7 @@ use super::figures::Figures;
 use super::format::records::Meta;
 use super::head::{LayerRef, Ring, Version};
 use super::registry::Registry;
+use super::restore::state_number;
 use super::revision::Revision;
 use super::tables::{ReadTxn, Tables};
 use super::worker::Signal;
@@ -36,6 +38,8 @@ pub(super) struct Inner {
     pub shared: RwLock<Shared>,
     pub writing: Mutex<()>,
     pub applying: Mutex<()>,
+    /// The number of the newest environment, in use or being loaded.
+    pub last_state: AtomicU64,
     pub signal: Arc<Signal>,
     pub figures: Figures,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
@@ -161,21 +165,23 @@ impl Drop for Reader<'_> {
 }
 
 impl Inner {
-    pub fn new(dir: PathBuf, options: Options, shared: Shared) -> Self {
-        Self {
+    pub fn new(dir: PathBuf, options: Options, shared: Shared) -> Result<Self, StoreError> {
+        let last_state = AtomicU64::new(state_number(shared.tables.dir())?);
+        Ok(Self {
             dir,
             quota: AtomicU64::new(options.quota.unwrap_or(UNLIMITED)),
             options,
             shared: RwLock::new(shared),
             writing: Mutex::new(()),
             applying: Mutex::new(()),
+            last_state,
             signal: Arc::default(),
             figures: Figures::default(),
             observers: RwLock::new(Arc::new([])),
             pool: Mutex::default(),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
-        }
+        })
     }
 
     /// The space quota in bytes, as it is at the moment.

@@ -51,7 +51,7 @@ mod tables;
 mod tests;
 mod worker;
 
-use std::io::Read;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,6 +62,7 @@ use bytes::Bytes;
 pub use error::StoreError;
 pub use figures::Figures;
 pub use options::{CheckpointPolicy, HashKv, OnFatal, Options, Sizes};
+pub use restore::Prepared;
 pub use snapshot::{SnapshotHeader, SnapshotReader};
 
 use self::apply::{ReadStop, run_read_only};
@@ -104,7 +105,7 @@ impl Store {
         let registry = Registry::load(&tables, &txn, &meta)?;
         drop(txn);
         let shared = Shared::new(Arc::new(tables), meta, registry);
-        let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared));
+        let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
         worker::start(&inner)?;
         if inner.must_prune() {
             inner.signal.request_prune();
@@ -406,8 +407,30 @@ impl Store {
     /// # Errors
     /// [`StoreError::Snapshot`] for a stream that is cut, damaged or of another version, and the stream's own; the
     /// store is then as it was.
-    pub fn restore(&self, mut stream: impl Read) -> Result<SnapshotHeader, StoreError> {
-        self.0.restore(&mut stream)
+    pub fn restore(
+        &self,
+        stream: impl IntoIterator<Item = io::Result<Bytes>>,
+    ) -> Result<SnapshotHeader, StoreError> {
+        self.adopt(self.prepare(stream)?)
+    }
+
+    /// Loads a snapshot stream beside the state in use, while that goes on being used. Returns when it is durable.
+    ///
+    /// # Errors
+    /// As [`Store::restore`].
+    pub fn prepare(
+        &self,
+        stream: impl IntoIterator<Item = io::Result<Bytes>>,
+    ) -> Result<Prepared, StoreError> {
+        self.0.prepare(&mut stream.into_iter())
+    }
+
+    /// Puts a state that this store has prepared in the place of its own, atomically also across a crash.
+    ///
+    /// # Errors
+    /// The error that stopped the store.
+    pub fn adopt(&self, prepared: Prepared) -> Result<SnapshotHeader, StoreError> {
+        self.0.adopt(prepared)
     }
 
     /// Ok, or the error that stopped the store.

@@ -7,8 +7,6 @@
 mod model;
 mod random;
 
-use std::io::Read;
-
 use bytes::Bytes;
 
 use self::model::Model;
@@ -136,10 +134,9 @@ impl Run {
 
     /// One member gets the other's snapshot and what the log has after it.
     fn exchange_snapshot(&mut self, from: usize) {
-        let mut stream = Vec::new();
-        self.members[from].store().snapshot().unwrap().read_to_end(&mut stream).unwrap();
+        let stream: Vec<_> = self.members[from].store().snapshot().unwrap().collect();
         let to = self.members[1 - from].store();
-        let header = to.restore(stream.as_slice()).unwrap();
+        let header = to.restore(stream).unwrap();
         assert_eq!(to.applied(), header.position);
         self.members[1 - from].crash(&self.log);
     }

@@ -1,34 +1,39 @@
 //! Replacing the state by that of a snapshot stream.
 //!
-//! The stream is written into a new environment beside the one in use. Only when it was read to its end, checked and
-//! made durable does the file CURRENT name the new one; a crash before leaves the old state, and what was
-//! written is removed when the store is opened.
+//! The stream is written, while it arrives, into a new environment beside the one in use, which goes on being used.
+//! Only when it was read to its end, checked and made durable does the file CURRENT name the new one; a crash before
+//! leaves the old state, and what was written is removed when the store is opened.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::ScopedJoinHandle;
 
+use bytes::{Buf, Bytes, BytesMut};
 use heed::{PutFlags, RwTxn};
 
 use super::core::{Inner, Shared};
 use super::format::{self, varint};
 use super::registry::Registry;
-use super::snapshot::{BLOCK, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader};
+use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader};
 use super::tables::{Table, Tables, private_dir};
 use super::{Options, StoreError};
 
 const CURRENT: &str = "CURRENT";
 const PREFIX: &str = "state-";
 
-/// Rows written in one transaction.
-const BATCH_BYTES: usize = 64 << 20;
+/// Bytes written in one transaction. More comes over the network meanwhile, and has to find room.
+const COMMIT_BYTES: usize = 4 << 20;
+/// Bytes that are brought to the disk at a time, while the next are being written.
+const SYNC_BYTES: usize = 64 << 20;
 
 /// A header block may be this long: it holds raft's configuration.
 const MAX_HEADER: usize = 16 << 20;
 
 /// A key or a value of a table is never longer than this.
-const MAX_FIELD: u64 = 1 << 30;
+const MAX_FIELD: usize = 1 << 30;
 
 /// The environment in use, by what CURRENT says; a new directory gets its first one. Others are removed.
 pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, StoreError> {
@@ -102,17 +107,41 @@ fn set_current(dir: &Path, name: &str) -> Result<(), StoreError> {
     write().map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
 }
 
+/// A state that was loaded from a snapshot, durable but not in use. It is removed when it is dropped.
+pub struct Prepared {
+    path: PathBuf,
+    /// `None` once it is in use.
+    loaded: Option<Shared>,
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if self.loaded.take().is_some() {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
 impl Inner {
-    /// See [`super::Store::restore`].
-    pub fn restore(&self, stream: &mut dyn Read) -> Result<SnapshotHeader, StoreError> {
+    /// See [`super::Store::prepare`].
+    pub fn prepare(&self, stream: Stream<'_>) -> Result<Prepared, StoreError> {
         self.health()?;
-        let _writing = self.writing.lock();
-        let old = self.shared.read().tables.dir().to_path_buf();
-        let name = next_name(&old)?;
-        let path = self.dir.join(&name);
-        let loaded = self.load(&path, stream).inspect_err(|_| {
+        let number = self.last_state.fetch_add(1, Ordering::Relaxed) + 1;
+        let path = self.dir.join(format!("{PREFIX}{number}"));
+        let loaded = load(&path, &self.options, stream).inspect_err(|_| {
             let _ = fs::remove_dir_all(&path);
         })?;
+        Ok(Prepared { path, loaded: Some(loaded) })
+    }
+
+    /// See [`super::Store::adopt`].
+    pub fn adopt(&self, mut prepared: Prepared) -> Result<SnapshotHeader, StoreError> {
+        self.health()?;
+        let _writing = self.writing.lock();
+        let name = prepared.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let (Some(name), Some(loaded)) = (name, prepared.loaded.take()) else {
+            return Err(StoreError::Damaged("a state that is in use cannot be taken over".into()));
+        };
         set_current(&self.dir, &name).map_err(|error| self.fail(error))?;
         let header = SnapshotHeader::of(&loaded.meta);
         let revision = header.revision;
@@ -125,6 +154,7 @@ impl Inner {
             let idle = self.next_generation(&mut shared);
             (replaced, idle)
         };
+        let old = replaced.tables.dir().to_path_buf();
         drop((replaced, idle));
         // Readers may still be in it: the files go when the last one closes them.
         let _ = fs::remove_dir_all(&old);
@@ -135,89 +165,119 @@ impl Inner {
         self.signal.progressed();
         Ok(header)
     }
-
-    fn load(&self, path: &Path, stream: &mut dyn Read) -> Result<Shared, StoreError> {
-        let _ = fs::remove_dir_all(path);
-        let mut blocks = Blocks { stream, crc: 0, payload: Vec::new(), used: 0, ended: false };
-        let Header { meta } = blocks.header()?;
-        let tables = Tables::open(path, &self.options)?;
-        load_rows(&tables, &mut blocks)?;
-        let mut txn = tables.write()?;
-        tables.put_meta(&mut txn, &meta)?;
-        txn.commit().map_err(StoreError::lmdb("committing a snapshot"))?;
-        let sync = |error| StoreError::io(format!("syncing {}", path.display()), error);
-        File::open(path).and_then(|dir| dir.sync_all()).map_err(sync)?;
-        let txn = tables.read()?;
-        let registry = Registry::load(&tables, &txn, &meta)?;
-        drop(txn);
-        Ok(Shared::new(Arc::new(tables), meta, registry))
-    }
 }
 
-fn next_name(current: &Path) -> Result<String, StoreError> {
-    let name = current.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let number =
-        number(&name).ok_or_else(|| StoreError::Damaged(format!("the state's directory is {name:?}")))?;
-    Ok(format!("{PREFIX}{}", number + 1))
+fn load(path: &Path, options: &Options, stream: Stream<'_>) -> Result<Shared, StoreError> {
+    let _ = fs::remove_dir_all(path);
+    let mut blocks = Blocks { stream, piece: Bytes::new(), crc: 0, payload: Bytes::new(), ended: false };
+    let Header { meta } = blocks.header()?;
+    let tables = Tables::open(path, options)?;
+    // Nothing refers to it yet, so it need not be whole before it is complete.
+    tables.wait_for_disk(false)?;
+    load_rows(&tables, &mut blocks)?;
+    let mut txn = tables.write()?;
+    tables.put_meta(&mut txn, &meta)?;
+    txn.commit().map_err(StoreError::lmdb("committing a snapshot"))?;
+    tables.wait_for_disk(true)?;
+    tables.sync()?;
+    let sync = |error| StoreError::io(format!("syncing {}", path.display()), error);
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(sync)?;
+    let txn = tables.read()?;
+    let registry = Registry::load(&tables, &txn, &meta)?;
+    drop(txn);
+    Ok(Shared::new(Arc::new(tables), meta, registry))
+}
+
+/// The number of the environment in `dir`, by its name.
+pub(super) fn state_number(dir: &Path) -> Result<u64, StoreError> {
+    let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    number(&name).ok_or_else(|| StoreError::Damaged(format!("the state's directory is {name:?}")))
 }
 
 fn load_rows(tables: &Tables, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
     let write = StoreError::lmdb("writing a snapshot");
     let contents = tables.contents();
-    let mut txn: Option<RwTxn<'_>> = None;
-    let mut pending = 0;
-    while let Some(number) = blocks.table()? {
-        let known = contents.iter().find(|(known, _)| *known == number);
-        let (_, table) = known.ok_or_else(|| bad(format!("it has a table {number}")))?;
-        let table: Table = *table;
-        let key = blocks.field()?;
-        let value = blocks.field()?;
-        let open = match &mut txn {
-            Some(open) => open,
-            None => txn.insert(tables.write()?),
-        };
-        table.put_with_flags(open, PutFlags::APPEND, &key, &value).map_err(&write)?;
-        pending += key.len() + value.len();
-        if pending >= BATCH_BYTES {
-            pending = 0;
-            if let Some(open) = txn.take() {
-                open.commit().map_err(&write)?;
+    std::thread::scope(|scope| {
+        let mut txn: Option<RwTxn<'_>> = None;
+        let mut syncing = None;
+        let (mut uncommitted, mut unsynced) = (0, 0);
+        while let Some(number) = blocks.table()? {
+            let known = contents.iter().find(|(known, _)| *known == number);
+            let (_, table) = known.ok_or_else(|| bad(format!("it has a table {number}")))?;
+            let table: Table = *table;
+            let key = blocks.field()?;
+            let value = blocks.field()?;
+            let open = match &mut txn {
+                Some(open) => open,
+                None => txn.insert(tables.write()?),
+            };
+            table.put_with_flags(open, PutFlags::APPEND, &key, &value).map_err(&write)?;
+            uncommitted += key.len() + value.len();
+            if uncommitted >= COMMIT_BYTES {
+                unsynced += std::mem::take(&mut uncommitted);
+                txn.take().map_or(Ok(()), RwTxn::commit).map_err(&write)?;
+            }
+            if unsynced >= SYNC_BYTES {
+                unsynced = 0;
+                ended(syncing.take())?;
+                syncing = Some(scope.spawn(|| tables.sync()));
             }
         }
-    }
-    txn.map_or(Ok(()), RwTxn::commit).map_err(write)
+        txn.map_or(Ok(()), RwTxn::commit).map_err(write)?;
+        // What it fails with is told once: a later one may succeed.
+        ended(syncing)
+    })
+}
+
+fn ended(thread: Option<ScopedJoinHandle<'_, Result<(), StoreError>>>) -> Result<(), StoreError> {
+    let Some(thread) = thread else { return Ok(()) };
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn bad(what: impl Into<String>) -> StoreError {
     StoreError::Snapshot(what.into())
 }
 
-/// The stream, block by block.
+/// What a snapshot is read from.
+pub(super) type Stream<'s> = &'s mut dyn Iterator<Item = io::Result<Bytes>>;
+
+/// The stream, block by block. Rows are slices of the pieces that came, where they lie in one.
 struct Blocks<'s> {
-    stream: &'s mut dyn Read,
+    stream: Stream<'s>,
+    /// What has come and was not looked at.
+    piece: Bytes,
     crc: u32,
-    payload: Vec<u8>,
-    used: usize,
+    /// What is left of the present block.
+    payload: Bytes,
     ended: bool,
 }
 
 impl Blocks<'_> {
-    fn exact(&mut self, buffer: &mut [u8]) -> Result<(), StoreError> {
-        self.stream.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => bad("the stream ends before its end mark"),
-            _ => StoreError::io("reading a snapshot", error),
-        })
+    /// The next so many bytes of the stream.
+    fn exact(&mut self, length: usize) -> Result<Bytes, StoreError> {
+        let mut parts = BytesMut::new();
+        loop {
+            let missing = length - parts.len();
+            if parts.is_empty() && self.piece.len() >= missing {
+                return Ok(self.piece.split_to(missing));
+            }
+            parts.extend_from_slice(&self.piece.split_to(missing.min(self.piece.len())));
+            if parts.len() == length {
+                return Ok(parts.freeze());
+            }
+            self.piece = match self.stream.next() {
+                Some(piece) => piece.map_err(|error| StoreError::io("reading a snapshot", error))?,
+                None => return Err(bad("the stream ends before its end mark")),
+            };
+        }
     }
 
     fn header(&mut self) -> Result<Header, StoreError> {
-        let mut head = [0; MAGIC.len() + 6];
-        self.exact(&mut head)?;
-        let (magic, versions) = head.split_at(MAGIC.len());
-        if magic != MAGIC {
+        let mut head = self.exact(MAGIC.len() + 6)?;
+        if head.split_to(MAGIC.len()) != MAGIC.as_slice() {
             return Err(bad("this is no kvd snapshot"));
         }
-        let version = u16::from_be_bytes([versions[0], versions[1]]);
-        let rows = u32::from_be_bytes([versions[2], versions[3], versions[4], versions[5]]);
+        let (version, rows) = (head.get_u16(), head.get_u32());
         if version != SNAPSHOT_VERSION || rows != format::VERSION {
             return Err(bad(format!(
                 "it has snapshot version {version} with store format {rows}; this kvd reads version \
@@ -226,78 +286,72 @@ impl Blocks<'_> {
             )));
         }
         self.next_block(MAX_HEADER)?;
-        let header =
-            postcard::from_bytes(&self.payload).map_err(|error| bad(format!("the header: {error}")))?;
-        self.used = self.payload.len();
-        Ok(header)
+        let header = std::mem::take(&mut self.payload);
+        postcard::from_bytes(&header).map_err(|error| bad(format!("the header: {error}")))
     }
 
     fn next_block(&mut self, max: usize) -> Result<(), StoreError> {
-        let mut head = [0; 8];
-        self.exact(&mut head)?;
-        let len = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let crc = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-        if len > max {
-            return Err(bad(format!("a block of {len} bytes")));
+        let mut head = self.exact(BLOCK_HEAD)?;
+        let (length, crc) = (head.get_u32() as usize, head.get_u32());
+        if length > max {
+            return Err(bad(format!("a block of {length} bytes")));
         }
-        let mut payload = std::mem::take(&mut self.payload);
-        payload.resize(len, 0);
-        self.exact(&mut payload)?;
+        let payload = self.exact(length)?;
         self.crc = crc32c::crc32c_append(self.crc, &payload);
         if self.crc != crc {
             return Err(bad("a block's checksum is wrong: the stream is damaged"));
         }
         self.payload = payload;
-        self.used = 0;
-        self.ended = len == 0;
+        self.ended = length == 0;
         Ok(())
     }
 
-    fn byte(&mut self) -> Result<Option<u8>, StoreError> {
-        while self.used == self.payload.len() {
-            if self.ended {
-                return Ok(None);
-            }
+    /// Makes sure that something is left of the present block; false at the end of the stream.
+    fn fill(&mut self) -> Result<bool, StoreError> {
+        while self.payload.is_empty() && !self.ended {
             self.next_block(BLOCK)?;
         }
-        let byte = self.payload[self.used];
-        self.used += 1;
-        Ok(Some(byte))
+        Ok(!self.ended)
     }
 
     /// The table of the next row; `None` at the end of the stream.
     fn table(&mut self) -> Result<Option<u8>, StoreError> {
-        self.byte()
+        Ok(if self.fill()? { Some(self.payload.get_u8()) } else { None })
     }
 
-    fn field(&mut self) -> Result<Vec<u8>, StoreError> {
-        let mut number = Vec::new();
-        let len = loop {
-            number.push(self.byte()?.ok_or_else(|| bad("a row is cut"))?);
-            match varint::take(&mut number.as_slice()) {
-                Some(len) => break len,
-                None if number.len() < 10 => {}
-                None => return Err(bad("a length that is none")),
-            }
-        };
-        if len > MAX_FIELD {
-            return Err(bad(format!("a field of {len} bytes")));
+    /// The same inside a row.
+    fn more(&mut self) -> Result<(), StoreError> {
+        if self.fill()? { Ok(()) } else { Err(bad("a row is cut")) }
+    }
+
+    fn field(&mut self) -> Result<Bytes, StoreError> {
+        let length = self.length()?;
+        if length > MAX_FIELD {
+            return Err(bad(format!("a field of {length} bytes")));
         }
-        let mut field = Vec::new();
-        while (field.len() as u64) < len {
-            if self.used == self.payload.len() {
-                if self.ended {
-                    return Err(bad("a row is cut"));
-                }
-                self.next_block(BLOCK)?;
-                continue;
-            }
-            let wanted = usize::try_from(len).unwrap_or(usize::MAX) - field.len();
-            let end = self.payload.len().min(self.used.saturating_add(wanted));
-            field.extend_from_slice(&self.payload[self.used..end]);
-            self.used = end;
+        if length <= self.payload.len() {
+            return Ok(self.payload.split_to(length));
         }
-        Ok(field)
+        let mut field = BytesMut::new();
+        while field.len() < length {
+            self.more()?;
+            let wanted = (length - field.len()).min(self.payload.len());
+            field.extend_from_slice(&self.payload.split_to(wanted));
+        }
+        Ok(field.freeze())
+    }
+
+    fn length(&mut self) -> Result<usize, StoreError> {
+        let (mut number, mut used) = ([0; 10], 0);
+        loop {
+            self.more()?;
+            let slot = number.get_mut(used).ok_or_else(|| bad("a length that is none"))?;
+            *slot = self.payload.get_u8();
+            used += 1;
+            if let Some(length) = varint::take(&mut &number[..used]) {
+                return usize::try_from(length).map_err(|_| bad(format!("a field of {length} bytes")));
+            }
+        }
     }
 }
 

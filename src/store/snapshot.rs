@@ -15,11 +15,11 @@
 //! A snapshot is the state at the last checkpoint. It holds one read transaction of LMDB until it is dropped, which
 //! keeps pages that are freed meanwhile from being used again, and nothing else waits for it.
 
-use std::io::{self, Read};
+use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -34,6 +34,9 @@ pub(super) const MAGIC: &[u8; 12] = b"kvd-snapshot";
 pub(super) const SNAPSHOT_VERSION: u16 = 1;
 /// Payload of a block, at most; the last row of a block is cut there.
 pub(super) const BLOCK: usize = 64 << 10;
+/// Length and checksum before the payload of a block.
+pub(super) const BLOCK_HEAD: usize = 8;
+const FULL: usize = BLOCK_HEAD + BLOCK;
 
 /// What a snapshot stream begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,27 +71,26 @@ pub(super) struct Header {
     pub meta: Meta,
 }
 
-/// A snapshot as a stream of bytes. Reading it takes about a block of memory.
+/// A snapshot as a stream of bytes, in pieces of about a block. It takes as much memory.
 pub struct SnapshotReader {
     txn: ReadTxn,
     tables: Arc<Tables>,
     header: SnapshotHeader,
     meta: Meta,
     place: Place,
-    /// Rows that are not in a block yet.
-    rows: BytesMut,
-    /// Bytes of the stream that are ready.
-    ready: BytesMut,
+    /// What is left of a row that did not fit into the block before.
+    rest: BytesMut,
     crc: u32,
-    ended: bool,
 }
 
-/// Where the walk through the tables stands.
-#[derive(Clone, Default)]
-struct Place {
-    table: usize,
-    /// The last key that was taken.
-    after: Option<Vec<u8>>,
+/// Where the walk through the stream stands.
+enum Place {
+    /// Before everything.
+    Start,
+    /// In a table, after a key.
+    Rows { table: usize, after: Option<Vec<u8>> },
+    /// After everything.
+    End,
 }
 
 impl Inner {
@@ -98,27 +100,19 @@ impl Inner {
         let tables = self.shared.read().tables.clone();
         let txn = tables.read()?;
         let meta = tables.meta(&txn)?;
-        SnapshotReader::new(txn, tables, meta)
-    }
-}
-
-impl SnapshotReader {
-    fn new(txn: ReadTxn, tables: Arc<Tables>, meta: Meta) -> Result<Self, StoreError> {
-        let mut reader = Self {
+        Ok(SnapshotReader {
             header: SnapshotHeader::of(&meta),
             txn,
             tables,
             meta,
-            place: Place::default(),
-            rows: BytesMut::new(),
-            ready: BytesMut::new(),
+            place: Place::Start,
+            rest: BytesMut::new(),
             crc: 0,
-            ended: false,
-        };
-        reader.begin()?;
-        Ok(reader)
+        })
     }
+}
 
+impl SnapshotReader {
     /// What the stream holds.
     pub fn header(&self) -> &SnapshotHeader {
         &self.header
@@ -135,7 +129,8 @@ impl SnapshotReader {
             }
         }
         let blocks = rows.div_ceil(BLOCK as u64) + 2;
-        Ok((MAGIC.len() + 2 + 4) as u64 + 8 * blocks + self.header_block()?.len() as u64 + rows)
+        let heads = BLOCK_HEAD as u64 * blocks;
+        Ok((MAGIC.len() + 2 + 4) as u64 + heads + self.header_block()?.len() as u64 + rows)
     }
 
     fn header_block(&self) -> Result<Vec<u8>, StoreError> {
@@ -143,38 +138,51 @@ impl SnapshotReader {
         postcard::to_stdvec(&Header { meta: self.meta.clone() }).map_err(encode)
     }
 
-    fn begin(&mut self) -> Result<(), StoreError> {
-        self.ready.put_slice(MAGIC);
-        self.ready.put_u16(SNAPSHOT_VERSION);
-        self.ready.put_u32(format::VERSION);
-        let header = self.header_block()?;
-        self.block(&header);
-        Ok(())
+    fn next_piece(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match self.place {
+            Place::Start => {
+                let header = self.header_block()?;
+                let mut piece = BytesMut::new();
+                piece.put_slice(MAGIC);
+                piece.put_u16(SNAPSHOT_VERSION);
+                piece.put_u32(format::VERSION);
+                let mut block = BytesMut::zeroed(BLOCK_HEAD);
+                block.put_slice(&header);
+                piece.put_slice(&self.seal(block));
+                self.place = Place::Rows { table: 0, after: None };
+                Ok(Some(piece.freeze()))
+            }
+            Place::Rows { .. } => {
+                let mut block = BytesMut::with_capacity(FULL);
+                block.put_bytes(0, BLOCK_HEAD);
+                let rest = std::mem::take(&mut self.rest);
+                add(&mut block, &mut self.rest, &rest);
+                while block.len() < FULL && self.take_rows(&mut block)? {}
+                if block.len() == BLOCK_HEAD {
+                    self.place = Place::End;
+                }
+                Ok(Some(self.seal(block)))
+            }
+            Place::End => Ok(None),
+        }
     }
 
-    fn block(&mut self, payload: &[u8]) {
+    /// Fills in the head of a block.
+    fn seal(&mut self, mut block: BytesMut) -> Bytes {
+        let (mut head, payload) = block.split_at_mut(BLOCK_HEAD);
         self.crc = crc32c::crc32c_append(self.crc, payload);
-        self.ready.put_u32(payload.len() as u32);
-        self.ready.put_u32(self.crc);
-        self.ready.put_slice(payload);
+        head.put_u32(payload.len() as u32);
+        head.put_u32(self.crc);
+        block.freeze()
     }
 
-    /// Makes the next blocks ready.
-    fn fill(&mut self) -> Result<(), StoreError> {
-        while self.rows.len() < BLOCK && self.take_rows()? {}
-        let len = self.rows.len().min(BLOCK);
-        let payload = self.rows.split_to(len);
-        self.ended = payload.is_empty();
-        self.block(&payload);
-        Ok(())
-    }
-
-    /// Takes rows of the present table; false at the end of the last one.
-    fn take_rows(&mut self) -> Result<bool, StoreError> {
+    /// Adds rows of the present table, until the block is full; false at the end of the last one.
+    fn take_rows(&mut self, block: &mut BytesMut) -> Result<bool, StoreError> {
         let failed = StoreError::lmdb("reading for a snapshot");
         let contents = self.tables.contents();
-        let Some((number, table)) = contents.get(self.place.table) else { return Ok(false) };
-        let from = match &self.place.after {
+        let Place::Rows { table: at, after } = &mut self.place else { return Ok(false) };
+        let Some((number, table)) = contents.get(*at) else { return Ok(false) };
+        let from = match after {
             Some(key) => Bound::Excluded(key.as_slice()),
             None => Bound::Unbounded,
         };
@@ -182,25 +190,30 @@ impl SnapshotReader {
         for row in table.range(&self.txn, &(from, Bound::Unbounded)).map_err(&failed)? {
             let (key, value) = row.map_err(&failed)?;
             head.clear();
-            head.push(*number);
+            head.put_u8(*number);
             varint::put(&mut head, key.len() as u64);
-            self.rows.put_slice(&head);
-            self.rows.put_slice(key);
-            head.clear();
+            head.put_slice(key);
             varint::put(&mut head, value.len() as u64);
-            self.rows.put_slice(&head);
-            self.rows.put_slice(value);
+            add(block, &mut self.rest, &head);
+            add(block, &mut self.rest, value);
             last = Some(key);
-            if self.rows.len() >= BLOCK {
+            if block.len() == FULL {
                 break;
             }
         }
         match last {
-            Some(key) => self.place.after = Some(key.to_vec()),
-            None => self.place = Place { table: self.place.table + 1, after: None },
+            Some(key) => *after = Some(key.to_vec()),
+            None => (*at, *after) = (*at + 1, None),
         }
         Ok(true)
     }
+}
+
+/// Adds to a block what there is room for; the rest is for the next one.
+fn add(block: &mut BytesMut, rest: &mut BytesMut, bytes: &[u8]) {
+    let (now, later) = bytes.split_at(bytes.len().min(FULL - block.len()));
+    block.put_slice(now);
+    rest.put_slice(later);
 }
 
 fn row_len(key: usize, value: usize) -> u64 {
@@ -208,13 +221,15 @@ fn row_len(key: usize, value: usize) -> u64 {
     (1 + varint(key) + key + varint(value) + value) as u64
 }
 
-impl Read for SnapshotReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.ready.is_empty() && !self.ended {
-            self.fill().map_err(io::Error::other)?;
+/// The pieces of the stream. After an error nothing comes.
+impl Iterator for SnapshotReader {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<io::Result<Bytes>> {
+        let piece = self.next_piece();
+        if piece.is_err() {
+            self.place = Place::End;
         }
-        let length = buffer.len().min(self.ready.len());
-        self.ready.copy_to_slice(&mut buffer[..length]);
-        Ok(length)
+        piece.map_err(io::Error::other).transpose()
     }
 }

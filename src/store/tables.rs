@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, RwTxn, WithoutTls};
 
 use super::format;
 use super::format::records::Meta;
@@ -103,6 +103,22 @@ impl Tables {
         self.env.write_txn().map_err(StoreError::lmdb("beginning to write"))
     }
 
+    /// Whether a commit waits until it is on the disk, as it does at first. Without it a crash may leave nothing that
+    /// can be read, before [`Tables::sync`] has returned: only for an environment that is thrown away in that case.
+    pub fn wait_for_disk(&self, wait: bool) -> Result<(), StoreError> {
+        let mode = if wait { FlagSetMode::Disable } else { FlagSetMode::Enable };
+        // SAFETY: The flag takes away durability, and the caller does without it. Flags may be set by one thread at a
+        // time: an environment that is being loaded is known to one thread only.
+        #[allow(unsafe_code, reason = "heed has no safe way to load in bulk; argued above")]
+        unsafe { self.env.set_flags(EnvFlags::NO_SYNC, mode) }
+            .map_err(StoreError::lmdb("setting the way to commit"))
+    }
+
+    /// Brings everything that was committed before to the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.env.force_sync().map_err(StoreError::lmdb("syncing"))
+    }
+
     /// True in an environment that was just created.
     pub fn is_new(&self, txn: &RoTxn<'_>) -> Result<bool, StoreError> {
         Ok(self.meta.get(txn, FORMAT).map_err(StoreError::lmdb("reading the format"))?.is_none())
@@ -162,7 +178,7 @@ fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError
         // SAFETY: LMDB maps the file, so nobody else may change it while it is open. The directory is ours alone: it
         // has mode 0700, the daemon holds a lock on the data directory, other processes' readers would respect
         // LMDB's own lock file, and `state-*` directories are only removed after they are replaced and only
-        // unlinked, never truncated. No flag is set that weakens LMDB's guarantees.
+        // unlinked, never truncated. No flag is set here that weakens LMDB's guarantees.
         #[allow(unsafe_code, reason = "heed has no safe way to open an environment; argued above")]
         let opened = unsafe { builder.open(dir) };
         match opened {

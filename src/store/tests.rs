@@ -224,21 +224,23 @@ fn a_snapshot_carries_everything() {
     bench.run(Command::AlarmRaise(Alarm { member: MemberId(5), kind: AlarmKind::NoSpace }));
     bench.run(Command::Compact { revision: 100 });
     bench.store.checkpoint().unwrap();
-    let mut stream = Vec::new();
     let mut snapshot = bench.store.snapshot().unwrap();
-    snapshot.read_to_end(&mut stream).unwrap();
+    let stream = whole(&mut snapshot);
     assert_eq!(snapshot.total_size().unwrap(), stream.len() as u64);
 
     let mut other = Bench::new(manual());
     other.put("what was there before", "x");
     for cut in [0, 5, 20, 1000, stream.len() / 2, stream.len() - 1] {
-        assert!(matches!(other.store.restore(&stream[..cut]), Err(StoreError::Snapshot(_))), "cut at {cut}");
+        assert!(
+            matches!(other.store.restore(pieces(&stream[..cut], cut / 3 + 1)), Err(StoreError::Snapshot(_))),
+            "cut at {cut}"
+        );
         let mut damaged = stream.clone();
         damaged[cut.min(stream.len() - 2)] ^= 1;
-        assert!(other.store.restore(damaged.as_slice()).is_err(), "damaged at {cut}");
+        assert!(other.store.restore(pieces(&damaged, 1000)).is_err(), "damaged at {cut}");
     }
     assert_eq!(other.values(KeyRange::all(), 0).len(), 1);
-    let header = other.store.restore(stream.as_slice()).unwrap();
+    let header = other.store.restore(pieces(&stream, 777)).unwrap();
     assert_eq!(&header, snapshot.header());
     for _ in 0..2 {
         assert_eq!(other.values(KeyRange::all(), 0), bench.values(KeyRange::all(), 0));
@@ -251,7 +253,41 @@ fn a_snapshot_carries_everything() {
         assert_eq!(other.store.sizes(), bench.store.sizes());
         other = other.crash(manual());
     }
-    assert!(restore::current_dir(other.dir.path()).is_some_and(|dir| dir.ends_with("state-2")));
+    assert!(restore::current_dir(other.dir.path()).is_some_and(|dir| !dir.ends_with("state-1")));
+}
+
+#[test]
+fn a_prepared_state_is_nothing_until_it_is_adopted() {
+    let mut source = Bench::new(manual());
+    source.put("new", "x");
+    source.store.checkpoint().unwrap();
+    let prepare = |store: &Store| store.prepare(source.store.snapshot().unwrap()).unwrap();
+    let mut bench = Bench::new(manual());
+    bench.put("old", "x");
+    let states = |bench: &Bench| {
+        let entries = std::fs::read_dir(bench.dir.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("state-")).collect();
+        names.sort();
+        names
+    };
+    let (one, two) = (prepare(&bench.store), prepare(&bench.store));
+    // What there is goes on being used and written.
+    bench.put("older", "x");
+    bench.store.checkpoint().unwrap();
+    assert_eq!(bench.values(KeyRange::all(), 0).len(), 2);
+    assert_eq!(states(&bench), ["state-1", "state-2", "state-3"]);
+    drop(one);
+    assert_eq!(states(&bench), ["state-1", "state-3"]);
+    bench.store.adopt(two).unwrap();
+    assert_eq!(states(&bench), ["state-3"]);
+    assert_eq!(bench.values(KeyRange::all(), 0), source.values(KeyRange::all(), 0));
+    // One that a crash left behind is gone when the store is opened.
+    std::fs::create_dir(bench.dir.path().join("state-4")).unwrap();
+    std::fs::write(bench.dir.path().join("state-4/data.mdb"), "half of it").unwrap();
+    let bench = bench.crash(manual());
+    assert_eq!(states(&bench), ["state-3"]);
+    assert_eq!(bench.values(KeyRange::all(), 0), source.values(KeyRange::all(), 0));
 }
 
 #[test]
@@ -273,6 +309,14 @@ fn other_formats_and_other_files_are_refused() {
     assert!(matches!(Store::open(dir.path(), manual()), Err(StoreError::NotAStore { .. })));
     std::fs::write(dir.path().join("CURRENT"), "elsewhere\n").unwrap();
     assert!(matches!(Store::open(dir.path(), manual()), Err(StoreError::NotAStore { .. })));
+}
+
+fn whole(snapshot: &mut SnapshotReader) -> Vec<u8> {
+    snapshot.flat_map(Result::unwrap).collect()
+}
+
+fn pieces(stream: &[u8], length: usize) -> Vec<io::Result<Bytes>> {
+    stream.chunks(length).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect()
 }
 
 #[test]

@@ -29,7 +29,7 @@ enum Kind {
     ManyKeys,
     Failover(Failure),
     Grow,
-    CatchUp,
+    CatchUp { value: usize },
 }
 
 const fn case(id: &'static str, title: &'static str, members: usize, kind: Kind) -> Case {
@@ -73,7 +73,8 @@ pub const CASES: &[Case] = &[
     case("failover-stop", "3 members: SIGSTOP of the leader", 3, Kind::Failover(Failure::Stop)),
     case("failover-term", "3 members: SIGTERM of the leader", 3, Kind::Failover(Failure::Term)),
     case("grow", "from 1 member to 3", 1, Kind::Grow),
-    case("catch-up", "3 members with much data: one is added", 3, Kind::CatchUp),
+    case("catch-up", "3 members with 1 KiB values: one is added", 3, Kind::CatchUp { value: 1 << 10 }),
+    case("catch-up-16k", "3 members with 16 KiB values: one is added", 3, Kind::CatchUp { value: 16 << 10 }),
 ];
 
 /// The rows of the case `many-keys`, in the order they are measured.
@@ -105,13 +106,15 @@ pub const TARGETS: &[(&str, Metric, Limit)] = &[
     ("grow", Metric::Gap, Limit::Absolute(0.5)),
     ("catch-up", Metric::Time, Limit::OfEtcd(1.0 / 1.5)),
     ("catch-up", Metric::Elections, Limit::Absolute(0.0)),
+    ("catch-up-16k", Metric::Time, Limit::OfEtcd(1.0 / 1.5)),
+    ("catch-up-16k", Metric::Elections, Limit::Absolute(0.0)),
 ];
 
 impl Case {
     /// Runs the case once against `program`.
     pub async fn run(&self, program: &Program, options: &Options) -> Result<Vec<Sample>, String> {
         let mut program = program.clone();
-        if matches!(self.kind, Kind::CatchUp) {
+        if matches!(self.kind, Kind::CatchUp { .. }) {
             program.args.extend(catch_up::OPTIONS.map(str::to_owned));
         }
         let mut cluster = Cluster::start(&program, &options.dir, self.members).await?;
@@ -119,7 +122,7 @@ impl Case {
             Kind::ManyKeys => many_keys(&mut cluster.members, options).await,
             Kind::Failover(failure) => gaps::failover(self.id, &mut cluster, failure).await,
             Kind::Grow => gaps::grow(self.id, &mut cluster).await,
-            Kind::CatchUp => catch_up::run(self.id, &mut cluster, options.keys * 1024).await,
+            Kind::CatchUp { value } => catch_up::run(self.id, &mut cluster, options.keys * 1024, value).await,
             _ => {
                 let outcome = self.measure(&cluster.members, options.seconds).await;
                 outcome.map(|outcome| outcome_rows(self.id, &outcome))

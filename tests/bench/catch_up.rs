@@ -9,18 +9,21 @@ use kvd::api::proto::etcdserverpb::RangeRequest;
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
 
-/// Bytes of a value.
-pub const VALUE: usize = 16 << 10;
 /// Options for both: room for the data, and the way of a cluster that has worked for days, whose log does not reach
 /// back to the beginning any more.
 pub const OPTIONS: [&str; 2] = ["--quota-backend-bytes=8589934592", "--snapshot-count=10000"];
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Fills the cluster with values of `bytes` in all and adds a member.
-pub async fn run(row: &'static str, cluster: &mut Cluster, bytes: u64) -> Result<Vec<Sample>, String> {
-    let count = bytes / VALUE as u64;
-    load::fill(&cluster.members[..1], count, VALUE, 64).await?;
+/// Fills the cluster with `bytes` in values of `value` bytes each, and adds a member.
+pub async fn run(
+    row: &'static str,
+    cluster: &mut Cluster,
+    bytes: u64,
+    value: usize,
+) -> Result<Vec<Sample>, String> {
+    let count = bytes / value as u64;
+    load::fill(&cluster.members[..1], count, value, 64).await?;
     crate::cases::idle(&cluster.members).await?;
     let before = status(&cluster.members[0]).await.ok_or("the leader does not answer")?;
     let revision = before.header.as_ref().map_or(0, |header| header.revision);

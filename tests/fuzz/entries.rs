@@ -1,6 +1,7 @@
 //! What is fuzzed: each entry takes any bytes and must neither panic nor hang. Used by the fuzz targets, by name, and by
 //! `cargo test --test fuzz`, which replays the corpora.
 
+use bytes::Bytes;
 use kvd::config::source::read_toml;
 use kvd::config::{Files, Surroundings, Url, UrlUse, format_duration, parse_duration, read};
 use kvd::log::format::{FIRST_FRAME, MAGIC, segment_name};
@@ -75,7 +76,7 @@ pub fn snapshot(bytes: &[u8]) {
         let store = Store::open(dir.path(), Options::default()).expect("a store in an empty directory");
         (dir, store)
     });
-    if STORE.1.restore(bytes).is_ok() {
+    if STORE.1.restore([Ok(Bytes::copy_from_slice(bytes))]).is_ok() {
         // Whatever was let in has to be readable.
         let _ = STORE.1.range(&RangeQuery::current(KeyRange::all()));
         let _ = STORE.1.hash_kv(0);

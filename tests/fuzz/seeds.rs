@@ -9,7 +9,6 @@ use kvd::model::{
 };
 use kvd::raft::wire::{self, Answer, Ballot, Request, Route, WireError};
 use kvd::store::{Options, Store};
-use std::io::Read;
 use std::sync::Arc;
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
@@ -24,14 +23,17 @@ pub fn snapshot() -> Seeds {
         store.apply(position, &[proposal]).expect("the commands are applied");
     }
     store.checkpoint().expect("a checkpoint");
-    let mut whole = Vec::new();
-    store.snapshot().expect("a snapshot").read_to_end(&mut whole).expect("the snapshot is read");
+    let whole = stream(&store);
     let cut = |length: usize| whole[..length.min(whole.len())].to_vec();
     let empty = tempfile::tempdir().expect("a temporary directory");
     let empty_store = Store::open(empty.path(), Options::default()).expect("a store in an empty directory");
-    let mut nothing = Vec::new();
-    empty_store.snapshot().expect("a snapshot").read_to_end(&mut nothing).expect("the snapshot is read");
+    let nothing = stream(&empty_store);
     vec![("small", whole.clone()), ("empty", nothing), ("head", cut(24)), ("cut", cut(whole.len() / 2))]
+}
+
+fn stream(store: &Store) -> Vec<u8> {
+    let pieces = store.snapshot().expect("a snapshot").map(|piece| piece.expect("the snapshot is read"));
+    pieces.flatten().collect()
 }
 
 /// A little of everything a store holds.

@@ -4,14 +4,13 @@
 //! behind it, as though a new connection had been made. Nothing arrives twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use kvd::model::MemberId;
-use kvd::peer::{Lane, Pending, Transport, TransportError};
+use kvd::peer::{Lane, Pending, Pieces, Transport, TransportError};
 use kvd::raft::Node;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -63,7 +62,7 @@ struct Parcel {
 
 enum Body {
     Call(Bytes),
-    Snapshot(Bytes, File),
+    Snapshot(Bytes, Vec<io::Result<Bytes>>),
 }
 
 /// What the dice say of a message before it leaves.
@@ -219,7 +218,9 @@ impl Network {
         let is_snapshot = matches!(body, Body::Snapshot(..));
         let answer = match body {
             Body::Call(request) => node.serve(from, &request).await,
-            Body::Snapshot(request, file) => node.serve_snapshot(from, &request, file).await,
+            Body::Snapshot(request, pieces) => {
+                node.serve_snapshot(from, &request, Box::new(pieces.into_iter())).await
+            }
         };
         let lost = |why: &str| Err(TransportError::Lost(why.to_string()));
         {
@@ -294,23 +295,12 @@ impl Transport for Exit {
         to: MemberId,
         _: &[String],
         request: Bytes,
-        mut body: Box<dyn Read + Send>,
+        body: Pieces,
         timeout: Duration,
     ) -> Pending<Answer> {
-        let mut spool = move || {
-            let fd = rustix::fs::memfd_create("kvd-snapshot", rustix::fs::MemfdFlags::CLOEXEC)?;
-            let mut file = File::from(fd);
-            io::copy(&mut body, &mut file)?;
-            file.rewind()?;
-            Ok::<File, io::Error>(file)
-        };
-        match spool() {
-            Ok(file) => {
-                let answer = self.network.send((self.from, self.life), to, 3, Body::Snapshot(request, file));
-                Box::pin(within(timeout, answer))
-            }
-            Err(error) => Box::pin(std::future::ready(Err(TransportError::Lost(error.to_string())))),
-        }
+        let pieces = body.collect();
+        let answer = self.network.send((self.from, self.life), to, 3, Body::Snapshot(request, pieces));
+        Box::pin(within(timeout, answer))
     }
 
     fn connected_for(&self, to: MemberId) -> Option<Duration> {

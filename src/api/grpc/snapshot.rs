@@ -3,7 +3,7 @@
 //! The bytes are the store's own snapshot format, filled up with zeros to a multiple of 512: etcd's clients know that
 //! a hash is at the end by the size of the file being 32 above such a multiple.
 
-use std::io::Read;
+use std::iter;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tonic::Status;
 
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::services::STORAGE_VERSION;
-use crate::store::{SnapshotReader, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// The messages of the answer.
 pub type Blobs = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Status>> + Send>>;
@@ -45,37 +45,25 @@ type Sender = mpsc::Sender<Result<pb::SnapshotResponse, Status>>;
 fn send(store: &Store, sender: &Sender) -> Result<(), StoreError> {
     // A snapshot shows the last checkpoint; the client wants everything that has been answered to anyone.
     store.checkpoint()?;
-    let mut reader = store.snapshot()?;
+    let reader = store.snapshot()?;
     let size = reader.total_size()?;
     let mut remaining = size.next_multiple_of(SECTOR);
+    let filling = Bytes::from(vec![0; (remaining - size) as usize]);
     let mut hash = Sha256::new();
-    while remaining > 0 {
-        let wanted = usize::try_from(remaining).map_or(BLOB, |remaining| remaining.min(BLOB));
-        let blob = read_blob(&mut reader, wanted)?;
-        hash.update(&blob);
-        remaining -= blob.len() as u64;
-        if sender.blocking_send(Ok(message(remaining, blob.into()))).is_err() {
-            return Ok(());
+    for piece in reader.chain(iter::once(Ok(filling))) {
+        let mut piece = piece.map_err(|error| StoreError::Snapshot(error.to_string()))?;
+        while !piece.is_empty() {
+            let blob = piece.split_to(piece.len().min(BLOB));
+            hash.update(&blob);
+            remaining = remaining.saturating_sub(blob.len() as u64);
+            if sender.blocking_send(Ok(message(remaining, blob))).is_err() {
+                return Ok(());
+            }
         }
     }
     let digest = Bytes::copy_from_slice(&hash.finalize());
     let _ = sender.blocking_send(Ok(message(0, digest)));
     Ok(())
-}
-
-/// The next `wanted` bytes, zeros where the stream has ended.
-fn read_blob(reader: &mut SnapshotReader, wanted: usize) -> Result<Vec<u8>, StoreError> {
-    let mut blob = vec![0; wanted];
-    let mut filled = 0;
-    while filled < wanted {
-        match reader.read(&mut blob[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StoreError::Snapshot(error.to_string())),
-        }
-    }
-    Ok(blob)
 }
 
 fn message(remaining_bytes: u64, blob: Bytes) -> pb::SnapshotResponse {

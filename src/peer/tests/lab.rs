@@ -1,8 +1,7 @@
 //! Members with a service that does as it is told, and what they log.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::model::{Clock, ClusterId, MemberId};
 use crate::peer::{
-    Caller, Lane, Options, PeerStatus, Pending, Quic, Rejection, Service, Transport, TransportError,
+    Caller, Lane, Options, PeerStatus, Pending, Pieces, Quic, Rejection, Service, Transport, TransportError,
 };
 use crate::pki::{Credentials, SecretSource};
 
@@ -50,7 +49,7 @@ pub struct Deputy {
     pub seen: Mutex<Vec<(MemberId, Lane, Bytes)>>,
     pub gate: watch::Sender<bool>,
     /// Request, length and checksum of what came.
-    pub snapshots: Mutex<Vec<(Bytes, u64, u32)>>,
+    pub snapshots: Arc<Mutex<Vec<(Bytes, u64, u32)>>>,
     pub asked: Mutex<Vec<Caller>>,
 }
 
@@ -60,7 +59,7 @@ impl Deputy {
             admits: Mutex::new(Ok(())),
             seen: Mutex::default(),
             gate: watch::Sender::new(false),
-            snapshots: Mutex::default(),
+            snapshots: Arc::default(),
             asked: Mutex::default(),
         })
     }
@@ -93,19 +92,22 @@ impl Service for Deputy {
         })
     }
 
-    fn snapshot(&self, _from: MemberId, request: Bytes, mut body: File) -> Pending<Result<Bytes, Rejection>> {
-        let (mut length, mut checksum, mut piece) = (0, 0, vec![0; 1 << 20]);
-        loop {
-            match body.read(&mut piece).expect("readable") {
-                0 => break,
-                count => {
-                    length += count as u64;
-                    checksum = crc32c::crc32c_append(checksum, &piece[..count]);
+    fn snapshot(&self, _from: MemberId, request: Bytes, body: Pieces) -> Pending<Result<Bytes, Rejection>> {
+        let snapshots = self.snapshots.clone();
+        let taken = tokio::task::spawn_blocking(move || {
+            let (mut length, mut checksum) = (0, 0);
+            for piece in body {
+                let piece = piece.map_err(|error| Rejection::Malformed(error.to_string()))?;
+                length += piece.len() as u64;
+                checksum = crc32c::crc32c_append(checksum, &piece);
+                if request.starts_with(b"reject") {
+                    return Err(Rejection::NotReady("no room".into()));
                 }
             }
-        }
-        self.snapshots.lock().push((request, length, checksum));
-        Box::pin(async { Ok(Bytes::from_static(b"installed")) })
+            snapshots.lock().push((request, length, checksum));
+            Ok(Bytes::from_static(b"installed"))
+        });
+        Box::pin(async { taken.await.expect("no panic") })
     }
 
     fn ask(&self, caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>> {
@@ -133,7 +135,6 @@ pub fn options(credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Options 
         // A busy machine must not cost a connection.
         election: Duration::from_secs(10),
         version: "0.1.0-test".into(),
-        spool: std::env::temp_dir(),
     }
 }
 

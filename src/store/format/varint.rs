@@ -1,12 +1,14 @@
 //! LEB128 numbers.
 
+use bytes::BufMut;
+
 /// Appends `number`.
-pub fn put(out: &mut Vec<u8>, mut number: u64) {
+pub fn put(out: &mut impl BufMut, mut number: u64) {
     while number >= 0x80 {
-        out.push(number as u8 | 0x80);
+        out.put_u8(number as u8 | 0x80);
         number >>= 7;
     }
-    out.push(number as u8);
+    out.put_u8(number as u8);
 }
 
 /// Takes a number off the front of `bytes`; `None` where they end in it or it does not fit.
