@@ -1,6 +1,5 @@
 //! A UDP socket that hands the kernel no more than it takes.
 
-use std::fmt::Debug;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;

@@ -2,8 +2,8 @@
 //!
 //! - [`transport`] is the seam: [`Transport`] goes out, [`Service`] answers what comes in. Tests and simulations put a
 //!   network of their own in its place.
-//! - [`Quic`] is the real one (`quic`, `options`): it owns the sockets (`sockets`, `datagrams`), the thread `kvd-peer`, and one
-//!   record a member (`registry`, `status`)
+//! - [`Quic`] is the real one (`quic`, `options`): it owns the sockets (`sockets`, `datagrams`), the thread
+//!   `kvd-peer`, and one record a member (`registry`, `status`)
 //! - going out: `link` keeps the one connection to a member (`dial`, `address`), `lane` puts requests on its streams,
 //!   `snapshot` sends snapshots, `ask` asks one question before a member has an identity
 //! - coming in: `accept` lets callers in or refuses them, `serve` answers their lanes, `snapshot` takes snapshots

@@ -89,14 +89,17 @@ async fn write(writer: &mut FrameWriter, peer: &Peer, request: Bytes, body: Piec
             writer.push(&[], piece);
         }
         peer.counters.sent_bytes.add(writer.queued());
-        let flushed = timeout(SNAPSHOT_STALL, writer.flush()).await;
-        flushed.map_err(|_| "the peer takes nothing any more")?.map_err(|error| error.to_string())?;
+        flush(writer).await?;
     }
     writer.push(&[], Bytes::new());
     writer.push(&[], end_of(length));
-    let flushed = timeout(SNAPSHOT_STALL, writer.flush()).await;
-    flushed.map_err(|_| "the peer takes nothing any more")?.map_err(|error| error.to_string())?;
+    flush(writer).await?;
     writer.stream().finish().map_err(|error| error.to_string())
+}
+
+async fn flush(writer: &mut FrameWriter) -> Result<(), String> {
+    let flushed = timeout(SNAPSHOT_STALL, writer.flush()).await;
+    flushed.map_err(|_| "the peer takes nothing any more")?.map_err(|error| error.to_string())
 }
 
 /// Reads the body on a thread for blocking work, a little ahead. Ends early once the receiver is gone.
@@ -197,31 +200,31 @@ async fn pass_on(
     pieces: mpsc::Sender<Option<Bytes>>,
     progress: &mut Progress<'_>,
 ) -> Result<(), Rejection> {
-    let mut length = 0_u64;
     reader.set_limit(SNAPSHOT_PIECE);
     loop {
-        let piece = timeout(SNAPSHOT_STALL, reader.required()).await;
-        let piece = piece.map_err(|_| malformed("nothing comes any more"))?.map_err(malformed)?;
+        let piece = next(reader).await?;
         if piece.is_empty() {
             break;
         }
         peer.counters.received_bytes.add(piece.len());
         progress.add(piece.len());
-        length += piece.len() as u64;
         if pieces.send(Some(piece)).await.is_err() {
             // Nobody takes them any more: the answer says why.
             return Ok(());
         }
     }
     reader.set_limit(END);
-    let end = timeout(SNAPSHOT_STALL, reader.required()).await;
-    let end = end.map_err(|_| malformed("nothing comes any more"))?.map_err(malformed)?;
-    if end != end_of(length) {
+    if next(reader).await? != end_of(progress.own) {
         return Err(malformed("the length is not that of the sender"));
     }
     // Nobody may be there to hear it.
     let _ = pieces.send(None).await;
     Ok(())
+}
+
+async fn next(reader: &mut FrameReader) -> Result<Bytes, Rejection> {
+    let frame = timeout(SNAPSHOT_STALL, reader.required()).await;
+    frame.map_err(|_| malformed("nothing comes any more"))?.map_err(malformed)
 }
 
 fn malformed(error: impl ToString) -> Rejection {

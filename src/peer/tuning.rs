@@ -69,6 +69,7 @@ const SEND_WINDOW: u64 = 32 << 20;
 /// UDP buffers asked for; the system may give less.
 pub(super) const SOCKET_BUFFER: usize = 4 << 20;
 /// The largest UDP payload, on jumbo frames and the loopback device. Every packet costs both sides some microseconds.
+/// `datagrams` keeps what is sent at once below what the kernel takes.
 const MAX_DATAGRAM: u16 = 16_000;
 /// The window that congestion control starts with: what members send each other is small and the way is short.
 const INITIAL_WINDOW: u64 = 256 << 10;

@@ -3,8 +3,7 @@
 //! # Locks, in the order they are taken
 //! 1. `writing`: held by whoever writes LMDB: a checkpoint, a pruning slice, taking over a snapshot.
 //! 2. `applying`: held while an entry is applied, and for moments by a checkpoint (to freeze a layer) and when a
-//!    snapshot is taken over.
-//!    So a layer always holds whole entries.
+//!    snapshot is taken over. So a layer always holds whole entries.
 //! 3. `shared`: the layers and figures; held for moments only, never across disk access.
 //! 4. a layer's own lock, `pool`, `failure`: leaves.
 //!

@@ -24,7 +24,7 @@ use super::{Options, StoreError};
 const CURRENT: &str = "CURRENT";
 const PREFIX: &str = "state-";
 
-/// Bytes written in one transaction. More comes over the network meanwhile, and has to find room.
+/// Bytes written in one transaction: few, since the stream waits while they are committed.
 const COMMIT_BYTES: usize = 4 << 20;
 /// Bytes that are brought to the disk at a time, while the next are being written.
 const SYNC_BYTES: usize = 64 << 20;
