@@ -20,6 +20,8 @@ struct Links {
     nodes: BTreeMap<MemberId, Node>,
     /// Directions that are cut: from, to.
     cut: BTreeSet<(MemberId, MemberId)>,
+    /// How long every way takes.
+    delay: Duration,
     snapshots: u64,
 }
 
@@ -41,17 +43,29 @@ impl Loopback {
 
     /// Cuts a member off, or lets it back in.
     pub fn isolate(&self, member: MemberId, isolated: bool) {
+        self.cut(member, isolated, |member, other| vec![(member, other), (other, member)]);
+    }
+
+    /// Cuts the ways out of a member, which goes on hearing the others, or opens them again.
+    pub fn mute(&self, member: MemberId, muted: bool) {
+        self.cut(member, muted, |member, other| vec![(member, other)]);
+    }
+
+    fn cut(&self, member: MemberId, cut: bool, ways: fn(MemberId, MemberId) -> Vec<(MemberId, MemberId)>) {
         let mut links = self.0.lock();
         let others: Vec<MemberId> = links.nodes.keys().copied().filter(|other| *other != member).collect();
-        for other in others {
-            for link in [(member, other), (other, member)] {
-                if isolated {
-                    links.cut.insert(link);
-                } else {
-                    links.cut.remove(&link);
-                }
+        for way in others.into_iter().flat_map(|other| ways(member, other)) {
+            if cut {
+                links.cut.insert(way);
+            } else {
+                links.cut.remove(&way);
             }
         }
+    }
+
+    /// Makes every way take as long.
+    pub fn slow_down(&self, delay: Duration) {
+        self.0.lock().delay = delay;
     }
 
     /// How many snapshots have been delivered.
@@ -89,7 +103,13 @@ impl Transport for Exit {
         let (network, from) = (self.network.clone(), self.from);
         Box::pin(async move {
             let node = network.node(from, to)?;
-            let answer = tokio::time::timeout(timeout, node.serve(from, &request));
+            let delay = network.0.lock().delay;
+            let answer = tokio::time::timeout(timeout, async {
+                tokio::time::sleep(delay).await;
+                let answer = node.serve(from, &request).await;
+                tokio::time::sleep(delay).await;
+                answer
+            });
             let answer = answer.await.map_err(|_| TransportError::Timeout)?;
             if network.is_cut(to, from) {
                 return Err(TransportError::Lost("the way back is cut".into()));

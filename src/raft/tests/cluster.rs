@@ -60,6 +60,73 @@ async fn a_leader_that_is_cut_off_neither_writes_nor_reads() {
     cluster.shut_down().await;
 }
 
+/// What a leader took and cannot answer any more waits for its deadline; what comes after goes to the next leader.
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_with_a_leader_holds_up_nobody() {
+    let cluster = Cluster::new(3).await;
+    let old = cluster.leader().await;
+    let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+    cluster.network.mute(MemberId(old), true);
+    let mut sent = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        for through in &others {
+            let node = cluster.node(*through);
+            sent.spawn(async move { node.propose(put("b", &n.to_string())).await });
+        }
+        // One message each, until there are as many as may be on their way.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    cluster.network.isolate(MemberId(old), true);
+    let new = cluster.leader_among(&others).await;
+    let follower = old ^ new; // The third of 1, 2 and 3.
+    write(&cluster, follower, "a", "2").await;
+    while let Some(outcome) = sent.try_join_next() {
+        assert!(outcome.unwrap().is_ok(), "nothing has been given up yet");
+    }
+    let outcomes = sent.join_all().await;
+    let lost = outcomes.iter().filter(|outcome| **outcome == Err(Refusal::TimeoutLeaderFailed)).count();
+    let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(lost > 0, "something was lost with the old leader: {outcomes:?}");
+    assert_eq!(lost + written, outcomes.len(), "{outcomes:?}");
+    for id in others {
+        until("replicated", || value(&cluster.store(id), "a").as_deref() == Some("2")).await;
+    }
+    cluster.shut_down().await;
+}
+
+/// Clients of a follower do not see that the leader stops.
+#[tokio::test(start_paused = true)]
+async fn writes_through_a_follower_survive_the_stop_of_the_leader() {
+    let cluster = Cluster::new(3).await;
+    let old = cluster.leader().await;
+    let follower = other_than(old);
+    // Something is always on its way.
+    cluster.network.slow_down(Duration::from_millis(5));
+    let mut writers = tokio::task::JoinSet::new();
+    let stopped = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for writer in 0..8 {
+        let (node, stopped) = (cluster.node(follower), stopped.clone());
+        writers.spawn(async move {
+            let mut written = 0;
+            let mut afterwards = 0;
+            while afterwards < 20 {
+                node.propose(put(&format!("w{writer}"), &written.to_string())).await.unwrap();
+                written += 1;
+                afterwards += i32::from(stopped.load(std::sync::atomic::Ordering::Relaxed));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            written
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    cluster.node(old).shutdown().await;
+    stopped.store(true, std::sync::atomic::Ordering::Relaxed);
+    for written in writers.join_all().await {
+        assert!(written > 20, "{written}");
+    }
+    cluster.shut_down().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn members_come_back_with_what_they_had() {
     let mut cluster = Cluster::new(3).await;

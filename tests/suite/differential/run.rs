@@ -41,7 +41,7 @@ impl Pair {
         let mut run = Run {
             reference: Side::new(reference).await,
             subject: Side::new(subject).await,
-            bearings: Bearings { current: 1, compacted: 0 },
+            bearings: Bearings { current: 1, compactions: Vec::new() },
         };
         for (step, op) in steps.iter().enumerate() {
             if let Err(what) = run.step(op).await {
@@ -74,8 +74,8 @@ impl Run {
         if matches!(op, Op::Settle | Op::Restart | Op::Compact(_)) {
             self.compare_watchers().await?;
         }
-        let asked = self.reference.resolve(op, self.bearings);
-        let asked_subject = self.subject.resolve(op, self.bearings);
+        let asked = self.reference.resolve(op, &self.bearings);
+        let asked_subject = self.subject.resolve(op, &self.bearings);
         let (expected, got) = tokio::join!(self.reference.run(&asked), self.subject.run(&asked_subject));
         if expected != got {
             return Err(unequal(&asked, &expected, &got));
@@ -84,7 +84,7 @@ impl Run {
             self.bearings.current = revision;
         }
         if let (Op::Compact(request), Answer::Compact(_)) = (&asked, &expected) {
-            self.bearings.compacted = request.revision;
+            self.bearings.compactions.push(request.revision);
         }
         Ok(())
     }

@@ -20,10 +20,18 @@ pub struct Side {
 }
 
 /// The revisions that symbolic numbers are relative to, as the reference has them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Bearings {
     pub current: i64,
-    pub compacted: i64,
+    /// The revisions of all compactions so far.
+    pub compactions: Vec<i64>,
+}
+
+impl Bearings {
+    /// The compacted revision, 0 where there was no compaction.
+    pub fn compacted(&self) -> i64 {
+        self.compactions.last().copied().unwrap_or(0)
+    }
 }
 
 impl Side {
@@ -50,12 +58,12 @@ impl Side {
     }
 
     /// The request as this server must be sent it.
-    pub fn resolve(&self, op: &Op, bearings: Bearings) -> Op {
+    pub fn resolve(&self, op: &Op, bearings: &Bearings) -> Op {
         let mut op = op.clone();
         let names = self.names.lock().expect("no panic while held");
         op.numbers(&mut |number| match symbolic(*number) {
             Some((CURRENT, distance)) => *number = bearings.current + distance,
-            Some((COMPACTED, distance)) => *number = bearings.compacted + distance,
+            Some((COMPACTED, distance)) => *number = bearings.compacted() + distance,
             Some((_, index)) => *number = names.chosen(index),
             None => {}
         });
@@ -64,7 +72,7 @@ impl Side {
             if *stream == PRESENT_AND_PAST || *stream == PAST {
                 *start = (*start).min(bearings.current);
             }
-            if *start > 0 && *start < bearings.compacted {
+            if *start > 0 && *start < bearings.compacted() {
                 *stream = TOO_LATE;
                 request.watch_id = 0;
             }
@@ -76,9 +84,9 @@ impl Side {
             request.revision = -1;
         }
         if let Op::HashKv(request) = &mut op
-            && request.revision == bearings.compacted
+            && bearings.compactions.contains(&request.revision)
         {
-            // There etcd answers with what it remembers of the state before the compaction.
+            // Of its last ten compactions etcd remembers the hash from before, and answers with that.
             request.revision = 0;
         }
         if let Op::Alarm(request) = &mut op
