@@ -8,6 +8,7 @@ mod notify;
 mod options;
 mod pings;
 mod reload;
+mod revocation;
 mod settings;
 mod signals;
 mod tls;
