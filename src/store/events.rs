@@ -166,9 +166,11 @@ fn event(reader: &Reader<'_>, change: &Change, prev_kv: bool) -> Result<Event, S
         let version = exact(reader, change)?.ok_or_else(missing)?;
         version.to_kv(change.key.clone()).ok_or_else(missing)?
     };
-    // The state before is of the revision before, and there as long as that one is not compacted.
+    // The state before is of the revision before, and there as long as that one is not compacted. What was created has
+    // none, even where the same revision deleted it first.
     let before = change.at.main - 1;
-    let prev = if prev_kv && before >= reader.compacted {
+    let created = !deleted && kv.create_revision == change.at.main;
+    let prev = if prev_kv && !created && before >= reader.compacted {
         reader
             .get(&change.key, Revision::last_of(before))?
             .and_then(|version| version.to_kv(change.key.clone()))

@@ -184,9 +184,13 @@ fn observers_hear_what_history_tells() {
             bench.store.checkpoint().unwrap();
         }
     }
+    // Deleted and created by one revision.
+    let delete = Op::Delete(Delete { range: KeyRange::single("k1"), prev_kv: false });
+    let create = Op::Put(Put { key: "k1".into(), ..Put::default() });
+    bench.run(Command::Txn(Txn { success: vec![delete, create], ..Txn::default() }));
     bench.run(Command::LeaseRevoke { id: 7 });
     let told = listener.events.lock().clone();
-    assert_eq!(told.len(), 8 + 3);
+    assert_eq!(told.len(), 8 + 2 + 3);
     assert_eq!(listener.leases.lock().len(), 2);
     for _ in 0..2 {
         let (revisions, next) =

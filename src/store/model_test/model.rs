@@ -129,7 +129,9 @@ impl Model {
             kv.lease = put.lease;
         }
         self.pending.insert(put.key.clone(), kv.clone());
-        self.changes.push(Event { kind: EventKind::Put, kv, prev_kv: prev.clone() });
+        // Events tell of the state before the revision, whatever else the transaction did.
+        let before = self.now().get(&put.key).filter(|_| kv.create_revision <= self.revision).cloned();
+        self.changes.push(Event { kind: EventKind::Put, kv, prev_kv: before });
         OpReply::Put { revision: self.after(), prev_kv: prev.filter(|_| put.prev_kv) }
     }
 
@@ -139,7 +141,8 @@ impl Model {
             self.pending.remove(&prev.key);
             let kv =
                 KeyValue { key: prev.key.clone(), mod_revision: self.revision + 1, ..KeyValue::default() };
-            self.changes.push(Event { kind: EventKind::Delete, kv, prev_kv: Some(prev.clone()) });
+            let before = self.now().get(&prev.key).cloned();
+            self.changes.push(Event { kind: EventKind::Delete, kv, prev_kv: before });
         }
         let deleted = prev_kvs.len() as i64;
         OpReply::Delete {
