@@ -9,7 +9,7 @@ use quinn::{Connection, Endpoint, Incoming, RecvStream, ServerConfig, Validation
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::dial::{Failure, certificates, why};
+use super::dial::{EXCHANGED, Failure, certificates, why};
 use super::frames::{FrameReader, FrameWriter};
 use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, encode};
 use super::quic::{Serving, Shared};
@@ -127,6 +127,7 @@ async fn admit(shared: &Arc<Shared>, incoming: Incoming) -> Result<Admitted, Ref
         Failure::Rejected(_, rejection) => stranger(rejection),
         Failure::Unreachable(text) => stranger(Rejection::Closed(text)),
     };
+    let reloads = shared.options.credentials.reloads();
     let config = server_config(shared).map_err(|text| stranger(Rejection::NotReady(text)))?;
     let connecting = incoming.accept_with(Arc::new(config)).map_err(|error| ended(why(address, &error)))?;
     let connection = connecting.await.map_err(|error| ended(why(address, &error)))?;
@@ -144,7 +145,12 @@ async fn admit(shared: &Arc<Shared>, incoming: Incoming) -> Result<Admitted, Ref
         }
     };
     let caller = Caller { member: greeting.from, cluster: greeting.cluster, address: address.to_string() };
-    match judge(shared, &greeting, &caller, &certificates(&connection)) {
+    let judgement = if shared.options.credentials.reloads() == reloads {
+        judge(shared, &greeting, &caller, &certificates(&connection))
+    } else {
+        Err(Rejection::NotReady(EXCHANGED.into()))
+    };
+    match judgement {
         Ok((serving, place)) => welcome(shared, connection, serving, place, greeting, caller, probes).await,
         Err(rejection) => {
             refuse(&connection, probes.1, &rejection).await;

@@ -23,6 +23,9 @@ use super::tuning::{ALPN, ATTEMPT, MAX_ADDRESSES, MAX_GREETING, PROTOCOL, STAGGE
 use crate::model::MemberId;
 use crate::pki::Holder;
 
+/// Why a connection is begun once more whose handshake was overtaken by other certificates or another revocation list.
+pub(super) const EXCHANGED: &str = "certificates were exchanged during the handshake";
+
 /// A connection on which this member was let in.
 pub(super) struct Dialled {
     pub connection: Connection,
@@ -137,11 +140,15 @@ async fn connect(
 ) -> Result<Dialled, Failure> {
     let unreachable = |text: &dyn std::fmt::Display| Failure::Unreachable(format!("{address}: {text}"));
     let exit = shared.exits.to(address).ok_or_else(|| unreachable(&"this machine has no such addresses"))?;
+    let reloads = shared.options.credentials.reloads();
     let config = client_config(shared).map_err(|text| unreachable(&text))?;
     let name = shared.options.credentials.server_name(host);
     let connecting = exit.connect_with(config, address, name).map_err(|error| unreachable(&error))?;
     let connection = connecting.await.map_err(|error| why(address, &error))?;
-    let result = greet(shared, &connection, address, purpose, to).await;
+    let mut result = greet(shared, &connection, address, purpose, to).await;
+    if result.is_ok() && shared.options.credentials.reloads() != reloads {
+        result = Err(Failure::Rejected(address.to_string(), Rejection::NotReady(EXCHANGED.into())));
+    }
     if let Err(Failure::Rejected(_, rejection)) = &result {
         // Where the other side has closed it already, this says nothing.
         close(&connection, rejection);

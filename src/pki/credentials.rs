@@ -44,6 +44,7 @@ struct State {
     holder: Holder,
     trust: Trust,
     ready: Option<Ready>,
+    reloads: u64,
 }
 
 enum Trust {
@@ -109,7 +110,7 @@ impl Credentials {
         clock: Arc<dyn Clock>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        let state = Mutex::new(State { holder: Holder::default(), trust, ready: None });
+        let state = Mutex::new(State { holder: Holder::default(), trust, ready: None, reloads: 0 });
         Self { source, clock, provider, life: LEAF_LIFE, reset_key, state }
     }
 
@@ -143,7 +144,14 @@ impl Credentials {
         let ready = self.prepare(state.holder, &trust)?;
         state.trust = trust;
         state.ready = Some(ready);
+        state.reloads += 1;
         Ok(())
+    }
+
+    /// How often files have been read again. A handshake that was begun before the last time has verified the other
+    /// side by what was there then.
+    pub fn reloads(&self) -> u64 {
+        self.state.lock().reloads
     }
 
     /// TLS for connections that come in, verifying the other side. Without a protocol name (ALPN).
