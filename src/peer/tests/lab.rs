@@ -46,6 +46,8 @@ pub fn new_id() -> MemberId {
 /// sends back.
 pub struct Deputy {
     pub admits: Mutex<Result<(), Rejection>>,
+    /// Done when the next caller is looked at.
+    pub meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     pub seen: Mutex<Vec<(MemberId, Lane, Bytes)>>,
     pub gate: watch::Sender<bool>,
     /// Request, length and checksum of what came.
@@ -57,6 +59,7 @@ impl Deputy {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             admits: Mutex::new(Ok(())),
+            meanwhile: Mutex::default(),
             seen: Mutex::default(),
             gate: watch::Sender::new(false),
             snapshots: Arc::default(),
@@ -72,6 +75,9 @@ impl Deputy {
 
 impl Service for Deputy {
     fn admit(&self, _caller: &Caller) -> Result<(), Rejection> {
+        if let Some(meanwhile) = self.meanwhile.lock().take() {
+            meanwhile();
+        }
         self.admits.lock().clone()
     }
 

@@ -216,6 +216,18 @@ async fn certificates_of_an_operator() {
     assert_eq!(good.status(strict.id).disconnects, 0);
 }
 
+/// The other side was verified by what has been replaced since: it is verified again.
+#[tokio::test]
+async fn a_reload_during_the_handshake_begins_it_again() {
+    let credentials = secret(SECRET, clock(0));
+    let one = Member::on(Quic::bind(options(credentials.clone(), clock(0))).expect("bound"));
+    let two = Member::new();
+    *two.deputy.meanwhile.lock() = Some(Box::new(move || credentials.reload().expect("the same secret")));
+    one.reach(&two).await;
+    let exchanged = "certificates were exchanged during the handshake";
+    until_logged(&["the connection to a peer was rejected", &two.id.to_string(), exchanged]).await;
+}
+
 #[tokio::test]
 async fn leaves_are_renewed_under_way() {
     let off = clock(0);
