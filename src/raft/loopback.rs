@@ -20,7 +20,7 @@ struct Links {
     nodes: BTreeMap<MemberId, Node>,
     /// Directions that are cut: from, to.
     cut: BTreeSet<(MemberId, MemberId)>,
-    /// How long every way takes.
+    /// How long requests and answers are on their way; snapshots take no time.
     delay: Duration,
     snapshots: u64,
 }
@@ -43,18 +43,19 @@ impl Loopback {
 
     /// Cuts a member off, or lets it back in.
     pub fn isolate(&self, member: MemberId, isolated: bool) {
-        self.cut(member, isolated, |member, other| vec![(member, other), (other, member)]);
+        self.cut(isolated, |from, to| from == member || to == member);
     }
 
     /// Cuts the ways out of a member, which goes on hearing the others, or opens them again.
     pub fn mute(&self, member: MemberId, muted: bool) {
-        self.cut(member, muted, |member, other| vec![(member, other)]);
+        self.cut(muted, |from, _| from == member);
     }
 
-    fn cut(&self, member: MemberId, cut: bool, ways: fn(MemberId, MemberId) -> Vec<(MemberId, MemberId)>) {
+    fn cut(&self, cut: bool, is_meant: impl Fn(MemberId, MemberId) -> bool) {
         let mut links = self.0.lock();
-        let others: Vec<MemberId> = links.nodes.keys().copied().filter(|other| *other != member).collect();
-        for way in others.into_iter().flat_map(|other| ways(member, other)) {
+        let members: Vec<MemberId> = links.nodes.keys().copied().collect();
+        let ways = members.iter().flat_map(|from| members.iter().map(move |to| (*from, *to)));
+        for way in ways.filter(|(from, to)| from != to && is_meant(*from, *to)) {
             if cut {
                 links.cut.insert(way);
             } else {
@@ -63,7 +64,7 @@ impl Loopback {
         }
     }
 
-    /// Makes every way take as long.
+    /// Makes requests and answers take so long, each.
     pub fn slow_down(&self, delay: Duration) {
         self.0.lock().delay = delay;
     }

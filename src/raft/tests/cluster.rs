@@ -1,5 +1,7 @@
 //! Clusters of several members.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 
 async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {
@@ -103,7 +105,7 @@ async fn writes_through_a_follower_survive_the_stop_of_the_leader() {
     // Something is always on its way.
     cluster.network.slow_down(Duration::from_millis(5));
     let mut writers = tokio::task::JoinSet::new();
-    let stopped = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = Arc::new(AtomicBool::new(false));
     for writer in 0..8 {
         let (node, stopped) = (cluster.node(follower), stopped.clone());
         writers.spawn(async move {
@@ -112,7 +114,7 @@ async fn writes_through_a_follower_survive_the_stop_of_the_leader() {
             while afterwards < 20 {
                 node.propose(put(&format!("w{writer}"), &written.to_string())).await.unwrap();
                 written += 1;
-                afterwards += i32::from(stopped.load(std::sync::atomic::Ordering::Relaxed));
+                afterwards += i32::from(stopped.load(Ordering::Relaxed));
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             written
@@ -120,7 +122,7 @@ async fn writes_through_a_follower_survive_the_stop_of_the_leader() {
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     cluster.node(old).shutdown().await;
-    stopped.store(true, std::sync::atomic::Ordering::Relaxed);
+    stopped.store(true, Ordering::Relaxed);
     for written in writers.join_all().await {
         assert!(written > 20, "{written}");
     }

@@ -1,5 +1,6 @@
 //! The daemon as a process: how it is told things, what it listens on, and how it ends.
 
+mod authority;
 mod first_answers;
 mod kvctl;
 mod listening;

@@ -1,7 +1,8 @@
 //! Of whom a certificate is demanded.
 
+use super::authority::Authority;
 use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::ExtendedKeyUsagePurpose;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::PathBuf;
@@ -19,48 +20,24 @@ struct Certificates {
     stranger: (CertificateDer<'static>, PrivateKeyDer<'static>),
 }
 
-struct Authority {
-    certificate: rcgen::Certificate,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a CA");
-        Authority { certificate, issuer: Issuer::new(params, key) }
-    }
-
-    fn issue(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> (rcgen::Certificate, KeyPair) {
-        let mut params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).expect("names");
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.extended_key_usages = vec![purpose];
-        let key = KeyPair::generate().expect("a key");
-        (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
-    }
-
-    fn client(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let (certificate, key) = self.issue(name, ExtendedKeyUsagePurpose::ClientAuth);
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        (certificate.der().clone(), key)
-    }
-}
-
 impl Certificates {
     fn new() -> Certificates {
         let authority = Authority::new("test CA");
-        let (server, key) = authority.issue("server", ExtendedKeyUsagePurpose::ServerAuth);
+        let (server, key) = authority.issue("server", 1, &[ExtendedKeyUsagePurpose::ServerAuth]);
         Certificates {
             ca: authority.certificate.der().clone(),
             ca_pem: authority.certificate.pem(),
             server: (server.pem(), key.serialize_pem()),
-            client: authority.client("client"),
-            stranger: Authority::new("another CA").client("client"),
+            client: client(&authority),
+            stranger: client(&Authority::new("another CA")),
         }
     }
+}
+
+fn client(authority: &Authority) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let (certificate, key) = authority.issue("client", 2, &[ExtendedKeyUsagePurpose::ClientAuth]);
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    (certificate.der().clone(), key)
 }
 
 /// Whether a client is answered.
