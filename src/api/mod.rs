@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod proto;
 pub mod server;
 pub mod services;
+pub mod space;
 pub mod status;
 #[cfg(test)]
 mod tests;

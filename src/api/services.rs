@@ -9,10 +9,11 @@ use tokio::sync::watch;
 
 use super::metrics::Metrics;
 use super::proto::etcdserverpb::ResponseHeader;
+use super::space;
 use crate::lease::{self, Lessor};
-use crate::model::{Alarm, AlarmKind, ClusterId, Command, MemberId, Refusal};
+use crate::model::{ClusterId, Command, MemberId, Refusal};
 use crate::raft::Node;
-use crate::store::{Store, quota};
+use crate::store::Store;
 use crate::watch::Hub;
 
 /// The version of etcd whose behaviour clients find.
@@ -179,16 +180,7 @@ impl Services {
     /// Refuses a command that does not fit into the space quota, and raises the alarm that tells all members. As in
     /// etcd this comes before every other check of the request.
     pub async fn check_quota(&self, command: &Command) -> Result<(), Refusal> {
-        let sizes = self.store.sizes();
-        if sizes.quota.is_none() || !sizes.exceeded_by(quota::cost(command)) {
-            return Ok(());
-        }
-        let alarm = Alarm { member: self.member_id, kind: AlarmKind::NoSpace };
-        if !self.store.alarms().contains(&alarm) {
-            tracing::warn!(allocated = sizes.allocated, quota = sizes.quota, "space quota exceeded");
-            self.node.propose(Command::AlarmRaise(alarm)).await?;
-        }
-        Err(Refusal::NoSpace)
+        space::check(&self.node, &self.store, command).await
     }
 
     /// Refuses a request that is larger than `--max-request-bytes`. `length` is the encoded length of the request's

@@ -22,6 +22,7 @@ use crate::api::leases::{self, LeaderLessor};
 use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
 use crate::api::services::{Access, FanOut, Services, Settings, Stop, Stopper};
+use crate::api::space::SpaceWatch;
 use crate::config::{AutoCompaction, Config};
 use crate::join::bootstrap::BootstrapError;
 use crate::join::enter::EntryError;
@@ -89,6 +90,7 @@ pub struct Member {
     node: Node,
     store: Store,
     lessor: Arc<Lessor>,
+    space: Arc<SpaceWatch>,
     services: Arc<Services>,
     tls: Option<Arc<Tls>>,
     retention: watch_channel::Sender<Retention>,
@@ -126,7 +128,8 @@ impl Member {
         let figures = Figures::new(config, log.clone());
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(config, identity.member, &store);
-        store.set_observers(vec![hub.clone(), lessor.clone()]);
+        let space = SpaceWatch::new();
+        store.set_observers(vec![hub.clone(), lessor.clone(), space.clone()]);
         systemd::status("replaying the log");
         let node = start_node(config, entry, log, store.clone(), quic.transport()).await?;
         quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
@@ -142,6 +145,7 @@ impl Member {
             node,
             store,
             lessor,
+            space,
             services,
             tls: clients.tls,
             retention: watch_channel::Sender::new(retention(config)),
@@ -166,6 +170,7 @@ impl Member {
             tokio::join!(
                 self.let_clients_in(),
                 leases::run(self.node.clone(), self.lessor.clone()),
+                self.space.run(&self.node, &self.store),
                 compactor::run(self.retention.subscribe(), &compacting),
                 self.tell_status(),
                 self.prove_alive(),
@@ -347,7 +352,6 @@ fn open_store(config: &Config, directories: &Directories) -> Result<Store, Store
         checkpoint,
         compaction_batch: storage.compaction_batch,
         compaction_sleep: storage.compaction_sleep,
-        max_learners: config.raft.max_learners,
         slow_apply: config.logging.warn_apply,
         on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
         ..defaults

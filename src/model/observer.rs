@@ -28,6 +28,8 @@ pub trait Observer: Send + Sync {
     fn on_leases(&self, changes: &[LeaseChange]);
     /// History up to and including `revision` is no longer readable.
     fn on_compacted(&self, revision: i64);
+    /// A command that takes space was applied, and the data are above this member's space quota now.
+    fn on_quota_exceeded(&self) {}
     /// The whole state was replaced by a snapshot; `revision` is the current one now.
     fn on_restored(&self, revision: i64);
 }

@@ -129,7 +129,8 @@ const POOL: usize = 64;
 /// may be frozen or folded in the meantime makes no difference to who holds it. The transaction goes back to the
 /// pool when the reader is dropped.
 pub(super) struct Reader<'s> {
-    pub inner: &'s Inner,
+    /// Closed to everybody else: from here the options could be reached, which applying must not see.
+    inner: &'s Inner,
     pub tables: Arc<Tables>,
     pub active: LayerRef,
     pub frozen: Option<LayerRef>,
@@ -147,6 +148,12 @@ impl Reader<'_> {
         let layers = self.frozen.iter().chain([&self.active]);
         let change: i64 = layers.map(|layer| layer.read().live).sum();
         Ok(stored.saturating_add_signed(change))
+    }
+
+    /// Looks again, at what is published by now.
+    pub fn renew(&mut self) -> Result<(), StoreError> {
+        *self = self.inner.reader()?;
+        Ok(())
     }
 
     /// The LMDB side.

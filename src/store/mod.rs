@@ -6,6 +6,7 @@
 //!   unsafe code; `scan`, `disk`: versions of keys in LMDB
 //! - `head`: what is not in LMDB yet, and recent events; `registry`: members, alarms and such, whole in memory
 //! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
+//! - `entry`: an entry on its way through `apply/`, with everything that is this member's own
 //! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
 //! - `figures`: what is counted for metrics
 //! - `read`, `range`, `leases`, `events`, `hash`: reading
@@ -26,6 +27,7 @@ mod checkpoint;
 mod compact;
 mod core;
 mod disk;
+mod entry;
 mod error;
 mod events;
 mod figures;
@@ -45,6 +47,8 @@ mod registry;
 mod restore;
 mod revision;
 mod scan;
+#[cfg(test)]
+mod settings_test;
 mod snapshot;
 mod tables;
 #[cfg(test)]
@@ -332,7 +336,8 @@ impl Store {
         self.0.shared.read().sizes(self.0.quota())
     }
 
-    /// Changes the space quota (bytes; `None` is unlimited). An alarm that was raised under the old one stays.
+    /// Changes the space quota (bytes; `None` is unlimited). An alarm that was raised under the old one stays. Applying
+    /// never looks at it: who proposes a command does, before (see [`quota`]).
     pub fn set_quota(&self, quota: Option<u64>) {
         self.0.set_quota(quota);
     }

@@ -48,8 +48,6 @@ pub struct Options {
     pub compaction_batch: usize,
     /// Pause between these transactions.
     pub compaction_sleep: Duration,
-    /// Most learners at the same time (etcd's `--max-learners`).
-    pub max_learners: usize,
     /// Most revisions that are kept in memory for watchers slightly behind.
     pub recent_revisions: usize,
     /// Most bytes of these.
@@ -69,7 +67,6 @@ impl Default for Options {
             checkpoint: CheckpointPolicy::default(),
             compaction_batch: 1000,
             compaction_sleep: Duration::from_millis(10),
-            max_learners: 1,
             recent_revisions: 8192,
             recent_bytes: 16 << 20,
             slow_apply: Duration::from_millis(100),

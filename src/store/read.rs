@@ -229,8 +229,7 @@ pub(super) fn scan(
     while let Some(next) = reader.scan_chunk(range, &start, at, visit)? {
         start = next;
         if hold == Hold::Chunk {
-            let inner = reader.inner;
-            *reader = inner.reader()?;
+            reader.renew()?;
             if reader.compacted > at.main {
                 return Err(ScanError::Overtaken);
             }

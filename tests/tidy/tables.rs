@@ -49,12 +49,15 @@ pub const CRATES: &[(&str, &[&str], &str)] = &[
 ];
 
 const CLOCKS_AND_DICE: &[&str] = &["SystemTime", "Instant::now", "rand"];
+const LOCAL: &[&str] =
+    &["options", "Options", "inner", "Inner", "settings", "Settings", "config", "Config", "env"];
 const WRITES: &[&str] = &["store.apply", "store.apply_membership", "store.apply_blank"];
 
 /// Rules that are expressed by an absence: rooms or modules, words that must not occur in them, and why.
 pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
     (&["model"], &["tokio", "async", "std::fs", "std::net"], "model does nothing to the world"),
     (&["model", "store/apply"], CLOCKS_AND_DICE, "the leader stamps time and ids into the command"),
+    (&["store/apply"], LOCAL, "settings differ between members: decide before the command is proposed"),
     (
         &["store/apply"],
         &["HashMap", "HashSet"],

@@ -8,10 +8,9 @@ use crate::store::registry::Registry;
 
 impl Applying<'_> {
     pub(super) fn change_member(&mut self, change: &MemberChange) -> Result<Reply, Stop> {
-        let learners = self.inner.options.max_learners;
         let registry = Arc::make_mut(&mut self.registry);
         let id = match change {
-            MemberChange::Add(member) => add(registry, member, learners)?,
+            MemberChange::Add(member) => add(registry, member)?,
             MemberChange::Remove(id) => remove(registry, *id)?,
             MemberChange::Update { id, peer_urls } => update(registry, *id, peer_urls)?,
             MemberChange::Promote(id) => promote(registry, *id)?,
@@ -42,7 +41,7 @@ impl Applying<'_> {
     }
 }
 
-fn add(registry: &mut Registry, member: &Member, max_learners: usize) -> Result<MemberId, Refusal> {
+fn add(registry: &mut Registry, member: &Member) -> Result<MemberId, Refusal> {
     if registry.removed.contains(&member.id) {
         return Err(Refusal::MemberNotFound);
     }
@@ -51,10 +50,6 @@ fn add(registry: &mut Registry, member: &Member, max_learners: usize) -> Result<
     }
     if has_url(registry.members.values(), &member.peer_urls) {
         return Err(Refusal::PeerUrlExists);
-    }
-    let learners = registry.members.values().filter(|member| member.learner).count();
-    if member.learner && learners >= max_learners {
-        return Err(Refusal::TooManyLearners);
     }
     registry.members.insert(member.id, member.clone());
     Ok(member.id)

@@ -1,8 +1,9 @@
 //! Applying log entries: one command after another, deterministically.
 //!
-//! Nothing here sees a clock, a random number or anything that differs between members. A refusal is a reply, given
-//! everywhere alike before anything was changed; every other error stops the store. (One reply is local on purpose, as
-//! in etcd: a command that found this member over its space quota is applied and answered with `NoSpace`.)
+//! Nothing here sees a clock, a random number or anything that differs between members: [`Before`] is all that reaches
+//! this module, and it is made of replicated state, never of a configuration. What a setting decides (the quota, the
+//! most learners, the most operations) is decided before a command is proposed. A refusal is a reply, given everywhere
+//! alike before anything was changed; every other error stops the store.
 //!
 //! - `keys`: put and delete
 //! - `txn`: transactions: evaluation, checks before, execution
@@ -19,12 +20,12 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::core::{Inner, Reader};
-use super::figures::Work;
-use super::head::{Layer, Version};
+use super::core::Reader;
+use super::figures::{Figures, Work};
+use super::head::Version;
 use super::registry::Registry;
 use super::revision::Revision;
-use super::{CheckpointPolicy, StoreError, quota};
+use super::{StoreError, quota};
 use crate::model::{
     AlarmKind, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply, RevisionEvents,
     Stamp,
@@ -51,10 +52,30 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// The replicated state that an entry finds, and the counters for its work.
+pub(super) struct Before<'s> {
+    pub reader: Reader<'s>,
+    pub registry: Arc<Registry>,
+    /// For metrics; nothing reads them here.
+    pub figures: &'s Figures,
+}
+
+/// What an entry has changed, beside the versions that stand in the head already.
+pub(super) struct Applied {
+    pub revision: i64,
+    pub compacted: i64,
+    pub registry: Arc<Registry>,
+    pub batch: Vec<RevisionEvents>,
+    pub lease_changes: Vec<LeaseChange>,
+    pub compaction: Option<i64>,
+    /// A command that costs space (see [`quota::cost`]) was carried out.
+    pub took_space: bool,
+}
+
 /// An entry under way.
 pub(super) struct Applying<'s> {
-    inner: &'s Inner,
     reader: Reader<'s>,
+    figures: &'s Figures,
     position: LogPosition,
     stamp: Stamp,
     /// After the commands so far.
@@ -66,88 +87,55 @@ pub(super) struct Applying<'s> {
     batch: Vec<RevisionEvents>,
     lease_changes: Vec<LeaseChange>,
     compaction: Option<i64>,
+    took_space: bool,
     /// What the present command did, for metrics.
     work: Work,
 }
 
-impl Inner {
-    /// Applies one entry: `raft_membership` where it is a membership entry, and its commands.
-    pub fn apply_entry(
-        &self,
-        position: LogPosition,
-        raft_membership: Option<Bytes>,
-        proposals: &[Proposal],
-    ) -> Result<Vec<Reply>, StoreError> {
-        self.health()?;
-        self.wait_for_room()?;
-        let _applying = self.applying.lock();
-        let mut entry = Applying::begin(self, position)?;
-        if let Some(membership) = raft_membership {
-            Arc::make_mut(&mut entry.registry).raft_membership = Some((position, membership));
-        }
-        let mut replies = Vec::with_capacity(proposals.len());
-        for proposal in proposals {
-            replies.push(entry.run(proposal).map_err(|error| self.fail(error))?);
-        }
-        entry.publish();
-        Ok(replies)
-    }
-
-    /// Waits while the head is full and the checkpoint before is still under way.
-    fn wait_for_room(&self) -> Result<(), StoreError> {
-        let CheckpointPolicy::Background { bytes, operations, .. } = self.options.checkpoint else {
-            return Ok(());
-        };
-        let is_full = || {
-            let shared = self.shared.read();
-            let active = shared.active.read();
-            shared.frozen.is_some() && (active.bytes > 4 * bytes || active.operations() > 4 * operations)
-        };
-        self.signal.wait_while(is_full, || self.health().is_err());
-        self.health()
-    }
-}
-
 impl<'s> Applying<'s> {
-    fn begin(inner: &'s Inner, position: LogPosition) -> Result<Self, StoreError> {
-        let shared = inner.shared.read();
-        if let Some(applied) = shared.applied.filter(|applied| position.index <= applied.index) {
-            return Err(StoreError::OutOfOrder { position, applied });
-        }
-        Ok(Self {
-            inner,
-            reader: inner.reader_of(&shared)?,
+    /// An entry of which nothing is done yet.
+    pub(super) fn begin(before: Before<'s>, position: LogPosition) -> Self {
+        let Before { reader, registry, figures } = before;
+        Self {
+            revision: reader.revision,
+            compacted: reader.compacted,
+            reader,
+            figures,
             position,
             stamp: Stamp::default(),
-            revision: shared.revision,
-            compacted: shared.compacted,
-            registry: shared.registry.clone(),
+            registry,
             events: Vec::new(),
             batch: Vec::new(),
             lease_changes: Vec::new(),
             compaction: None,
+            took_space: false,
             work: Work::default(),
-        })
+        }
+    }
+
+    /// The entry carries raft's configuration.
+    pub(super) fn set_raft_membership(&mut self, membership: Bytes) {
+        Arc::make_mut(&mut self.registry).raft_membership = Some((self.position, membership));
     }
 
     /// Runs one command.
-    fn run(&mut self, proposal: &Proposal) -> Result<Reply, StoreError> {
+    pub(super) fn run(&mut self, proposal: &Proposal) -> Result<Reply, StoreError> {
         self.stamp = proposal.stamp;
         if let Some(refusal) = self.alarm_refusal(&proposal.command) {
             return Ok(Reply::Refused(refusal));
         }
-        let cost = quota::cost(&proposal.command);
-        let over = cost > 0 && self.inner.shared.read().sizes(self.inner.options.quota).exceeded_by(cost);
         let reply = match self.execute(&proposal.command) {
-            Ok(_) if over => Reply::Refused(Refusal::NoSpace),
-            Ok(reply) => reply,
+            Ok(reply) => {
+                self.took_space |= quota::cost(&proposal.command) > 0;
+                reply
+            }
             Err(Stop::Refused(refusal)) => {
                 debug_assert!(self.events.is_empty(), "a refusal comes before any change");
                 Reply::Refused(refusal)
             }
             Err(Stop::Failed(error)) => return Err(error),
         };
-        self.inner.figures.worked(std::mem::take(&mut self.work));
+        self.figures.worked(std::mem::take(&mut self.work));
         self.finish_command();
         Ok(reply)
     }
@@ -206,7 +194,7 @@ impl<'s> Applying<'s> {
         }
         self.compacted = revision;
         self.compaction = Some(revision);
-        self.inner.figures.last_compaction_ms.store(self.stamp.time_ms, Ordering::Relaxed);
+        self.figures.last_compaction_ms.store(self.stamp.time_ms, Ordering::Relaxed);
         Ok(self.done())
     }
 
@@ -253,62 +241,10 @@ impl<'s> Applying<'s> {
         self.batch.push(RevisionEvents { revision: self.revision, position: self.position, events });
     }
 
-    /// Makes the entry readable, then tells the observers.
-    fn publish(self) {
-        let Self {
-            inner,
-            reader,
-            position,
-            revision,
-            compacted,
-            registry,
-            batch,
-            lease_changes,
-            compaction,
-            ..
-        } = self;
-        drop(reader);
-        let batch = Arc::new(batch);
-        let full = {
-            let mut shared = inner.shared.write();
-            shared.applied = Some(position);
-            shared.revision = revision;
-            shared.compacted = compacted;
-            shared.registry = registry;
-            shared.allocated = shared.allocated.max(shared.in_use());
-            if !batch.is_empty() {
-                shared.ring.push(batch.clone(), inner.options.recent_revisions, inner.options.recent_bytes);
-            }
-            inner.is_full(&shared.active.read())
-        };
-        let observers = inner.observers.read().clone();
-        for observer in observers.iter() {
-            if !batch.is_empty() {
-                observer.on_events(&batch);
-            }
-            if !lease_changes.is_empty() {
-                observer.on_leases(&lease_changes);
-            }
-            if let Some(revision) = compaction {
-                observer.on_compacted(revision);
-            }
-        }
-        if compaction.is_some() {
-            inner.signal.request_prune();
-        } else if full {
-            inner.signal.request_checkpoint();
-        }
-    }
-}
-
-impl Inner {
-    fn is_full(&self, layer: &Layer) -> bool {
-        match self.options.checkpoint {
-            CheckpointPolicy::Background { bytes, operations, .. } => {
-                layer.bytes >= bytes || layer.operations() >= operations
-            }
-            CheckpointPolicy::Manual => false,
-        }
+    /// What the entry has changed; its reads end here.
+    pub(super) fn finish(self) -> Applied {
+        let Self { revision, compacted, registry, batch, lease_changes, compaction, took_space, .. } = self;
+        Applied { revision, compacted, registry, batch, lease_changes, compaction, took_space }
     }
 }
 

@@ -29,7 +29,7 @@ impl Applying<'_> {
         let mut path = Path::new();
         let mut compares = 0;
         choose(&mut self.reader, Hold::Whole, txn, at, &mut path, &mut compares).map_err(held)?;
-        self.inner.figures.worked(Work { ranges: compares, ..Work::default() });
+        self.figures.worked(Work { ranges: compares, ..Work::default() });
         self.check_ops(txn, &mut path.clone())?;
         self.run_ops(txn, &mut path)
     }

@@ -1,7 +1,7 @@
 //! A new configuration in a running member.
 
 use crate::harness::{Server, Setup, subject, until};
-use kvd::api::proto::etcdserverpb::StatusRequest;
+use kvd::api::proto::etcdserverpb::{AlarmRequest, AlarmType, PutRequest, StatusRequest, alarm_request};
 use rustix::process::Signal;
 use std::io::Write;
 use std::net::TcpStream;
@@ -110,4 +110,43 @@ async fn sighup_reads_the_configuration_again() {
     member.server.signal(Signal::HUP);
     until("the line in the log", || member.server.log().contains("the configuration was read again")).await;
     assert_eq!(member.quota().await, 88_888_888);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_is_raised_counts_for_the_next_write() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let member = Reloaded::start().await;
+    member.write("quota-backend-bytes = 60000\n");
+    assert!(member.kvctl().status.success());
+    let put = || {
+        let request = PutRequest { key: "k".into(), value: vec![1; 8000].into(), ..PutRequest::default() };
+        let mut kv = member.server.api().kv.clone();
+        async move { kv.put(request).await }
+    };
+    let mut written = 0;
+    while put().await.is_ok() {
+        written += 1;
+    }
+    assert!((1..8).contains(&written), "{written}");
+    member.write("quota-backend-bytes = 60000000\n");
+    assert!(member.kvctl().status.success());
+    // The alarm stays until it is disarmed, as ever.
+    let full = put().await.expect_err("the alarm is raised");
+    assert_eq!(full.message(), "etcdserver: mvcc: database space exceeded");
+    let disarm = AlarmRequest {
+        action: alarm_request::AlarmAction::Deactivate as i32,
+        alarm: AlarmType::Nospace as i32,
+        member_id: 0,
+    };
+    let mut maintenance = member.server.api().maintenance.clone();
+    let list = AlarmRequest { action: alarm_request::AlarmAction::Get as i32, alarm: 0, member_id: 0 };
+    let alarms = maintenance.alarm(list).await.expect("the alarms").into_inner().alarms;
+    for alarm in alarms {
+        maintenance.alarm(AlarmRequest { member_id: alarm.member_id, ..disarm }).await.expect("disarmed");
+    }
+    for _ in 0..20 {
+        put().await.expect("there is room, and the answer says so");
+    }
 }

@@ -1,0 +1,132 @@
+//! The space quota. The member that is asked refuses what does not fit, before it is proposed. What was proposed before
+//! that, or by members with larger quotas, is applied and answered by all alike; the member that it takes above its
+//! quota raises the alarm, and that makes all of them refuse.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::model::{Alarm, AlarmKind, Command, LeaseChange, Observer, Refusal, RevisionEvents};
+use crate::raft::Node;
+use crate::store::{Store, quota};
+
+/// Notices when applying takes this member above its quota: an observer of its store.
+#[derive(Default)]
+pub struct SpaceWatch(Notify);
+
+impl SpaceWatch {
+    /// A watch over nothing yet.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Raises the alarm whenever it is due, for ever.
+    pub async fn run(&self, node: &Node, store: &Store) {
+        loop {
+            self.0.notified().await;
+            if let Err(error) = raise(node, store).await {
+                // The next command that takes space is noticed, too.
+                tracing::warn!(%error, "the alarm of the space quota could not be raised");
+            }
+        }
+    }
+}
+
+impl Observer for SpaceWatch {
+    fn on_events(&self, _: &[RevisionEvents]) {}
+
+    fn on_leases(&self, _: &[LeaseChange]) {}
+
+    fn on_compacted(&self, _: i64) {}
+
+    fn on_quota_exceeded(&self) {
+        self.0.notify_one();
+    }
+
+    fn on_restored(&self, _: i64) {}
+}
+
+/// Refuses a command that does not fit into this member's quota, and raises the alarm.
+///
+/// # Errors
+/// [`Refusal::NoSpace`], or why the alarm could not be raised.
+pub async fn check(node: &Node, store: &Store, command: &Command) -> Result<(), Refusal> {
+    let cost = quota::cost(command);
+    // What needs no space can only make some.
+    if cost == 0 || !store.sizes().exceeded_by(cost) {
+        return Ok(());
+    }
+    raise(node, store).await?;
+    Err(Refusal::NoSpace)
+}
+
+async fn raise(node: &Node, store: &Store) -> Result<(), Refusal> {
+    let alarm = Alarm { member: node.status().id, kind: AlarmKind::NoSpace };
+    if store.alarms().contains(&alarm) {
+        return Ok(());
+    }
+    let sizes = store.sizes();
+    tracing::warn!(allocated = sizes.allocated, quota = sizes.quota, "space quota exceeded");
+    node.propose(Command::AlarmRaise(alarm)).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::services::{Settings, Stop};
+    use crate::model::{Delete, KeyRange, Op, Put, Reply, Txn};
+    use crate::store::Options;
+
+    use super::*;
+
+    fn put(length: usize) -> Command {
+        Command::Put(Put { key: "k".into(), value: vec![0; length].into(), ..Put::default() })
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_others_propose_is_applied_and_raises_the_alarm() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { map_size: 1 << 30, quota: Some(40_000), ..Options::default() };
+        let store = Store::open(dir.path(), options).unwrap();
+        let (_stopper, stop) = Stop::channel();
+        let services = Arc::new(crate::api::tests::services(store.clone(), Settings::default(), stop).await);
+        let watch = SpaceWatch::new();
+        store.set_observers(vec![watch.clone()]);
+        let running = tokio::spawn({
+            let (services, watch) = (services.clone(), watch.clone());
+            async move { watch.run(&services.node, &services.store).await }
+        });
+        // As they come from a member that has room: nobody here looks before they are in the log.
+        for _ in 0..3 {
+            let reply = services.node.propose(put(10_000)).await;
+            assert!(matches!(reply, Ok(Reply::Op(_)) | Err(Refusal::NoSpace)), "{reply:?}");
+        }
+        while store.alarms().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(services.node.propose(put(1)).await, Err(Refusal::NoSpace));
+        // Disarmed while it is full: the next write that is asked for here raises it again.
+        let alarm = store.alarms()[0];
+        services.node.propose(Command::AlarmClear(alarm)).await.unwrap();
+        assert_eq!(services.check_quota(&put(1)).await, Err(Refusal::NoSpace));
+        assert_eq!(store.alarms(), [alarm]);
+        // A larger quota counts at once, for what is asked for and for what is answered.
+        store.set_quota(Some(1 << 30));
+        services.node.propose(Command::AlarmClear(alarm)).await.unwrap();
+        assert_eq!(services.check_quota(&put(10_000)).await, Ok(()));
+        assert!(services.node.propose(put(10_000)).await.is_ok());
+        running.abort();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_takes_no_space_is_never_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { map_size: 1 << 30, quota: Some(1), ..Options::default() };
+        let store = Store::open(dir.path(), options).unwrap();
+        let (_stopper, stop) = Stop::channel();
+        let services = crate::api::tests::services(store, Settings::default(), stop).await;
+        let delete = Op::Delete(Delete { range: KeyRange::single("k"), prev_kv: false });
+        let deletes = Command::Txn(Txn { success: vec![delete], ..Txn::default() });
+        assert_eq!(services.check_quota(&deletes).await, Ok(()));
+        assert_eq!(services.check_quota(&put(1)).await, Err(Refusal::NoSpace));
+    }
+}

@@ -1,0 +1,109 @@
+//! One log entry from here to there: this member's side of applying. It waits for room, hands the state to `apply`,
+//! publishes what comes of it and tells the observers. What differs between members (limits, pacing, the quota) is
+//! used here and only here: nothing of it reaches `apply`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::apply::{Applied, Applying, Before};
+use super::core::Inner;
+use super::head::Layer;
+use super::{CheckpointPolicy, StoreError};
+use crate::model::{LogPosition, Proposal, Reply};
+
+impl Inner {
+    /// Applies one entry: `raft_membership` if it is a membership entry, and its commands.
+    pub fn apply_entry(
+        &self,
+        position: LogPosition,
+        raft_membership: Option<Bytes>,
+        proposals: &[Proposal],
+    ) -> Result<Vec<Reply>, StoreError> {
+        self.health()?;
+        self.wait_for_room()?;
+        let _applying = self.applying.lock();
+        let mut entry = Applying::begin(self.before(position)?, position);
+        if let Some(membership) = raft_membership {
+            entry.set_raft_membership(membership);
+        }
+        let mut replies = Vec::with_capacity(proposals.len());
+        for proposal in proposals {
+            replies.push(entry.run(proposal).map_err(|error| self.fail(error))?);
+        }
+        self.publish(position, entry.finish());
+        Ok(replies)
+    }
+
+    /// The state that the entry at `position` finds.
+    fn before(&self, position: LogPosition) -> Result<Before<'_>, StoreError> {
+        let shared = self.shared.read();
+        if let Some(applied) = shared.applied.filter(|applied| position.index <= applied.index) {
+            return Err(StoreError::OutOfOrder { position, applied });
+        }
+        let (reader, registry) = (self.reader_of(&shared)?, shared.registry.clone());
+        Ok(Before { reader, registry, figures: &self.figures })
+    }
+
+    /// Waits while the head is full and the checkpoint before is still under way.
+    fn wait_for_room(&self) -> Result<(), StoreError> {
+        let CheckpointPolicy::Background { bytes, operations, .. } = self.options.checkpoint else {
+            return Ok(());
+        };
+        let is_full = || {
+            let shared = self.shared.read();
+            let active = shared.active.read();
+            shared.frozen.is_some() && (active.bytes > 4 * bytes || active.operations() > 4 * operations)
+        };
+        self.signal.wait_while(is_full, || self.health().is_err());
+        self.health()
+    }
+
+    /// Makes the entry readable, then tells the observers.
+    fn publish(&self, position: LogPosition, applied: Applied) {
+        let Applied { revision, compacted, registry, batch, lease_changes, compaction, took_space } = applied;
+        let batch = Arc::new(batch);
+        let (full, over_quota) = {
+            let mut shared = self.shared.write();
+            shared.applied = Some(position);
+            shared.revision = revision;
+            shared.compacted = compacted;
+            shared.registry = registry;
+            shared.allocated = shared.allocated.max(shared.in_use());
+            if !batch.is_empty() {
+                shared.ring.push(batch.clone(), self.options.recent_revisions, self.options.recent_bytes);
+            }
+            let over_quota = took_space && shared.sizes(self.quota()).exceeded_by(0);
+            (self.is_full(&shared.active.read()), over_quota)
+        };
+        let observers = self.observers.read().clone();
+        for observer in observers.iter() {
+            if !batch.is_empty() {
+                observer.on_events(&batch);
+            }
+            if !lease_changes.is_empty() {
+                observer.on_leases(&lease_changes);
+            }
+            if let Some(revision) = compaction {
+                observer.on_compacted(revision);
+            }
+            if over_quota {
+                observer.on_quota_exceeded();
+            }
+        }
+        if compaction.is_some() {
+            self.signal.request_prune();
+        } else if full {
+            self.signal.request_checkpoint();
+        }
+    }
+
+    fn is_full(&self, layer: &Layer) -> bool {
+        match self.options.checkpoint {
+            CheckpointPolicy::Background { bytes, operations, .. } => {
+                layer.bytes >= bytes || layer.operations() >= operations
+            }
+            CheckpointPolicy::Manual => false,
+        }
+    }
+}
