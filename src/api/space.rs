@@ -3,12 +3,20 @@
 //! quota raises the alarm, and that makes all of them refuse.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::model::{Alarm, AlarmKind, Command, LeaseChange, Observer, Refusal, RevisionEvents};
 use crate::raft::Node;
 use crate::store::{Store, quota};
+
+/// Longest wait of a command for the room that a compaction under way makes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it looks for it.
+const COMPACTING: Duration = Duration::from_millis(20);
 
 /// Notices when applying takes this member above its quota: an observer of its store.
 #[derive(Default)]
@@ -24,6 +32,9 @@ impl SpaceWatch {
     pub async fn run(&self, node: &Node, store: &Store) {
         loop {
             self.0.notified().await;
+            if !is_full(store, 0).await {
+                continue;
+            }
             if let Err(error) = raise(node, store).await {
                 // The next command that takes space is noticed, too.
                 tracing::warn!(%error, "the alarm of the space quota could not be raised");
@@ -53,11 +64,22 @@ impl Observer for SpaceWatch {
 pub async fn check(node: &Node, store: &Store, command: &Command) -> Result<(), Refusal> {
     let cost = quota::cost(command);
     // What needs no space can only make some.
-    if cost == 0 || !store.sizes().exceeded_by(cost) {
+    if cost == 0 || !is_full(store, cost).await {
         return Ok(());
     }
-    raise(node, store).await?;
+    if !store.is_compacting() {
+        raise(node, store).await?;
+    }
     Err(Refusal::NoSpace)
+}
+
+/// True if `cost` more bytes do not fit. What a compaction under way is about to free counts as free: it is waited for.
+async fn is_full(store: &Store, cost: u64) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while store.sizes().exceeded_by(cost) && store.is_compacting() && Instant::now() < deadline {
+        tokio::time::sleep(COMPACTING).await;
+    }
+    store.sizes().exceeded_by(cost)
 }
 
 async fn raise(node: &Node, store: &Store) -> Result<(), Refusal> {
@@ -66,7 +88,7 @@ async fn raise(node: &Node, store: &Store) -> Result<(), Refusal> {
         return Ok(());
     }
     let sizes = store.sizes();
-    tracing::warn!(allocated = sizes.allocated, quota = sizes.quota, "space quota exceeded");
+    tracing::warn!(in_use = sizes.in_use, quota = sizes.quota, "space quota exceeded");
     node.propose(Command::AlarmRaise(alarm)).await.map(drop)
 }
 

@@ -275,7 +275,7 @@ impl Member {
     fn view(&self) -> View {
         let status = self.node.status();
         let sizes = self.store.sizes();
-        let full = |quota: u64| sizes.allocated.saturating_mul(100).checked_div(quota);
+        let full = |quota: u64| sizes.in_use.saturating_mul(100).checked_div(quota);
         View {
             learner: status.is_learner,
             led: status.leader.is_some(),

@@ -342,8 +342,8 @@ impl Store {
         self.0.set_quota(quota);
     }
 
-    /// Lets [`Sizes::allocated`] fall to what is in use. LMDB uses freed pages again by itself, so nothing is moved
-    /// and nobody waits.
+    /// Lets [`Sizes::allocated`] fall to what is in use, once the compaction that is under way has ended. LMDB uses
+    /// freed pages again by itself, so nothing is moved and nobody else waits.
     ///
     /// # Errors
     /// As [`Store::checkpoint`], which makes it durable.
@@ -351,6 +351,7 @@ impl Store {
         let figures = &self.0.figures;
         figures.defragmenting.fetch_add(1, Ordering::Relaxed);
         let done = timed(&figures.defragment, || {
+            self.0.wait_compacted(self.compacted_revision())?;
             {
                 let mut shared = self.0.shared.write();
                 shared.allocated = shared.in_use();
@@ -388,6 +389,11 @@ impl Store {
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
     pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Refusal> {
         timed(&self.0.figures.hash_kv, || self.0.hash_kv(revision))
+    }
+
+    /// True while a compaction has versions left to remove: what is in use is about to fall.
+    pub fn is_compacting(&self) -> bool {
+        self.0.must_prune()
     }
 
     /// Blocks until what a compaction at `revision` made superfluous is removed.

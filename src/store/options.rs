@@ -40,7 +40,7 @@ pub struct Options {
     pub map_size: usize,
     /// Slots for readers at the same time.
     pub max_readers: u32,
-    /// Space quota in bytes of [`Sizes::allocated`]; `None` is unlimited.
+    /// Space quota in bytes of [`Sizes::in_use`]; `None` is unlimited.
     pub quota: Option<u64>,
     /// When recent changes are folded into LMDB.
     pub checkpoint: CheckpointPolicy,
@@ -88,18 +88,18 @@ impl fmt::Debug for Options {
 /// The size of the data, counted logically: what the keys and values of all stored versions take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Highest `in_use` since the last [`super::Store::defragment`], in bytes; the quota is on this.
+    /// Highest `in_use` since the last [`super::Store::defragment`], in bytes: what is reported as the size.
     pub allocated: u64,
-    /// Bytes of the versions that are stored now.
+    /// Bytes of the versions that are stored now; the quota is on this, since what is free can be used at once.
     pub in_use: u64,
     /// The quota, `None` if there is none.
     pub quota: Option<u64>,
 }
 
 impl Sizes {
-    /// True where `cost` more bytes (see [`super::quota`]) do not fit, as etcd decides it.
+    /// True if `cost` more bytes (see [`super::quota`]) do not fit.
     pub fn exceeded_by(&self, cost: u64) -> bool {
-        self.quota.is_some_and(|quota| self.allocated.saturating_add(cost) >= quota)
+        self.quota.is_some_and(|quota| self.in_use.saturating_add(cost) >= quota)
     }
 }
 

@@ -382,6 +382,40 @@ fn sizes_follow_quota_compaction_and_defragmentation() {
     assert!(fits(&bench) && matches!(put(&mut bench), Reply::Op(_)));
 }
 
+#[test]
+fn what_a_compaction_frees_counts_as_free() {
+    let mut bench = Bench::new(Options { quota: Some(53_248), ..manual() });
+    while !bench.store.sizes().exceeded_by(4096) {
+        bench.put("k", vec![0; 4096]);
+    }
+    bench.run(Command::Compact { revision: bench.store.revision() });
+    assert!(bench.store.is_compacting());
+    bench.store.prune().unwrap();
+    assert!(!bench.store.is_compacting());
+    assert!(!bench.store.sizes().exceeded_by(4096), "{:?}", bench.store.sizes());
+    assert!(matches!(bench.put("k", vec![0; 4096]), Reply::Op(_)));
+}
+
+#[test]
+fn a_defragmentation_waits_for_the_compaction_under_way() {
+    let policy = CheckpointPolicy::Background {
+        interval: std::time::Duration::from_secs(3600),
+        bytes: 1 << 20,
+        operations: 1000,
+    };
+    let sleep = std::time::Duration::from_millis(5);
+    let options = Options { checkpoint: policy, compaction_batch: 1, compaction_sleep: sleep, ..manual() };
+    let mut bench = Bench::new(options);
+    for _ in 0..50 {
+        bench.put("k", vec![0; 4096]);
+    }
+    bench.run(Command::Compact { revision: bench.store.revision() });
+    bench.store.defragment().unwrap();
+    let sizes = bench.store.sizes();
+    assert!(sizes.allocated < EMPTY_SIZE + 2 * 4096, "{sizes:?}");
+    assert_eq!(sizes.allocated, sizes.in_use);
+}
+
 /// Every transaction writes the same number to ten keys, so a reader sees ten equal ones at any revision.
 #[test]
 fn readers_see_whole_changes_while_everything_goes_on() {
