@@ -10,7 +10,7 @@
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
 //!
 //! Rules: openraft's types stay in this room; what lies on disk or travels has encodings of its own. Nothing here waits
-//! for a disk after the quorum. What was appended and then lost sight of is never proposed again.
+//! for a disk after the quorum, and nothing that raft's thread does waits for the store: what may take long is offloaded. What was appended and then lost sight of is never proposed again.
 
 mod duties;
 mod found;

@@ -231,14 +231,23 @@ impl Node {
     }
 
     /// Goes once through raft's core and once through the queue of what is applied, and comes back: proof that both
-    /// still move. Nothing on disk is waited for.
+    /// still move. The queue does not have to while it waits for the store's disk.
     ///
     /// # Errors
     /// [`Refusal::Stopped`] where one of them has ended.
     pub async fn pulse(&self) -> Result<(), Refusal> {
         let raft = self.0.raft().ok_or(Refusal::Stopped)?;
         raft.with_raft_state(|_| ()).await.map_err(|_| Refusal::Stopped)?;
-        raft.with_state_machine(|_| Box::pin(async {})).await.map_err(|_| Refusal::Stopped)
+        let store = &self.0.options.store;
+        let waiting = async {
+            while !store.is_waiting() {
+                tokio::time::sleep(self.0.options.heartbeat).await;
+            }
+        };
+        tokio::select! {
+            applied = raft.with_state_machine(|_| Box::pin(async {})) => applied.map_err(|_| Refusal::Stopped),
+            () = waiting => Ok(()),
+        }
     }
 
     /// How the node is doing. Cheap, never waits.

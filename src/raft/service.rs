@@ -21,6 +21,10 @@ use crate::log::{self, Payload, Vote};
 use crate::model::{Command, LogPosition, MemberChange, MemberId, Refusal};
 use crate::peer::Pieces;
 
+/// Entries that wait to be applied before a member takes no more of them: its leader sends them again, and heartbeats,
+/// which carry none, go on.
+pub const MAX_UNAPPLIED: u64 = 1 << 16;
+
 impl Node {
     /// Answers a request of another member. The transport vouches for `from`. Requests of one lane are to be handed in
     /// in the order they came, without waiting for the answers of those before.
@@ -97,6 +101,9 @@ impl Node {
         entries: Vec<(LogPosition, Payload)>,
         committed: Option<LogPosition>,
     ) -> Result<Answer, io::Error> {
+        if !entries.is_empty() && self.0.shared.backlog() > MAX_UNAPPLIED {
+            return Err(io::Error::other("too many entries wait to be applied"));
+        }
         let entries: Result<Vec<Entry>, io::Error> = entries
             .into_iter()
             .map(|(position, payload)| from_log(log::Entry { position, payload }))

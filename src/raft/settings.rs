@@ -4,6 +4,10 @@ use openraft::{Config, SnapshotPolicy, StepDownPolicy};
 
 use super::options::{NodeOptions, StartError};
 
+/// Commits that wait to be applied before raft's core waits, and with it heartbeats: more than there can be, since a
+/// member takes no entries when it has [`MAX_UNAPPLIED`](super::service) to apply.
+const WAITING_COMMITS: u64 = 4 * super::service::MAX_UNAPPLIED;
+
 /// The settings for a heartbeat interval H and an election timeout T. openraft grants the leader a lease of the longest
 /// timeout, and adds one that it draws anew for every election: so with 0.25 T to 0.45 T a member asks for votes when
 /// it has heard nothing for 0.7 T to 0.9 T, where one of etcd waits for T to 2 T. It may be that early because it asks
@@ -29,6 +33,7 @@ pub fn settings(options: &NodeOptions) -> Result<Config, StartError> {
         snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_count.max(1)),
         max_in_snapshot_log_to_keep: options.catchup_entries,
         purge_batch_size: (options.snapshot_count / 10).max(1),
+        state_machine_channel_size: Some(WAITING_COMMITS),
         replication_lag_threshold: options.snapshot_count.saturating_add(options.catchup_entries),
         ..Config::default()
     };

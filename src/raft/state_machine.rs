@@ -1,22 +1,24 @@
-//! The state as raft wants it: [`crate::store`] behind openraft's traits. Entries are applied one after the other on
-//! the thread that raft runs on, without a wait in between; replies go straight to those who wait for them.
+//! The state as raft wants it: [`crate::store`] behind openraft's traits. Entries are applied one after the other:
+//! cheap ones on the thread that raft runs on, since each hand-over costs a wake-up; those that take long, or may have
+//! to wait for the store's disk, on another one, since heartbeats and votes wait for neither. Replies go straight to
+//! those who wait for them.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use openraft::OptionalSend;
 use openraft::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
-use openraft::{OptionalSend, RaftTypeConfig};
 
 use super::runtime::offload;
 use super::shared::Shared;
 use super::types::{
-    LogId, Payload, Replies, StoredConfig, Types, decode_config, encode_config, log_id, position,
+    Entry, LogId, Payload, Replies, StoredConfig, Types, decode_config, encode_config, log_id, position,
 };
 use crate::model::LogPosition;
-use crate::store::{Prepared, SnapshotReader, Store, StoreError};
+use crate::store::{Prepared, SnapshotReader, Store, StoreError, effort};
 
 /// What a snapshot is made of.
 pub enum SnapshotData {
@@ -30,6 +32,8 @@ pub enum SnapshotData {
 pub struct StateMachine {
     store: Store,
     shared: Arc<Shared>,
+    /// What was applied on raft's thread since others had their turn, in keys.
+    in_a_row: usize,
 }
 
 fn failed(error: StoreError) -> io::Error {
@@ -42,20 +46,39 @@ impl StateMachine {
         if let Some(applied) = store.applied() {
             shared.set_applied(applied, true);
         }
-        Self { store, shared }
+        Self { store, shared, in_a_row: 0 }
     }
 
-    fn apply_one(&self, entry: &<Types as RaftTypeConfig>::Entry) -> Result<Replies, StoreError> {
-        let at = position(&entry.log_id);
-        match &entry.payload {
-            Payload::Group(group) => self.store.apply(at, &group.0).map(Replies),
-            Payload::Config { config, change } => {
-                let bytes = encode_config(config).map_err(|error| StoreError::Damaged(error.to_string()))?;
-                let reply = self.store.apply_membership(at, bytes, change.as_deref())?;
-                Ok(Replies(reply.into_iter().collect()))
-            }
-            Payload::Blank | Payload::Change(_) => self.store.apply_blank(at).map(|()| Replies::default()),
+    /// Applies an entry where it belongs.
+    async fn apply_one(&mut self, entry: Entry) -> Result<Replies, io::Error> {
+        let effort = match &entry.payload {
+            Payload::Group(group) => effort::effort(&group.0),
+            _ => 1,
+        };
+        if effort > effort::CHEAP || self.store.may_wait() {
+            let store = self.store.clone();
+            return offload(move || apply(&store, &entry)).await?.map_err(failed);
         }
+        self.in_a_row = self.in_a_row.saturating_add(effort);
+        if self.in_a_row > effort::CHEAP {
+            // Many cheap ones take long, too.
+            tokio::task::yield_now().await;
+            self.in_a_row = effort;
+        }
+        apply(&self.store, &entry).map_err(failed)
+    }
+}
+
+fn apply(store: &Store, entry: &Entry) -> Result<Replies, StoreError> {
+    let at = position(&entry.log_id);
+    match &entry.payload {
+        Payload::Group(group) => store.apply(at, &group.0).map(Replies),
+        Payload::Config { config, change } => {
+            let bytes = encode_config(config).map_err(|error| StoreError::Damaged(error.to_string()))?;
+            let reply = store.apply_membership(at, bytes, change.as_deref())?;
+            Ok(Replies(reply.into_iter().collect()))
+        }
+        Payload::Blank | Payload::Change(_) => store.apply_blank(at).map(|()| Replies::default()),
     }
 }
 
@@ -74,9 +97,10 @@ pub fn meta_of(
     Ok(SnapshotMeta { last_log_id: last.map(log_id), last_membership: config })
 }
 
-/// The last checkpoint as a snapshot. Making one is a matter of opening it.
-fn own_snapshot(store: &Store) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
-    let reader = store.snapshot().map_err(failed)?;
+/// The last checkpoint as a snapshot. Making one is a matter of opening it, which may read the disk.
+async fn own_snapshot(store: &Store) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
+    let store = store.clone();
+    let reader = offload(move || store.snapshot()).await?.map_err(failed)?;
     let header = reader.header();
     let meta = meta_of(header.position, header.raft_membership.as_ref())?;
     Ok(Snapshot { meta, snapshot: SnapshotData::Own(Box::new(reader)) })
@@ -100,8 +124,9 @@ impl RaftStateMachine<Types> for StateMachine {
     {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
-            let replies = self.apply_one(&entry).map_err(failed)?;
-            self.shared.set_applied(position(&entry.log_id), false);
+            let at = position(&entry.log_id);
+            let replies = self.apply_one(entry).await?;
+            self.shared.set_applied(at, false);
             if let Some(responder) = responder {
                 responder.send(replies);
             }
@@ -141,7 +166,7 @@ impl RaftStateMachine<Types> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, SnapshotData>>, io::Error> {
         match self.store.checkpointed() {
-            Some(_) => own_snapshot(&self.store).map(Some),
+            Some(_) => own_snapshot(&self.store).await.map(Some),
             None => Ok(None),
         }
     }
@@ -162,6 +187,6 @@ impl RaftSnapshotBuilder<Types> for Builder {
             let folded = offload(move || store.checkpoint());
             folded.await?.map_err(failed)?;
         }
-        own_snapshot(&self.store)
+        own_snapshot(&self.store).await
     }
 }

@@ -30,7 +30,8 @@ impl Inner {
     pub fn checkpoint_while_writing(&self) -> Result<(), StoreError> {
         self.health()?;
         let Some((tables, layer, meta, end)) = self.freeze() else { return Ok(()) };
-        fold(&tables, &layer.read(), &meta, &end, &self.figures.commit).map_err(|error| self.fail(error))?;
+        let folded = self.pace.commit(|| fold(&tables, &layer.read(), &meta, &end, &self.figures.commit));
+        folded.map_err(|error| self.fail(error))?;
         let (idle, frozen) = {
             let mut shared = self.shared.write();
             shared.meta = meta;
@@ -104,7 +105,7 @@ fn fold(
         fold.registry.save(tables, &mut txn)?;
     }
     tables.put_meta(&mut txn, meta)?;
-    timed(time, || txn.commit()).map_err(StoreError::lmdb("committing a checkpoint"))
+    timed(time, || tables.commit(txn, "committing a checkpoint"))
 }
 
 /// Writes the versions of one key: the last one, where it is live, to `current`, all others to `old`, with the one that

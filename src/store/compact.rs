@@ -52,8 +52,8 @@ impl Inner {
             meta = self.shared.read().meta.clone();
         }
         let begun = Instant::now();
-        let (removed, done) =
-            prune(&tables, &mut meta, self.options.compaction_batch).map_err(|error| self.fail(error))?;
+        let pruned = self.pace.commit(|| prune(&tables, &mut meta, self.options.compaction_batch));
+        let (removed, done) = pruned.map_err(|error| self.fail(error))?;
         self.figures.compaction_step.observe(begun.elapsed().as_secs_f64() * 1000.0);
         self.figures.compacted_versions.fetch_add(removed, Ordering::Relaxed);
         let idle = {
@@ -120,7 +120,7 @@ fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<(u64, bool), 
         }
     }
     tables.put_meta(&mut txn, meta)?;
-    txn.commit().map_err(StoreError::lmdb("committing a compaction"))?;
+    tables.commit(txn, "committing a compaction")?;
     Ok((removed, end.is_none()))
 }
 

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use super::effort::Pace;
 use super::figures::Figures;
 use super::format::records::Meta;
 use super::head::{LayerRef, Ring, Version};
@@ -41,6 +42,9 @@ pub(super) struct Inner {
     pub last_state: AtomicU64,
     pub signal: Arc<Signal>,
     pub figures: Figures,
+    pub pace: Pace,
+    /// An entry waits for room in the head.
+    pub waiting: AtomicBool,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     pool: Mutex<Pool>,
     quota: AtomicU64,
@@ -183,6 +187,8 @@ impl Inner {
             last_state,
             signal: Arc::default(),
             figures: Figures::default(),
+            pace: Pace::default(),
+            waiting: AtomicBool::new(false),
             observers: RwLock::new(Arc::new([])),
             pool: Mutex::default(),
             failed: AtomicBool::new(false),

@@ -3,6 +3,7 @@
 //! used here and only here: nothing of it reaches `apply`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -47,16 +48,23 @@ impl Inner {
 
     /// Waits while the head is full and the checkpoint before is still under way.
     fn wait_for_room(&self) -> Result<(), StoreError> {
-        let CheckpointPolicy::Background { bytes, operations, .. } = self.options.checkpoint else {
+        if !self.is_out_of_room() {
             return Ok(());
-        };
-        let is_full = || {
-            let shared = self.shared.read();
-            let active = shared.active.read();
-            shared.frozen.is_some() && (active.bytes > 4 * bytes || active.operations() > 4 * operations)
-        };
-        self.signal.wait_while(is_full, || self.health().is_err());
+        }
+        self.waiting.store(true, Ordering::Relaxed);
+        self.signal.wait_while(|| self.is_out_of_room(), || self.health().is_err());
+        self.waiting.store(false, Ordering::Relaxed);
         self.health()
+    }
+
+    /// True if nothing can be applied before the checkpoint under way has ended.
+    pub fn is_out_of_room(&self) -> bool {
+        let CheckpointPolicy::Background { bytes, operations, .. } = self.options.checkpoint else {
+            return false;
+        };
+        let shared = self.shared.read();
+        let active = shared.active.read();
+        shared.frozen.is_some() && (active.bytes > 4 * bytes || active.operations() > 4 * operations)
     }
 
     /// Makes the entry readable, then tells the observers.

@@ -27,6 +27,7 @@ mod checkpoint;
 mod compact;
 mod core;
 mod disk;
+pub mod effort;
 mod entry;
 mod error;
 mod events;
@@ -65,7 +66,7 @@ use bytes::Bytes;
 
 pub use error::StoreError;
 pub use figures::Figures;
-pub use options::{CheckpointPolicy, HashKv, OnFatal, Options, Sizes};
+pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes};
 pub use restore::Prepared;
 pub use snapshot::{SnapshotHeader, SnapshotReader};
 
@@ -130,9 +131,23 @@ impl Store {
     pub fn apply(&self, position: LogPosition, proposals: &[Proposal]) -> Result<Vec<Reply>, StoreError> {
         let begun = Instant::now();
         let replies = self.0.apply_entry(position, None, proposals)?;
-        let limit = self.0.options.slow_apply;
-        self.0.figures.applied(begun.elapsed(), limit, position, proposals.len());
+        let (took, limit) = (begun.elapsed(), self.0.options.slow_apply);
+        self.0.figures.applied(took, limit, position, proposals.len());
+        if effort::effort(proposals) <= effort::CHEAP {
+            self.0.pace.applied(took);
+        }
         Ok(replies)
+    }
+
+    /// True if applying an entry, however cheap, may wait for the disk: the memory for what is not in LMDB yet is used
+    /// up, or the disk is slow.
+    pub fn may_wait(&self) -> bool {
+        self.0.is_out_of_room() || self.0.pace.is_slow()
+    }
+
+    /// True while an entry that is being applied waits for the disk.
+    pub fn is_waiting(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Applies a membership entry: raft's own configuration (opaque here) and the member change that goes with it.

@@ -1,6 +1,7 @@
 //! What a [`super::Store`] is opened with, and the small figures it answers with.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ impl Default for CheckpointPolicy {
 /// Called once when the store cannot go on (disk full, an io error): the process must end.
 pub type OnFatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
+/// Called before every commit to LMDB, which fails with what it gives: how tests and simulations make the store's disk
+/// slow, full or broken.
+pub type BeforeCommit = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 /// What a store is opened with.
 #[derive(Clone)]
 pub struct Options {
@@ -56,6 +61,8 @@ pub struct Options {
     pub slow_apply: Duration,
     /// Called once when the store cannot go on.
     pub on_fatal: Option<OnFatal>,
+    /// See [`BeforeCommit`]; `None` outside of tests.
+    pub before_commit: Option<BeforeCommit>,
 }
 
 impl Default for Options {
@@ -71,6 +78,7 @@ impl Default for Options {
             recent_bytes: 16 << 20,
             slow_apply: Duration::from_millis(100),
             on_fatal: None,
+            before_commit: None,
         }
     }
 }

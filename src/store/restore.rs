@@ -177,7 +177,7 @@ fn load(path: &Path, options: &Options, stream: Stream<'_>) -> Result<Shared, St
     load_rows(&tables, &mut blocks)?;
     let mut txn = tables.write()?;
     tables.put_meta(&mut txn, &meta)?;
-    txn.commit().map_err(StoreError::lmdb("committing a snapshot"))?;
+    tables.commit(txn, "committing a snapshot")?;
     tables.wait_for_disk(true)?;
     tables.sync()?;
     let sync = |error| StoreError::io(format!("syncing {}", path.display()), error);

@@ -9,7 +9,7 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, 
 
 use super::format;
 use super::format::records::Meta;
-use super::{Options, StoreError};
+use super::{BeforeCommit, Options, StoreError};
 
 /// A table: bytes to bytes.
 pub(super) type Table = Database<'static, Bytes, Bytes>;
@@ -27,6 +27,7 @@ const STATE: &[u8] = b"state";
 pub(super) struct Tables {
     env: Env<WithoutTls>,
     dir: PathBuf,
+    before_commit: Option<BeforeCommit>,
     pub current: Table,
     pub old: Table,
     pub history: Table,
@@ -64,8 +65,22 @@ impl Tables {
         else {
             return Err(StoreError::Damaged("the tables could not be opened".into()));
         };
-        let dir = dir.to_path_buf();
-        Ok(Self { env, dir, current, old, history, chunks, leases, attached, members, removed, alarms, meta })
+        let (dir, before_commit) = (dir.to_path_buf(), options.before_commit.clone());
+        Ok(Self {
+            env,
+            dir,
+            before_commit,
+            current,
+            old,
+            history,
+            chunks,
+            leases,
+            attached,
+            members,
+            removed,
+            alarms,
+            meta,
+        })
     }
 
     /// The directory of the environment.
@@ -101,6 +116,12 @@ impl Tables {
     /// Begins the write transaction; waits for another one.
     pub fn write(&self) -> Result<RwTxn<'_>, StoreError> {
         self.env.write_txn().map_err(StoreError::lmdb("beginning to write"))
+    }
+
+    /// Commits, saying in an error what was being done.
+    pub fn commit(&self, txn: RwTxn<'_>, what: &'static str) -> Result<(), StoreError> {
+        let before = self.before_commit.as_ref().map_or(Ok(()), |before| before());
+        before.map_err(heed::Error::Io).and_then(|()| txn.commit()).map_err(StoreError::lmdb(what))
     }
 
     /// Whether a commit waits until it is on the disk, as it does at first. Without it a crash may leave nothing that

@@ -12,7 +12,7 @@ use futures_util::Stream;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::unexpected;
+use super::{blocking, unexpected};
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::lease_server::Lease;
 use crate::api::services::Services;
@@ -52,7 +52,8 @@ impl LeaseService {
             answer.ttl = found.remaining;
             answer.granted_ttl = found.granted;
             if request.keys {
-                answer.keys = self.services.store.lease_keys(request.id)?;
+                let store = self.services.store.clone();
+                answer.keys = blocking(move || Ok::<_, Refusal>(store.lease_keys(request.id))).await??;
             }
         }
         Ok(answer)

@@ -4,6 +4,7 @@
 mod cluster;
 mod conformance;
 mod single;
+mod stalls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ struct Cluster {
     machines: BTreeMap<u64, Machine>,
     /// Changed by some tests before members start.
     settings: fn(&mut NodeOptions),
+    /// What stores are opened with.
+    stores: store::Options,
 }
 
 impl Cluster {
@@ -92,7 +95,11 @@ impl Cluster {
     }
 
     async fn with(size: u64, settings: fn(&mut NodeOptions)) -> Self {
-        let mut cluster = Self { network: Loopback::default(), machines: BTreeMap::new(), settings };
+        Self::of(size, settings, store_options()).await
+    }
+
+    async fn of(size: u64, settings: fn(&mut NodeOptions), stores: store::Options) -> Self {
+        let mut cluster = Self { network: Loopback::default(), machines: BTreeMap::new(), settings, stores };
         let members: Vec<Member> = (1..=size).map(member).collect();
         for id in 1..=size {
             cluster.start(id, members.clone()).await;
@@ -110,7 +117,7 @@ impl Cluster {
         // What the last life of this member has left behind ends a little after it.
         let mut opened = None;
         until("the store is free", || {
-            opened = Store::open(machine.dir.path(), store_options()).ok();
+            opened = Store::open(machine.dir.path(), self.stores.clone()).ok();
             opened.is_some()
         })
         .await;

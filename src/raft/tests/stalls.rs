@@ -1,0 +1,103 @@
+//! What applying waits for, raft does not: a command that takes long, a disk of the store that stands still.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::*;
+use crate::model::{LeaseChange, Observer, RevisionEvents};
+
+/// A barrier that holds threads. Whoever is held for very long was not to be held at all: raft's own thread, without
+/// which nobody opens it.
+#[derive(Clone, Default)]
+struct Barrier(Arc<AtomicBool>);
+
+impl Barrier {
+    fn close(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn open(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    fn pass(&self) {
+        let begun = Instant::now();
+        while self.0.load(Ordering::SeqCst) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the thread that is held is raft's");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Makes applying a revocation last.
+struct SlowRevoke(Barrier);
+
+impl Observer for SlowRevoke {
+    fn on_events(&self, _: &[RevisionEvents]) {}
+
+    fn on_leases(&self, changes: &[LeaseChange]) {
+        if changes.iter().any(|change| matches!(change, LeaseChange::Revoked { .. })) {
+            self.0.pass();
+        }
+    }
+
+    fn on_compacted(&self, _: i64) {}
+
+    fn on_restored(&self, _: i64) {}
+}
+
+/// Lets so much time pass in steps, between which everybody who has something to do does it.
+async fn pass(time: Duration) {
+    const STEP: Duration = Duration::from_millis(20);
+    for _ in 0..time.as_millis() / STEP.as_millis() {
+        tokio::time::advance(STEP).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// As [`until`], for a condition that threads bring about: no time passes for raft.
+async fn until_threads(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: it never happened");
+        std::thread::sleep(Duration::from_millis(1));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn terms(cluster: &Cluster) -> Vec<(u64, Option<MemberId>)> {
+    let status = cluster.running().into_iter().map(|id| cluster.node(id).status());
+    status.map(|status| (status.term, status.leader)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_takes_long_holds_back_no_heartbeat() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let node = cluster.node(leader);
+    node.propose(Command::LeaseGrant { id: 7, ttl: 60 }).await.unwrap();
+    until("all know the leader", || cluster.running().iter().all(|id| cluster.node(*id).leader().is_some()))
+        .await;
+    let before = terms(&cluster);
+    let barrier = Barrier::default();
+    barrier.close();
+    for id in cluster.running() {
+        cluster.store(id).set_observers(vec![Arc::new(SlowRevoke(barrier.clone()))]);
+    }
+    let revoke = tokio::spawn({
+        let node = node.clone();
+        async move { node.propose(Command::LeaseRevoke { id: 7 }).await }
+    });
+    pass(Duration::from_secs(5)).await;
+    assert!(!revoke.is_finished());
+    assert_eq!(terms(&cluster), before);
+    barrier.open();
+    until_threads("the revocation ends", || revoke.is_finished()).await;
+    revoke.await.unwrap().unwrap();
+    assert_eq!(terms(&cluster), before);
+    cluster.shut_down().await;
+}

@@ -1,0 +1,143 @@
+//! What applying takes, as far as that can be told before: whoever applies has heartbeats to send, too, and leaves what
+//! takes long, or may, to another thread.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::model::{Command, Compare, Op, Proposal, Txn};
+
+/// Keys that are applied in a few milliseconds, even with large values.
+pub const CHEAP: usize = 256;
+
+/// A commit that takes longer than this says that the disk is busy: a read of it may take as long.
+const SLOW_COMMIT: Duration = Duration::from_millis(100);
+
+/// A cheap entry that took longer than this has waited for the disk.
+const SLOW_APPLY: Duration = Duration::from_millis(20);
+
+/// How long the disk is held to be slow after that.
+const SLOW_FOR: Duration = Duration::from_secs(1);
+
+/// How many keys the commands touch; [`usize::MAX`] if that is known only once the keys were looked for.
+pub fn effort(proposals: &[Proposal]) -> usize {
+    sum(proposals.iter().map(|proposal| of_command(&proposal.command)))
+}
+
+fn sum(efforts: impl Iterator<Item = usize>) -> usize {
+    efforts.fold(0, usize::saturating_add)
+}
+
+fn of_command(command: &Command) -> usize {
+    match command {
+        Command::Delete(delete) if delete.range.as_single().is_none() => usize::MAX,
+        Command::LeaseRevoke { .. } => usize::MAX,
+        Command::Txn(txn) => of_txn(txn),
+        Command::LeaseCheckpoint { deadlines } => deadlines.len(),
+        _ => 1,
+    }
+}
+
+/// Both branches, since which one it will be is not known.
+fn of_txn(txn: &Txn) -> usize {
+    let compare = |compare: &Compare| if compare.range.as_single().is_some() { 1 } else { usize::MAX };
+    let ops = txn.success.iter().chain(&txn.failure);
+    sum(txn.compares.iter().map(compare)).saturating_add(sum(ops.map(of_op)))
+}
+
+fn of_op(op: &Op) -> usize {
+    let range = match op {
+        Op::Put(_) => return 1,
+        Op::Txn(nested) => return of_txn(nested),
+        Op::Range(query) => &query.range,
+        Op::Delete(delete) => &delete.range,
+    };
+    if range.as_single().is_some() { 1 } else { usize::MAX }
+}
+
+/// How fast the disk is at the moment.
+pub(super) struct Pace {
+    born: Instant,
+    /// When the commit under way began, in microseconds since `born`; 0 if there is none.
+    committing: AtomicU64,
+    /// Until when the disk is held to be slow, likewise.
+    slow_until: AtomicU64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { born: Instant::now(), committing: AtomicU64::new(0), slow_until: AtomicU64::new(0) }
+    }
+}
+
+impl Pace {
+    fn now(&self) -> u64 {
+        // Never 0, which stands for nothing.
+        1 + self.born.elapsed().as_micros() as u64
+    }
+
+    /// Runs a commit.
+    pub fn commit<T>(&self, commit: impl FnOnce() -> T) -> T {
+        self.committing.store(self.now(), Ordering::Relaxed);
+        let done = commit();
+        self.committing.store(0, Ordering::Relaxed);
+        done
+    }
+
+    /// An entry took so long to apply.
+    pub fn applied(&self, took: Duration) {
+        if took > SLOW_APPLY {
+            self.slow_until.store(self.now() + SLOW_FOR.as_micros() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// True if what reads the disk may have to wait for it.
+    pub fn is_slow(&self) -> bool {
+        let now = self.now();
+        let since = self.committing.load(Ordering::Relaxed);
+        let committing = since != 0 && now.saturating_sub(since) > SLOW_COMMIT.as_micros() as u64;
+        committing || now < self.slow_until.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Delete, KeyRange, Put, RangeQuery, Stamp};
+
+    fn of(command: Command) -> usize {
+        effort(&[Proposal { stamp: Stamp::default(), command }])
+    }
+
+    #[test]
+    fn what_names_single_keys_counts_them_and_the_rest_is_unknown() {
+        let put = || Op::Put(Put { key: "k".into(), ..Put::default() });
+        let range = || Op::Range(RangeQuery::current(KeyRange::all()));
+        let delete = |range| Op::Delete(Delete { range, prev_kv: false });
+        let txn = |success, failure| Command::Txn(Txn { compares: Vec::new(), success, failure });
+        assert_eq!(of(Command::Noop), 1);
+        assert_eq!(of(Command::Delete(Delete { range: KeyRange::single("k"), prev_kv: true })), 1);
+        assert_eq!(of(Command::Delete(Delete { range: KeyRange::all(), prev_kv: true })), usize::MAX);
+        assert_eq!(of(Command::LeaseRevoke { id: 1 }), usize::MAX);
+        assert_eq!(of(Command::LeaseCheckpoint { deadlines: vec![(1, None); 900] }), 900);
+        assert_eq!(of(txn(vec![put(), put()], vec![put()])), 3);
+        let nested = Op::Txn(Txn { failure: vec![put(), delete(KeyRange::single("k"))], ..Txn::default() });
+        assert_eq!(of(txn(vec![put(), nested], Vec::new())), 3);
+        assert_eq!(of(txn(vec![put()], vec![range()])), usize::MAX);
+        assert_eq!(of(txn(vec![delete(KeyRange::all()), put()], Vec::new())), usize::MAX);
+    }
+
+    #[test]
+    fn a_commit_that_lasts_and_an_apply_that_lasted_make_the_disk_slow() {
+        let pace = Pace::default();
+        assert!(!pace.is_slow());
+        pace.commit(|| {
+            std::thread::sleep(2 * SLOW_COMMIT);
+            assert!(pace.is_slow());
+        });
+        assert!(!pace.is_slow());
+        pace.applied(SLOW_APPLY);
+        assert!(!pace.is_slow());
+        pace.applied(2 * SLOW_FOR);
+        assert!(pace.is_slow());
+    }
+}
