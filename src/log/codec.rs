@@ -28,8 +28,6 @@ pub enum Item {
 /// What a segment begins with, so that the segments before it can go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Checksum of the last frame of the segment before.
-    pub chain: u32,
     /// The vote.
     pub vote: Option<Vote>,
     /// The last place purged.
@@ -62,7 +60,6 @@ impl Item {
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), String> {
         match self {
             Item::Start(start) => framed(out, START, |out| {
-                out.extend_from_slice(&start.chain.to_le_bytes());
                 put_option(out, start.vote.as_ref(), put_vote);
                 put_option(out, start.purged.as_ref(), put_position);
                 put_option(out, start.committed.as_ref(), put_position);
@@ -86,6 +83,14 @@ impl Item {
                 Ok(())
             }),
         }
+    }
+
+    /// True if `bytes` begin with the header of an item of a known kind that ends within `length` bytes.
+    pub fn begins(bytes: &[u8], length: usize) -> bool {
+        let mut reader = Reader::new(bytes);
+        let (Some(body), Some(kind)) = (reader.u32(), reader.u32()) else { return false };
+        (u32::from(START)..=u32::from(COMMITTED)).contains(&kind)
+            && (body as usize).saturating_add(ITEM_HEADER) <= length
     }
 
     /// Reads the item at the beginning of `bytes` and says how many bytes it takes up.
@@ -150,7 +155,6 @@ fn decode_body(kind: u32, body: &[u8]) -> Result<Item, ItemFault> {
     let short = || damaged("an item is too short");
     let item = match u8::try_from(kind) {
         Ok(START) => Item::Start(Start {
-            chain: reader.u32().ok_or_else(short)?,
             vote: reader.option(Reader::vote).ok_or_else(short)?,
             purged: reader.option(Reader::position).ok_or_else(short)?,
             committed: reader.option(Reader::position).ok_or_else(short)?,
@@ -282,7 +286,7 @@ mod tests {
         let membership = Payload::Membership { raft: "m".into(), change: Some(Arc::new(proposal.clone())) };
         let vote = Vote { term: 1, voted_for: 2, committed: true };
         vec![
-            Item::Start(Start { chain: 9, vote: Some(vote), purged: None, committed: Some(position) }),
+            Item::Start(Start { vote: Some(vote), purged: None, committed: Some(position) }),
             Item::Entry(Entry { position, payload: Payload::Blank }),
             Item::Entry(Entry { position, payload: Payload::Group(Arc::new(vec![proposal])) }),
             Item::Entry(Entry { position, payload: membership }),

@@ -17,23 +17,48 @@
 //! | 12 | 4 | offset of the first frame, 4096 |
 //! | 16 | 8 | sequence number |
 //! | 24 | 8 | salt: random, so that what an earlier use left behind never looks valid |
-//! | 32 | 4 | CRC-32C of the 32 bytes before |
+//! | 32 | 8 | length of the file in bytes: a shorter file has lost its end |
+//! | 40 | 4 | CRC-32C of the 40 bytes before |
 //!
 //! # Frame
 //! One frame is what one flush wrote: it is valid as a whole or not at all. Frames stand at multiples of 8 bytes, one
-//! after the other; the first position without a valid frame is the end.
+//! after the other.
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
-//! | 0 | 4 | length of the payload in bytes, not 0 |
-//! | 4 | 4 | chain: the checksum of the frame before, 0 for a segment's first |
-//! | 8 | 4 | checksum: CRC-32C of the payload, begun with the chain and the segment's seed |
+//! | 0 | 4 | length of the payload in bytes; 0 in a seal |
+//! | 4 | 4 | chain: the checksum of the frame before, in this segment or the one before; 0 for the log's first |
+//! | 8 | 4 | checksum: CRC-32C of the payload, begun with the chain and the segment's seed; 0 in a seal |
 //! | 12 | 4 | CRC-32C of the 12 bytes before, begun with the segment's seed and the frame's offset |
 //! | 16 | | the payload: items |
 //!
-//! The seed is the CRC-32C of sequence number and salt. As the next frame is written only after the flush of the one
-//! before, a valid frame behind an invalid one proves damage, while an invalid one at the end is a flush that a crash
-//! cut off. The first frame of a segment is valid before the segment before is given up.
+//! The seed is the CRC-32C of sequence number and salt. A frame that does not fit in its segment goes to the next one,
+//! whose first frame begins with a start item.
+//!
+//! A seal is a frame's header without a payload. It stands behind the last frame and says that this frame was flushed.
+//! It is written once the flush has succeeded, without a flush of its own, and the next frame is written over it. When
+//! nothing was written for a while, and when the log is closed, the seal is flushed as well.
+//!
+//! # The end of the log: torn or damaged
+//! A crash may leave any part of the write that was under way: its sectors reach the disk in any order. Everything else
+//! is damage. What tells them apart is that only one write is ever under way:
+//!
+//! - A frame is written only after the flush of the one before succeeded. So whatever names a frame (by the chain of a
+//!   frame or of a seal) proves that this frame was flushed. The log is the unbroken chain of valid frames from the
+//!   beginning; anything valid behind its end that names another frame than the last one proves that a flushed frame is
+//!   damaged, and the log is refused. That holds across segments, since a segment's first frame names the last one of
+//!   the segment before. The header alone is enough: it has a checksum of its own.
+//! - What names the last frame of the chain, but is not valid as a whole, is the write that was cut off. It had not been
+//!   acknowledged; the next write overwrites it or goes to the next segment and names the same frame.
+//! - A segment's header is flushed before the file gets its name, so that a bad one is always damage.
+//! - The last frame is proven by its seal. A process that is killed leaves the seal in the page cache, so that damage
+//!   to any acknowledged frame is found. If power fails, the seal of the last frame may be lost: only then, and only
+//!   until the quiet moment after which the seal is flushed, damage to this one frame looks like a torn write and the
+//!   frame is passed over. Nothing short of a second flush for each write could tell these apart.
+//!
+//! A valid last frame without a seal may be in the page cache only: its flush was never made, or failed, after which
+//! the system takes its pages for clean and does not write them again. So it is written again and flushed before anyone
+//! counts on it; with a seal its flush is known to have succeeded.
 //!
 //! # Item
 //! | offset | bytes | what |
@@ -48,7 +73,7 @@
 //!
 //! | kind | what | body |
 //! |---|---|---|
-//! | 1 | start | opens every segment: checksum of the last frame of the segment before (4 bytes), optional vote, optional purged place, optional committed place |
+//! | 1 | start | opens every segment: optional vote, optional purged place, optional committed place |
 //! | 2 | entry | place, encoding version (1 byte, 1), payload: [`Payload`] in postcard |
 //! | 3 | vote | term, member (8 bytes each), 1 byte: 1 once it is a leader's |
 //! | 4 | truncate | optional place: entries after it no longer count |
@@ -77,7 +102,7 @@ pub const ITEM_HEADER: usize = 12;
 /// Frames stand at multiples of this.
 pub const ALIGN: u64 = 8;
 /// Bytes of a segment's header that mean something.
-const HEADER: usize = 36;
+const HEADER: usize = 44;
 
 /// What a segment's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +111,8 @@ pub struct SegmentHeader {
     pub sequence: u64,
     /// Its salt.
     pub salt: u64,
+    /// Length of its file in bytes.
+    pub length: u64,
 }
 
 /// Why a segment's header cannot be used.
@@ -106,8 +133,9 @@ impl SegmentHeader {
         bytes[12..16].copy_from_slice(&(FIRST_FRAME as u32).to_le_bytes());
         bytes[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.salt.to_le_bytes());
-        let crc = crc32c(&bytes[..32]);
-        bytes[32..].copy_from_slice(&crc.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.length.to_le_bytes());
+        let crc = crc32c(&bytes[..40]);
+        bytes[40..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
@@ -122,14 +150,14 @@ impl SegmentHeader {
         if bytes[..8] != MAGIC {
             return Err(HeaderFault::Damaged("this is not a segment of a kvd log"));
         }
-        if u32_at(bytes, 32) != crc32c(&bytes[..32]) {
+        if u32_at(bytes, 40) != crc32c(&bytes[..40]) {
             return Err(HeaderFault::Damaged("the checksum of the segment's header is wrong"));
         }
         let version = u32_at(bytes, 8);
         if version != VERSION || u64::from(u32_at(bytes, 12)) != FIRST_FRAME {
             return Err(HeaderFault::Version(version));
         }
-        Ok(Self { sequence: u64_at(bytes, 16), salt: u64_at(bytes, 24) })
+        Ok(Self { sequence: u64_at(bytes, 16), salt: u64_at(bytes, 24), length: u64_at(bytes, 32) })
     }
 
     /// What the checksums of this segment begin with.
@@ -141,7 +169,7 @@ impl SegmentHeader {
 /// What a frame's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// Length of the payload in bytes.
+    /// Length of the payload in bytes; 0 in a seal.
     pub length: u32,
     /// Checksum of the frame before.
     pub chain: u32,
@@ -155,6 +183,16 @@ impl FrameHeader {
         Self { length: payload.len() as u32, chain, checksum: checksum(seed, chain, payload) }
     }
 
+    /// The seal of the frame with this checksum.
+    pub fn seal(checksum: u32) -> Self {
+        Self { length: 0, chain: checksum, checksum: 0 }
+    }
+
+    /// True if this is a seal.
+    pub fn is_seal(&self) -> bool {
+        self.length == 0
+    }
+
     /// The header's bytes.
     pub fn encode(&self, seed: u32, offset: u64) -> [u8; FRAME_HEADER] {
         let mut bytes = [0; FRAME_HEADER];
@@ -166,15 +204,12 @@ impl FrameHeader {
         bytes
     }
 
-    /// The header at `offset`, where there is one.
+    /// The header at `offset`, of a frame or a seal, if there is one.
     pub fn decode(bytes: &[u8], seed: u32, offset: u64) -> Option<Self> {
         let bytes = bytes.get(..FRAME_HEADER)?;
-        let length = u32_at(bytes, 0);
-        (length != 0 && u32_at(bytes, 12) == header_crc(seed, offset, &bytes[..12])).then(|| Self {
-            length,
-            chain: u32_at(bytes, 4),
-            checksum: u32_at(bytes, 8),
-        })
+        let header = Self { length: u32_at(bytes, 0), chain: u32_at(bytes, 4), checksum: u32_at(bytes, 8) };
+        let whole = u32_at(bytes, 12) == header_crc(seed, offset, &bytes[..12]);
+        (whole && (header.length != 0 || header.checksum == 0)).then_some(header)
     }
 
     /// True where this is the payload the header was made for.
@@ -226,7 +261,7 @@ mod tests {
 
     #[test]
     fn headers_survive_the_way_there_and_back() {
-        let header = SegmentHeader { sequence: 7, salt: 99 };
+        let header = SegmentHeader { sequence: 7, salt: 99, length: 8192 };
         assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
         let frame = FrameHeader::of(header.seed(), 5, b"payload");
         let bytes = frame.encode(header.seed(), 4096);
@@ -238,24 +273,31 @@ mod tests {
         );
         assert!(frame.fits(header.seed(), b"payload"));
         assert!(!frame.fits(header.seed(), b"paylosd"));
+        let seal = FrameHeader::seal(frame.checksum);
+        let bytes = seal.encode(header.seed(), 4120);
+        assert_eq!(FrameHeader::decode(&bytes, header.seed(), 4120), Some(seal));
+        assert!(seal.is_seal() && !frame.is_seal());
     }
 
     #[test]
     fn another_version_is_told_apart_from_damage() {
-        let mut bytes = SegmentHeader { sequence: 7, salt: 99 }.encode();
+        let mut bytes = SegmentHeader { sequence: 7, salt: 99, length: 8192 }.encode();
         bytes[8] = 2;
         assert!(matches!(SegmentHeader::decode(&bytes), Err(HeaderFault::Damaged(_))));
-        let crc = crc32c(&bytes[..32]);
-        bytes[32..].copy_from_slice(&crc.to_le_bytes());
+        let crc = crc32c(&bytes[..40]);
+        bytes[40..].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderFault::Version(2)));
     }
 
     /// The bytes of version 1, written down: a change here is a change of the format.
     #[test]
     fn version_1_stays_as_it_is() {
-        let header = SegmentHeader { sequence: 1, salt: 2 };
+        let header = SegmentHeader { sequence: 1, salt: 2, length: 3 };
         let hex: String = header.encode().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "6b76642d6c6f670a0100000000100000010000000000000002000000000000005e0f250f");
+        assert_eq!(
+            hex,
+            "6b76642d6c6f670a01000000001000000100000000000000020000000000000003000000000000007089acde"
+        );
         assert_eq!(segment_name(0x1f), "000000000000001f.seg");
         assert_eq!(sequence_of("000000000000001f.seg"), Some(0x1f));
         assert_eq!(sequence_of("1f.seg"), None);

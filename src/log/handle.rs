@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -13,6 +14,9 @@ use super::state::{Place, State};
 use super::writer::{Held, Limits, Resume, Seen, Segments, Work, Writer};
 use super::{Disk, Entry, Figures, LogError, Vote};
 use crate::model::{Entropy, LogPosition};
+
+/// The log is quiet once nothing was written for so long.
+const SETTLE_AFTER: Duration = Duration::from_millis(250);
 
 /// Called once what was appended is on disk, or will never be.
 pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
@@ -137,12 +141,8 @@ impl Log {
             None => {
                 let first = maker.make(1, options.first_segment_bytes, false)?;
                 segments.lock().insert(1, Held { segment: first.clone(), last: None });
-                Resume {
-                    current: first,
-                    offset: super::format::FIRST_FRAME,
-                    chain: 0,
-                    written: Start::default(),
-                }
+                let offset = super::format::FIRST_FRAME;
+                Resume { current: first, offset, chain: 0, written: Start::default() }
             }
         };
         let supply: Box<dyn Supply> = match options.mode {
@@ -264,6 +264,11 @@ impl Log {
         Bounds { purged: state.purged, first: state.first(), next: state.next(), last: state.last() }
     }
 
+    /// True if the log holds the entry with this place, or has purged it.
+    pub fn holds(&self, place: LogPosition) -> bool {
+        self.0.shared.state.lock().holds(place)
+    }
+
     /// The first index from which the entries to the end weigh at most `bytes`.
     pub fn first_within(&self, bytes: usize) -> u64 {
         self.0.shared.state.lock().first_within(bytes)
@@ -383,12 +388,18 @@ impl Shared {
         let body = move || {
             loop {
                 let mut queue = self.queue.lock();
-                while queue.work.is_empty() && !queue.closed {
-                    self.wake.wait(&mut queue);
+                let mut quiet = false;
+                while queue.work.is_empty() && !queue.closed && !quiet {
+                    if writer.is_settled() {
+                        self.wake.wait(&mut queue);
+                    } else {
+                        quiet = self.wake.wait_for(&mut queue, SETTLE_AFTER).timed_out();
+                    }
                 }
-                let work = queue.take();
+                let (work, closed) = (queue.take(), queue.closed);
                 drop(queue);
-                if work.is_empty() || !self.write(&mut writer, work) {
+                let last = closed && work.is_empty();
+                if !self.write(&mut writer, work) || last {
                     return;
                 }
             }
@@ -399,9 +410,10 @@ impl Shared {
             .map_err(|source| LogError::Io { file: "thread kvd-log".into(), source: Arc::new(source) })
     }
 
-    /// Does the work; false where that failed, once and for all.
+    /// Does the work, or, where there is none, makes sure of what was done; false if that failed, once and for all.
     fn write(&self, writer: &mut Writer, work: Vec<Work>) -> bool {
-        let Err(error) = writer.write(work) else { return true };
+        let done = if work.is_empty() { writer.settle() } else { writer.write(work) };
+        let Err(error) = done else { return true };
         let queued = {
             let mut queue = self.queue.lock();
             queue.failed.get_or_insert_with(|| error.clone());
@@ -437,11 +449,13 @@ impl Handle {
             if let Some(committed) = queue.committed.take().filter(|_| queue.failed.is_none()) {
                 queue.work.push(Work::Committed(committed));
             }
-            if let Some(writer) = &self.shared.inline {
+            let failed = queue.failed.is_some();
+            if let Some(writer) = self.shared.inline.as_ref().filter(|_| !failed) {
                 let work = queue.take();
                 drop(queue);
-                if !work.is_empty() {
-                    self.shared.write(&mut writer.lock(), work);
+                let mut writer = writer.lock();
+                if work.is_empty() || self.shared.write(&mut writer, work) {
+                    self.shared.write(&mut writer, Vec::new());
                 }
             }
         }

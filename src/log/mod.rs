@@ -3,7 +3,8 @@
 //! - [`Log`] is the handle: append, read, truncate, purge, vote
 //! - [`format`](mod@format) describes the bytes; `codec` reads and writes its items
 //! - `writer` makes one write and one flush of whatever was queued during the flush before, on its own thread
-//! - `segment` makes files ready ahead of their use; `recover` reads them back; `state` is what is in memory
+//! - `segment` makes files ready ahead of their use; `recover` reads them back with `frames`; `state` is what is in
+//!   memory
 //! - [`Figures`] is what is counted, for metrics
 //! - [`Disk`] is the seam to the world, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
 //!
@@ -17,6 +18,7 @@ mod entry;
 mod error;
 mod figures;
 pub mod format;
+mod frames;
 mod handle;
 mod recover;
 mod segment;
@@ -32,6 +34,6 @@ pub use disk::{Disk, DiskFile, RealDisk};
 pub use entry::{Entry, Payload, Vote, weight};
 pub use error::LogError;
 pub use figures::Figures;
+pub use frames::read_segment;
 pub use handle::{Bounds, Done, Log, Mode, Options};
-pub use recover::read_segment;
 pub use sim::SimDisk;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::codec::{Item, ItemFault, Start};
 use super::format::{
-    ALIGN, FIRST_FRAME, FRAME_HEADER, FrameHeader, HeaderFault, SegmentHeader, VERSION, segment_name,
-    sequence_of,
+    FIRST_FRAME, FRAME_HEADER, FrameHeader, HeaderFault, SegmentHeader, VERSION, segment_name, sequence_of,
 };
+use super::frames::{frame_at, named_at, stranger};
 use super::segment::{Segment, io_error};
 use super::state::{Place, State};
 use super::writer::{Held, Resume};
@@ -19,40 +19,30 @@ pub struct Recovered {
     pub state: State,
     /// The segments in use.
     pub segments: BTreeMap<u64, Held>,
-    /// Where to go on; `None` where there was no log.
+    /// Where to go on; `None` if there was no log.
     pub resume: Option<Resume>,
     /// An empty segment that stands ready.
     pub ready: Option<Segment>,
     /// Files that can be used again.
     pub spares: Vec<String>,
-    /// Bytes of a flush that a crash cut off, if there was one.
+    /// Where a flush begins that a crash cut off, if there was one.
     pub torn: Option<(String, u64)>,
 }
 
-/// Reads all there is.
+/// Reads all there is. The argument of what is a torn write and what is damage is in [`super::format`].
 ///
 /// # Errors
 /// Everything but a cut-off end: see [`LogError`].
 pub fn recover(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Recovered, LogError> {
     let (sequences, spares) = list(disk)?;
-    let mut replay = Replay::default();
+    // A name that a killed process gave may be in memory only.
+    disk.sync().map_err(io_error(&**disk, ""))?;
+    let mut replay = Replay { chain: (sequences.first() == Some(&1)).then_some(0), ..Replay::default() };
     let mut scans = Vec::new();
     for sequence in sequences {
         let segment = open_segment(disk, sequence)?;
-        let scan = scan(disk, &segment, &mut replay, cache_bytes)?;
+        let scan = replay.segment(disk, &segment, cache_bytes)?;
         scans.push((segment, scan));
-    }
-    // The last segment with frames is where the log goes on; where none has any, the first is.
-    let last = scans.iter().rposition(|(_, scan)| scan.frames > 0).unwrap_or(0);
-    for (segment, scan) in scans.iter().take(last) {
-        if let Some(at) = scan.beyond {
-            return Err(damaged(
-                disk,
-                segment,
-                scan.end,
-                format!("no valid frame, but there is one at {at}"),
-            ));
-        }
     }
     let mut found = Recovered {
         state: State::default(),
@@ -62,31 +52,28 @@ pub fn recover(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Recovered, Lo
         spares,
         torn: None,
     };
+    // Where the write that was cut off began a segment, the log goes on there and not before it: what is left of that
+    // write names the present end and would look like damage once the end has moved.
+    let current = scans.iter().rposition(|(_, scan)| scan.begun).unwrap_or(0);
+    if let Some((segment, _)) = scans.first().filter(|(oldest, _)| oldest.header.sequence > 1)
+        && replay.last.is_none()
+    {
+        return Err(damaged(disk, segment, FIRST_FRAME, "no valid frame".into()));
+    }
+    if let Some((segment, scan)) = scans.get(current) {
+        found.torn = scan.torn.then(|| (disk.describe(&segment.name()), scan.end));
+        replay.prove_last(disk)?;
+        found.resume = Some(Resume {
+            current: segment.clone(),
+            offset: scan.end,
+            chain: replay.chain.unwrap_or_default(),
+            written: replay.written(),
+        });
+    }
     for (at, (segment, scan)) in scans.into_iter().enumerate() {
-        if at < last {
+        if at <= current {
             found.segments.insert(segment.header.sequence, Held { segment, last: scan.last });
-        } else if at == last {
-            if let Some(beyond) = scan.beyond {
-                let what =
-                    format!("no valid frame, but there is one at {beyond}: an acknowledged write is lost");
-                return Err(damaged(disk, &segment, scan.end, what));
-            }
-            if scan.torn {
-                found.torn = Some((disk.describe(&segment.name()), scan.end));
-            }
-            let error = io_error(&**disk, &segment.name());
-            // What was read may come from memory that the disk has never seen: a process that was killed leaves it so.
-            segment.file.sync().map_err(&error)?;
-            found
-                .segments
-                .insert(segment.header.sequence, Held { segment: segment.clone(), last: scan.last });
-            found.resume = Some(Resume {
-                current: segment,
-                offset: scan.end,
-                chain: replay.chain,
-                written: replay.written(),
-            });
-        } else if at == last + 1 {
+        } else if at == current + 1 {
             found.ready = Some(segment);
         }
     }
@@ -133,7 +120,14 @@ fn open_segment(disk: &Arc<dyn Disk>, sequence: u64) -> Result<Segment, LogError
     file.read_at(&mut bytes, 0).map_err(&error)?;
     let file_name = disk.describe(&name);
     match SegmentHeader::decode(&bytes) {
-        Ok(header) if header.sequence == sequence => Ok(Segment { header, file, length }),
+        Ok(header) if header.sequence == sequence && header.length <= length => {
+            Ok(Segment { header, file, length })
+        }
+        Ok(header) if header.sequence == sequence => Err(LogError::Damaged {
+            file: file_name,
+            offset: length,
+            what: format!("the file ends here; it was made with {} bytes", header.length),
+        }),
         Ok(header) => Err(LogError::Damaged {
             file: file_name,
             offset: 16,
@@ -150,96 +144,37 @@ fn open_segment(disk: &Arc<dyn Disk>, sequence: u64) -> Result<Segment, LogError
 
 /// What a segment turned out to hold.
 struct Scan {
-    /// Number of valid frames from the beginning.
-    frames: usize,
-    /// Where they end.
+    /// Where its valid frames end.
     end: u64,
-    /// A valid frame behind the end.
-    beyond: Option<u64>,
-    /// A frame's header stands at the end, its payload is not there.
+    /// It was written to, if only in part.
+    begun: bool,
+    /// At the end stands a part of a frame that follows the last one.
     torn: bool,
     /// The largest index of the entries in it.
     last: Option<u64>,
 }
 
-fn scan(
-    disk: &Arc<dyn Disk>,
-    segment: &Segment,
-    replay: &mut Replay,
-    cache_bytes: usize,
-) -> Result<Scan, LogError> {
-    let mut bytes = vec![0; segment.length as usize];
-    segment.file.read_at(&mut bytes, 0).map_err(io_error(&**disk, &segment.name()))?;
-    let seed = segment.header.seed();
-    let mut scan = Scan { frames: 0, end: FIRST_FRAME, beyond: None, torn: false, last: None };
-    let mut chain = 0;
-    while let Some((header, payload)) = frame_at(&bytes, seed, scan.end) {
-        if header.chain != chain {
-            break;
-        }
-        let fault = replay.frame(segment, scan.end, scan.frames == 0, payload, &mut scan.last);
-        if let Err((at, fault)) = fault {
-            return Err(explain(disk, segment, at, fault));
-        }
-        replay.state.shrink_cache(cache_bytes);
-        chain = header.checksum;
-        replay.chain = chain;
-        scan.frames += 1;
-        scan.end += header.span();
-    }
-    scan.torn = header_at(&bytes, seed, scan.end).is_some();
-    scan.beyond = find_frame(&bytes, seed, scan.end + ALIGN);
-    Ok(scan)
-}
-
-fn header_at(bytes: &[u8], seed: u32, offset: u64) -> Option<FrameHeader> {
-    FrameHeader::decode(bytes.get(offset as usize..)?, seed, offset)
-}
-
-/// The valid frame at `offset`, where there is one.
-fn frame_at(bytes: &[u8], seed: u32, offset: u64) -> Option<(FrameHeader, &[u8])> {
-    let header = header_at(bytes, seed, offset)?;
-    let start = offset as usize + FRAME_HEADER;
-    let payload = bytes.get(start..)?.get(..header.length as usize)?;
-    header.fits(seed, payload).then_some((header, payload))
-}
-
-/// The first valid frame from `offset` on. A header that looks right is not enough: a segment used before is full of
-/// bytes that could happen to look like one.
-fn find_frame(bytes: &[u8], seed: u32, mut offset: u64) -> Option<u64> {
-    // Most of a segment is still as it was made: where a header would begin with zeros there is none.
-    const ZEROS: [u8; 4096] = [0; 4096];
-    while offset + (FRAME_HEADER as u64) <= bytes.len() as u64 {
-        let at = offset as usize;
-        if bytes.get(at..at + ZEROS.len()).is_some_and(|bytes| *bytes == ZEROS) {
-            offset += ZEROS.len() as u64;
-            continue;
-        }
-        if frame_at(bytes, seed, offset).is_some() {
-            return Some(offset);
-        }
-        offset += ALIGN;
-    }
-    None
-}
-
-/// Finds the valid frames at the beginning of a segment's bytes and reads what is in them; the number of items. Never
-/// panics: for fuzzing.
-pub fn read_segment(bytes: &[u8]) -> usize {
-    let Ok(header) = SegmentHeader::decode(bytes) else { return 0 };
-    let (mut items, mut offset) = (0, FIRST_FRAME);
-    while let Some((frame, mut payload)) = frame_at(bytes, header.seed(), offset) {
-        while let Ok((_, length)) = Item::decode(payload) {
-            items += 1;
-            payload = payload.get(length..).unwrap_or_default();
-        }
-        offset += frame.span();
-    }
-    items
+/// The last valid frame of the log.
+struct LastFrame {
+    segment: Segment,
+    offset: u64,
+    bytes: Vec<u8>,
+    /// Where it ends.
+    end: u64,
+    sealed: bool,
 }
 
 fn damaged(disk: &Arc<dyn Disk>, segment: &Segment, offset: u64, what: String) -> LogError {
     LogError::Damaged { file: disk.describe(&segment.name()), offset, what }
+}
+
+/// A flushed frame at `offset` of `segment` is not valid: something at `at` of `follower` comes after it.
+fn lost(disk: &Arc<dyn Disk>, segment: &Segment, offset: u64, follower: &Segment, at: u64) -> LogError {
+    let place = match follower.header.sequence == segment.header.sequence {
+        true => format!("at {at}"),
+        false => format!("in {} at {at}", follower.name()),
+    };
+    damaged(disk, segment, offset, format!("a write that was flushed is lost: what follows it is {place}"))
 }
 
 fn explain(disk: &Arc<dyn Disk>, segment: &Segment, offset: u64, fault: ItemFault) -> LogError {
@@ -255,15 +190,76 @@ fn explain(disk: &Arc<dyn Disk>, segment: &Segment, offset: u64, fault: ItemFaul
 #[derive(Default)]
 struct Replay {
     state: State,
-    chain: u32,
+    /// Checksum of the last valid frame, 0 before the log's first; unknown where the oldest segments are gone.
+    chain: Option<u32>,
+    last: Option<LastFrame>,
 }
 
 impl Replay {
+    /// Reads the next segment.
+    fn segment(
+        &mut self,
+        disk: &Arc<dyn Disk>,
+        segment: &Segment,
+        cache_bytes: usize,
+    ) -> Result<Scan, LogError> {
+        let mut bytes = vec![0; segment.length as usize];
+        segment.file.read_at(&mut bytes, 0).map_err(io_error(&**disk, &segment.name()))?;
+        let seed = segment.header.seed();
+        let first = named_at(&bytes, seed, FIRST_FRAME);
+        if let Some(header) = first
+            && header.chain != *self.chain.get_or_insert(header.chain)
+        {
+            let (before, end) = match &self.last {
+                Some(last) => (&last.segment, last.end),
+                None => (segment, FIRST_FRAME),
+            };
+            return Err(lost(disk, before, end, segment, FIRST_FRAME));
+        }
+        let mut scan = Scan { end: FIRST_FRAME, begun: first.is_some(), torn: false, last: None };
+        let mut frame = frame_at(&bytes, seed, scan.end);
+        while let Some((header, payload)) = frame.filter(|(header, _)| Some(header.chain) == self.chain) {
+            let fault = self.frame(segment, scan.end, payload, &mut scan.last);
+            fault.map_err(|(at, fault)| explain(disk, segment, at, fault))?;
+            self.state.shrink_cache(cache_bytes);
+            self.chain = Some(header.checksum);
+            let offset = scan.end;
+            scan.end += header.span();
+            frame = frame_at(&bytes, seed, scan.end);
+            if frame.is_none() {
+                self.last = Some(LastFrame {
+                    segment: segment.clone(),
+                    offset,
+                    bytes: bytes[offset as usize..][..FRAME_HEADER + payload.len()].to_vec(),
+                    end: scan.end,
+                    sealed: named_at(&bytes, seed, scan.end).is_some_and(|next| next.is_seal()),
+                });
+            }
+        }
+        if let Some(at) = stranger(&bytes, seed, scan.end, self.chain.unwrap_or_default()) {
+            return Err(lost(disk, segment, scan.end, segment, at));
+        }
+        scan.torn = named_at(&bytes, seed, scan.end).is_some_and(|next| !next.is_seal());
+        Ok(scan)
+    }
+
+    /// Makes sure that the last frame is on disk, and not only where this process reads it.
+    fn prove_last(&self, disk: &Arc<dyn Disk>) -> Result<(), LogError> {
+        let Some(last) = self.last.as_ref().filter(|last| !last.sealed) else { return Ok(()) };
+        let error = io_error(&**disk, &last.segment.name());
+        last.segment.file.write_at(&last.bytes, last.offset).map_err(&error)?;
+        last.segment.file.sync().map_err(&error)?;
+        let seal = FrameHeader::seal(self.chain.unwrap_or_default());
+        last.segment
+            .file
+            .write_at(&seal.encode(last.segment.header.seed(), last.end), last.end)
+            .map_err(&error)
+    }
+
     fn frame(
         &mut self,
         segment: &Segment,
         offset: u64,
-        first: bool,
         payload: &[u8],
         last: &mut Option<u64>,
     ) -> Result<(), (u64, ItemFault)> {
@@ -272,7 +268,7 @@ impl Replay {
         while at < payload.len() {
             let place = offset + (FRAME_HEADER + at) as u64;
             let (item, length) = Item::decode(&payload[at..]).map_err(|fault| (place, fault))?;
-            if first && at == 0 && sequence > 1 && !matches!(item, Item::Start(_)) {
+            if offset == FIRST_FRAME && at == 0 && !matches!(item, Item::Start(_)) {
                 return Err((
                     place,
                     ItemFault::Damaged("the segment does not begin with a start item".into()),
@@ -290,7 +286,7 @@ impl Replay {
 
     fn item(&mut self, item: Item, place: Place) -> Result<(), String> {
         match item {
-            Item::Start(start) => self.start(start)?,
+            Item::Start(start) => self.start(start),
             Item::Entry(entry) => {
                 self.state.append(entry, Some(place)).map_err(|error| error.to_string())?;
             }
@@ -302,25 +298,16 @@ impl Replay {
         Ok(())
     }
 
-    fn start(&mut self, start: Start) -> Result<(), String> {
-        if self.seen() && start.chain != self.chain {
-            return Err("the end of the segment before is missing".into());
-        }
+    fn start(&mut self, start: Start) {
         self.state.vote = start.vote;
         self.state.committed = start.committed;
         if let Some(purged) = start.purged {
             self.state.purge(purged);
         }
-        Ok(())
-    }
-
-    /// True once anything was read.
-    fn seen(&self) -> bool {
-        self.chain != 0 || self.state.last().is_some() || self.state.vote.is_some()
     }
 
     fn written(&self) -> Start {
-        Start { chain: 0, vote: self.state.vote, purged: self.state.purged, committed: self.state.committed }
+        Start { vote: self.state.vote, purged: self.state.purged, committed: self.state.committed }
     }
 
     /// Entries are purged from the beginning only; if the first one left does not follow what was purged, files are

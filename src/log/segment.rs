@@ -61,17 +61,17 @@ impl Maker {
     pub fn make(&mut self, sequence: u64, length: u64, pause: bool) -> Result<Segment, LogError> {
         let name = segment_name(sequence);
         let error = io_error(&*self.disk, &name);
-        let header = SegmentHeader { sequence, salt: self.entropy.next() };
         let temporary = format!("{sequence:016x}.tmp");
         let file = match self.reuse(&temporary, length)? {
             Some(file) => file,
             None => self.zeroed(&temporary, length.next_multiple_of(FIRST_FRAME), pause)?,
         };
+        let length = file.len().map_err(&error)?;
+        let header = SegmentHeader { sequence, salt: self.entropy.next(), length };
         file.write_at(&header.encode(), 0).map_err(&error)?;
         file.sync().map_err(&error)?;
         self.disk.rename(&temporary, &name).map_err(&error)?;
         self.disk.sync().map_err(&error)?;
-        let length = file.len().map_err(&error)?;
         Ok(Segment { header, file, length })
     }
 

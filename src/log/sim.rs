@@ -1,5 +1,5 @@
 //! A disk in memory that behaves as badly as a disk may: what was not flushed can be lost, in part or in whole, and any
-//! call can fail. For tests and simulations; replayable from its seed.
+//! call can fail, and space can run out. For tests and simulations; replayable from its seed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,7 +25,13 @@ struct World {
     renames: Vec<NameChange>,
     /// Calls until one fails; the later ones fail, too.
     fails_in: Option<u64>,
+    /// The next flush of a file fails.
+    flush_fails: bool,
+    /// Bytes by which files may still grow, if there is a limit.
+    room: Option<u64>,
     flushes: u64,
+    /// Called before every call.
+    watcher: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Clone)]
@@ -35,10 +41,13 @@ enum NameChange {
     Remove(String),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
+    /// What is read: the page cache.
     bytes: Vec<u8>,
+    /// What outlives a power failure.
     durable: Vec<u8>,
+    /// What the next flush makes durable.
     pending: Vec<(usize, Vec<u8>)>,
 }
 
@@ -69,9 +78,61 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(fresh)))
     }
 
+    /// The disk as a process leaves it that is killed: all that was written can be read, flushed or not. Calls no longer
+    /// fail. Handles of before see nothing of it.
+    pub fn after_kill(&self) -> Self {
+        let world = self.0.lock();
+        let mut copies: Vec<(Arc<Mutex<Inode>>, Arc<Mutex<Inode>>)> = Vec::new();
+        let mut copy =
+            |inode: &Arc<Mutex<Inode>>| match copies.iter().find(|(old, _)| Arc::ptr_eq(old, inode)) {
+                Some((_, copy)) => copy.clone(),
+                None => {
+                    let copy = Arc::new(Mutex::new(inode.lock().clone()));
+                    copies.push((inode.clone(), copy.clone()));
+                    copy
+                }
+            };
+        let fresh = World {
+            random: world.random ^ 0xdead,
+            names: world.names.iter().map(|(name, inode)| (name.clone(), copy(inode))).collect(),
+            durable_names: world
+                .durable_names
+                .iter()
+                .map(|(name, inode)| (name.clone(), copy(inode)))
+                .collect(),
+            renames: world
+                .renames
+                .iter()
+                .map(|change| match change {
+                    NameChange::Set(name, inode) => NameChange::Set(name.clone(), copy(inode)),
+                    other => other.clone(),
+                })
+                .collect(),
+            room: world.room,
+            ..World::default()
+        };
+        Self(Arc::new(Mutex::new(fresh)))
+    }
+
+    /// Lets the next flush of a file fail. As on a real system, what it should have made durable can be read as before,
+    /// while only a part of it, or nothing, is on the disk, and no later flush writes it.
+    pub fn fail_flush(&self) {
+        self.0.lock().flush_fails = true;
+    }
+
+    /// Lets files grow by so many bytes, all together; then the disk is full. Removing a file makes room.
+    pub fn set_room(&self, bytes: Option<u64>) {
+        self.0.lock().room = bytes;
+    }
+
     /// Lets the call after `calls` more ones fail, and all that follow it.
     pub fn fail_in(&self, calls: u64) {
         self.0.lock().fails_in = Some(calls);
+    }
+
+    /// Has `watcher` called before every call, to look at the disk as it is then.
+    pub fn watch(&self, watcher: Option<Arc<dyn Fn() + Send + Sync>>) {
+        self.0.lock().watcher = watcher;
     }
 
     /// How often a file was flushed.
@@ -79,16 +140,21 @@ impl SimDisk {
         self.0.lock().flushes
     }
 
-    /// The bytes of a file, to be looked at and damaged.
+    /// The bytes of a file, to be looked at and damaged; they are on the disk then.
     pub fn with_file<T>(&self, name: &str, look: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
         let inode = self.0.lock().names.get(name).cloned()?;
         let mut inode = inode.lock();
         let answer = look(&mut inode.bytes);
         inode.durable = inode.bytes.clone();
+        inode.pending.clear();
         Some(answer)
     }
 
     fn call(&self) -> io::Result<()> {
+        let watcher = self.0.lock().watcher.clone();
+        if let Some(watcher) = watcher {
+            watcher();
+        }
         let mut world = self.0.lock();
         match &mut world.fails_in {
             Some(0) => Err(io::Error::other("simulated failure of the disk")),
@@ -139,6 +205,7 @@ impl Inode {
         bytes[offset..end].copy_from_slice(data);
     }
 
+    /// The durable bytes, and of what is pending any sectors.
     fn after_power_failure(&self, random: &mut World) -> Vec<u8> {
         let mut bytes = self.durable.clone();
         for (offset, data) in &self.pending {
@@ -203,7 +270,9 @@ impl Disk for SimDisk {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.call()?;
         let mut world = self.0.lock();
-        world.names.remove(name).ok_or_else(|| missing(name))?;
+        let inode = world.names.remove(name).ok_or_else(|| missing(name))?;
+        let freed = inode.lock().bytes.len() as u64;
+        world.room = world.room.map(|room| room + freed);
         world.renames.push(NameChange::Remove(name.to_string()));
         Ok(())
     }
@@ -243,19 +312,33 @@ impl DiskFile for SimFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let called = self.disk.call();
+        let mut world = self.disk.0.lock();
         let mut inode = self.inode.lock();
-        inode.pending.push((offset as usize, bytes.to_vec()));
-        called?;
-        Inode::put(&mut inode.bytes, offset as usize, bytes);
-        Ok(())
+        let growth = (offset + bytes.len() as u64).saturating_sub(inode.bytes.len() as u64);
+        if world.room.is_some_and(|room| room < growth) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        world.room = world.room.map(|room| room - growth);
+        // A write that fails has written a first part.
+        let written = if called.is_ok() { bytes.len() } else { world.below(bytes.len() as u64 + 1) as usize };
+        inode.pending.push((offset as usize, bytes[..written].to_vec()));
+        Inode::put(&mut inode.bytes, offset as usize, &bytes[..written]);
+        called
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.call()?;
-        self.disk.0.lock().flushes += 1;
+        let called = self.disk.call();
+        let mut world = self.disk.0.lock();
+        world.flushes += 1;
         let mut inode = self.inode.lock();
-        inode.durable = inode.bytes.clone();
-        inode.pending.clear();
+        if called.is_err() || std::mem::take(&mut world.flush_fails) {
+            inode.durable = inode.after_power_failure(&mut world);
+            inode.pending.clear();
+            return Err(called.err().unwrap_or_else(|| io::Error::other("simulated failure of a flush")));
+        }
+        for (offset, data) in std::mem::take(&mut inode.pending) {
+            Inode::put(&mut inode.durable, offset, &data);
+        }
         Ok(())
     }
 }

@@ -81,6 +81,16 @@ impl State {
         LogPosition { term: slot.term, leader: slot.leader, index }
     }
 
+    /// True if the entry with this place is among the entries, or was purged.
+    pub fn holds(&self, place: LogPosition) -> bool {
+        match place.index.checked_sub(self.first) {
+            Some(at) => {
+                self.slots.get(at as usize).is_some_and(|slot| self.position(slot, place.index) == place)
+            }
+            None => self.purged.is_some_and(|purged| purged.index > place.index || purged == place),
+        }
+    }
+
     /// Adds an entry at the end and gives it a ticket. An empty log takes any index beyond what was purged.
     ///
     /// # Errors
@@ -232,6 +242,8 @@ mod tests {
         assert_eq!((state.first(), state.next(), state.last()), (0, 2, Some(at(1, 1))));
         state.purge(at(1, 0));
         assert_eq!((state.first(), state.next()), (1, 2));
+        assert!(state.holds(at(1, 0)) && state.holds(at(1, 1)), "purged, and there");
+        assert!(!state.holds(at(2, 0)) && !state.holds(at(2, 1)) && !state.holds(at(2, 2)));
         assert!(matches!(state.lookup(0, 1, 100), Err(LogError::NotFound { first: 1, next: 2, .. })));
         state.purge(at(3, 9));
         assert_eq!((state.first(), state.next(), state.last()), (10, 10, Some(at(3, 9))));

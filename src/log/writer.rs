@@ -54,6 +54,8 @@ pub struct Writer {
     chain: u32,
     /// What a new segment begins with: the state as far as it was written, which lags behind what users see.
     written: Start,
+    /// The last seal is on disk.
+    settled: bool,
     frame: Vec<u8>,
     placed: Vec<(u64, u64, u64, u32)>,
     dones: Vec<Done>,
@@ -113,6 +115,7 @@ impl Writer {
             offset: resume.offset,
             chain: resume.chain,
             written: resume.written,
+            settled: false,
             frame: vec![0; FRAME_HEADER],
             placed: Vec::new(),
             dones: Vec::new(),
@@ -206,11 +209,14 @@ impl Writer {
         if self.frame.len() == FRAME_HEADER {
             return Ok(());
         }
-        if self.offset + frame_span(self.frame.len() - FRAME_HEADER) > self.current.length {
+        if self.offset == FIRST_FRAME || !self.fits() {
+            self.put_start()?;
+        }
+        if !self.fits() {
             self.roll()?;
         }
         let seed = self.current.header.seed();
-        let header = FrameHeader::of(seed, self.chain_here(), &self.frame[FRAME_HEADER..]);
+        let header = FrameHeader::of(seed, self.chain, &self.frame[FRAME_HEADER..]);
         self.frame[..FRAME_HEADER].copy_from_slice(&header.encode(seed, self.offset));
         self.put_frame().map_err(|error| self.broken(error))?;
         self.note_places();
@@ -222,6 +228,43 @@ impl Writer {
         }
         for done in self.dones.drain(..) {
             done(Ok(()));
+        }
+        self.seal()
+    }
+
+    /// Bytes from a frame's beginning to the end of its seal.
+    fn span(&self) -> u64 {
+        frame_span(self.frame.len() - FRAME_HEADER) + FRAME_HEADER as u64
+    }
+
+    /// True if the frame has a place in the current segment.
+    fn fits(&self) -> bool {
+        self.offset + self.span() <= self.current.length
+    }
+
+    /// Notes behind the last frame that it was flushed, after whoever waited for that has been told.
+    fn seal(&mut self) -> Result<(), LogError> {
+        if self.limits.flush {
+            let seal = FrameHeader::seal(self.chain).encode(self.current.header.seed(), self.offset);
+            self.current.file.write_at(&seal, self.offset).map_err(|error| self.broken(error))?;
+            self.settled = false;
+        }
+        Ok(())
+    }
+
+    /// False while the last seal may be in memory only.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Flushes the last seal. For quiet moments: the next frame would do it as well.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], after which the log must not be used any more.
+    pub fn settle(&mut self) -> Result<(), LogError> {
+        if !self.settled {
+            self.current.file.sync().map_err(|error| self.broken(error))?;
+            self.settled = true;
         }
         Ok(())
     }
@@ -241,25 +284,23 @@ impl Writer {
         Ok(())
     }
 
-    /// The chain of a segment's first frame is 0: what came before is named by its start item.
-    fn chain_here(&self) -> u32 {
-        if self.offset == FIRST_FRAME { 0 } else { self.chain }
-    }
-
-    /// Goes to the next segment. The frame gets its start item in front.
-    fn roll(&mut self) -> Result<(), LogError> {
-        let start = Start { chain: self.chain, ..self.written };
+    /// Puts the start item in front of what is in the frame.
+    fn put_start(&mut self) -> Result<(), LogError> {
         let mut opened = vec![0; FRAME_HEADER];
-        Item::Start(start).encode(&mut opened).map_err(|what| self.unencodable(what))?;
+        Item::Start(self.written).encode(&mut opened).map_err(|what| self.unencodable(what))?;
         let shift = (opened.len() - FRAME_HEADER) as u64;
         opened.extend_from_slice(&self.frame[FRAME_HEADER..]);
         self.frame = opened;
         for (_, _, at, _) in &mut self.placed {
             *at += shift;
         }
+        Ok(())
+    }
+
+    /// Goes to the next segment.
+    fn roll(&mut self) -> Result<(), LogError> {
         let sequence = self.current.header.sequence + 1;
-        let length = FIRST_FRAME + frame_span(self.frame.len() - FRAME_HEADER);
-        self.current = self.supply.take(sequence, length)?;
+        self.current = self.supply.take(sequence, FIRST_FRAME + self.span())?;
         self.offset = FIRST_FRAME;
         self.segments.lock().insert(sequence, Held { segment: self.current.clone(), last: None });
         self.supply.order(sequence + 1);

@@ -13,13 +13,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-/// The raft log's file as it is found at a start: all of it, or what follows a good header.
+/// The raft log's file as it is found at a start: all of it, or what follows a good header, with zeros up to its length.
 pub fn log(bytes: &[u8]) {
     kvd::log::read_segment(bytes);
     let (disk, options, name) = new_log();
     let replace = |file: &mut Vec<u8>| {
+        let length = file.len();
         file.truncate(if bytes.starts_with(&MAGIC) { 0 } else { FIRST_FRAME as usize });
         file.extend_from_slice(bytes);
+        file.resize(file.len().max(length), 0);
     };
     disk.with_file(&name, replace).expect("the log's first file");
     if let Ok(log) = Log::open(Arc::new(disk), options) {

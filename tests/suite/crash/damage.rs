@@ -52,6 +52,7 @@ fn tail(data: &Path) -> Tail {
         while let Some(&end) = ends.last()
             && let Some(rest) = bytes.get(end as usize..)
             && let Some(frame) = FrameHeader::decode(rest, header.seed(), end)
+            && !frame.is_seal()
         {
             ends.push(end + frame.span());
         }
@@ -86,38 +87,44 @@ async fn crash_in_a_flush_leaves_a_tail_that_is_passed_over() {
     assert!(traffic::everything(&server.api()).await.iter().any(|kv| kv.value == "again"));
 }
 
-/// The last flush did not reach the disk whole: what it carried is lost, nothing else is.
+/// The last flush did not reach the disk whole, nor what is written after it: what it carried is lost, nothing else is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_that_tears_the_last_frame_loses_nothing_before_it() {
     let _turn = heavy().await;
     let Some(mut server) = killed_with_history("perhaps").await else { return };
     let Tail { path, last, end, .. } = tail(&server.data_dir());
-    // The second half of its payload is not there.
+    // The second half of its payload is not there, nor the seal.
     let kept = last + (end - last) / 2;
-    overwrite(&path, kept, &vec![0; (end - kept) as usize]);
+    overwrite(&path, kept, &vec![0; (end - kept) as usize + FRAME_HEADER]);
     server.start().await;
     let kvs = traffic::everything(&server.api()).await;
     let before = kvs.iter().filter(|kv| kv.key.starts_with(b"many/")).count();
     assert_eq!(before, 2_000, "everything before the last frame");
 }
 
-/// A byte in the middle: the daemon does not guess, and names the place.
+/// A bit of the first frame, of one in the middle, of the last one, which was acknowledged: the daemon does not guess,
+/// and names the place. With the bit as it was, everything is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_before_the_end_of_the_log_is_refused_by_file_and_offset() {
+async fn damage_to_what_was_acknowledged_is_refused_by_file_and_offset() {
     let _turn = heavy().await;
     let Some(mut server) = killed_with_history("unreachable").await else { return };
     let Tail { path, middle, last, .. } = tail(&server.data_dir());
     assert!(middle < last, "a history of more than one frame");
-    // A byte of its payload, behind its header.
-    let middle = middle + FRAME_HEADER as u64 + 4;
-    let mut byte = [0];
-    let file = std::fs::File::open(&path).expect("a segment can be read");
-    file.read_exact_at(&mut byte, middle).expect("a byte in the middle");
-    overwrite(&path, middle, &[byte[0] ^ 0x40]);
-    server.spawn();
-    let status = server.ended().await;
-    assert_eq!(status.code(), Some(1), "{}", server.log());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let log = server.log();
-    assert!(log.contains(&name) && log.contains("damaged at offset"), "{log}");
+    for frame in [FIRST_FRAME, middle, last] {
+        // A byte of its payload, behind its header.
+        let place = frame + FRAME_HEADER as u64 + 4;
+        let mut byte = [0];
+        let file = std::fs::File::open(&path).expect("a segment can be read");
+        file.read_exact_at(&mut byte, place).expect("a byte of a frame");
+        overwrite(&path, place, &[byte[0] ^ 0x40]);
+        server.spawn();
+        let status = server.ended().await;
+        assert_eq!(status.code(), Some(1), "{}", server.log());
+        let log = server.log();
+        assert!(log.contains(&name) && log.contains(&format!("damaged at offset {frame}")), "{log}");
+        overwrite(&path, place, &byte);
+    }
+    server.start().await;
+    assert_eq!(traffic::everything(&server.api()).await.len(), 2_001);
 }

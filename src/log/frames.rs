@@ -1,0 +1,64 @@
+//! Finding frames in the bytes of a segment.
+
+use super::codec::Item;
+use super::format::{ALIGN, FIRST_FRAME, FRAME_HEADER, FrameHeader, SegmentHeader};
+
+/// The valid frame at `offset`, if there is one.
+pub fn frame_at(bytes: &[u8], seed: u32, offset: u64) -> Option<(FrameHeader, &[u8])> {
+    let header = header_at(bytes, seed, offset)?;
+    let payload = payload_at(bytes, &header, offset)?;
+    (!header.is_seal() && header.fits(seed, payload)).then_some((header, payload))
+}
+
+/// The header at `offset`, if it is sure that a frame or a seal was written there; the frame need not be whole.
+///
+/// A segment used before is full of bytes that could happen to look like a header. So a frame has to be valid as a
+/// whole, or to begin with what looks like an item.
+pub fn named_at(bytes: &[u8], seed: u32, offset: u64) -> Option<FrameHeader> {
+    let header = header_at(bytes, seed, offset)?;
+    let payload = payload_at(bytes, &header, offset)?;
+    let sure = header.is_seal() || Item::begins(payload, payload.len()) || header.fits(seed, payload);
+    sure.then_some(header)
+}
+
+/// The first place from `offset` on where something was written that follows another frame than the one with the
+/// checksum `chain`.
+pub fn stranger(bytes: &[u8], seed: u32, mut offset: u64, chain: u32) -> Option<u64> {
+    // Most of a segment is still as it was made: zeros are no header.
+    const ZEROS: [u8; 4096] = [0; 4096];
+    while offset + (FRAME_HEADER as u64) <= bytes.len() as u64 {
+        let at = offset as usize;
+        if bytes.get(at..at + ZEROS.len()).is_some_and(|bytes| *bytes == ZEROS) {
+            offset += (ZEROS.len() - FRAME_HEADER) as u64 + ALIGN;
+            continue;
+        }
+        if named_at(bytes, seed, offset).is_some_and(|header| header.chain != chain) {
+            return Some(offset);
+        }
+        offset += ALIGN;
+    }
+    None
+}
+
+/// Finds the valid frames at the beginning of a segment's bytes and reads what is in them; the number of items. Never
+/// panics: for fuzzing.
+pub fn read_segment(bytes: &[u8]) -> usize {
+    let Ok(header) = SegmentHeader::decode(bytes) else { return 0 };
+    let (mut items, mut offset) = (0, FIRST_FRAME);
+    while let Some((frame, mut payload)) = frame_at(bytes, header.seed(), offset) {
+        while let Ok((_, length)) = Item::decode(payload) {
+            items += 1;
+            payload = payload.get(length..).unwrap_or_default();
+        }
+        offset += frame.span();
+    }
+    items
+}
+
+fn header_at(bytes: &[u8], seed: u32, offset: u64) -> Option<FrameHeader> {
+    FrameHeader::decode(bytes.get(offset as usize..)?, seed, offset)
+}
+
+fn payload_at<'b>(bytes: &'b [u8], header: &FrameHeader, offset: u64) -> Option<&'b [u8]> {
+    bytes.get(offset as usize + FRAME_HEADER..)?.get(..header.length as usize)
+}
