@@ -1,334 +1,310 @@
-//! An `:authority` that is a whole URL, made an authority again.
+//! Authorities that are none, given a form in which the library takes them.
 //!
-//! etcdctl 3.4 asks single endpoints (`endpoint status`, `endpoint hashkv`, `--cluster`) with the endpoint's URL as the
-//! request's authority: `http://10.0.0.1:2379`. Go's servers take it; the library here resets such a stream. So the
-//! scheme is cut off in the header block (HPACK, RFC 7541) before the library sees it.
-//!
-//! A shorter field leaves the client's and the library's tables in step: entries are named counting from the newest, and
-//! the library's table, which counts fewer bytes, only forgets later.
+//! Clients write into `:authority` what they were given as a target: a list of addresses, a whole URL (etcdctl 3.4), the
+//! path of a Unix socket, `#initially=[http://127.0.0.1:2379]` (the Go client 3.5.0), nothing. Go's servers look at none
+//! of it; the library here resets a stream whose authority is not that of a URI. So the fields of every header block
+//! are followed (HPACK, which takes the whole conversation), and from the first such authority on the blocks of the
+//! connection are written anew, with another one in its place. Connections without one pass untouched.
 
-use std::ops::Range;
+use http::uri::Authority;
 
-use super::frames::{FRAME_HEADER, FrameHeader};
+use super::frames::{CONTINUATION, END_HEADERS, FRAME_HEADER, FrameHeader, HEADERS, MAX_FRAME};
+use super::hpack::{Decoder, Encoder, Field};
 
 /// Flags of a HEADERS frame: its payload begins with the length of the padding, or with a priority.
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 const PRIORITY_LENGTH: usize = 5;
 
-/// The index of `:authority` in HPACK's static table.
-const AUTHORITY: usize = 1;
+/// More frames to one header block end the connection in the library, too.
+const MAX_FRAMES: usize = 7;
+/// A block is cut beyond this many bytes: so much is above the library's limit on headers, and within that on frames.
+const MAX_BLOCK: usize = 72 << 10;
 
-/// What an authority may be preceded by, and what is left of it. A path of a Unix socket is no authority either; the name
-/// in its place is shorter than any such URL.
-const SCHEMES: [(&[u8], Rest); 4] = [
-    (b"http://", Rest::Kept),
-    (b"https://", Rest::Kept),
-    (b"unix://", Rest::Replaced),
-    (b"unixs://", Rest::Replaced),
-];
-const IN_PLACE_OF_A_PATH: &[u8] = b"unix";
+/// What stands in place of an authority that has none in it: no name of a host, so that it is on no list of them.
+const IN_ITS_PLACE: &[u8] = b"_";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    Kept,
-    Replaced,
+/// The frames of one header block, at the beginning of what a client has sent.
+pub(super) enum Block {
+    /// There is more to come.
+    Partial,
+    /// There will not be one.
+    None,
+    /// It ends after so many bytes, and these are to be passed on instead, if any.
+    Whole(usize, Option<Vec<u8>>),
 }
 
-/// The HEADERS frame with a scheme cut off its authority; `None` where there is nothing to cut.
-pub(super) fn without_scheme(header: FrameHeader, frame: &[u8]) -> Option<Vec<u8>> {
-    let mut begin = FRAME_HEADER;
-    let mut end = frame.len();
-    if header.flags & PADDED != 0 {
-        end = end.checked_sub(usize::from(*frame.get(begin)?))?;
-        begin += 1;
-    }
-    if header.flags & PRIORITY != 0 {
-        begin += PRIORITY_LENGTH;
-    }
-    let value = authority(frame.get(begin..end)?)?;
-    let text = frame.get(begin + value.text.start..begin + value.text.end)?;
-    let shorter = if value.huffman { cut_huffman(text) } else { cut_plain(text) }?;
-    let mut out = Vec::with_capacity(frame.len());
-    out.extend_from_slice(frame.get(..begin + value.start)?);
-    shorter.write(&mut out);
-    out.extend_from_slice(frame.get(begin + value.text.end..)?);
-    let length = (out.len() - FRAME_HEADER) as u32;
-    out.get_mut(..3)?.copy_from_slice(&length.to_be_bytes()[1..]);
-    Some(out)
+/// Follows the header blocks of one connection.
+#[derive(Default)]
+pub(super) struct Headers {
+    decoder: Decoder,
+    /// The fields of the present block; kept to spare allocations.
+    fields: Vec<Field>,
+    /// True once the library's table is not that of the client any more.
+    rewriting: bool,
+    /// True after a block that could not be read: nothing is known from there on, and the library ends the connection.
+    lost: bool,
 }
 
-/// A literal value in a header block: where it starts (with its length), and where its text is.
-struct Value {
-    start: usize,
-    text: Range<usize>,
-    huffman: bool,
-}
-
-/// The literal value of `:authority` in a header block. Where it is in the table already, it was cut before.
-fn authority(block: &[u8]) -> Option<Value> {
-    let mut fields = Fields { block, at: 0 };
-    loop {
-        let first = *block.get(fields.at)?;
-        if first & 0x80 != 0 {
-            // Name and value are in a table.
-            fields.integer(7)?;
-            continue;
+impl Headers {
+    /// Looks at a header block: a HEADERS frame and its continuations.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Block {
+        if self.lost {
+            return Block::None;
         }
-        if first & 0xe0 == 0x20 {
-            // A new size of the table.
-            fields.integer(5)?;
-            continue;
-        }
-        let name = fields.integer(if first & 0x40 != 0 { 6 } else { 4 })?;
-        if name == 0 {
-            fields.string()?;
-        }
-        let value = fields.string()?;
-        if name == AUTHORITY {
-            return Some(value);
-        }
-    }
-}
-
-/// Walks through a header block.
-struct Fields<'b> {
-    block: &'b [u8],
-    at: usize,
-}
-
-impl Fields<'_> {
-    /// RFC 7541 section 5.1.
-    fn integer(&mut self, prefix: u32) -> Option<usize> {
-        let mask = (1 << prefix) - 1;
-        let mut value = usize::from(*self.block.get(self.at)?) & mask;
-        self.at += 1;
-        if value < mask {
-            return Some(value);
-        }
-        // Four bytes more hold every length there can be in a frame.
-        for shift in [0, 7, 14, 21] {
-            let byte = usize::from(*self.block.get(self.at)?);
-            self.at += 1;
-            value += (byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
+        let block = self.read(bytes);
+        self.lost = matches!(block, Block::None);
+        block
     }
 
-    /// RFC 7541 section 5.2.
-    fn string(&mut self) -> Option<Value> {
-        let start = self.at;
-        let huffman = self.block.get(start)? & 0x80 != 0;
-        let length = self.integer(7)?;
-        let text = self.at..self.at + length;
-        self.at = text.end;
-        (text.end <= self.block.len()).then_some(Value { start, text, huffman })
-    }
-}
-
-/// What a value is replaced by.
-struct Literal {
-    bytes: Vec<u8>,
-    huffman: bool,
-}
-
-impl Literal {
-    fn plain(text: &[u8]) -> Self {
-        Self { bytes: text.to_vec(), huffman: false }
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        let huffman = u8::from(self.huffman) << 7;
-        let length = self.bytes.len();
-        if length < 0x7f {
-            out.push(huffman | length as u8);
-        } else {
-            out.push(huffman | 0x7f);
-            let mut rest = length - 0x7f;
-            while rest >= 0x80 {
-                out.push((rest & 0x7f) as u8 | 0x80);
-                rest >>= 7;
-            }
-            out.push(rest as u8);
-        }
-        out.extend_from_slice(&self.bytes);
-    }
-}
-
-fn cut_plain(text: &[u8]) -> Option<Literal> {
-    SCHEMES.iter().find_map(|(scheme, rest)| {
-        let after = text.strip_prefix(*scheme).filter(|after| !after.is_empty())?;
-        Some(Literal::plain(if *rest == Rest::Kept { after } else { IN_PLACE_OF_A_PATH }))
-    })
-}
-
-/// As `cut_plain`, on the bits: a prefix of the text is a prefix of its code.
-fn cut_huffman(text: &[u8]) -> Option<Literal> {
-    SCHEMES.iter().find_map(|(scheme, rest)| {
-        let (code, length) = code_of(scheme)?;
-        if bits(text, 0, length) != Some(code) {
-            return None;
-        }
-        let end = coded_bits(text)?;
-        if end <= length as usize {
-            return None;
-        }
-        if *rest == Rest::Replaced {
-            return Some(Literal::plain(IN_PLACE_OF_A_PATH));
-        }
-        let mut bytes = vec![0xff; (end - length as usize).div_ceil(8)];
-        for (to, from) in (length as usize..end).enumerate() {
-            if bits(text, from, 1)? == 0 {
-                *bytes.get_mut(to / 8)? &= !(0x80 >> (to % 8));
-            }
-        }
-        Some(Literal { bytes, huffman: true })
-    })
-}
-
-/// The Huffman code of a scheme (RFC 7541 appendix B), with its length in bits.
-fn code_of(scheme: &[u8]) -> Option<(u64, u32)> {
-    scheme.iter().try_fold((0, 0), |(code, length), letter| {
-        let (symbol, bits) = match letter {
-            b'h' => (0b10_0111, 6),
-            b't' => (0b0_1001, 5),
-            b'p' => (0b10_1011, 6),
-            b's' => (0b0_1000, 5),
-            b'u' => (0b10_1101, 6),
-            b'n' => (0b10_1010, 6),
-            b'i' => (0b0_0110, 5),
-            b'x' => (0b111_1001, 7),
-            b':' => (0b101_1100, 7),
-            b'/' => (0b01_1000, 6),
-            _ => return None,
+    fn read(&mut self, bytes: &[u8]) -> Block {
+        let Some((header, payload, mut end)) = frame(bytes) else {
+            return if is_partial(bytes) { Block::Partial } else { Block::None };
         };
-        Some((code << bits | symbol, length + bits))
-    })
-}
-
-/// The code is canonical: a symbol is so many bits long where these are below the limit. Longer ones do not occur in
-/// addresses.
-const LENGTHS: [(u32, u64); 10] = [
-    (5, 0xa),
-    (6, 0x2e),
-    (7, 0x7c),
-    (8, 0xfe),
-    (10, 0x3fd),
-    (11, 0x7fd),
-    (12, 0xffc),
-    (13, 0x1ffe),
-    (14, 0x3ffe),
-    (15, 0x7fff),
-];
-
-/// How many bits of the text are code, without the ones that fill the last byte.
-fn coded_bits(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let left = text.len() * 8 - at;
-        let symbol =
-            LENGTHS.iter().find(|(length, limit)| bits(text, at, *length).is_some_and(|code| code < *limit));
-        match symbol {
-            Some((length, _)) => at += *length as usize,
-            None if left < 8 => return Some(at),
-            None => return None,
+        let Some((priority, fragment)) = parts(header, payload) else { return Block::None };
+        let mut whole = Vec::new();
+        let mut ended = header.flags & END_HEADERS != 0;
+        let mut frames = 1;
+        while !ended {
+            if frames == 1 {
+                whole.extend_from_slice(fragment);
+            }
+            frames += 1;
+            let rest = &bytes[end..];
+            let Some((next, payload, length)) = frame(rest) else {
+                let is_partial = frames <= MAX_FRAMES && is_partial(rest);
+                return if is_partial { Block::Partial } else { Block::None };
+            };
+            if next.kind != CONTINUATION || next.stream != header.stream || frames > MAX_FRAMES {
+                return Block::None;
+            }
+            whole.extend_from_slice(payload);
+            ended = next.flags & END_HEADERS != 0;
+            end += length;
         }
+        self.fields.clear();
+        if self.decoder.decode(if frames == 1 { fragment } else { &whole }, &mut self.fields).is_err() {
+            return Block::None;
+        }
+        self.rewriting |= self.fields.iter().filter_map(Field::authority).any(is_odd);
+        let anew = self.rewriting.then(|| in_frames(header, priority, &self.write()));
+        Block::Whole(end, anew)
+    }
+
+    /// The present block, written anew.
+    fn write(&self) -> Vec<u8> {
+        let mut encoder = Encoder::default();
+        for field in &self.fields {
+            match field.authority() {
+                Some(authority) if is_odd(authority) => encoder.authority(replacement(authority)),
+                _ => encoder.field(field, MAX_BLOCK),
+            }
+            if encoder.len() > MAX_BLOCK {
+                break;
+            }
+        }
+        encoder.finish()
     }
 }
 
-/// Up to 64 bits from bit `at` on.
-fn bits(text: &[u8], at: usize, count: u32) -> Option<u64> {
-    (at..at + count as usize).try_fold(0, |value, bit| {
-        let byte = text.get(bit / 8)?;
-        Some(value << 1 | u64::from(byte >> (7 - bit % 8) & 1))
-    })
+fn is_odd(authority: &[u8]) -> bool {
+    Authority::try_from(authority).is_err()
+}
+
+/// Of a URL its authority.
+fn replacement(authority: &[u8]) -> &[u8] {
+    let schemes = [&b"http://"[..], b"https://"];
+    let after = schemes.iter().find_map(|scheme| authority.strip_prefix(*scheme));
+    after.filter(|after| !is_odd(after)).unwrap_or(IN_ITS_PLACE)
+}
+
+/// The frame at the beginning of the bytes: its header, its payload, and its length.
+fn frame(bytes: &[u8]) -> Option<(FrameHeader, &[u8], usize)> {
+    let header = FrameHeader::read(bytes)?;
+    let end = FRAME_HEADER + header.length;
+    Some((header, bytes.get(FRAME_HEADER..end).filter(|_| header.length <= MAX_FRAME)?, end))
+}
+
+/// True where the bytes are too few for a frame that could be taken.
+fn is_partial(bytes: &[u8]) -> bool {
+    FrameHeader::read(bytes).is_none_or(|header| header.length <= MAX_FRAME)
+}
+
+/// The priority and the fragment of the block in a HEADERS frame.
+fn parts(header: FrameHeader, payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = payload;
+    if header.flags & PADDED != 0 {
+        let (padding, after) = rest.split_first()?;
+        let end = after.len().checked_sub(usize::from(*padding))?;
+        rest = after.get(..end)?;
+    }
+    rest.split_at_checked(if header.flags & PRIORITY != 0 { PRIORITY_LENGTH } else { 0 })
+}
+
+/// A block in frames, the first of which is as the one it came in, but for the padding.
+fn in_frames(header: FrameHeader, priority: &[u8], block: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(block.len() + 2 * FRAME_HEADER);
+    let mut rest = block;
+    let mut kind = HEADERS;
+    let mut flags = header.flags & !(PADDED | END_HEADERS);
+    let mut before = priority;
+    loop {
+        let (now, later) = rest.split_at(rest.len().min(MAX_FRAME - before.len()));
+        if later.is_empty() {
+            flags |= END_HEADERS;
+        }
+        let length = (before.len() + now.len()) as u32;
+        out.extend_from_slice(&length.to_be_bytes()[1..]);
+        out.extend_from_slice(&[kind, flags]);
+        out.extend_from_slice(&header.stream.to_be_bytes());
+        out.extend_from_slice(before);
+        out.extend_from_slice(now);
+        if later.is_empty() {
+            return out;
+        }
+        (kind, flags, before, rest) = (CONTINUATION, 0, &[], later);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A HEADERS frame as etcdctl 3.4 sends it, around an authority.
-    fn frame(authority: &[u8]) -> Vec<u8> {
-        let mut block = vec![0x83, 0x86, 0x45, 0x01, b'/', 0x41];
-        block.extend_from_slice(authority);
-        block.extend_from_slice(b"\x40\x02te\x86\x4d\x83\x35\x05\xb1\x1f");
-        let mut frame = vec![0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1];
-        frame.extend_from_slice(&block);
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend_from_slice(&[kind, flags, 0, 0, 0, 1]);
+        frame.extend_from_slice(payload);
         frame
     }
 
-    fn cut(authority: &[u8]) -> Option<Vec<u8>> {
-        let frame = frame(authority);
-        without_scheme(FrameHeader::read(&frame).expect("a header"), &frame)
+    /// A block as etcdctl 3.4 sends it, around an authority.
+    fn block(authority: &[u8]) -> Vec<u8> {
+        [&b"\x83\x86\x45\x01/"[..], authority, b"\x40\x02te\x86\x4d\x83\x35\x05\xb1\x1f"].concat()
+    }
+
+    /// The authorities of what a connection lets through for `bytes`, which are one block; `None` for as they are.
+    fn taken(headers: &mut Headers, bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let Block::Whole(length, anew) = headers.take(bytes) else { panic!("{bytes:?} is no block") };
+        assert_eq!(length, bytes.len());
+        let anew = anew?;
+        let mut through = Headers::default();
+        let Block::Whole(length, untouched) = through.take(&anew) else { panic!("{anew:?} is no block") };
+        assert!(length == anew.len() && untouched.is_none(), "odd again: {anew:?}");
+        let authorities = through.fields.iter().filter_map(Field::authority);
+        assert_eq!(through.fields.len(), headers.fields.len());
+        Some(authorities.map(<[u8]>::to_vec).collect())
     }
 
     #[test]
-    fn the_scheme_is_cut_off() {
-        // Recorded: http://127.0.0.1:24999, and 127.0.0.1:24999 of the same client.
-        let url = b"\x90\x9d\x29\xae\xe3\x0c\x04\x4e\xae\x05\xc0\xb8\x6e\x09\xa7\xdf\x7f";
-        let bare = b"\x8b\x08\x9d\x5c\x0b\x81\x70\xdc\x13\x4f\xbe\xff";
-        assert_eq!(cut(url), Some(frame(bare)));
-        assert_eq!(cut(bare), None);
-        assert_eq!(cut(b"\x0bhttp://a:24"), Some(frame(b"\x04a:24")));
-        assert_eq!(cut(b"\x0chttps://a:24"), Some(frame(b"\x04a:24")));
-        assert_eq!(cut(b"\x0aunix:///s:"), Some(frame(b"\x04unix")));
-        for left_alone in [&b"\x07http://"[..], b"\x04a:24", b"\x00", b"\x09localhost"] {
-            assert_eq!(cut(left_alone), None, "{left_alone:?}");
+    fn whatever_is_no_authority_is_replaced() {
+        // Recorded: http://127.0.0.1:24999 of etcdctl 3.4.
+        let url = b"\x41\x90\x9d\x29\xae\xe3\x0c\x04\x4e\xae\x05\xc0\xb8\x6e\x09\xa7\xdf\x7f";
+        let anew = taken(&mut Headers::default(), &frame(HEADERS, END_HEADERS, &block(url)));
+        assert_eq!(anew, Some(vec![b"127.0.0.1:24999".to_vec()]));
+        for (odd, instead) in [
+            (&b"http://a:24"[..], &b"a:24"[..]),
+            (b"https://a:24", b"a:24"),
+            (b"http://", b"_"),
+            (b"", b"_"),
+            (b"unix:///s", b"_"),
+            (b"/run/kvd.sock", b"_"),
+            (b"a:1,b:2", b"_"),
+            (b"http://a:1,http://b:2", b"_"),
+            (b"#initially=[http://127.0.0.1:2379]", b"_"),
+            (b"a b", b"_"),
+            (b"\xff\xfe", b"_"),
+            (b"\xc3\xa9:1", b"_"),
+        ] {
+            for name in [&b"\x41"[..], b"\x01", b"\x11", b"\x40\x0a:authority"] {
+                let authority = [name, &[odd.len() as u8], odd].concat();
+                let anew = taken(&mut Headers::default(), &frame(HEADERS, END_HEADERS, &block(&authority)));
+                let said = String::from_utf8_lossy(odd);
+                // A comma is a character of authorities, so that some lists are ones already.
+                assert_eq!(anew, is_odd(odd).then(|| vec![instead.to_vec()]), "{said} after {name:?}");
+            }
+        }
+        let indexed = taken(&mut Headers::default(), &frame(HEADERS, END_HEADERS, &block(b"\x81")));
+        assert_eq!(indexed, Some(vec![b"_".to_vec()]));
+    }
+
+    #[test]
+    fn what_the_table_holds_is_known_later() {
+        let mut headers = Headers::default();
+        let plain = frame(HEADERS, END_HEADERS, &block(b"\x41\x04a:24"));
+        assert_eq!(taken(&mut headers, &plain), None);
+        assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\x83\xbf")), None);
+        assert_eq!(
+            taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\x7f\x00\x00")),
+            Some(vec![b"_".to_vec()])
+        );
+        // From here on everything is written anew, what was said before as well.
+        assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\xc0")), Some(vec![b"a:24".to_vec()]));
+        assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\xbe")), Some(vec![b"_".to_vec()]));
+    }
+
+    #[test]
+    fn padding_priority_and_continuations_are_taken_together() {
+        let block = block(b"\x41\x00");
+        let padded = [&[3, 0, 0, 0, 0, 9], block.as_slice(), &[0, 0, 0]].concat();
+        let whole = frame(HEADERS, 0x2d, &padded);
+        let Block::Whole(_, Some(anew)) = Headers::default().take(&whole) else { panic!("a block") };
+        assert_eq!(anew[3..14], [HEADERS, 0x25, 0, 0, 0, 1, 0, 0, 0, 0, 9]);
+        for at in 0..block.len() {
+            let (one, two) = block.split_at(at);
+            let pieces = [frame(HEADERS, 1, one), frame(CONTINUATION, END_HEADERS, two)].concat();
+            let Block::Whole(length, Some(anew)) = Headers::default().take(&pieces) else {
+                panic!("a block")
+            };
+            assert_eq!((length, anew[4]), (pieces.len(), 0x5));
+            for end in 0..pieces.len() {
+                assert!(matches!(Headers::default().take(&pieces[..end]), Block::Partial), "{at} {end}");
+            }
         }
     }
 
     #[test]
-    fn long_authorities_keep_their_length() {
-        for length in [110, 119, 120, 126, 127, 128, 300] {
-            let host = vec![b'a'; length];
-            let url = [b"http://", host.as_slice()].concat();
-            let mut given = Vec::new();
-            Literal::plain(&url).write(&mut given);
-            let mut expected = Vec::new();
-            Literal::plain(&host).write(&mut expected);
-            let mut from = frame(&given);
-            let block = (from.len() - FRAME_HEADER) as u32;
-            from[..3].copy_from_slice(&block.to_be_bytes()[1..]);
-            let cut = without_scheme(FrameHeader::read(&from).expect("a header"), &from).expect("cut");
-            assert_eq!(cut[FRAME_HEADER..], frame(&expected)[FRAME_HEADER..]);
-            assert_eq!(FrameHeader::read(&cut).expect("a header").length, cut.len() - FRAME_HEADER);
+    fn a_large_block_comes_in_several_frames() {
+        let value = [&b"\x40\x01x\x7f\x81\xf3\x03"[..], &[b'v'; 64_000]].concat();
+        let block = block(&[b"\x41\x00", value.as_slice()].concat());
+        let mut pieces = Vec::new();
+        let mut chunks = block.chunks(MAX_FRAME).peekable();
+        let mut kind = HEADERS;
+        while let Some(chunk) = chunks.next() {
+            pieces.extend(frame(kind, if chunks.peek().is_none() { END_HEADERS } else { 0 }, chunk));
+            kind = CONTINUATION;
         }
+        assert_eq!(taken(&mut Headers::default(), &pieces), Some(vec![b"_".to_vec()]));
     }
 
     #[test]
-    fn padding_and_priority_are_stepped_over() {
-        let plain = frame(b"\x0bhttp://a:24");
-        let block = &plain[FRAME_HEADER..];
-        let wrap = |flags: u8, before: &[u8], block: &[u8], after: &[u8]| {
-            let payload = [before, block, after].concat();
-            let mut frame = vec![0, 0, payload.len() as u8, 1, flags, 0, 0, 0, 1];
-            frame.extend_from_slice(&payload);
-            frame
+    fn a_small_block_that_stands_for_a_large_one_is_cut() {
+        let mut headers = Headers::default();
+        let large = [&b"\x41\x00\x40\x01x\x7f\xa1\x1e"[..], &[b'v'; 4000]].concat();
+        headers.take(&frame(HEADERS, END_HEADERS, &large));
+        let Block::Whole(_, Some(anew)) = headers.take(&frame(HEADERS, END_HEADERS, &[0xbe; 16_000])) else {
+            panic!("a block")
         };
-        let given = wrap(0x2c, &[3, 0, 0, 0, 0, 9], block, &[0, 0, 0]);
-        let expected = wrap(0x2c, &[3, 0, 0, 0, 0, 9], &frame(b"\x04a:24")[FRAME_HEADER..], &[0, 0, 0]);
-        assert_eq!(without_scheme(FrameHeader::read(&given).expect("a header"), &given), Some(expected));
+        assert!(anew.len() > 64 << 10 && anew.len() < 80 << 10, "{}", anew.len());
     }
 
     #[test]
     fn garbage_is_left_to_the_library() {
-        let good = frame(b"\x90\x9d\x29\xae\xe3\x0c\x04\x4e\xae\x05\xc0\xb8\x6e\x09\xa7\xdf\x7f");
-        for end in FRAME_HEADER..good.len() {
-            // Must not panic; whatever comes of it, the library sees a frame of that length.
-            if let Some(cut) = without_scheme(FrameHeader::read(&good).expect("a header"), &good[..end]) {
-                assert_eq!(FrameHeader::read(&cut).expect("a header").length, cut.len() - FRAME_HEADER);
-            }
-        }
-        for byte in 0..=255_u8 {
-            for at in FRAME_HEADER..good.len() {
+        let good = frame(
+            HEADERS,
+            END_HEADERS,
+            &block(b"\x41\x90\x9d\x29\xae\xe3\x0c\x04\x4e\xae\x05\xc0\xb8\x6e\x09\xa7\xdf\x7f"),
+        );
+        for at in FRAME_HEADER..good.len() {
+            for byte in 0..=255 {
                 let mut bad = good.clone();
                 bad[at] = byte;
-                without_scheme(FrameHeader::read(&bad).expect("a header"), &bad);
+                // Must not panic.
+                Headers::default().take(&bad);
             }
         }
+        let mut headers = Headers::default();
+        let pieces = [frame(HEADERS, 0, b"\x83"), frame(0, 0, b"data")].concat();
+        assert!(matches!(headers.take(&pieces), Block::None));
+        assert!(matches!(headers.take(&good), Block::None), "nothing is known any more");
     }
 }

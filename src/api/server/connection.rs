@@ -17,11 +17,13 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
+use super::complaints::Peer;
 use super::frames::Frames;
 use super::io::{Heard, Stream};
 use super::listen::Faces;
 use super::pings::{Activity, Answer, Open, Policy};
 use super::tls::Tls;
+use super::written::Written;
 use crate::api::body::ReplyBody;
 use crate::api::http::Origin;
 
@@ -64,8 +66,12 @@ impl Socket {
 /// Serves a connection until it ends or the server stops.
 pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
     let Accepted { socket, tls, faces, _permit } = accepted;
+    let stream = match socket.register() {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "a connection that was gone at once"),
+    };
+    let peer = stream.peer();
     let handshake = async {
-        let stream = socket.register()?;
         match &tls {
             None => Ok(stream),
             Some(tls) => Ok(Stream::Tls(Box::new(tls.accept(stream).await?))),
@@ -76,19 +82,27 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
         () = shared.services.stop.stopping() => return,
     };
     match stream {
-        Ok(stream) => converse(stream, tls.is_some(), faces, &shared).await,
-        Err(error) => tracing::debug!(%error, "rejected connection"),
+        Ok(stream) => converse(stream, peer, tls.is_some(), faces, &shared).await,
+        Err(error) if has_left(&error) => tracing::debug!(%error, "a client left during the handshake"),
+        Err(error) => shared.complaints.ended("TLS handshake", peer, error),
     }
+}
+
+/// True where the client ended the connection itself.
+fn has_left(error: &Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::from(ErrorKind::TimedOut)))
 }
 
-async fn converse(stream: Stream, encrypted: bool, faces: Faces, shared: &Arc<Shared>) {
+async fn converse(stream: Stream, peer: Peer, encrypted: bool, faces: Faces, shared: &Arc<Shared>) {
     let activity = Arc::<Activity>::default();
     let policy = ping_policy(shared, encrypted, faces, &activity);
-    let (stream, heard) = Heard::new(stream, Frames::new(policy));
+    let written = Written::new(activity.clone(), shared.complaints.clone(), peer);
+    let (stream, heard) = Heard::new(stream, Frames::new(policy), written);
     let service = {
         let shared = shared.clone();
         service_fn(move |request: Request<Incoming>| {
@@ -110,7 +124,10 @@ async fn converse(stream: Stream, encrypted: bool, faces: Faces, shared: &Arc<Sh
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
+                    match error.downcast_ref::<hyper::Error>().and_then(reason) {
+                        Some(reason) => shared.complaints.ended(reason, peer, error),
+                        None => tracing::debug!(%error, "connection ended"),
+                    }
                 }
                 return;
             }
@@ -122,10 +139,22 @@ async fn converse(stream: Stream, encrypted: bool, faces: Faces, shared: &Arc<Sh
             () = silence.as_mut(), if silent => {
                 silent = false;
                 if !heard.load(Ordering::Relaxed) {
-                    return;
+                    let detail = format!("not a byte in {:?}", shared.options.first_byte_timeout);
+                    return shared.complaints.ended("silence", peer, detail);
                 }
             }
         }
+    }
+}
+
+/// The reason of ours for which the library ends a connection without a frame that says so.
+fn reason(error: &hyper::Error) -> Option<&'static str> {
+    if error.is_timeout() {
+        Some("timeout")
+    } else if error.is_parse() {
+        Some("no HTTP")
+    } else {
+        None
     }
 }
 

@@ -1,10 +1,10 @@
 //! What kvd must see of a client's HTTP/2 frames itself, because the library underneath has no say for it: how often the
-//! client pings (see `pings`), and authorities that are whole URLs (see `authority`). All other bytes pass untouched,
+//! client pings (see `pings`), and authorities that are none of a URI (see `authority`). All other bytes pass untouched,
 //! and connections that do not begin as HTTP/2 do altogether.
 
 use std::time::Instant;
 
-use super::authority;
+use super::authority::{Block, Headers};
 use super::pings::Policy;
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
@@ -12,12 +12,16 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of a frame's header: length, type, flags, stream (RFC 9113 section 4.1).
 pub(super) const FRAME_HEADER: usize = 9;
 /// The largest frame that the library takes; it refuses longer ones by their header.
-const MAX_FRAME: usize = 16_384;
+pub(super) const MAX_FRAME: usize = 16_384;
 
-const HEADERS: u8 = 1;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
-const GOAWAY: u8 = 7;
+pub(super) const GOAWAY: u8 = 7;
+pub(super) const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 /// `ENHANCE_YOUR_CALM`, and what grpc's clients look for beside it.
 const CALM: u32 = 0xb;
 const TOO_MANY_PINGS: &[u8] = b"too_many_pings";
@@ -27,9 +31,9 @@ const TOO_MANY_PINGS: &[u8] = b"too_many_pings";
 pub(super) struct FrameHeader {
     /// Bytes of payload.
     pub(super) length: usize,
-    kind: u8,
+    pub(super) kind: u8,
     pub(super) flags: u8,
-    stream: u32,
+    pub(super) stream: u32,
 }
 
 impl FrameHeader {
@@ -49,6 +53,7 @@ impl FrameHeader {
 pub(super) struct Frames {
     place: Place,
     policy: Option<Policy>,
+    headers: Headers,
     last_stream: u32,
     expelled: bool,
     /// The beginning of a frame that must be seen whole before any of it may pass.
@@ -73,14 +78,26 @@ enum Then {
     Done,
     /// The rest is to be held until there is more.
     Hold,
-    /// The rest begins with a frame of this length, to be replaced by these bytes.
+    /// The rest begins with frames of this length, to be replaced by these bytes.
     Replace(usize, Vec<u8>),
 }
 
 impl Frames {
     /// For a connection on which nothing was said yet. Without a policy pings are not counted.
     pub(super) fn new(policy: Option<Policy>) -> Self {
-        Self { place: Place::Preface(0), policy, last_stream: 0, expelled: false, held: Vec::new() }
+        Self {
+            place: Place::Preface(0),
+            policy,
+            headers: Headers::default(),
+            last_stream: 0,
+            expelled: false,
+            held: Vec::new(),
+        }
+    }
+
+    /// True once the client has begun to speak HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.place, Place::Between | Place::Inside(_))
     }
 
     /// True once the client has pinged too often: it is not to be listened to any more.
@@ -173,12 +190,19 @@ impl Frames {
                 }
                 Place::Between => {
                     let Some(header) = FrameHeader::read(rest) else { return (at, Then::Hold) };
-                    if header.kind == HEADERS && header.length <= MAX_FRAME {
-                        let length = FRAME_HEADER + header.length;
-                        let Some(frame) = rest.get(..length) else { return (at, Then::Hold) };
+                    if header.kind == HEADERS {
+                        let block = self.headers.take(rest);
+                        if matches!(block, Block::Partial) {
+                            return (at, Then::Hold);
+                        }
                         self.last_stream = self.last_stream.max(header.stream);
-                        if let Some(with) = authority::without_scheme(header, frame) {
-                            return (at, Then::Replace(length, with));
+                        match block {
+                            Block::Whole(length, Some(with)) => return (at, Then::Replace(length, with)),
+                            Block::Whole(length, None) => {
+                                at += length;
+                                continue;
+                            }
+                            Block::Partial | Block::None => {}
                         }
                     }
                     if header.kind == PING && header.flags & ACK == 0 {
@@ -208,14 +232,15 @@ mod tests {
         frame
     }
 
-    fn conversation(authority: &[u8]) -> Vec<u8> {
+    /// With an authority, and the same again as the table has it.
+    fn conversation(authority: &[u8], again: &[u8]) -> Vec<u8> {
         [
             PREFACE.to_vec(),
             frame(4, 0, 0, &[]),
-            frame(HEADERS, 4, 1, &[&[0x83, 0x41], authority].concat()),
+            frame(HEADERS, 4, 1, &[b"\x83", authority].concat()),
             frame(0, 1, 1, b"message"),
             frame(PING, ACK, 0, &[0; 8]),
-            frame(HEADERS, 4, 3, &[0x83, 0xbe]),
+            frame(HEADERS, 4, 3, &[b"\x83", again].concat()),
             frame(0, 1, 3, &[]),
         ]
         .concat()
@@ -237,8 +262,8 @@ mod tests {
 
     #[test]
     fn however_the_bytes_are_cut_the_same_comes_through() {
-        let given = conversation(b"\x0bhttp://a:24");
-        let expected = conversation(b"\x04a:24");
+        let given = conversation(b"\x41\x0bhttp://a:24", b"\xbe");
+        let expected = conversation(b"\x01\x04a:24", b"\x01\x04a:24");
         assert_eq!(through(&[&given]), expected);
         for size in 1..given.len() {
             let pieces: Vec<&[u8]> = given.chunks(size).collect();
@@ -252,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_needs_no_change_passes_at_once() {
-        let given = conversation(b"\x04a:24");
+        let given = conversation(b"\x41\x04a:24", b"\xbe");
         let mut frames = Frames::new(None);
         let mut changed = Vec::new();
         assert_eq!(frames.arrived(&given, &mut changed), given.len());

@@ -10,7 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use super::complaints::Peer;
 use super::frames::Frames;
+use super::written::Written;
 
 /// A connection's bytes.
 pub(super) enum Stream {
@@ -20,6 +22,17 @@ pub(super) enum Stream {
     Unix(UnixStream),
     /// TLS over one of them.
     Tls(Box<TlsStream<Stream>>),
+}
+
+impl Stream {
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> Peer {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
+            Stream::Unix(stream) => Peer::Unix(stream.peer_cred().ok().and_then(|peer| peer.pid())),
+            Stream::Tls(stream) => stream.get_ref().0.peer(),
+        }
+    }
 }
 
 macro_rules! each {
@@ -72,11 +85,13 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A stream that remembers whether it has ever said anything, and whose HTTP/2 frames are looked at on their way.
+/// A stream that remembers whether it has ever said anything, and whose HTTP/2 frames are looked at on their way, in both
+/// directions.
 pub(super) struct Heard {
     stream: Stream,
     heard: Arc<AtomicBool>,
     frames: Frames,
+    written: Written,
     /// Bytes that are through already, from `given` on.
     through: Vec<u8>,
     given: usize,
@@ -87,12 +102,13 @@ pub(super) struct Heard {
 
 impl Heard {
     /// Around `stream`; the flag becomes true with its first byte.
-    pub(super) fn new(stream: Stream, frames: Frames) -> (Self, Arc<AtomicBool>) {
+    pub(super) fn new(stream: Stream, frames: Frames, written: Written) -> (Self, Arc<AtomicBool>) {
         let heard = Arc::new(AtomicBool::new(false));
         let stream = Self {
             stream,
             heard: heard.clone(),
             frames,
+            written,
             through: Vec::new(),
             given: 0,
             farewell: None,
@@ -113,12 +129,28 @@ impl Heard {
         }
     }
 
+    /// So many bytes of `data` were written.
+    fn wrote(&mut self, data: &[IoSlice<'_>], mut count: usize) {
+        // The library writes nothing before it has read how the client begins.
+        if !self.frames.is_http2() {
+            return;
+        }
+        for slice in data {
+            let part = &slice[..slice.len().min(count)];
+            self.written.wrote(part);
+            count -= part.len();
+        }
+    }
+
     /// Writes what the client is told last, if it is told anything.
     fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         if !self.frames.expelled() {
             return Poll::Ready(Ok(()));
         }
-        let farewell = self.farewell.get_or_insert_with(|| self.frames.farewell());
+        let farewell = self.farewell.get_or_insert_with(|| {
+            self.written.expelled();
+            self.frames.farewell()
+        });
         while self.told < farewell.len() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, &farewell[self.told..]))? {
                 0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
@@ -169,7 +201,9 @@ impl AsyncRead for Heard {
 
 impl AsyncWrite for Heard {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
+        let count = ready!(Pin::new(&mut self.stream).poll_write(context, data))?;
+        self.wrote(&[IoSlice::new(data)], count);
+        Poll::Ready(Ok(count))
     }
 
     fn poll_write_vectored(
@@ -177,7 +211,9 @@ impl AsyncWrite for Heard {
         context: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, data)
+        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, data))?;
+        self.wrote(data, count);
+        Poll::Ready(Ok(count))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,19 +3,24 @@
 //! * [`listen`]: TCP and Unix sockets, and which faces each shows.
 //! * [`tls`]: the TLS that clients meet, reloadable.
 //! * `connection`: one connection from the handshake to its graceful end.
-//! * `io`: the one byte stream under all of them; `frames`, `authority`, `pings`: what is seen of HTTP/2 in it.
+//! * `io`: the one byte stream under all of them; `frames` with `authority`, `hpack` and `pings`: what is seen in it of a
+//!   client's HTTP/2; `written`: of the server's.
+//! * `complaints`: what operators are told of clients that were refused.
 //!
 //! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime; the first one also
 //! accepts, once [`Server::open`] says so, and connections go to the threads in turn. A connection never moves. One listener serves gRPC and plain
 //! HTTP alike.
 
 mod authority;
+mod complaints;
 mod connection;
 mod frames;
+mod hpack;
 mod io;
 pub mod listen;
 mod pings;
 pub mod tls;
+mod written;
 
 use std::io::{Error, Result};
 use std::sync::Arc;
@@ -29,6 +34,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::grpc::Grpc;
 use super::http::Pages;
 use super::services::Services;
+use complaints::Complaints;
 use connection::Accepted;
 pub use listen::{Address, Faces, Listener};
 
@@ -81,6 +87,7 @@ struct Shared {
     pages: Pages,
     options: ServerOptions,
     connections: Arc<Semaphore>,
+    complaints: Arc<Complaints>,
 }
 
 /// The threads that serve clients.
@@ -105,6 +112,7 @@ impl Server {
             services,
             options,
             connections: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            complaints: Arc::default(),
         });
         let mut inboxes = Vec::new();
         let mut runtimes = Vec::new();

@@ -2,6 +2,7 @@
 
 mod authority;
 mod first_answers;
+mod frames;
 mod kvctl;
 mod listening;
 mod metrics;
@@ -12,4 +13,5 @@ mod reload;
 mod revocation;
 mod settings;
 mod signals;
+mod targets;
 mod tls;

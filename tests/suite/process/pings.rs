@@ -1,14 +1,13 @@
-//! Clients that ping too often, spoken by hand: the frames of HTTP/2 (RFC 9113), as few as it takes.
+//! Clients that ping: too often, in time, and while they read.
 
-use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-const DATA: u8 = 0;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const ACK: u8 = 1;
+use kvd::api::proto::etcdserverpb::{PutRequest, RangeRequest};
+use prost::Message;
+
+use super::frames::{ACK, Client as Raw, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING};
+use super::frames::{RST_STREAM, framed, header_block, slow_link};
+use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject, tool};
 
 /// How a connection ended: after so many pings, with this payload of its GOAWAY.
 #[derive(Debug, PartialEq)]
@@ -20,62 +19,33 @@ struct Expelled {
 }
 
 struct Client {
-    connection: TcpStream,
+    raw: Raw,
     pings: usize,
 }
 
 impl Client {
     async fn connect(server: &Server) -> Client {
-        let mut connection = TcpStream::connect(server.endpoint()).await.expect("a connection");
-        connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("the preface is taken");
-        let mut client = Client { connection, pings: 0 };
-        client.send(4, 0, 0, &[]).await;
-        client
-    }
-
-    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend_from_slice(&[kind, flags]);
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.connection.write_all(&frame).await.expect("a frame is taken");
+        Client { raw: Raw::connect(server.endpoint()).await, pings: 0 }
     }
 
     /// Opens a stream with a watcher that sees nothing, and waits until it is answered.
     async fn open_watch(&mut self, stream: u32) {
-        let mut block = vec![0x83, 0x86, 0x44];
-        for (before, text) in
-            [("", "/etcdserverpb.Watch/Watch"), ("\x41", "here"), ("\x5f", "application/grpc")]
-        {
-            block.extend_from_slice(before.as_bytes());
-            block.push(text.len() as u8);
-            block.extend_from_slice(text.as_bytes());
-        }
-        block.extend_from_slice(b"\x40\x02te\x08trailers");
-        self.send(1, 4, stream, &block).await;
-        // A message's prefix, and a request to watch the key k.
-        self.send(0, 0, stream, b"\0\0\0\0\x05\x0a\x03\x0a\x01k").await;
-        while self.receive().await.expect("a stream is answered").0 != DATA {}
-    }
-
-    /// A frame of the server's; `None` at the end of the connection.
-    async fn receive(&mut self) -> Option<(u8, u8, Vec<u8>)> {
-        let mut header = [0; 9];
-        self.connection.read_exact(&mut header).await.ok()?;
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
-        let mut payload = vec![0; length];
-        self.connection.read_exact(&mut payload).await.ok()?;
-        Some((header[3], header[4], payload))
+        let block = header_block("/etcdserverpb.Watch/Watch", b"\x41\x04here");
+        self.raw.send(HEADERS, END_HEADERS, stream, &block).await;
+        // A request to watch the key k.
+        self.raw.send(DATA, 0, stream, &framed(b"\x0a\x03\x0a\x01k")).await;
+        while self.raw.receive().await.expect("a stream is answered").kind != DATA {}
     }
 
     /// Sends a ping and waits for its answer; the end of the connection instead of it, or right behind it.
     async fn ping(&mut self) -> Option<Expelled> {
         self.pings += 1;
-        self.send(PING, 0, 0, &[7; 8]).await;
+        self.raw.send(PING, 0, 0, &[7; 8]).await;
         loop {
-            match self.receive().await.expect("a connection is not ended without a word") {
-                (PING, ACK, _) => return None,
-                (GOAWAY, _, payload) => return Some(self.expelled(&payload)),
+            let frame = self.raw.receive().await.expect("a connection is not ended without a word");
+            match (frame.kind, frame.flags) {
+                (PING, ACK) => return None,
+                (GOAWAY, _) => return Some(self.expelled(&frame.payload)),
                 _ => {}
             }
         }
@@ -83,9 +53,9 @@ impl Client {
 
     /// The end that was announced by the answer to the last ping, if it was.
     async fn last_words(&mut self) -> Option<Expelled> {
-        while let Some((kind, _, payload)) = self.receive().await {
-            if kind == GOAWAY {
-                return Some(self.expelled(&payload));
+        while let Some(frame) = self.raw.receive().await {
+            if frame.kind == GOAWAY {
+                return Some(self.expelled(&frame.payload));
             }
         }
         None
@@ -154,5 +124,98 @@ async fn pings_that_come_in_time_are_answered_for_ever() {
             assert_eq!(client.ping().await, None);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+const LARGE: usize = 20 << 20;
+const VALUE: usize = 512 << 10;
+
+/// A server with a range of twenty MiB.
+async fn filled(program: &Program) -> Server {
+    let server = Server::of(program).await;
+    let mut api = server.api();
+    for number in 0..LARGE / VALUE {
+        let request = PutRequest {
+            key: format!("k{number:02}").into(),
+            value: vec![7; VALUE].into(),
+            ..Default::default()
+        };
+        api.kv.put(request).await.expect("a put");
+    }
+    server
+}
+
+fn everything() -> RangeRequest {
+    RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() }
+}
+
+/// Reads the answer of a method over a slow link as grpc-go does: it answers data with a ping, one at a time, to measure
+/// the bandwidth. Gives how many bytes came and how many pings were sent.
+async fn read_and_ping(link: std::net::SocketAddr, path: &str, message: &[u8]) -> (usize, usize) {
+    let mut client = Raw::connect(link).await;
+    client.call(1, path, b"\x41\x04here", message).await;
+    let (mut bytes, mut pings, mut is_pinging) = (0, 0, false);
+    loop {
+        let frame = client.receive().await.expect("the connection lasts");
+        match (frame.kind, frame.flags) {
+            (GOAWAY | RST_STREAM, _) => panic!("{path}: {frame:?} after {bytes} bytes and {pings} pings"),
+            (PING, ACK) => is_pinging = false,
+            (DATA, _) if !frame.payload.is_empty() => {
+                bytes += frame.payload.len();
+                client.open_window(1, frame.payload.len()).await;
+                if !is_pinging {
+                    client.send(PING, 0, 0, &[2, 4, 16, 16, 9, 14, 7, 7]).await;
+                    (pings, is_pinging) = (pings + 1, true);
+                }
+            }
+            _ => {}
+        }
+        if frame.stream == 1 && frame.kind == HEADERS && frame.flags & END_STREAM != 0 {
+            return (bytes, pings);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_pings_while_it_reads_a_large_answer_over_a_slow_link_is_served() {
+    let server = filled(&subject()).await;
+    let link = slow_link(server.endpoint(), 4 << 20).await;
+    let range = everything().encode_to_vec();
+    let methods = [
+        ("/etcdserverpb.KV/Range", range.as_slice()),
+        ("/etcdserverpb.KV/RangeStream", &range),
+        ("/etcdserverpb.Maintenance/Snapshot", &[]),
+    ];
+    let read = methods.map(|(path, message)| async move {
+        let read = tokio::time::timeout(5 * PATIENCE, read_and_ping(link, path, message)).await;
+        (path, read.expect("an answer"))
+    });
+    for (path, (bytes, pings)) in futures_util::future::join_all(read).await {
+        assert!(bytes > LARGE, "{path}: {bytes} bytes");
+        // Three too many would have been enough; the link and its buffers see to it that there are far more.
+        assert!(pings > 20, "{path}: {pings} pings");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_go_client_reads_a_large_answer_over_a_slow_link() {
+    let test = "a_go_client_reads_a_large_answer_over_a_slow_link";
+    let Some(etcdctl) = tool(test, "3.7.3", "etcdctl") else { return };
+    let server = filled(&subject()).await;
+    let link = slow_link(server.endpoint(), 4 << 20).await;
+    let file = server.dir().join("snapshot.db");
+    let file = file.to_str().expect("a path");
+    for args in [
+        &["get", "--prefix", "k", "--command-timeout=300s"][..],
+        &["snapshot", "save", file, "--command-timeout=300s"],
+    ] {
+        let mut command = tokio::process::Command::new(&etcdctl);
+        command.arg(format!("--endpoints={link}")).args(args).kill_on_drop(true);
+        let output =
+            tokio::time::timeout(5 * PATIENCE, command.output()).await.expect("an end").expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {said}");
+        let saved = std::fs::metadata(file).map_or(0, |file| file.len() as usize);
+        assert!(output.stdout.len().max(saved) > LARGE, "{args:?}: {said}");
     }
 }

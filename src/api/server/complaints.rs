@@ -1,0 +1,108 @@
+//! What operators are told of clients that were refused: every reason once a minute, with the address of one of them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// How long a reason is not told again.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Peer {
+    /// An address.
+    Tcp(SocketAddr),
+    /// A process on this machine, by its id, if the kernel tells.
+    Unix(Option<i32>),
+    /// Gone before it was asked for.
+    Unknown,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(address) => address.fmt(f),
+            Peer::Unix(Some(process)) => write!(f, "a Unix socket, process {process}"),
+            Peer::Unix(None) => f.write_str("a Unix socket"),
+            Peer::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// What was told of late, by reason.
+#[derive(Default)]
+pub(super) struct Complaints(Mutex<HashMap<(What, &'static str), Told>>);
+
+/// What was done to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum What {
+    Ended,
+    Reset,
+}
+
+struct Told {
+    at: Instant,
+    /// How often the reason came up since.
+    since: u64,
+}
+
+impl Complaints {
+    /// A connection is ended for a reason of ours.
+    pub(super) fn ended(&self, reason: &'static str, client: Peer, detail: impl fmt::Display) {
+        if let Some(untold) = self.is_due((What::Ended, reason), Instant::now()) {
+            tracing::warn!(%client, reason, %detail, untold, "ended the connection of a client");
+        }
+    }
+
+    /// A stream is reset for a reason of ours.
+    pub(super) fn reset(&self, reason: &'static str, client: Peer, stream: u32) {
+        if let Some(untold) = self.is_due((What::Reset, reason), Instant::now()) {
+            tracing::warn!(%client, reason, stream, untold, "reset a stream of a client");
+        }
+    }
+
+    /// How often the reason came up untold, if it is to be told now.
+    fn is_due(&self, reason: (What, &'static str), now: Instant) -> Option<u64> {
+        let mut reasons = self.0.lock();
+        let Some(told) = reasons.get_mut(&reason) else {
+            reasons.insert(reason, Told { at: now, since: 0 });
+            return Some(0);
+        };
+        if now.saturating_duration_since(told.at) < INTERVAL {
+            told.since += 1;
+            return None;
+        }
+        told.at = now;
+        Some(std::mem::take(&mut told.since))
+    }
+
+    /// What was told, in order of the alphabet.
+    #[cfg(test)]
+    pub(super) fn reasons(&self) -> Vec<&'static str> {
+        let mut reasons: Vec<_> = self.0.lock().keys().map(|(_, reason)| *reason).collect();
+        reasons.sort_unstable();
+        reasons
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_told_once_a_minute() {
+        let complaints = Complaints::default();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(complaints.is_due((What::Ended, "a"), after(0)), Some(0));
+        assert_eq!(complaints.is_due((What::Reset, "a"), after(0)), Some(0));
+        assert_eq!(complaints.is_due((What::Ended, "a"), after(1)), None);
+        assert_eq!(complaints.is_due((What::Ended, "a"), after(59)), None);
+        assert_eq!(complaints.is_due((What::Ended, "a"), after(60)), Some(2));
+        assert_eq!(complaints.is_due((What::Ended, "a"), after(119)), None);
+        assert_eq!(complaints.is_due((What::Reset, "a"), after(120)), Some(0));
+    }
+}
