@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::hub::Shared;
-use super::inbox::WatchKey;
 use super::index::{GroupId, Index};
+use super::order::WatchKey;
 use super::run::{Interest, Part};
 use crate::model::Event;
 

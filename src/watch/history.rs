@@ -6,14 +6,19 @@
 
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::hub::{Hub, Shared};
-use super::inbox::{Inbox, MAX_REVISIONS, Taken, WatchKey};
+use super::inbox::{Inbox, MAX_REVISIONS, Taken};
+use super::order::WatchKey;
 use super::run::{Interest, Part, Run, Source};
 use crate::model::{KeyRange, Refusal, RevisionEvents};
 
+/// How long to wait where the store is short of what reading takes.
+const SHORTAGE: Duration = Duration::from_millis(50);
 /// Most watchers served in one round.
 const MAX_ROUND: usize = 512;
 
@@ -71,6 +76,10 @@ fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
         }
         Err(Refusal::Compacted { compacted: reported }) => {
             cut(waiting, compacted.max(reported).max(from + 1))
+        }
+        Err(Refusal::TooManyRequests) => {
+            thread::sleep(SHORTAGE);
+            waiting
         }
         Err(refusal) => {
             fail(waiting, &refusal);

@@ -10,8 +10,9 @@ use smallvec::SmallVec;
 
 use super::groups::{Groups, Member};
 use super::history::{self, Request};
-use super::inbox::{Inbox, WatchKey};
+use super::inbox::Inbox;
 use super::lane::{Lane, Lanes, Wakes};
+use super::order::WatchKey;
 use super::run::{Budget, Interest, Part, Run, Source};
 use super::session::{Feed, Session};
 use super::{History, Want};
@@ -167,7 +168,7 @@ impl Hub {
         let key = inbox.add(spec.tag, interest, group, start, revision);
         let position = state.groups.join(group, Member { shared: shared.clone(), key });
         inbox.set_position(key, position);
-        (key, current.max(revision))
+        (key, inbox.show(current.max(revision)))
     }
 
     /// Closes a watcher.
@@ -195,6 +196,12 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// See [`Session::show_revision`].
+    pub(super) fn show_revision(&self, shared: &Shared) -> i64 {
+        let current = self.history.revision();
+        shared.inbox.lock().show(current)
     }
 
     /// Runs `f` on an inbox while nothing new can be told; gives it the revision.

@@ -11,6 +11,7 @@ use std::task::Waker;
 use smallvec::SmallVec;
 
 use super::index::GroupId;
+use super::order::{Item, Order, Ready, WatchKey};
 use super::run::{Budget, Interest, Run};
 use crate::model::Refusal;
 
@@ -26,58 +27,6 @@ const JOIN_BYTES: usize = 256 << 10;
 pub(super) const MAX_REVISIONS: usize = 1000;
 /// Most watchers of a session that ask for history at a time.
 const MAX_ASKING: usize = 256;
-
-/// Names a watcher within its session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WatchKey {
-    index: u32,
-    generation: u32,
-}
-
-/// What a session has to tell. `tag` is the number that the watcher was opened with.
-#[derive(Debug)]
-pub enum Item {
-    /// Events of a watcher.
-    Events {
-        /// The watcher.
-        tag: i64,
-        /// The revision that the answer's header shows: that of the last event where events come live, the
-        /// store's where they come from history.
-        header_revision: i64,
-        /// The events; all revisions of a run come before those of the next.
-        runs: SmallVec<[Arc<Run>; 1]>,
-    },
-    /// The watcher has ended: what it wants next has been compacted.
-    Compacted {
-        /// The watcher.
-        tag: i64,
-        /// The compacted revision.
-        revision: i64,
-    },
-    /// Every event up to the revision has been told, to all watchers.
-    Progress {
-        /// The revision.
-        revision: i64,
-    },
-    /// Every event of the watcher up to the revision has been told.
-    Notify {
-        /// The watcher.
-        tag: i64,
-        /// The revision.
-        revision: i64,
-    },
-    /// History could not be read; the session is of no use any more.
-    Failed(Refusal),
-}
-
-enum Ready {
-    Queued(WatchKey),
-    History(WatchKey, Arc<Run>, i64),
-    Compacted(WatchKey, i64),
-    Progress(i64),
-    Notify(WatchKey, i64),
-    Failed(Refusal),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -126,7 +75,7 @@ pub(super) struct Removed {
 pub(super) struct Inbox {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    ready: VecDeque<Ready>,
+    order: Order,
     /// Watchers that are behind and have not asked for history yet.
     lagging: VecDeque<WatchKey>,
     waker: Option<Waker>,
@@ -142,7 +91,7 @@ impl Inbox {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            ready: VecDeque::new(),
+            order: Order::default(),
             lagging: VecDeque::new(),
             waker: None,
             watchers: 0,
@@ -184,7 +133,7 @@ impl Inbox {
         self.latest_start = self.latest_start.max(start);
         if start != revision + 1 {
             // A progress answer that waits would be read as speaking for this watcher, too.
-            self.ready.retain(|ready| !matches!(ready, Ready::Progress(_)));
+            self.order.retain_marks(|ready| !matches!(ready, Ready::Progress(_)));
         }
         if stage != Stage::Live {
             self.behind += 1;
@@ -275,7 +224,7 @@ impl Inbox {
         let list = !std::mem::replace(&mut watcher.listed, true);
         self.budget.add(QUEUED_COST);
         if list {
-            self.ready.push_back(Ready::Queued(key));
+            self.order.push(Ready::Queued(key));
         }
         list
     }
@@ -287,11 +236,20 @@ impl Inbox {
         if watcher.stage != Stage::Live {
             return false;
         }
+        let had_queue = !watcher.queue.is_empty();
         let next = watcher.queue.front().map_or(next, |run| run.first()).max(watcher.start);
         release(&budget, watcher);
         watcher.stage = Stage::Behind { next };
         self.behind += 1;
         self.lagging.push_back(key);
+        if had_queue {
+            // What a progress answer that waits counts as queued comes later now.
+            self.order.retain_marks(|ready| match ready {
+                Ready::Progress(revision) => *revision < next,
+                Ready::Notify(other, revision) => *other != key || *revision < next,
+                _ => true,
+            });
+        }
         true
     }
 
@@ -332,7 +290,7 @@ impl Inbox {
         }
         match run {
             Some(run) => {
-                self.ready.push_back(Ready::History(key, run, revision));
+                self.order.push(Ready::History(key, run, revision));
                 if !live {
                     self.lagging.push_back(key);
                 }
@@ -348,13 +306,13 @@ impl Inbox {
         let Some(watcher) = self.watcher(key) else { return };
         if watcher.stage != Stage::Ended {
             watcher.stage = Stage::Ended;
-            self.ready.push_back(Ready::Compacted(key, compacted));
+            self.order.push(Ready::Compacted(key, compacted));
         }
     }
 
     /// Ends the session.
     pub(super) fn fail(&mut self, refusal: Refusal) {
-        self.ready.push_back(Ready::Failed(refusal));
+        self.order.push(Ready::Failed(refusal));
     }
 
     /// True where every watcher has been told, or has queued, all events up to `revision`.
@@ -373,10 +331,8 @@ impl Inbox {
     /// Queues a progress answer for the whole session, if all of its watchers are synced. The caller holds the
     /// hub's lock and `revision` is the hub's.
     pub(super) fn progress(&mut self, revision: i64) {
-        if self.is_synced(revision)
-            && !matches!(self.ready.back(), Some(Ready::Progress(last)) if *last == revision)
-        {
-            self.ready.push_back(Ready::Progress(revision));
+        if self.is_synced(revision) {
+            self.order.push(Ready::Progress(revision));
         }
     }
 
@@ -386,23 +342,47 @@ impl Inbox {
             && watcher.stage == Stage::Live
             && watcher.start <= revision + 1
         {
-            self.ready.push_back(Ready::Notify(key, revision));
+            self.order.push(Ready::Notify(key, revision));
         }
+    }
+
+    /// True if progress answers came too late, so that [`Inbox::ask_again`] is to be called.
+    pub(super) fn is_late(&self) -> bool {
+        self.order.is_late()
+    }
+
+    /// Queues again what came too late. The caller holds the hub's lock.
+    pub(super) fn ask_again(&mut self, revision: i64) {
+        let late = self.order.take_late();
+        if late.all {
+            self.progress(revision);
+        }
+        late.keys.into_iter().for_each(|key| self.notify(key, revision));
+    }
+
+    /// Shows at least `revision` in an answer that is given out of turn: what it shows.
+    pub(super) fn show(&mut self, revision: i64) -> i64 {
+        self.order.show(revision)
     }
 
     /// The next item, or `None` where nothing is ready.
     pub(super) fn next(&mut self) -> Option<Item> {
-        while let Some(ready) = self.ready.pop_front() {
+        while let Some(ready) = self.order.pop() {
             let item = match ready {
                 Ready::Queued(key) => self.next_queued(key),
                 Ready::History(key, run, revision) => self.tag(key).map(|tag| Item::Events {
                     tag,
-                    header_revision: revision.max(run.last()),
+                    header_revision: self.show(revision.max(run.last())),
                     runs: SmallVec::from_buf([run]),
                 }),
-                Ready::Compacted(key, revision) => self.tag(key).map(|tag| Item::Compacted { tag, revision }),
-                Ready::Notify(key, revision) => self.tag(key).map(|tag| Item::Notify { tag, revision }),
-                Ready::Progress(revision) => Some(Item::Progress { revision }),
+                Ready::Compacted(key, revision) => {
+                    let header_revision = self.show(0);
+                    self.tag(key).map(|tag| Item::Compacted { tag, header_revision, revision })
+                }
+                Ready::Notify(key, revision) => {
+                    self.tag(key).map(|tag| Item::Notify { tag, revision: self.show(revision) })
+                }
+                Ready::Progress(revision) => Some(Item::Progress { revision: self.show(revision) }),
                 Ready::Failed(refusal) => Some(Item::Failed(refusal)),
             };
             if item.is_some() {
@@ -414,11 +394,14 @@ impl Inbox {
 
     fn next_queued(&mut self, key: WatchKey) -> Option<Item> {
         let budget = self.budget.clone();
+        let mark = self.order.first_mark();
         let watcher = self.watcher(key)?;
         watcher.listed = false;
         let mut runs: SmallVec<[Arc<Run>; 1]> = SmallVec::new();
         let (mut bytes, mut revisions) = (0, 0);
-        while let Some(run) = watcher.queue.front() {
+        while let Some(run) = watcher.queue.front()
+            && run.first() <= mark
+        {
             bytes += run.bytes();
             revisions += run.revisions();
             if !runs.is_empty() && (bytes > JOIN_BYTES || revisions > MAX_REVISIONS) {
@@ -429,12 +412,12 @@ impl Inbox {
         watcher.queued_bytes -= runs.iter().map(|run| run.bytes()).sum::<usize>();
         budget.sub(QUEUED_COST * runs.len());
         let tag = watcher.tag;
-        let header_revision = runs.last()?.last();
-        if !watcher.queue.is_empty() {
-            // To the front: a progress answer further back must not overtake the rest.
+        if let Some(run) = watcher.queue.front() {
             watcher.listed = true;
-            self.ready.push_front(Ready::Queued(key));
+            let first = run.first();
+            self.order.go_on(key, first);
         }
+        let header_revision = self.show(runs.last()?.last());
         Some(Item::Events { tag, header_revision, runs })
     }
 

@@ -12,6 +12,7 @@
 //! | `groups.rs` | watchers alike are matched once |
 //! | `index.rs` | from a key to the groups that watch it |
 //! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be told |
+//! | `order.rs` | the order of a session's items, in which time only goes forward |
 //! | `session.rs` | what a client holds: session, feed |
 //! | `history.rs` | the thread that reads history for those behind |
 //! | `run.rs` | events on their way: shared, counted, encoded once |
@@ -29,13 +30,14 @@ mod hub;
 mod inbox;
 mod index;
 mod lane;
+mod order;
 mod run;
 mod session;
 #[cfg(test)]
 mod tests;
 
 pub use hub::{Hub, HubStats, Options, WatchSpec};
-pub use inbox::{Item, WatchKey};
+pub use order::{Item, WatchKey};
 pub use run::{Run, Want};
 pub use session::{Feed, FeedItem, Session};
 
@@ -52,7 +54,8 @@ pub trait History: Send + Sync {
 
     /// The events of `range` with revisions from `from` to `to`, whole revisions only and at least one of them
     /// however large, and where to read on. At most about `max_revisions` and `max_bytes`.
-    /// [`Refusal::Compacted`] where `from` lies below the compacted revision.
+    /// [`Refusal::Compacted`] where `from` lies below the compacted revision, [`Refusal::TooManyRequests`] where it may
+    /// be tried again in a moment.
     fn events(
         &self,
         range: &KeyRange,

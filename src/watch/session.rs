@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use super::history::Request;
 use super::hub::{Hub, Shared, WatchSpec};
-use super::inbox::{Item, WatchKey};
+use super::inbox::Inbox;
+use super::order::{Item, WatchKey};
 use super::run::Run;
 use crate::model::Refusal;
 
@@ -23,7 +24,7 @@ impl Session {
         Self { hub, shared }
     }
 
-    /// Opens a watcher; answers with its key and the store's revision.
+    /// Opens a watcher; answers with its key and the store's revision, which counts as shown.
     pub fn open(&self, spec: WatchSpec) -> (WatchKey, i64) {
         self.hub.open(&self.shared, spec)
     }
@@ -35,12 +36,19 @@ impl Session {
 
     /// The next item, in order. One task at a time may wait for it.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Item> {
-        let asks = {
-            let mut inbox = self.shared.inbox.lock();
-            if let Some(item) = inbox.next() {
-                return Poll::Ready(item);
+        let asks = loop {
+            {
+                let mut inbox = self.shared.inbox.lock();
+                if !inbox.is_late()
+                    && let Some(item) = inbox.next()
+                {
+                    return Poll::Ready(item);
+                }
+                if !inbox.is_late() {
+                    break inbox.park(cx.waker());
+                }
             }
-            inbox.park(cx.waker())
+            self.hub.with_inbox(&self.shared, Inbox::ask_again);
         };
         if !asks.is_empty() {
             self.hub.ask(asks.into_iter().map(|ask| Request {
@@ -69,6 +77,11 @@ impl Session {
     /// The last revision that watchers have been told of.
     pub fn revision(&self) -> i64 {
         self.hub.revision()
+    }
+
+    /// The revision for the header of an answer that is given out of turn: the store's. No later item shows a lower one.
+    pub fn show_revision(&self) -> i64 {
+        self.hub.show_revision(&self.shared)
     }
 }
 

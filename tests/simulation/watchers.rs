@@ -29,6 +29,8 @@ pub struct Watched {
     pub gaps: Vec<RangeInclusive<i64>>,
     /// How often it began anew.
     pub feeds: usize,
+    /// The highest revision that the present feed has shown.
+    shown: i64,
     /// What it was told and should not have been.
     pub broken: Vec<String>,
 }
@@ -67,7 +69,8 @@ impl Watchers {
 }
 
 async fn watch(world: World, mut dice: Dice, range: KeyRange, last: Arc<AtomicI64>) -> Watched {
-    let mut watched = Watched { range, events: Vec::new(), gaps: Vec::new(), feeds: 0, broken: Vec::new() };
+    let mut watched =
+        Watched { range, events: Vec::new(), gaps: Vec::new(), feeds: 0, shown: 0, broken: Vec::new() };
     let mut next = 1;
     let mut late: Option<Instant> = None;
     while next <= last.load(Ordering::SeqCst) {
@@ -88,6 +91,7 @@ async fn watch(world: World, mut dice: Dice, range: KeyRange, last: Arc<AtomicI6
             WatchSpec { tag: 0, range: watched.range.clone(), start_revision: next, want: Want::default() };
         watched.feeds += 1;
         let feed = process.hub.watch(spec);
+        watched.shown = feed.opened_at();
         let mut crashed = process.crashed.subscribe();
         // After so many items it moves on by itself.
         for _ in 0..dice.within(1, 200) {
@@ -114,10 +118,19 @@ async fn next_item(feed: &Feed, crashed: &mut signal::Receiver<bool>) -> Option<
 }
 
 impl Watched {
+    /// Time on a stream only goes forward.
+    fn show(&mut self, revision: i64) {
+        if revision < self.shown {
+            self.broken.push(format!("revision {revision} is shown after {}", self.shown));
+        }
+        self.shown = revision;
+    }
+
     /// Takes in what was told; false where the feed has ended.
     fn take(&mut self, item: FeedItem, next: &mut i64) -> bool {
         match item {
-            FeedItem::Events { runs, .. } => {
+            FeedItem::Events { header_revision, runs } => {
+                self.show(header_revision);
                 for run in runs {
                     if run.first() < *next {
                         self.broken
@@ -129,6 +142,7 @@ impl Watched {
                 true
             }
             FeedItem::Progress(revision) => {
+                self.show(revision);
                 if revision + 1 < *next {
                     self.broken.push(format!("progress {revision} after revision {}", *next - 1));
                 }

@@ -170,7 +170,7 @@ where
             Ok(watch_id) => watch_id,
             Err(reason) => {
                 self.ready.push_back(Answer::Control(pb::WatchResponse {
-                    header: Some(self.services.header()),
+                    header: Some(self.services.header_at(self.session.show_revision())),
                     watch_id: NO_WATCHER,
                     created: true,
                     canceled: true,
@@ -231,7 +231,7 @@ where
         if let Some(watcher) = self.watchers.remove(&watch_id) {
             self.session.close(watcher.key);
             self.ready.push_back(Answer::Control(pb::WatchResponse {
-                header: Some(self.services.header()),
+                header: Some(self.services.header_at(self.session.show_revision())),
                 watch_id,
                 canceled: true,
                 ..pb::WatchResponse::default()
@@ -255,12 +255,12 @@ where
                     self.ready.push_back(answer);
                 }
             }
-            Item::Compacted { tag, revision } => {
+            Item::Compacted { tag, header_revision, revision } => {
                 if let Some(watcher) = self.watchers.remove(&tag) {
                     self.session.close(watcher.key);
                 }
                 self.ready.push_back(Answer::Control(pb::WatchResponse {
-                    header: Some(self.services.header_at(0)),
+                    header: Some(self.services.header_at(header_revision)),
                     watch_id: tag,
                     canceled: true,
                     compact_revision: revision,

@@ -71,7 +71,7 @@ fn told(item: &Item) -> String {
                 .collect();
             format!("{tag} at {header_revision}: {}", events.join(", "))
         }
-        Item::Compacted { tag, revision } => format!("{tag} compacted at {revision}"),
+        Item::Compacted { tag, revision, .. } => format!("{tag} compacted at {revision}"),
         Item::Progress { revision } => format!("progress {revision}"),
         Item::Notify { tag, revision } => format!("{tag} progress {revision}"),
         Item::Failed(refusal) => format!("failed: {refusal}"),

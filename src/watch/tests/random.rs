@@ -28,6 +28,8 @@ struct Watched {
 struct Client {
     session: Session,
     watched: HashMap<i64, Watched>,
+    /// The highest revision that the stream has shown.
+    shown: i64,
     /// How often it reads, of 100.
     eagerness: u32,
 }
@@ -83,6 +85,23 @@ fn random_changes(rng: &mut StdRng) -> Vec<Change> {
     changes
 }
 
+impl Client {
+    /// Time on a stream only goes forward.
+    fn show(&mut self, revision: i64, seed: u64) {
+        assert!(revision >= self.shown, "seed {seed}: revision {revision} is shown after {}", self.shown);
+        self.shown = revision;
+    }
+}
+
+impl Watched {
+    /// Progress says that everything up to its revision has been told.
+    fn progress(&mut self, model: &Model, revision: i64, seed: u64) {
+        assert!(self.spec.start_revision <= revision + 1, "seed {seed}: the future is not synced");
+        let missing = expected(model, &self.spec, self.next, revision);
+        assert!(missing.is_empty(), "seed {seed}: progress {revision} overtook {:?}", missing[0].kv.key);
+    }
+}
+
 impl<S: Subject> Test<S> {
     fn step(&mut self) {
         match self.rng.random_range(0..100) {
@@ -91,12 +110,22 @@ impl<S: Subject> Test<S> {
             54..56 => self.close(),
             56..57 => self.compact(),
             57..58 => self.connect(),
-            58..60 => {
-                if let Some(client) = self.clients.first() {
-                    client.session.request_progress();
-                }
-            }
+            58..64 if !self.clients.is_empty() => self.ask(),
             _ => self.read(),
+        }
+    }
+
+    /// Asks for progress, for all watchers of a stream or for some, or for an answer out of turn.
+    fn ask(&mut self) {
+        let chosen = self.rng.random_range(0..self.clients.len());
+        let client = &mut self.clients[chosen];
+        match self.rng.random_range(0..5) {
+            0 => {
+                let revision = client.session.show_revision();
+                client.show(revision, self.seed);
+            }
+            1 => client.session.notify(client.watched.values().map(|watched| watched.key)),
+            _ => client.session.request_progress(),
         }
     }
 
@@ -125,7 +154,8 @@ impl<S: Subject> Test<S> {
     fn connect(&mut self) {
         if self.clients.len() < 12 {
             let eagerness = [1, 10, 90][self.rng.random_range(0..3)];
-            self.clients.push(Client { session: self.hub.session(), watched: HashMap::new(), eagerness });
+            let session = self.hub.session();
+            self.clients.push(Client { session, watched: HashMap::new(), shown: 0, eagerness });
         } else {
             let gone = self.rng.random_range(0..self.clients.len());
             self.clients.swap_remove(gone);
@@ -153,6 +183,7 @@ impl<S: Subject> Test<S> {
         let client = &mut self.clients[chosen];
         let (key, revision) = client.session.open(spec.clone());
         assert_eq!(revision, self.model.revision, "seed {}", self.seed);
+        client.show(revision, self.seed);
         let next = if start_revision == 0 { revision + 1 } else { start_revision };
         client.watched.insert(spec.tag, Watched { key, spec, next, ended: None });
     }
@@ -180,6 +211,13 @@ impl<S: Subject> Test<S> {
     fn check(&mut self, index: usize, item: Item) {
         let (model, seed) = (&self.model, self.seed);
         let client = &mut self.clients[index];
+        match &item {
+            Item::Events { header_revision: revision, .. }
+            | Item::Compacted { header_revision: revision, .. }
+            | Item::Progress { revision }
+            | Item::Notify { revision, .. } => client.show(*revision, seed),
+            Item::Failed(_) => {}
+        }
         match item {
             Item::Events { tag, header_revision, runs } => {
                 let watched = client.watched.get_mut(&tag).expect("no events of closed watchers");
@@ -201,7 +239,7 @@ impl<S: Subject> Test<S> {
                 assert!(header_revision >= last && header_revision <= model.revision, "{}", about());
                 watched.next = last + 1;
             }
-            Item::Compacted { tag, revision } => {
+            Item::Compacted { tag, revision, .. } => {
                 let watched = client.watched.get_mut(&tag).expect("known");
                 assert!(revision <= self.compacted && watched.next < revision, "seed {seed}");
                 watched.ended = Some(revision);
@@ -209,20 +247,12 @@ impl<S: Subject> Test<S> {
                 client.watched.remove(&tag);
             }
             Item::Progress { revision } => {
-                for watched in client.watched.values() {
-                    assert!(
-                        watched.spec.start_revision <= revision + 1,
-                        "seed {seed}: the future is not synced"
-                    );
-                    let missing = expected(model, &watched.spec, watched.next, revision);
-                    assert!(
-                        missing.is_empty(),
-                        "seed {seed}: progress {revision} overtook {:?}",
-                        missing[0].kv.key
-                    );
-                }
+                client.watched.values_mut().for_each(|watched| watched.progress(model, revision, seed));
             }
-            Item::Notify { .. } => panic!("seed {seed}: nobody asked"),
+            Item::Notify { tag, revision } => {
+                let watched = client.watched.get_mut(&tag).expect("no progress of closed watchers");
+                watched.progress(model, revision, seed);
+            }
             Item::Failed(refusal) => panic!("seed {seed}: {refusal}"),
         }
     }

@@ -178,6 +178,97 @@ fn progress_stands_behind_the_events_it_covers() {
 }
 
 #[test]
+fn events_after_a_progress_answer_wait_behind_it() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 0));
+    let (key, _) = session.open(WatchSpec { tag: 1, ..spec(prefix("b"), 0) });
+    store.apply(&[vec![put("a")], vec![put("b")]]);
+    session.request_progress();
+    store.apply(&[vec![put("a")]]);
+    session.notify([key]);
+    store.apply(&[vec![put("a"), put("b")]]);
+    let expected = [
+        "0 at 2: Put a@2",
+        "1 at 3: Put b@3",
+        "progress 3",
+        "0 at 4: Put a@4",
+        "1 progress 4",
+        "0 at 5: Put a@5",
+        "1 at 5: Put b@5",
+    ];
+    for expected in expected {
+        assert_eq!(told(&poll(&session).unwrap()), expected);
+    }
+    assert!(poll(&session).is_none());
+}
+
+#[test]
+fn a_progress_answer_that_comes_too_late_is_asked_for_anew() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    let (key, _) = session.open(spec(prefix("a"), 0));
+    store.apply(&[vec![put("a")]]);
+    session.request_progress();
+    session.notify([key]);
+    store.apply(&[vec![put("a")], vec![put("b")]]);
+    // An answer out of turn shows the store's revision.
+    assert_eq!(session.show_revision(), 4);
+    let expected = ["0 at 4: Put a@2", "0 at 4: Put a@3", "progress 4", "0 progress 4"];
+    for expected in expected {
+        assert_eq!(told(&poll(&session).unwrap()), expected);
+    }
+    assert!(poll(&session).is_none());
+}
+
+#[test]
+fn progress_does_not_overtake_what_a_full_feed_gave_up() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let session = hub.session();
+    let (key, _) = session.open(spec(prefix("a"), 0));
+    store.apply(&[vec![put("a")]]);
+    session.request_progress();
+    session.notify([key]);
+    for _ in 0..60 {
+        store.apply(&[vec![big("a", 100_000)]]);
+    }
+    assert!(hub.stats().behind == 1, "{:?}", hub.stats());
+    let mut next_revision = 2;
+    while next_revision < 62 {
+        let item = next(&session);
+        let Item::Events { runs, .. } = &item else { panic!("{}", told(&item)) };
+        assert_eq!(runs[0].first(), next_revision);
+        next_revision = runs.last().unwrap().last() + 1;
+    }
+}
+
+#[test]
+fn what_comes_from_history_shows_no_earlier_time() {
+    let store = Fake::new();
+    store.apply(&[vec![put("b")]]);
+    let hub = hub(&store);
+    let session = hub.session();
+    session.open(spec(prefix("a"), 0));
+    store.apply(&[vec![put("a")]]);
+    session.open(WatchSpec { tag: 1, ..spec(prefix("b"), 1) });
+    store.apply(&[vec![put("a")]]);
+    store.compact(3);
+    session.open(WatchSpec { tag: 2, ..spec(prefix("b"), 1) });
+    let mut shown = 0;
+    for _ in 0..3 {
+        let (Item::Events { header_revision, .. } | Item::Compacted { header_revision, .. }) = next(&session)
+        else {
+            panic!("no progress was asked for");
+        };
+        assert!(header_revision >= shown && header_revision >= 4, "{header_revision} after {shown}");
+        shown = header_revision;
+    }
+}
+
+#[test]
 fn a_snapshot_sends_watchers_to_history() {
     let store = Fake::new();
     let hub = hub(&store);

@@ -10,11 +10,12 @@ use kvd::api::proto::etcdserverpb::request_op::Request;
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
 use kvd::api::proto::etcdserverpb::{
     Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest,
-    RequestOp, ResponseHeader, TxnRequest, WatchCreateRequest, WatchRequest,
+    RequestOp, ResponseHeader, TxnRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest,
 };
 use kvd::api::proto::mvccpb::event::EventType;
 use parking_lot::Mutex;
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::IntervalStream;
 
 use super::super::api::Api;
 use super::super::dice::Dice;
@@ -332,11 +333,18 @@ async fn follow(
     let start_revision = seen.last().map_or(2, |last| last.0 + 1);
     let create =
         WatchCreateRequest { key: "k/".into(), range_end: "k0".into(), start_revision, ..Default::default() };
-    let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
-    let requests = tokio_stream::once(request).chain(tokio_stream::pending());
+    let request = |union| WatchRequest { request_union: Some(union) };
+    let ticks = IntervalStream::new(tokio::time::interval(Duration::from_millis(100)));
+    let asks = ticks.map(move |_| request(RequestUnion::ProgressRequest(WatchProgressRequest {})));
+    let requests = tokio_stream::once(request(RequestUnion::CreateRequest(create))).chain(asks);
     let mut stream = Api::lazy(url).watch.watch(requests).await?.into_inner();
     let before = seen.len();
+    let mut shown = 0;
     while let Some(answer) = stream.message().await? {
+        // Time on a stream only goes forward.
+        let revision = answer.header.as_ref().map_or(0, |header| header.revision);
+        assert!(revision >= shown, "{url}: a watch stream shows revision {revision} after {shown}");
+        shown = revision;
         for event in answer.events {
             let value = match event.r#type() {
                 EventType::Put => event.kv.as_ref().and_then(|kv| number(&kv.value)),

@@ -109,6 +109,11 @@ impl Run {
             if let Some(promise) = broken.first() {
                 return Err(format!("a promise was broken: {promise}"));
             }
+            if self.subject.server.is_kvd()
+                && let Some(promise) = self.subject.watches.turned_back()
+            {
+                return Err(format!("time went back on a watch stream: {promise}"));
+            }
             if expected == got {
                 return Ok(());
             }

@@ -63,6 +63,10 @@ struct Log {
     promised: BTreeMap<i64, i64>,
     last: BTreeMap<i64, i64>,
     fragment_open: bool,
+    /// The highest revision in a header so far.
+    shown: i64,
+    /// Headers that went back, as etcd's sometimes do.
+    turned_back: Vec<String>,
     broken: Vec<String>,
 }
 
@@ -106,6 +110,14 @@ impl Watches {
             stream.catching_up = false;
         }
         Ok(())
+    }
+
+    /// Where time went back on a stream: kvd's never does.
+    pub fn turned_back(&self) -> Option<String> {
+        self.streams
+            .iter()
+            .flatten()
+            .find_map(|stream| stream.log.lock().expect("no panic while held").turned_back.first().cloned())
     }
 
     /// The stories of all watchers, and the promises that were broken.
@@ -180,6 +192,10 @@ impl Log {
     fn note(&mut self, answer: WatchResponse, names: &Names) {
         let watch_id = answer.watch_id;
         let revision = answer.header.map_or(-1, |header| header.revision);
+        if revision < self.shown {
+            self.turned_back.push(format!("revision {revision} in a header after {}", self.shown));
+        }
+        self.shown = self.shown.max(revision);
         if answer.created {
             self.note_created(answer, revision);
         } else if answer.canceled {
@@ -208,6 +224,8 @@ impl Log {
 
     fn note_canceled(&mut self, answer: WatchResponse, revision: i64) {
         let (reason, compacted) = (answer.cancel_reason, answer.compact_revision);
+        // Of a watcher that a compaction ended etcd's header shows no revision.
+        let revision = if compacted == 0 { revision } else { 0 };
         let seen = Seen::Canceled { revision, reason, compacted };
         self.live.remove(&answer.watch_id);
         if compacted == 0 {

@@ -86,6 +86,11 @@ impl Server {
         format!("127.0.0.1:{}", self.client_port)
     }
 
+    /// Whether it is kvd.
+    pub fn is_kvd(&self) -> bool {
+        self.setup.program.is_kvd()
+    }
+
     /// URL of the client listener.
     pub fn url(&self) -> String {
         format!("http://{}", self.endpoint())
