@@ -7,6 +7,7 @@
 //! * [`grpc`]: one file a service; messages are converted to and from the model in `grpc/convert.rs` alone.
 //! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`.
 //! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
+//! * [`jobs`]: work that blocks, so much of each kind at a time.
 //! * [`metrics`]: what is counted. [`body`]: the body of all answers.
 //! * [`proto`]: the generated messages.
 //!
@@ -17,6 +18,7 @@ pub mod body;
 pub mod gate;
 pub mod grpc;
 pub mod http;
+pub mod jobs;
 pub mod leases;
 pub mod metrics;
 pub mod proto;

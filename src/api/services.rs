@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::jobs::Jobs;
 use super::metrics::Metrics;
 use super::proto::etcdserverpb::ResponseHeader;
 use super::space;
@@ -113,6 +114,8 @@ pub struct Services {
     pub lease_leader: Arc<dyn lease::Remote>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Work that blocks.
+    pub jobs: Jobs,
     settings: ArcSwap<Settings>,
     cluster_id: ClusterId,
     member_id: MemberId,
@@ -130,6 +133,7 @@ impl Services {
             lessor,
             lease_leader,
             metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
+            jobs: Jobs::default(),
             settings: ArcSwap::from_pointee(settings),
             stop,
             cluster_id: status.cluster,

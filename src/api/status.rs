@@ -119,6 +119,11 @@ pub fn watch_canceled() -> Status {
     Status::cancelled("etcdserver: watch canceled")
 }
 
+/// A stream whose client has not read for so long.
+pub fn not_read(time: std::time::Duration) -> Status {
+    Status::aborted(format!("etcdserver: the stream was given up, nothing of it was read for {time:?}"))
+}
+
 /// A refusal inside the lock and election services: they hand on the text without the code.
 pub fn plain(refusal: &Refusal) -> Status {
     Status::unknown(text(refusal))

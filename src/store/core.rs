@@ -283,8 +283,12 @@ impl Inner {
         std::mem::take(&mut pool.idle)
     }
 
-    /// Records that the store cannot go on, and passes the error through.
+    /// Records that the store cannot go on, and passes the error through. A shortage of what reading takes is the reader's
+    /// affair alone.
     pub fn fail(&self, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Busy(_)) {
+            return error;
+        }
         let mut failure = self.failure.lock();
         if failure.is_none() {
             *failure = Some(error.to_string().into());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::model::{LogPosition, Refusal};
 
-/// An error of the store. All but [`StoreError::Snapshot`] and [`StoreError::Format`] mean that the process must
-/// end: a member that guesses on is worse than one that stopped.
+/// An error of the store. All but [`StoreError::Snapshot`], [`StoreError::Format`] and, where it is a client that reads,
+/// [`StoreError::Busy`] mean that the process must end: a member that guesses on is worse than one that stopped.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory was written by another version of kvd.
@@ -46,6 +46,9 @@ pub enum StoreError {
         /// LMDB's error.
         source: Arc<heed::Error>,
     },
+    /// What reading takes is used up for the moment, by other readers.
+    #[error("the store is short of {0} for one more reader")]
+    Busy(&'static str),
     /// Stored bytes are not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
@@ -83,11 +86,25 @@ impl StoreError {
     pub(super) fn lmdb(what: &'static str) -> impl Fn(heed::Error) -> Self {
         move |source| Self::Lmdb { what, source: Arc::new(source) }
     }
+
+    /// An error of LMDB at the beginning of a read transaction: a shortage is no fault of the store.
+    pub(super) fn at_reading(source: heed::Error) -> Self {
+        match &source {
+            heed::Error::Mdb(heed::MdbError::ReadersFull) => Self::Busy("readers"),
+            heed::Error::Io(error) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EAGAIN)) => {
+                Self::Busy("memory")
+            }
+            _ => Self::lmdb("beginning to read")(source),
+        }
+    }
 }
 
-/// A read that fails inside is answered as an internal error.
+/// A read that fails inside is answered as an internal error, a shortage as one that passes.
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        Refusal::Internal(error.to_string())
+        match error {
+            StoreError::Busy(_) => Refusal::TooManyRequests,
+            error => Refusal::Internal(error.to_string()),
+        }
     }
 }

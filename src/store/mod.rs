@@ -20,7 +20,8 @@
 //! - Reads never wait for a disk write. No lock is held across one that a reader or the applying thread needs.
 //! - The store knows nothing of tokio, of raft or of the clock. Only `worker` has a thread, and a simulation runs
 //!   without it ([`CheckpointPolicy::Manual`]).
-//! - A refusal is an answer. Every other error is fatal: it is recorded, reported once, and nothing is served after it.
+//! - A refusal is an answer, and so is a shortage of what reading takes. Every other error is fatal: it is recorded,
+//!   reported once, and nothing is served after it.
 
 mod apply;
 mod checkpoint;

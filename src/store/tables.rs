@@ -108,9 +108,9 @@ impl Tables {
         numbered
     }
 
-    /// Begins a read transaction.
+    /// Begins a read transaction; [`StoreError::Busy`] where there are too many.
     pub fn read(&self) -> Result<ReadTxn, StoreError> {
-        self.env.clone().static_read_txn().map_err(StoreError::lmdb("beginning to read"))
+        self.env.clone().static_read_txn().map_err(StoreError::at_reading)
     }
 
     /// Begins the write transaction; waits for another one.

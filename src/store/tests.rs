@@ -513,3 +513,35 @@ fn a_full_disk_stops_the_store_and_says_so() {
     let bench = bench.crash(manual());
     assert_eq!(bench.values(KeyRange::all(), 0), text(&[("a", "1")]));
 }
+
+#[test]
+fn a_shortage_of_readers_is_an_answer_that_passes() {
+    let mut bench = Bench::new(Options { max_readers: 8, recent_revisions: 0, ..manual() });
+    bench.put("a", "1");
+    bench.store.checkpoint().unwrap();
+    let mut held = Vec::new();
+    let short = loop {
+        match bench.store.snapshot() {
+            Ok(snapshot) => held.push(snapshot),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(short, StoreError::Busy(_)), "{short}");
+    let all = KeyRange::all();
+    let store = &bench.store;
+    let busy = Some(Refusal::TooManyRequests);
+    assert_eq!(store.range(&RangeQuery::current(all.clone())).err(), busy);
+    assert_eq!(store.page(&RangeQuery::current(all.clone())).err(), busy);
+    assert_eq!(store.get(b"a").err(), busy);
+    assert_eq!(store.events(&all, 2, 2, 10, 10, false).err(), busy);
+    assert_eq!(store.leases().err(), busy);
+    assert_eq!(store.live_keys().err(), busy);
+    assert_eq!(store.hash().err(), busy);
+    assert_eq!(store.hash_kv(0).err(), busy);
+    store.health().unwrap();
+    held.pop();
+    assert_eq!(bench.values(all, 0), [("a".into(), "1".into())]);
+    drop(held);
+    bench.put("a", "2");
+    bench.store.checkpoint().unwrap();
+}

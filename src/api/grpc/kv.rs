@@ -6,24 +6,29 @@ use std::time::Instant;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
+use super::limited::Places;
 use super::range_stream::{self, Chunks};
-use super::{conflicts, convert, unexpected};
+use super::{conflicts, convert, read, unexpected};
 use crate::api::gate::Gate;
+use crate::api::jobs::Job;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::kv_server::Kv;
 use crate::api::services::Services;
-use crate::model::{Command, Op, OpReply, RangeQuery, RangeResult, Refusal, Reply, SortTarget, Txn};
-use crate::store::Store;
+use crate::model::{Command, OpReply, Refusal, Reply};
+
+/// Streams of ranges that are on their way at a time. Each has read a chunk ahead of its client.
+const RANGE_STREAMS: usize = 256;
 
 /// See the module.
 pub struct KvService {
     services: Arc<Services>,
+    range_streams: Places,
 }
 
 impl KvService {
     /// The service on top of `services`.
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+        Self { services, range_streams: Places::new(RANGE_STREAMS) }
     }
 
     async fn range(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, Refusal> {
@@ -34,7 +39,7 @@ impl KvService {
         if !serializable {
             self.services.read_index().await?;
         }
-        let result = read(&self.services.store, query).await?;
+        let result = read::range(&self.services, query).await?;
         let figures = self.services.store.figures();
         figures.ranged();
         figures.answered(started.elapsed(), self.services.settings().slow_read, "read-only range");
@@ -84,7 +89,7 @@ impl KvService {
             if !serializable {
                 self.services.read_index().await?;
             }
-            let reply = read_txn(&self.services.store, txn).await?;
+            let reply = read::txn(&self.services, txn).await?;
             let limit = self.services.settings().slow_read;
             self.services.store.figures().answered(started.elapsed(), limit, "read-only txn");
             reply
@@ -115,66 +120,12 @@ impl KvService {
         // As in etcd, a compaction that was done before still waits for the deletion that is under way.
         if request.physical && matches!(outcome, Ok(_) | Err(Refusal::Compacted { .. })) {
             let store = self.services.store.clone();
-            super::blocking(move || store.wait_compacted(request.revision)).await?;
+            let work = move || store.wait_compacted(request.revision);
+            self.services.jobs.run(Job::Wait, work).await?;
         }
         outcome?;
         Ok(pb::CompactionResponse { header: Some(self.services.header()) })
     }
-}
-
-/// Most keys that are read on the connection's own thread, which serves others, too. A longer range goes to a thread
-/// where it may take its time.
-const READ_HERE: i64 = 128;
-
-/// Reads a range as etcd 3.7 answers it: keys without values come without their leases, unless they were sorted by
-/// value.
-async fn read(store: &Store, query: RangeQuery) -> Result<RangeResult, Refusal> {
-    let leaseless = query.keys_only && query.sort.target != SortTarget::Value;
-    let mut result = match read_here(store, &query)? {
-        Some(result) => result,
-        None => {
-            let store = store.clone();
-            super::blocking(move || Ok::<_, Refusal>(store.range(&query))).await??
-        }
-    };
-    if leaseless {
-        for kv in &mut result.kvs {
-            kv.lease = 0;
-        }
-    }
-    Ok(result)
-}
-
-/// The answer, where it takes few keys to find it.
-fn read_here(store: &Store, query: &RangeQuery) -> Result<Option<RangeResult>, Refusal> {
-    if query.range.as_single().is_some() {
-        return store.range(query).map(Some);
-    }
-    if !query.sort.is_key_order() || !query.bounds.is_unbounded() {
-        return Ok(None);
-    }
-    let limit = if query.limit > 0 { query.limit.min(READ_HERE) } else { READ_HERE };
-    let keys_only = query.keys_only || query.count_only;
-    let mut part = store.page(&RangeQuery { limit, keys_only, count_only: false, ..query.clone() })?;
-    if part.more {
-        // What is beyond must be counted at least.
-        return Ok(None);
-    }
-    if query.count_only {
-        part.kvs.clear();
-    }
-    Ok(Some(part))
-}
-
-async fn read_txn(store: &Store, txn: Txn) -> Result<OpReply, Refusal> {
-    let is_quick = |op: &Op| matches!(op, Op::Range(query) if query.range.as_single().is_some());
-    if txn.success.iter().chain(&txn.failure).all(is_quick)
-        && txn.compares.iter().all(|compare| compare.range.as_single().is_some())
-    {
-        return store.read_txn(&txn);
-    }
-    let store = store.clone();
-    super::blocking(move || Ok::<_, Refusal>(store.read_txn(&txn))).await?
 }
 
 #[tonic::async_trait]
@@ -186,7 +137,8 @@ impl Kv for KvService {
     }
 
     async fn range_stream(&self, request: Request<pb::RangeRequest>) -> Result<Response<Chunks>, Status> {
-        Ok(Response::new(range_stream::open(self.services.clone(), request.into_inner()).await?))
+        let place = self.range_streams.take()?;
+        Ok(Response::new(range_stream::open(self.services.clone(), request.into_inner(), place).await?))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {

@@ -12,7 +12,8 @@ use futures_util::Stream;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{blocking, unexpected};
+use super::unexpected;
+use crate::api::jobs::Job;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::lease_server::Lease;
 use crate::api::services::Services;
@@ -53,7 +54,8 @@ impl LeaseService {
             answer.granted_ttl = found.granted;
             if request.keys {
                 let store = self.services.store.clone();
-                answer.keys = blocking(move || Ok::<_, Refusal>(store.lease_keys(request.id))).await??;
+                let work = move || store.lease_keys(request.id);
+                answer.keys = self.services.jobs.run(Job::Read, work).await?;
             }
         }
         Ok(answer)

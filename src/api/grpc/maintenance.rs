@@ -4,23 +4,29 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::limited::Places;
 use super::snapshot::{self, Blobs};
-use super::{blocking, convert, downgrade, unexpected};
+use super::{convert, downgrade, unexpected};
+use crate::api::jobs::Job;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::alarm_request::AlarmAction;
 use crate::api::proto::etcdserverpb::maintenance_server::Maintenance;
 use crate::api::services::{ETCD_VERSION, STORAGE_VERSION, Services};
 use crate::model::{Alarm, AlarmKind, Command, MemberId, Refusal, Reply};
 
+/// Snapshots that are read at a time. Each keeps pages of the store from being used again.
+const SNAPSHOTS: usize = 16;
+
 /// See the module.
 pub struct MaintenanceService {
     services: Arc<Services>,
+    snapshots: Places,
 }
 
 impl MaintenanceService {
     /// The service on top of `services`.
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+        Self { services, snapshots: Places::new(SNAPSHOTS) }
     }
 
     /// Answers from what this member knows, leader or not.
@@ -120,13 +126,13 @@ impl Maintenance for MaintenanceService {
         _request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
         let store = self.services.store.clone();
-        blocking(move || store.defragment()).await?;
+        self.services.jobs.run(Job::Wait, move || store.defragment()).await?;
         Ok(Response::new(pb::DefragmentResponse { header: None }))
     }
 
     async fn hash(&self, _request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
         let store = self.services.store.clone();
-        let hash = blocking(move || Ok::<_, Refusal>(store.hash())).await??;
+        let hash = self.services.jobs.run(Job::Whole, move || store.hash()).await?;
         Ok(Response::new(pb::HashResponse { header: Some(self.services.header()), hash }))
     }
 
@@ -136,7 +142,7 @@ impl Maintenance for MaintenanceService {
     ) -> Result<Response<pb::HashKvResponse>, Status> {
         let store = self.services.store.clone();
         let revision = request.get_ref().revision;
-        let hash = blocking(move || Ok::<_, Refusal>(store.hash_kv(revision))).await??;
+        let hash = self.services.jobs.run(Job::Whole, move || store.hash_kv(revision)).await?;
         Ok(Response::new(pb::HashKvResponse {
             header: Some(self.services.header()),
             hash: hash.hash,
@@ -146,7 +152,8 @@ impl Maintenance for MaintenanceService {
     }
 
     async fn snapshot(&self, _request: Request<pb::SnapshotRequest>) -> Result<Response<Blobs>, Status> {
-        Ok(Response::new(snapshot::open(self.services.store.clone())))
+        let place = self.snapshots.take()?;
+        Ok(Response::new(snapshot::open(self.services.clone(), place)))
     }
 
     async fn move_leader(

@@ -14,9 +14,11 @@ mod election;
 mod health;
 mod kv;
 pub mod lease;
+mod limited;
 mod lock;
 mod maintenance;
 mod range_stream;
+mod read;
 mod recipes;
 #[cfg(test)]
 mod recipes_tests;
@@ -313,20 +315,6 @@ macro_rules! tonic_server {
     };
 }
 use tonic_server;
-
-/// Runs what blocks on a thread where it may.
-async fn blocking<T, E, F>(work: F) -> Result<T, Refusal>
-where
-    T: Send + 'static,
-    E: std::fmt::Display + Send + 'static,
-    F: FnOnce() -> Result<T, E> + Send + 'static,
-{
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(Refusal::Internal(error.to_string())),
-        Err(_) => Err(Refusal::Stopped),
-    }
-}
 
 /// A reply of another kind than the command's: a bug, told rather than hidden.
 fn unexpected(reply: &Reply) -> Refusal {

@@ -1,7 +1,10 @@
-//! `RangeStream`: a range in chunks, all read at one revision, in memory of the size of a chunk.
+//! `RangeStream`: a range in chunks, all read at one revision, in memory of the size of a chunk. Put together they are the
+//! answer to `Range`; one that is not in the order of keys is therefore read whole, as there.
 
+use std::iter::Peekable;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::Stream;
@@ -9,11 +12,13 @@ use futures_util::stream;
 use prost::Message;
 use tonic::Status;
 
-use super::convert;
+use super::limited::{Limited, Place};
+use super::{convert, read};
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::range_request::SortOrder;
+use crate::api::proto::mvccpb::KeyValue;
 use crate::api::services::Services;
-use crate::model::{KeyRange, RangeEnd, RangeQuery, RangeResult, Refusal, Sort, SortTarget};
+use crate::model::{KeyRange, RangeEnd, RangeQuery, RangeResult, Refusal};
 
 /// The messages of the answer.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Status>> + Send>>;
@@ -22,16 +27,16 @@ pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Stat
 const FIRST_LIMIT: i64 = 10;
 
 /// Begins a stream.
-pub async fn open(services: Arc<Services>, request: pb::RangeRequest) -> Result<Chunks, Status> {
+pub async fn open(
+    services: Arc<Services>,
+    request: pb::RangeRequest,
+    place: Place,
+) -> Result<Chunks, Status> {
     let serializable = request.serializable;
-    let unsorted = request.sort_order == i32::from(SortOrder::None);
-    let mut query = convert::range(request)?;
-    let target = query.sort.target;
-    if unsorted {
-        // "None" is let through with any target; then etcd sorts within each chunk.
-        query.sort = Sort::default();
-    }
-    if !query.sort.is_key_order() {
+    let ordered = request.sort_order != i32::from(SortOrder::None);
+    let query = convert::range(request)?;
+    // An order that is asked for is refused as by etcd; with none, every target is let through.
+    if ordered && !query.sort.is_key_order() {
         return Err(Status::unimplemented("RangeStream does not support custom sort orders"));
     }
     if !query.bounds.is_unbounded() {
@@ -40,23 +45,59 @@ pub async fn open(services: Arc<Services>, request: pb::RangeRequest) -> Result<
     if !serializable {
         services.read_index().await?;
     }
-    let state = Cursor::new(services, query, target);
-    Ok(Box::pin(stream::try_unfold(state, |mut cursor| async move {
-        match cursor.next().await? {
-            Some(message) => Ok(Some((message, cursor))),
-            None => Ok(None),
-        }
-    })))
+    if query.sort.is_key_order() && !query.count_only {
+        let chunks = stream::try_unfold(Cursor::new(services, query), |mut cursor| async move {
+            Ok(cursor.next().await?.map(|message| (message, cursor)))
+        });
+        return Ok(Box::pin(Limited::new(Box::pin(chunks), place)));
+    }
+    let result = read::range(&services, query).await?;
+    let header = services.header_at(result.revision);
+    let whole = convert::range_response(result, Some(header));
+    let size = services.settings().max_request_bytes / 2;
+    Ok(Box::pin(Limited::new(stream::iter(Pieces::new(whole, size).map(Ok)), place)))
 }
 
-/// Where a stream stands.
+/// An answer in pieces of about a size in bytes. The last one has the header, `more` and `count`.
+struct Pieces {
+    kvs: Peekable<vec::IntoIter<KeyValue>>,
+    last: Option<pb::RangeResponse>,
+    size: usize,
+}
+
+impl Pieces {
+    fn new(mut whole: pb::RangeResponse, size: usize) -> Self {
+        let kvs = std::mem::take(&mut whole.kvs).into_iter().peekable();
+        Self { kvs, last: Some(whole), size }
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = pb::RangeStreamResponse;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.last.as_ref()?;
+        let (mut kvs, mut size) = (Vec::new(), 0);
+        while (kvs.is_empty() || size < self.size)
+            && let Some(kv) = self.kvs.next()
+        {
+            size += kv.encoded_len();
+            kvs.push(kv);
+        }
+        let response = match self.kvs.peek() {
+            Some(_) => pb::RangeResponse { kvs, ..pb::RangeResponse::default() },
+            None => pb::RangeResponse { kvs, ..self.last.take()? },
+        };
+        Some(message(response))
+    }
+}
+
+/// Where a stream in the order of keys stands.
 struct Cursor {
     services: Arc<Services>,
     query: RangeQuery,
     /// The range asked for.
     whole: KeyRange,
-    /// What each chunk is sorted by.
-    target: SortTarget,
     /// Keys still wanted in all; `None` for no limit.
     wanted: Option<i64>,
     /// Keys in the next chunk.
@@ -69,52 +110,25 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(services: Arc<Services>, query: RangeQuery, target: SortTarget) -> Self {
+    fn new(services: Arc<Services>, query: RangeQuery) -> Self {
         let wanted = (query.limit > 0).then_some(query.limit);
         let whole = query.range.clone();
-        Self {
-            services,
-            query,
-            whole,
-            target,
-            wanted,
-            chunk: FIRST_LIMIT,
-            sent: 0,
-            revision: None,
-            done: false,
-        }
+        Self { services, query, whole, wanted, chunk: FIRST_LIMIT, sent: 0, revision: None, done: false }
     }
 
     async fn next(&mut self) -> Result<Option<pb::RangeStreamResponse>, Status> {
         if self.done {
             return Ok(None);
         }
-        if self.query.count_only {
-            self.done = true;
-            let query = self.query.clone();
-            let result = self.count(query).await?;
-            let header = self.services.header_at(result.revision);
-            return Ok(Some(message(convert::range_response(result, Some(header)))));
-        }
         if self.sent > 0 {
             // A long stream shares its thread with short requests.
             tokio::task::yield_now().await;
         }
         self.query.limit = self.wanted.map_or(self.chunk, |wanted| wanted.min(self.chunk));
-        let mut result = self.services.store.page(&self.query)?;
+        let result = self.services.store.page(&self.query)?;
         let last = !result.more || self.wanted == Some(result.kvs.len() as i64);
         let more = result.more;
         self.advance(&result);
-        match self.target {
-            SortTarget::Key => {}
-            SortTarget::Version => result.kvs.sort_by_key(|kv| kv.version),
-            SortTarget::Create => result.kvs.sort_by_key(|kv| kv.create_revision),
-            SortTarget::Mod => result.kvs.sort_by_key(|kv| kv.mod_revision),
-            SortTarget::Value => result.kvs.sort_by(|a, b| a.value.cmp(&b.value)),
-        }
-        if self.query.keys_only && self.target != SortTarget::Value {
-            result.kvs.iter_mut().for_each(|kv| kv.lease = 0);
-        }
         let revision = *self.revision.get_or_insert(result.revision);
         let mut response = convert::range_response(result, None);
         response.more = false;
@@ -140,8 +154,7 @@ impl Cursor {
 
     /// Counting goes through all keys: not on this thread.
     async fn count(&self, query: RangeQuery) -> Result<RangeResult, Refusal> {
-        let store = self.services.store.clone();
-        super::blocking(move || Ok::<_, Refusal>(store.range(&query))).await?
+        read::range(&self.services, query).await
     }
 
     /// Goes on after the last key of a chunk, at the revision of the first.
@@ -180,4 +193,115 @@ fn successor(key: &[u8]) -> Bytes {
     next.put(key);
     next.put_u8(0);
     next.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt;
+
+    use super::super::limited::Places;
+    use super::super::stories::lone_leader;
+    use super::*;
+    use crate::api::services::{Settings, Stopper};
+    use crate::model::{Command, Put};
+
+    /// All messages of a stream, put together.
+    async fn streamed(
+        services: &Arc<Services>,
+        request: pb::RangeRequest,
+    ) -> Result<(pb::RangeResponse, usize), Status> {
+        let place = Places::new(1).take()?;
+        let pieces: Vec<_> = open(services.clone(), request, place).await?.try_collect().await?;
+        let count = pieces.len();
+        let mut whole = pb::RangeResponse::default();
+        for piece in pieces {
+            let piece = piece.range_response.unwrap_or_default();
+            assert!(whole.header.is_none(), "a piece after the one with the header");
+            assert!(piece.header.is_some() || (!piece.more && piece.count == 0), "{piece:?}");
+            let kvs = [std::mem::take(&mut whole.kvs), piece.kvs.clone()].concat();
+            whole = pb::RangeResponse { kvs, ..piece };
+        }
+        Ok((whole, count))
+    }
+
+    /// Thirty keys, some more than once, and one deleted.
+    async fn filled() -> (Arc<Services>, Stopper, tempfile::TempDir) {
+        let (services, stopper, dir) = lone_leader().await;
+        for number in (0..30).chain([3, 7, 3, 29]) {
+            let value = format!("{}", (number * 7 + services.store.revision()) % 11);
+            let put = Put { key: format!("k{number:02}").into(), value: value.into(), ..Put::default() };
+            services.node.propose(Command::Put(put)).await.expect("a put");
+        }
+        let range = KeyRange::single("k11");
+        let delete = Command::Delete(crate::model::Delete { range, prev_kv: false });
+        services.node.propose(delete).await.expect("a deletion");
+        (services, stopper, dir)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_pieces_of_every_request_are_the_answer_to_range() {
+        let (services, _stopper, _dir) = filled().await;
+        let mut set = Settings::clone(&services.settings());
+        let mut streams = 0;
+        for max_request_bytes in [1_500_000, 200] {
+            set.max_request_bytes = max_request_bytes;
+            services.set_settings(set.clone());
+            for choice in 0..2 * 2 * 2 * 3 * 5 * 4 * 3 {
+                let mut rest = choice;
+                let mut pick = |count: i64| {
+                    let picked = rest % count;
+                    rest /= count;
+                    picked
+                };
+                let request = pb::RangeRequest {
+                    key: "k".into(),
+                    range_end: "l".into(),
+                    serializable: pick(2) == 1,
+                    keys_only: pick(2) == 1,
+                    count_only: pick(2) == 1,
+                    sort_order: pick(3) as i32,
+                    sort_target: pick(5) as i32,
+                    limit: [0, 1, 12, 29][pick(4) as usize],
+                    revision: [0, 20, 33][pick(3) as usize],
+                    ..pb::RangeRequest::default()
+                };
+                let query = convert::range(request.clone()).expect("a range");
+                let range = read::range(&services, query).await.expect("an answer");
+                let header = services.header_at(range.revision);
+                let range = convert::range_response(range, Some(header));
+                match streamed(&services, request.clone()).await {
+                    Ok((pieces, count)) => {
+                        assert_eq!(pieces, range, "{request:?}");
+                        assert!(count > 1 || max_request_bytes > 200 || range.kvs.len() < 5, "{request:?}");
+                        streams += 1;
+                    }
+                    Err(status) => {
+                        assert_eq!(status.code(), tonic::Code::Unimplemented, "{request:?}");
+                        assert!(
+                            request.sort_order != 0 && (request.sort_order, request.sort_target) != (1, 0)
+                        );
+                    }
+                }
+            }
+        }
+        assert_eq!(streams, 2 * (2 * 2 * 2 * 4 * 3) * (5 + 1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn filters_by_revision_are_refused_as_by_etcd() {
+        let (services, _stopper, _dir) = filled().await;
+        for filter in 0..4 {
+            let mut request =
+                pb::RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() };
+            let bounds = [
+                &mut request.min_mod_revision,
+                &mut request.max_mod_revision,
+                &mut request.min_create_revision,
+                &mut request.max_create_revision,
+            ];
+            *bounds.into_iter().nth(filter).expect("a bound") = 5;
+            let refused = streamed(&services, request).await.expect_err("refused");
+            assert_eq!(refused.message(), "RangeStream does not support revision filters");
+        }
+    }
 }

@@ -15,3 +15,4 @@ mod settings;
 mod signals;
 mod targets;
 mod tls;
+mod unread;

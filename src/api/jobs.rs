@@ -1,0 +1,104 @@
+//! Work that blocks, on threads where it may: so much of each kind at a time that none takes all threads (or all of LMDB's
+//! readers) from the others. What is beyond waits for its turn, which costs no thread.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::model::Refusal;
+
+/// What a piece of work is like.
+#[derive(Clone, Copy, Debug)]
+pub enum Job {
+    /// Reads what a client asked for.
+    Read,
+    /// Goes through the whole store.
+    Whole,
+    /// Waits for the store's own work.
+    Wait,
+}
+
+/// The turns.
+pub struct Jobs {
+    reads: Arc<Semaphore>,
+    whole: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            reads: Arc::new(Semaphore::new(64)),
+            whole: Arc::new(Semaphore::new(4)),
+            waits: Arc::new(Semaphore::new(16)),
+        }
+    }
+}
+
+impl Jobs {
+    /// Runs what blocks when its turn has come. Once begun it keeps its turn to its end, whether or not the caller still
+    /// waits for it.
+    ///
+    /// # Errors
+    /// What `work` reports; [`Refusal::Stopped`] if the server stops before it is done.
+    pub async fn run<T, E, F>(&self, job: Job, work: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        E: Into<Refusal> + Send + 'static,
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+    {
+        let turns = match job {
+            Job::Read => &self.reads,
+            Job::Whole => &self.whole,
+            Job::Wait => &self.waits,
+        };
+        let turn = turns.clone().acquire_owned().await.map_err(|_| Refusal::Stopped)?;
+        let work = move || {
+            let done = work();
+            drop(turn);
+            done
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done.map_err(Into::into),
+            Err(_) => Err(Refusal::Stopped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_kind_of_work_takes_the_turns_of_another() {
+        let jobs = Arc::new(Jobs::default());
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = Arc::new(std::sync::Mutex::new(released));
+        let running = Arc::new(AtomicUsize::new(0));
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..1000 {
+            let (jobs, released, running) = (jobs.clone(), released.clone(), running.clone());
+            waiting.spawn(async move {
+                let work = move || {
+                    running.fetch_add(1, Ordering::SeqCst);
+                    // Ends with the sender.
+                    let _ = released.lock().map(|released| released.recv());
+                    Ok::<_, Refusal>(())
+                };
+                jobs.run(Job::Wait, work).await
+            });
+        }
+        while running.load(Ordering::SeqCst) < 16 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(jobs.run(Job::Read, || Ok::<_, Refusal>(7)).await, Ok(7));
+        assert_eq!(running.load(Ordering::SeqCst), 16);
+        drop(release);
+        while let Some(done) = waiting.join_next().await {
+            assert_eq!(done.expect("no panic"), Ok(()));
+        }
+        assert_eq!(running.load(Ordering::SeqCst), 1000);
+    }
+}
