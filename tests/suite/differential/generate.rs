@@ -202,15 +202,17 @@ impl Maker {
         if self.level < (3, 7) {
             return Op::Range(request);
         }
+        // Most orders and filters are refused.
         if !self.dice.one_in(4) {
-            (request.sort_order, request.sort_target) = (0, 0);
+            request.sort_order = 0;
+        }
+        if !self.dice.one_in(4) {
             (request.min_mod_revision, request.max_mod_revision) = (0, 0);
             (request.min_create_revision, request.max_create_revision) = (0, 0);
         }
-        if request.sort_order == 0 {
-            // A target alone sorts in ascending order. etcd 3.7.3 forgets that when it cuts the answer to pieces: more
-            // than ten keys come with some of them twice and others not at all.
-            request.sort_target = 0;
+        if self.dice.one_in(3) {
+            request.sort_target = self.dice.below(5) as i32;
+            request.keys_only = self.dice.one_in(2);
         }
         Op::RangeStream(request)
     }
