@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::installed::cut_log;
 use super::options::{NodeOptions, StartError};
 use super::types::{Config, Peer, decode_config, encode_config};
 use crate::log::{Done, Entry, LogError, Payload, Vote};
@@ -22,6 +23,7 @@ pub async fn begin(options: &NodeOptions) -> Result<Option<Config>, StartError> 
         let what = "the log begins after the end of the state: the store was removed, or is of an older date";
         return Err(StartError::Storage(format!("{what} (log after {purged:?}, state up to {applied:?})")));
     }
+    cut_log(options).map_err(storage)?;
     if bounds.last.is_none() && options.log.vote().is_none() && applied.is_none() {
         return bootstrap(options).await;
     }

@@ -104,9 +104,9 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        // Never beyond the log's end: what the end lost in a crash comes back from the leader.
-        let last = self.log.bounds().last;
-        Ok(self.log.committed().min(last).map(log_id))
+        // Only if the log holds it: what lies below a place that is missing may be something else than was committed.
+        // What the log's end lost in a crash comes back from the leader.
+        Ok(self.log.committed().filter(|committed| self.log.holds(*committed)).map(log_id))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>

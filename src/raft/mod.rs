@@ -14,6 +14,7 @@
 
 mod duties;
 mod found;
+mod installed;
 mod log_store;
 mod loopback;
 mod members;

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod conformance;
+mod installing;
 mod single;
 mod stalls;
 
