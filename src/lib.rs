@@ -19,15 +19,16 @@
 //! | room | what stands there | may use |
 //! |---|---|---|
 //! | [`model`] | the words: keys, ranges, revisions, commands, replies, refusals | nothing |
-//! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | model |
-//! | [`log`] | the raft log on disk: append, group flush, recovery, purge | model |
-//! | [`pki`] | who a member is: CA, issuing, verification | model |
+//! | [`files`] | directories and files that outlive a power failure under their names and are closed to others | nothing |
+//! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | files, model |
+//! | [`log`] | the raft log on disk: append, group flush, recovery, purge | files, model |
+//! | [`pki`] | who a member is: CA, issuing, verification | files, model |
 //! | [`peer`] | QUIC between members: connections, streams, who is let in | pki, model |
 //! | [`raft`] | openraft's glue: propose, read index, membership | store, log, peer, model |
 //! | [`watch`] | from applied events to watchers | store (reading), model |
 //! | [`lease`] | the leader's expiry wheel; it only proposes | model |
 //! | [`api`] | the faces: gRPC, HTTP, and the one map from refusals to status codes | raft, watch, lease, store (reading), model |
-//! | [`join`] | entry to a cluster | raft, peer, pki, model |
+//! | [`join`] | entry to a cluster | raft, peer, pki, files, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`daemon`] | order of start and stop, systemd, logging | everything |
 //! | [`ctl`] | the client: commands, printers, hints | api's messages, config, model |
@@ -95,6 +96,7 @@ pub mod api;
 pub mod config;
 pub mod ctl;
 pub mod daemon;
+pub mod files;
 pub mod join;
 pub mod lease;
 pub mod log;

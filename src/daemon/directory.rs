@@ -1,15 +1,16 @@
-//! The data directory: made for its owner alone, and refused where others can look into it (CVE-2020-15113).
+//! The data directory: what kvd makes in it is closed to others (CVE-2020-15113), and corrected if it is not. The
+//! directory itself, and `--wal-dir`, may be the operator's, or a volume's that a group shares: a warning is enough.
 //!
 //! ```text
-//! DATA-DIR/member/identity   which member of which cluster (join/identity.rs)
+//! DATA-DIR/member/identity   which member of which cluster (join/identity.rs); log/ and store/ hold a copy
 //! DATA-DIR/member/log/       the raft log, or in --wal-dir (log/format.rs)
 //! DATA-DIR/member/store/     the state (store/format.rs)
 //! ```
 
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::files;
 
 /// Where a member's data are.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub struct Directories {
     pub store: PathBuf,
 }
 
-/// Makes what is missing. Errors name the directory.
+/// Makes what is missing, durably, and closes what kvd has made to others. Errors name the directory.
 pub fn prepare(data_dir: &Path, log_dir: Option<&Path>) -> io::Result<Directories> {
     let member = data_dir.join("member");
     let directories = Directories {
@@ -31,36 +32,24 @@ pub fn prepare(data_dir: &Path, log_dir: Option<&Path>) -> io::Result<Directorie
         member,
     };
     for directory in [data_dir, &directories.member, &directories.log, &directories.store] {
-        make_private(directory)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))?;
+        files::make_dir(directory).map_err(|error| naming(directory, error))?;
+    }
+    for around in [Some(data_dir), log_dir].into_iter().flatten() {
+        if let Some(mode) = files::open_to_others(around) {
+            let (dir, mode) = (around.display(), format!("{mode:04o}"));
+            tracing::warn!(%dir, mode, "others than its owner can look into this directory; what kvd makes in it is closed to them");
+        }
+    }
+    if files::close_all_to_others(&directories.member).map_err(|error| naming(&directories.member, error))? {
+        let dir = directories.member.display();
+        tracing::warn!(%dir, "it holds files of another user that are open to others than their owner");
     }
     refuse_foreign(&directories.member)?;
     Ok(directories)
 }
 
-fn make_private(directory: &Path) -> io::Result<()> {
-    match fs::metadata(directory) {
-        Ok(metadata) if !metadata.is_dir() => {
-            Err(io::Error::new(io::ErrorKind::NotADirectory, "is no directory"))
-        }
-        Ok(metadata) => {
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 == 0 {
-                return Ok(());
-            }
-            Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                format!(
-                    "its mode is {mode:04o}, which lets others than its owner in; run: chmod 700 {}",
-                    directory.display()
-                ),
-            ))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)
-        }
-        Err(error) => Err(error),
-    }
+fn naming(directory: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
 }
 
 /// Refuses a directory that etcd itself has written: its files are not kvd's, and must not be mixed.
@@ -77,18 +66,35 @@ fn refuse_foreign(member: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
-    fn directories_are_made_private_and_open_ones_refused() {
+    fn what_is_made_is_private_and_what_is_around_it_stays_as_it_is() {
         let parent = tempfile::tempdir().expect("a directory");
-        let data = parent.path().join("data");
-        let directories = prepare(&data, None).expect("made");
-        let mode = fs::metadata(&directories.store).expect("there").permissions().mode() & 0o777;
-        assert_eq!(mode, 0o700);
-        fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).expect("changed");
-        let refused = prepare(&data, None).expect_err("refused").to_string();
-        assert!(refused.contains("its mode is 0755"), "{refused}");
+        let (data, wal) = (parent.path().join("data"), parent.path().join("wal"));
+        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
+        // As `mkdir` makes them, and as Kubernetes mounts a volume with a group of its own.
+        for around in [0o755, 0o2775, 0o2777] {
+            for dir in [&data, &wal] {
+                let _ = fs::create_dir(dir);
+                let _ = fs::create_dir(dir.join("lost+found"));
+                set(dir, around);
+            }
+            let directories = prepare(&data, Some(&wal)).expect("made");
+            let inside = directories.store.join("file");
+            fs::write(&inside, "").expect("written");
+            let modes = [&data, &wal, &directories.member, &directories.store].map(|dir| mode(dir) & 0o777);
+            assert_eq!(modes, [around & 0o777, around & 0o777, 0o700, 0o700]);
+            // A volume's group gets at everything when it is mounted again.
+            set(&directories.member, 0o2770);
+            set(&inside, 0o660);
+            prepare(&data, Some(&wal)).expect("corrected");
+            assert_eq!([&directories.member, &inside].map(|path| mode(path) & 0o777), [0o700, 0o600]);
+        }
     }
 
     #[test]

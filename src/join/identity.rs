@@ -1,4 +1,5 @@
-//! The file `identity` in the member directory: which member of which cluster the data belong to.
+//! The file `identity` in the member directory: which member of which cluster the data belong to. The log's and the
+//! store's directories carry a copy each, so that a disk that is not mounted, or another member's, is known as such.
 //!
 //! ```text
 //! kvd-identity 1
@@ -8,13 +9,15 @@
 //!
 //! Once the member was removed from its cluster, a file `removed` stands beside it, and the data are not used again.
 //!
-//! The first line carries the version of the format; another version is refused. The file is written once, before
-//! any other data, and replaced atomically, so it is there and whole or the directory counts as empty.
+//! The first line carries the version of the format; another version is refused. The member directory's is written
+//! last, once the log holds what the member begins with: as long as it is missing the member has told nobody anything,
+//! and begins anew after a crash.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::model::{ClusterId, MemberId};
 
 const FILE: &str = "identity";
@@ -85,13 +88,8 @@ pub fn load(directory: &Path) -> Result<Option<Identity>, IdentityError> {
 /// Remembers for ever that the member of `directory` was removed from its cluster.
 pub fn mark_removed(directory: &Path) -> Result<(), IdentityError> {
     let path = directory.join(REMOVED);
-    let write = || {
-        let mut file = File::create(&path)?;
-        file.write_all(b"this member has been permanently removed from its cluster\n")?;
-        file.sync_all()?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(|source| IdentityError::Io { path: path.clone(), source })
+    files::replace(&path, b"this member has been permanently removed from its cluster\n")
+        .map_err(|source| IdentityError::Io { path, source })
 }
 
 /// Refuses the data of a member that was removed.
@@ -103,16 +101,8 @@ pub fn refuse_removed(directory: &Path) -> Result<(), IdentityError> {
 /// Writes the identity of `directory`, durably.
 pub fn create(directory: &Path, identity: &Identity) -> Result<(), IdentityError> {
     let path = directory.join(FILE);
-    let temporary = directory.join("identity.new");
     let text = format!("{FIRST_LINE}\nmember {}\ncluster {}\n", identity.member, identity.cluster);
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(|source| IdentityError::Io { path: path.clone(), source })
+    files::replace(&path, text.as_bytes()).map_err(|source| IdentityError::Io { path, source })
 }
 
 fn parse(path: &Path, text: &str) -> Result<Identity, IdentityError> {

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::LogError;
+use crate::files;
 
 /// A flat directory of files. The log keeps everything it has behind this, so that a test or a simulation can lose,
 /// tear and refuse writes (see [`super::SimDisk`]).
@@ -54,21 +55,15 @@ pub struct RealDisk {
 const LOCK: &str = "LOCK";
 
 impl RealDisk {
-    /// Opens a directory, making it (mode 0700) where it does not exist.
+    /// Opens a directory, making it (mode 0700) if it does not exist. One that exists may be the operator's, so its mode
+    /// stays; the log's own files in it are closed to others.
     ///
     /// # Errors
-    /// [`LogError::InUse`] where another process holds it, [`LogError::Exposed`] where others than the owner can get at
-    /// it, [`LogError::Io`] otherwise.
+    /// [`LogError::InUse`] if another process holds it, [`LogError::Io`] otherwise.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
         let io =
             |source: io::Error| LogError::Io { file: dir.display().to_string(), source: Arc::new(source) };
-        if !dir.exists() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
-        }
-        let mode = fs::metadata(dir).map_err(io)?.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(LogError::Exposed { dir: dir.display().to_string(), mode });
-        }
+        files::make_dir(dir).map_err(io)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -84,10 +79,13 @@ impl RealDisk {
             Err(errno) => return Err(io(errno.into())),
         }
         let directory = File::open(dir).map_err(io)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
+        let disk = Self { dir: dir.to_path_buf(), directory, _lock: lock };
+        for name in disk.list().map_err(io)?.iter().filter(|name| is_own(name)) {
+            files::close_to_others(&dir.join(name)).map_err(io)?;
         }
-        Ok(Self { dir: dir.to_path_buf(), directory, _lock: lock })
+        // Whoever made the files may have been killed before their names were durable.
+        disk.sync().map_err(io)?;
+        Ok(disk)
     }
 }
 
@@ -136,6 +134,11 @@ impl Disk for RealDisk {
     }
 }
 
+/// True for a name that the log gives a file; a volume may hold others, such as `lost+found`.
+fn is_own(name: &str) -> bool {
+    [".seg", ".tmp", ".old"].iter().any(|end| name.strip_suffix(end).is_some_and(|stem| stem.len() == 16))
+}
+
 struct RealFile(File);
 
 impl DiskFile for RealFile {
@@ -158,17 +161,33 @@ impl DiskFile for RealFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
-    fn a_directory_is_held_by_one_and_closed_to_others() {
+    fn a_directory_is_held_by_one() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("member/raft");
-        let first = RealDisk::open(&dir).unwrap();
+        let _first = RealDisk::open(&dir).unwrap();
         assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o700);
         assert!(matches!(RealDisk::open(&dir), Err(LogError::InUse { .. })));
-        drop(first);
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(matches!(RealDisk::open(&dir), Err(LogError::Exposed { mode: 0o755, .. })));
+    }
+
+    #[test]
+    fn a_directory_of_the_operators_keeps_its_mode_and_the_logs_files_are_closed() {
+        let root = tempfile::tempdir().unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o7777;
+        fs::create_dir(root.path().join("lost+found")).unwrap();
+        for name in ["0000000000000001.seg", "notes.txt"] {
+            fs::write(root.path().join(name), "").unwrap();
+            set(&root.path().join(name), 0o664);
+        }
+        set(&root.path().join("lost+found"), 0o755);
+        set(root.path(), 0o2775);
+        RealDisk::open(root.path()).unwrap();
+        let modes = ["", "0000000000000001.seg", "LOCK", "notes.txt", "lost+found"].map(mode);
+        assert_eq!(modes, [0o2775, 0o600, 0o600, 0o664, 0o755]);
     }
 }

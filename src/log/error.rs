@@ -20,14 +20,6 @@ pub enum LogError {
         /// The directory.
         dir: String,
     },
-    /// Others than the owner may get at the directory.
-    #[error("{dir} has mode {mode:o}, which lets others than its owner in; it must not be wider than 700")]
-    Exposed {
-        /// The directory.
-        dir: String,
-        /// Its mode.
-        mode: u32,
-    },
     /// The file holds bytes that were not written like this. The log refuses to guess.
     #[error("{file}: damaged at offset {offset}: {what}")]
     Damaged {

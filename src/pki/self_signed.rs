@@ -1,12 +1,12 @@
 //! A self-signed certificate for clients that only want encryption (`--auto-tls`).
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
+
+use crate::files;
 
 /// A certificate and its key, PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +20,16 @@ pub struct Files {
 /// The certificate in `directory`, made for `hosts` (names and addresses) and `years` where there is none yet. One that
 /// is there is used as it is, so that clients that pinned it go on; delete the files to get a new one.
 pub fn provide(directory: &Path, hosts: &[String], years: u32) -> io::Result<Files> {
-    let files = Files { cert: directory.join("cert.pem"), key: directory.join("key.pem") };
-    if files.cert.exists() && files.key.exists() {
-        return Ok(files);
+    let pair = Files { cert: directory.join("cert.pem"), key: directory.join("key.pem") };
+    if pair.cert.exists() && pair.key.exists() {
+        return Ok(pair);
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    files::make_dir(directory)?;
     let (cert, key) = make(hosts, years).map_err(io::Error::other)?;
     // The certificate comes last: while it is missing both are made anew.
-    write(&files.key, &key)?;
-    write(&files.cert, &cert)?;
-    Ok(files)
+    files::replace(&pair.key, key.as_bytes())?;
+    files::replace(&pair.cert, cert.as_bytes())?;
+    Ok(pair)
 }
 
 fn make(hosts: &[String], years: u32) -> Result<(String, String), rcgen::Error> {
@@ -47,18 +47,12 @@ fn make(hosts: &[String], years: u32) -> Result<(String, String), rcgen::Error> 
     Ok((cert.pem(), key.serialize_pem()))
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn made_once_and_kept_with_a_private_key() {

@@ -4,7 +4,7 @@
 //! Only when it was read to its end, checked and made durable does the file CURRENT name the new one; a crash before
 //! leaves the old state, and what was written is removed when the store is opened.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use super::registry::Registry;
 use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader};
 use super::tables::{Table, Tables, private_dir};
 use super::{Options, StoreError};
+use crate::files;
 
 const CURRENT: &str = "CURRENT";
 const PREFIX: &str = "state-";
@@ -94,17 +95,13 @@ fn remove_others(dir: &Path, keep: &str) {
 /// Makes CURRENT name an environment, durably.
 fn set_current(dir: &Path, name: &str) -> Result<(), StoreError> {
     let path = dir.join(CURRENT);
-    if fs::read_to_string(&path).is_ok_and(|current| current.trim_end() == name) {
-        return Ok(());
-    }
-    let write = || -> io::Result<()> {
-        let new = dir.join("CURRENT.new");
-        fs::write(&new, format!("{name}\n"))?;
-        File::open(&new)?.sync_all()?;
-        fs::rename(&new, &path)?;
-        File::open(dir)?.sync_all()
+    let done = if fs::read_to_string(&path).is_ok_and(|current| current.trim_end() == name) {
+        // Whoever wrote it may have been killed before its name was durable.
+        files::sync_names(dir)
+    } else {
+        files::replace(&path, format!("{name}\n").as_bytes())
     };
-    write().map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
+    done.map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
 }
 
 /// A state that was loaded from a snapshot, durable but not in use. It is removed when it is dropped.
@@ -180,8 +177,6 @@ fn load(path: &Path, options: &Options, stream: Stream<'_>) -> Result<Shared, St
     tables.commit(txn, "committing a snapshot")?;
     tables.wait_for_disk(true)?;
     tables.sync()?;
-    let sync = |error| StoreError::io(format!("syncing {}", path.display()), error);
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(sync)?;
     let txn = tables.read()?;
     let registry = Registry::load(&tables, &txn, &meta)?;
     drop(txn);

@@ -1,7 +1,5 @@
 //! The LMDB environment: opening it, its tables, its meta record. The one file of the store with unsafe code.
 
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
@@ -10,6 +8,7 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, 
 use super::format;
 use super::format::records::Meta;
 use super::{BeforeCommit, Options, StoreError};
+use crate::files;
 
 /// A table: bytes to bytes.
 pub(super) type Table = Database<'static, Bytes, Bytes>;
@@ -45,6 +44,9 @@ impl Tables {
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         private_dir(dir)?;
         let env = open_env(dir, options)?;
+        // LMDB flushes its file, not the name of it.
+        files::sync_names(dir)
+            .map_err(|error| StoreError::io(format!("flushing {}", dir.display()), error))?;
         env.clear_stale_readers().map_err(StoreError::lmdb("clearing stale readers"))?;
         let open = StoreError::lmdb("opening the tables");
         check_version(&env, dir)?;
@@ -220,14 +222,10 @@ fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError
     }
 }
 
-/// Makes `dir`, closed to others.
+/// Makes `dir`, durably and closed to others.
 pub(super) fn private_dir(dir: &Path) -> Result<(), StoreError> {
-    let fail = |error| StoreError::io(format!("creating {}", dir.display()), error);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fail)?;
-    let mode = fs::metadata(dir).map_err(fail)?.permissions().mode() & 0o777;
-    if mode != 0o700 {
-        let fail = |error| StoreError::io(format!("setting the mode of {}", dir.display()), error);
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(fail)?;
-    }
+    let fail = |error| StoreError::io(format!("making {}", dir.display()), error);
+    files::make_dir(dir).map_err(fail)?;
+    files::close_to_others(dir).map_err(fail)?;
     Ok(())
 }

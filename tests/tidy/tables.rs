@@ -2,8 +2,8 @@
 
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] = &[
-    "api", "config", "ctl", "daemon", "join", "lease", "log", "model", "peer", "pki", "raft", "store",
-    "watch",
+    "api", "config", "ctl", "daemon", "files", "join", "lease", "log", "model", "peer", "pki", "raft",
+    "store", "watch",
 ];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
@@ -11,20 +11,24 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("bin", &["daemon", "ctl"]),
     (
         "daemon",
-        &["api", "auth", "config", "join", "lease", "log", "model", "peer", "pki", "raft", "store", "watch"],
+        &[
+            "api", "auth", "config", "files", "join", "lease", "log", "model", "peer", "pki", "raft",
+            "store", "watch",
+        ],
     ),
     ("api", &["raft", "watch", "lease", "auth", "store", "model"]),
-    ("join", &["raft", "peer", "pki", "model"]),
+    ("join", &["raft", "peer", "pki", "files", "model"]),
     ("raft", &["store", "log", "peer", "model"]),
     ("watch", &["store", "model"]),
     ("lease", &["model"]),
     ("auth", &["model"]),
     ("peer", &["pki", "model"]),
-    ("store", &["model"]),
-    ("log", &["model"]),
-    ("pki", &["model"]),
+    ("store", &["files", "model"]),
+    ("log", &["files", "model"]),
+    ("pki", &["files", "model"]),
     ("config", &["model"]),
     ("ctl", &["api::proto", "config", "model"]),
+    ("files", &[]),
     ("model", &[]),
 ];
 

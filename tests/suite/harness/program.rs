@@ -79,6 +79,16 @@ pub fn tool(test: &str, version: &str, name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Whether processes can be traced here; said by test name if not.
+pub fn strace(test: &str) -> bool {
+    let works = std::process::Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
+    let works = works.is_ok_and(|output| output.status.success());
+    if !works {
+        skip(test, "strace is not installed (tests/provide installs it), or processes cannot be traced");
+    }
+    works
+}
+
 /// Says that `test` cannot do its work here and why; fails it where everything has to be there.
 pub fn skip(test: &str, reason: &str) {
     say(&format!("skipped {test}: {reason}"));

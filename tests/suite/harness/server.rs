@@ -60,6 +60,7 @@ pub struct Server {
     peer_port: u16,
     starts: usize,
     fixed: bool,
+    through: Vec<String>,
 }
 
 impl Server {
@@ -73,6 +74,7 @@ impl Server {
             peer_port: free_port(),
             starts: 0,
             fixed: false,
+            through: Vec::new(),
         }
     }
 
@@ -148,13 +150,18 @@ impl Server {
         self.setup.env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Further starts go through a command that becomes the server (`strace -D`); an empty one ends that.
+    pub fn through(&mut self, command: &[String]) {
+        self.through = command.to_vec();
+    }
+
     /// Starts the process (again) on the same data and waits until it answers a linearizable read and
     /// has made its name known. At the
     /// first start a clash of ports with a stranger is met by other ports, unless the test has named them.
     pub async fn start(&mut self) {
         for _ in 0..5 {
             self.spawn();
-            match self.answering().await {
+            match self.answers().await {
                 Ok(()) => return,
                 Err(status)
                     if self.starts == 1 && !self.fixed && self.log().contains("address already in use") =>
@@ -176,7 +183,14 @@ impl Server {
         assert!(self.child.is_none(), "one process at a time");
         self.starts += 1;
         let log = File::create(self.log_path()).expect("a log file");
-        let mut command = Command::new(self.setup.program.path());
+        let mut command = match self.through.split_first() {
+            Some((through, args)) => {
+                let mut command = Command::new(through);
+                command.args(args).arg(self.setup.program.path());
+                command
+            }
+            None => Command::new(self.setup.program.path()),
+        };
         if self.setup.listeners {
             command.args(self.member_flags());
         }
@@ -205,8 +219,9 @@ impl Server {
         ]
     }
 
-    /// Waits until a linearizable read is answered; an error is the status the process ended with.
-    async fn answering(&mut self) -> Result<(), ExitStatus> {
+    /// Waits until a linearizable read is answered and the member has made its name known; an error is the status the
+    /// process ended with.
+    pub async fn answers(&mut self) -> Result<(), ExitStatus> {
         let start = Instant::now();
         let request = RangeRequest { key: "\0".into(), ..Default::default() };
         while start.elapsed() < PATIENCE {
@@ -230,6 +245,11 @@ impl Server {
     /// The status of a process that has ended.
     pub fn poll_exit(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().expect("the child can be waited for")
+    }
+
+    /// Whether the process was started and has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.is_some() && self.poll_exit().is_none()
     }
 
     /// Waits for the process to end by itself or by a signal sent before.

@@ -1,0 +1,188 @@
+//! Directories and files of a member: closed to others, and there under their names after a power failure.
+//!
+//! Flushing a file makes its bytes durable, not its name: that takes a flush of the directory the name is in. Whoever
+//! makes a directory or replaces a file of a member does it here, so that no name is forgotten. Names that others make
+//! (LMDB's files, the log's segments) are flushed by [`sync_names`] of their directory.
+//!
+//! Rule: only what kvd made is corrected in its mode. The directories around it belong to the operator.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Bits of a mode that let others than the owner in.
+const OTHERS: u32 = 0o077;
+
+/// Makes `dir` and what is missing above it (mode 0700); their names are durable when this returns, also if they were
+/// there before: whoever made them may have been killed before the flush.
+///
+/// # Errors
+/// Those of the file system; `NotADirectory` if something else is in its place.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    match fs::metadata(dir) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(io::Error::new(ErrorKind::NotADirectory, "is no directory")),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if !parent(dir).exists() {
+                make_dir(parent(dir))?;
+            }
+            match DirBuilder::new().mode(0o700).create(dir) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    sync_name(dir)
+}
+
+/// Puts a file of these bytes (mode 0600) at `path`, in place of one that is there. After a crash or a power failure the
+/// old one is there or the new one, whole; the new one once this has returned.
+///
+/// # Errors
+/// Those of the file system.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "names no file"))?;
+    let mut new = name.to_os_string();
+    new.push(".new");
+    let new = path.with_file_name(new);
+    // One that a crash left behind may have another mode.
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_names(parent(path))
+}
+
+/// Makes the names in `dir` durable.
+///
+/// # Errors
+/// Those of the file system.
+pub fn sync_names(dir: &Path) -> io::Result<()> {
+    match File::open(dir) {
+        Ok(dir) => dir.sync_all(),
+        // A directory in which names may be made but not listed cannot be opened, so everything is flushed.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            rustix::fs::sync();
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the name of a directory durable. A mount point has its name from the file system above, which others made.
+fn sync_name(dir: &Path) -> io::Result<()> {
+    let above = parent(dir);
+    if fs::metadata(dir)?.dev() != fs::metadata(above)?.dev() {
+        return Ok(());
+    }
+    sync_names(above)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}
+
+/// The mode of `path` if it lets others than the owner in; `None` if it is closed, or not there.
+pub fn open_to_others(path: &Path) -> Option<u32> {
+    let mode =
+        fs::symlink_metadata(path).ok().filter(|found| !found.is_symlink())?.permissions().mode() & 0o7777;
+    (mode & OTHERS != 0).then_some(mode)
+}
+
+/// Closes a file or a directory that kvd made to others. One that belongs to another user stays as it is (a volume whose
+/// files are shared through a group): true if it is still open.
+///
+/// # Errors
+/// Those of the file system.
+pub fn close_to_others(path: &Path) -> io::Result<bool> {
+    let Some(mode) = open_to_others(path) else { return Ok(false) };
+    if fs::symlink_metadata(path)?.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(true);
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))?;
+    Ok(false)
+}
+
+/// Closes a directory that kvd made, and everything in it, to others. True if something of another user's is open.
+///
+/// # Errors
+/// Those of the file system.
+pub fn close_all_to_others(dir: &Path) -> io::Result<bool> {
+    let mut open = close_to_others(dir)?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let done = match entry.file_type()? {
+            kind if kind.is_dir() => close_all_to_others(&entry.path()),
+            _ => close_to_others(&entry.path()),
+        };
+        match done {
+            Ok(still) => open |= still,
+            // It was removed meanwhile, or belongs to somebody who lets nobody look.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("there").permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn directories_are_made_closed_with_what_is_missing_above() {
+        let root = tempfile::tempdir().expect("a directory");
+        let dir = root.path().join("a/b/c");
+        make_dir(&dir).expect("made");
+        make_dir(&dir).expect("there already");
+        assert_eq!((mode(&root.path().join("a")), mode(&dir)), (0o700, 0o700));
+        fs::write(dir.join("file"), "").expect("written");
+        let refused = make_dir(&dir.join("file")).expect_err("no directory");
+        assert_eq!(refused.kind(), ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_closed() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("name.txt");
+        fs::write(&path, "old").expect("written");
+        // What a crash left behind.
+        fs::write(root.path().join("name.txt.new"), "half").expect("written");
+        replace(&path, b"new").expect("replaced");
+        assert_eq!(fs::read(&path).expect("there"), b"new");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(fs::read_dir(root.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn what_is_ours_is_closed_to_others_and_links_are_not_followed() {
+        let root = tempfile::tempdir().expect("a directory");
+        let (inside, outside) = (root.path().join("inside"), root.path().join("outside"));
+        fs::create_dir_all(inside.join("deep")).expect("made");
+        fs::write(inside.join("deep/file"), "").expect("written");
+        fs::write(&outside, "").expect("written");
+        std::os::unix::fs::symlink(&outside, inside.join("link")).expect("made");
+        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
+        set(&inside, 0o2775);
+        set(&inside.join("deep"), 0o755);
+        set(&inside.join("deep/file"), 0o664);
+        set(&outside, 0o644);
+        assert_eq!(open_to_others(&inside), Some(0o2775));
+        assert!(!close_all_to_others(&inside).expect("closed"));
+        let modes = ["", "deep", "deep/file"].map(|name| mode(&inside.join(name)));
+        assert_eq!(modes, [0o2700, 0o700, 0o600]);
+        assert_eq!(mode(&outside), 0o644, "what a link names is not ours");
+        assert_eq!(open_to_others(&inside), None);
+    }
+}
