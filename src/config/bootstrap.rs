@@ -52,8 +52,8 @@ pub(super) fn problems(settings: &Settings) -> Vec<Diagnostic> {
         problems.push(about(settings, "initial-cluster", message.to_string()));
         return problems;
     }
-    problems
-        .extend(static_problem(settings, members).map(|message| about(settings, "initial-cluster", message)));
+    let problem = static_problem(settings, members, existing);
+    problems.extend(problem.map(|message| about(settings, "initial-cluster", message)));
     problems
 }
 
@@ -61,7 +61,11 @@ fn about(settings: &Settings, option: &'static str, message: String) -> Diagnost
     Diagnostic::error(message).about(option).at(settings.origin(option).place())
 }
 
-fn static_problem(settings: &Settings, members: &BTreeMap<String, Vec<Url>>) -> Option<String> {
+fn static_problem(
+    settings: &Settings,
+    members: &BTreeMap<String, Vec<Url>>,
+    existing: bool,
+) -> Option<String> {
     let name = settings.text("name");
     let Some(own) = members.get(&name) else {
         return Some(format!("couldn't find local name {name:?} in the initial cluster configuration"));
@@ -69,6 +73,10 @@ fn static_problem(settings: &Settings, members: &BTreeMap<String, Vec<Url>>) -> 
     let mut seen = BTreeSet::new();
     if !members.values().flatten().all(|url| seen.insert(url.as_str())) {
         return Some(format!("initial cluster {} has duplicate url", cluster_text(members)));
+    }
+    if existing {
+        // Its URLs were announced when it was added; they need not be repeated.
+        return None;
     }
     // Without DNS a host name matches anything; `advertised_problem` is asked again by whoever can resolve names.
     advertised_problem(&name, own, &settings.urls("initial-advertise-peer-urls"), |url| {

@@ -101,7 +101,12 @@ pub async fn existing(
         }
         if others.is_empty() || begun.elapsed() > SEARCH {
             let reasons: Vec<String> = reasons.into_iter().collect();
-            return Err(ExistingError::NoAnswer(reasons.join("; ")).into());
+            let silence = ExistingError::NoAnswer(reasons.join("; "));
+            return Err(if initial.iter().any(|member| member.name == name) {
+                silence.into()
+            } else {
+                ExistingError::LocalNameMissing { name: name.into(), more: silence.to_string() }.into()
+            });
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -243,6 +248,19 @@ mod tests {
             "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given \
              URLs (connection refused)"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_without_the_own_name_is_held_against_the_clusters() {
+        let given = [initial("a", "http://a:1")];
+        let members = vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")];
+        let script = Script::of([Err("refused".into()), Ok(Answer::Roll(roll(members)))]);
+        let error = existing(&script, "b", &given).await.expect_err("not named").to_string();
+        assert!(error.contains("member count is unequal (1 and 2)"), "{error}");
+        assert!(error.contains("added and not started yet: http://b:1"), "{error}");
+        let error = existing(&Script::of([]), "b", &given).await.expect_err("nobody").to_string();
+        assert!(error.starts_with("couldn't find local name \"b\""), "{error}");
+        assert!(error.ends_with("from the given URLs (connection refused)"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,8 @@
 //! Entry to a cluster that exists, as etcd has it: the member was added before, and `initial-cluster` names everybody.
 //! The list is compared with what the members say, and gives this member its id.
 
+use std::fmt;
+
 use super::bootstrap::InitialMember;
 use super::identity::Identity;
 use super::questions::Roll;
@@ -10,8 +12,13 @@ use crate::model::{Member, MemberId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExistingError {
     /// The own name is not in the initial cluster.
-    #[error("couldn't find local name \"{0}\" in the initial cluster configuration")]
-    LocalNameMissing(String),
+    #[error("couldn't find local name {name:?} in the initial cluster configuration; {more}")]
+    LocalNameMissing {
+        /// The name.
+        name: String,
+        /// What else is wrong with it, and what the cluster's list is; or why that is not known.
+        more: String,
+    },
     /// Nobody answered.
     #[error(
         "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs ({0})"
@@ -23,15 +30,17 @@ pub enum ExistingError {
     )]
     NoMembers,
     /// Another number of members.
-    #[error("error validating peerURLs {roll}: member count is unequal")]
+    #[error("error validating peerURLs {roll}: member count is unequal. {list}")]
     CountUnequal {
         /// What the members say, in etcd's notation.
         roll: String,
+        /// The list of the cluster.
+        list: List,
     },
     /// A member of the cluster that the initial cluster does not name.
     #[error(
         "error validating peerURLs {roll}: unmatched member while checking PeerURLs: \
-         PeerURLs: no match found for existing member ({id}, [{urls}]), last resolver error (none)"
+         PeerURLs: no match found for existing member ({id}, [{urls}]), last resolver error (none). {list}"
     )]
     Unmatched {
         /// What the members say, in etcd's notation.
@@ -40,6 +49,8 @@ pub enum ExistingError {
         id: MemberId,
         /// Its peer URLs.
         urls: String,
+        /// The list of the cluster.
+        list: List,
     },
     /// The member that this one would be has run before.
     #[error(
@@ -57,6 +68,39 @@ pub enum ExistingError {
     },
 }
 
+/// What `initial-cluster` has to be in the cluster that answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    known: Vec<String>,
+    unnamed: Vec<String>,
+}
+
+impl List {
+    fn of(roll: &Roll) -> Self {
+        let urls = |member: &Member| member.peer_urls.join(",");
+        let (started, waiting): (Vec<&Member>, Vec<&Member>) =
+            roll.members.iter().partition(|member| member.is_started());
+        let pairs = |member: &Member| -> Vec<String> {
+            member.peer_urls.iter().map(|url| format!("{}={url}", member.name)).collect()
+        };
+        Self {
+            known: started.into_iter().flat_map(pairs).collect(),
+            unnamed: waiting.into_iter().map(urls).collect(),
+        }
+    }
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The cluster's members are {}", self.known.join(","))?;
+        match self.unnamed.as_slice() {
+            [] => f.write_str("; none was added that has yet to start: run etcdctl member add first"),
+            urls => write!(f, "; added and not started yet: {}", urls.join(" and ")),
+        }?;
+        f.write_str(". initial-cluster has to name all of them, and this member under its own name")
+    }
+}
+
 /// This member's identity in a cluster whose members said `roll`. `same` tells whether two lists of URLs mean the same
 /// places, as names are resolved.
 ///
@@ -68,15 +112,20 @@ pub fn identify(
     roll: &Roll,
     same: impl Fn(&[String], &[String]) -> bool,
 ) -> Result<Identity, ExistingError> {
-    let own = initial
-        .iter()
-        .find(|member| member.name == name)
-        .ok_or_else(|| ExistingError::LocalNameMissing(name.to_string()))?;
     if roll.members.is_empty() {
         return Err(ExistingError::NoMembers);
     }
-    if roll.members.len() != initial.len() {
-        return Err(ExistingError::CountUnequal { roll: written(roll) });
+    let unequal = roll.members.len() != initial.len();
+    let Some(own) = initial.iter().find(|member| member.name == name) else {
+        let list = List::of(roll);
+        let more = match unequal {
+            true => format!("member count is unequal ({} and {}). {list}", initial.len(), roll.members.len()),
+            false => format!("it names others only. {list}"),
+        };
+        return Err(ExistingError::LocalNameMissing { name: name.to_string(), more });
+    };
+    if unequal {
+        return Err(ExistingError::CountUnequal { roll: written(roll), list: List::of(roll) });
     }
     let matches = |member: &Member, initial: &InitialMember| same(&member.peer_urls, &initial.peer_urls);
     let unmatched =
@@ -90,7 +139,7 @@ pub fn identify(
         (stranger, _) => {
             let stranger = stranger.or(roll.members.first()).ok_or(ExistingError::NoMembers)?;
             let (id, urls) = (stranger.id, stranger.peer_urls.join(" "));
-            Err(ExistingError::Unmatched { roll: written(roll), id, urls })
+            Err(ExistingError::Unmatched { roll: written(roll), id, urls, list: List::of(roll) })
         }
     }
 }
@@ -168,13 +217,26 @@ mod tests {
         assert_eq!(
             text,
             "error validating peerURLs {ClusterID:c Members:[&{ID:1 RaftAttributes:{PeerURLs:[http://a:1] \
-             IsLearner:false} Attributes:{Name:a ClientURLs:[]}}] RemovedMemberIDs:[]}: member count is unequal"
+             IsLearner:false} Attributes:{Name:a ClientURLs:[]}}] RemovedMemberIDs:[]}: member count is unequal. \
+             The cluster's members are a=http://a:1; none was added that has yet to start: run etcdctl member add \
+             first. initial-cluster has to name all of them, and this member under its own name"
         );
         let text = refused(&both, vec![a.clone(), member(2, "", "http://c:1")]);
         assert!(text.contains("unmatched member while checking PeerURLs"), "{text}");
         assert!(text.contains("no match found for existing member (2, [http://c:1])"), "{text}");
-        let text = refused(&[initial("a", "http://a:1")], vec![a.clone()]);
-        assert_eq!(text, "couldn't find local name \"b\" in the initial cluster configuration");
+        let alone = [initial("a", "http://a:1")];
+        let text = refused(&alone, vec![a.clone()]);
+        assert!(
+            text.contains("initial cluster configuration; it names others only. The cluster's"),
+            "{text}"
+        );
+        let text = refused(&alone, vec![a.clone(), member(2, "", "http://c:1")]);
+        assert_eq!(
+            text,
+            "couldn't find local name \"b\" in the initial cluster configuration; member count is unequal (1 and 2). \
+             The cluster's members are a=http://a:1; added and not started yet: http://c:1. initial-cluster has to \
+             name all of them, and this member under its own name"
+        );
         let text = refused(&both, vec![a, member(2, "b", "http://b:1")]);
         assert!(text.contains("etcdctl member remove 2"), "{text}");
     }
