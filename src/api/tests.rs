@@ -28,7 +28,7 @@ use crate::lease::{self, Lessor};
 use crate::log::{self, Log, SimDisk};
 use crate::model::{Clock, Entropy, Member, MemberId, cluster_id};
 use crate::peer::NoTransport;
-use crate::raft::{Node, NodeOptions};
+use crate::raft::{self, Node, NodeOptions};
 use crate::store::{Options, Store};
 use crate::watch::Hub;
 
@@ -95,20 +95,22 @@ pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Se
     );
     let hub = Hub::new(Arc::new(store.clone()), Default::default());
     store.set_observers(vec![hub.clone(), lessor.clone()]);
+    let log = Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap();
+    let founder = Member {
+        id,
+        name: String::new(),
+        peer_urls: vec![url],
+        client_urls: Vec::new(),
+        learner: false,
+        pending: false,
+    };
+    raft::found(&log, &[founder]).await.unwrap();
     let node = Node::start_on_thread(NodeOptions {
         id,
         cluster: cluster_id(&[id]),
         name: "default".into(),
         client_urls: vec!["http://localhost:2379".into()],
-        bootstrap: vec![Member {
-            id,
-            name: String::new(),
-            peer_urls: vec![url],
-            client_urls: Vec::new(),
-            learner: false,
-            pending: false,
-        }],
-        log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap(),
+        log,
         store: store.clone(),
         force_new_cluster: false,
         transport: Arc::new(NoTransport),

@@ -1,27 +1,46 @@
-//! Which member this is: what its data say, or, for empty data, what the configuration leads to.
+//! Which member this is: what its data say, or, for a first start, what the configuration leads to.
+//!
+//! # The steps of a first start
+//! 1. directories, the log's lock, sockets; then an empty store and an empty log
+//! 2. the cluster is asked, as the configuration says; nothing is written
+//! 3. the log gets what the member begins with ([`raft::found`])
+//! 4. copies of the identity go beside log and store
+//! 5. the identity goes to the member directory
+//! 6. raft runs: from here on the member votes and acknowledges
+//!
+//! Each is durable before the next. Until step 5 there is no member: whatever a crash has left of the others is written
+//! anew by the next start, perhaps with another configuration. From step 5 on the log is never empty, so one that is
+//! means that its disk is not there ([`super::history`]).
+
+use std::sync::Arc;
 
 use super::directory::Directories;
+use super::history::{self, HistoryError, Remains};
 use super::member::MemberError;
 use crate::config::{Bootstrap, ClusterState, Config};
 use crate::join::bootstrap::{self, InitialMember};
 use crate::join::enter::{self, Asker};
 use crate::join::identity::{self, Identity};
 use crate::join::questions::Candidate;
+use crate::log::format::sequence_of;
+use crate::log::{Disk, Log, LogError};
 use crate::model::Member;
-
-/// Who this member is.
-pub struct Entry {
-    /// Its id and its cluster's.
-    pub identity: Identity,
-    /// The members a new cluster begins with; empty where the cluster exists.
-    pub founders: Vec<Member>,
-}
+use crate::raft;
+use crate::store::Store;
 
 /// An empty directory can only be filled by what the configuration says of bootstrapping.
 ///
 /// # Errors
 /// [`MemberError::Config`].
 pub fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
+    if let (Bootstrap::Static(members), None, ClusterState::Existing) =
+        (&config.bootstrap, &config.join, config.cluster_state)
+        && !members.is_empty()
+        && !members.contains_key(&config.name)
+    {
+        // The cluster is asked all the same, to say what its list is.
+        return Ok(());
+    }
     let problems: Vec<String> = config
         .bootstrap_problems()
         .iter()
@@ -30,25 +49,47 @@ pub fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
     if problems.is_empty() { Ok(()) } else { Err(MemberError::Config(problems.join("\n"))) }
 }
 
-/// The identity that the data carry, or, for empty data, the one that the configuration leads to, written down. May
-/// wait for other members.
+/// Refuses a log without files beside an identity, before opening it would make them: nothing is to be written to a
+/// directory whose disk is missing.
+///
+/// # Errors
+/// [`HistoryError::NoLog`]; files that cannot be read.
+pub fn refuse_missing_log(directories: &Directories, disk: &dyn Disk) -> Result<(), MemberError> {
+    let Some(identity) = identity::load(&directories.member)? else { return Ok(()) };
+    let failed = |source| LogError::Io { file: disk.describe(""), source: Arc::new(source) };
+    if disk.list().map_err(failed)?.iter().any(|name| sequence_of(name).is_some()) {
+        return Ok(());
+    }
+    Err(HistoryError::NoLog { dir: directories.log.clone(), identity }.into())
+}
+
+/// The identity that the data carry, or, for a first start, the one that the configuration leads to, after everything
+/// the member begins with was written. May wait for other members.
 ///
 /// # Errors
 /// See [`MemberError`].
 pub async fn enter(
     config: &Config,
     directories: &Directories,
+    (log, store): (&Log, &Store),
     asker: &dyn Asker,
-) -> Result<Entry, MemberError> {
-    if let Some(identity) = identity::load(&directories.member)? {
-        return Ok(Entry { identity, founders: Vec::new() });
+) -> Result<Identity, MemberError> {
+    let remains = Remains::of(directories, log, store)?;
+    if let Some(identity) = remains.judge()? {
+        // Data of a version that made no copies get them now.
+        history::mark(directories, &identity)?;
+        return Ok(identity);
     }
-    let store = &directories.store;
-    if !std::fs::read_dir(store).is_ok_and(|mut files| files.next().is_none()) {
-        let message = format!("{} holds data, but the file identity beside it is missing", store.display());
-        return Err(MemberError::Config(message));
-    }
-    let entry = match (&config.join, config.cluster_state) {
+    let (identity, founders) = find_cluster(config, asker).await?;
+    raft::found(log, &founders).await?;
+    history::mark(directories, &identity)?;
+    identity::create(&directories.member, &identity)?;
+    Ok(identity)
+}
+
+/// Who this member is going to be, and the members a new cluster begins with; none if the cluster exists.
+async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, Vec<Member>), MemberError> {
+    match (&config.join, config.cluster_state) {
         (Some(join), _) => {
             let candidate = Candidate {
                 name: config.name.clone(),
@@ -64,20 +105,17 @@ pub async fn enter(
                 members = roll.members.len(),
                 "let into the cluster; the data follow"
             );
-            Entry { identity, founders: Vec::new() }
+            Ok((identity, Vec::new()))
         }
         (None, ClusterState::Existing) => {
-            let identity = enter::existing(asker, &config.name, &initial_members(config)?).await?;
-            Entry { identity, founders: Vec::new() }
+            Ok((enter::existing(asker, &config.name, &initial_members(config)?).await?, Vec::new()))
         }
         (None, ClusterState::New) => {
             let plan = bootstrap::plan(&config.name, &initial_members(config)?, &config.cluster_token)?;
             enter::refuse_second_start(asker, &plan).await?;
-            Entry { identity: plan.identity, founders: plan.members }
+            Ok((plan.identity, plan.members))
         }
-    };
-    identity::create(&directories.member, &entry.identity)?;
-    Ok(entry)
+    }
 }
 
 fn initial_members(config: &Config) -> Result<Vec<InitialMember>, MemberError> {

@@ -9,15 +9,18 @@ use tokio::sync::watch as watch_channel;
 
 use super::compactor::{self, Retention};
 use super::directory::{self, Directories};
-use super::entry::{self, Entry};
+use super::entry;
 use super::figures::Figures;
+use super::history::HistoryError;
 use super::news::{Certificates, News, Observer, View};
-use super::notices::REMOVED;
+use super::notices::{HISTORY, Notice, REMOVED};
 use super::outside::{SystemClock, SystemEntropy};
 use super::peers::{self, Counter, Door};
 use super::readiness::Readiness;
 use super::sockets::Inherited;
-use super::{EXIT_CONFIG, EXIT_IDENTITY, EXIT_START, fatal, level, listeners, logging, systemd};
+use super::{
+    EXIT_CONFIG, EXIT_HISTORY, EXIT_IDENTITY, EXIT_START, fatal, level, listeners, logging, systemd,
+};
 use crate::api::leases::{self, LeaderLessor};
 use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
@@ -26,7 +29,7 @@ use crate::api::space::SpaceWatch;
 use crate::config::{AutoCompaction, Config};
 use crate::join::bootstrap::BootstrapError;
 use crate::join::enter::EntryError;
-use crate::join::identity::{self, IdentityError};
+use crate::join::identity::{self, Identity, IdentityError};
 use crate::lease::{self, Lessor};
 use crate::log::{self, Log, LogError, RealDisk};
 use crate::model::{Clock, Command, MemberId, Refusal};
@@ -54,6 +57,9 @@ pub enum MemberError {
     /// The identity file.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Identity, log and store do not belong together.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The log.
     #[error("the log: {0}")]
     Log(#[from] LogError),
@@ -74,8 +80,14 @@ impl MemberError {
         match self {
             MemberError::Config(_) | MemberError::Bootstrap(_) => EXIT_CONFIG,
             MemberError::Identity(IdentityError::Removed { .. }) => EXIT_IDENTITY,
+            MemberError::History(_) => EXIT_HISTORY,
             _ => EXIT_START,
         }
+    }
+
+    /// What explains it in the journal, if an operator has to act on it.
+    pub fn notice(&self) -> Option<&'static Notice> {
+        matches!(self, MemberError::History(_)).then_some(&HISTORY)
     }
 }
 
@@ -104,10 +116,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts in order: directory, identity, sockets, store, log, raft, then the faces. A socket that is taken or a
-    /// file that is wrong is found before anything is written but the directory and the identity.
+    /// Starts in order: directories, sockets, store, log, identity, raft, then the faces. What is wrong with a socket, a
+    /// file or a disk is found before the cluster is asked to let this member in; see `entry.rs`.
     pub async fn start(config: &Config, mut inherited: Inherited) -> Result<Self, MemberError> {
-        // The identity is written before any data: without one the directory is empty, or not kvd's.
         let fresh = identity::load(&config.data_dir.join("member"))?.is_none();
         if fresh {
             entry::refuse_bad_bootstrap(config)?;
@@ -119,19 +130,19 @@ impl Member {
         identity::refuse_removed(&directories.member)?;
         let (quic, credentials) = peers::open(config, &mut inherited)?;
         inherited.close();
-        systemd::status("finding the cluster");
-        let entry = entry::enter(config, &directories, &Door(quic.clone())).await?;
-        let identity = entry.identity;
+        entry::refuse_missing_log(&directories, &*disk)?;
         systemd::status("opening the data");
         let store = open_store(config, &directories)?;
         let log = open_log(config, disk)?;
+        systemd::status("finding the cluster");
+        let identity = entry::enter(config, &directories, (&log, &store), &Door(quic.clone())).await?;
         let figures = Figures::new(config, log.clone());
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(config, identity.member, &store);
         let space = SpaceWatch::new();
         store.set_observers(vec![hub.clone(), lessor.clone(), space.clone()]);
         systemd::status("replaying the log");
-        let node = start_node(config, entry, log, store.clone(), quic.transport()).await?;
+        let node = start_node(config, (identity, fresh), log, store.clone(), quic.transport()).await?;
         quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
         let (stopper, stop) = Stop::channel();
         let fan_out =
@@ -400,18 +411,18 @@ fn new_lessor(config: &Config, id: MemberId, store: &Store) -> Arc<Lessor> {
 
 async fn start_node(
     config: &Config,
-    entry: Entry,
+    (identity, fresh): (Identity, bool),
     log: Log,
     store: Store,
     transport: Arc<dyn Transport>,
 ) -> Result<Node, StartError> {
     Node::start_on_thread(NodeOptions {
-        id: entry.identity.member,
-        cluster: entry.identity.cluster,
+        id: identity.member,
+        cluster: identity.cluster,
         name: config.name.clone(),
         client_urls: client_urls(config),
-        bootstrap: entry.founders,
-        force_new_cluster: config.force_new_cluster,
+        // A new cluster is one already.
+        force_new_cluster: config.force_new_cluster && !fresh,
         log,
         store,
         transport,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `command.rs` | the process's entry |
 //! | `member.rs` | everything a running member is made of, put together in order |
-//! | `entry.rs` | which member this is, and of which cluster |
+//! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
 //! | `peers.rs` | the peer port: opened, answered, shut behind members that are removed |
 //! | `directory.rs` | the data directory: who may look into it, whose data it holds |
 //! | `listeners.rs` | the sockets clients connect to |
@@ -17,7 +17,7 @@
 //! | `logging.rs`, `rotation.rs`, `systemd.rs`, `outside.rs` | the log, its files, systemd, the real clock and randomness |
 //!
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
-//! 1 where it cannot start, 74 where it cannot go on (a disk that fails), 77 where the data are of a removed member, 78 where the configuration cannot be used.
+//! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 where the data are of a removed member, 78 where the configuration cannot be used.
 
 mod admin;
 mod command;
@@ -25,6 +25,7 @@ mod compactor;
 mod directory;
 mod entry;
 mod figures;
+mod history;
 mod listeners;
 mod logging;
 mod member;
@@ -56,6 +57,8 @@ use sockets::Inherited;
 use startup::Patience;
 
 const EXIT_START: u8 = 1;
+/// `EX_DATAERR` of sysexits.h: identity, log and store do not belong together, or one of them is missing.
+const EXIT_HISTORY: u8 = 65;
 /// The data are those of a member that was removed; trying again does not help.
 const EXIT_IDENTITY: u8 = 77;
 const EXIT_CONFIG: u8 = 78;
@@ -115,7 +118,10 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
     let (member, admin) = match started {
         Ok(member) => member,
         Err(error) => {
-            tracing::error!("failed to start: {error}");
+            match error.notice() {
+                Some(notice) => tracing::error!(message_id = notice.id, "failed to start: {error}"),
+                None => tracing::error!("failed to start: {error}"),
+            }
             return ExitCode::from(error.exit_code());
         }
     };

@@ -79,6 +79,20 @@ pub const REMOVED: Notice = notice(
      cluster.toml(5).",
 );
 
+/// Identity, log and store do not belong together.
+pub const HISTORY: Notice = notice(
+    "3d0460f541b44b1faf5ad0175e982f36",
+    "Data of this member are missing, or are another member's",
+    "Of the member's identity, its log and its state at least one is missing, older than the others or of another member,\n\
+     and going on without it could lose acknowledged writes or vote twice. Nothing was changed. The line beside this one\n\
+     says what does not fit.\n\n\
+     As a rule a disk is not mounted: look at data-dir and wal-dir, mount it, and start again;\n\
+     RequiresMountsFor= in /usr/share/doc/kvd/dropins/data-disk.conf makes the service wait for it. If the data are\n\
+     lost, this member cannot come back under its old id. Leave and join again: on another member\n\n    \
+     etcdctl member remove ID\n\nthen empty data-dir and wal-dir here, and start it with a [join] table, or after\n\
+     `etcdctl member add`; see cluster.toml(5). A cluster of this member alone needs a backup of both directories.",
+);
+
 /// A new configuration is in force.
 pub const RELOADED: Notice = notice(
     "e72d503f160b4b48870ae9e8418019ac",
@@ -102,7 +116,7 @@ pub const CERTIFICATE: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 11] = [
+const ALL: [&Notice; 12] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -111,6 +125,7 @@ const ALL: [&Notice; 11] = [
     &CORRUPT,
     &ALARM_OVER,
     &REMOVED,
+    &HISTORY,
     &RELOADED,
     &CONFIG_REFUSED,
     &CERTIFICATE,

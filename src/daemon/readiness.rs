@@ -59,7 +59,7 @@ mod tests {
     use crate::log::{self, Log, SimDisk};
     use crate::model::{Member, cluster_id};
     use crate::peer::NoTransport;
-    use crate::raft::NodeOptions;
+    use crate::raft::{self, NodeOptions};
     use crate::store;
 
     async fn readiness(members: u64, patience: Duration) -> (Readiness, TempDir) {
@@ -75,14 +75,15 @@ mod tests {
             pending: false,
         };
         let client_urls = vec!["http://10.0.0.1:2379".to_string()];
+        let log = Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(SystemEntropy))).unwrap();
+        raft::found(&log, &(1..=members).map(member).collect::<Vec<_>>()).await.unwrap();
         let node = Node::start_on_thread(NodeOptions {
             id: MemberId(1),
             cluster: cluster_id(&[MemberId(1)]),
             name: "one".into(),
             client_urls: client_urls.clone(),
-            bootstrap: (1..=members).map(member).collect(),
             force_new_cluster: false,
-            log: Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(SystemEntropy))).unwrap(),
+            log,
             store: store.clone(),
             transport: Arc::new(NoTransport),
             clock: Arc::new(SystemClock),

@@ -1,4 +1,4 @@
-//! What a node begins with: the data that are there, the first entries of a new cluster, or, after a disaster, the data
+//! What a node begins with: the first entries of a new cluster, the data that are there, or, after a disaster, the data
 //! of one member alone.
 
 use std::collections::BTreeMap;
@@ -11,26 +11,108 @@ use tokio::sync::oneshot;
 use super::installed::cut_log;
 use super::options::{NodeOptions, StartError};
 use super::types::{Config, Peer, decode_config, encode_config};
-use crate::log::{Done, Entry, LogError, Payload, Vote};
+use crate::log::{Bounds, Done, Entry, Log, LogError, Payload, Vote};
 use crate::model::{Command, LogPosition, Member, MemberChange, Proposal, Stamp};
+
+/// How far log and store have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The log's vote.
+    pub vote: Option<Vote>,
+    /// What the log holds.
+    pub log: Bounds,
+    /// The last entry that is in the store.
+    pub applied: Option<LogPosition>,
+}
+
+/// Why log and store cannot have come from one history.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// Entries between the two are missing.
+    #[error(
+        "the log begins after the end of the state: the store was removed, or is of an older date (log from entry {}, \
+         {})", .purged + 1, end(.applied)
+    )]
+    StoreBehind {
+        /// The last entry that is not in the log any more.
+        purged: u64,
+        /// The last entry in the store.
+        applied: Option<LogPosition>,
+    },
+    /// The vote and entries that the log once held are missing.
+    #[error(
+        "the state holds entries of a term that the log knows nothing of: the log was removed, or is of an older date \
+         (log in term {term}, {}); votes and acknowledged writes may be lost", end(.applied)
+    )]
+    LogBehind {
+        /// The newest term that the log knows.
+        term: u64,
+        /// The last entry in the store.
+        applied: Option<LogPosition>,
+    },
+}
+
+fn end(applied: &Option<LogPosition>) -> String {
+    match applied {
+        Some(LogPosition { term, index, .. }) => format!("state up to entry {index} of term {term}"),
+        None => "an empty state".to_string(),
+    }
+}
+
+impl Standing {
+    /// Of these.
+    pub fn of(log: &Log, applied: Option<LogPosition>) -> Self {
+        Self { vote: log.vote(), log: log.bounds(), applied }
+    }
+
+    /// True for a log that nothing was ever written to. A member has one until it was founded, and never again.
+    pub fn is_log_empty(&self) -> bool {
+        self.vote.is_none() && self.log.last.is_none()
+    }
+
+    /// True if nothing but [`found`] ever wrote here: this member has voted for nobody and acknowledged nothing.
+    pub fn is_untouched(&self) -> bool {
+        self.term() == 0 && self.log.purged.is_none() && self.applied.is_none()
+    }
+
+    /// The newest term that the log knows.
+    fn term(&self) -> u64 {
+        let voted = self.vote.map_or(0, |vote| vote.term);
+        voted.max(self.log.last.map_or(0, |last| last.term))
+    }
+
+    /// That log and store can have come from one history. A store that is ahead of its log can: entries are applied once a
+    /// quorum has them, perhaps before they are flushed here, and a snapshot is taken over before the log is cut.
+    ///
+    /// # Errors
+    /// See [`Misfit`].
+    pub fn check(&self) -> Result<(), Misfit> {
+        let applied = self.applied;
+        if let Some(LogPosition { index: purged, .. }) = self.log.purged
+            && applied.is_none_or(|applied| applied.index < purged)
+        {
+            return Err(Misfit::StoreBehind { purged, applied });
+        }
+        // Whatever is applied was sent by a leader, whose vote is durable before its entries are taken. The founders'
+        // entries are of term 0, but a leader of a later one committed them.
+        let term = self.term();
+        if applied.is_some_and(|applied| applied.term.max(1) > term) {
+            return Err(Misfit::LogBehind { term, applied });
+        }
+        Ok(())
+    }
+}
 
 /// Makes log and store fit to start, and says what configuration the log ends with; `None` for a member that has yet to
 /// hear of its cluster.
 pub async fn begin(options: &NodeOptions) -> Result<Option<Config>, StartError> {
-    let bounds = options.log.bounds();
-    let (purged, applied) = (bounds.purged, options.store.applied());
-    if purged.is_some_and(|purged| applied.is_none_or(|applied| applied.index < purged.index)) {
-        let what = "the log begins after the end of the state: the store was removed, or is of an older date";
-        return Err(StartError::Storage(format!("{what} (log after {purged:?}, state up to {applied:?})")));
-    }
+    let standing = Standing::of(&options.log, options.store.applied());
+    standing.check()?;
     cut_log(options).map_err(storage)?;
-    if bounds.last.is_none() && options.log.vote().is_none() && applied.is_none() {
-        return bootstrap(options).await;
+    match last_config(options).map_err(storage)? {
+        Some(known) if options.force_new_cluster => alone(options, known).await.map(Some),
+        known => Ok(known),
     }
-    if options.force_new_cluster {
-        return alone(options).await.map(Some);
-    }
-    last_config(options).map_err(storage)
 }
 
 fn storage(error: impl Display) -> StartError {
@@ -42,11 +124,10 @@ fn storage(error: impl Display) -> StartError {
 ///
 /// Unlike etcd, what is in the log but not known to be committed stays: this member may be the only one left that holds
 /// what was acknowledged last.
-async fn alone(options: &NodeOptions) -> Result<Config, StartError> {
-    let known = last_config(options).map_err(storage)?;
-    let peer = known.as_ref().and_then(|config| config.get_node(&options.id.0).cloned()).unwrap_or_default();
+async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartError> {
+    let peer = known.get_node(&options.id.0).cloned().unwrap_or_default();
     let config = Config::from(BTreeMap::from([(options.id.0, peer)]));
-    if known.as_ref() == Some(&config) {
+    if known == config {
         return Ok(config);
     }
     let (bounds, applied, vote) = (options.log.bounds(), options.store.applied(), options.log.vote());
@@ -70,15 +151,28 @@ async fn alone(options: &NodeOptions) -> Result<Config, StartError> {
     Ok(config)
 }
 
-/// Writes the first entries of a new cluster, the same ones on every member, and says what configuration the log ends
-/// with.
+/// Writes what a member begins with to a log that is untouched ([`Standing::is_untouched`]), in place of what an earlier
+/// try has left. Durable when it returns.
 ///
-/// They are written as though a leader of term 0 had: the configuration with the first member, then the others. Names
-/// are left for their owners to publish: only what the cluster's id stands for is sure to be the same everywhere.
-async fn bootstrap(options: &NodeOptions) -> Result<Option<Config>, StartError> {
-    let mut members = options.bootstrap.clone();
+/// A new cluster begins with `founders`, this member among them; every one of them writes the same entries, as though a
+/// leader of term 0 had: the configuration with the first member, then the others. Names are left for their owners to
+/// publish: only what the cluster's id stands for is sure to be the same everywhere.
+///
+/// Without founders it is a member that joins a cluster: a vote for nobody in term 0, which says no more than none, but
+/// tells the log of a member from one that is empty since its disk is not mounted.
+///
+/// # Errors
+/// [`StartError::Storage`].
+pub async fn found(log: &Log, founders: &[Member]) -> Result<(), StartError> {
+    if log.bounds().last.is_some() {
+        log.truncate_after(None).map_err(storage)?;
+    }
+    let mut members = founders.to_vec();
     members.sort_by_key(|member| member.id);
-    let Some((first, others)) = members.split_first() else { return Ok(None) };
+    let Some((first, others)) = members.split_first() else {
+        let vote = Vote { term: 0, voted_for: 0, committed: false };
+        return flushed(|done| log.save_vote(vote, done)).await;
+    };
     let nodes: BTreeMap<u64, Peer> = members.iter().map(|member| (member.id.0, Peer::of(member))).collect();
     let config = Config::from(nodes);
     let add = |member: &Member| Proposal {
@@ -97,8 +191,7 @@ async fn bootstrap(options: &NodeOptions) -> Result<Option<Config>, StartError> 
         let group = others.iter().map(add).collect();
         entries.push(Entry { position: at(1), payload: Payload::Group(Arc::new(group)) });
     }
-    flushed(|done| options.log.append(entries, done)).await?;
-    Ok(Some(config))
+    flushed(|done| log.append(entries, done)).await
 }
 
 /// What the log is asked to write, once it is durable.

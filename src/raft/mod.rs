@@ -3,7 +3,7 @@
 //! - [`Node`] is the handle: propose, read index, status, transfer (`node`, `options`, `shared`)
 //! - `proposer` groups commands into entries or takes them to the leader; `reads` asks for the read index once for all
 //!   who wait; `members` changes members and leaders; `duties` is what a node does by itself;
-//!   `found` is what it begins with
+//!   `found` is what it begins with; a new member's log is written by [`found()`] before its first start
 //! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
 //! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable
@@ -37,6 +37,7 @@ mod tests;
 
 pub use crate::peer::Pending;
 pub use duties::CLUSTER_VERSION;
+pub use found::{Misfit, Standing, found};
 pub use loopback::Loopback;
 pub use node::{Desk, Node};
 pub use options::{NodeOptions, StartError};

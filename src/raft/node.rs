@@ -69,8 +69,9 @@ pub trait Desk: Send + Sync + 'static {
 const MAX_BACKLOG: u64 = 5000;
 
 impl Node {
-    /// Starts a node on the present runtime. A new cluster begins with [`NodeOptions::bootstrap`]; a member that is
-    /// the only voter leads by the time this returns or very soon after.
+    /// Starts a node on the present runtime, on a log that [`super::found()`] or an earlier life of the node has written;
+    /// one with nothing in it waits to hear of its cluster. A member that is the only voter leads by the time this
+    /// returns or very soon after.
     ///
     /// # Errors
     /// See [`StartError`].

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::found::Misfit;
 use crate::log::Log;
-use crate::model::{Clock, ClusterId, Member, MemberId};
-use crate::store::Store;
-
+use crate::model::{Clock, ClusterId, MemberId};
 use crate::peer::Transport;
+use crate::store::Store;
 
 /// What a [`super::Node`] is started with.
 #[derive(Clone)]
@@ -20,10 +20,6 @@ pub struct NodeOptions {
     pub name: String,
     /// The URLs clients reach it at, made known through the log.
     pub client_urls: Vec<String>,
-    /// The members a new cluster begins with, this one among them; every one of them is started with the same list
-    /// (ids and peer URLs are used). Ignored where the log or the store holds anything. Empty for a member that joins
-    /// a cluster that exists.
-    pub bootstrap: Vec<Member>,
     /// Leave all other members out of the cluster, where there are data (etcd `--force-new-cluster`).
     pub force_new_cluster: bool,
     /// The raft log.
@@ -63,6 +59,9 @@ impl NodeOptions {
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Log and store are not of one history.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// Log or store cannot be read.
     #[error("{0}")]
     Storage(String),

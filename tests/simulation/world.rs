@@ -11,7 +11,7 @@ use kvd::log::{Log, Mode, Options, SimDisk};
 use kvd::model::{
     Clock, ClusterId, Entropy, Event, EventKind, LeaseChange, Member, MemberId, Observer, RevisionEvents,
 };
-use kvd::raft::{self as signal, Node, NodeOptions};
+use kvd::raft::{self as signal, Node, NodeOptions, Standing, found};
 use kvd::store::{self, CheckpointPolicy, Store};
 use kvd::watch::{self, Hub};
 use parking_lot::Mutex;
@@ -237,7 +237,7 @@ impl World {
     }
 
     /// Starts a member, for the first time or again.
-    pub async fn start(&self, id: u64, bootstrap: Vec<Member>) {
+    pub async fn start(&self, id: u64, founders: Vec<Member>) {
         let (disk, dir, skew_ms, salts, mut house_dice, mut disk_dice, snapshot_count) = {
             let mut state = self.0.state.lock();
             let mut fork = || Dice::new(state.dice.next());
@@ -290,12 +290,14 @@ impl World {
         store.set_observers(vec![comparing, hub.clone(), lessor.clone()]);
         let (crashed, journal) = (signal::Sender::new(false), self.0.journal.clone());
         let over = crashed.clone();
+        if Standing::of(&log, store.applied()).is_log_empty() {
+            found(&log, &founders).await.expect("a log that can be written");
+        }
         let node = Node::start(NodeOptions {
             id: MemberId(id),
             cluster: ClusterId(77),
             name: format!("m{id}"),
             client_urls: vec![format!("http://10.0.0.{id}:2379")],
-            bootstrap,
             force_new_cluster: false,
             log: log.clone(),
             store: store.clone(),

@@ -154,9 +154,14 @@ const SYSTEMD: [&str; 4] = [
     "In the journal each line has its fields; journalctl -x -u kvd explains those that an operator acts on.",
 ];
 
-const EXIT_STATUS: [(&str, &str); 5] = [
+const EXIT_STATUS: [(&str, &str); 6] = [
     ("0", "Stopped on request, or the member was removed from its cluster."),
     ("1", "The start failed, or the member could not go on."),
+    (
+        "65",
+        "Identity, log and state do not belong together, or one of them is missing: as a rule a disk is not mounted. \
+         systemd does not restart it.",
+    ),
     ("74", "Log or store cannot be trusted any more: the disk failed."),
     ("77", "The other members refuse this member's identity. systemd does not restart it."),
     ("78", "The configuration or the command line is wrong (etcd: 1 and 2). systemd does not restart it."),

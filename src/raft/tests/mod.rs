@@ -109,7 +109,7 @@ impl Cluster {
     }
 
     /// Starts a member, for the first time or again.
-    async fn start(&mut self, id: u64, bootstrap: Vec<Member>) {
+    async fn start(&mut self, id: u64, founders: Vec<Member>) {
         let machine = self.machines.entry(id).or_insert_with(|| Machine {
             disk: SimDisk::new(id),
             dir: tempfile::tempdir().unwrap(),
@@ -123,14 +123,17 @@ impl Cluster {
         })
         .await;
         let store = opened.unwrap();
+        let log = open_log(&machine.disk);
+        if Standing::of(&log, store.applied()).is_log_empty() {
+            found(&log, &founders).await.unwrap();
+        }
         let mut options = NodeOptions {
             id: MemberId(id),
             cluster: ClusterId(77),
             name: format!("m{id}"),
             client_urls: vec![format!("http://10.0.0.{id}:2379")],
-            bootstrap,
             force_new_cluster: false,
-            log: open_log(&machine.disk),
+            log,
             store: store.clone(),
             transport: self.network.from(MemberId(id)),
             clock: Arc::new(TestClock(tokio::time::Instant::now())),

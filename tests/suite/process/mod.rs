@@ -1,8 +1,11 @@
 //! The daemon as a process: how it is told things, what it listens on, and how it ends.
 
 mod authority;
+mod durable_names;
 mod first_answers;
+mod first_start;
 mod frames;
+mod history;
 mod kvctl;
 mod listening;
 mod metrics;
