@@ -4,7 +4,8 @@
 //! the store's thread, afterwards and in slices. It walks through `history` up to C: of each key changed there, the
 //! version before the change goes, and the change itself where it is a deletion below C. A deletion at C itself stays
 //! until the next compaction, as in etcd, so that a watch from C on still sees it. Where the walk stands is written
-//! with each slice, so a restart goes on from there.
+//! with each slice, so a restart goes on from there. Before the first slice of a compaction the state at C is hashed
+//! ([`super::remembered`]), in parts that take the place of slices.
 
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
@@ -51,8 +52,13 @@ impl Inner {
             self.checkpoint_while_writing()?;
             meta = self.shared.read().meta.clone();
         }
+        let target = self.shared.read().remembered.removable(meta.compacted).min(meta.compacted);
+        if meta.pruned >= target {
+            self.hash_part()?;
+            return Ok(false);
+        }
         let begun = Instant::now();
-        let pruned = self.pace.commit(|| prune(&tables, &mut meta, self.options.compaction_batch));
+        let pruned = self.pace.commit(|| prune(&tables, &mut meta, target, self.options.compaction_batch));
         let (removed, done) = pruned.map_err(|error| self.fail(error))?;
         self.figures.compaction_step.observe(begun.elapsed().as_secs_f64() * 1000.0);
         self.figures.compacted_versions.fetch_add(removed, Ordering::Relaxed);
@@ -88,11 +94,10 @@ impl Inner {
     }
 }
 
-/// One transaction of removing: how many versions went, and true where C is reached.
-fn prune(tables: &Tables, meta: &mut Meta, batch: usize) -> Result<(u64, bool), StoreError> {
-    let target = meta.compacted;
+/// One transaction of removing: how many versions went, and true where `target`, a compaction, is reached.
+fn prune(tables: &Tables, meta: &mut Meta, target: i64, batch: usize) -> Result<(u64, bool), StoreError> {
     let mut txn = tables.write()?;
-    let (rows, end) = slice(tables, &txn, meta, batch)?;
+    let (rows, end) = slice(tables, &txn, meta, target, batch)?;
     let (mut freed, mut removed) = (0, 0);
     for (at, kind, key) in &rows {
         if let Some(before) = before(*at)
@@ -132,12 +137,13 @@ fn slice(
     tables: &Tables,
     txn: &RwTxn<'_>,
     meta: &Meta,
+    target: i64,
     batch: usize,
 ) -> Result<(Vec<HistoryRow>, Option<Revision>), StoreError> {
     let read = StoreError::lmdb("reading history");
     let (main, sub) = meta.prune_from;
     let first = Revision { main, sub }.to_bytes();
-    let last = Revision::last_of(meta.compacted).to_bytes();
+    let last = Revision::last_of(target).to_bytes();
     let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
     let mut rows = Vec::new();
     let (mut bytes, mut passed) = (0, 0);

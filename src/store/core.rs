@@ -24,6 +24,7 @@ use super::figures::Figures;
 use super::format::records::Meta;
 use super::head::{LayerRef, Ring, Version};
 use super::registry::Registry;
+use super::remembered::Remembered;
 use super::restore::state_number;
 use super::revision::Revision;
 use super::tables::{ReadTxn, Tables};
@@ -64,6 +65,7 @@ pub(super) struct Shared {
     /// The published revision.
     pub revision: i64,
     pub compacted: i64,
+    pub remembered: Remembered,
     pub registry: Arc<Registry>,
     /// What LMDB holds, as of the last commit.
     pub meta: Meta,
@@ -85,6 +87,7 @@ impl Shared {
             applied: meta.applied,
             revision: meta.revision,
             compacted: meta.compacted,
+            remembered: Remembered::default(),
             durable_registry: registry.clone(),
             registry,
             allocated: meta.allocated,

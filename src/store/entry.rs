@@ -69,13 +69,17 @@ impl Inner {
 
     /// Makes the entry readable, then tells the observers.
     fn publish(&self, position: LogPosition, applied: Applied) {
-        let Applied { revision, compacted, registry, batch, lease_changes, compaction, took_space } = applied;
+        let Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space } =
+            applied;
         let batch = Arc::new(batch);
         let (full, over_quota) = {
             let mut shared = self.shared.write();
             shared.applied = Some(position);
             shared.revision = revision;
             shared.compacted = compacted;
+            for (revision, before) in &compactions {
+                shared.remembered.compacts(*revision, *before);
+            }
             shared.registry = registry;
             shared.allocated = shared.allocated.max(shared.in_use());
             if !batch.is_empty() {
@@ -92,14 +96,14 @@ impl Inner {
             if !lease_changes.is_empty() {
                 observer.on_leases(&lease_changes);
             }
-            if let Some(revision) = compaction {
-                observer.on_compacted(revision);
+            if let Some((revision, _)) = compactions.last() {
+                observer.on_compacted(*revision);
             }
             if over_quota {
                 observer.on_quota_exceeded();
             }
         }
-        if compaction.is_some() {
+        if !compactions.is_empty() {
             self.signal.request_prune();
         } else if full {
             self.signal.request_checkpoint();

@@ -7,6 +7,8 @@
 //! below the compacted revision that are not live at the hashed one, and a deletion at the compacted revision
 //! itself. (etcd, mvcc/hash.go and key_index.go `Keep`: where nothing at all is live at the hashed revision it keeps
 //! what the compaction kept; so does this.)
+//!
+//! At the revisions of the last compactions the hash is the one from before the compaction: see [`super::remembered`].
 
 use std::ops::Bound;
 
@@ -16,8 +18,9 @@ use super::disk::{DiskVersion, damaged};
 use super::format::records::{ChangeKind, Record, decode_history};
 use super::format::varint;
 use super::head::Version;
+use super::remembered::Known;
 use super::revision::Revision;
-use super::{HashKv, read, tables::Tables};
+use super::{HashKv, read};
 use crate::model::{KeyRange, Refusal};
 
 impl Inner {
@@ -42,8 +45,19 @@ impl Inner {
         // All that is hashed is to be in LMDB; what is applied meanwhile is above the hashed revision.
         let current = self.shared.read().revision;
         self.checkpoint()?;
-        let reader = self.reader()?;
-        let hashed = if revision == 0 { current } else { revision };
+        let (reader, known) = {
+            let shared = self.shared.read();
+            (self.reader_of(&shared)?, shared.remembered.at(revision))
+        };
+        let hashed = match known {
+            Some(Known::Hash(hash)) => return Ok(hash),
+            // Nothing that it counts is removed before it is taken, so this reader still has everything.
+            Some(Known::Due(due)) => {
+                return self.hash_whole(&reader, due).map_err(|error| self.fail(error).into());
+            }
+            None if revision == 0 => current,
+            None => revision,
+        };
         if hashed < 0 {
             // etcd takes it for a time before everything.
             let hash = crc32c::crc32c(b"key");
@@ -58,62 +72,147 @@ impl Inner {
         if hashed < reader.compacted {
             return Err(Refusal::Compacted { compacted: reader.compacted });
         }
-        let hash = hash_kv(&reader, hashed).map_err(|error| self.fail(error))?;
-        Ok(HashKv { hash, compact_revision: reader.compacted, hash_revision: hashed })
+        let hashing = Hashing::at(hashed, reader.compacted);
+        self.hash_whole(&reader, hashing).map_err(|error| self.fail(error).into())
+    }
+
+    fn hash_whole(&self, reader: &Reader<'_>, mut hashing: Hashing) -> Result<HashKv, StoreError> {
+        while !hashing.advance(reader, usize::MAX)? {}
+        Ok(hashing.result())
     }
 }
 
-fn hash_kv(reader: &Reader<'_>, hashed: i64) -> Result<u32, StoreError> {
-    let txn = &reader.disk().txn;
-    let tables = &*reader.tables;
-    let any_live = any_live(reader, hashed)?;
-    let failed = StoreError::lmdb("hashing");
-    let last = Revision::last_of(hashed).to_bytes();
-    let mut crc = crc32c::crc32c(b"key");
-    let mut row = Vec::new();
-    for change in
-        tables.history.range(txn, &(Bound::Unbounded, Bound::Included(last.as_slice()))).map_err(&failed)?
-    {
-        let (at, change) = change.map_err(&failed)?;
-        let at = Revision::from_bytes(at).ok_or_else(|| damaged("history"))?;
-        let (kind, key) = decode_history(change).ok_or_else(|| damaged("history"))?;
-        let tombstone = kind == ChangeKind::Delete;
-        if at.main <= reader.compacted {
-            let kept_at = if any_live { hashed } else { reader.compacted };
-            if tombstone || !is_newest(tables, reader, key, at, kept_at)? {
+/// A hash under way. What it counts neither changes nor goes before it is whole, so each part may be read through
+/// another reader.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashing {
+    hashed: i64,
+    compacted: i64,
+    /// It is taken by a compaction at the hashed revision.
+    compacts: bool,
+    /// Versions at or below `compacted` count if they are live at this revision; known once the first part is read.
+    kept_at: Option<i64>,
+    /// The first change that is not in the hash yet.
+    next: Revision,
+    crc: u32,
+}
+
+/// Bytes that a part takes in, at most about.
+const PART_BYTES: usize = 1 << 20;
+
+impl Hashing {
+    /// The hash at a revision with what a compaction at `compacted` left.
+    pub fn at(hashed: i64, compacted: i64) -> Self {
+        let next = Revision { main: 0, sub: 0 };
+        Self { hashed, compacted, compacts: false, kept_at: None, next, crc: crc32c::crc32c(b"key") }
+    }
+
+    /// The hash that a compaction at `hashed` takes before it removes anything.
+    pub fn of_compaction(hashed: i64, compacted: i64) -> Self {
+        Self { compacts: true, ..Self::at(hashed, compacted) }
+    }
+
+    /// The revision that is hashed.
+    pub fn hashed(&self) -> i64 {
+        self.hashed
+    }
+
+    /// The compaction before: what it has made superfluous does not count.
+    pub fn compacted(&self) -> i64 {
+        self.compacted
+    }
+
+    /// The hash, once it is whole.
+    pub fn result(&self) -> HashKv {
+        HashKv { hash: self.crc, compact_revision: self.compacted, hash_revision: self.hashed }
+    }
+
+    /// Takes in the next changes, at most `rows` and about a megabyte; true once the hash is whole.
+    pub fn advance(&mut self, reader: &Reader<'_>, rows: usize) -> Result<bool, StoreError> {
+        let kept_at = match self.kept_at {
+            Some(kept_at) => kept_at,
+            None => *self.kept_at.insert(self.find_kept_at(reader)?),
+        };
+        let failed = StoreError::lmdb("hashing");
+        let (first, last) = (self.next.to_bytes(), Revision::last_of(self.hashed).to_bytes());
+        let bounds = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+        let mut row = Vec::new();
+        let (mut looked_at, mut bytes) = (0, 0);
+        for change in reader.tables.history.range(&reader.disk().txn, &bounds).map_err(&failed)? {
+            let (at, change) = change.map_err(&failed)?;
+            let at = Revision::from_bytes(at).ok_or_else(|| damaged("history"))?;
+            if looked_at >= rows.max(1) || bytes > PART_BYTES {
+                self.next = at;
+                return Ok(false);
+            }
+            let (kind, key) = decode_history(change).ok_or_else(|| damaged("history"))?;
+            looked_at += 1;
+            if at.main <= self.compacted
+                && (kind == ChangeKind::Delete || !is_newest(reader, key, at, kept_at)?)
+            {
                 continue;
             }
+            row.clear();
+            stored_row(reader, at, kind, key, &mut row)?;
+            bytes += row.len();
+            self.crc = crc32c::crc32c_append(self.crc, &row);
         }
-        row.clear();
-        row.extend_from_slice(&at.main.to_be_bytes());
-        row.push(b'_');
-        row.extend_from_slice(&i64::from(at.sub).to_be_bytes());
-        let version = if tombstone {
-            row.push(b't');
-            Version { at, live: None }
-        } else {
-            let missing = || StoreError::Damaged(format!("a version of revision {} is missing", at.main));
-            let version: DiskVersion<'_> = tables.exact(txn, key, at)?.ok_or_else(missing)?;
-            if matches!(version.record, Record::Tombstone) {
-                return Err(missing());
-            }
-            tables.own(txn, version)?
-        };
-        encode_key_value(key, &version, &mut row);
-        crc = crc32c::crc32c_append(crc, &row);
+        Ok(true)
     }
-    Ok(crc)
+
+    /// etcd counts what its index keeps at the hashed revision and, if that is nothing, all that is there. A compaction
+    /// keeps the deletions at its own revision as well (key_index.go `compact`).
+    fn find_kept_at(&self, reader: &Reader<'_>) -> Result<i64, StoreError> {
+        let keeps = (self.compacts && any_deleted_at(reader, self.hashed)?) || any_live(reader, self.hashed)?;
+        Ok(if keeps { self.hashed } else { self.compacted })
+    }
+}
+
+/// What etcd's backend holds of a change.
+fn stored_row(
+    reader: &Reader<'_>,
+    at: Revision,
+    kind: ChangeKind,
+    key: &[u8],
+    row: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    let txn = &reader.disk().txn;
+    row.extend_from_slice(&at.main.to_be_bytes());
+    row.push(b'_');
+    row.extend_from_slice(&i64::from(at.sub).to_be_bytes());
+    let version = if kind == ChangeKind::Delete {
+        row.push(b't');
+        Version { at, live: None }
+    } else {
+        let missing = || StoreError::Damaged(format!("a version of revision {} is missing", at.main));
+        let version: DiskVersion<'_> = reader.tables.exact(txn, key, at)?.ok_or_else(missing)?;
+        if matches!(version.record, Record::Tombstone) {
+            return Err(missing());
+        }
+        reader.tables.own(txn, version)?
+    };
+    encode_key_value(key, &version, row);
+    Ok(())
+}
+
+/// True where revision `main` deleted a key.
+fn any_deleted_at(reader: &Reader<'_>, main: i64) -> Result<bool, StoreError> {
+    let failed = StoreError::lmdb("hashing");
+    let (first, last) = (Revision { main, sub: 0 }.to_bytes(), Revision::last_of(main).to_bytes());
+    let bounds = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
+    for change in reader.tables.history.range(&reader.disk().txn, &bounds).map_err(&failed)? {
+        let (_, change) = change.map_err(&failed)?;
+        let (kind, _) = decode_history(change).ok_or_else(|| damaged("history"))?;
+        if kind == ChangeKind::Delete {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// True where no version of `key` after `at` has a revision up to `until`.
-fn is_newest(
-    tables: &Tables,
-    reader: &Reader<'_>,
-    key: &[u8],
-    at: Revision,
-    until: i64,
-) -> Result<bool, StoreError> {
-    let txn = &reader.disk().txn;
+fn is_newest(reader: &Reader<'_>, key: &[u8], at: Revision, until: i64) -> Result<bool, StoreError> {
+    let (tables, txn) = (&reader.tables, &reader.disk().txn);
     if tables.current_of(txn, key)?.is_some_and(|version| version.at == at) {
         return Ok(true);
     }

@@ -9,7 +9,7 @@
 //! - `entry`: an entry on its way through `apply/`, with everything that is this member's own
 //! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
 //! - `figures`: what is counted for metrics
-//! - `read`, `range`, `leases`, `events`, `hash`: reading
+//! - `read`, `range`, `leases`, `events`, `hash`: reading; `remembered`: the hashes at the last compactions
 //! - `checkpoint`, `compact`, `worker`: folding the head into LMDB, removing old versions, the thread that does both
 //! - `snapshot`, `restore`: the whole state as a stream, and back
 //!
@@ -46,6 +46,7 @@ pub mod quota;
 mod range;
 mod read;
 mod registry;
+mod remembered;
 mod restore;
 mod revision;
 mod scan;
@@ -399,7 +400,8 @@ impl Store {
         Ok(timed(&self.0.figures.hash, || self.0.hash())?)
     }
 
-    /// etcd's hash of the key space up to a revision, 0 for the current one. Makes a checkpoint first.
+    /// etcd's hash of the key space up to a revision, 0 for the current one; at one of the last ten compactions that from
+    /// before it. Makes a checkpoint first.
     ///
     /// # Errors
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].

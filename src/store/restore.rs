@@ -146,8 +146,9 @@ impl Inner {
             let _applying = self.applying.lock();
             let mut shared = self.shared.write();
             let generation = shared.generation;
-            let replaced = std::mem::replace(&mut *shared, loaded);
+            let mut replaced = std::mem::replace(&mut *shared, loaded);
             shared.generation = generation;
+            shared.remembered = std::mem::take(&mut replaced.remembered).carried();
             let idle = self.next_generation(&mut shared);
             (replaced, idle)
         };

@@ -67,7 +67,8 @@ pub(super) struct Applied {
     pub registry: Arc<Registry>,
     pub batch: Vec<RevisionEvents>,
     pub lease_changes: Vec<LeaseChange>,
-    pub compaction: Option<i64>,
+    /// Compactions in their order, each with the compacted revision before it.
+    pub compactions: Vec<(i64, i64)>,
     /// A command that costs space (see [`quota::cost`]) was carried out.
     pub took_space: bool,
 }
@@ -86,7 +87,8 @@ pub(super) struct Applying<'s> {
     events: Vec<Event>,
     batch: Vec<RevisionEvents>,
     lease_changes: Vec<LeaseChange>,
-    compaction: Option<i64>,
+    /// Compactions in their order, each with the compacted revision before it.
+    compactions: Vec<(i64, i64)>,
     took_space: bool,
     /// What the present command did, for metrics.
     work: Work,
@@ -107,7 +109,7 @@ impl<'s> Applying<'s> {
             events: Vec::new(),
             batch: Vec::new(),
             lease_changes: Vec::new(),
-            compaction: None,
+            compactions: Vec::new(),
             took_space: false,
             work: Work::default(),
         }
@@ -192,8 +194,8 @@ impl<'s> Applying<'s> {
         if revision > self.revision {
             return Err(Refusal::FutureRevision.into());
         }
-        self.compacted = revision;
-        self.compaction = Some(revision);
+        let before = std::mem::replace(&mut self.compacted, revision);
+        self.compactions.push((revision, before));
         self.figures.last_compaction_ms.store(self.stamp.time_ms, Ordering::Relaxed);
         Ok(self.done())
     }
@@ -243,8 +245,8 @@ impl<'s> Applying<'s> {
 
     /// What the entry has changed; its reads end here.
     pub(super) fn finish(self) -> Applied {
-        let Self { revision, compacted, registry, batch, lease_changes, compaction, took_space, .. } = self;
-        Applied { revision, compacted, registry, batch, lease_changes, compaction, took_space }
+        let Self { revision, compacted, registry, batch, lease_changes, compactions, took_space, .. } = self;
+        Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space }
     }
 }
 

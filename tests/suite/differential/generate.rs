@@ -1,6 +1,6 @@
 //! Random steps: mostly sensible ones on a handful of keys, so that they meet; and every kind of nonsense.
 
-use super::op::{CHOSEN, COMPACTED, CURRENT, MYSELF, Op};
+use super::op::{CHOSEN, COMPACTED, CURRENT, EARLIER, MYSELF, Op};
 use super::watches::{FUTURE, PAST, PRESENT_AND_PAST, TOO_LATE};
 use crate::harness::Dice;
 use kvd::api::proto::etcdserverpb::compare::TargetUnion;
@@ -386,6 +386,8 @@ impl Maker {
     fn hash_kv(&mut self) -> Op {
         let revision = match self.dice.below(4) {
             0 => self.revision(),
+            // etcd remembers the hashes of the last ten, and forgets them at a restart.
+            1 | 2 => EARLIER + self.dice.within(0, 12),
             _ => 0,
         };
         Op::HashKv(HashKvRequest { revision })

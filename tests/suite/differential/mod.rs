@@ -5,9 +5,8 @@
 //! that fails is made shorter before it is shown.
 //!
 //! What may differ: ids of cluster, member and chosen leases (compared by role), raft terms, sizes and
-//! indexes in status, the exact remaining time of a lease, the order of sets and of equal sort keys, how
-//! watch events are batched, and the hash at exactly a revision that was compacted (etcd remembers ten of
-//! them from before the compaction). Against an etcd older than 3.7 the generator leaves out what that version
+//! indexes in status, the exact remaining time of a lease, the order of sets and of equal sort keys, and how
+//! watch events are batched. Against an etcd older than 3.7 the generator leaves out what that version
 //! does differently: see `generate`.
 
 mod answer;

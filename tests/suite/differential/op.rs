@@ -14,6 +14,8 @@ pub const CURRENT: i64 = 1 << 40;
 pub const COMPACTED: i64 = 2 << 40;
 /// `CHOSEN + n` stands for the id that the server chose at the n-th grant without one.
 pub const CHOSEN: i64 = 3 << 40;
+/// `EARLIER + n` stands for the revision of the n-th last compaction, the last one being 0.
+pub const EARLIER: i64 = 5 << 40;
 /// In alarm requests: the id of the member that is asked.
 pub const MYSELF: u64 = 4 << 40;
 /// How far a symbolic number reaches to both sides of its base.
@@ -121,7 +123,7 @@ fn txn(request: &mut TxnRequest, visit: &mut dyn FnMut(&mut i64)) {
 
 /// What a symbolic number stands for: its base and the distance from it. `None` for an ordinary number.
 pub fn symbolic(number: i64) -> Option<(i64, i64)> {
-    [CURRENT, COMPACTED, CHOSEN]
+    [CURRENT, COMPACTED, CHOSEN, EARLIER]
         .into_iter()
         .map(|base| (base, number - base))
         .find(|(_, distance)| distance.abs() < REACH)
@@ -187,6 +189,7 @@ fn named(text: &str) -> String {
         match digits.parse().ok().filter(|_| digits.len() >= 12).and_then(symbolic) {
             Some((CURRENT, distance)) => out.push_str(&format!("current{distance:+}")),
             Some((COMPACTED, distance)) => out.push_str(&format!("compacted{distance:+}")),
+            Some((EARLIER, distance)) => out.push_str(&format!("compaction#{distance}")),
             Some((_, distance)) => out.push_str(&format!("chosen#{distance}")),
             None => out.push_str(&digits),
         }

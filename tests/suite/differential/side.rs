@@ -1,7 +1,7 @@
 //! One of the two servers: carries out steps and answers in a form that can be compared.
 
 use super::answer::{Answer, Names, Normal};
-use super::op::{CHOSEN, COMPACTED, CURRENT, MYSELF, Op, symbolic};
+use super::op::{CHOSEN, COMPACTED, CURRENT, EARLIER, MYSELF, Op, symbolic};
 use super::watches::{PAST, PRESENT_AND_PAST, TOO_LATE, Watches};
 use crate::harness::{Api, PATIENCE, Server};
 use kvd::api::proto::etcdserverpb::{
@@ -30,7 +30,13 @@ pub struct Bearings {
 impl Bearings {
     /// The compacted revision, 0 where there was no compaction.
     pub fn compacted(&self) -> i64 {
-        self.compactions.last().copied().unwrap_or(0)
+        self.compaction(0)
+    }
+
+    /// The revision of the compaction before the last `back` ones, 0 where there was none.
+    fn compaction(&self, back: i64) -> i64 {
+        let back = usize::try_from(back).unwrap_or(usize::MAX);
+        self.compactions.iter().rev().nth(back).copied().unwrap_or(0)
     }
 }
 
@@ -64,8 +70,9 @@ impl Side {
         op.numbers(&mut |number| match symbolic(*number) {
             Some((CURRENT, distance)) => *number = bearings.current + distance,
             Some((COMPACTED, distance)) => *number = bearings.compacted() + distance,
-            Some((_, index)) => *number = names.chosen(index),
-            None => {}
+            Some((EARLIER, back)) => *number = bearings.compaction(back),
+            Some((CHOSEN, index)) => *number = names.chosen(index),
+            Some(_) | None => {}
         });
         if let Op::Watch { stream, request } = &mut op {
             let start = &mut request.start_revision;
@@ -82,12 +89,6 @@ impl Side {
         {
             // Once in its life an etcd takes it, and then takes its empty hash for the current one.
             request.revision = -1;
-        }
-        if let Op::HashKv(request) = &mut op
-            && bearings.compactions.contains(&request.revision)
-        {
-            // Of its last ten compactions etcd remembers the hash from before, and answers with that.
-            request.revision = 0;
         }
         if let Op::Alarm(request) = &mut op
             && request.member_id == MYSELF
