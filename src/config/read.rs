@@ -129,7 +129,7 @@ impl Layers {
             }
         };
         let mut reading = read_toml(path.to_path_buf(), &text);
-        if reading.diagnostics.iter().any(Diagnostic::is_error) && looks_like_etcds(path) {
+        if reading.diagnostics.iter().any(Diagnostic::is_error) && looks_like_etcds(path, &text) {
             let help = format!(
                 "this looks like etcd's file; turn it into kvd's with: kvd config from-etcd {}",
                 path.display()
@@ -303,7 +303,18 @@ fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diag
     Diagnostic::error(format!("cannot read {}: {words}", path.display())).at(named)
 }
 
-/// By its name, since a YAML file of one line may be TOML as well.
-fn looks_like_etcds(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["yml", "yaml", "json"].iter().any(|known| extension == *known))
+/// By its name, or by its first line that says something: etcd's file may have any name, and a file with errors that begins
+/// with `key: value`, `{` or `ETCD_NAME=` is no TOML that somebody mistyped.
+fn looks_like_etcds(path: &Path, text: &str) -> bool {
+    let is_named =
+        ["yml", "yaml", "json"].iter().any(|known| path.extension().is_some_and(|it| it == *known));
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    is_named
+        || first.is_some_and(|line| {
+            let key = line.split(':').next().unwrap_or_default().trim_matches(['"', '\'']);
+            let is_key = line.contains(':')
+                && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            line.starts_with(['{']) || line == "---" || line.starts_with("ETCD_") || is_key
+        })
 }

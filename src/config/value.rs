@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::duration::{format_duration, nanos_to_duration, parse_duration};
-use super::options::{Kind, find_gate};
+use super::options::{Kind, OptionSpec, find_gate};
 use super::url::{Url, UrlUse, join_urls, parse_url_list};
 
 /// A checked value. Which variant an option has follows from its [`Kind`].
@@ -36,7 +36,16 @@ pub(super) const PARSE_ERROR: &str = "parse error";
 const OUT_OF_RANGE: &str = "value out of range";
 
 impl Value {
-    /// Reads the text of a flag or variable.
+    /// Reads the text that an option is given.
+    ///
+    /// # Errors
+    /// As [`Value::parse`].
+    pub fn given(spec: &OptionSpec, text: &str) -> Result<Self, String> {
+        let stands_for_default = text.is_empty() && spec.empty_is_default;
+        Self::parse(spec.kind, if stands_for_default { spec.default } else { text })
+    }
+
+    /// Reads a text of that kind.
     ///
     /// # Errors
     /// The reason, in etcd's words where etcd has some; the caller adds what was given to whom.

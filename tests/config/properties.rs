@@ -185,7 +185,7 @@ fn no_text_makes_a_reader_panic() {
         }
         let toml = read_toml(PathBuf::from("/x"), &text);
         let _ = text_of(&toml.diagnostics);
-        let _ = convert(Path::new("/x"), &text);
+        let _ = convert(Path::new("/x"), &text, &World::default());
         let _ = Url::parse(&text, UrlUse::Client);
         let _ = Url::parse(&text, UrlUse::Peer);
         let _ = parse_duration(&text);

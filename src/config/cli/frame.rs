@@ -60,8 +60,8 @@ fn config() -> Command {
         )
         .subcommand(
             Command::new("from-etcd")
-                .about("Turn etcd.conf.yml or /etc/default/etcd into a cluster.toml on standard output")
-                .arg(file("etcd's configuration: YAML, JSON, or lines ETCD_NAME=value").required(true)),
+                .about("Turn what sets up an etcd into a cluster.toml on standard output")
+                .arg(file("etcd.conf.yml, /etc/default/etcd, a systemd unit, a pod manifest, a compose file, a cloud-config, or a command line").required(true)),
         )
 }
 

@@ -19,8 +19,8 @@ const fn discovery(
 }
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
-    opt("initial-advertise-peer-urls", Kind::PeerUrls, "http://localhost:2380", "The URLs at which other members reach this one.").bootstrap(),
-    opt("advertise-client-urls", Kind::ClientUrls, "http://localhost:2379", "The URLs at which clients reach this member, as told to the cluster. Required when listen-client-urls is given."),
+    opt("initial-advertise-peer-urls", Kind::PeerUrls, "http://localhost:2380", "The URLs at which other members reach this one.").empty_is_default().bootstrap(),
+    opt("advertise-client-urls", Kind::ClientUrls, "http://localhost:2379", "The URLs at which clients reach this member, as told to the cluster. Required when listen-client-urls is given.").empty_is_default(),
     opt("initial-cluster", Kind::Cluster, "", "The members of the cluster as it starts, this one among them. Without it: this member alone.").bootstrap(),
     opt("initial-cluster-state", Kind::Choice(&["new", "existing"]), "new", "Whether the cluster is new or exists already, so that this member joins it.").bootstrap(),
     opt("initial-cluster-token", Kind::Text, "etcd-cluster", "A name that keeps clusters apart; it enters all ids. It is no secret: cluster-secret-file or certificates keep strangers out.").bootstrap(),
@@ -47,7 +47,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     opt("pre-vote", Kind::Bool, "true", "Asks for votes before an election, so that a member that returns does not depose the leader."),
     opt("max-learners", Kind::Number(U32), "1", "The most learners in the cluster.").since("3.6"),
     opt("auto-compaction-mode", Kind::Choice(&["periodic", "revision"]), "periodic", "Whether auto-compaction-retention is a time or a number of revisions.").reloads(),
-    opt("auto-compaction-retention", Kind::Text, "0", "How much history automatic compaction keeps: with periodic a duration or whole hours, with revision a number of revisions. 0 turns it off.").reloads(),
+    opt("auto-compaction-retention", Kind::Text, "0", "How much history automatic compaction keeps: with periodic a duration or whole hours, with revision a number of revisions. 0 turns it off.").empty_is_default().reloads(),
     opt("v2-deprecation", Kind::Choice(&["not-yet", "write-only", "write-only-skip-check", "write-only-drop-data", "gone"]), "write-only", "The phase of the v2 store's retirement.").since("3.5 to 3.7").ignored("kvd has no v2 store"),
     opt("enable-v2", Kind::Bool, "false", "Serves the /v2 interface.").pending().since("3.4, 3.5"),
     opt("experimental-enable-v2v3", Kind::Text, "", "Serves /v2/keys on keys under this prefix.").since("3.4, 3.5").ignored("kvd has no v2 store to emulate"),

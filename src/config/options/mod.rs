@@ -195,6 +195,9 @@ pub struct OptionSpec {
     pub secret: bool,
     /// Only read while the data directory is empty.
     pub bootstrap: bool,
+    /// An empty text stands for the default, as in etcd. Of other options it is a text or list with nothing in it, or,
+    /// if their kind has no such value, an error.
+    pub empty_is_default: bool,
     /// What it is for.
     pub help: &'static str,
 }
@@ -215,6 +218,7 @@ impl OptionSpec {
             reloads: false,
             secret: false,
             bootstrap: false,
+            empty_is_default: false,
             help,
         }
     }
@@ -269,6 +273,11 @@ impl OptionSpec {
 
     const fn bootstrap(mut self) -> Self {
         self.bootstrap = true;
+        self
+    }
+
+    const fn empty_is_default(mut self) -> Self {
+        self.empty_is_default = true;
         self
     }
 

@@ -14,14 +14,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Kind::Choice(&["debug", "info", "warn", "error", "panic", "fatal"]),
         "info",
         "The least level that is logged; panic and fatal are the same as error.",
-    )
+    ).empty_is_default()
     .reloads(),
     opt(
         "log-format",
         Kind::Choice(&["auto", "console", "json"]),
         "auto",
         "Plain lines, or one JSON object a line; auto is plain on a terminal and JSON otherwise. etcd's default is json.",
-    )
+    ).empty_is_default()
     .since("3.6"),
     opt(
         "log-outputs",
@@ -52,7 +52,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Kind::Choice(&["basic", "extensive"]),
         "basic",
         "extensive adds a histogram of every gRPC method.",
-    ),
+    ).empty_is_default(),
     opt(
         "warning-apply-duration",
         Kind::Duration,

@@ -10,7 +10,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     opt("cluster-secret-file", Kind::Path, "", "A file with the secret all members share, from which each issues its own certificate. Without it: the systemd credential kvd.cluster-secret, where there is one."),
     opt("cluster-secret", Kind::Text, "", "The secret itself; at least 16 characters. A file or a credential is better.").secret(),
     opt("join-peers", Kind::List, "", "Members of the cluster to be joined in one step: their peer URLs, or host:port. With initial-cluster-state existing.").key("join.peers").bootstrap(),
-    opt("join-role", Kind::Choice(&["voter", "learner"]), "voter", "Joins as a voter, which votes once it has caught up, or as a learner that does not vote until it is promoted by request.").key("join.role").bootstrap(),
+    opt("join-role", Kind::Choice(&["voter", "learner"]), "voter", "Joins as a voter, which votes once it has caught up, or as a learner that does not vote until it is promoted by request.").empty_is_default().key("join.role").bootstrap(),
     opt("join-timeout", Kind::Duration, "2m", "How long to try to join; 0 for ever.").key("join.timeout").bootstrap(),
     opt("admin-socket", Kind::Path, "", "The socket for reload and status on this machine. Without it: admin.sock in $RUNTIME_DIRECTORY, where systemd sets it."),
     opt("lmdb-map-size-bytes", Kind::Number(u64::MAX), "0", "The address space set aside for LMDB, which the store cannot outgrow; not memory, not disk. 0 chooses it."),

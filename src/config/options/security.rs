@@ -41,11 +41,11 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     opt("peer-skip-client-san-verification", Kind::Bool, "false", "Does not compare a connecting member's address with its certificate.").key("peer-transport-security.skip-client-san-verification").since("3.6").ignored("kvd never compares a member's address with its certificate"),
     opt("self-signed-cert-validity", Kind::Number(100), "1", "How many years a self-signed certificate is valid.").since("3.5"),
     opt("cipher-suites", Kind::List, "", "The TLS 1.2 cipher suites for clients, in Go's names. Without it: those that are safe.").reloads(),
-    opt("tls-min-version", Kind::Choice(&["TLS1.2", "TLS1.3"]), "TLS1.2", "The lowest TLS version for clients. Members use 1.3 in every case.").reloads(),
+    opt("tls-min-version", Kind::Choice(&["TLS1.2", "TLS1.3"]), "TLS1.2", "The lowest TLS version for clients. Members use 1.3 in every case.").empty_is_default().reloads(),
     opt("tls-max-version", Kind::Choice(&["", "TLS1.2", "TLS1.3"]), "", "The highest TLS version for clients. Without it: the newest.").reloads(),
     opt("cors", Kind::Origins, "*", "The origins whose pages may call the HTTP interfaces; * for all.").reloads(),
     opt("host-whitelist", Kind::List, "*", "The Host names under which plain HTTP is answered; * for all.").reloads(),
-    OptionSpec::etcd("auth-token", Kind::Text, "simple", "The tokens of logged-in users: simple, or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION).").pending().section(Section::Auth),
+    OptionSpec::etcd("auth-token", Kind::Text, "simple", "The tokens of logged-in users: simple, or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION).").empty_is_default().pending().section(Section::Auth),
     OptionSpec::etcd("bcrypt-cost", Kind::Number(U32), "10", "The cost of a password's hash, from 4 to 31.").pending().section(Section::Auth),
     OptionSpec::etcd("auth-token-ttl", Kind::Seconds, "300", "How long a simple token lives after its last use.").pending().section(Section::Auth),
 ];

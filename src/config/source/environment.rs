@@ -32,7 +32,7 @@ pub fn read_environment(variables: &[(String, String)]) -> Reading {
             Some(spec) => {
                 let shown = if spec.secret { MASK } else { text };
                 let place = Place::Variable(format!("{name}={shown}"));
-                match Value::parse(spec.kind, text) {
+                match Value::given(spec, text) {
                     Ok(value) => reading.given.push(Given { spec, value, place }),
                     Err(reason) => {
                         let otherwise = format!("invalid value {shown:?} for {name}: {reason}");

@@ -175,7 +175,7 @@ impl Reader<'_> {
         let kind = spec.kind;
         let one = |result: Result<Value, String>| result.map_err(|message| vec![Problem::new(message)]);
         match value.get_ref() {
-            DeValue::String(text) => one(Value::parse(kind, text)),
+            DeValue::String(text) => one(Value::given(spec, text)),
             DeValue::Boolean(on) if kind == Kind::Bool => Ok(Value::Bool(*on)),
             DeValue::Integer(number) => one(match i64::from_str_radix(number.as_str(), number.radix()) {
                 // A count of hours or revisions, though a text to etcd.

@@ -82,7 +82,7 @@ where
             }
         },
     };
-    match Value::parse(spec.kind, value) {
+    match Value::given(spec, value) {
         Ok(value) => Ok(Given { spec, value, place: Place::Flag(shown) }),
         Err(reason) => {
             let otherwise = format!("invalid value {:?} for flag -{name}: {reason}", masked(spec, value));

@@ -191,11 +191,8 @@ impl Server {
             }
             None => Command::new(self.setup.program.path()),
         };
-        if self.setup.listeners {
-            command.args(self.member_flags());
-        }
         command
-            .args(&self.setup.args)
+            .args(self.arguments())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(self.setup.env.iter().map(|(name, value)| (name, value)))
@@ -205,6 +202,12 @@ impl Server {
             .stderr(log);
         let child = command.spawn();
         self.child = Some(child.unwrap_or_else(|error| panic!("cannot run {}: {error}", self.setup.program)));
+    }
+
+    /// The whole command line of the next start, without the program.
+    pub fn arguments(&self) -> Vec<String> {
+        let own = if self.setup.listeners { self.member_flags() } else { Vec::new() };
+        own.into_iter().chain(self.setup.args.iter().cloned()).collect()
     }
 
     fn member_flags(&self) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 mod authority;
 mod durable_names;
+mod empty_values;
 mod first_answers;
 mod first_start;
 mod frames;

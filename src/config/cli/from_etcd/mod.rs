@@ -1,10 +1,14 @@
 //! `kvd config from-etcd`: etcd's own configuration becomes a cluster.toml.
 //!
-//! Three forms are understood: etcd's YAML file, the same in JSON (which is YAML), and the shell-like file of
-//! variables that service units read. What has no place in kvd becomes a comment; a value that etcd would not take either
-//! is an error; what kvd finds wrong with the result is said as a warning.
+//! Whatever sets up an etcd is understood: its YAML file, the same in JSON (which is YAML), the shell-like file of variables
+//! that service units read, the units themselves, and what runs it in a container or set it up in CoreOS. What has no place
+//! in kvd becomes a comment; a value that etcd would not take either is an error, and so is a file that says nothing to
+//! etcd; what kvd finds wrong with the result is said as a warning.
 
+mod command;
+mod manifest;
 mod shell;
+mod unit;
 mod yaml;
 
 use std::path::{Path, PathBuf};
@@ -33,8 +37,10 @@ struct Item {
 enum Content {
     Scalar(String),
     Array(Vec<String>),
-    /// A YAML null: as if the key were not there.
+    /// A YAML null or an empty variable: as if the key were not there.
     Nothing,
+    /// A value that only who runs the container knows.
+    Elsewhere,
 }
 
 /// Turns a file into a cluster.toml.
@@ -50,24 +56,40 @@ pub(super) fn from_etcd(file: &str, surroundings: &Surroundings<'_>) -> Answer {
     let Ok(text) = String::from_utf8(bytes) else {
         return Answer::findings(&[Diagnostic::error(format!("{file} is not UTF-8"))]);
     };
-    match convert(Path::new(file), &text) {
+    match convert(Path::new(file), &text, surroundings.files) {
         Ok((toml, warnings)) => Answer { out: toml, err: text_of(&warnings), code: 0 },
         Err(findings) => Answer::findings(&findings),
     }
 }
 
-/// The text of a cluster.toml that means the same as etcd's file, and what was left out. A pure function; it never
-/// panics.
+/// The text of a cluster.toml that means the same as etcd's file, and what was left out. `files` are asked for what a unit
+/// refers to. It never panics.
 ///
 /// # Errors
 /// All syntax errors and all values that etcd would not take either.
-pub fn convert(path: &Path, text: &str) -> Result<(String, Vec<Diagnostic>), Vec<Diagnostic>> {
+pub fn convert(
+    path: &Path,
+    text: &str,
+    files: &dyn Files,
+) -> Result<(String, Vec<Diagnostic>), Vec<Diagnostic>> {
     let path = Arc::new(path.to_path_buf());
-    let items =
-        if shell::looks_like_shell(text) { shell::read(&path, text) } else { yaml::read(&path, text) }?;
+    let is_shell = shell::looks_like_shell(text);
+    let items = if is_shell {
+        shell::read(&path, text)
+    } else if unit::looks_like_unit(text) {
+        unit::read(&path, text, files)
+    } else if let Some(words) = command::looks_like_command(&path, text) {
+        command::read(&words, &Default::default())
+    } else {
+        yaml::read(&path, text)
+    }?;
     let mut conversion = Conversion::new(&path);
     for item in &items {
         conversion.item(item);
+    }
+    // A file with nothing but comments is one of variables as well: Debian's is, as it comes.
+    if is_shell || items.is_empty() {
+        conversion.units_name(files);
     }
     conversion.etcds_defaults();
     let (toml, mut warnings) = conversion.finish()?;
@@ -121,13 +143,24 @@ impl Conversion {
 
     fn item(&mut self, item: &Item) {
         let Some(spec) = item.spec else {
-            return match &item.content {
-                Content::Scalar(text) if text.starts_with('-') => {
-                    self.drop(item, "flags in a variable are not understood; write each as a key")
+            return match (item.key.as_str(), &item.content) {
+                (_, Content::Nothing) => {}
+                ("ETCD_UNSUPPORTED_ARCH", _) => {
+                    self.drop(item, "kvd asks for no leave to run on a processor")
                 }
                 _ => self.drop(item, "etcd ignores it, too: there is no such option"),
             };
         };
+        if let Content::Scalar(file) = &item.content
+            && let Some(help) = command::leads_elsewhere(spec, file)
+        {
+            let error = Diagnostic::error(format!("`{}` names the file to convert", item.key)).help(help);
+            self.errors.push(error.about(spec.name).at(Some(Place::File(item.place.clone()))));
+            return;
+        }
+        if matches!(item.content, Content::Elsewhere) {
+            return self.drop(item, "only what runs the container knows its value; write it here");
+        }
         if matches!(spec.name, "data-dir" | "wal-dir") {
             return self
                 .drop(item, "etcd's data are there, which kvd cannot read; its own are in /var/lib/kv");
@@ -175,6 +208,26 @@ impl Conversion {
         match now.effect {
             Effect::Ignored(reason) => self.dropped.push(format!("{}: {reason}", spec.name)),
             _ => self.put(now, &value, &[format!("was: {}", spec.name)]),
+        }
+    }
+
+    /// A file of variables may leave the name to the unit that reads it: Debian's gives the member the host's name.
+    fn units_name(&mut self, files: &dyn Files) {
+        if self.done.contains(&"name") {
+            return;
+        }
+        let (name, reason) = match unit::variable_of_unit("ETCD_NAME", files) {
+            Some(name) => (name, "etcd's unit sets it"),
+            None => (
+                unit::host_name(files),
+                "the host's name, which Debian's unit sets; without a unit it is \"default\"",
+            ),
+        };
+        if let (Some(name), Some(spec)) = (name, options::find("name")) {
+            let warning =
+                Diagnostic::warning(format!("the file has no ETCD_NAME; `name` is {name}: {reason}"));
+            self.warnings.push(warning.about(spec.name).at(Some(Place::Path(Arc::clone(&self.path)))));
+            self.put(spec, &Value::Text(name), &[format!("not in the file: {reason}")]);
         }
     }
 
@@ -236,7 +289,7 @@ fn printable(text: &str) -> String {
 /// The option's value; none where the key says nothing.
 fn value_of(spec: &'static OptionSpec, content: &Content) -> Option<Result<Value, String>> {
     match content {
-        Content::Nothing => None,
+        Content::Nothing | Content::Elsewhere => None,
         Content::Array(elements) => {
             let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
             Some(Value::parse_array(spec.kind, &elements))
@@ -254,7 +307,8 @@ fn value_of(spec: &'static OptionSpec, content: &Content) -> Option<Result<Value
                 (_, text) => text,
             };
             // An empty text in etcd's file leaves the default, whatever the type.
-            if text.is_empty() && !matches!(spec.kind, Kind::Text | Kind::Path) {
+            let is_text = matches!(spec.kind, Kind::Text | Kind::Path);
+            if text.is_empty() && (spec.empty_is_default || !is_text) {
                 return None;
             }
             Some(Value::parse(spec.kind, text))

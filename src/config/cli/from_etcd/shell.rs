@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Content, Item};
-use crate::config::diagnostic::{Diagnostic, Place, locate};
+use super::{Content, Item, command};
+use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use crate::config::options::{self, Section};
 
 /// No file of variables has more lines that say something.
@@ -17,8 +17,44 @@ pub(super) fn looks_like_shell(text: &str) -> bool {
     first.is_some_and(|line| assignment(line).is_some())
 }
 
-/// Reads all assignments; a later one of the same variable wins.
+/// Reads what the variables say to etcd, the flags in one of them (Debian's DAEMON_ARGS) first: they win.
 pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
+    let all = assignments(path, text)?;
+    let variables = command::variables(&all);
+    let (mut items, mut errors, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for item in all {
+        match &item.content {
+            Content::Scalar(value) if item.spec.is_none() && value.starts_with('-') => {
+                let words = command::split(value, &item.place).map_err(|error| vec![*error]);
+                match words.and_then(|words| command::read(&words, &variables)) {
+                    Ok(flags) => items.extend(flags),
+                    Err(found) => errors.extend(found),
+                }
+            }
+            _ if is_ours(&item.key) => others.push(item),
+            _ => {}
+        }
+    }
+    items.extend(others);
+    if errors.is_empty() { Ok(items) } else { Err(errors) }
+}
+
+/// True for a variable of etcd's or kvd's; those of other programs say nothing about etcd.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.starts_with("ETCD_") || name.starts_with("KVD_")
+}
+
+/// A variable with its option.
+pub(super) fn item(name: &str, value: String, place: FilePlace) -> Item {
+    let spec = options::find_variable(name);
+    let spec = spec.filter(|spec| spec.section != Section::Program || spec.name == "config-file");
+    // etcd takes an empty variable for none.
+    let content = if value.is_empty() { Content::Nothing } else { Content::Scalar(value) };
+    Item { key: name.to_string(), spec, content, place }
+}
+
+/// Reads all assignments; a later one of the same variable wins.
+pub(super) fn assignments(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
     let (mut items, mut errors) = (Vec::<Item>::new(), Vec::new());
     let mut offset = 0;
     let mut lines = text.split_inclusive('\n').peekable();
@@ -47,19 +83,12 @@ pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Dia
         match assignment(trimmed).map(|(name, value)| (name, unquote(value))) {
             Some((name, Ok(value))) => {
                 items.retain(|item| item.key != name);
-                let spec = options::find_variable(name).filter(|spec| spec.section != Section::Program);
-                items.push(Item { key: name.to_string(), spec, content: Content::Scalar(value), place });
+                items.push(self::item(name, value, place));
             }
             Some((_, Err(reason))) => errors.push(Diagnostic::error(reason).at(Some(Place::File(place)))),
             None => errors.push(Diagnostic::error("expected NAME=value").at(Some(Place::File(place)))),
         }
     }
-    // Variables of other programs, and empty ones, say nothing about etcd; but flags may be for it (DAEMON_ARGS).
-    items.retain(|item| {
-        let Content::Scalar(value) = &item.content else { return true };
-        let ours = item.key.starts_with("ETCD_") || item.key.starts_with("KVD_") || value.starts_with('-');
-        ours && !value.is_empty()
-    });
     if errors.is_empty() { Ok(items) } else { Err(errors) }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::{Content, Item};
+use super::{Content, Item, manifest};
 use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use crate::config::options::{self, OptionSpec};
 
@@ -15,25 +15,32 @@ const MAX_DEPTH: usize = 16;
 const MAX_NODES: usize = 2000;
 
 /// A YAML value as far as etcd's file needs it.
-enum Node {
-    Scalar(String),
+pub(super) enum Node {
+    Scalar(String, Span),
     Null,
     Sequence(Vec<Node>),
     Mapping(Vec<(String, Span, Node)>),
 }
 
-/// Reads all keys with their values.
+/// Reads all keys with their values, or what a manifest runs.
 pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
     let mut reader = Reader { path, text, events: Parser::new_from_str(text), nodes: 0 };
-    let root = reader.document().map_err(|error| vec![*error])?;
+    let documents = reader.documents().map_err(|error| vec![*error])?;
+    let refuse =
+        |message: &str| Err(vec![Diagnostic::error(message).at(Some(Place::Path(Arc::clone(path))))]);
+    let is_manifest =
+        |node: &Node| matches!(node, Node::Mapping(entries) if manifest::looks_like_manifest(entries));
+    if documents.iter().any(is_manifest) {
+        return manifest::read(&reader, documents);
+    }
     let mut items = Vec::new();
-    match root {
-        Node::Mapping(entries) => flatten(&reader, entries, "", &mut items),
-        Node::Null => {}
-        _ => {
-            let error = Diagnostic::error("expected keys with values, or lines NAME=value");
-            return Err(vec![error.at(Some(Place::Path(Arc::clone(path))))]);
-        }
+    match documents.into_iter().next() {
+        Some(Node::Mapping(entries)) => flatten(&reader, entries, "", &mut items),
+        Some(Node::Null) | None => return Ok(items),
+        Some(_) => return refuse("expected keys with values, or lines NAME=value"),
+    }
+    if items.iter().all(|item| item.spec.is_none()) {
+        return refuse("none of the keys in this file is one of etcd's");
     }
     Ok(items)
 }
@@ -53,7 +60,7 @@ fn flatten(reader: &Reader<'_>, entries: Vec<(String, Span, Node)>, prefix: &str
                 }
             },
             Node::Mapping(entries) => Content::Scalar(pairs(&entries)),
-            Node::Scalar(text) => Content::Scalar(text),
+            Node::Scalar(text, _) => Content::Scalar(text),
             Node::Null => Content::Nothing,
             Node::Sequence(nodes) => Content::Array(nodes.into_iter().filter_map(scalar).collect()),
         };
@@ -67,7 +74,7 @@ fn find(key: &str) -> Option<&'static OptionSpec> {
 
 fn scalar(node: Node) -> Option<String> {
     match node {
-        Node::Scalar(text) => Some(text),
+        Node::Scalar(text, _) => Some(text),
         _ => None,
     }
 }
@@ -77,14 +84,14 @@ fn pairs(entries: &[(String, Span, Node)]) -> String {
     let pairs: Vec<String> = entries
         .iter()
         .filter_map(|(name, _, node)| match node {
-            Node::Scalar(text) => Some(format!("{name}={text}")),
+            Node::Scalar(text, _) => Some(format!("{name}={text}")),
             _ => None,
         })
         .collect();
     pairs.join(",")
 }
 
-struct Reader<'t> {
+pub(super) struct Reader<'t> {
     path: &'t Arc<PathBuf>,
     text: &'t str,
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
@@ -94,12 +101,17 @@ struct Reader<'t> {
 type Outcome<T> = Result<T, Box<Diagnostic>>;
 
 impl<'t> Reader<'t> {
-    fn document(&mut self) -> Outcome<Node> {
+    pub fn path(&self) -> &Arc<PathBuf> {
+        self.path
+    }
+
+    fn documents(&mut self) -> Outcome<Vec<Node>> {
+        let mut documents = Vec::new();
         loop {
             match self.next()? {
-                (Event::StreamEnd, _) => return Ok(Node::Null),
-                (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
-                (event, span) => return self.node(event, span, 0),
+                (Event::StreamEnd, _) => return Ok(documents),
+                (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing, _) => {}
+                (event, span) => documents.push(self.node(event, span, 0)?),
             }
         }
     }
@@ -129,7 +141,7 @@ impl<'t> Reader<'t> {
                 if plain && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL") {
                     return Ok(Node::Null);
                 }
-                Ok(Node::Scalar(text.into_owned()))
+                Ok(Node::Scalar(text.into_owned(), span))
             }
             Event::SequenceStart(..) => {
                 let mut nodes = Vec::new();
@@ -169,7 +181,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The parser counts characters; the place wants bytes.
-    fn place(&self, span: Span) -> FilePlace {
+    pub fn place(&self, span: Span) -> FilePlace {
         let byte = |index: usize| self.text.char_indices().nth(index).map_or(self.text.len(), |(at, _)| at);
         locate(self.path, self.text, byte(span.start.index())..byte(span.end.index()))
     }
