@@ -3,6 +3,8 @@
 //! Every finding names file and line and says what to do. An exception stands in `EXCEPTIONS` with its reason, and an
 //! exception that no finding needs any more fails as well.
 
+#[path = "tidy/faults.rs"]
+mod faults;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/tables.rs"]
@@ -427,6 +429,25 @@ fn private_hosts() -> Vec<String> {
         host.split(':').next().unwrap_or_default().to_owned()
     });
     hosts.filter(|host| host.len() > 5 && !known.iter().any(|known| host.ends_with(known))).collect()
+}
+
+#[test]
+fn every_fault_has_a_test_that_exists_or_says_why_it_has_none() {
+    const TABLE: &str = "tests/FAULTS.md";
+    let text = std::fs::read_to_string(root().join(TABLE)).expect("the table of faults is in the repository");
+    let (mut findings, mut rows) = (Vec::new(), 0);
+    for (index, line) in text.lines().enumerate() {
+        let Some(proofs) = faults::proofs(line) else { continue };
+        rows += 1;
+        let mut wrong: Vec<String> = proofs.iter().filter_map(|proof| faults::fault(root(), proof)).collect();
+        if proofs.is_empty() && !faults::is_open(line) {
+            wrong.push("neither a test nor `open: ` with a reason".to_owned());
+        }
+        let path = TABLE.to_owned();
+        findings.extend(wrong.into_iter().map(|text| Finding { path: path.clone(), line: index + 1, text }));
+    }
+    assert!(rows > 40, "only {rows} rows of the table were read");
+    judge("faults", findings);
 }
 
 #[test]
