@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::nesting::nested;
 use super::{Alarm, KeyValue, LeaseId, Member, RangeResult, Refusal};
 
 /// The answer to one operation, alone or inside a transaction.
@@ -32,6 +33,7 @@ pub enum OpReply {
         /// Whether the guards held.
         succeeded: bool,
         /// One answer an operation of the branch that ran.
+        #[serde(deserialize_with = "nested")]
         replies: Vec<OpReply>,
     },
 }

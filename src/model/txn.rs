@@ -1,11 +1,9 @@
 //! Transactions and the operations in them (etcd semantics sections 3 to 5).
 
-use std::cell::Cell;
-
 use bytes::Bytes;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use super::nesting::nested;
 use super::{KeyRange, LeaseId, RangeQuery};
 
 /// A put.
@@ -89,26 +87,6 @@ pub enum Op {
     Delete(Delete),
     /// A transaction inside the transaction. All compares are evaluated before any operation runs.
     Txn(#[serde(deserialize_with = "nested")] Txn),
-}
-
-/// Transactions inside transactions that are read, at most. What clients can ask for is less deep (a message of theirs has
-/// at most a hundred levels); without a bound, few bytes from elsewhere would take all of the reader's stack.
-pub const MAX_NESTING: u32 = 128;
-
-fn nested<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Txn, D::Error> {
-    thread_local!(static DEPTH: Cell<u32> = const { Cell::new(0) });
-    struct Level(u32);
-    impl Drop for Level {
-        fn drop(&mut self) {
-            DEPTH.set(self.0);
-        }
-    }
-    let level = Level(DEPTH.get());
-    if level.0 >= MAX_NESTING {
-        return Err(D::Error::custom("transactions are nested too deeply"));
-    }
-    DEPTH.set(level.0 + 1);
-    Txn::deserialize(deserializer)
 }
 
 /// If all compares hold run `success`, else `failure`, as one change.

@@ -114,6 +114,13 @@ fn deep_nesting_is_refused() {
     assert!(depth(100).is_ok(), "what clients can send is read back");
     assert!(depth(1_000).is_err() && depth(100_000).is_err(), "a bound on the nesting");
     assert!(depth(100).is_ok(), "the next one counts from the beginning");
+    let answer = |depth| {
+        let bytes = seeds::nested_answer(depth);
+        let route = kvd::raft::wire::route_of(&bytes).expect("a route");
+        kvd::raft::wire::decode::<kvd::raft::wire::Answer>(&bytes, route).map(drop)
+    };
+    assert!(answer(100).is_ok(), "what transactions answer is read back");
+    assert!(answer(1_000).is_err() && answer(100_000).is_err(), "a bound on the nesting of replies");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use kvd::log::format::FIRST_FRAME;
 use kvd::log::{Entry, Log, Payload, Vote, encode_payload};
 use kvd::model::{
     Alarm, AlarmKind, ClusterId, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Lease,
-    LogPosition, Member, MemberChange, MemberId, Op, Proposal, Put, RangeQuery, Stamp, Txn,
+    LogPosition, Member, MemberChange, MemberId, Op, OpReply, Proposal, Put, RangeQuery, Reply, Stamp, Txn,
 };
 use kvd::raft::wire::{self, Answer, Ballot, Request, Route, WireError};
 use kvd::store::{Options, Store};
@@ -123,6 +123,23 @@ pub fn nested_payload(depth: usize) -> Vec<u8> {
     let nested = |depth| [start, &before.repeat(depth), empty, &behind.repeat(depth)].concat();
     let once = Txn { success: vec![Op::Txn(Txn::default())], ..Txn::default() };
     assert_eq!(nested(1), encoded(once), "transactions are encoded in another way");
+    nested(depth)
+}
+
+/// An answer with a transaction's replies, each in the one before, written by hand likewise.
+pub fn nested_answer(depth: usize) -> Vec<u8> {
+    let route = Route { cluster: ClusterId(5), from: MemberId(7), to: MemberId(8) };
+    let encoded = |replies: Vec<OpReply>| {
+        let reply = Reply::Op(OpReply::Txn { revision: 0, succeeded: false, replies });
+        let outcomes = vec![Ok(reply)];
+        wire::encode(route, &Answer::Proposed { outcomes, index: 0 }).expect("it can be encoded").to_vec()
+    };
+    let flat = encoded(Vec::new());
+    // The last of its bytes is the index; before it stands the innermost: kind 3, revision, branch, no replies.
+    let (start, rest) = flat.split_at(flat.len() - 5);
+    let nested = |depth| [start, &[3, 0, 0, 1].repeat(depth), rest].concat();
+    let once = encoded(vec![OpReply::Txn { revision: 0, succeeded: false, replies: Vec::new() }]);
+    assert_eq!(nested(1), once, "replies are encoded in another way");
     nested(depth)
 }
 
