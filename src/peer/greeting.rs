@@ -16,12 +16,20 @@ pub(super) enum Kind {
     Forward = 3,
     Snapshot = 4,
     Question = 5,
+    Desk = 6,
 }
 
 impl Kind {
     pub(super) fn read(byte: u8) -> Option<Self> {
-        let kinds =
-            [Self::Greeting, Self::Control, Self::Append, Self::Forward, Self::Snapshot, Self::Question];
+        let kinds = [
+            Self::Greeting,
+            Self::Control,
+            Self::Append,
+            Self::Forward,
+            Self::Snapshot,
+            Self::Question,
+            Self::Desk,
+        ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
 
@@ -30,7 +38,7 @@ impl Kind {
         match self {
             Self::Greeting | Self::Control => 3,
             Self::Append => 2,
-            Self::Forward | Self::Question => 1,
+            Self::Forward | Self::Question | Self::Desk => 1,
             Self::Snapshot => 0,
         }
     }
@@ -126,6 +134,8 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejec
 /// The first byte of an answer.
 pub(super) const ANSWERED: u8 = 0;
 pub(super) const REJECTED: u8 = 1;
+/// On lanes: more frames of the same answer follow; the last one says which of the two it is.
+pub(super) const PART: u8 = 2;
 
 /// An answer's head and payload, for [`super::frames::FrameWriter::push`].
 pub(super) fn answer(result: Result<Bytes, Rejection>) -> (u8, Bytes) {
@@ -167,9 +177,9 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(matches!(Greeting::read(&bytes[..cut]), Err(Rejection::Malformed(_))));
         }
-        let other = encode(&Greeting { protocol: 2, ..greeting });
+        let other = encode(&Greeting { protocol: 1, ..greeting });
         let text = Greeting::read(&other).expect_err("another version").to_string();
-        assert_eq!(text, "protocol version mismatch: this member speaks 1, not 2");
+        assert_eq!(text, "protocol version mismatch: this member speaks 2, not 1");
 
         let rejection = Rejection::OtherCluster { here: ClusterId(1), there: ClusterId(2) };
         for result in [Ok(Bytes::from_static(b"fine")), Ok(Bytes::new()), Err(rejection)] {
@@ -185,7 +195,7 @@ mod tests {
     #[test]
     fn every_kind_of_stream_has_its_own_byte() {
         let known: Vec<u8> = (0..=u8::MAX).filter(|byte| Kind::read(*byte).is_some()).collect();
-        assert_eq!(known, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(known, [0, 1, 2, 3, 4, 5, 6]);
         assert!(Kind::Control.priority() > Kind::Append.priority());
         assert!(Kind::Append.priority() > Kind::Forward.priority());
         assert!(Kind::Forward.priority() > Kind::Snapshot.priority());

@@ -1,20 +1,21 @@
-//! The dialling side of a lane: requests go out in the order they were placed, answers come back in the same order.
+//! The dialling side of a lane: requests go out in the order they were placed, each with a number; answers carry the number
+//! of their request and come back as they are ready.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::TransportError;
 use super::frames::{FrameReader, FrameWriter};
-use super::greeting::read_answer;
+use super::greeting::{PART, read_answer};
 use super::status::Counters;
 use super::transport::Rejection;
-use super::tuning::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, WRITE_AHEAD};
+use super::tuning::{MAX_ANSWER, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, WRITE_AHEAD};
 
 /// What comes of a request.
 pub(super) type Outcome = Result<Bytes, TransportError>;
@@ -106,13 +107,7 @@ impl Lane {
 
     /// Moves requests to `writer` until that has enough. True where there are no more; the next one wakes this task.
     /// `done` of those taken before have their outcome.
-    fn take(
-        &self,
-        cx: &Context<'_>,
-        done: usize,
-        writer: &mut FrameWriter,
-        waiting: &mut VecDeque<oneshot::Sender<Outcome>>,
-    ) -> bool {
+    fn take(&self, cx: &Context<'_>, done: usize, writer: &mut FrameWriter, waiting: &mut Waiting) -> bool {
         let mut state = self.state.lock();
         state.in_flight = state.in_flight.saturating_sub(done);
         while writer.queued() < WRITE_AHEAD {
@@ -126,8 +121,7 @@ impl Lane {
                 state.in_flight = state.in_flight.saturating_sub(1);
                 continue;
             }
-            writer.push(&[], request);
-            waiting.push_back(answer);
+            writer.push(&waiting.add(answer).to_le_bytes(), request);
         }
         false
     }
@@ -139,9 +133,9 @@ impl Lane {
         mut writer: FrameWriter,
         counters: &Counters,
     ) -> String {
-        let mut waiting = VecDeque::new();
+        let mut waiting = Waiting::default();
         let why = poll_fn(|cx| self.step(cx, &mut reader, &mut writer, &mut waiting, counters)).await;
-        for answer in waiting {
+        for answer in waiting.answers.into_values() {
             let _ = answer.send(Err(TransportError::Lost(why.clone())));
         }
         why
@@ -152,7 +146,7 @@ impl Lane {
         cx: &mut Context<'_>,
         reader: &mut FrameReader,
         writer: &mut FrameWriter,
-        waiting: &mut VecDeque<oneshot::Sender<Outcome>>,
+        waiting: &mut Waiting,
         counters: &Counters,
     ) -> Poll<String> {
         let mut done = 0;
@@ -161,11 +155,10 @@ impl Lane {
                 Poll::Pending => break,
                 Poll::Ready(Ok(Some(frame))) => {
                     counters.received_bytes.add(frame.len());
-                    let Some(answer) = waiting.pop_front() else {
-                        return Poll::Ready("an answer without a request".into());
-                    };
-                    done += 1;
-                    let _ = answer.send(outcome(frame));
+                    match waiting.take(frame) {
+                        Ok(answered) => done += usize::from(answered),
+                        Err(why) => return Poll::Ready(why.into()),
+                    }
                 }
                 Poll::Ready(Ok(None)) => return Poll::Ready("the peer ended the stream".into()),
                 Poll::Ready(Err(error)) => return Poll::Ready(error.to_string()),
@@ -181,6 +174,59 @@ impl Lane {
                 _ => return Poll::Pending,
             }
         }
+    }
+}
+
+/// Requests of one connection that have no answer yet, by their numbers.
+#[derive(Default)]
+struct Waiting {
+    answers: HashMap<u32, oneshot::Sender<Outcome>>,
+    next: u32,
+    /// The beginning of an answer that takes several frames.
+    begun: Option<(u32, BytesMut)>,
+}
+
+impl Waiting {
+    /// Gives a request its number.
+    fn add(&mut self, answer: oneshot::Sender<Outcome>) -> u32 {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.answers.insert(number, answer);
+        number
+    }
+
+    /// Takes a frame; true where it completes an answer. A frame that cannot be one ends the stream.
+    fn take(&mut self, mut frame: Bytes) -> Result<bool, &'static str> {
+        let number = frame.try_get_u32_le().map_err(|_| "an answer without a number")?;
+        if !self.answers.contains_key(&number) {
+            return Err("an answer without a request");
+        }
+        let is_part = frame.first() == Some(&PART);
+        if is_part || self.begun.is_some() {
+            let (begun, mut bytes) = self.begun.take().unwrap_or((number, BytesMut::new()));
+            // Only the last frame says what kind of answer it is: it goes to the front.
+            let kind = frame.split_to(frame.len().min(1));
+            if begun != number || bytes.len() + frame.len() > MAX_ANSWER {
+                return Err("an answer in parts that do not fit together");
+            }
+            if bytes.is_empty() {
+                bytes.extend_from_slice(&kind);
+            }
+            bytes.extend_from_slice(&frame);
+            if is_part {
+                self.begun = Some((begun, bytes));
+                return Ok(false);
+            }
+            if let (Some(first), Some(kind)) = (bytes.first_mut(), kind.first()) {
+                *first = *kind;
+            }
+            frame = bytes.freeze();
+        }
+        if let Some(answer) = self.answers.remove(&number) {
+            // Nobody may wait any more.
+            let _ = answer.send(outcome(frame));
+        }
+        Ok(true)
     }
 }
 

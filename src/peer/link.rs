@@ -19,7 +19,7 @@ use super::quic::Shared;
 use super::registry::{Peer, close};
 use super::transport::{self, Rejection};
 use super::tuning::{
-    ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, PROBE, SHORT_LIVED, STAGGER, WANTED, patience,
+    ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, NUMBERED, PROBE, SHORT_LIVED, STAGGER, WANTED, patience,
 };
 
 /// The way to one member.
@@ -27,6 +27,7 @@ pub(super) struct Link {
     control: Lane,
     append: Lane,
     forward: Lane,
+    desk: Lane,
     state: Mutex<State>,
     live: watch::Sender<Option<Live>>,
     /// The member was heard of: a new attempt makes sense at once.
@@ -57,6 +58,7 @@ impl Link {
             control: Lane::new(MAX_CONTROL_FRAME),
             append: Lane::new(MAX_FRAME),
             forward: Lane::new(MAX_FRAME),
+            desk: Lane::new(MAX_CONTROL_FRAME),
             state: Mutex::new(state),
             live: watch::Sender::new(None),
             heard: Notify::new(),
@@ -68,14 +70,16 @@ impl Link {
             transport::Lane::Control => &self.control,
             transport::Lane::Append => &self.append,
             transport::Lane::Forward => &self.forward,
+            transport::Lane::Desk => &self.desk,
         }
     }
 
-    fn lanes(&self) -> [(&Lane, Kind, usize); 3] {
+    fn lanes(&self) -> [(&Lane, Kind, usize); 4] {
         [
             (&self.control, Kind::Control, MAX_CONTROL_FRAME),
             (&self.append, Kind::Append, MAX_FRAME),
             (&self.forward, Kind::Forward, MAX_FRAME),
+            (&self.desk, Kind::Desk, MAX_CONTROL_FRAME),
         ]
     }
 
@@ -297,7 +301,7 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
             let (lane, kind, limit) = peer.link.lanes()[index];
             // Fails only where the connection has ended, which the lane finds at once.
             let _ = send.set_priority(kind.priority());
-            let (reader, mut writer) = (FrameReader::new(recv, limit + 1), FrameWriter::new(send));
+            let (reader, mut writer) = (FrameReader::new(recv, limit + NUMBERED), FrameWriter::new(send));
             writer.push_byte(kind as u8);
             lane.run(reader, writer, &peer.counters).await
         });

@@ -18,12 +18,13 @@
 //! | byte | stream | frames there | frames back |
 //! |---|---|---|---|
 //! | 0 | greeting, the first one | [`greeting::Greeting`], then clock probes | [`greeting::Reply`], then echoes |
-//! | 1, 2, 3 | the lanes control, append, forward; one each | requests | answers, in order |
+//! | 1, 2, 3, 6 | the lanes control, append, forward, desk; one each | requests, each behind its number | answers as they are ready, behind the number of their request |
 //! | 4 | a snapshot | the request, the body in pieces, an empty frame, the body's length | one answer |
 //! | 5 | a question | one | one answer |
 //!
-//! A frame is its length (four bytes, little-endian) and so many bytes. An answer begins with 0 and is what was asked
-//! for, or with 1 and is a [`Rejection`] in postcard. A connection that is refused ends with a close code
+//! A frame is its length (four bytes, little-endian) and so many bytes; a number is four bytes, too. An answer begins with 0
+//! and is what was asked for, or with 1 and is a [`Rejection`] in postcard. On a lane, a frame that begins with 2 is a part
+//! of an answer whose next part follows at once. A connection that is refused ends with a close code
 //! ([`Rejection::code`]) and its reason as text.
 //!
 //! Rules: quinn stays in this room. Nothing a peer sends makes this side panic or keep more than `tuning` allows. No
@@ -59,5 +60,5 @@ pub use options::Options;
 pub use quic::Quic;
 pub use status::{PeerStatus, RoundTrips};
 pub use transport::{
-    Caller, Lane, NoTransport, Pending, Pieces, Rejection, Service, Transport, TransportError,
+    Caller, Lane, MAX_MESSAGE, NoTransport, Pending, Pieces, Rejection, Service, Transport, TransportError,
 };

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
 use quinn::{RecvStream, SendStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -16,13 +16,13 @@ use super::accept::{Admitted, kind};
 use super::clock::Sample;
 use super::dial::{Failure, why};
 use super::frames::{FrameReader, FrameWriter};
-use super::greeting::{Echo, Kind, Probe, Purpose, answer, decode, encode};
+use super::greeting::{Echo, Kind, PART, Probe, Purpose, answer, decode, encode};
 use super::quic::{Serving, Shared};
 use super::registry::{Peer, close};
 use super::transport::{Caller, Lane, Rejection};
 use super::tuning::{
-    HANDSHAKE, MAX_CONTROL_FRAME, MAX_FRAME, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_QUESTION,
-    SERVICE_DEADLINE, WRITE_AHEAD,
+    HANDSHAKE, MAX_ANSWER, MAX_CONTROL_FRAME, MAX_FRAME, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_QUESTION,
+    NUMBERED, SERVICE_DEADLINE, WRITE_AHEAD,
 };
 use super::{ask, snapshot};
 
@@ -134,6 +134,7 @@ async fn stream(
         Kind::Control => (Lane::Control, MAX_CONTROL_FRAME),
         Kind::Append => (Lane::Append, MAX_FRAME),
         Kind::Forward => (Lane::Forward, MAX_FRAME),
+        Kind::Desk => (Lane::Desk, MAX_CONTROL_FRAME),
         Kind::Snapshot => return take_snapshot(shared, serving, peer, recv, writer).await,
         other => return Err(Rejection::Malformed(format!("a stream {other:?} where none is due"))),
     };
@@ -142,9 +143,9 @@ async fn stream(
         peer,
         lane,
         limit,
-        reader: FrameReader::new(recv, limit),
+        reader: FrameReader::new(recv, limit + NUMBERED),
         writer,
-        answers: FuturesOrdered::new(),
+        answers: FuturesUnordered::new(),
         in_flight: 0,
         in_flight_bytes: 0,
         is_ended: false,
@@ -173,10 +174,10 @@ async fn take_snapshot(
     Ok(())
 }
 
-/// The size of a request, and what was answered.
-type Answered = (usize, Result<Bytes, Rejection>);
+/// The number and the size of a request, and what was answered.
+type Answered = (u32, usize, Result<Bytes, Rejection>);
 
-/// Serves one lane: hands requests over as they come, and sends the answers in that order.
+/// Serves one lane: hands requests over as they come, and sends the answers as they are ready.
 struct LaneServer<'a> {
     serving: &'a Serving,
     peer: &'a Peer,
@@ -184,7 +185,8 @@ struct LaneServer<'a> {
     limit: usize,
     reader: FrameReader,
     writer: FrameWriter,
-    answers: FuturesOrdered<Pin<Box<dyn Future<Output = Answered> + Send>>>,
+    /// Polled for the first time in the order in which they were added.
+    answers: FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     in_flight: usize,
     in_flight_bytes: usize,
     is_ended: bool,
@@ -216,7 +218,9 @@ impl LaneServer<'_> {
     fn take_answers(&mut self, cx: &mut Context<'_>) -> Result<bool, Rejection> {
         let mut moved = false;
         while self.in_flight > 0 && self.writer.queued() < WRITE_AHEAD {
-            let Poll::Ready(Some((size, result))) = Pin::new(&mut self.answers).poll_next(cx) else { break };
+            let Poll::Ready(Some((number, size, result))) = Pin::new(&mut self.answers).poll_next(cx) else {
+                break;
+            };
             moved = true;
             self.in_flight -= 1;
             self.in_flight_bytes -= size;
@@ -226,20 +230,28 @@ impl LaneServer<'_> {
                     return Err(rejection.clone());
                 }
             }
-            let (head, mut payload) = answer(result);
-            let head = if payload.len() > self.limit {
-                let text =
-                    format!("the answer has {} bytes, at most {} are allowed", payload.len(), self.limit);
-                let (head, short) = answer(Err(Rejection::Malformed(text)));
-                payload = short;
-                head
-            } else {
-                head
-            };
-            self.peer.counters.sent_bytes.add(payload.len() + 5);
-            self.writer.push(&[head], payload);
+            self.put_answer(number, result);
         }
         Ok(moved)
+    }
+
+    /// Queues an answer, in parts where it is longer than a frame.
+    fn put_answer(&mut self, number: u32, result: Result<Bytes, Rejection>) {
+        let (mut kind, mut payload) = answer(result);
+        if payload.len() > MAX_ANSWER {
+            let text = format!("the answer has {} bytes, at most {MAX_ANSWER} are allowed", payload.len());
+            tracing::warn!(remote_peer_id = %self.peer.member, reason = text, "an answer was not sent");
+            (kind, payload) = answer(Err(Rejection::Malformed(text)));
+        }
+        loop {
+            let part = payload.split_to(payload.len().min(self.limit));
+            let [a, b, c, d] = number.to_le_bytes();
+            self.peer.counters.sent_bytes.add(part.len() + 4 + NUMBERED);
+            self.writer.push(&[a, b, c, d, if payload.is_empty() { kind } else { PART }], part);
+            if payload.is_empty() {
+                return;
+            }
+        }
     }
 
     fn take_requests(&mut self, cx: &mut Context<'_>) -> Result<bool, Rejection> {
@@ -251,18 +263,21 @@ impl LaneServer<'_> {
         {
             match self.reader.poll_next(cx) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(Some(request))) => {
+                Poll::Ready(Ok(Some(mut request))) => {
                     moved = true;
+                    let number = request.try_get_u32_le();
+                    let number =
+                        number.map_err(|_| Rejection::Malformed("a request without a number".into()))?;
                     let size = request.len();
-                    self.peer.counters.received_bytes.add(size + 4);
+                    self.peer.counters.received_bytes.add(size + 8);
                     self.in_flight += 1;
                     self.in_flight_bytes += size;
                     let answering = self.serving.service.call(self.peer.member, self.lane, request);
-                    self.answers.push_back(Box::pin(async move {
+                    self.answers.push(Box::pin(async move {
                         let answered = timeout(SERVICE_DEADLINE, answering).await;
                         // It may have been done, which is what the caller makes of this.
                         let late = |_| Err(Rejection::Closed("no answer in time".into()));
-                        (size, answered.unwrap_or_else(late))
+                        (number, size, answered.unwrap_or_else(late))
                     }));
                 }
                 Poll::Ready(Ok(None)) => (self.is_ended, moved) = (true, true),

@@ -10,22 +10,28 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use super::tuning::MAX_FRAME;
 use crate::model::{ClusterId, MemberId};
 
 /// A future in a box.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a message is about, so that a transport can keep streams apart. Within a lane, messages to one member arrive in
-/// the order of the calls and answers come back in that order.
+/// the order of the calls; answers come back as they are ready, so that none waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Votes, heartbeats, read indexes, leadership transfers: small and urgent.
     Control,
     /// Entries.
     Append,
-    /// Proposals and member changes forwarded to the leader.
+    /// Proposals forwarded to the leader.
     Forward,
+    /// What the leader may take long to answer: renewals of leases, changes of members.
+    Desk,
 }
+
+/// The longest request of the lanes [`Lane::Append`] and [`Lane::Forward`].
+pub const MAX_MESSAGE: usize = MAX_FRAME;
 
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -202,8 +208,8 @@ pub trait Service: Send + Sync + 'static {
     /// [`Rejection`], which the caller is told.
     fn admit(&self, caller: &Caller) -> Result<(), Rejection>;
 
-    /// Answers a request of a member. Called in the order in which the requests of a lane came, without waiting for the
-    /// answers of those before; answers go back in the same order.
+    /// Answers a request of a member. Called, and first polled, in the order in which the requests of a lane came, without
+    /// waiting for the answers of those before; answers go back as they are ready.
     fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>>;
 
     /// Takes a snapshot while it arrives. Only a body that ends without an error is whole.

@@ -8,10 +8,12 @@ use quinn::{
     TransportConfig, VarInt, congestion,
 };
 
+use crate::model::MAX_COMMAND_BYTES;
+
 /// The protocol, with its version.
 pub(super) const ALPN: &[u8] = b"kvd/1";
 /// The version told in the greeting: of what follows it.
-pub(super) const PROTOCOL: u16 = 1;
+pub(super) const PROTOCOL: u16 = 2;
 
 /// From the first packet of someone who connects until it has been let in.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -29,10 +31,14 @@ pub(super) const MAX_ASKERS: usize = 32;
 
 /// A greeting, a reply, a clock probe.
 pub(super) const MAX_GREETING: usize = 1024;
-/// A request or answer of a lane. etcd's largest request is a setting; an entry may carry a group of them.
-pub(super) const MAX_FRAME: usize = 64 << 20;
+/// A request of a lane, or a part of its answer: a command of the largest size and what stands around it.
+pub(super) const MAX_FRAME: usize = MAX_COMMAND_BYTES + (4 << 20);
+/// An answer of a lane, all its parts together: what a group of transactions has read.
+pub(super) const MAX_ANSWER: usize = 256 << 20;
 /// A request or an answer on the control lane.
 pub(super) const MAX_CONTROL_FRAME: usize = 1 << 20;
+/// What stands before a request or a part of an answer on a lane, at most: its number and its kind.
+pub(super) const NUMBERED: usize = 5;
 /// A question or its answer: at most a list of members.
 pub(super) const MAX_QUESTION: usize = 1 << 20;
 /// A piece of a snapshot.
@@ -44,7 +50,7 @@ pub(super) const MAX_IN_FLIGHT: usize = 1024;
 pub(super) const MAX_IN_FLIGHT_BYTES: usize = 64 << 20;
 /// Bytes that lie in a stream's queue before more is taken up.
 pub(super) const WRITE_AHEAD: usize = 1 << 20;
-/// An answer that takes longer is given up: it would hold up all behind it.
+/// An answer that takes longer is given up: it takes the place of others.
 pub(super) const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
 /// A snapshot on which nothing moves for so long is given up.
 pub(super) const SNAPSHOT_STALL: Duration = Duration::from_secs(30);
@@ -53,8 +59,8 @@ pub(super) const MAX_SNAPSHOTS: usize = 2;
 
 /// Streams before a caller has been let in: the greeting.
 pub(super) const STREAMS_BEFORE: u32 = 1;
-/// Streams of a member: greeting, three lanes, snapshots.
-pub(super) const STREAMS_MEMBER: u32 = 6;
+/// Streams of a member: greeting, four lanes, snapshots.
+pub(super) const STREAMS_MEMBER: u32 = 7;
 /// Streams of one who asks: greeting and question.
 pub(super) const STREAMS_ASKER: u32 = 2;
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::Node;
 use crate::model::MemberId;
-use crate::peer::{Lane, Pending, Pieces, Transport, TransportError};
+use crate::peer::{Lane, MAX_MESSAGE, Pending, Pieces, Transport, TransportError};
 
 /// The network. Clones share it.
 #[derive(Clone, Default)]
@@ -23,6 +23,16 @@ struct Links {
     /// How long requests and answers are on their way; snapshots take no time.
     delay: Duration,
     snapshots: u64,
+    /// The longest request.
+    limit: Limit,
+}
+
+struct Limit(usize);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(MAX_MESSAGE)
+    }
 }
 
 impl Loopback {
@@ -69,6 +79,11 @@ impl Loopback {
         self.0.lock().delay = delay;
     }
 
+    /// Takes no longer requests than this.
+    pub fn limit(&self, bytes: usize) {
+        self.0.lock().limit = Limit(bytes);
+    }
+
     /// How many snapshots have been delivered.
     pub fn snapshots(&self) -> u64 {
         self.0.lock().snapshots
@@ -103,6 +118,9 @@ impl Transport for Exit {
     ) -> Pending<Result<Bytes, TransportError>> {
         let (network, from) = (self.network.clone(), self.from);
         Box::pin(async move {
+            if request.len() > network.0.lock().limit.0 {
+                return Err(TransportError::Unreachable(format!("a request of {} bytes", request.len())));
+            }
             let node = network.node(from, to)?;
             let delay = network.0.lock().delay;
             let answer = tokio::time::timeout(timeout, async {

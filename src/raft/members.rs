@@ -40,7 +40,7 @@ pub async fn change(inner: &Arc<Inner>, change: MemberChange) -> Result<Reply, R
             },
             Some(leader) => {
                 let request = Request::Propose(vec![Command::Member(change.clone())]);
-                match ask(inner, leader, Lane::Forward, &request).await {
+                match ask(inner, leader, Lane::Desk, &request).await {
                     Ok(Answer::Proposed { mut outcomes, index }) if outcomes.len() == 1 => {
                         inner.shared.wait_applied(index).await;
                         return match outcomes.pop() {

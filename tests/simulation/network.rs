@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kvd::model::MemberId;
-use kvd::peer::{Lane, Pending, Pieces, Transport, TransportError};
+use kvd::peer::{Lane, MAX_MESSAGE, Pending, Pieces, Transport, TransportError};
 use kvd::raft::Node;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -285,7 +285,12 @@ impl Transport for Exit {
             Lane::Control => 0,
             Lane::Append => 1,
             Lane::Forward => 2,
+            Lane::Desk => 4,
         };
+        if request.len() > MAX_MESSAGE {
+            let text = format!("a request of {} bytes", request.len());
+            return Box::pin(std::future::ready(Err(TransportError::Unreachable(text))));
+        }
         let answer = self.network.send((self.from, self.life), to, lane, Body::Call(request));
         Box::pin(within(timeout, answer))
     }

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
-use super::lab::{CLUSTER, LONG, Member, SECRET, clock, logged, options, port, secret, until};
+use super::lab::{CLUSTER, LONG, Member, SECRET, clock, logged, options, pattern, port, secret, until};
 use crate::peer::{Lane, Quic, Transport, TransportError};
 
-const LANES: [Lane; 3] = [Lane::Control, Lane::Append, Lane::Forward];
+const LANES: [Lane; 4] = [Lane::Control, Lane::Append, Lane::Forward, Lane::Desk];
 
 #[tokio::test]
 async fn lanes_are_pipelined_and_keep_their_order() {
@@ -29,7 +29,7 @@ async fn lanes_are_pipelined_and_keep_their_order() {
         }
     }
     // All of them arrive although none is answered.
-    until("all requests arrive", || two.deputy.seen.lock().len() == 601).await;
+    until("all requests arrive", || two.deputy.seen.lock().len() == 801).await;
     two.deputy.gate.send_replace(true);
     for (call, request) in calls {
         assert_eq!(call.await, Ok(Bytes::from(request)));
@@ -61,6 +61,40 @@ async fn an_answer_that_does_not_come_in_time_is_a_timeout_and_holds_up_no_other
     assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(Bytes::from_static(b"a")));
     assert_eq!(one.call(&two, Lane::Forward, b"b").await, Ok(Bytes::from_static(b"b")));
     assert_eq!(one.status(two.id).sent_failures, 1);
+}
+
+#[tokio::test]
+async fn no_answer_waits_for_another() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    for lane in LANES {
+        let slow = one.call(&two, lane, b"wait for it");
+        until("it arrives", || !two.deputy.seen_in(lane).is_empty()).await;
+        for quick in [&b"a"[..], b"b"] {
+            assert_eq!(one.call(&two, lane, quick).await, Ok(Bytes::copy_from_slice(quick)), "{lane:?}");
+        }
+        two.deputy.gate.send_replace(true);
+        assert_eq!(slow.await, Ok(Bytes::from_static(b"wait for it")));
+        two.deputy.gate.send_replace(false);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_a_frame_comes_in_parts() {
+    let (one, two) = (Member::new(), Member::new());
+    one.reach(&two).await;
+    for (lane, size) in [(Lane::Forward, 70_000_000), (Lane::Desk, 1 << 20), (Lane::Desk, (1 << 20) + 1)] {
+        let beside = one.call(&two, lane, b"wait");
+        let answer = one.call(&two, lane, format!("large {size}").as_bytes()).await.expect("answered");
+        assert!(answer == pattern(size), "{lane:?}: {} bytes of {size}", answer.len());
+        two.deputy.gate.send_replace(true);
+        assert_eq!(beside.await, Ok(Bytes::from_static(b"wait")));
+        two.deputy.gate.send_replace(false);
+    }
+    // There is a bound, and what is beyond it costs no connection.
+    let beyond = one.call(&two, Lane::Forward, b"large 300000000").await;
+    assert!(matches!(&beyond, Err(TransportError::Lost(why)) if why.contains("at most")), "{beyond:?}");
+    assert_eq!(one.call(&two, Lane::Forward, b"a").await, Ok(Bytes::from_static(b"a")));
 }
 
 #[tokio::test]

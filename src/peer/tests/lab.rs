@@ -42,7 +42,14 @@ pub fn new_id() -> MemberId {
     MemberId(NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-/// Answers `wait...` once the gate is open, `never...` never, rejects `reject...` and `malformed...`; anything else it
+/// So many bytes, no two neighbours alike.
+pub fn pattern(size: usize) -> Bytes {
+    let mut bytes = (0..=250).collect::<Vec<u8>>().repeat(size / 251 + 1);
+    bytes.truncate(size);
+    bytes.into()
+}
+
+/// Answers `wait...` once the gate is open, `large N` with N bytes, `never...` never, rejects `reject...` and `malformed...`; anything else it
 /// sends back.
 pub struct Deputy {
     pub admits: Mutex<Result<(), Rejection>>,
@@ -87,6 +94,9 @@ impl Service for Deputy {
         Box::pin(async move {
             if request.starts_with(b"wait") {
                 gate.wait_for(|open| *open).await.expect("the deputy lives on");
+            } else if let Some(size) = request.strip_prefix(b"large ") {
+                let size = std::str::from_utf8(size).ok().and_then(|size| size.parse().ok()).expect("a size");
+                return Ok(pattern(size));
             } else if request.starts_with(b"never") {
                 std::future::pending::<()>().await;
             } else if request.starts_with(b"reject") {

@@ -140,12 +140,12 @@ async fn an_expired_certificate() {
 #[tokio::test]
 async fn another_protocol() {
     let two = Member::new();
-    let words = "protocol version mismatch: this member speaks 1, not 2";
+    let words = "protocol version mismatch: this member speaks 2, not 1";
     let mut greeting = super::garbage::greeting(&two);
-    greeting.protocol = 2;
+    greeting.protocol = 1;
     let stranger = super::garbage::Stranger::connect(&two).await;
     let refused = stranger.greet(&greeting).await;
-    assert_eq!(refused, Err(Rejection::Protocol("this member speaks 1, not 2".into())));
+    assert_eq!(refused, Err(Rejection::Protocol("this member speaks 2, not 1".into())));
     until_logged(&["rejected a connection of a peer", words]).await;
     let closed = stranger.connection.closed().await.to_string();
     assert!(closed.contains(words), "{closed}");
