@@ -10,6 +10,7 @@ use super::tls_names::{SuiteSupport, suite_support};
 use super::types::{AuthToken, AutoCompaction, LogRotation};
 use super::url::Url;
 use super::value::Value;
+use crate::model::MAX_REQUEST_BYTES;
 
 /// etcd's longest election timeout.
 const MAX_ELECTION_MS: u128 = 50_000;
@@ -409,7 +410,12 @@ impl Checks<'_> {
 
     fn limits(&mut self) {
         let bytes = self.settings.number("max-request-bytes");
-        if bytes > LARGE_REQUEST {
+        if bytes > MAX_REQUEST_BYTES as u64 {
+            let message = format!(
+                "--max-request-bytes {bytes}: members cannot pass on requests of more than {MAX_REQUEST_BYTES} bytes"
+            );
+            self.error("max-request-bytes", message);
+        } else if bytes > LARGE_REQUEST {
             let message = format!(
                 "exceeded recommended request limit: {bytes} bytes, recommended {LARGE_REQUEST} bytes"
             );

@@ -5,18 +5,20 @@ use std::sync::atomic::Ordering;
 use crate::api::metrics::{Page, Source};
 use crate::config::{Config, GateStage};
 use crate::log::Log;
+use crate::raft::Node;
 
 /// What the daemon adds to `/metrics`.
 pub struct Figures {
     log: Log,
+    node: Node,
     /// Every feature gate: name, stage, whether it is on.
     gates: Vec<(&'static str, GateStage, bool)>,
 }
 
 impl Figures {
-    /// Of this log, and of these gates.
-    pub fn new(config: &Config, log: Log) -> Self {
-        Self { log, gates: config.gates() }
+    /// Of this log and this node, and of these gates.
+    pub fn new(config: &Config, log: Log, node: Node) -> Self {
+        Self { log, node, gates: config.gates() }
     }
 }
 
@@ -37,6 +39,11 @@ impl Source for Figures {
                 GateStage::Beta => "BETA",
             };
             page.sample(name, &format!("name=\"{gate}\",stage=\"{stage}\""), u64::from(*on));
+        }
+        let name = "kvd_server_replication_failing";
+        page.family(name, "gauge", "Members that entries do not reach until something is done about it.");
+        for (member, _) in self.node.replication_faults() {
+            page.sample(name, &format!("To=\"{member}\""), 1_u64);
         }
     }
 }

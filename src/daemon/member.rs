@@ -136,19 +136,18 @@ impl Member {
         let log = open_log(config, disk)?;
         systemd::status("finding the cluster");
         let identity = entry::enter(config, &directories, (&log, &store), &Door(quic.clone())).await?;
-        let figures = Figures::new(config, log.clone());
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(config, identity.member, &store);
         let space = SpaceWatch::new();
         store.set_observers(vec![hub.clone(), lessor.clone(), space.clone()]);
         systemd::status("replaying the log");
-        let node = start_node(config, (identity, fresh), log, store.clone(), quic.transport()).await?;
+        let node = start_node(config, (identity, fresh), log.clone(), store.clone(), quic.transport()).await?;
         quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
         let (stopper, stop) = Stop::channel();
         let fan_out =
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
         let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
-        services.metrics.register(Arc::new(figures));
+        services.metrics.register(Arc::new(Figures::new(config, log, node.clone())));
         let server = Server::serve(services.clone(), clients.listeners, server_options(config), workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
         let readiness = readiness(config, identity.member, &node, &store);
@@ -316,7 +315,13 @@ impl Member {
             .iter()
             .map(|alarm| format!("; alarm {:?} of {}", alarm.kind, alarm.member))
             .collect();
-        format!("{role}, term {}{}{}", status.term, self.progress(), alarms.concat())
+        let faults: Vec<String> = self
+            .node
+            .replication_faults()
+            .iter()
+            .map(|(id, why)| format!("; entries do not reach {id}: {why}"))
+            .collect();
+        format!("{role}, term {}{}{}{}", status.term, self.progress(), alarms.concat(), faults.concat())
     }
 
     /// How far this member has come with what others know already; nothing where it keeps up.

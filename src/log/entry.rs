@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, LogPosition, Op, Proposal, Txn};
+use crate::model::{Command, LogPosition, Proposal};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,38 +32,24 @@ pub enum Payload {
     },
 }
 
+/// What an entry or a command takes up beside its own encoding: its place, its share of headers, memory.
+const FIXED: usize = 64;
+
 impl Payload {
-    /// About how many bytes it takes up, in memory and on disk.
+    /// The bytes it takes up on disk and on its way to other members, and about those in memory.
     pub fn weight(&self) -> usize {
-        match self {
-            Payload::Blank => 32,
-            Payload::Group(proposals) => {
-                32 + proposals.iter().map(|proposal| weight(&proposal.command)).sum::<usize>()
-            }
-            Payload::Membership { raft, .. } => 512 + raft.len(),
-        }
+        FIXED.saturating_add(encoded(self))
     }
 }
 
-/// About how many bytes a command takes up.
+/// The bytes a command takes up: everything it carries, as it is encoded.
 pub fn weight(command: &Command) -> usize {
-    const FIXED: usize = 64;
-    match command {
-        Command::Put(put) => FIXED + put.key.len() + put.value.len(),
-        Command::Txn(txn) => FIXED + txn_weight(txn),
-        Command::LeaseCheckpoint { deadlines } => FIXED + deadlines.len() * 24,
-        Command::Member(_) => 1024,
-        _ => FIXED * 2,
-    }
+    FIXED.saturating_add(encoded(command))
 }
 
-fn txn_weight(txn: &Txn) -> usize {
-    let ops = txn.success.iter().chain(&txn.failure).map(|op| match op {
-        Op::Put(put) => 64 + put.key.len() + put.value.len(),
-        Op::Txn(inner) => txn_weight(inner),
-        Op::Range(_) | Op::Delete(_) => 256,
-    });
-    txn.compares.len() * 128 + ops.sum::<usize>()
+fn encoded<T: Serialize>(value: &T) -> usize {
+    // What cannot be encoded, which nothing is known to be, fits nowhere.
+    postcard::experimental::serialized_size(value).unwrap_or(u32::MAX as usize)
 }
 
 /// A vote: in which term this member voted for whom, and whether that one became leader.
@@ -75,4 +61,60 @@ pub struct Vote {
     pub voted_for: u64,
     /// True once a quorum is known to have voted alike.
     pub committed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::encode_payload;
+    use crate::model::{
+        Compare, CompareOp, CompareTarget, Delete, KeyRange, Member, MemberChange, MemberId, Op, Put,
+        RangeQuery, Stamp, Txn,
+    };
+
+    /// A megabyte, wherever a command has room for one.
+    fn large() -> Vec<Command> {
+        let mega = || Bytes::from(vec![b'x'; 1 << 20]);
+        let range = || KeyRange::single(mega());
+        let put = || Put { key: mega(), ..Put::default() };
+        let delete = || Delete { range: range(), prev_kv: false };
+        let compare = |range, target| Compare { range, op: CompareOp::Equal, target };
+        let txn = |compares: Vec<Compare>, success: Vec<Op>, failure: Vec<Op>| {
+            Command::Txn(Txn { compares, success, failure })
+        };
+        let inner = Txn { failure: vec![Op::Delete(delete())], ..Txn::default() };
+        let member = Member {
+            id: MemberId(1),
+            name: "n".repeat(1 << 20),
+            peer_urls: Vec::new(),
+            client_urls: Vec::new(),
+            learner: false,
+            pending: false,
+        };
+        vec![
+            Command::Put(put()),
+            Command::Delete(delete()),
+            txn(vec![compare(range(), CompareTarget::Version(1))], Vec::new(), Vec::new()),
+            txn(vec![compare(KeyRange::all(), CompareTarget::Value(mega()))], Vec::new(), Vec::new()),
+            txn(Vec::new(), vec![Op::Range(RangeQuery::current(range()))], Vec::new()),
+            txn(Vec::new(), vec![Op::Txn(inner)], vec![Op::Put(put())]),
+            Command::Member(MemberChange::Add(member)),
+            Command::ClusterVersion("3".repeat(1 << 20)),
+            Command::LeaseCheckpoint { deadlines: vec![(i64::MAX, Some(i64::MAX)); 100_000] },
+        ]
+    }
+
+    #[test]
+    fn whatever_a_command_carries_is_weighed() {
+        for command in large() {
+            let what = format!("{command:?}").chars().take(40).collect::<String>();
+            let proposal = Proposal { stamp: Stamp { time_ms: i64::MAX }, command };
+            let of_command = weight(&proposal.command);
+            let payload = Payload::Group(Arc::new(vec![proposal]));
+            let mut bytes = Vec::new();
+            encode_payload(&payload, &mut bytes).unwrap();
+            let range = bytes.len()..bytes.len() + 100;
+            assert!(range.contains(&payload.weight()) && range.contains(&of_command), "{what}: {range:?}");
+        }
+    }
 }

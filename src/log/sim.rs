@@ -82,13 +82,13 @@ impl SimDisk {
     /// fail. Handles of before see nothing of it.
     pub fn after_kill(&self) -> Self {
         let world = self.0.lock();
-        let mut copies: Vec<(Arc<Mutex<Inode>>, Arc<Mutex<Inode>>)> = Vec::new();
+        let mut copies: Vec<[Arc<Mutex<Inode>>; 2]> = Vec::new();
         let mut copy =
-            |inode: &Arc<Mutex<Inode>>| match copies.iter().find(|(old, _)| Arc::ptr_eq(old, inode)) {
-                Some((_, copy)) => copy.clone(),
+            |inode: &Arc<Mutex<Inode>>| match copies.iter().find(|[old, _]| Arc::ptr_eq(old, inode)) {
+                Some([_, copy]) => copy.clone(),
                 None => {
                     let copy = Arc::new(Mutex::new(inode.lock().clone()));
-                    copies.push((inode.clone(), copy.clone()));
+                    copies.push([inode.clone(), copy.clone()]);
                     copy
                 }
             };

@@ -4,6 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Alarm, AlarmKind, Delete, LeaseId, Member, MemberId, Put, Txn};
 
+/// The most that `--max-request-bytes` can be: every member takes what any other one was asked for, in one message.
+pub const MAX_REQUEST_BYTES: usize = 48 << 20;
+
+/// The most that one command takes up in the log and between members. A request of many small operations takes up more
+/// as a command than it did as a request.
+pub const MAX_COMMAND_BYTES: usize = 60 << 20;
+
 /// What the leader adds to a command, so that applying it needs neither a clock nor randomness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {

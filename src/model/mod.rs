@@ -10,6 +10,7 @@ mod histogram;
 mod key;
 mod lease;
 mod member;
+mod nesting;
 mod observer;
 mod position;
 mod query;
@@ -19,7 +20,7 @@ mod seams;
 mod txn;
 
 pub use alarm::{Alarm, AlarmKind};
-pub use command::{Command, MemberChange, Proposal, Stamp};
+pub use command::{Command, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, MemberChange, Proposal, Stamp};
 pub use event::{Event, EventKind, RevisionEvents};
 pub use histogram::Histogram;
 pub use key::{KeyRange, RangeEnd, prefix_end};

@@ -11,7 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::node::Inner;
 use super::types::{Callback, Group, Types};
 use super::wire::{Answer, Request, Route, decode, encode};
-use crate::log::weight;
 use crate::model::{Command, MemberId, Proposal, Refusal, Reply, Stamp};
 use crate::peer::{Lane, TransportError};
 
@@ -22,6 +21,8 @@ pub type Outcome = Result<(Reply, u64), Refusal>;
 pub struct Waiting {
     /// What to do.
     pub command: Command,
+    /// The bytes it takes up.
+    pub weight: usize,
     /// Where the outcome goes. Once nobody waits there any more, the command is not proposed.
     pub reply: ReplyTo,
     /// Counts its bytes while it waits.
@@ -160,7 +161,7 @@ fn take_group(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
     let mut bytes = 0;
     let fits = waiting.iter().take_while(|waiting| {
         let first = bytes == 0;
-        bytes += weight(&waiting.command);
+        bytes += waiting.weight;
         first || bytes <= GROUP_BYTES
     });
     let count = fits.count();
@@ -173,7 +174,7 @@ async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphoreP
     let stamp = Stamp { time_ms: inner.options.clock.now_ms() };
     let (proposals, replies): (Vec<_>, Vec<_>) = group
         .into_iter()
-        .map(|waiting| (Proposal { stamp, command: waiting.command }, waiting.reply))
+        .map(|waiting| (Proposal { stamp, command: waiting.command }, (waiting.weight, waiting.reply)))
         .unzip();
     let proposals = Arc::new(proposals);
     let entry = Group(proposals.clone());
@@ -183,23 +184,28 @@ async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphoreP
         match result {
             Ok(response) => {
                 let index = response.log_id.index;
-                for (reply, answer) in replies.into_iter().zip(response.data.0) {
+                for ((_, reply), answer) in replies.into_iter().zip(response.data.0) {
                     reply.send(Ok((answer, index)));
                 }
             }
             Err(ClientWriteError::ForwardToLeader(_)) => back.retry(proposals, replies),
-            // In the log it was; whether it will be there in the end nobody knows. It must not be sent again.
-            Err(ClientWriteError::LogEntryDiscarded(_)) => answer_all(replies, &Refusal::TimeoutLeaderFailed),
-            Err(error) => answer_all(replies, &Refusal::Internal(error.to_string())),
+            // Appended, but it may be truncated: the outcome is unknown, so it is never sent again.
+            Err(ClientWriteError::LogEntryDiscarded(_)) => {
+                answer_all(replies.into_iter().map(|(_, reply)| reply), &Refusal::TimeoutLeaderFailed);
+            }
+            Err(error) => {
+                let refusal = Refusal::Internal(error.to_string());
+                answer_all(replies.into_iter().map(|(_, reply)| reply), &refusal);
+            }
         }
     }));
     if let Some(raft) = inner.raft() {
-        // Where raft has stopped, the callback is dropped and with it everyone's hope.
+        // If raft has stopped, dropping the callback fails every waiter.
         let _ = raft.client_write_ff(entry, Some(callback)).await;
     }
 }
 
-fn answer_all(replies: Vec<ReplyTo>, refusal: &Refusal) {
+fn answer_all(replies: impl IntoIterator<Item = ReplyTo>, refusal: &Refusal) {
     for reply in replies {
         reply.send(Err(refusal.clone()));
     }
@@ -207,11 +213,13 @@ fn answer_all(replies: Vec<ReplyTo>, refusal: &Refusal) {
 
 impl Inner {
     /// Queues commands again that were not appended, after a pause.
-    fn retry(self: &Arc<Self>, proposals: Arc<Vec<Proposal>>, replies: Vec<ReplyTo>) {
+    fn retry(self: &Arc<Self>, proposals: Arc<Vec<Proposal>>, replies: Vec<(usize, ReplyTo)>) {
         let commands = proposals.iter().map(|proposal| proposal.command.clone());
         // They were admitted before and are not turned away now.
-        let waiting =
-            |(command, reply)| Waiting { command, reply, _charge: Charge::none(&self.queued_bytes) };
+        let waiting = |(command, (weight, reply))| {
+            let _charge = Charge::none(&self.queued_bytes);
+            Waiting { command, weight, reply, _charge }
+        };
         self.requeue(commands.zip(replies).map(waiting).collect());
     }
 
@@ -256,7 +264,7 @@ async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permi
         }
         Ok(Answer::NotLeader) | Err(TransportError::Unreachable(_)) => inner.requeue(group),
         Ok(other) => {
-            tracing::warn!(%leader, answer = ?other, "the leader's answer to forwarded proposals makes no sense");
+            tracing::warn!(%leader, answer = other.name(), "the leader's answer to forwarded proposals makes no sense");
             answer_all(replies_of(group), &Refusal::TimeoutConnectionLost);
         }
         Err(TransportError::Lost(_)) => answer_all(replies_of(group), &Refusal::TimeoutConnectionLost),

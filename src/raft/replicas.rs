@@ -1,0 +1,122 @@
+//! What this member, as the leader, knows of the others' logs: how far they have acknowledged entries to it, and why one
+//! does not get them, where the reason does not go away by itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::log::Vote;
+use crate::model::{LogPosition, MemberId};
+
+/// What goes away within this, as when a member is stopped, is not worth a word.
+const LASTING: Duration = Duration::from_secs(1);
+/// Another reason is logged no sooner.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The others' logs, as far as they have been heard of.
+#[derive(Default)]
+pub struct Replicas(Mutex<BTreeMap<MemberId, Replica>>);
+
+#[derive(Default)]
+struct Replica {
+    /// The end of what it acknowledged, and the vote of the leader that it did so to.
+    acknowledged: Option<(Vote, LogPosition)>,
+    fault: Option<Fault>,
+}
+
+struct Fault {
+    /// The latest one.
+    reason: String,
+    since: Instant,
+    /// When it was logged last, and with what reason: it lasts.
+    logged: Option<(Instant, String)>,
+}
+
+impl Replicas {
+    /// A member has everything up to `last`, as it says to the leader with this vote.
+    pub fn acknowledged(&self, by: MemberId, to: Vote, last: Option<LogPosition>) {
+        let mut replicas = self.0.lock();
+        let replica = replicas.entry(by).or_default();
+        if replica.fault.take().is_some_and(|fault| fault.logged.is_some()) {
+            tracing::info!(remote_peer_id = %by, "entries reach the member again");
+        }
+        let before = replica.acknowledged.filter(|(vote, _)| *vote == to).map(|(_, last)| last);
+        if let Some(last) = before.max(last) {
+            replica.acknowledged = Some((to, last));
+        }
+    }
+
+    /// How far a member has acknowledged entries to the leader with this vote.
+    pub fn acknowledged_to(&self, by: MemberId, to: Vote) -> Option<LogPosition> {
+        let replicas = self.0.lock();
+        let (vote, last) = replicas.get(&by)?.acknowledged?;
+        (vote == to).then_some(last)
+    }
+
+    /// Entries did not reach a member, for a reason that lies in them or in the member. Logged once it lasts, and when it
+    /// becomes another one.
+    pub fn failed(&self, to: MemberId, reason: String) {
+        let mut replicas = self.0.lock();
+        let replica = replicas.entry(to).or_default();
+        let now = Instant::now();
+        let before = replica.fault.take();
+        let mut fault = before.unwrap_or(Fault { reason: String::new(), since: now, logged: None });
+        fault.reason = reason;
+        let is_news = match &fault.logged {
+            None => now.duration_since(fault.since) >= LASTING,
+            Some((at, said)) => *said != fault.reason && now.duration_since(*at) >= AGAIN,
+        };
+        if is_news {
+            tracing::error!(remote_peer_id = %to, reason = fault.reason, "entries do not reach a member");
+            fault.logged = Some((now, fault.reason.clone()));
+        }
+        replica.fault = Some(fault);
+    }
+
+    /// The members that entries do not reach, with the reason.
+    pub fn faults(&self) -> Vec<(MemberId, String)> {
+        let replicas = self.0.lock();
+        let lasting = |replica: &Replica| {
+            replica.fault.as_ref().filter(|fault| fault.logged.is_some()).map(|fault| fault.reason.clone())
+        };
+        replicas.iter().filter_map(|(id, replica)| Some((*id, lasting(replica)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_to_another_leader_does_not_count() {
+        let replicas = Replicas::default();
+        let vote = |term| Vote { term, voted_for: 1, committed: true };
+        let at = |index| Some(LogPosition { term: 1, leader: 0, index });
+        let two = MemberId(2);
+        replicas.acknowledged(two, vote(1), at(7));
+        replicas.acknowledged(two, vote(1), at(5));
+        assert_eq!(replicas.acknowledged_to(two, vote(1)), at(7));
+        replicas.acknowledged(two, vote(2), at(3));
+        assert_eq!(
+            (replicas.acknowledged_to(two, vote(1)), replicas.acknowledged_to(two, vote(2))),
+            (None, at(3))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_that_lasts_stands_until_entries_arrive() {
+        let replicas = Replicas::default();
+        let fail = |reason: &str| replicas.failed(MemberId(2), reason.into());
+        fail("it answers: stopped");
+        assert!(replicas.faults().is_empty(), "it may pass");
+        tokio::time::advance(LASTING).await;
+        fail("too large");
+        assert_eq!(replicas.faults(), [(MemberId(2), "too large".to_string())]);
+        replicas.acknowledged(MemberId(3), Vote::default(), None);
+        assert_eq!(replicas.faults().len(), 1);
+        replicas.acknowledged(MemberId(2), Vote::default(), None);
+        assert!(replicas.faults().is_empty());
+    }
+}
