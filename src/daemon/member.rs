@@ -141,7 +141,8 @@ impl Member {
         let space = SpaceWatch::new();
         store.set_observers(vec![hub.clone(), lessor.clone(), space.clone()]);
         systemd::status("replaying the log");
-        let node = start_node(config, (identity, fresh), log.clone(), store.clone(), quic.transport()).await?;
+        let node =
+            start_node(config, (identity, fresh), log.clone(), store.clone(), quic.transport()).await?;
         quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
         let (stopper, stop) = Stop::channel();
         let fan_out =

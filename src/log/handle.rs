@@ -269,6 +269,11 @@ impl Log {
         self.0.shared.state.lock().holds(place)
     }
 
+    /// The place with this index; nothing where it is not held any more, or not yet. The last one purged is known.
+    pub fn position_at(&self, index: u64) -> Option<LogPosition> {
+        self.0.shared.state.lock().position_at(index)
+    }
+
     /// The first index from which the entries to the end weigh at most `bytes`.
     pub fn first_within(&self, bytes: usize) -> u64 {
         self.0.shared.state.lock().first_within(bytes)

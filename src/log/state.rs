@@ -91,6 +91,14 @@ impl State {
         }
     }
 
+    /// The place with this index; nothing where it is not held any more, or not yet. The last one purged is known.
+    pub fn position_at(&self, index: u64) -> Option<LogPosition> {
+        match index.checked_sub(self.first).and_then(|at| self.slots.get(usize::try_from(at).ok()?)) {
+            Some(slot) => Some(self.position(slot, index)),
+            None => self.purged.filter(|purged| purged.index == index),
+        }
+    }
+
     /// Adds an entry at the end and gives it a ticket. An empty log takes any index beyond what was purged.
     ///
     /// # Errors

@@ -7,11 +7,13 @@
 //! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
 //! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable
+//! - `checks` is what others say, held against itself and the log; `replicas` what a leader knows of the others' logs
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
 //!
 //! Rules: openraft's types stay in this room; what lies on disk or travels has encodings of its own. Nothing here waits
 //! for a disk after the quorum, and nothing that raft's thread does waits for the store: what may take long is offloaded. What was appended and then lost sight of is never proposed again.
 
+mod checks;
 mod duties;
 mod found;
 mod installed;
@@ -23,6 +25,7 @@ mod node;
 mod options;
 mod proposer;
 mod reads;
+mod replicas;
 mod runtime;
 mod service;
 mod settings;

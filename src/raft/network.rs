@@ -17,12 +17,13 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 
+use super::checks;
 use super::shared::Shared;
 use super::state_machine::SnapshotData;
-use super::types::{Peer, RaftVote, Types, from_vote, log_id, position, to_log, to_vote};
+use super::types::{Entry, Peer, RaftVote, Types, from_vote, log_id, position, to_log, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, decode, encode};
-use crate::model::MemberId;
-use crate::peer::{Lane, Transport, TransportError};
+use crate::model::{LogPosition, MemberId};
+use crate::peer::{Lane, MAX_MESSAGE, Transport, TransportError};
 
 /// Appends on their way to one member at the same time.
 const PIPELINE: usize = 16;
@@ -46,7 +47,8 @@ impl RaftNetworkFactory<Types> for Network {
     async fn new_client(&mut self, target: u64, peer: &Peer) -> Client {
         let to = MemberId(target);
         let route = Route { cluster: self.shared.cluster(), from: self.shared.id(), to };
-        Client { transport: self.transport.clone(), route, peer: peer.clone(), lane: Lane::Append }
+        let (transport, shared) = (self.transport.clone(), self.shared.clone());
+        Client { transport, shared, route, peer: peer.clone(), lane: Lane::Append }
     }
 
     async fn new_heartbeat_client(&mut self, target: u64, peer: &Peer) -> Client {
@@ -57,6 +59,7 @@ impl RaftNetworkFactory<Types> for Network {
 /// Speaks to one member.
 pub struct Client {
     transport: Arc<dyn Transport>,
+    shared: Arc<Shared>,
     route: Route,
     peer: Peer,
     lane: Lane,
@@ -71,8 +74,8 @@ fn fault(error: TransportError) -> Fault {
     }
 }
 
-fn unexpected(answer: Answer) -> Fault {
-    RPCError::Network(NetworkError::from_string(format!("unexpected answer: {answer:?}")))
+fn unexpected(answer: &Answer) -> Fault {
+    malformed(format!("unexpected answer: {}", answer.name()))
 }
 
 fn malformed(error: impl ToString) -> Fault {
@@ -80,19 +83,56 @@ fn malformed(error: impl ToString) -> Fault {
 }
 
 impl Client {
-    /// Sends a request; it takes its place in the lane before this returns.
+    /// Sends a message; it takes its place in the lane before this returns.
+    fn send(
+        &self,
+        lane: Lane,
+        message: Bytes,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
+        let back = Route { cluster: self.route.cluster, from: self.route.to, to: self.route.from };
+        let sent = self.transport.call(self.route.to, &self.peer.urls, lane, message, timeout);
+        async move {
+            let bytes: Bytes = sent.await.map_err(fault)?;
+            decode(&bytes, back).map_err(malformed)
+        }
+    }
+
     fn start(
         &self,
         lane: Lane,
         request: &Request,
         timeout: Duration,
     ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
-        let back = Route { cluster: self.route.cluster, from: self.route.to, to: self.route.from };
-        let sent = encode(self.route, request)
-            .map(|bytes| self.transport.call(self.route.to, &self.peer.urls, lane, bytes, timeout));
-        async move {
-            let bytes: Bytes = sent.map_err(malformed)?.await.map_err(fault)?;
-            decode(&bytes, back).map_err(malformed)
+        let sent = encode(self.route, request).map(|bytes| self.send(lane, bytes, timeout));
+        async move { sent.map_err(malformed)?.await }
+    }
+
+    /// The message for as many entries as one takes, and how many they are.
+    fn pack(&self, rpc: &AppendEntriesRequest<Types>) -> Result<(Bytes, usize), String> {
+        let mut count = rpc.entries.len();
+        loop {
+            let entries: Result<Vec<_>, std::io::Error> =
+                rpc.entries.iter().take(count).map(to_log).collect();
+            let entries = entries.map_err(|error| error.to_string())?;
+            let request = Request::Append {
+                vote: to_vote(&rpc.vote),
+                previous: rpc.prev_log_id.as_ref().map(position),
+                entries: entries.into_iter().map(|entry| (entry.position, entry.payload)).collect(),
+                committed: rpc.leader_commit.as_ref().map(position),
+            };
+            let message = encode(self.route, &request).map_err(|error| error.to_string())?;
+            if message.len() <= MAX_MESSAGE {
+                return Ok((message, count));
+            }
+            if count <= 1 {
+                let index = rpc.entries.first().map(|entry| entry.log_id.index);
+                return Err(format!(
+                    "entry {index:?} makes a message of {} bytes, at most {MAX_MESSAGE} can be sent",
+                    message.len()
+                ));
+            }
+            count /= 2;
         }
     }
 
@@ -101,27 +141,39 @@ impl Client {
         rpc: &AppendEntriesRequest<Types>,
         timeout: Duration,
     ) -> impl Future<Output = Result<AppendEntriesResponse<Types>, Fault>> + use<> {
-        let entries: Result<Vec<_>, std::io::Error> = rpc
-            .entries
-            .iter()
-            .map(|entry| to_log(entry).map(|entry| (entry.position, entry.payload)))
-            .collect();
-        let started = entries.map(|entries| {
-            let request = Request::Append {
-                vote: to_vote(&rpc.vote),
-                previous: rpc.prev_log_id.as_ref().map(position),
-                entries,
-                committed: rpc.leader_commit.as_ref().map(position),
-            };
-            self.start(self.lane, &request, timeout)
+        let end = |entries: &[Entry]| entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
+        let (vote, previous, all) = (to_vote(&rpc.vote), rpc.prev_log_id, end(&rpc.entries));
+        let started = self.pack(rpc).map(|(message, count)| {
+            let sent = end(rpc.entries.get(..count).unwrap_or_default());
+            (sent, self.send(self.lane, message, timeout))
         });
+        let (shared, own, to) = (self.shared.clone(), self.route.from, self.route.to);
         async move {
-            match started.map_err(malformed)?.await? {
-                Answer::Appended => Ok(AppendEntriesResponse::Success),
-                Answer::AppendedUpTo(last) => Ok(AppendEntriesResponse::PartialSuccess(last.map(log_id))),
-                Answer::Conflict => Ok(AppendEntriesResponse::Conflict),
-                Answer::HigherVote(vote) => Ok(AppendEntriesResponse::HigherVote(from_vote(vote))),
-                other => Err(unexpected(other)),
+            let lasting = |reason: String| {
+                shared.replicas.failed(to, reason.clone());
+                malformed(reason)
+            };
+            let (sent, answer) = started.map_err(lasting)?;
+            match answer.await? {
+                Answer::Appended => {
+                    shared.replicas.acknowledged(to, vote, sent.as_ref().map(position));
+                    Ok(if sent == all {
+                        AppendEntriesResponse::Success
+                    } else {
+                        AppendEntriesResponse::PartialSuccess(sent)
+                    })
+                }
+                Answer::Conflict => {
+                    let acknowledged = shared.replicas.acknowledged_to(to, vote);
+                    contradict(previous.as_ref().map(position), acknowledged).map_err(lasting)?;
+                    Ok(AppendEntriesResponse::Conflict)
+                }
+                Answer::HigherVote(higher) => {
+                    let higher = checks::higher_vote(own, vote, higher).map_err(malformed)?;
+                    Ok(AppendEntriesResponse::HigherVote(from_vote(higher)))
+                }
+                failed @ Answer::Failed(_) => Err(lasting(format!("it answers: {}", failed.name()))),
+                other => Err(unexpected(&other)),
             }
         }
     }
@@ -140,10 +192,24 @@ impl Client {
         let request = if pre { Request::PreVote(ballot) } else { Request::Vote(ballot) };
         match self.start(Lane::Control, &request, option.soft_ttl()).await? {
             Answer::Voted { vote, granted, last } => {
+                checks::voted(self.route.from, ballot.vote, vote, last).map_err(malformed)?;
                 Ok(VoteResponse::new(from_vote(vote), last.map(log_id), granted))
             }
-            other => Err(unexpected(other)),
+            other => Err(unexpected(&other)),
         }
+    }
+}
+
+/// Whether a member can miss the place before the entries it was sent.
+fn contradict(previous: Option<LogPosition>, acknowledged: Option<LogPosition>) -> Result<(), String> {
+    match (previous, acknowledged) {
+        (None, _) => Err("it misses an entry before the first one".into()),
+        (Some(previous), Some(last)) if previous.index <= last.index => Err(format!(
+            "it has lost entries that it acknowledged, up to {}: its data are damaged or of an older date; remove the \
+             member and add it anew",
+            last.index
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -248,8 +314,20 @@ impl RaftNetworkV2<Types> for Client {
         })?;
         let back = Route { cluster: self.route.cluster, from: self.route.to, to: self.route.from };
         match decode(&bytes, back) {
-            Ok(Answer::Installed(vote)) => Ok(SnapshotResponse::new(from_vote(vote))),
-            Ok(other) => Err(broken(format!("unexpected answer: {other:?}"))),
+            Ok(Answer::Installed(stands)) => {
+                let sent = to_vote(&vote);
+                let stands = checks::installed(self.route.from, sent, stands).map_err(broken)?;
+                if stands == sent {
+                    self.shared.replicas.acknowledged(self.route.to, sent, Some(position(&last)));
+                }
+                Ok(SnapshotResponse::new(from_vote(stands)))
+            }
+            Ok(failed @ Answer::Failed(_)) => {
+                let reason = format!("it does not take a snapshot: {}", failed.name());
+                self.shared.replicas.failed(self.route.to, reason.clone());
+                Err(broken(reason))
+            }
+            Ok(other) => Err(broken(format!("unexpected answer: {}", other.name()))),
             Err(error) => Err(broken(error.to_string())),
         }
     }
@@ -266,7 +344,7 @@ impl RaftNetworkV2<Types> for Client {
         };
         match self.start(Lane::Control, &request, option.soft_ttl()).await? {
             Answer::Transferring => Ok(Ok(())),
-            other => Err(unexpected(other)),
+            other => Err(unexpected(&other)),
         }
     }
 

@@ -26,7 +26,7 @@ use super::state_machine::StateMachine;
 use super::types::{Peer, Types};
 use super::wire::{Answer, Request};
 use crate::log::weight;
-use crate::model::{Command, Member, MemberChange, MemberId, Refusal, Reply};
+use crate::model::{Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Refusal, Reply};
 use crate::peer::{Lane, Pending};
 
 /// openraft's handle with kvd's types.
@@ -54,6 +54,8 @@ pub(super) struct Inner {
     pub(super) queued_bytes: Arc<AtomicUsize>,
     /// Groups of commands that other members wait for.
     pub(super) for_others: Sender<usize>,
+    /// The furthest place that a leader has said is committed.
+    pub(super) said: parking_lot::Mutex<Option<LogPosition>>,
     /// Set when the node is to stop, and when it has.
     stopped: Sender<bool>,
     ended: Sender<bool>,
@@ -99,6 +101,7 @@ impl Node {
             readers,
             queued_bytes: Arc::default(),
             for_others: Sender::new(0),
+            said: parking_lot::Mutex::default(),
             stopped: Sender::new(false),
             ended: Sender::new(false),
         });
@@ -197,7 +200,7 @@ impl Node {
         match self.0.shared.leader() {
             None => Err(Refusal::NoLeader),
             Some(leader) if leader == self.0.shared.id() => self.0.at_desk(question).await,
-            Some(leader) => match ask(&self.0, leader, Lane::Control, &Request::Desk(question)).await {
+            Some(leader) => match ask(&self.0, leader, Lane::Desk, &Request::Desk(question)).await {
                 Ok(Answer::Desk(answer)) => answer,
                 Ok(_) => Err(Refusal::NotLeader),
                 Err(_) => Err(Refusal::Timeout),
@@ -308,6 +311,11 @@ impl Node {
         self.0.shared.is_learner() && !self.members().iter().any(|member| member.id == id && !member.learner)
     }
 
+    /// Where this member leads: the members that entries do not reach, for a reason that does not go away by itself.
+    pub fn replication_faults(&self) -> Vec<(MemberId, String)> {
+        if self.0.shared.is_leader() { self.0.shared.replicas.faults() } else { Vec::new() }
+    }
+
     /// Who leads, and changes of it.
     pub fn leadership(&self) -> Receiver<Leadership> {
         self.0.shared.leadership()
@@ -402,9 +410,13 @@ impl Inner {
         if self.shared.backlog() > MAX_BACKLOG {
             return Err(Refusal::TooManyRequests);
         }
-        let charge = Charge::new(&self.queued_bytes, weight(&command)).ok_or(Refusal::TooManyRequests)?;
+        let weight = weight(&command);
+        if weight > MAX_COMMAND_BYTES {
+            return Err(Refusal::RequestTooLarge);
+        }
+        let charge = Charge::new(&self.queued_bytes, weight).ok_or(Refusal::TooManyRequests)?;
         let (sender, outcome) = oneshot::channel();
-        self.enqueue(Waiting { command, reply: ReplyTo { sender, term }, _charge: charge });
+        self.enqueue(Waiting { command, weight, reply: ReplyTo { sender, term }, _charge: charge });
         outcome.await.unwrap_or(Err(Refusal::Stopped))
     }
 

@@ -4,13 +4,13 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use openraft::alias::SnapshotMetaOf;
 use openraft::errors::RaftError;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use openraft::storage::Snapshot;
 
+use super::checks::{self, Append};
 use super::members;
-use super::node::Node;
+use super::node::{Inner, Node};
 use super::reads::{Round, own_round};
 use super::runtime::offload;
 use super::signal::Sender;
@@ -20,6 +20,7 @@ use super::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
 use crate::log::{self, Payload, Vote};
 use crate::model::{Command, LogPosition, MemberChange, MemberId, Refusal};
 use crate::peer::Pieces;
+use crate::store::SnapshotHeader;
 
 /// Entries that wait to be applied before a member takes no more of them: its leader sends them again, and heartbeats,
 /// which carry none, go on.
@@ -34,7 +35,7 @@ impl Node {
     pub async fn serve(&self, from: MemberId, request: &[u8]) -> Result<Bytes, WireError> {
         let here = self.route_from(from);
         let request: Request = decode(request, here)?;
-        let answer = self.answer(request).await.unwrap_or_else(|error| Answer::Failed(error.to_string()));
+        let answer = answered(self.answer(from, request).await)?;
         encode(Route { from: here.to, to: here.from, ..here }, &answer)
     }
 
@@ -52,11 +53,7 @@ impl Node {
         let Request::Snapshot { vote, position, config } = decode(request, here)? else {
             return Err(WireError::Malformed("a snapshot without its header".into()));
         };
-        let answer = match meta_of(Some(position), config.as_ref()) {
-            Ok(meta) => self.install(vote, meta, body).await,
-            Err(error) => Err(error),
-        };
-        let answer = answer.unwrap_or_else(|error| Answer::Failed(error.to_string()));
+        let answer = answered(self.install(from, vote, position, config, body).await)?;
         encode(Route { from: here.to, to: here.from, ..here }, &answer)
     }
 
@@ -64,29 +61,31 @@ impl Node {
         Route { cluster: self.0.shared.cluster(), from, to: self.0.shared.id() }
     }
 
-    async fn answer(&self, request: Request) -> Result<Answer, io::Error> {
+    async fn answer(&self, from: MemberId, request: Request) -> Result<Answer, Fault> {
         match request {
             Request::Append { vote, previous, entries, committed } => {
-                self.append(vote, previous, entries, committed).await
+                self.append(from, vote, previous, entries, committed).await
             }
-            Request::Vote(ballot) => self.vote(ballot, false).await,
-            Request::PreVote(ballot) => self.vote(ballot, true).await,
-            Request::Transfer { from, to, last } => {
+            Request::Vote(ballot) => self.vote(from, ballot, false).await,
+            Request::PreVote(ballot) => self.vote(from, ballot, true).await,
+            Request::Transfer { from: leader, to, last } => {
+                checks::transfer(from, leader, last, &self.0.options.log).map_err(Fault::Untrue)?;
+                let from = leader;
                 let request = TransferLeaderRequest::new(from_vote(from), to, last.map(log_id));
                 match self.raft()?.handle_transfer_leader(request).await.map_err(io::Error::other)? {
                     Ok(()) => Ok(Answer::Transferring),
-                    Err(error) => Err(io::Error::other(error)),
+                    Err(error) => Err(io::Error::other(error).into()),
                 }
             }
             Request::Propose(commands) => Ok(self.propose_for_other(commands).await),
             Request::ReadIndex => match own_round(&self.0).await {
                 Round::Index(index) => Ok(Answer::ReadIndex(index)),
                 Round::LeaderChanged => Ok(Answer::NotLeader),
-                Round::Again => Err(io::Error::other("no quorum")),
-                Round::Stopped => Err(io::Error::other("stopped")),
+                Round::Again => Err(io::Error::other("no quorum").into()),
+                Round::Stopped => Err(io::Error::other("stopped").into()),
             },
             Request::Desk(question) => Ok(Answer::Desk(self.0.at_desk(question).await)),
-            Request::Snapshot { .. } => Err(io::Error::other("a snapshot without its body")),
+            Request::Snapshot { .. } => Err(Fault::Untrue("a snapshot without its body".into())),
         }
     }
 
@@ -96,33 +95,42 @@ impl Node {
 
     async fn append(
         &self,
+        from: MemberId,
         vote: Vote,
         previous: Option<LogPosition>,
         entries: Vec<(LogPosition, Payload)>,
         committed: Option<LogPosition>,
-    ) -> Result<Answer, io::Error> {
+    ) -> Result<Answer, Fault> {
+        let raft = self.raft()?;
         if !entries.is_empty() && self.0.shared.backlog() > MAX_UNAPPLIED {
-            return Err(io::Error::other("too many entries wait to be applied"));
+            return Err(io::Error::other("too many entries wait to be applied").into());
         }
+        let places: Vec<LogPosition> = entries.iter().map(|(position, _)| *position).collect();
+        let said = Append { from, vote, previous, entries: &places, committed };
+        let committed = said.check(&self.0.options.log).map_err(Fault::Untrue)?;
         let entries: Result<Vec<Entry>, io::Error> = entries
             .into_iter()
             .map(|(position, payload)| from_log(log::Entry { position, payload }))
             .collect();
+        let entries = entries.map_err(|error| Fault::Untrue(error.to_string()))?;
+        if let Some(committed) = committed {
+            self.0.settle(committed)?;
+        }
         let request = AppendEntriesRequest::<Types> {
             vote: from_vote(vote),
             prev_log_id: previous.map(log_id),
-            entries: entries?,
+            entries,
             leader_commit: committed.map(log_id),
         };
-        Ok(match self.raft()?.append_entries(request).await.map_err(fatal)? {
-            AppendEntriesResponse::Success => Answer::Appended,
-            AppendEntriesResponse::PartialSuccess(upto) => Answer::AppendedUpTo(upto.as_ref().map(position)),
+        Ok(match raft.append_entries(request).await.map_err(fatal)? {
+            AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_) => Answer::Appended,
             AppendEntriesResponse::Conflict => Answer::Conflict,
             AppendEntriesResponse::HigherVote(vote) => Answer::HigherVote(to_vote(&vote)),
         })
     }
 
-    async fn vote(&self, ballot: Ballot, pre: bool) -> Result<Answer, io::Error> {
+    async fn vote(&self, from: MemberId, ballot: Ballot, pre: bool) -> Result<Answer, Fault> {
+        checks::ballot(from, ballot.vote, ballot.last, &self.0.options.log).map_err(Fault::Untrue)?;
         let mut request = VoteRequest::<Types>::new(from_vote(ballot.vote), ballot.last.map(log_id));
         request.leadership_transfer = ballot.transfer;
         let raft = self.raft()?;
@@ -161,19 +169,105 @@ impl Node {
         Answer::Proposed { outcomes, index }
     }
 
+    /// Takes a snapshot. Its body is not looked at before the leader's vote is accepted, nor where it holds no more than
+    /// this member has.
     async fn install(
         &self,
+        from: MemberId,
         vote: Vote,
-        meta: SnapshotMetaOf<Types>,
+        last: LogPosition,
+        config: Option<(LogPosition, Bytes)>,
         body: Pieces,
-    ) -> Result<Answer, io::Error> {
-        let store = self.0.options.store.clone();
+    ) -> Result<Answer, Fault> {
+        let (raft, store, log) = (self.raft()?, &self.0.options.store, &self.0.options.log);
+        let at = config.as_ref().map(|(at, _)| *at);
+        checks::snapshot(from, vote, last, at, log).map_err(Fault::Untrue)?;
+        let meta = meta_of(Some(last), config.as_ref()).map_err(|error| Fault::Untrue(error.to_string()))?;
+        let held = store.raft_membership();
+        if matches!((&held, &config), (Some((held, is)), Some((at, says))) if held == at && is != says) {
+            return Err(Fault::Untrue(format!("another configuration at {at:?}")));
+        }
+        let nothing = AppendEntriesRequest::<Types> {
+            vote: from_vote(vote),
+            prev_log_id: None,
+            entries: Vec::new(),
+            leader_commit: None,
+        };
+        if let AppendEntriesResponse::HigherVote(higher) =
+            raft.append_entries(nothing).await.map_err(fatal)?
+        {
+            return Ok(Answer::Installed(to_vote(&higher)));
+        }
+        if !self.0.is_beyond(last)? {
+            return Ok(Answer::Installed(vote));
+        }
+        let (store, same) = (store.clone(), move |header: &SnapshotHeader| {
+            let place = |at: LogPosition| (at.term, at.index);
+            let configured = |config: &Option<(LogPosition, Bytes)>| {
+                config.as_ref().map(|(at, config)| (place(*at), config.clone()))
+            };
+            header.position.map(place) == Some(place(last))
+                && configured(&header.raft_membership) == configured(&config)
+        });
         // Raft hears of it once it is there: what is left then takes no time.
-        let prepared = offload(move || store.prepare(body)).await?.map_err(io::Error::other)?;
+        let prepared = offload(move || store.prepare(body, same)).await?.map_err(io::Error::other)?;
+        if !self.0.is_beyond(last)? {
+            return Ok(Answer::Installed(vote));
+        }
+        self.0.settle(last)?;
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(Box::new(prepared)) };
         let response =
-            self.raft()?.install_full_snapshot(from_vote(vote), snapshot).await.map_err(io::Error::other)?;
+            raft.install_full_snapshot(from_vote(vote), snapshot).await.map_err(io::Error::other)?;
         Ok(Answer::Installed(to_vote(&response.vote)))
+    }
+}
+
+impl Inner {
+    /// The furthest place that is known to be committed here, or that a leader says is.
+    fn settled(&self) -> Option<LogPosition> {
+        let known = [*self.said.lock(), self.options.log.committed(), self.options.store.applied()];
+        known.into_iter().flatten().max_by_key(|at| at.index)
+    }
+
+    /// Whether a snapshot up to `last` holds more than is committed here.
+    fn is_beyond(&self, last: LogPosition) -> Result<bool, Fault> {
+        match self.settled() {
+            Some(own) if last.index > own.index && last.term >= own.term => Ok(true),
+            Some(own) if last.index <= own.index && last.term <= own.term => Ok(false),
+            Some(own) => Err(Fault::Untrue(format!("{last:?} is committed, as is {own:?} here"))),
+            None => Ok(true),
+        }
+    }
+
+    /// Notes how far entries are committed, by a leader's word. Of any two such places, whoever said so and in whatever
+    /// order raft comes to them, the one with the higher index has no lower term.
+    fn settle(&self, committed: LogPosition) -> Result<(), Fault> {
+        if self.is_beyond(committed)? {
+            *self.said.lock() = Some(committed);
+        }
+        Ok(())
+    }
+}
+
+/// Why a request is not answered as it was meant.
+enum Fault {
+    /// It cannot be true: whoever says so is not listened to.
+    Untrue(checks::Untrue),
+    /// It could not be done.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Fault::Failed(error)
+    }
+}
+
+fn answered(result: Result<Answer, Fault>) -> Result<Answer, WireError> {
+    match result {
+        Ok(answer) => Ok(answer),
+        Err(Fault::Untrue(what)) => Err(WireError::Untrue(what)),
+        Err(Fault::Failed(error)) => Ok(Answer::Failed(error.to_string())),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::replicas::Replicas;
 use super::signal::{Receiver, Sender};
 use super::types::Config;
 use crate::model::{ClusterId, LogPosition, MemberId};
@@ -67,6 +68,8 @@ pub struct Shared {
     leader_since: Mutex<Option<Instant>>,
     /// What was counted.
     pub figures: Figures,
+    /// The logs of the others, as a leader knows them.
+    pub replicas: Replicas,
 }
 
 /// Counters since the start, but for what is pending.
@@ -125,6 +128,7 @@ impl Shared {
             leadership: Sender::new(Leadership::default()),
             leader_since: Mutex::new(None),
             figures: Figures::default(),
+            replicas: Replicas::default(),
         }
     }
 

@@ -226,13 +226,16 @@ pub fn encode_config(config: &Config) -> Result<Bytes, std::io::Error> {
 /// Reads what [`encode_config`] wrote. Never panics.
 ///
 /// # Errors
-/// `InvalidData` for another version, other bytes, or a voter that is no member.
+/// `InvalidData` for another version, other bytes, no voters, or a voter that is no member.
 pub fn decode_config(bytes: &[u8]) -> Result<Config, std::io::Error> {
     let invalid = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
     let Some((&CONFIG_VERSION, rest)) = bytes.split_first() else {
         return Err(invalid(format!("raft configuration of version {:?}", bytes.first())));
     };
     let wire: ConfigV1 = postcard::from_bytes(rest).map_err(|error| invalid(error.to_string()))?;
+    if !(1..=2).contains(&wire.voters.len()) || wire.voters.iter().any(Vec::is_empty) {
+        return Err(invalid("a configuration without voters".into()));
+    }
     let nodes: std::collections::BTreeMap<u64, Peer> =
         wire.nodes.into_iter().map(|(id, urls)| (id, Peer { urls })).collect();
     let voters = wire.voters.into_iter().map(|set| set.into_iter().collect()).collect();

@@ -8,7 +8,7 @@ use crate::log::{Payload, Vote};
 use crate::model::{ClusterId, Command, LogPosition, MemberId, Refusal, Reply};
 
 /// The version of the messages.
-pub const WIRE_VERSION: u8 = 1;
+pub const WIRE_VERSION: u8 = 2;
 /// Bytes before the message itself.
 const HEADER: usize = 25;
 
@@ -83,8 +83,6 @@ pub struct Ballot {
 pub enum Answer {
     /// The entries are on disk.
     Appended,
-    /// A first part of them is.
-    AppendedUpTo(Option<LogPosition>),
     /// The place before the first entry is not there.
     Conflict,
     /// Another vote stands against it.
@@ -119,6 +117,29 @@ pub enum Answer {
     Desk(Result<Bytes, Refusal>),
 }
 
+/// Of a text that another member wrote, so much is passed on.
+const MOST_TEXT: usize = 512;
+
+impl Answer {
+    /// What kind of answer it is, for messages: the whole of it may be long.
+    pub fn name(&self) -> String {
+        let name = match self {
+            Answer::Appended => "appended",
+            Answer::Conflict => "conflict",
+            Answer::HigherVote(_) => "a higher vote",
+            Answer::Voted { .. } => "voted",
+            Answer::Transferring => "transferring",
+            Answer::Installed(_) => "installed",
+            Answer::Proposed { .. } => "proposed",
+            Answer::NotLeader => "not the leader",
+            Answer::ReadIndex(_) => "a read index",
+            Answer::Failed(why) => return why.chars().take(MOST_TEXT).collect(),
+            Answer::Desk(_) => "what the desk says",
+        };
+        name.to_string()
+    }
+}
+
 /// Why a message is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -137,6 +158,9 @@ pub enum WireError {
     /// Not a message.
     #[error("malformed message: {0}")]
     Malformed(String),
+    /// It says what cannot be true.
+    #[error("impossible message: {0}")]
+    Untrue(String),
 }
 
 /// A message as bytes.

@@ -440,18 +440,20 @@ impl Store {
         &self,
         stream: impl IntoIterator<Item = io::Result<Bytes>>,
     ) -> Result<SnapshotHeader, StoreError> {
-        self.adopt(self.prepare(stream)?)
+        self.adopt(self.prepare(stream, |_| true)?)
     }
 
-    /// Loads a snapshot stream beside the state in use, while that goes on being used. Returns when it is durable.
+    /// Loads a snapshot stream beside the state in use, while that goes on being used. Returns when it is durable. A
+    /// stream whose header is not the one expected is not loaded.
     ///
     /// # Errors
     /// As [`Store::restore`].
     pub fn prepare(
         &self,
         stream: impl IntoIterator<Item = io::Result<Bytes>>,
+        is_expected: impl FnOnce(&SnapshotHeader) -> bool,
     ) -> Result<Prepared, StoreError> {
-        self.0.prepare(&mut stream.into_iter())
+        self.0.prepare(&mut stream.into_iter(), Box::new(is_expected))
     }
 
     /// Puts a state that this store has prepared in the place of its own, atomically also across a crash.

@@ -121,11 +121,11 @@ impl Drop for Prepared {
 
 impl Inner {
     /// See [`super::Store::prepare`].
-    pub fn prepare(&self, stream: Stream<'_>) -> Result<Prepared, StoreError> {
+    pub fn prepare(&self, stream: Stream<'_>, is_expected: Expectation<'_>) -> Result<Prepared, StoreError> {
         self.health()?;
         let number = self.last_state.fetch_add(1, Ordering::Relaxed) + 1;
         let path = self.dir.join(format!("{PREFIX}{number}"));
-        let loaded = load(&path, &self.options, stream).inspect_err(|_| {
+        let loaded = load(&path, &self.options, stream, is_expected).inspect_err(|_| {
             let _ = fs::remove_dir_all(&path);
         })?;
         Ok(Prepared { path, loaded: Some(loaded) })
@@ -165,10 +165,21 @@ impl Inner {
     }
 }
 
-fn load(path: &Path, options: &Options, stream: Stream<'_>) -> Result<Shared, StoreError> {
+/// Whether a header is the one that was announced.
+pub(super) type Expectation<'e> = Box<dyn FnOnce(&SnapshotHeader) -> bool + 'e>;
+
+fn load(
+    path: &Path,
+    options: &Options,
+    stream: Stream<'_>,
+    is_expected: Expectation<'_>,
+) -> Result<Shared, StoreError> {
     let _ = fs::remove_dir_all(path);
     let mut blocks = Blocks { stream, piece: Bytes::new(), crc: 0, payload: Bytes::new(), ended: false };
     let Header { meta } = blocks.header()?;
+    if !is_expected(&SnapshotHeader::of(&meta)) {
+        return Err(bad(format!("it holds another state than was announced, up to {:?}", meta.applied)));
+    }
     let tables = Tables::open(path, options)?;
     // Nothing refers to it yet, so it need not be whole before it is complete.
     tables.wait_for_disk(false)?;

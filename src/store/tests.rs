@@ -265,7 +265,7 @@ fn a_prepared_state_is_nothing_until_it_is_adopted() {
     let mut source = Bench::new(manual());
     source.put("new", "x");
     source.store.checkpoint().unwrap();
-    let prepare = |store: &Store| store.prepare(source.store.snapshot().unwrap()).unwrap();
+    let prepare = |store: &Store| store.prepare(source.store.snapshot().unwrap(), |_| true).unwrap();
     let mut bench = Bench::new(manual());
     bench.put("old", "x");
     let states = |bench: &Bench| {

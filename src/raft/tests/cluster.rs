@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+
 use super::*;
+use crate::model::{Compare, CompareOp, CompareTarget, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, Op, Txn};
 
 async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {
     cluster.node(through).propose(put(key, text)).await.unwrap();
@@ -318,5 +321,55 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     cluster.start(5, Vec::new()).await;
     everywhere(&cluster, "a", "2").await;
     until("it votes", || cluster.store(survivor).members().iter().all(|member| !member.pending)).await;
+    cluster.shut_down().await;
+}
+
+/// Values that transactions only compare with are as much in the way of an append as those they write.
+#[tokio::test(start_paused = true)]
+async fn a_member_catches_up_whatever_its_entries_carry() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let away = other_than(leader);
+    // What is sent at once is 4 MB, or one entry.
+    cluster.network.limit(5 << 20);
+    cluster.network.isolate(MemberId(away), true);
+    write(&cluster, leader, "k", "first").await;
+    let large = Bytes::from(vec![b'x'; 1_200_000]);
+    for n in 0..12 {
+        let compare = Compare {
+            range: KeyRange::single("k"),
+            op: CompareOp::NotEqual,
+            target: CompareTarget::Value(large.clone()),
+        };
+        let Command::Put(put) = put("k", &n.to_string()) else { unreachable!() };
+        let txn = Txn { compares: vec![compare], success: vec![Op::Put(put)], failure: Vec::new() };
+        cluster.node(leader).propose(Command::Txn(txn)).await.unwrap();
+    }
+    cluster.network.isolate(MemberId(away), false);
+    until("it has caught up", || value(&cluster.store(away), "k").as_deref() == Some("11")).await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_no_message_holds_is_refused() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let large = |size: usize| {
+        Command::Put(Put { key: "k".into(), value: Bytes::from(vec![0; size]), ..Put::default() })
+    };
+    for through in [leader, other_than(leader)] {
+        let refused = cluster.node(through).propose(large(MAX_COMMAND_BYTES)).await;
+        assert_eq!(refused, Err(Refusal::RequestTooLarge));
+    }
+    // The largest that a client can ask for arrives everywhere.
+    cluster.node(other_than(leader)).propose(large(MAX_REQUEST_BYTES)).await.unwrap();
+    for id in cluster.running() {
+        let query = RangeQuery::current(KeyRange::single("k"));
+        let store = cluster.store(id);
+        until("replicated", || {
+            store.range(&query).unwrap().kvs.iter().any(|kv| kv.value.len() == MAX_REQUEST_BYTES)
+        })
+        .await;
+    }
     cluster.shut_down().await;
 }

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod conformance;
+mod hostile;
 mod installing;
 mod single;
 mod stalls;
