@@ -24,6 +24,8 @@ pub trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync(&self) -> io::Result<()>;
+    /// Bytes that files can still take, as far as that is known: there may be less.
+    fn room(&self) -> io::Result<u64>;
     /// What to call a file in messages.
     fn describe(&self, name: &str) -> String;
 }
@@ -127,6 +129,11 @@ impl Disk for RealDisk {
 
     fn sync(&self) -> io::Result<()> {
         self.directory.sync_all()
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        let space = rustix::fs::fstatvfs(&self.directory)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     fn describe(&self, name: &str) -> String {

@@ -65,6 +65,15 @@ pub enum LogError {
     Closed,
 }
 
+impl LogError {
+    /// True if the disk, or what the process may use of it, is full: waiting helps, unlike with any other error of a
+    /// disk.
+    pub fn is_full(&self) -> bool {
+        let LogError::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 impl From<LogError> for io::Error {
     fn from(error: LogError) -> Self {
         let kind = match &error {

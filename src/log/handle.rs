@@ -9,14 +9,19 @@ use parking_lot::{Condvar, Mutex};
 use super::codec::{Item, Start};
 use super::format::SegmentHeader;
 use super::recover::{Recovered, recover};
-use super::segment::{InlineSupply, Maker, Supply, ThreadSupply};
+use super::segment::Maker;
+use super::space::{Gauge, OnSpace, Space};
 use super::state::{Place, State};
+use super::supply::{InlineSupply, Supply, ThreadSupply};
 use super::writer::{Held, Limits, Resume, Seen, Segments, Work, Writer};
 use super::{Disk, Entry, Figures, LogError, Vote};
 use crate::model::{Entropy, LogPosition};
 
 /// The log is quiet once nothing was written for so long.
 const SETTLE_AFTER: Duration = Duration::from_millis(250);
+
+/// What waits for room is tried again so often.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Called once what was appended is on disk, or will never be.
 pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
@@ -52,6 +57,8 @@ pub struct Options {
     pub on_queued: Arc<dyn Fn() + Send + Sync>,
     /// Where salts come from.
     pub entropy: Arc<dyn Entropy>,
+    /// Told when the disk has become full, and when it has room again.
+    pub on_space: OnSpace,
     /// Told of the first failure, on the thread it happens on.
     pub on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
 }
@@ -68,6 +75,7 @@ impl Options {
             mode: Mode::Thread,
             on_queued: Arc::new(|| {}),
             entropy,
+            on_space: Arc::new(|_| {}),
             on_failure: Arc::new(|_| {}),
         }
     }
@@ -97,6 +105,7 @@ struct Handle {
 
 struct Shared {
     figures: Arc<Figures>,
+    gauge: Arc<Gauge>,
     disk: Arc<dyn Disk>,
     state: Arc<Mutex<State>>,
     segments: Segments,
@@ -145,9 +154,10 @@ impl Log {
                 Resume { current: first, offset, chain: 0, written: Start::default() }
             }
         };
+        let gauge = Arc::new(Gauge::new(options.on_space));
         let supply: Box<dyn Supply> = match options.mode {
-            Mode::Inline | Mode::Stepped => Box::new(InlineSupply::new(maker, ready)),
-            Mode::Thread => Box::new(ThreadSupply::start(maker, ready)?),
+            Mode::Inline | Mode::Stepped => Box::new(InlineSupply::new(maker, ready, gauge.clone())),
+            Mode::Thread => Box::new(ThreadSupply::start(maker, ready, gauge.clone())?),
         };
         let state = Arc::new(Mutex::new(state));
         let figures = Arc::<Figures>::default();
@@ -156,7 +166,12 @@ impl Log {
             cache_bytes: options.cache_bytes,
             flush: options.flush,
         };
-        let seen = Seen { state: state.clone(), segments: segments.clone(), figures: figures.clone() };
+        let seen = Seen {
+            state: state.clone(),
+            segments: segments.clone(),
+            figures: figures.clone(),
+            gauge: gauge.clone(),
+        };
         let writer = Writer::new(disk.clone(), seen, supply, limits, resume);
         let (inline, threaded) = match options.mode {
             Mode::Inline | Mode::Stepped => (Some(Mutex::new(writer)), None),
@@ -164,6 +179,7 @@ impl Log {
         };
         let shared = Arc::new(Shared {
             figures,
+            gauge,
             disk,
             state,
             segments,
@@ -179,7 +195,7 @@ impl Log {
     }
 
     /// Adds entries at the end. They can be read at once; `done` is called when they are on disk, perhaps before this
-    /// returns.
+    /// returns. With a full disk ([`Log::space`]) that may take as long as the disk is full.
     ///
     /// # Errors
     /// [`LogError::OutOfOrder`] where they do not follow what is there, the error of an earlier failure, or
@@ -294,19 +310,25 @@ impl Log {
         Ok(entries)
     }
 
-    /// Writes what is queued, in [`Mode::Stepped`]; in the others nothing is left to do.
+    /// Writes what is queued, in [`Mode::Stepped`], and what waits for room, also in [`Mode::Inline`].
     pub fn flush(&self) {
         let shared = &self.0.shared;
         let Some(writer) = &shared.inline else { return };
         let work = shared.queue.lock().take();
-        if !work.is_empty() {
-            shared.write(&mut writer.lock(), work);
+        let mut writer = writer.lock();
+        if !work.is_empty() || writer.is_stalled() {
+            shared.write(&mut writer, work);
         }
     }
 
     /// The failure that ended the log, if one did.
     pub fn failure(&self) -> Option<LogError> {
         self.0.shared.queue.lock().failed.clone()
+    }
+
+    /// Whether the disk has room for the next segment.
+    pub fn space(&self) -> Space {
+        self.0.shared.gauge.space()
     }
 
     /// What was counted.
@@ -395,7 +417,9 @@ impl Shared {
                 let mut queue = self.queue.lock();
                 let mut quiet = false;
                 while queue.work.is_empty() && !queue.closed && !quiet {
-                    if writer.is_settled() {
+                    if writer.is_stalled() {
+                        quiet = self.wake.wait_for(&mut queue, TRY_AGAIN).timed_out();
+                    } else if writer.is_settled() {
                         self.wake.wait(&mut queue);
                     } else {
                         quiet = self.wake.wait_for(&mut queue, SETTLE_AFTER).timed_out();
@@ -405,7 +429,8 @@ impl Shared {
                 drop(queue);
                 let last = closed && work.is_empty();
                 if !self.write(&mut writer, work) || last {
-                    return;
+                    // Whoever still waits for room.
+                    return writer.fail(&LogError::Closed);
                 }
             }
         };
@@ -417,7 +442,8 @@ impl Shared {
 
     /// Does the work, or, where there is none, makes sure of what was done; false if that failed, once and for all.
     fn write(&self, writer: &mut Writer, work: Vec<Work>) -> bool {
-        let done = if work.is_empty() { writer.settle() } else { writer.write(work) };
+        let settle = work.is_empty() && !writer.is_stalled();
+        let done = if settle { writer.settle() } else { writer.write(work) };
         let Err(error) = done else { return true };
         let queued = {
             let mut queue = self.queue.lock();
@@ -462,6 +488,7 @@ impl Handle {
                 if work.is_empty() || self.shared.write(&mut writer, work) {
                     self.shared.write(&mut writer, Vec::new());
                 }
+                writer.fail(&LogError::Closed);
             }
         }
         self.shared.wake.notify_one();

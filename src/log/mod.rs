@@ -3,13 +3,15 @@
 //! - [`Log`] is the handle: append, read, truncate, purge, vote
 //! - [`format`](mod@format) describes the bytes; `codec` reads and writes its items
 //! - `writer` makes one write and one flush of whatever was queued during the flush before, on its own thread
-//! - `segment` makes files ready ahead of their use; `recover` reads them back with `frames`; `state` is what is in
-//!   memory
+//! - `segment` makes files ready, `supply` ahead of their use; `recover` reads them back with `frames`; `state` is what
+//!   is in memory
+//! - [`Space`] says whether the disk has room for the next segment
 //! - [`Figures`] is what is counted, for metrics
 //! - [`Disk`] is the seam to the world, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
 //!
 //! Rules: standard threads only, nothing here is async. No type of the raft library. An error of the disk is final: what
-//! is on it is no longer known, so every later call fails and the process is to end. Damage is never repaired by
+//! is on it is no longer known, so every later call fails and the process is to end. A full disk is none: appending
+//! waits until there is room. Damage is never repaired by
 //! guessing; only a flush that a crash cut off is passed over.
 
 mod codec;
@@ -23,7 +25,9 @@ mod handle;
 mod recover;
 mod segment;
 mod sim;
+mod space;
 mod state;
+mod supply;
 mod writer;
 
 #[cfg(test)]
@@ -37,3 +41,4 @@ pub use figures::Figures;
 pub use frames::read_segment;
 pub use handle::{Bounds, Done, Log, Mode, Options};
 pub use sim::SimDisk;
+pub use space::{OnSpace, Space};

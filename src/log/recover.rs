@@ -11,7 +11,7 @@ use super::frames::{frame_at, named_at, stranger};
 use super::segment::{Segment, io_error};
 use super::state::{Place, State};
 use super::writer::{Held, Resume};
-use super::{Disk, LogError};
+use super::{Disk, LogError, Vote};
 
 /// What was found.
 pub struct Recovered {
@@ -287,10 +287,12 @@ impl Replay {
     fn item(&mut self, item: Item, place: Place) -> Result<(), String> {
         match item {
             Item::Start(start) => self.start(start),
+            // It was purged while it waited for room.
+            Item::Entry(entry) if self.is_purged(entry.position.index) => {}
             Item::Entry(entry) => {
                 self.state.append(entry, Some(place)).map_err(|error| error.to_string())?;
             }
-            Item::Vote(vote) => self.state.vote = Some(vote),
+            Item::Vote(vote) => self.vote(vote),
             Item::Truncate(last) => self.state.truncate_after(last),
             Item::Purge(upto) => self.state.purge(upto),
             Item::Committed(upto) => self.state.committed = Some(upto),
@@ -299,11 +301,24 @@ impl Replay {
     }
 
     fn start(&mut self, start: Start) {
-        self.state.vote = start.vote;
+        if let Some(vote) = start.vote {
+            self.vote(vote);
+        }
         self.state.committed = start.committed;
         if let Some(purged) = start.purged {
             self.state.purge(purged);
         }
+    }
+
+    /// Votes only ever grow; one that stands behind a newer one waited for room while that did not.
+    fn vote(&mut self, vote: Vote) {
+        if self.state.vote.is_none_or(|held| (held.term, held.committed) <= (vote.term, vote.committed)) {
+            self.state.vote = Some(vote);
+        }
+    }
+
+    fn is_purged(&self, index: u64) -> bool {
+        self.state.purged.is_some_and(|purged| purged.index >= index)
     }
 
     fn written(&self) -> Start {

@@ -1,8 +1,6 @@
 //! Making segments ready, and giving them up.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::format::{FIRST_FRAME, SegmentHeader, segment_name};
@@ -24,6 +22,11 @@ impl Segment {
     /// The name of its file.
     pub fn name(&self) -> String {
         segment_name(self.header.sequence)
+    }
+
+    /// True if it is the segment `sequence` and has at least `length` bytes.
+    pub fn suits(&self, sequence: u64, length: u64) -> bool {
+        self.header.sequence == sequence && self.length >= length
     }
 }
 
@@ -54,23 +57,48 @@ impl Maker {
         Self { disk, entropy, length: length.max(FIRST_FRAME * 2), spares }
     }
 
+    /// Length of a usual segment in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Makes a segment of at least `length` bytes ready: zeroed or used before, headed, durable.
     ///
     /// # Errors
-    /// [`LogError::Io`].
+    /// [`LogError::Io`]. If the disk is full ([`LogError::is_full`]), nothing of it is left.
     pub fn make(&mut self, sequence: u64, length: u64, pause: bool) -> Result<Segment, LogError> {
+        let temporary = format!("{sequence:016x}.tmp");
+        let made = self.make_as(sequence, &temporary, length, pause);
+        if made.as_ref().is_err_and(LogError::is_full) {
+            // A part of a segment is of no use to anyone, and takes room away that others could use.
+            match self.disk.remove(&temporary) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io_error(&*self.disk, &temporary)(error));
+                }
+                _ => {}
+            }
+        }
+        made
+    }
+
+    fn make_as(
+        &mut self,
+        sequence: u64,
+        temporary: &str,
+        length: u64,
+        pause: bool,
+    ) -> Result<Segment, LogError> {
         let name = segment_name(sequence);
         let error = io_error(&*self.disk, &name);
-        let temporary = format!("{sequence:016x}.tmp");
-        let file = match self.reuse(&temporary, length)? {
+        let file = match self.reuse(temporary, length)? {
             Some(file) => file,
-            None => self.zeroed(&temporary, length.next_multiple_of(FIRST_FRAME), pause)?,
+            None => self.zeroed(temporary, length.next_multiple_of(FIRST_FRAME), pause)?,
         };
         let length = file.len().map_err(&error)?;
         let header = SegmentHeader { sequence, salt: self.entropy.next(), length };
         file.write_at(&header.encode(), 0).map_err(&error)?;
         file.sync().map_err(&error)?;
-        self.disk.rename(&temporary, &name).map_err(&error)?;
+        self.disk.rename(temporary, &name).map_err(&error)?;
         self.disk.sync().map_err(&error)?;
         Ok(Segment { header, file, length })
     }
@@ -91,6 +119,10 @@ impl Maker {
 
     fn zeroed(&self, name: &str, length: u64, pause: bool) -> Result<Arc<dyn DiskFile>, LogError> {
         let error = io_error(&*self.disk, name);
+        // Not tried in vain: what is written meanwhile would be missing to others who write to this disk.
+        if self.disk.room().map_err(&error)? < length {
+            return Err(error(std::io::ErrorKind::StorageFull.into()));
+        }
         let file = self.disk.create(name).map_err(&error)?;
         let zeros = vec![0; ZERO_BLOCK.min(length as usize)];
         let mut offset = 0;
@@ -122,148 +154,5 @@ impl Maker {
             self.disk.remove(&name).map_err(&error)?;
         }
         self.disk.sync().map_err(&error)
-    }
-}
-
-/// How the writer gets its next segment.
-pub trait Supply: Send {
-    /// Asks for the segment `sequence`, to be ready some time later.
-    fn order(&mut self, sequence: u64);
-    /// The segment `sequence`, with at least `length` bytes; waits where it is not ready.
-    ///
-    /// # Errors
-    /// [`LogError::Io`].
-    fn take(&mut self, sequence: u64, length: u64) -> Result<Segment, LogError>;
-    /// Gives up a segment.
-    ///
-    /// # Errors
-    /// [`LogError::Io`], perhaps of an earlier call.
-    fn retire(&mut self, sequence: u64) -> Result<(), LogError>;
-}
-
-/// Makes segments when they are needed, on the caller's thread.
-pub struct InlineSupply {
-    maker: Maker,
-    ready: Option<Segment>,
-}
-
-impl InlineSupply {
-    /// `ready` is an empty segment that is there already.
-    pub fn new(maker: Maker, ready: Option<Segment>) -> Self {
-        Self { maker, ready }
-    }
-}
-
-impl Supply for InlineSupply {
-    fn order(&mut self, _sequence: u64) {}
-
-    fn take(&mut self, sequence: u64, length: u64) -> Result<Segment, LogError> {
-        let length = length.max(self.maker.length);
-        match self.ready.take() {
-            Some(ready) if ready.header.sequence == sequence && ready.length >= length => Ok(ready),
-            _ => self.maker.make(sequence, length, false),
-        }
-    }
-
-    fn retire(&mut self, sequence: u64) -> Result<(), LogError> {
-        self.maker.retire(sequence)
-    }
-}
-
-enum Job {
-    Make(u64, u64),
-    Retire(u64),
-}
-
-/// Makes segments ahead of their use on a thread of its own.
-pub struct ThreadSupply {
-    jobs: Option<Sender<Job>>,
-    made: Receiver<Result<Segment, LogError>>,
-    ready: Option<Segment>,
-    ordered: Option<u64>,
-    length: u64,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl ThreadSupply {
-    /// Starts the thread. `ready` is an empty segment that is there already.
-    ///
-    /// # Errors
-    /// [`LogError::Io`] where no thread can be started.
-    pub fn start(mut maker: Maker, ready: Option<Segment>) -> Result<Self, LogError> {
-        let (jobs, inbox) = channel();
-        let (outbox, made) = channel();
-        let length = maker.length;
-        let body = move || {
-            for job in inbox {
-                let result = match job {
-                    Job::Make(sequence, length) => maker.make(sequence, length, true).map(Some),
-                    Job::Retire(sequence) => maker.retire(sequence).map(|()| None),
-                };
-                let failed = result.is_err();
-                let unheard = result.transpose().is_some_and(|result| outbox.send(result).is_err());
-                if unheard || failed {
-                    return;
-                }
-            }
-        };
-        let thread =
-            std::thread::Builder::new().name("kvd-log-segments".into()).spawn(body).map_err(|source| {
-                LogError::Io { file: "thread kvd-log-segments".into(), source: Arc::new(source) }
-            })?;
-        Ok(Self { jobs: Some(jobs), made, ready, ordered: None, length, thread: Some(thread) })
-    }
-
-    fn send(&mut self, job: Job) -> Result<(), LogError> {
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        if sent { Ok(()) } else { self.failure() }
-    }
-
-    /// The error the thread ended with.
-    fn failure(&mut self) -> Result<(), LogError> {
-        loop {
-            match self.made.recv() {
-                Ok(Ok(segment)) => self.ready = Some(segment),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(LogError::Closed),
-            }
-        }
-    }
-}
-
-impl Supply for ThreadSupply {
-    fn order(&mut self, sequence: u64) {
-        let there = self.ready.as_ref().is_some_and(|ready| ready.header.sequence == sequence);
-        if !there && self.ordered != Some(sequence) && self.send(Job::Make(sequence, self.length)).is_ok() {
-            self.ordered = Some(sequence);
-        }
-    }
-
-    fn take(&mut self, sequence: u64, length: u64) -> Result<Segment, LogError> {
-        if self.ready.is_none() && self.ordered == Some(sequence) {
-            self.ready = Some(self.made.recv().map_err(|_| LogError::Closed)??);
-            self.ordered = None;
-        }
-        match self.ready.take() {
-            Some(ready) if ready.header.sequence == sequence && ready.length >= length => Ok(ready),
-            _ => {
-                self.send(Job::Make(sequence, length.max(self.length)))?;
-                self.made.recv().map_err(|_| LogError::Closed)?
-            }
-        }
-    }
-
-    fn retire(&mut self, sequence: u64) -> Result<(), LogError> {
-        self.send(Job::Retire(sequence))
-    }
-}
-
-impl Drop for ThreadSupply {
-    fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread has been reported by the runtime; nothing is left to do about it here.
-            let _ = thread.join();
-        }
     }
 }

@@ -285,6 +285,10 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn room(&self) -> io::Result<u64> {
+        Ok(self.0.lock().room.unwrap_or(u64::MAX))
+    }
+
     fn describe(&self, name: &str) -> String {
         format!("sim:{name}")
     }

@@ -1,6 +1,7 @@
 //! The log as a whole, on a simulated disk and on a real one.
 
 mod damage;
+mod full;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;

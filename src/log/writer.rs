@@ -1,6 +1,11 @@
 //! The one that writes: takes what is queued, makes a frame of it, writes it, flushes it, says so.
+//!
+//! If the disk has no room for the next segment, the frame waits, and what was queued behind it. Votes and purges do not:
+//! without the one, raft stands still, and the other is what makes room. So entries leave a place at the end of every
+//! segment to them, and they go before what waits. Reading the log back, an entry that was purged before it was written
+//! and a vote that is older than one before it are passed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,9 +13,11 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::codec::{Item, Start, encode_entry};
-use super::format::{FIRST_FRAME, FRAME_HEADER, FrameHeader, frame_span};
-use super::segment::{Segment, Supply, io_error};
+use super::format::{ALIGN, FIRST_FRAME, FRAME_HEADER, FrameHeader, ITEM_HEADER, frame_span};
+use super::segment::{Segment, io_error};
+use super::space::Gauge;
 use super::state::{Place, State};
+use super::supply::Supply;
 use super::{Disk, Done, Entry, Figures, LogError, Vote};
 use crate::model::LogPosition;
 
@@ -45,6 +52,7 @@ pub struct Writer {
     state: Arc<Mutex<State>>,
     segments: Segments,
     figures: Arc<Figures>,
+    gauge: Arc<Gauge>,
     supply: Box<dyn Supply>,
     limits: Limits,
     current: Segment,
@@ -58,8 +66,36 @@ pub struct Writer {
     settled: bool,
     frame: Vec<u8>,
     placed: Vec<(u64, u64, u64, u32)>,
-    dones: Vec<Done>,
+    dones: Vec<Caller>,
+    /// The last vote and the last purge in the frame.
+    urgent: Urgent,
+    /// Entries up to this place are purged on disk, and their segments can go.
+    purged: Option<LogPosition>,
+    /// The frame has found no room.
+    stalled: bool,
+    /// What comes after the frame, in order.
+    waiting: VecDeque<Work>,
 }
+
+/// Somebody who waits for a frame.
+struct Caller {
+    /// For a vote.
+    urgent: bool,
+    done: Done,
+}
+
+/// What does not wait for room.
+#[derive(Default)]
+struct Urgent {
+    vote: Option<Vote>,
+    purge: Option<LogPosition>,
+}
+
+/// Bytes at the end of a segment that are left to votes and purges, unless it is a small one.
+const TAIL: u64 = 64 << 10;
+
+/// Bytes of a start item, at most: all its options are there.
+const START_ITEM: u64 = (ITEM_HEADER + 18 + 25 + 25) as u64;
 
 /// Bounds of the writer.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +116,8 @@ pub struct Seen {
     pub segments: Segments,
     /// What is counted.
     pub figures: Arc<Figures>,
+    /// Whether there is room.
+    pub gauge: Arc<Gauge>,
 }
 
 /// Where the writer goes on.
@@ -104,11 +142,12 @@ impl Writer {
         resume: Resume,
     ) -> Self {
         supply.order(resume.current.header.sequence + 1);
-        Self {
+        let writer = Self {
             disk,
             state: seen.state,
             segments: seen.segments,
             figures: seen.figures,
+            gauge: seen.gauge,
             supply,
             limits,
             current: resume.current,
@@ -119,76 +158,152 @@ impl Writer {
             frame: vec![0; FRAME_HEADER],
             placed: Vec::new(),
             dones: Vec::new(),
-        }
+            urgent: Urgent::default(),
+            purged: None,
+            stalled: false,
+            waiting: VecDeque::new(),
+        };
+        writer.gauge.set_available(writer.room());
+        writer
     }
 
-    /// Writes all of `work`, in order. Everyone who waits hears of success; on failure the callbacks that were not
-    /// called yet are left in `self` for [`Writer::fail`].
+    /// Writes all of `work`, in order, or as much as there is room for; the rest waits for the next call. Everyone who
+    /// waits hears of success; on failure the callbacks that were not called yet are left in `self` for
+    /// [`Writer::fail`].
     ///
     /// # Errors
     /// [`LogError::Io`], after which the log must not be used any more.
     pub fn write(&mut self, work: Vec<Work>) -> Result<(), LogError> {
-        let mut purge = None;
-        let mut work = work.into_iter();
-        while let Some(item) = work.next() {
-            if let Err(error) = self.add(item, &mut purge) {
-                self.dones.extend(work.filter_map(|item| match item {
-                    Work::Append(_, done) | Work::Vote(_, done) => Some(done),
-                    _ => None,
-                }));
-                return Err(error);
-            }
+        self.waiting.extend(work);
+        // What found no room before comes first.
+        let mut room = self.flush()?;
+        while room && let Some(work) = self.waiting.pop_front() {
+            room = self.add(work)?;
         }
-        self.flush()?;
-        match purge {
+        if !room || !self.flush()? {
+            self.overtake()?;
+        }
+        match self.purged.take() {
             Some(upto) => self.retire(upto),
             None => Ok(()),
         }
     }
 
+    /// True while something waits for room.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
     /// Tells everyone who still waits.
     pub fn fail(&mut self, error: &LogError) {
-        for done in self.dones.drain(..) {
-            done(Err(error.clone()));
+        for caller in self.dones.drain(..) {
+            (caller.done)(Err(error.clone()));
+        }
+        for work in self.waiting.drain(..) {
+            if let Work::Append(_, done) | Work::Vote(_, done) = work {
+                done(Err(error.clone()));
+            }
         }
     }
 
-    fn add(&mut self, work: Work, purge: &mut Option<LogPosition>) -> Result<(), LogError> {
+    /// Adds work to the frame; false if there is no room for all of it, and the rest waits.
+    fn add(&mut self, work: Work) -> Result<bool, LogError> {
         match work {
-            Work::Append(entries, done) => {
-                // The callback joins those that the next flush calls only after the last entry is in the frame.
-                let added = entries.iter().try_for_each(|(entry, ticket)| self.add_entry(entry, *ticket));
-                self.dones.push(done);
-                added
-            }
-            Work::Vote(vote, done) => {
-                self.dones.push(done);
-                self.written.vote = Some(vote);
-                self.put(&Item::Vote(vote))
-            }
-            Work::Truncate(last) => self.put(&Item::Truncate(last)),
-            Work::Purge(upto) => {
-                self.written.purged = Some(upto);
-                *purge = Some(upto);
-                self.put(&Item::Purge(upto))
-            }
+            Work::Append(entries, done) => return self.add_entries(entries, done),
+            Work::Vote(vote, done) => self.add_vote(vote, done)?,
+            Work::Truncate(last) => self.put(&Item::Truncate(last))?,
+            Work::Purge(upto) => self.add_purge(upto)?,
             Work::Committed(upto) => {
                 self.written.committed = Some(upto);
-                self.put(&Item::Committed(upto))
+                self.put(&Item::Committed(upto))?;
             }
         }
+        Ok(true)
+    }
+
+    fn add_vote(&mut self, vote: Vote, done: Done) -> Result<(), LogError> {
+        self.dones.push(Caller { urgent: true, done });
+        self.written.vote = Some(vote);
+        self.urgent.vote = Some(vote);
+        self.put(&Item::Vote(vote))
+    }
+
+    fn add_purge(&mut self, upto: LogPosition) -> Result<(), LogError> {
+        self.written.purged = Some(upto);
+        self.urgent.purge = Some(upto);
+        self.put(&Item::Purge(upto))
+    }
+
+    fn add_entries(&mut self, entries: Vec<(Entry, u64)>, done: Done) -> Result<bool, LogError> {
+        let mut entries = entries.into_iter();
+        while let Some((entry, ticket)) = entries.next() {
+            let full = self.frame.len() + entry.payload.weight() > self.limits.frame_bytes;
+            let room = match if full { self.flush() } else { Ok(true) } {
+                Ok(true) => self.add_entry(&entry, ticket).map(|()| true),
+                other => other,
+            };
+            match room {
+                Ok(true) => {}
+                Ok(false) => {
+                    let rest = std::iter::once((entry, ticket)).chain(entries).collect();
+                    self.waiting.push_front(Work::Append(rest, done));
+                    return Ok(false);
+                }
+                Err(error) => {
+                    self.dones.push(Caller { urgent: false, done });
+                    return Err(error);
+                }
+            }
+        }
+        // The callback joins those that the next flush calls only after the last entry is in the frame.
+        self.dones.push(Caller { urgent: false, done });
+        Ok(true)
     }
 
     fn add_entry(&mut self, entry: &Entry, ticket: u64) -> Result<(), LogError> {
-        if self.frame.len() + entry.payload.weight() > self.limits.frame_bytes
-            && self.frame.len() > FRAME_HEADER
-        {
-            self.flush()?;
-        }
         let at = self.frame.len();
         encode_entry(entry, &mut self.frame).map_err(|what| self.unencodable(what))?;
         let length = self.frame.len() - at;
         self.placed.push((entry.position.index, ticket, at as u64, length as u32));
+        Ok(())
+    }
+
+    /// Writes the votes and purges that wait before everything else that does, as far as they find a place. In the frame
+    /// that waits they stay as well, and do no harm there.
+    fn overtake(&mut self) -> Result<(), LogError> {
+        let held =
+            (std::mem::take(&mut self.placed), std::mem::replace(&mut self.frame, vec![0; FRAME_HEADER]));
+        let others: Vec<Caller> = self.dones.extract_if(.., |caller| !caller.urgent).collect();
+        let written = self.put_urgent().and_then(|()| self.flush());
+        (self.placed, self.frame) = held;
+        self.dones.extend(others);
+        self.stalled = true;
+        written.map(|_| ())
+    }
+
+    fn put_urgent(&mut self) -> Result<(), LogError> {
+        let Urgent { vote, purge } = std::mem::take(&mut self.urgent);
+        if let Some(vote) = vote {
+            self.urgent.vote = Some(vote);
+            self.put(&Item::Vote(vote))?;
+        }
+        if let Some(upto) = purge {
+            self.add_purge(upto)?;
+        }
+        for work in std::mem::take(&mut self.waiting) {
+            match work {
+                Work::Vote(vote, done) => self.add_vote(vote, done)?,
+                Work::Purge(upto) => self.add_purge(upto)?,
+                other => self.waiting.push_back(other),
+            }
+        }
+        // What is purged need not be kept until there is room.
+        let kept = self.written.purged.map_or(0, |purged| purged.index + 1);
+        for work in &mut self.waiting {
+            if let Work::Append(entries, _) = work {
+                entries.retain(|(entry, _)| entry.position.index >= kept);
+            }
+        }
         Ok(())
     }
 
@@ -204,16 +319,18 @@ impl Writer {
         io_error(&*self.disk, &self.current.name())(error)
     }
 
-    /// Writes and flushes the frame, if it holds anything.
-    fn flush(&mut self) -> Result<(), LogError> {
+    /// Writes and flushes the frame, if it holds anything; false if there is no room for it.
+    fn flush(&mut self) -> Result<bool, LogError> {
         if self.frame.len() == FRAME_HEADER {
-            return Ok(());
+            return Ok(true);
         }
-        if self.offset == FIRST_FRAME || !self.fits() {
+        if !self.fits() && !self.roll()? {
+            self.stalled = true;
+            return Ok(false);
+        }
+        self.stalled = false;
+        if self.offset == FIRST_FRAME {
             self.put_start()?;
-        }
-        if !self.fits() {
-            self.roll()?;
         }
         let seed = self.current.header.seed();
         let header = FrameHeader::of(seed, self.chain, &self.frame[FRAME_HEADER..]);
@@ -226,20 +343,35 @@ impl Writer {
         if self.frame.capacity() > 2 * self.limits.frame_bytes {
             self.frame.shrink_to(self.limits.frame_bytes);
         }
-        for done in self.dones.drain(..) {
-            done(Ok(()));
+        self.purged = std::mem::take(&mut self.urgent).purge.or(self.purged);
+        self.gauge.set_available(self.room());
+        for caller in self.dones.drain(..) {
+            (caller.done)(Ok(()));
         }
-        self.seal()
+        self.seal()?;
+        Ok(true)
     }
 
-    /// Bytes from a frame's beginning to the end of its seal.
-    fn span(&self) -> u64 {
-        frame_span(self.frame.len() - FRAME_HEADER) + FRAME_HEADER as u64
+    /// Bytes that the frame needs: itself, the start item it may get, the seal, and, behind entries, what is left to
+    /// others.
+    fn needed(&self) -> u64 {
+        let start = if self.offset == FIRST_FRAME { START_ITEM } else { 0 };
+        let tail = if self.placed.is_empty() { 0 } else { self.tail() };
+        frame_span(self.frame.len() - FRAME_HEADER) + start + FRAME_HEADER as u64 + tail
+    }
+
+    fn tail(&self) -> u64 {
+        TAIL.min(self.current.length / 32)
+    }
+
+    /// Bytes that the current segment has for entries.
+    fn room(&self) -> u64 {
+        self.current.length.saturating_sub(self.offset + self.tail() + (2 * FRAME_HEADER) as u64)
     }
 
     /// True if the frame has a place in the current segment.
     fn fits(&self) -> bool {
-        self.offset + self.span() <= self.current.length
+        self.offset + self.needed() <= self.current.length
     }
 
     /// Notes behind the last frame that it was flushed, after whoever waited for that has been told.
@@ -297,14 +429,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Goes to the next segment.
-    fn roll(&mut self) -> Result<(), LogError> {
+    /// Goes to the next segment; false if there is no room for one.
+    fn roll(&mut self) -> Result<bool, LogError> {
         let sequence = self.current.header.sequence + 1;
-        self.current = self.supply.take(sequence, FIRST_FRAME + self.span())?;
+        let length = FIRST_FRAME + START_ITEM + ALIGN + self.needed();
+        let Some(next) = self.supply.take(sequence, length)? else { return Ok(false) };
+        self.current = next;
         self.offset = FIRST_FRAME;
         self.segments.lock().insert(sequence, Held { segment: self.current.clone(), last: None });
         self.supply.order(sequence + 1);
-        Ok(())
+        Ok(true)
     }
 
     fn note_places(&mut self) {

@@ -7,6 +7,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 
 use super::members;
 use super::node::Inner;
+use crate::log::Space;
 use crate::model::{Command, MemberChange, MemberId, Refusal};
 
 /// The version a cluster of this kvd has, as etcd writes it.
@@ -111,14 +112,18 @@ pub async fn lead(inner: Arc<Inner>) {
     }
 }
 
-/// Shortens the log where its entries have grown too many bytes, as far as the store's checkpoints allow. What is
-/// counted by entries is openraft's own affair (see `settings`).
+/// Shortens the log if its entries have grown too many bytes, or its disk is full, as far as the store's checkpoints
+/// allow. What is counted by entries is openraft's own affair (see `settings`).
 pub async fn bound_log(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     let options = &inner.options;
     loop {
         tokio::time::sleep(LOG_CHECK).await;
-        let bytes = (options.store.sizes().in_use / LOG_SHARE).clamp(LOG_BYTES, MAX_LOG_BYTES);
+        let bytes = match options.log.space() {
+            Space::Enough => (options.store.sizes().in_use / LOG_SHARE).clamp(LOG_BYTES, MAX_LOG_BYTES),
+            // What is purged makes room for what comes, which is worth more than who is behind.
+            Space::Full { .. } => 0,
+        };
         let first = options.log.first_within(bytes as usize);
         let durable = options.store.checkpointed().map_or(0, |position| position.index);
         let upto = first.saturating_sub(1).min(durable);

@@ -34,11 +34,11 @@ fn several_segments(recycled: bool) -> (SimDisk, Log, Held) {
     let (disk, _) = sim(3);
     let log = open(&disk).unwrap();
     vote(&log, Vote { term: 4, voted_for: 2, committed: true }).unwrap();
-    let rounds = if recycled { 140 } else { 70 };
+    let rounds = if recycled { 160 } else { 70 };
     for index in 0..rounds {
         append(&log, vec![entry(4, index, 100 + index as usize * 37 % 100)]).unwrap();
-        if recycled && index == 90 {
-            log.purge(at(4, 80)).unwrap();
+        if recycled && (index == 90 || index == 125) {
+            log.purge(at(4, index - 15)).unwrap();
         }
     }
     vote(&log, Vote { term: 5, voted_for: 3, committed: false }).unwrap();

@@ -143,3 +143,36 @@ async fn a_disk_that_fails_ends_the_member() {
     until("it does not lead any more", || cluster.node(1).status().leader.is_none()).await;
     assert!(cluster.node(1).propose(put("a", "3")).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_without_room_holds_up_writes_and_nothing_else() {
+    let mut cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    node.propose(put("a", "1")).await.unwrap();
+    let disk = cluster.machines[&1].disk.clone();
+    disk.set_room(Some(0));
+    let large = "v".repeat(10_000);
+    let mut written = 0;
+    while node.propose(put(&format!("k{written}"), &large)).await.is_ok() {
+        written += 1;
+        assert!(written < 100, "the disk is full");
+    }
+    let log = node.0.options.log.clone();
+    assert!(matches!(log.space(), crate::log::Space::Full { needed, .. } if needed >= 64 << 10));
+    let term = node.status().term;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(node.status().is_leader && node.status().term == term, "it waits, and leads");
+    assert_eq!(value(&cluster.store(1), "a").as_deref(), Some("1"));
+    disk.set_room(None);
+    log.flush();
+    assert_eq!(log.space(), crate::log::Space::Enough);
+    node.propose(put("a", "2")).await.unwrap();
+    assert_eq!(value(&cluster.store(1), &format!("k{written}")), Some(large), "what had waited is written");
+    drop((node, log));
+    cluster.stop(1).await;
+    cluster.start(1, Vec::new()).await;
+    cluster.leader().await;
+    assert_eq!(value(&cluster.store(1), "a").as_deref(), Some("2"));
+    cluster.shut_down().await;
+}

@@ -1,0 +1,66 @@
+//! Whether there is room for what is to be written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether the disk has room for the log's next segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Space {
+    /// It has, or the segment is there already.
+    #[default]
+    Enough,
+    /// It has not. Entries are appended to what the log has, and wait once that is used up; the disk is tried again all
+    /// the time. Purging makes room, and so does whoever frees that much of the disk.
+    Full {
+        /// Bytes of the next segment, which the disk does not have.
+        needed: u64,
+        /// Bytes of entries that the log has a place for.
+        available: u64,
+    },
+}
+
+/// Called when the disk has become full, and when it has room again. It must not call the log.
+pub type OnSpace = Arc<dyn Fn(Space) + Send + Sync>;
+
+/// What those who write and those who make segments know of the room there is.
+pub struct Gauge {
+    needed: AtomicU64,
+    available: AtomicU64,
+    on_space: OnSpace,
+}
+
+impl Gauge {
+    /// There is room enough.
+    pub fn new(on_space: OnSpace) -> Self {
+        Self { needed: AtomicU64::new(0), available: AtomicU64::new(0), on_space }
+    }
+
+    /// The disk has no room for a segment of `needed` bytes; 0 if it has room.
+    pub fn set_needed(&self, needed: u64) {
+        let before = self.needed.swap(needed, Ordering::Relaxed);
+        if (before == 0) == (needed == 0) {
+            return;
+        }
+        let space = self.space();
+        match space {
+            Space::Enough => tracing::info!("the log's disk has room again"),
+            Space::Full { needed, available } => {
+                tracing::warn!(needed, available, "the log's disk is full: no room for the next segment");
+            }
+        }
+        (self.on_space)(space);
+    }
+
+    /// The current segment takes so many bytes of entries.
+    pub fn set_available(&self, available: u64) {
+        self.available.store(available, Ordering::Relaxed);
+    }
+
+    /// How it is now.
+    pub fn space(&self) -> Space {
+        match self.needed.load(Ordering::Relaxed) {
+            0 => Space::Enough,
+            needed => Space::Full { needed, available: self.available.load(Ordering::Relaxed) },
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! How the writer gets its next segment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::LogError;
+use super::segment::{Maker, Segment};
+use super::space::Gauge;
+
+/// A full disk is tried again so often.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// Makes and gives up segments for the writer.
+pub trait Supply: Send {
+    /// Asks for the segment `sequence`, to be ready some time later.
+    fn order(&mut self, sequence: u64);
+    /// The segment `sequence`, with at least `length` bytes; waits if it is not ready. `None` if the disk is full: the
+    /// order stands, and the caller is to ask again later.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    fn take(&mut self, sequence: u64, length: u64) -> Result<Option<Segment>, LogError>;
+    /// Gives up a segment.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], perhaps of an earlier call.
+    fn retire(&mut self, sequence: u64) -> Result<(), LogError>;
+}
+
+/// Makes segments when they are needed, on the caller's thread.
+pub struct InlineSupply {
+    maker: Maker,
+    ready: Option<Segment>,
+    gauge: Arc<Gauge>,
+}
+
+impl InlineSupply {
+    /// `ready` is an empty segment that is there already.
+    pub fn new(maker: Maker, ready: Option<Segment>, gauge: Arc<Gauge>) -> Self {
+        Self { maker, ready, gauge }
+    }
+}
+
+impl Supply for InlineSupply {
+    fn order(&mut self, _sequence: u64) {}
+
+    fn take(&mut self, sequence: u64, length: u64) -> Result<Option<Segment>, LogError> {
+        if let Some(ready) = self.ready.take().filter(|ready| ready.suits(sequence, length)) {
+            return Ok(Some(ready));
+        }
+        let length = length.max(self.maker.length());
+        match self.maker.make(sequence, length, false) {
+            Err(error) if error.is_full() => {
+                self.gauge.set_needed(length);
+                Ok(None)
+            }
+            made => {
+                self.gauge.set_needed(0);
+                made.map(Some)
+            }
+        }
+    }
+
+    fn retire(&mut self, sequence: u64) -> Result<(), LogError> {
+        self.maker.retire(sequence)
+    }
+}
+
+/// What the writer and the thread tell each other.
+#[derive(Default)]
+struct Orders {
+    /// The segment to be made and its length.
+    wanted: Option<(u64, u64)>,
+    /// The segment that is ready.
+    made: Option<Segment>,
+    /// Segments to be given up.
+    retired: VecDeque<u64>,
+    /// There was no room for the segment that is wanted.
+    full: bool,
+    failed: Option<LogError>,
+    closed: bool,
+}
+
+struct Shared {
+    orders: Mutex<Orders>,
+    changed: Condvar,
+    gauge: Arc<Gauge>,
+}
+
+/// Makes segments ahead of their use on a thread of its own.
+pub struct ThreadSupply {
+    shared: Arc<Shared>,
+    length: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ThreadSupply {
+    /// Starts the thread. `ready` is an empty segment that is there already.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if no thread can be started.
+    pub fn start(mut maker: Maker, ready: Option<Segment>, gauge: Arc<Gauge>) -> Result<Self, LogError> {
+        let length = maker.length();
+        let orders = Mutex::new(Orders { made: ready, ..Orders::default() });
+        let shared = Arc::new(Shared { orders, changed: Condvar::new(), gauge });
+        let own = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("kvd-log-segments".into())
+            .spawn(move || own.run(&mut maker))
+            .map_err(|source| LogError::Io {
+                file: "thread kvd-log-segments".into(),
+                source: Arc::new(source),
+            })?;
+        Ok(Self { shared, length, thread: Some(thread) })
+    }
+
+    /// Asks for a segment, or for a longer one than was asked for.
+    fn want(&self, orders: &mut Orders, sequence: u64, length: u64) {
+        if orders.wanted.is_none_or(|(wanted, long)| wanted != sequence || long < length) {
+            orders.wanted = Some((sequence, length));
+            orders.full = false;
+            self.shared.changed.notify_all();
+        }
+    }
+}
+
+impl Supply for ThreadSupply {
+    fn order(&mut self, sequence: u64) {
+        let mut orders = self.shared.orders.lock();
+        if orders.made.as_ref().is_none_or(|made| made.header.sequence != sequence) {
+            self.want(&mut orders, sequence, self.length);
+        }
+    }
+
+    fn take(&mut self, sequence: u64, length: u64) -> Result<Option<Segment>, LogError> {
+        let mut orders = self.shared.orders.lock();
+        loop {
+            if let Some(error) = &orders.failed {
+                return Err(error.clone());
+            }
+            if orders.made.as_ref().is_some_and(|made| made.suits(sequence, length)) {
+                return Ok(orders.made.take());
+            }
+            self.want(&mut orders, sequence, length.max(self.length));
+            if orders.full {
+                return Ok(None);
+            }
+            self.shared.changed.wait(&mut orders);
+        }
+    }
+
+    fn retire(&mut self, sequence: u64) -> Result<(), LogError> {
+        let mut orders = self.shared.orders.lock();
+        orders.retired.push_back(sequence);
+        self.shared.changed.notify_all();
+        orders.failed.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Shared {
+    fn run(&self, maker: &mut Maker) {
+        let mut orders = self.orders.lock();
+        loop {
+            let done = if let Some(sequence) = orders.retired.pop_front() {
+                // Its file may be used again at once.
+                orders.full = false;
+                MutexGuard::unlocked(&mut orders, || maker.retire(sequence))
+            } else if let Some((sequence, length)) = orders.wanted.filter(|_| !orders.full && !orders.closed)
+            {
+                let made = MutexGuard::unlocked(&mut orders, || maker.make(sequence, length, true));
+                self.made(&mut orders, (sequence, length), made)
+            } else if orders.closed {
+                return;
+            } else if orders.full {
+                if self.changed.wait_for(&mut orders, TRY_AGAIN).timed_out() {
+                    orders.full = false;
+                }
+                Ok(())
+            } else {
+                self.changed.wait(&mut orders);
+                Ok(())
+            };
+            if let Err(error) = done {
+                orders.failed = Some(error);
+                self.changed.notify_all();
+                return;
+            }
+        }
+    }
+
+    fn made(
+        &self,
+        orders: &mut MutexGuard<'_, Orders>,
+        asked: (u64, u64),
+        made: Result<Segment, LogError>,
+    ) -> Result<(), LogError> {
+        let needed = match made {
+            Ok(segment) => {
+                orders.made = Some(segment);
+                orders.wanted = orders.wanted.filter(|wanted| *wanted != asked);
+                0
+            }
+            Err(error) if error.is_full() => {
+                orders.full = true;
+                asked.1
+            }
+            Err(error) => return Err(error),
+        };
+        self.changed.notify_all();
+        MutexGuard::unlocked(orders, || self.gauge.set_needed(needed));
+        Ok(())
+    }
+}
+
+impl Drop for ThreadSupply {
+    fn drop(&mut self) {
+        self.shared.orders.lock().closed = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread has been reported by the runtime; nothing is left to do about it here.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A log whose disk is full.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn queue(log: &Log, entries: Vec<Entry>) -> Receiver<Result<(), LogError>> {
+    let (tx, rx) = channel();
+    log.append(entries, Box::new(move |result| drop(tx.send(result)))).unwrap();
+    rx
+}
+
+/// Appends until an entry has to wait, on a disk that has no room; what it waits for.
+fn fill(log: &Log, size: usize) -> Receiver<Result<(), LogError>> {
+    loop {
+        let rx = queue(log, vec![entry(1, log.bounds().next, size)]);
+        match rx.try_recv() {
+            Ok(result) => result.unwrap(),
+            Err(TryRecvError::Empty) => return rx,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn reopened(disk: &SimDisk) -> (Vec<Entry>, Option<Vote>, Option<LogPosition>) {
+    let log = Log::open(Arc::new(disk.clone()), options(Mode::Inline)).unwrap();
+    (all(&log), log.vote(), log.bounds().purged)
+}
+
+#[test]
+fn what_finds_no_room_waits_for_it() {
+    let (sim, disk) = sim(5);
+    let log = Log::open(disk, options(Mode::Inline)).unwrap();
+    sim.set_room(Some(0));
+    assert_eq!(log.space(), Space::Enough, "nobody has asked for a segment");
+    let waits = fill(&log, 700);
+    assert!(
+        matches!(log.space(), Space::Full { needed: 16384, available } if available < 900),
+        "{:?}",
+        log.space()
+    );
+    let later: Vec<_> = (0..20).map(|_| queue(&log, vec![entry(1, log.bounds().next, 300)])).collect();
+    let all_entries = all(&log);
+    // Whoever votes does not wait, even if power fails then.
+    vote(&log, Vote { term: 8, voted_for: 2, committed: false }).unwrap();
+    let acknowledged = all_entries.len() - 21;
+    for disk in [sim.after_kill(), sim.after_power_failure()] {
+        let (entries, vote, _) = reopened(&disk);
+        assert_eq!(entries, all_entries[..acknowledged]);
+        assert_eq!(vote, Some(Vote { term: 8, voted_for: 2, committed: false }));
+    }
+    assert!(waits.try_recv().is_err() && later.iter().all(|later| later.try_recv().is_err()));
+    assert!(log.failure().is_none());
+    sim.set_room(None);
+    log.flush();
+    assert_eq!(log.space(), Space::Enough);
+    assert!(waits.try_recv().unwrap().is_ok() && later.iter().all(|later| later.try_recv().unwrap().is_ok()));
+    append(&log, vec![entry(2, log.bounds().next, 10)]).unwrap();
+    for disk in [sim.after_kill(), sim.after_power_failure()] {
+        let (entries, vote, _) = reopened(&disk);
+        assert_eq!(entries, all(&log));
+        assert_eq!(vote.unwrap().term, 8);
+    }
+}
+
+/// A vote that waits behind an entry in the same group is not held up by it, and an older one does not come back.
+#[test]
+fn a_group_with_a_vote_is_taken_apart() {
+    let (sim, disk) = sim(5);
+    let log = Log::open(disk, Options { mode: Mode::Stepped, ..options(Mode::Inline) }).unwrap();
+    sim.set_room(Some(0));
+    let (tx, votes) = channel();
+    let ask = |term| {
+        let tx = tx.clone();
+        let vote = Vote { term, voted_for: 1, committed: false };
+        log.save_vote(vote, Box::new(move |result| tx.send((term, result.is_ok())).unwrap())).unwrap();
+    };
+    let waits: Vec<_> = (0..40)
+        .map(|n| {
+            let waits = queue(&log, vec![entry(1, n, 700)]);
+            if n == 35 {
+                ask(2);
+            }
+            waits
+        })
+        .collect();
+    log.flush();
+    assert_eq!(votes.try_recv(), Ok((2, true)));
+    assert!(waits[30].try_recv().is_err());
+    ask(3);
+    log.flush();
+    assert_eq!(votes.try_recv(), Ok((3, true)));
+    sim.set_room(None);
+    log.flush();
+    assert!(waits.iter().all(|waits| waits.try_recv().unwrap().is_ok()));
+    let (entries, vote, _) = reopened(&sim.after_power_failure());
+    assert_eq!((entries.len(), vote.map(|vote| vote.term)), (40, Some(3)));
+}
+
+/// Purging makes room: with a disk that stays full the log goes on in the segments it has.
+#[test]
+fn what_is_purged_makes_room() {
+    let (sim, disk) = sim(5);
+    let (tx, spaces) = channel();
+    let told: OnSpace = Arc::new(move |space| tx.send(space).unwrap_or_default());
+    let log = Log::open(disk, Options { on_space: told, ..options(Mode::Thread) }).unwrap();
+    sim.set_room(Some(40 << 10));
+    let written = Arc::new(AtomicU64::new(0));
+    for index in 0..200 {
+        let written = written.clone();
+        let done = move |result: Result<(), LogError>| {
+            result.unwrap();
+            written.store(index + 1, Ordering::SeqCst);
+        };
+        log.append(vec![entry(1, index, 700)], Box::new(done)).unwrap();
+    }
+    let patience = Duration::from_secs(60);
+    assert!(matches!(spaces.recv_timeout(patience), Ok(Space::Full { needed: 16384, .. })));
+    let begun = Instant::now();
+    while written.load(Ordering::SeqCst) < 200 {
+        assert!(begun.elapsed() < patience, "{:?} {:?}", log.space(), log.bounds());
+        // Raft purges what is applied and checkpointed; here, all but the last entry that is written.
+        if let Some(upto) = written.load(Ordering::SeqCst).checked_sub(2) {
+            log.purge(at(1, upto)).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(log.failure().is_none());
+    let expected = (all(&log), log.vote(), log.bounds().purged);
+    drop(log);
+    assert_eq!(reopened(&sim.after_power_failure()), expected);
+    assert!(spaces.iter().any(|space| space == Space::Enough));
+}
+
+/// Entries are purged, as by a snapshot, while they wait for room.
+#[test]
+fn what_is_purged_while_it_waits_does_not_come_back() {
+    let (sim, disk) = sim(5);
+    let log = Log::open(disk, options(Mode::Inline)).unwrap();
+    sim.set_room(Some(0));
+    let waits = fill(&log, 700);
+    let later = queue(&log, (0..10).map(|n| entry(1, log.bounds().next + n, 300)).collect());
+    let next = log.bounds().next;
+    log.purge(at(3, next + 100)).unwrap();
+    let after = queue(&log, vec![entry(3, next + 101, 300)]);
+    assert_eq!(reopened(&sim.after_power_failure()).2, Some(at(3, next + 100)));
+    sim.set_room(None);
+    log.flush();
+    for waits in [waits, later, after] {
+        assert!(waits.try_recv().unwrap().is_ok());
+    }
+    let expected = (vec![entry(3, next + 101, 300)], None, Some(at(3, next + 100)));
+    assert_eq!(reopened(&sim.after_kill()), expected);
+}
+
+#[test]
+fn a_log_opens_on_a_full_disk_and_is_read() {
+    for mode in [Mode::Inline, Mode::Thread] {
+        let (sim, disk) = sim(5);
+        let log = Log::open(disk, options(mode)).unwrap();
+        let entries: Vec<Entry> = (0..30).map(|index| entry(1, index, 400)).collect();
+        for entry in &entries {
+            append(&log, vec![entry.clone()]).unwrap();
+        }
+        drop(log);
+        sim.set_room(Some(0));
+        let log = Log::open(Arc::new(sim.clone()), options(mode)).unwrap();
+        assert_eq!(all(&log), entries);
+        append(&log, vec![entry(1, 30, 10)]).unwrap();
+        let waits = queue(&log, (31..90).map(|index| entry(1, index, 700)).collect());
+        drop(log);
+        assert!(matches!(waits.recv().unwrap(), Err(LogError::Closed)), "it ends without having found room");
+        assert_eq!(reopened(&sim).0[..31], [&entries[..], &[entry(1, 30, 10)]].concat());
+    }
+}
