@@ -46,9 +46,10 @@ async fn follow(node: Node, lessor: Arc<Lessor>) {
         if term != counting {
             match term {
                 Some(term) => {
-                    let lessor = lessor.clone();
+                    let (lessor, claiming) = (lessor.clone(), node.clone());
                     // It reads all leases from the store.
-                    let _ = offload(move || lessor.promote(term)).await;
+                    let claim = Arc::new(move || claiming.leads(term));
+                    let _ = offload(move || lessor.promote(term, claim)).await;
                 }
                 None => lessor.demote(),
             }
@@ -68,17 +69,6 @@ impl Proposer for LeaseProposer {
     fn propose(&self, term: u64, command: Command) -> Answering<Reply> {
         let node = self.0.clone();
         Box::pin(async move { node.propose_in_term(term, command).await })
-    }
-
-    fn confirm(&self) -> Answering<()> {
-        let node = self.0.clone();
-        Box::pin(async move {
-            let before = *node.leadership().borrow();
-            node.read_index().await?;
-            // Another leader may have answered; then this member knows by now.
-            let after = *node.leadership().borrow();
-            if after.leading && after.term == before.term { Ok(()) } else { Err(Refusal::NotLeader) }
-        })
     }
 }
 
@@ -165,3 +155,7 @@ async fn tell_now(lessor: &Arc<Lessor>, question: Question) -> Result<Told, Refu
 fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
     postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
 }
+
+#[cfg(test)]
+#[path = "leases_tests.rs"]
+mod tests;

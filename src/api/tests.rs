@@ -1,8 +1,8 @@
 //! The faces from outside: a server on loopback, real clients, plain sockets.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -145,11 +145,17 @@ impl Entropy for Counter {
     }
 }
 
+/// A wall clock that stands still; what ends in time ends.
 struct StoppedClock;
 
 impl Clock for StoppedClock {
     fn now_ms(&self) -> i64 {
         1_700_000_000_000
+    }
+
+    fn monotonic(&self) -> Duration {
+        static BEGINNING: LazyLock<tokio::time::Instant> = LazyLock::new(tokio::time::Instant::now);
+        BEGINNING.elapsed()
     }
 }
 

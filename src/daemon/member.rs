@@ -338,12 +338,17 @@ impl Member {
     }
 
     /// Stops in order: somebody else leads, clients are told and have a moment, raft ends, the store makes everything
-    /// durable.
+    /// durable. Without a quorum, raft ends at once: what waits for one would only use up the clients' moment.
     pub async fn stop(self) -> Result<(), String> {
         let Self { node, store, server, stopper, quic, .. } = self;
         node.hand_over().await;
         stopper.stop();
-        let served = tokio::task::spawn_blocking(move || server.join()).await;
+        let served = tokio::task::spawn_blocking(move || server.join());
+        if !node.has_quorum() {
+            tracing::info!("there is no quorum: stopping without waiting for one");
+            node.shutdown().await;
+        }
+        let served = served.await;
         node.shutdown().await;
         quic.close().await;
         let closed = tokio::task::spawn_blocking(move || store.close()).await;

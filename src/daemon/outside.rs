@@ -1,11 +1,15 @@
 //! The real clock and the real randomness behind the seams of `model`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::{Clock, Entropy};
 
-/// The machine's wall clock.
+/// The machine's clocks. The monotonic one goes on while the process is stopped.
 pub struct SystemClock;
+
+/// Where the monotonic clock begins.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
@@ -13,6 +17,10 @@ impl Clock for SystemClock {
             Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
         }
+    }
+
+    fn monotonic(&self) -> Duration {
+        BEGINNING.elapsed()
     }
 }
 

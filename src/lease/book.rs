@@ -1,4 +1,5 @@
-//! The primary's book: what it knows of each lease, and which runs out next. Pure: time is told to it.
+//! The primary's book: what it knows of each lease, and which runs out next. Pure: time is told to it, as a [`Moment`] of
+//! this member's monotonic clock.
 //!
 //! A renewal only writes a new deadline; the heap keeps the old one, finds it stale when its time comes and puts the
 //! lease back. So each lease has one place in the heap however often it is renewed.
@@ -9,25 +10,27 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use crate::model::{Lease, LeaseId};
 
-/// Leases that live longer than this get their deadlines recorded, and not more often than this.
+/// A moment of this member's monotonic clock (see [`crate::model::Clock::monotonic`]).
+pub(super) type Moment = Duration;
+
+/// What remains of a lease is recorded while it is more than this, and not more often than this.
 pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(300);
-/// Most deadlines recorded with one command.
+/// Most leases recorded with one command.
 const MAX_RECORDS: usize = 1000;
 
-/// How a lease's deadline stands in the replicated state.
+/// How a lease's remaining time stands in the replicated state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
-    /// A deadline is recorded, or may be: a renewal must clear it first.
+    /// It is recorded, or may be: a renewal must clear it first.
     Set,
-    /// A deadline is about to be recorded.
+    /// It is about to be recorded.
     Setting,
     /// It is about to be cleared.
     Clearing,
-    /// None is recorded.
+    /// Nothing is recorded.
     Clear,
 }
 
@@ -35,7 +38,7 @@ pub(super) type Waiter = oneshot::Sender<()>;
 
 struct Entry {
     ttl: i64,
-    deadline: Instant,
+    deadline: Moment,
     /// Tells an entry from earlier ones with the same id in the heaps.
     serial: u64,
     record: Record,
@@ -47,7 +50,7 @@ struct Entry {
     waiters: SmallVec<[Waiter; 0]>,
 }
 
-type Heap = BinaryHeap<Reverse<(Instant, u64, LeaseId)>>;
+type Heap = BinaryHeap<Reverse<(Moment, u64, LeaseId)>>;
 
 /// What came of a renewal.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ pub(super) struct Book {
     expiries: Heap,
     records: Heap,
     /// What is to be recorded next, one of a lease: the deadline, or `None` to clear it.
-    to_record: HashMap<LeaseId, Option<Instant>>,
+    to_record: HashMap<LeaseId, Option<Moment>>,
     serial: u64,
     /// While the leases are read from the store: those that were revoked in between.
     revoked_while_arming: Option<HashSet<LeaseId>>,
@@ -95,21 +98,19 @@ impl Book {
     }
 
     /// Takes the leases read from the store, that live for `remaining` from `now` on.
-    pub(super) fn arm(&mut self, leases: Vec<Lease>, now: Instant, remaining: impl Fn(&Lease) -> Duration) {
+    pub(super) fn arm(&mut self, leases: Vec<Lease>, now: Moment, remaining: impl Fn(&Lease) -> Duration) {
         let revoked = self.revoked_while_arming.take().unwrap_or_default();
         for lease in leases {
             if revoked.contains(&lease.id) || self.leases.contains_key(&lease.id) {
                 continue;
             }
-            let record = if lease.deadline_ms.is_some() { Record::Set } else { Record::Clear };
+            let record = if lease.remaining_ms.is_some() { Record::Set } else { Record::Clear };
             self.insert(lease.id, lease.ttl, now + remaining(&lease), record);
-            if record == Record::Clear {
-                self.schedule_record(lease.id, now);
-            }
+            self.schedule_record(lease.id, now);
         }
     }
 
-    fn insert(&mut self, id: LeaseId, ttl: i64, deadline: Instant, record: Record) {
+    fn insert(&mut self, id: LeaseId, ttl: i64, deadline: Moment, record: Record) {
         self.serial += 1;
         let serial = self.serial;
         let entry = Entry {
@@ -126,13 +127,14 @@ impl Book {
     }
 
     /// A lease was granted. True where it runs out before everything else.
-    pub(super) fn granted(&mut self, id: LeaseId, ttl: i64, now: Instant) -> bool {
+    pub(super) fn granted(&mut self, id: LeaseId, ttl: i64, now: Moment) -> bool {
         if let Some(revoked) = &mut self.revoked_while_arming {
             revoked.remove(&id);
         }
         let deadline = now + seconds(ttl);
         let first = self.expiries.peek().is_none_or(|Reverse((earliest, ..))| deadline < *earliest);
-        self.insert(id, ttl, deadline, Record::Set);
+        self.insert(id, ttl, deadline, Record::Clear);
+        self.schedule_record(id, now);
         first
     }
 
@@ -154,7 +156,7 @@ impl Book {
     }
 
     /// Renews a lease.
-    pub(super) fn renew(&mut self, id: LeaseId, now: Instant) -> Turn {
+    pub(super) fn renew(&mut self, id: LeaseId, now: Moment) -> Turn {
         let Some(entry) = self.leases.get_mut(&id) else { return Turn::Missing };
         if entry.revoking || entry.deadline <= now {
             return Turn::Wait(entry.wait());
@@ -172,13 +174,16 @@ impl Book {
         }
     }
 
-    /// What became of a renewal that had to wait and was told.
-    pub(super) fn outcome(&mut self, id: LeaseId) -> Outcome {
+    /// What became of a renewal that had to wait and was told. One that holds counts from `now` on: only now is it promised.
+    pub(super) fn outcome(&mut self, id: LeaseId, now: Moment) -> Outcome {
         match self.leases.get_mut(&id) {
             None => Outcome::Gone,
             Some(entry) if entry.revoking => Outcome::Wait(entry.wait()),
             Some(entry) => match entry.record {
-                Record::Clear => Outcome::Renewed(entry.ttl),
+                Record::Clear => {
+                    entry.deadline = entry.deadline.max(now + seconds(entry.ttl));
+                    Outcome::Renewed(entry.ttl)
+                }
                 Record::Clearing => Outcome::Wait(entry.wait()),
                 Record::Set | Record::Setting => Outcome::Unrecorded,
             },
@@ -186,27 +191,27 @@ impl Book {
     }
 
     /// Whole seconds that remain, and those granted.
-    pub(super) fn time_to_live(&self, id: LeaseId, now: Instant) -> Option<(i64, i64)> {
+    pub(super) fn time_to_live(&self, id: LeaseId, now: Moment) -> Option<(i64, i64)> {
         let entry = self.leases.get(&id)?;
-        Some((entry.deadline.saturating_duration_since(now).as_secs() as i64, entry.ttl))
+        Some((entry.deadline.saturating_sub(now).as_secs() as i64, entry.ttl))
     }
 
     /// All leases, the one that runs out first in front.
     pub(super) fn by_expiry(&self) -> Vec<LeaseId> {
-        let mut leases: Vec<(Instant, LeaseId)> =
+        let mut leases: Vec<(Moment, LeaseId)> =
             self.leases.iter().map(|(id, entry)| (entry.deadline, *id)).collect();
         leases.sort_unstable();
         leases.into_iter().map(|(_, id)| id).collect()
     }
 
     /// When something is due next.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Moment> {
         let first = |heap: &Heap| heap.peek().map(|Reverse((at, ..))| *at);
         [first(&self.expiries), first(&self.records)].into_iter().flatten().min()
     }
 
     /// Up to `most` leases that have run out and are to be revoked now.
-    pub(super) fn take_expired(&mut self, now: Instant, most: usize) -> Vec<LeaseId> {
+    pub(super) fn take_expired(&mut self, now: Moment, most: usize) -> Vec<LeaseId> {
         let mut expired = Vec::new();
         while expired.len() < most
             && let Some(Reverse((at, serial, id))) = self.expiries.peek().copied()
@@ -228,13 +233,13 @@ impl Book {
     }
 
     /// A revocation failed: it is tried again at `again`.
-    pub(super) fn retry_revoke(&mut self, id: LeaseId, again: Instant) {
+    pub(super) fn retry_revoke(&mut self, id: LeaseId, again: Moment) {
         if let Some(entry) = self.leases.get_mut(&id) {
             self.expiries.push(Reverse((again, entry.serial, id)));
         }
     }
 
-    fn schedule_record(&mut self, id: LeaseId, now: Instant) {
+    fn schedule_record(&mut self, id: LeaseId, now: Moment) {
         if let Some(entry) = self.leases.get_mut(&id)
             && seconds(entry.ttl) > RECORD_INTERVAL
             && !entry.record_due
@@ -244,8 +249,8 @@ impl Book {
         }
     }
 
-    /// Notes whose deadlines are to be recorded by now.
-    pub(super) fn note_due_records(&mut self, now: Instant) {
+    /// Notes whose remaining time is to be recorded by now.
+    pub(super) fn note_due_records(&mut self, now: Moment) {
         while self.to_record.len() < MAX_RECORDS
             && let Some(Reverse((at, serial, id))) = self.records.peek().copied()
             && at <= now
@@ -256,18 +261,20 @@ impl Book {
                 continue;
             }
             entry.record_due = false;
-            let remaining = entry.deadline.saturating_duration_since(now);
-            if entry.record == Record::Clear && remaining > RECORD_INTERVAL {
-                entry.record = Record::Setting;
-                self.to_record.insert(id, Some(entry.deadline));
-            } else if entry.record == Record::Clear {
-                self.schedule_record(id, now);
+            let is_long = entry.deadline.saturating_sub(now) > RECORD_INTERVAL;
+            match entry.record {
+                Record::Clear | Record::Set if is_long => {
+                    entry.record = Record::Setting;
+                    self.to_record.insert(id, Some(entry.deadline));
+                }
+                // A renewal makes it long again, and more than that when what is under way is done.
+                _ => self.schedule_record(id, now),
             }
         }
     }
 
     /// Takes what is to be recorded with the next command.
-    pub(super) fn take_records(&mut self) -> Vec<(LeaseId, Option<Instant>)> {
+    pub(super) fn take_records(&mut self) -> Vec<(LeaseId, Option<Moment>)> {
         if self.to_record.len() <= MAX_RECORDS {
             return self.to_record.drain().collect();
         }
@@ -276,12 +283,15 @@ impl Book {
     }
 
     /// What was taken has been recorded, or (`done` false) may or may not have been.
-    pub(super) fn recorded(&mut self, records: &[(LeaseId, Option<Instant>)], done: bool, now: Instant) {
+    pub(super) fn recorded(&mut self, records: &[(LeaseId, Option<Moment>)], done: bool, now: Moment) {
         for (id, deadline) in records {
             let queued = self.to_record.contains_key(id);
             let Some(entry) = self.leases.get_mut(id) else { continue };
             match (entry.record, deadline) {
-                (Record::Setting, Some(_)) => entry.record = Record::Set,
+                (Record::Setting, Some(_)) => {
+                    entry.record = Record::Set;
+                    self.schedule_record(*id, now);
+                }
                 (Record::Clearing, None) if !queued => {
                     entry.record = if done { Record::Clear } else { Record::Set };
                     entry.waiters.clear();
@@ -315,7 +325,7 @@ impl Entry {
     }
 }
 
-/// A time to live as a duration; never negative, never beyond what an `Instant` can hold.
+/// A time to live as a duration; never negative, never beyond what an `Moment` can hold.
 pub(super) fn seconds(ttl: i64) -> Duration {
     Duration::from_secs(ttl.clamp(0, super::MAX_TTL) as u64)
 }

@@ -1,4 +1,4 @@
-//! The task that acts in time: revokes what has run out, records deadlines, makes sure that this member leads.
+//! The task that acts in time: revokes what has run out, records what remains.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{Fuse, FutureExt};
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
+use super::book::Moment;
 use super::lessor::Lessor;
 use super::{Answering, Proposer};
 use crate::model::{Command, LeaseId, Refusal, Reply};
@@ -20,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Longest sleep where this member is not primary.
 const IDLE: Duration = Duration::from_secs(3600);
 
-type Records = Vec<(LeaseId, Option<Instant>)>;
+type Records = Vec<(LeaseId, Option<Moment>)>;
 type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The term it was asked in, the lease, and what came of it.
@@ -34,10 +35,6 @@ struct Expiry {
     /// One command at a time, so that the log has them in order.
     recording: Fuse<Boxed<(u64, Records, bool)>>,
     is_recording: bool,
-    confirming: Fuse<Boxed<(u64, bool)>>,
-    is_confirming: bool,
-    /// Not before this is it asked again whether this member leads.
-    confirm_again: Instant,
 }
 
 impl Lessor {
@@ -49,12 +46,9 @@ impl Lessor {
             revoking: FuturesUnordered::new(),
             recording: Fuse::terminated(),
             is_recording: false,
-            confirming: Fuse::terminated(),
-            is_confirming: false,
-            confirm_again: Instant::now(),
         };
         loop {
-            let next = expiry.act();
+            let pause = expiry.act();
             tokio::select! {
                 // In one order, so that simulations repeat; nothing starves, for all of it ends by itself.
                 biased;
@@ -65,48 +59,35 @@ impl Lessor {
                     expiry.is_recording = false;
                     expiry.recorded(term, &records, done);
                 }
-                (term, confirmed) = &mut expiry.confirming, if expiry.is_confirming => {
-                    expiry.is_confirming = false;
-                    expiry.confirmed(term, confirmed);
-                }
                 () = self.changed.notified() => {}
-                () = sleep_until(next) => {}
+                () = sleep(pause) => {}
             }
         }
     }
 }
 
 impl Expiry {
-    /// Starts what is due; answers with when to look again.
-    fn act(&mut self) -> Instant {
+    /// Starts what is due; answers with how long nothing is.
+    fn act(&mut self) -> Duration {
         let lessor = self.lessor.clone();
         let rearm = {
             let mut state = lessor.state.lock();
             let due = std::mem::take(&mut state.rearm);
-            state.primary.as_ref().filter(|_| due).map(|primary| primary.term)
+            state.primary.as_ref().filter(|_| due).map(|primary| (primary.term, primary.claim.clone()))
         };
-        if let Some(term) = rearm {
-            lessor.promote(term);
+        if let Some((term, claim)) = rearm {
+            lessor.promote(term, claim);
         }
+        let tick = lessor.options.heartbeat;
+        let now = lessor.now();
         let mut state = lessor.state.lock();
         let state = &mut *state;
-        let now = Instant::now();
-        let Some(primary) = state.primary.as_mut() else { return now + IDLE };
-        if now.duration_since(primary.last_tick) > lessor.options.heartbeat * 3 {
-            // It may have slept long enough to lose its leadership without having heard of it.
-            primary.confirmed = false;
+        let Some(primary) = state.primary.as_ref() else { return IDLE };
+        // What could not be proposed now need not be tried.
+        if primary.arming || !(primary.claim)() {
+            return tick;
         }
-        primary.last_tick = now;
         let term = primary.term;
-        if primary.arming {
-            return now + lessor.options.heartbeat;
-        }
-        if !primary.confirmed {
-            if !self.is_confirming && now >= self.confirm_again {
-                self.confirm(term);
-            }
-            return now + lessor.options.heartbeat;
-        }
         let room = MAX_REVOKING - self.revoking.len().min(MAX_REVOKING);
         for id in state.book.take_expired(now, room) {
             self.revoke(term, id);
@@ -118,10 +99,10 @@ impl Expiry {
                 self.record(term, records, now);
             }
         }
-        let tick = now + lessor.options.heartbeat;
         // With no room left, the end of a revocation is what wakes; not the next lease that has run out.
         if self.revoking.len() < MAX_REVOKING && !self.is_recording {
-            state.book.next_due().map_or(tick, |due| due.clamp(now + Duration::from_millis(1), tick))
+            let pause = |due: Moment| due.saturating_sub(now).clamp(Duration::from_millis(1), tick);
+            state.book.next_due().map_or(tick, pause)
         } else {
             tick
         }
@@ -143,19 +124,15 @@ impl Expiry {
             Ok(_) | Err(Refusal::LeaseNotFound) => state.book.revoked(id),
             Err(refusal) => {
                 tracing::debug!(%refusal, lease = id, "a lease that ran out could not be revoked; trying again");
-                state.book.retry_revoke(id, Instant::now() + RETRY);
+                state.book.retry_revoke(id, self.lessor.now() + RETRY);
             }
         }
     }
 
-    fn record(&mut self, term: u64, records: Records, now: Instant) {
-        let now_ms = self.lessor.clock.now_ms();
-        let in_ms = |deadline: Instant| deadline.saturating_duration_since(now).as_millis() as i64;
-        let deadlines = records
-            .iter()
-            .map(|(id, deadline)| (*id, deadline.map(|deadline| now_ms.saturating_add(in_ms(deadline)))))
-            .collect();
-        let proposing: Answering<Reply> = self.proposer.propose(term, Command::LeaseCheckpoint { deadlines });
+    fn record(&mut self, term: u64, records: Records, now: Moment) {
+        let left = |deadline: Moment| deadline.saturating_sub(now).as_millis() as i64;
+        let remaining = records.iter().map(|(id, deadline)| (*id, deadline.map(left))).collect();
+        let proposing: Answering<Reply> = self.proposer.propose(term, Command::LeaseCheckpoint { remaining });
         let recording: Boxed<(u64, Records, bool)> =
             Box::pin(async move { (term, records, proposing.await.is_ok()) });
         self.recording = recording.fuse();
@@ -165,27 +142,7 @@ impl Expiry {
     fn recorded(&mut self, term: u64, records: &Records, done: bool) {
         let mut state = self.lessor.state.lock();
         if state.primary.as_ref().is_some_and(|primary| primary.term == term) {
-            state.book.recorded(records, done, Instant::now());
-        }
-    }
-
-    fn confirm(&mut self, term: u64) {
-        let confirming = self.proposer.confirm();
-        let confirming: Boxed<(u64, bool)> = Box::pin(async move { (term, confirming.await.is_ok()) });
-        self.confirming = confirming.fuse();
-        self.is_confirming = true;
-        self.confirm_again = Instant::now() + self.lessor.options.heartbeat;
-    }
-
-    fn confirmed(&mut self, term: u64, confirmed: bool) {
-        let mut state = self.lessor.state.lock();
-        if let Some(primary) = state.primary.as_mut().filter(|primary| primary.term == term)
-            && confirmed
-        {
-            primary.confirmed = true;
-            primary.last_tick = Instant::now();
-            // Dropping them tells them.
-            primary.waiters.clear();
+            state.book.recorded(records, done, self.lessor.now());
         }
     }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 
-use super::book::{Book, Outcome, Turn, Waiter, seconds};
-use super::{IdSource, Leases};
+use super::book::{Book, Moment, Outcome, Turn, Waiter, seconds};
+use super::{Claim, IdSource, Leases};
 use crate::model::{
     Clock, Histogram, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, RevisionEvents,
 };
@@ -17,9 +16,10 @@ use crate::model::{
 /// Times that the lessor goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The election timeout: after a change of leader every lease lives so much longer.
+    /// The election timeout: after a change of leader every lease lives so much longer, since for so long the one before
+    /// may have renewed it without knowing of the change.
     pub election_timeout: Duration,
-    /// The heartbeat interval: a primary that slept through three of them makes sure that it still leads.
+    /// The heartbeat interval: how often a primary looks whether something is due.
     pub heartbeat: Duration,
 }
 
@@ -34,9 +34,7 @@ impl Options {
 pub struct Lessor {
     pub(super) state: Mutex<State>,
     source: Arc<dyn Leases>,
-    pub(super) clock: Arc<dyn Clock>,
-    /// The wall clock and the monotonic one at the start.
-    started: (i64, Instant),
+    clock: Arc<dyn Clock>,
     ids: IdSource,
     pub(super) options: Options,
     /// What was counted.
@@ -55,13 +53,11 @@ pub(super) struct State {
 /// What only a primary has.
 pub(super) struct Primary {
     pub(super) term: u64,
+    /// Whether this member may still claim to lead. Asked before anything is promised or begun.
+    pub(super) claim: Claim,
     /// True while the leases are being read.
     pub(super) arming: bool,
-    /// False while it is not certain that this member still leads.
-    pub(super) confirmed: bool,
-    /// When the expiry task last ran.
-    pub(super) last_tick: Instant,
-    /// Told once the leases are read, or once confirmed; then they ask again.
+    /// Told once the leases are read; then they ask again.
     pub(super) waiters: Vec<Waiter>,
 }
 
@@ -121,13 +117,11 @@ impl Lessor {
         options: Options,
     ) -> Arc<Self> {
         let ids = IdSource::new(member, clock.now_ms());
-        let started = (clock.now_ms(), Instant::now());
         let state = State { primary: None, book: Book::default(), rearm: false };
         Arc::new(Self {
             state: Mutex::new(state),
             source,
             clock,
-            started,
             ids,
             options,
             figures: Figures::default(),
@@ -135,15 +129,14 @@ impl Lessor {
         })
     }
 
-    /// This member leads from `term` on: reads all leases from the store and counts for them. Recorded deadlines
-    /// hold, all others get their full time; each gets an election timeout on top. Takes a while where there are
-    /// many leases; renewals wait for it.
-    pub fn promote(&self, term: u64) {
+    /// This member leads from `term` on, as long as `claim` holds: reads all leases from the store and counts for them.
+    /// What was recorded of their time is what remains, all others get their full time; each gets an election timeout on
+    /// top. Takes a while where there are many leases; renewals wait for it.
+    pub fn promote(&self, term: u64, claim: Claim) {
         {
             let mut state = self.state.lock();
             let waiters = state.primary.take().map(|primary| primary.waiters).unwrap_or_default();
-            state.primary =
-                Some(Primary { term, arming: true, confirmed: true, last_tick: Instant::now(), waiters });
+            state.primary = Some(Primary { term, claim, arming: true, waiters });
             state.rearm = false;
             state.book.begin_arming();
         }
@@ -151,7 +144,7 @@ impl Lessor {
         if let Err(refusal) = &leases {
             tracing::error!(%refusal, "leases cannot be read; trying again");
         }
-        let (now, now_ms) = (Instant::now(), self.careful_now_ms());
+        let now = self.now();
         let mut state = self.state.lock();
         let state = &mut *state;
         let Some(primary) = state.primary.as_mut().filter(|primary| primary.term == term) else { return };
@@ -160,16 +153,15 @@ impl Lessor {
             return;
         };
         let grace = self.options.election_timeout;
-        state.book.arm(leases, now, |lease| remaining(lease, now_ms) + grace);
+        state.book.arm(leases, now, |lease| remaining(lease) + grace);
         primary.arming = false;
-        primary.last_tick = now;
         // Dropping them tells them.
         primary.waiters.clear();
         tracing::debug!(term, leases = state.book.len(), "counting for leases");
         self.changed.notify_one();
     }
 
-    /// This member does not lead any more: forgets everything. Renewals that wait are answered so.
+    /// This member does not lead any more, or cannot claim to: forgets everything. Renewals that wait are answered so.
     pub fn demote(&self) {
         let mut state = self.state.lock();
         state.primary = None;
@@ -185,24 +177,22 @@ impl Lessor {
 
     /// True where this member counts.
     pub fn is_primary(&self) -> bool {
-        self.state.lock().primary.is_some()
+        self.state.lock().counts()
     }
 
     /// Renews a lease. Cheap, and never waits.
     pub fn renew(self: &Arc<Self>, id: LeaseId) -> Renewal {
-        let now = Instant::now();
+        let now = self.now();
         let mut state = self.state.lock();
         let state = &mut *state;
-        let Some(primary) = state.primary.as_mut() else { return Renewal::NotPrimary };
+        let Some(primary) = state.primary.as_mut().filter(|primary| (primary.claim)()) else {
+            return Renewal::NotPrimary;
+        };
         let term = primary.term;
-        if now.duration_since(primary.last_tick) > self.options.heartbeat * 3 {
-            primary.confirmed = false;
-        }
-        if primary.arming || !primary.confirmed {
+        if primary.arming {
             let (sender, receiver) = oneshot::channel();
             primary.waiters.push(sender);
-            self.changed.notify_one();
-            return Renewal::Wait(self.waiting(id, term, For::Confirmation, receiver));
+            return Renewal::Wait(self.waiting(id, term, For::Leases, receiver));
         }
         match state.book.renew(id, now) {
             Turn::Renewed(ttl) => {
@@ -225,17 +215,17 @@ impl Lessor {
     /// How long a lease still lives: `None` where there is none. Refused where this member does not count.
     pub fn time_to_live(&self, id: LeaseId) -> Result<Option<TimeToLive>, Refusal> {
         let state = self.state.lock();
-        if state.primary.is_none() {
+        if !state.counts() {
             return Err(Refusal::NotPrimaryLessor);
         }
-        let found = state.book.time_to_live(id, Instant::now());
+        let found = state.book.time_to_live(id, self.now());
         Ok(found.map(|(remaining, granted)| TimeToLive { remaining, granted }))
     }
 
     /// Every lease, the one that runs out first in front. `None` where this member does not count.
     pub fn by_expiry(&self) -> Option<Vec<LeaseId>> {
         let state = self.state.lock();
-        state.primary.is_some().then(|| state.book.by_expiry())
+        state.counts().then(|| state.book.by_expiry())
     }
 
     /// An id for a lease that comes without one.
@@ -248,28 +238,29 @@ impl Lessor {
         self.options.min_ttl()
     }
 
-    /// The wall clock, but at most as far on as the monotonic clock says: a clock that was set forward must not
-    /// make leases run out.
-    fn careful_now_ms(&self) -> i64 {
-        let (wall, monotonic) = self.started;
-        let steady = wall.saturating_add(monotonic.elapsed().as_millis() as i64);
-        self.clock.now_ms().min(steady)
+    /// Now, by this member's monotonic clock.
+    pub(super) fn now(&self) -> Moment {
+        self.clock.monotonic()
+    }
+}
+
+impl State {
+    /// True where this member counts and may still claim to lead.
+    fn counts(&self) -> bool {
+        self.primary.as_ref().is_some_and(|primary| (primary.claim)())
     }
 }
 
 /// What a lease has left after a change of leader, without the grace.
-fn remaining(lease: &Lease, now_ms: i64) -> Duration {
+fn remaining(lease: &Lease) -> Duration {
     let full = seconds(lease.ttl);
-    match lease.deadline_ms {
-        None => full,
-        Some(deadline) => Duration::from_millis(deadline.saturating_sub(now_ms).max(0) as u64).min(full),
-    }
+    lease.remaining_ms.map_or(full, |ms| Duration::from_millis(ms.max(0) as u64).min(full))
 }
 
 #[derive(Clone, Copy, Debug)]
 enum For {
-    /// That this member leads.
-    Confirmation,
+    /// That the leases are read.
+    Leases,
     /// That the record is cleared, or the lease gone.
     Outcome,
 }
@@ -296,7 +287,7 @@ impl Waiting {
         loop {
             // The sender is dropped to tell; nothing is ever sent.
             let _ = (&mut self.told).await;
-            if let For::Confirmation = self.what {
+            if let For::Leases = self.what {
                 match self.lessor.renew(self.id) {
                     Renewal::Renewed(ttl) => return Ok(Some(ttl)),
                     Renewal::Missing => return Ok(None),
@@ -305,11 +296,12 @@ impl Waiting {
                 }
                 continue;
             }
+            let now = self.lessor.now();
             let mut state = self.lessor.state.lock();
-            if state.primary.as_ref().is_none_or(|primary| primary.term != self.term) {
+            if !state.counts() || state.primary.as_ref().is_none_or(|primary| primary.term != self.term) {
                 return Err(Refusal::NotPrimaryLessor);
             }
-            match state.book.outcome(self.id) {
+            match state.book.outcome(self.id, now) {
                 Outcome::Renewed(ttl) => {
                     self.lessor.figures.renewed.fetch_add(1, Ordering::Relaxed);
                     return Ok(Some(ttl));
@@ -336,7 +328,7 @@ impl Observer for Lessor {
         if state.primary.is_none() {
             return;
         }
-        let now = Instant::now();
+        let now = self.now();
         let mut sooner = false;
         for change in changes {
             match *change {

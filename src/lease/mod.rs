@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `lessor.rs` | the lessor: renewals, lookups, the store's observer, becoming and ceasing to be primary |
 //! | `book.rs` | what the primary knows of each lease, with deadlines in order; no io, no async |
-//! | `expiry.rs` | the task that revokes what has run out and records deadlines |
+//! | `expiry.rs` | the task that revokes what has run out and records what remains |
 //! | `ids.rs` | ids for leases that come without one |
 //!
-//! Rules. Which leases exist is replicated state; how long they live is counted by the leader alone, on the monotonic
-//! clock. This room changes nothing itself: it only proposes, in the term it leads in. A renewal is answered only
-//! when a failure of the leader right after it cannot shorten the lease: the first renewal after a deadline was
-//! recorded waits until the record is cleared, all others cost a look into a table. A lease that has run out is never
-//! renewed, even while it still waits to be revoked.
+//! Rules. Which leases exist is replicated state; how long they live is counted by the leader alone, on its monotonic
+//! clock. Clocks of two members are never compared: what has to outlast a leader is replicated as time remaining, and a
+//! new leader gives every lease that, or its full time, and an election timeout. So steps and skews of clocks only ever
+//! make a lease end later. This room changes nothing itself: it only proposes, in the term it leads in. Nothing is
+//! promised unless this member may claim to lead at that moment. A renewal is answered only when a failure of the leader
+//! right after it cannot shorten the lease: the first renewal after the remaining time was recorded waits until the
+//! record is cleared, all others cost a look into a table. A lease that has run out is never renewed, even while it
+//! still waits to be revoked.
 
 mod book;
 mod expiry;
@@ -22,6 +25,7 @@ mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::model::{Command, Lease, LeaseId, Refusal, Reply};
 
@@ -39,10 +43,10 @@ pub trait Proposer: Send + Sync + 'static {
     /// Proposes a command as the leader of `term`. It must not be handed on to another leader: who leads by then
     /// counts for itself.
     fn propose(&self, term: u64, command: Command) -> Answering<Reply>;
-
-    /// Ends well once it is certain that this member still led after the call.
-    fn confirm(&self) -> Answering<()>;
 }
+
+/// Whether this member may claim at this moment to lead in the term it was promoted for. Cheap, never waits.
+pub type Claim = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The way to the leader, for members that are not.
 pub trait Remote: Send + Sync + 'static {

@@ -11,7 +11,8 @@ pub const MAX_REQUEST_BYTES: usize = 48 << 20;
 /// as a command than it did as a request.
 pub const MAX_COMMAND_BYTES: usize = 60 << 20;
 
-/// What the leader adds to a command, so that applying it needs neither a clock nor randomness.
+/// What the leader adds to a command, for what people read. Nothing is decided by it: the next leader's clock may be hours
+/// away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The proposing leader's wall clock, in milliseconds since the epoch.
@@ -83,10 +84,11 @@ pub enum Command {
         /// Its id.
         id: LeaseId,
     },
-    /// Record when leases run out (`None`: renewed since, see [`super::Lease::deadline_ms`]). Unknown ids are passed over.
+    /// Record what remains of leases' time (`None`: renewed since, see [`super::Lease::remaining_ms`]). Unknown ids are
+    /// passed over.
     LeaseCheckpoint {
-        /// Lease and deadline.
-        deadlines: Vec<(LeaseId, Option<i64>)>,
+        /// Lease and milliseconds.
+        remaining: Vec<(LeaseId, Option<i64>)>,
     },
     /// Raise an alarm.
     AlarmRaise(Alarm),

@@ -12,7 +12,8 @@ pub struct Lease {
     pub id: LeaseId,
     /// Granted time to live, in seconds.
     pub ttl: i64,
-    /// The leader's wall clock, in milliseconds since the epoch, at which it would run out: set at the grant and by
-    /// checkpoints; `None` once it was renewed after that, when only a full TTL is safe after a change of leader.
-    pub deadline_ms: Option<i64>,
+    /// What a leader recorded last of the time that remains, in milliseconds; never a moment of a clock, since the next
+    /// leader has another one. `None`: nothing was recorded, or it was renewed since, so the next leader gives it its
+    /// full time.
+    pub remaining_ms: Option<i64>,
 }

@@ -104,7 +104,7 @@ pub(super) const MAX_ADDRESSES: usize = 16;
 
 /// How often clocks are compared.
 pub(super) const PROBE: Duration = Duration::from_secs(5);
-/// The difference of clocks that is warned of: leases and time stamps suffer.
+/// The difference of clocks that is warned of: time stamps suffer, and whoever reads logs; leases do not.
 pub(super) const CLOCK_LIMIT: Duration = Duration::from_secs(1);
 /// The same warning again.
 pub(super) const WARN_AGAIN: Duration = Duration::from_secs(30);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::Instant;
 
 use super::members;
 use super::node::Inner;
@@ -28,26 +30,36 @@ const LOG_CHECK: Duration = Duration::from_millis(500);
 /// Pause before something that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Follows raft's view of who leads, and its end.
+/// Follows what raft believes of the leader and whether it is confirmed, and raft's end.
 pub async fn watch_leader(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
+    inner.shared.set_acknowledged(raft.data_metrics());
     let mut metrics = raft.server_metrics();
     let mut told = None;
     loop {
-        let (term, leader) = {
+        let (term, believed) = {
             let now = metrics.borrow_and_update();
-            (now.vote.leader_id.term, now.current_leader)
+            let own = now.current_leader == Some(inner.shared.id().0);
+            let believed = now.current_leader.filter(|_| !own || now.state == ServerState::Leader);
+            (now.vote.leader_id.term, believed.map(MemberId))
         };
-        inner.shared.set_leader(term, leader);
+        inner.shared.set_leader(term, believed);
+        let leader = inner.shared.leader();
         if told != leader {
             told = leader;
-            match leader.map(MemberId) {
-                Some(leader) => tracing::info!(%leader, term, "elected leader"),
-                None => tracing::warn!(term, "lost leader"),
+            match (leader, believed) {
+                (Some(leader), _) => tracing::info!(%leader, term, "elected leader"),
+                (None, Some(unconfirmed)) => {
+                    tracing::warn!(leader = %unconfirmed, term, "lost leader: not confirmed within the election timeout");
+                }
+                (None, None) => tracing::warn!(term, "lost leader"),
             }
         }
-        if metrics.changed().await.is_err() {
-            break;
+        let again = inner.shared.look_again(inner.options.heartbeat);
+        tokio::select! {
+            biased;
+            changed = metrics.changed() => if changed.is_err() { break },
+            () = at(again) => {}
         }
     }
     if !inner.is_stopped() {
@@ -57,6 +69,13 @@ pub async fn watch_leader(inner: Arc<Inner>) {
         (inner.options.on_fatal)(&why);
     }
     inner.shared.set_leader(0, None);
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Makes this member's name and client URLs known, as often as it takes.

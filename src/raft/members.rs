@@ -16,6 +16,7 @@ use openraft::{ChangeMembers, Instant, Precondition};
 use super::node::{Inner, Raft};
 use super::proposer::{ask, refusal_of};
 use super::reads::{Round, own_round};
+use super::rules::{self, Seat};
 use super::types::{Config, Payload, Peer, Types};
 use super::wire::{Answer, Request};
 use crate::model::{Command, Member, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
@@ -73,6 +74,8 @@ pub async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool)
             Round::Index(index) => inner.shared.wait_applied(index).await,
             Round::Stopped => return Err(Refusal::Stopped),
             Round::LeaderChanged => return Err(Refusal::NotLeader),
+            // Cut off: whoever asked looks for a leader again.
+            Round::Again if !inner.shared.is_leader() => return Err(Refusal::NotLeader),
             Round::Again => {
                 tokio::time::sleep(RETRY).await;
                 continue;
@@ -185,14 +188,14 @@ fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool
             if member.learner && learners >= inner.options.max_learners {
                 return Err(Refusal::TooManyLearners);
             }
-            if strict { check_add(inner, &members, member.learner) } else { Ok(()) }
+            if strict { rules::may_add(&seats(inner, &members, config), member.learner) } else { Ok(()) }
         }
         MemberChange::Remove(id) => {
-            let member = known(id).ok_or(Refusal::MemberNotFound)?;
+            known(id).ok_or(Refusal::MemberNotFound)?;
             if config.voter_ids().eq([id.0]) {
                 return Err(Refusal::NotEnoughStarted);
             }
-            if strict && !member.learner { check_remove(inner, &members, *id) } else { Ok(()) }
+            if strict { rules::may_remove(&seats(inner, &members, config), *id) } else { Ok(()) }
         }
         MemberChange::Update { id, peer_urls } => {
             known(id).ok_or(Refusal::MemberNotFound)?;
@@ -206,7 +209,12 @@ fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool
             if !caught_up(inner, *id, asked) {
                 return Err(Refusal::LearnerNotReady);
             }
-            if strict { check_add(inner, &members, false) } else { Ok(()) }
+            let seats = seats(inner, &members, config);
+            // Nobody asked for it now: it waits until it costs no quorum.
+            if !asked && !rules::keeps_quorum(&seats, *id) {
+                return Err(Refusal::Unhealthy);
+            }
+            if strict { rules::may_promote(&seats, *id) } else { Ok(()) }
         }
         MemberChange::Publish { .. } => Ok(()),
         MemberChange::Retain(_) => {
@@ -215,45 +223,18 @@ fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool
     }
 }
 
-fn voters(members: &[Member]) -> impl Iterator<Item = &Member> {
-    members.iter().filter(|member| !member.learner)
-}
-
-/// etcd's check of an addition: enough voters that have ever started, and enough that are connected.
-fn check_add(inner: &Inner, members: &[Member], learner: bool) -> Result<(), Refusal> {
-    let (all, started) =
-        (voters(members).count(), voters(members).filter(|member| member.is_started()).count());
-    let alone = started == 1 && all == 1;
-    if !learner && !alone && started < all.div_ceil(2) + 1 {
-        return Err(Refusal::NotEnoughStarted);
-    }
-    if all > 1 && active(inner, members) < all.div_ceil(2) + 1 {
-        return Err(Refusal::Unhealthy);
-    }
-    Ok(())
-}
-
-/// etcd's check of a removal.
-fn check_remove(inner: &Inner, members: &[Member], id: MemberId) -> Result<(), Refusal> {
-    let all = voters(members).count();
-    let others = all.saturating_sub(1);
-    let started = voters(members).filter(|member| member.id != id && member.is_started()).count();
-    if started < others / 2 + 1 {
-        return Err(Refusal::NotEnoughStarted);
-    }
-    let there = id == inner.shared.id() || inner.connected(id, Duration::ZERO);
-    if there && active(inner, members).saturating_sub(1) < 1 + others / 2 {
-        return Err(Refusal::Unhealthy);
-    }
-    Ok(())
-}
-
-/// Voters that can be reached. etcd counts only those that have been connected for five seconds, and so takes a new
-/// cluster that is healthy for an unhealthy one.
-fn active(inner: &Inner, members: &[Member]) -> usize {
-    voters(members)
-        .filter(|member| member.id == inner.shared.id() || inner.connected(member.id, Duration::ZERO))
-        .count()
+/// The members as the rules see them. Reached is who is connected now: etcd counts only those that have been connected for
+/// five seconds, and so takes a new cluster that is healthy for an unhealthy one.
+fn seats(inner: &Inner, members: &[Member], config: &Config) -> Vec<Seat> {
+    let voters: BTreeSet<u64> = config.voter_ids().collect();
+    let seat = |member: &Member| Seat {
+        id: member.id,
+        votes: voters.contains(&member.id.0),
+        learner: member.learner,
+        started: member.is_started(),
+        active: member.id == inner.shared.id() || inner.connected(member.id, Duration::ZERO),
+    };
+    members.iter().map(seat).collect()
 }
 
 /// True where a member's log reaches far enough for it to become a voter: nine tenths of the leader's (etcd), and
@@ -271,11 +252,14 @@ fn caught_up(inner: &Inner, id: MemberId, asked: bool) -> bool {
     }
 }
 
-/// Makes voters of those that were added as such and have caught up.
+/// Makes voters of those that were added as such and have caught up, as far as that costs no quorum.
 pub async fn promote_pending(inner: &Arc<Inner>) {
     for member in inner.options.store.members() {
-        if member.pending && caught_up(inner, member.id, false) {
+        if member.pending && inner.connected(member.id, Duration::ZERO) && caught_up(inner, member.id, false)
+        {
             match lead_change(inner, &MemberChange::Promote(member.id), false).await {
+                // As soon as those who are missing are back.
+                Err(Refusal::Unhealthy) => {}
                 Ok(Reply::Refused(error)) | Err(error) => {
                     tracing::warn!(member = %member.id, %error, "a member that has caught up could not be promoted");
                 }
@@ -285,17 +269,29 @@ pub async fn promote_pending(inner: &Arc<Inner>) {
     }
 }
 
-/// Gives leadership to the most advanced other voter, if there is one that can take it.
+/// Gives leadership to the most advanced other voter that can be reached. Without a quorum it stays: nobody could be
+/// elected.
 pub async fn hand_over(inner: &Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
+    if !inner.has_quorum() {
+        tracing::info!("leadership is not handed over: there is no quorum to elect another leader");
+        return;
+    }
     let metrics = raft.data_metrics().borrow_watched().clone();
     let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten());
     let own = inner.shared.id().0;
-    let best = raft.voter_ids().filter(|id| *id != own).max_by_key(|id| matched(id)).map(MemberId);
-    if let Some(best) = best
-        && let Err(error) = transfer(inner, best).await
-    {
-        tracing::warn!(target_member = %best, %error, "leadership could not be handed over");
+    let others = raft.voter_ids().filter(|id| *id != own && inner.connected(MemberId(*id), Duration::ZERO));
+    let Some(best) = others.max_by_key(|id| matched(id)).map(MemberId) else { return };
+    tokio::select! {
+        biased;
+        moved = transfer(inner, best) => {
+            if let Err(error) = moved {
+                tracing::warn!(target_member = %best, %error, "leadership could not be handed over");
+            }
+        }
+        () = inner.quorum_lost() => {
+            tracing::info!(target_member = %best, "leadership is not handed over: the quorum is gone");
+        }
     }
 }
 

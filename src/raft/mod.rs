@@ -1,8 +1,9 @@
 //! Raft: one log for all members, and what it means to lead, to follow and to join.
 //!
 //! - [`Node`] is the handle: propose, read index, status, transfer (`node`, `options`, `shared`)
+//! - `claim` decides who leads, as far as this member may claim; `shared` hands that out and nothing else
 //! - `proposer` groups commands into entries or takes them to the leader; `reads` asks for the read index once for all
-//!   who wait; `members` changes members and leaders; `duties` is what a node does by itself;
+//!   who wait; `members` changes members and leaders, as far as `rules` lets it; `duties` is what a node does by itself;
 //!   `found` is what it begins with; a new member's log is written by [`found()`] before its first start
 //! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
@@ -14,6 +15,7 @@
 //! for a disk after the quorum, and nothing that raft's thread does waits for the store: what may take long is offloaded. What was appended and then lost sight of is never proposed again.
 
 mod checks;
+mod claim;
 mod duties;
 mod found;
 mod installed;
@@ -26,6 +28,7 @@ mod options;
 mod proposer;
 mod reads;
 mod replicas;
+mod rules;
 mod runtime;
 mod service;
 mod settings;

@@ -1,6 +1,6 @@
 //! A node: the handle through which everyone uses raft.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub(super) struct Inner {
     pub(super) for_others: Sender<usize>,
     /// The furthest place that a leader has said is committed.
     pub(super) said: parking_lot::Mutex<Option<LogPosition>>,
+    /// Handing leadership over was tried: it is not tried again before the end.
+    handed_over: AtomicBool,
     /// Set when the node is to stop, and when it has.
     stopped: Sender<bool>,
     ended: Sender<bool>,
@@ -70,6 +72,9 @@ pub trait Desk: Send + Sync + 'static {
 /// Entries that may be committed but not applied before new commands are turned away (etcd `maxGapBetweenApplyAndCommitIndex`).
 const MAX_BACKLOG: u64 = 5000;
 
+/// How often it is looked whether the quorum is still there, by who waits for it at the end.
+const LOOK: Duration = Duration::from_millis(10);
+
 impl Node {
     /// Starts a node on the present runtime, on a log that [`super::found()`] or an earlier life of the node has written;
     /// one with nothing in it waits to hear of its cluster. A member that is the only voter leads by the time this
@@ -80,7 +85,7 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Node, StartError> {
         let config = Arc::new(settings(&options)?);
         let only = found::begin(&options).await?;
-        let shared = Arc::new(Shared::new(options.id, options.cluster));
+        let shared = Arc::new(Shared::new(options.id, options.cluster, options.election));
         if let Some(config) = &only {
             shared.set_config(config);
         }
@@ -102,6 +107,7 @@ impl Node {
             queued_bytes: Arc::default(),
             for_others: Sender::new(0),
             said: parking_lot::Mutex::default(),
+            handed_over: AtomicBool::new(false),
             stopped: Sender::new(false),
             ended: Sender::new(false),
         });
@@ -274,9 +280,15 @@ impl Node {
         self.0.shared.term()
     }
 
-    /// The leader, where one is known.
+    /// The leader, if one is known and was confirmed within the election timeout.
     pub fn leader(&self) -> Option<MemberId> {
         self.0.shared.leader()
+    }
+
+    /// True if this member leads in that term and a quorum has confirmed it within the election timeout. Cheap, and
+    /// true to the moment, also after the process was stopped for a while.
+    pub fn leads(&self, term: u64) -> bool {
+        self.0.shared.leads(term)
     }
 
     /// The members as far as they are known here, ascending by id.
@@ -316,6 +328,11 @@ impl Node {
         if self.0.shared.is_leader() { self.0.shared.replicas.faults() } else { Vec::new() }
     }
 
+    /// True if this member can be part of a quorum now: it leads and reaches one, or it reaches its leader.
+    pub fn has_quorum(&self) -> bool {
+        self.0.has_quorum()
+    }
+
     /// Who leads, and changes of it.
     pub fn leadership(&self) -> Receiver<Leadership> {
         self.0.shared.leadership()
@@ -330,11 +347,12 @@ impl Node {
         members::transfer(&self.0, target).await
     }
 
-    /// Hands leadership over where this member leads and there is someone to take it; does not wait longer than an
-    /// election would take. Clients go on being served meanwhile.
+    /// Before the end: hands leadership over where this member leads and there is someone to take it; does not wait
+    /// longer than an election would take. Clients go on being served meanwhile. Tried once.
     pub async fn hand_over(&self) {
         let inner = &self.0;
-        if inner.shared.is_leader() && !inner.shared.is_only_voter() {
+        let tried = inner.handed_over.swap(true, Ordering::Relaxed);
+        if !tried && inner.shared.is_leader() && !inner.shared.is_only_voter() {
             // Whoever does not take it in time has it by election.
             let _ = tokio::time::timeout(inner.options.election, members::hand_over(inner)).await;
         }
@@ -351,7 +369,14 @@ impl Node {
         self.hand_over().await;
         // Clients of other members do not see that this one stops. What they wrote here is decided in a moment.
         let answered = async { inner.for_others.subscribe().wait_for(|count| *count == 0).await };
-        let _ = tokio::time::timeout(inner.options.election, answered).await;
+        let decided = async {
+            tokio::select! {
+                biased;
+                _ = answered => {}
+                () = inner.quorum_lost() => {}
+            }
+        };
+        let _ = tokio::time::timeout(inner.options.election, decided).await;
         if let Some(raft) = inner.raft() {
             // It is joined, whatever it ended with.
             let _ = raft.shutdown().await;
@@ -458,6 +483,22 @@ impl Inner {
     /// True where the member has been connected for so long.
     pub(super) fn connected(&self, id: MemberId, long: Duration) -> bool {
         self.options.transport.connected_for(id).is_some_and(|connected| connected >= long)
+    }
+
+    /// True if this member can be part of a quorum now: it leads and reaches one, or it reaches its leader.
+    pub(super) fn has_quorum(&self) -> bool {
+        match self.shared.leader() {
+            None => false,
+            Some(leader) if leader == self.shared.id() => self.quorum_connected(Duration::ZERO),
+            Some(leader) => self.connected(leader, Duration::ZERO),
+        }
+    }
+
+    /// Returns once a member that has led reaches no quorum, whoever leads meanwhile.
+    pub(super) async fn quorum_lost(&self) {
+        while self.quorum_connected(Duration::ZERO) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     fn quorum_connected(&self, long: Duration) -> bool {

@@ -108,6 +108,10 @@ impl Node {
         let places: Vec<LogPosition> = entries.iter().map(|(position, _)| *position).collect();
         let said = Append { from, vote, previous, entries: &places, committed };
         let committed = said.check(&self.0.options.log).map_err(Fault::Untrue)?;
+        if vote.committed {
+            // Its arrival counts, however long what it asks for takes here.
+            self.0.shared.hear(vote.term, MemberId(vote.voted_for));
+        }
         let entries: Result<Vec<Entry>, io::Error> = entries
             .into_iter()
             .map(|(position, payload)| from_log(log::Entry { position, payload }))

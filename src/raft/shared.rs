@@ -1,13 +1,19 @@
-//! What everyone may ask without going through the raft thread.
+//! What everyone may ask without going through the raft thread. Who leads is asked here and nowhere else: what raft
+//! believes counts only as long as it is confirmed (see [`Claim`]), so nothing but the claim is handed out.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use openraft::Instant as _;
+use openraft::metrics::RaftDataMetrics;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::claim::{Claim, Quorum};
 use super::replicas::Replicas;
 use super::signal::{Receiver, Sender};
-use super::types::Config;
+use super::types::{Config, Types};
 use crate::model::{ClusterId, LogPosition, MemberId};
 
 /// How a node is doing, at one moment.
@@ -17,7 +23,7 @@ pub struct Status {
     pub id: MemberId,
     /// Its cluster.
     pub cluster: ClusterId,
-    /// The leader, where one is known.
+    /// The leader, if one is known and was confirmed within the election timeout.
     pub leader: Option<MemberId>,
     /// The term.
     pub term: u64,
@@ -38,7 +44,7 @@ pub struct Status {
 pub struct Leadership {
     /// The term.
     pub term: u64,
-    /// The leader, where one is known.
+    /// The leader, if one is known and was confirmed within the election timeout.
     pub leader: Option<MemberId>,
     /// This member leads and has applied an entry of its own term: its state is up to date, it may act as leader.
     pub leading: bool,
@@ -51,9 +57,10 @@ pub struct Shared {
     last_log: AtomicU64,
     committed: AtomicU64,
     applied: Sender<u64>,
-    term: AtomicU64,
-    /// 0 where none is known.
-    leader: AtomicU64,
+    /// What raft believes of the leader, and since when it is unconfirmed.
+    claim: Mutex<Claim>,
+    /// Raft's figures, for when a quorum has answered last.
+    acknowledged: OnceLock<Receiver<RaftDataMetrics<Types>>>,
     learner: AtomicBool,
     /// The term in which this member is leader by its own vote; 0 where it is not.
     leading_term: AtomicU64,
@@ -110,16 +117,16 @@ fn count(position: Option<LogPosition>) -> u64 {
 }
 
 impl Shared {
-    /// The figures of a node that has not begun.
-    pub fn new(id: MemberId, cluster: ClusterId) -> Self {
+    /// The figures of a node that has not begun. `election`: for so long a leader counts without being confirmed.
+    pub fn new(id: MemberId, cluster: ClusterId, election: Duration) -> Self {
         Self {
             id,
             cluster,
             last_log: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             applied: Sender::new(0),
-            term: AtomicU64::new(0),
-            leader: AtomicU64::new(0),
+            claim: Mutex::new(Claim::new(id, election, Instant::now())),
+            acknowledged: OnceLock::new(),
             learner: AtomicBool::new(false),
             leading_term: AtomicU64::new(0),
             settled_term: AtomicU64::new(0),
@@ -158,9 +165,11 @@ impl Shared {
             [voters] => voters.len() == 1 && voters.contains(&self.id.0),
             _ => false,
         };
-        self.only_voter.store(only, Ordering::SeqCst);
         if !only {
             self.sole_leader.store(false, Ordering::SeqCst);
+        }
+        if self.only_voter.swap(only, Ordering::SeqCst) && !only {
+            self.claim.lock().needs_others(Instant::now());
         }
         self.learner.store(!config.voter_ids().any(|voter| voter == self.id.0), Ordering::Relaxed);
     }
@@ -199,23 +208,67 @@ impl Shared {
         }
     }
 
-    /// What raft says of the leader.
-    pub fn set_leader(&self, term: u64, leader: Option<u64>) {
-        self.term.store(term, Ordering::Relaxed);
-        let leader = leader.unwrap_or(0);
-        if self.leader.swap(leader, Ordering::Relaxed) != leader && leader != 0 {
-            *self.leader_since.lock() = Some(Instant::now());
-            self.figures.leader_changes.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Where raft says when a quorum has answered last. To be set once, at the start.
+    pub fn set_acknowledged(&self, metrics: Receiver<RaftDataMetrics<Types>>) {
+        // A second one changes nothing.
+        let _ = self.acknowledged.set(metrics);
+    }
+
+    /// What raft believes of the leader; this member is named only while it leads. To be called also if nothing has
+    /// changed but time.
+    pub fn set_leader(&self, term: u64, leader: Option<MemberId>) {
+        self.claim.lock().believe(term, leader, Instant::now());
         self.publish();
     }
 
+    /// A message of a leader has arrived, whether raft takes it or not.
+    pub fn hear(&self, term: u64, leader: MemberId) {
+        let (quorum, now) = (self.quorum(), Instant::now());
+        let found = {
+            let mut claim = self.claim.lock();
+            let before = claim.leader(quorum, now);
+            claim.hear(term, leader, now);
+            before != claim.leader(quorum, now)
+        };
+        if found {
+            self.publish();
+        }
+    }
+
+    /// When [`Shared::set_leader`] is to be called again, if raft says nothing new until then.
+    pub fn look_again(&self, pause: Duration) -> Option<Instant> {
+        let quorum = self.quorum();
+        self.claim.lock().look_again(quorum, Instant::now(), pause)
+    }
+
+    /// What this member has of a quorum, should it lead.
+    fn quorum(&self) -> Quorum {
+        if self.only_voter.load(Ordering::SeqCst) {
+            return Quorum::Alone;
+        }
+        let acknowledged = self.acknowledged.get().and_then(|metrics| metrics.borrow().last_quorum_acked);
+        let heard = acknowledged.map(|at| at.into_inner().elapsed());
+        Quorum::Heard(heard.and_then(|age| Instant::now().checked_sub(age)))
+    }
+
+    /// The term, and who leads in it as far as this member may claim.
+    fn claimed(&self) -> (u64, Option<MemberId>) {
+        let quorum = self.quorum();
+        let claim = self.claim.lock();
+        (claim.term(), claim.leader(quorum, Instant::now()))
+    }
+
     fn publish(&self) {
-        let term = self.term.load(Ordering::Relaxed);
-        let leader = self.leader();
-        let settled = self.settled_term.load(Ordering::SeqCst) == term;
-        let now = Leadership { term, leader, leading: leader == Some(self.id) && settled && term != 0 };
-        self.leadership.send_if_modified(|before| std::mem::replace(before, now) != now);
+        self.leadership.send_if_modified(|before| {
+            let (term, leader) = self.claimed();
+            let settled = self.settled_term.load(Ordering::SeqCst) == term;
+            let now = Leadership { term, leader, leading: leader == Some(self.id) && settled && term != 0 };
+            if leader.is_some() && leader != before.leader {
+                *self.leader_since.lock() = Some(Instant::now());
+                self.figures.leader_changes.fetch_add(1, Ordering::Relaxed);
+            }
+            std::mem::replace(before, now) != now
+        });
     }
 
     /// True where reads need to ask nobody: this member leads, is the only voter, and is up to date.
@@ -223,14 +276,19 @@ impl Shared {
         self.sole_leader.load(Ordering::SeqCst)
     }
 
-    /// The leader, where one is known.
+    /// The leader, if one is known and was confirmed within the election timeout.
     pub fn leader(&self) -> Option<MemberId> {
-        Some(self.leader.load(Ordering::Relaxed)).filter(|leader| *leader != 0).map(MemberId)
+        self.claimed().1
     }
 
     /// The term.
     pub fn term(&self) -> u64 {
-        self.term.load(Ordering::Relaxed)
+        self.claim.lock().term()
+    }
+
+    /// True if this member leads in that term and a quorum has confirmed it within the election timeout.
+    pub fn leads(&self, term: u64) -> bool {
+        self.claimed() == (term, Some(self.id))
     }
 
     /// True where this member has no vote.
@@ -272,15 +330,16 @@ impl Shared {
 
     /// How the node is doing.
     pub fn status(&self) -> Status {
+        let (term, leader) = self.claimed();
         Status {
             id: self.id,
             cluster: self.cluster,
-            leader: self.leader(),
-            term: self.term.load(Ordering::Relaxed),
+            leader,
+            term,
             committed: self.committed.load(Ordering::Relaxed),
             applied: *self.applied.borrow(),
             last_log: self.last_log.load(Ordering::Relaxed),
-            is_leader: self.is_leader(),
+            is_leader: leader == Some(self.id),
             is_learner: self.learner.load(Ordering::Relaxed),
         }
     }

@@ -32,7 +32,7 @@ fn of_command(command: &Command) -> usize {
         Command::Delete(delete) if delete.range.as_single().is_none() => usize::MAX,
         Command::LeaseRevoke { .. } => usize::MAX,
         Command::Txn(txn) => of_txn(txn),
-        Command::LeaseCheckpoint { deadlines } => deadlines.len(),
+        Command::LeaseCheckpoint { remaining } => remaining.len(),
         _ => 1,
     }
 }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(of(Command::Delete(Delete { range: KeyRange::single("k"), prev_kv: true })), 1);
         assert_eq!(of(Command::Delete(Delete { range: KeyRange::all(), prev_kv: true })), usize::MAX);
         assert_eq!(of(Command::LeaseRevoke { id: 1 }), usize::MAX);
-        assert_eq!(of(Command::LeaseCheckpoint { deadlines: vec![(1, None); 900] }), 900);
+        assert_eq!(of(Command::LeaseCheckpoint { remaining: vec![(1, None); 900] }), 900);
         assert_eq!(of(txn(vec![put(), put()], vec![put()])), 3);
         let nested = Op::Txn(Txn { failure: vec![put(), delete(KeyRange::single("k"))], ..Txn::default() });
         assert_eq!(of(txn(vec![put(), nested], Vec::new())), 3);

@@ -185,7 +185,7 @@ pub fn message() -> Seeds {
 /// One of each kind of row.
 pub fn tables() -> Seeds {
     let postcard = |bytes: Result<Vec<u8>, postcard::Error>| bytes.expect("it can be encoded");
-    let lease = Lease { id: 77, ttl: 60, deadline_ms: Some(1_700_000_000_000) };
+    let lease = Lease { id: 77, ttl: 60, remaining_ms: Some(57_000) };
     vec![
         ("version", b"kvd-store\0\0\0\x01".to_vec()),
         ("record-deleted", vec![0]),

@@ -95,14 +95,20 @@ impl Process {
     }
 }
 
+/// A member's clocks: its wall clock is off, and its monotonic clock began some time ago.
 struct SimClock {
     started: Instant,
     skew_ms: i64,
+    up: Duration,
 }
 
 impl Clock for SimClock {
     fn now_ms(&self) -> i64 {
         1_700_000_000_000 + self.skew_ms + self.started.elapsed().as_millis() as i64
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.up + self.started.elapsed()
     }
 }
 
@@ -244,7 +250,7 @@ impl World {
             let (mut first, salts, house, flush) = (fork(), fork(), fork(), fork());
             if !state.machines.contains_key(&id) {
                 let dir = self.fresh_dir(&mut state);
-                let skew_ms = first.within(-400, 400);
+                let skew_ms = first.within(-7_200_000, 7_200_000);
                 let disk = SimDisk::new(first.next());
                 state.machines.insert(id, Machine { disk, dir, running: None, retired: false, skew_ms });
             }
@@ -277,7 +283,8 @@ impl World {
         let store = Store::open(&dir, store_options());
         let store =
             store.unwrap_or_else(|error| panic!("the store of member {id} cannot be opened: {error}"));
-        let clock = Arc::new(SimClock { started: self.0.started, skew_ms });
+        let up = Duration::from_secs(house_dice.within(0, 1_000_000) as u64);
+        let clock = Arc::new(SimClock { started: self.0.started, skew_ms, up });
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let source = store.clone();
         let lessor = Lessor::new(

@@ -36,7 +36,7 @@ const fn gate(
 
 const ALPHA: GateStage = GateStage::Alpha;
 const BETA: GateStage = GateStage::Beta;
-const OWN_DEADLINES: &str = "the deadlines of kvd's leases are stored anyway";
+const OWN_REMAINS: &str = "what remains of kvd's leases is stored anyway";
 const NOT_YET: &str = "kvd does not compare data with other members yet";
 
 /// Every gate of etcd 3.7.
@@ -63,8 +63,8 @@ pub const GATES: [Gate; 9] = [
         "How etcd's transactions read what is not written yet.",
         "readers of kvd never wait for a writer",
     ),
-    gate("LeaseCheckpoint", ALPHA, false, "Stores the remaining time of leases now and then.", OWN_DEADLINES),
-    gate("LeaseCheckpointPersist", ALPHA, false, "The same below etcd 3.6.", OWN_DEADLINES),
+    gate("LeaseCheckpoint", ALPHA, false, "Stores the remaining time of leases now and then.", OWN_REMAINS),
+    gate("LeaseCheckpointPersist", ALPHA, false, "The same below etcd 3.6.", OWN_REMAINS),
     gate(
         "SetMemberLocalAddr",
         ALPHA,

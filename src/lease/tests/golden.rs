@@ -24,7 +24,7 @@ impl Story {
         let mut said = Vec::new();
         match words[0] {
             "grant" => self.world.grant(number(1), number(2)),
-            "lead" => self.lessor.promote(number(1) as u64),
+            "lead" => self.lessor.promote(number(1) as u64, self.world.claim()),
             "follow" => self.lessor.demote(),
             "restart" => {
                 self.task.abort();

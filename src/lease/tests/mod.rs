@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Answering, Lessor, Options, Proposer, Renewal};
+use super::{Answering, Claim, Lessor, Options, Proposer, Renewal};
 use crate::model::{Clock, Command, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, Reply};
 
 /// How consensus behaves.
@@ -23,14 +23,17 @@ enum Consensus {
     Stalls,
 }
 
-/// The cluster around a lessor: replicated leases, a wall clock, a log of what was proposed.
+/// The cluster around a lessor: replicated leases, clocks, a log of what was proposed.
 struct World {
     started: Instant,
     leases: Mutex<BTreeMap<LeaseId, Lease>>,
     lessor: Mutex<Option<Arc<Lessor>>>,
     consensus: Mutex<Consensus>,
     leads: Mutex<bool>,
+    /// How far the wall clocks were stepped.
     clock_step_ms: Mutex<i64>,
+    /// Members that were started.
+    members: Mutex<u64>,
     log: Mutex<Vec<String>>,
     revokes: Mutex<(usize, usize)>,
 }
@@ -44,26 +47,37 @@ impl World {
             consensus: Mutex::new(Consensus::Works),
             leads: Mutex::new(true),
             clock_step_ms: Mutex::new(0),
+            members: Mutex::new(0),
             log: Mutex::default(),
             revokes: Mutex::default(),
         })
     }
 
-    /// A lessor of a member that starts now, with its task running.
+    /// A lessor of another member, with its task running. Its clocks are hours away from those of the one before.
     fn start(self: &Arc<Self>) -> (Arc<Lessor>, tokio::task::JoinHandle<()>) {
         let world = self.clone();
         let source = move || Ok(world.leases.lock().values().cloned().collect());
         let options =
             Options { election_timeout: Duration::from_secs(1), heartbeat: Duration::from_millis(100) };
-        let clock = Arc::new(WallClock(self.clone()));
+        let clock = Arc::new(self.clocks());
         let lessor = Lessor::new(Arc::new(source), clock, MemberId(1), options);
         *self.lessor.lock() = Some(lessor.clone());
         let task = tokio::spawn(lessor.clone().run(Arc::new(Raft(self.clone()))));
         (lessor, task)
     }
 
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000 + self.started.elapsed().as_millis() as i64 + *self.clock_step_ms.lock()
+    fn clocks(self: &Arc<Self>) -> Clocks {
+        let mut members = self.members.lock();
+        *members += 1;
+        let hours = if members.is_multiple_of(2) { 3 } else { -3 };
+        let up = Duration::from_secs(100_000 * (4 - members.min(4)));
+        Clocks { world: self.clone(), off_ms: hours * 3_600_000, up }
+    }
+
+    /// Whether the member that was promoted may claim to lead.
+    fn claim(self: &Arc<Self>) -> Claim {
+        let world = self.clone();
+        Arc::new(move || *world.leads.lock())
     }
 
     fn note(&self, what: &str) {
@@ -78,8 +92,7 @@ impl World {
     }
 
     fn grant(&self, id: LeaseId, ttl: i64) {
-        let deadline_ms = Some(self.now_ms() + ttl * 1000);
-        self.leases.lock().insert(id, Lease { id, ttl, deadline_ms });
+        self.leases.lock().insert(id, Lease { id, ttl, remaining_ms: None });
         self.tell(LeaseChange::Granted { id, ttl });
     }
 
@@ -90,17 +103,16 @@ impl World {
                 self.leases.lock().remove(&id).ok_or(Refusal::LeaseNotFound)?;
                 self.tell(LeaseChange::Revoked { id });
             }
-            Command::LeaseCheckpoint { deadlines } => {
-                for (id, deadline_ms) in deadlines {
-                    match deadline_ms {
+            Command::LeaseCheckpoint { remaining } => {
+                for (id, remaining_ms) in remaining {
+                    match remaining_ms {
                         None => self.note(&format!("checkpoint {id} cleared")),
-                        Some(at) => {
-                            let left = (at - self.now_ms()) as f64 / 1000.0;
-                            self.note(&format!("checkpoint {id} in {left:.1}s"));
+                        Some(left) => {
+                            self.note(&format!("checkpoint {id}: {:.1}s left", left as f64 / 1000.0))
                         }
                     }
                     if let Some(lease) = self.leases.lock().get_mut(&id) {
-                        lease.deadline_ms = deadline_ms;
+                        lease.remaining_ms = remaining_ms;
                     }
                 }
             }
@@ -110,11 +122,20 @@ impl World {
     }
 }
 
-struct WallClock(Arc<World>);
+struct Clocks {
+    world: Arc<World>,
+    off_ms: i64,
+    up: Duration,
+}
 
-impl Clock for WallClock {
+impl Clock for Clocks {
     fn now_ms(&self) -> i64 {
-        self.0.now_ms()
+        let now = 1_700_000_000_000 + self.world.started.elapsed().as_millis() as i64;
+        now + self.off_ms + *self.world.clock_step_ms.lock()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.up + self.world.started.elapsed()
     }
 }
 
@@ -137,14 +158,6 @@ impl Proposer for Raft {
                 Consensus::Fails => Err(Refusal::Timeout),
                 Consensus::Stalls => std::future::pending().await,
             }
-        })
-    }
-
-    fn confirm(&self) -> Answering<()> {
-        let world = self.0.clone();
-        Box::pin(async move {
-            world.note("makes sure that it leads");
-            if *world.leads.lock() { Ok(()) } else { Err(Refusal::NotLeader) }
         })
     }
 }

@@ -35,6 +35,10 @@ impl Clock for SetClock {
     fn now_ms(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 fn time(ms: i64) -> SystemTime {

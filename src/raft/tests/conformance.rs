@@ -14,7 +14,7 @@ struct Builder;
 impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<Types>> {
         let dir = tempfile::tempdir().unwrap();
-        let shared = Arc::new(Shared::new(MemberId(0), ClusterId(1)));
+        let shared = Arc::new(Shared::new(MemberId(0), ClusterId(1), Duration::from_secs(1)));
         let log = LogStore::new(open_log(&SimDisk::new(1)), shared.clone());
         let machine = StateMachine::new(open_store(&dir), shared);
         Ok((dir, log, machine))

@@ -1,6 +1,7 @@
 //! Nodes in one process, on simulated disks, a network that can be cut, and a clock that stands still until everybody
 //! waits.
 
+mod claims;
 mod cluster;
 mod conformance;
 mod hostile;
@@ -29,6 +30,10 @@ struct TestClock(tokio::time::Instant);
 impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
         1_700_000_000_000 + self.0.elapsed().as_millis() as i64
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Leases (etcd semantics section 8). Time is the leader's: it comes in the stamp.
+//! Leases (etcd semantics section 8). When they end is the leader's to decide; here is only what it recorded of the time
+//! that remains.
 
 use super::{Applying, Stop};
 use crate::model::{KeyRange, Lease, LeaseChange, LeaseId, Refusal, Reply};
@@ -18,8 +19,7 @@ impl Applying<'_> {
         if self.reader.lease(id)?.is_some() {
             return Err(Refusal::LeaseExists.into());
         }
-        let deadline_ms = Some(self.stamp.time_ms.saturating_add(ttl.saturating_mul(1000)));
-        self.set_lease(id, Some(Lease { id, ttl, deadline_ms }));
+        self.set_lease(id, Some(Lease { id, ttl, remaining_ms: None }));
         self.lease_changes.push(LeaseChange::Granted { id, ttl });
         Ok(Reply::Lease { revision: self.now(), id, ttl })
     }
@@ -43,10 +43,10 @@ impl Applying<'_> {
         Ok(self.done())
     }
 
-    pub(super) fn checkpoint_leases(&mut self, deadlines: &[(LeaseId, Option<i64>)]) -> Result<Reply, Stop> {
-        for (id, deadline_ms) in deadlines {
+    pub(super) fn checkpoint_leases(&mut self, remaining: &[(LeaseId, Option<i64>)]) -> Result<Reply, Stop> {
+        for (id, remaining_ms) in remaining {
             if let Some(lease) = self.reader.lease(*id)? {
-                self.set_lease(*id, Some(Lease { deadline_ms: *deadline_ms, ..lease }));
+                self.set_lease(*id, Some(Lease { remaining_ms: *remaining_ms, ..lease }));
             }
         }
         Ok(self.done())

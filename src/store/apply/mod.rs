@@ -153,7 +153,7 @@ impl<'s> Applying<'s> {
             Command::Compact { revision } => self.compact(*revision),
             Command::LeaseGrant { id, ttl } => self.grant(*id, *ttl),
             Command::LeaseRevoke { id } => self.revoke(*id),
-            Command::LeaseCheckpoint { deadlines } => self.checkpoint_leases(deadlines),
+            Command::LeaseCheckpoint { remaining } => self.checkpoint_leases(remaining),
             Command::AlarmRaise(alarm) => Ok(self.raise(*alarm)),
             Command::AlarmClear(alarm) => Ok(self.clear(*alarm)),
             Command::AlarmList { kind } => Ok(self.list_alarms(*kind)),

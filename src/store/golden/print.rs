@@ -101,7 +101,8 @@ pub fn events(revisions: &[RevisionEvents], next: i64) -> String {
 }
 
 pub fn leases(leases: &[Lease]) -> String {
-    let line = |lease: &Lease| format!("{} for {} s until {:?}\n", lease.id, lease.ttl, lease.deadline_ms);
+    let line =
+        |lease: &Lease| format!("{} for {} s, {:?} ms left\n", lease.id, lease.ttl, lease.remaining_ms);
     leases.iter().map(line).collect()
 }
 

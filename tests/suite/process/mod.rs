@@ -8,6 +8,7 @@ mod first_start;
 mod frames;
 mod history;
 mod kvctl;
+mod leadership;
 mod listening;
 mod metrics;
 mod notify;

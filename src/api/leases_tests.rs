@@ -1,0 +1,251 @@
+//! Leases across changes of leader, by members whose clocks are hours apart and step.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::*;
+use crate::lease::Options;
+use crate::log::{self, Log, Mode, SimDisk};
+use crate::model::{Clock, ClusterId, Entropy, Member, MemberId};
+use crate::raft::{Loopback, NodeOptions};
+use crate::store::{self, CheckpointPolicy, Store};
+
+const ELECTION: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(100);
+const HOUR_MS: i64 = 3_600_000;
+
+/// A member's clocks: the wall clock is off and can be stepped, the monotonic one began some time ago.
+struct Clocks {
+    started: Instant,
+    off_ms: AtomicI64,
+    up: Duration,
+}
+
+impl Clock for Clocks {
+    fn now_ms(&self) -> i64 {
+        1_700_000_000_000 + self.off_ms.load(Ordering::Relaxed) + self.started.elapsed().as_millis() as i64
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.up + self.started.elapsed()
+    }
+}
+
+#[derive(Default)]
+struct Numbers(AtomicU64);
+
+impl Entropy for Numbers {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+}
+
+struct Running {
+    node: Node,
+    store: Store,
+    lessor: Arc<Lessor>,
+    clock: Arc<Clocks>,
+    _dir: TempDir,
+}
+
+struct Three {
+    network: Loopback,
+    members: Vec<Running>,
+}
+
+fn member(id: u64) -> Member {
+    Member {
+        id: MemberId(id),
+        name: String::new(),
+        peer_urls: vec![format!("http://10.0.0.{id}:2380")],
+        client_urls: Vec::new(),
+        learner: false,
+        pending: false,
+    }
+}
+
+impl Three {
+    /// Three members whose wall clocks are five hours apart.
+    async fn start() -> Self {
+        let mut three = Self { network: Loopback::default(), members: Vec::new() };
+        for (id, hours) in [(1, -2), (2, 0), (3, 3)] {
+            let running = three.member(id, hours).await;
+            three.network.attach(MemberId(id), running.node.clone());
+            three.members.push(running);
+        }
+        three
+    }
+
+    async fn member(&self, id: u64, hours: i64) -> Running {
+        let dir = TempDir::new().unwrap();
+        let options = store::Options {
+            map_size: 64 << 20,
+            checkpoint: CheckpointPolicy::Manual,
+            ..store::Options::default()
+        };
+        let store = Store::open(dir.path(), options).unwrap();
+        let off_ms = AtomicI64::new(hours * HOUR_MS);
+        let up = Duration::from_secs(7777 * (4 - id));
+        let clock = Arc::new(Clocks { started: Instant::now(), off_ms, up });
+        let source = store.clone();
+        let lessor = Lessor::new(
+            Arc::new(move || source.leases()),
+            clock.clone(),
+            MemberId(id),
+            Options { election_timeout: ELECTION, heartbeat: HEARTBEAT },
+        );
+        store.set_observers(vec![lessor.clone()]);
+        let log_options = log::Options {
+            segment_bytes: 64 << 10,
+            first_segment_bytes: 32 << 10,
+            mode: Mode::Inline,
+            ..log::Options::new(Arc::new(Numbers::default()))
+        };
+        let node = Node::start(NodeOptions {
+            id: MemberId(id),
+            cluster: ClusterId(77),
+            name: format!("m{id}"),
+            client_urls: Vec::new(),
+            bootstrap: (1..=3).map(member).collect(),
+            force_new_cluster: false,
+            log: Log::open(Arc::new(SimDisk::new(id)), log_options).unwrap(),
+            store: store.clone(),
+            transport: self.network.from(MemberId(id)),
+            clock: clock.clone(),
+            heartbeat: HEARTBEAT,
+            election: ELECTION,
+            snapshot_count: 10_000,
+            catchup_entries: 5_000,
+            strict_reconfig: true,
+            max_learners: 1,
+            pre_vote: true,
+            on_fatal: Arc::new(|why| panic!("fatal: {why}")),
+        });
+        let node = node.await.unwrap();
+        tokio::spawn(run(node.clone(), lessor.clone()));
+        Running { node, store, lessor, clock, _dir: dir }
+    }
+
+    /// The member that counts for leases, out of those in `among`.
+    async fn primary(&self, among: &[usize]) -> usize {
+        for _ in 0..10_000 {
+            if let Some(found) = among.iter().find(|at| self.members[**at].lessor.is_primary()) {
+                return *found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nobody counts for leases");
+    }
+
+    async fn grant(&self, at: usize, id: LeaseId, ttl: i64) {
+        self.members[at].node.propose(Command::LeaseGrant { id, ttl }).await.unwrap();
+    }
+
+    /// When the lease is gone at a member.
+    async fn gone(&self, at: usize, id: LeaseId) -> Instant {
+        while self.members[at].store.lease(id).unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Instant::now()
+    }
+
+    fn step_clocks(&self, hours: i64) {
+        for member in &self.members {
+            member.clock.off_ms.fetch_add(hours * HOUR_MS, Ordering::Relaxed);
+        }
+    }
+
+    async fn end(self) {
+        for member in &self.members {
+            member.node.shutdown().await;
+            member.store.set_observers(Vec::new());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlives_its_leader_whatever_the_clocks_say() {
+    let three = Three::start().await;
+    let mut id = 0;
+    for (to, step) in [(2, 0), (0, 5), (1, -5)] {
+        let from = three.primary(&[0, 1, 2]).await;
+        id += 1;
+        let granted = Instant::now();
+        three.grant(from, id, 30).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        three.step_clocks(step);
+        if from != to {
+            three.members[from].node.transfer(MemberId(to as u64 + 1)).await.unwrap();
+        }
+        let now = three.primary(&[to]).await;
+        let time = three.members[now].lessor.time_to_live(id).unwrap().unwrap();
+        assert!((28..=31).contains(&time.remaining), "{time:?}");
+        three.step_clocks(step);
+        let lived = three.gone(now, id).await - granted;
+        assert!(lived >= Duration::from_secs(30), "it ended after {lived:?}");
+        assert!(lived < Duration::from_secs(40), "it ended after {lived:?}");
+    }
+    three.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_remains_of_a_long_lease_outlives_its_leader() {
+    let three = Three::start().await;
+    let from = three.primary(&[0, 1, 2]).await;
+    let granted = Instant::now();
+    three.grant(from, 9, 3600).await;
+    three.step_clocks(-1);
+    // Recorded every five minutes.
+    tokio::time::sleep(Duration::from_secs(310)).await;
+    let to = (from + 1) % 3;
+    three.members[from].node.transfer(MemberId(to as u64 + 1)).await.unwrap();
+    three.step_clocks(2);
+    three.primary(&[to]).await;
+    let left = three.members[to].lessor.time_to_live(9).unwrap().unwrap().remaining;
+    let passed = granted.elapsed().as_secs() as i64;
+    assert!(left >= 3600 - passed && left <= 3600 - passed + 310, "{left} s left after {passed} s");
+    three.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_cut_off_promises_nothing() {
+    let three = Three::start().await;
+    let old = three.primary(&[0, 1, 2]).await;
+    let others: Vec<usize> = (0..3).filter(|at| *at != old).collect();
+    three.grant(old, 7, 5).await;
+    three.network.isolate(MemberId(old as u64 + 1), true);
+    let cut = Instant::now();
+    // It may promise as long as it can still believe that it leads.
+    let mut promised = cut;
+    while cut.elapsed() < Duration::from_secs(4) {
+        match three.members[old].lessor.renew(7) {
+            Renewal::Renewed(5) => promised = Instant::now(),
+            Renewal::NotPrimary => {}
+            other => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(promised - cut <= ELECTION, "it renewed {:?} after it was cut off", promised - cut);
+    let alone = &three.members[old];
+    assert_eq!((alone.node.leader(), alone.node.status().is_leader), (None, false));
+    assert!(!alone.lessor.is_primary() && alone.lessor.time_to_live(7).is_err());
+    let new = three.primary(&others).await;
+    let gone = three.gone(new, 7).await;
+    assert!(
+        gone >= promised + Duration::from_secs(5),
+        "it lived {:?} after the last promise",
+        gone - promised
+    );
+    // Back again, it asks the leader.
+    three.network.isolate(MemberId(old as u64 + 1), false);
+    three.grant(new, 8, 60).await;
+    while three.members[old].node.leader().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(LeaderLessor(three.members[old].node.clone()).renew(8).await, Ok(Some(60)));
+    three.end().await;
+}
