@@ -107,7 +107,11 @@ impl Order {
     /// Adds at the end. A mark is left out if it comes too late already, or if the same stands there.
     pub(super) fn push(&mut self, ready: Ready) {
         if let Some(revision) = ready.mark() {
-            let stands = matches!((self.ready.back(), &ready), (Some(Ready::Progress(last)), Ready::Progress(_)) if *last == revision);
+            let last = self
+                .ready
+                .back()
+                .filter(|last| matches!((last, &ready), (Ready::Progress(_), Ready::Progress(_))));
+            let stands = last.and_then(Ready::mark) == Some(revision);
             if revision < self.shown || stands {
                 return;
             }
