@@ -6,6 +6,9 @@ use std::time::Instant;
 use super::*;
 use crate::model::{LeaseChange, Observer, RevisionEvents};
 
+/// Several election timeouts, and less than a command's patience.
+const STALL: Duration = Duration::from_secs(3);
+
 /// A barrier that holds threads. Whoever is held for very long was not to be held at all: raft's own thread, without
 /// which nobody opens it.
 #[derive(Clone, Default)]
@@ -57,12 +60,13 @@ async fn pass(time: Duration) {
     }
 }
 
-/// As [`until`], for a condition that threads bring about: no time passes for raft.
+/// As [`until`], for a condition that threads bring about: hardly any time passes for raft.
 async fn until_threads(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what}: it never happened");
         std::thread::sleep(Duration::from_millis(1));
+        tokio::time::advance(Duration::from_millis(1)).await;
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -92,7 +96,7 @@ async fn a_command_that_takes_long_holds_back_no_heartbeat() {
         let node = node.clone();
         async move { node.propose(Command::LeaseRevoke { id: 7 }).await }
     });
-    pass(Duration::from_secs(5)).await;
+    pass(STALL).await;
     assert!(!revoke.is_finished());
     assert_eq!(terms(&cluster), before);
     barrier.open();
@@ -100,4 +104,55 @@ async fn a_command_that_takes_long_holds_back_no_heartbeat() {
     revoke.await.unwrap().unwrap();
     assert_eq!(terms(&cluster), before);
     cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_disk_stands_still_holds_back_no_heartbeat() {
+    let barrier = Barrier::default();
+    let disk = barrier.clone();
+    let stores = store::Options {
+        checkpoint: CheckpointPolicy::Background {
+            interval: Duration::from_secs(3600),
+            bytes: 32 << 20,
+            operations: 2,
+        },
+        before_commit: Some(Arc::new(move || {
+            disk.pass();
+            Ok(())
+        })),
+        ..store_options()
+    };
+    let cluster = Cluster::of(3, |_| {}, stores).await;
+    let leader = cluster.leader().await;
+    write(&cluster, leader, "first", "1").await;
+    until("all know the leader", || cluster.running().iter().all(|id| cluster.node(*id).leader().is_some()))
+        .await;
+    let before = terms(&cluster);
+    barrier.close();
+    // More than the memory holds. What comes at once is one entry, so they come one by one.
+    let mut writes = Vec::new();
+    until_threads("the memory is full", || {
+        let (node, key) = (cluster.node(leader), format!("k{}", writes.len()));
+        writes.push(tokio::spawn(async move { node.propose(put(&key, "v")).await }));
+        cluster.store(leader).is_waiting()
+    })
+    .await;
+    let pulse = tokio::spawn({
+        let node = cluster.node(leader);
+        async move { node.pulse().await }
+    });
+    pass(STALL).await;
+    assert_eq!(terms(&cluster), before);
+    assert!(pulse.is_finished(), "a disk that stands still is no reason to restart");
+    barrier.open();
+    until_threads("all is written", || writes.iter().all(tokio::task::JoinHandle::is_finished)).await;
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+    assert_eq!(terms(&cluster), before);
+    cluster.shut_down().await;
+}
+
+async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {
+    cluster.node(through).propose(put(key, text)).await.unwrap();
 }

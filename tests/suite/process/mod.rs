@@ -14,6 +14,7 @@ mod metrics;
 mod notify;
 mod options;
 mod pings;
+mod quota;
 mod reload;
 mod revocation;
 mod settings;
