@@ -292,6 +292,7 @@ impl Member {
             led: status.leader.is_some(),
             alarms: self.store.alarms(),
             full: sizes.quota.and_then(full),
+            no_room: self.node.is_disk_full(),
         }
     }
 
@@ -322,7 +323,9 @@ impl Member {
             .iter()
             .map(|(id, why)| format!("; entries do not reach {id}: {why}"))
             .collect();
-        format!("{role}, term {}{}{}{}", status.term, self.progress(), alarms.concat(), faults.concat())
+        let disk = if self.node.is_disk_full() { "; the disk is full" } else { "" };
+        let told = [self.progress(), disk.to_string(), alarms.concat(), faults.concat()];
+        format!("{role}, term {}{}", status.term, told.concat())
     }
 
     /// How far this member has come with what others know already; nothing where it keeps up.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::notices::{
-    ALARM_OVER, CERTIFICATE, CORRUPT, NEARLY_FULL, Notice, PROMOTED, QUORUM_BACK, QUORUM_LOST, SPACE,
+    ALARM_OVER, CERTIFICATE, CORRUPT, DISK_FULL, DISK_ROOM, NEARLY_FULL, Notice, PROMOTED, QUORUM_BACK,
+    QUORUM_LOST, SPACE,
 };
 use crate::model::{Alarm, AlarmKind};
 
@@ -27,6 +28,8 @@ pub struct View {
     pub alarms: Vec<Alarm>,
     /// How much of the quota is taken, in percent; nothing without a quota.
     pub full: Option<u64>,
+    /// The store's disk is full.
+    pub no_room: bool,
 }
 
 /// Something to tell.
@@ -83,6 +86,15 @@ impl Observer {
             news.push(News::good(&PROMOTED, "this member was promoted: it votes"));
         }
         self.leader(view.led, now, &mut news);
+        let had_no_room = seen.as_ref().is_some_and(|seen| seen.no_room);
+        if view.no_room && !had_no_room {
+            news.push(News::bad(
+                &DISK_FULL,
+                "the disk is full: reads are served, and what needs space is refused",
+            ));
+        } else if had_no_room && !view.no_room {
+            news.push(News::good(&DISK_ROOM, "there is room on the disk again"));
+        }
         let before = seen.map(|seen| seen.alarms).unwrap_or_default();
         alarms(&before, &view.alarms, &mut news);
         self.quota(view.full, &mut news);
@@ -226,6 +238,17 @@ mod tests {
         assert_eq!(observer.look(view(&[alarm], 75), start), []);
         assert_eq!(ids(&observer.look(view(&[], 69), start)), [ALARM_OVER.id]);
         assert_eq!(ids(&observer.look(view(&[], 85), start)), [NEARLY_FULL.id]);
+    }
+
+    #[test]
+    fn a_full_disk_comes_and_goes() {
+        let mut observer = Observer::new(Duration::from_secs(7));
+        let view = |no_room| View { led: true, no_room, ..View::default() };
+        let mut look = |no_room| ids(&observer.look(view(no_room), Instant::now()));
+        assert_eq!(look(true), [DISK_FULL.id]);
+        assert!(look(true).is_empty());
+        assert_eq!(look(false), [DISK_ROOM.id]);
+        assert!(look(false).is_empty());
     }
 
     #[test]

@@ -57,6 +57,22 @@ pub const NEARLY_FULL: Notice = notice(
      defragment, set auto-compaction-retention, or raise quota-backend-bytes; all of them take a reload at most.",
 );
 
+/// The disk is full.
+pub const DISK_FULL: Notice = notice(
+    "02dacb119d17a3d8c9b9f41afb6946dc",
+    "The disk is full",
+    "There is hardly room for the data on this member's disk. Reads are served; what needs space is refused; deletions\n\
+     and compactions go on, on a small reserve. Make room: remove other files, enlarge the disk, or delete keys and\n\
+     compact:\n\n    etcdctl compact REVISION\n\nThe member takes part again by itself as soon as there is room.",
+);
+
+/// It is not any more.
+pub const DISK_ROOM: Notice = notice(
+    "1ca59df44a813c54ac711ba6dc8c0608",
+    "There is room on the disk again",
+    "What was refused for want of space is accepted again.",
+);
+
 /// Members' data differ.
 pub const CORRUPT: Notice = notice(
     "c4c9db8f06054edea9783550afdaf5fe",
@@ -116,12 +132,14 @@ pub const CERTIFICATE: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 12] = [
+const ALL: [&Notice; 14] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
     &SPACE,
     &NEARLY_FULL,
+    &DISK_FULL,
+    &DISK_ROOM,
     &CORRUPT,
     &ALARM_OVER,
     &REMOVED,

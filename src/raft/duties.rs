@@ -27,6 +27,9 @@ const LOG_SHARE: u64 = 32;
 /// How often that is looked at.
 const LOG_CHECK: Duration = Duration::from_millis(500);
 
+/// Pause between two attempts to leave the lead because of a full disk.
+const FULL_DISK: Duration = Duration::from_secs(60);
+
 /// Pause before something that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -157,6 +160,20 @@ pub async fn bound_log(inner: Arc<Inner>) {
         };
         if asked.is_err() {
             return;
+        }
+    }
+}
+
+/// Hands leadership over while this member's disk is full, since a leader without room refuses writes for all. Not
+/// again soon: the others may have no room either.
+pub async fn leave_full_disk(inner: Arc<Inner>) {
+    loop {
+        tokio::time::sleep(LOG_CHECK).await;
+        let shared = &inner.shared;
+        if shared.is_leader() && !shared.is_only_voter() && inner.is_disk_full() {
+            tracing::warn!("the disk is full: handing leadership over");
+            let _ = tokio::time::timeout(inner.options.election, members::hand_over(&inner)).await;
+            tokio::time::sleep(FULL_DISK).await;
         }
     }
 }

@@ -25,9 +25,10 @@ use super::signal::{Receiver, Sender};
 use super::state_machine::StateMachine;
 use super::types::{Peer, Types};
 use super::wire::{Answer, Request};
-use crate::log::weight;
+use crate::log::{Space, weight};
 use crate::model::{Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Refusal, Reply};
 use crate::peer::{Lane, Pending};
+use crate::store::quota;
 
 /// openraft's handle with kvd's types.
 pub type Raft = openraft::Raft<Types, StateMachine>;
@@ -124,6 +125,7 @@ impl Node {
         inner.spawn(duties::lead(inner.clone()));
         inner.spawn(duties::publish(inner.clone()));
         inner.spawn(duties::bound_log(inner.clone()));
+        inner.spawn(duties::leave_full_disk(inner.clone()));
         inner.spawn(proposer::run(inner.clone(), proposal_queue));
         inner.spawn(reads::run(inner.clone(), reader_queue));
         if inner.shared.is_only_voter() {
@@ -265,6 +267,11 @@ impl Node {
         Status { is_learner: self.is_learner(), ..self.0.shared.status() }
     }
 
+    /// True if the disk of the store, or of the log, is full: reads are served, and what needs space is refused or waits.
+    pub fn is_disk_full(&self) -> bool {
+        self.0.is_disk_full()
+    }
+
     /// The leader's clock where this member leads: milliseconds since the epoch.
     pub fn now_ms(&self) -> i64 {
         self.0.options.clock.now_ms()
@@ -377,6 +384,7 @@ impl Node {
             }
         };
         let _ = tokio::time::timeout(inner.options.election, decided).await;
+        inner.options.store.stop_waiting();
         if let Some(raft) = inner.raft() {
             // It is joined, whatever it ended with.
             let _ = raft.shutdown().await;
@@ -389,6 +397,11 @@ impl Node {
 }
 
 impl Inner {
+    /// See [`Node::is_disk_full`].
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.options.store.is_disk_full() || matches!(self.options.log.space(), Space::Full { .. })
+    }
+
     /// Raft, once it is running.
     pub(super) fn raft(&self) -> Option<&Raft> {
         self.raft.get()
@@ -431,6 +444,10 @@ impl Inner {
     async fn queued(&self, command: Command, term: Option<u64>) -> Outcome {
         if self.is_stopped() {
             return Err(Refusal::Stopped);
+        }
+        let cost = quota::cost(&command);
+        if cost > 0 && self.options.store.lacks_room(cost) {
+            return Err(Refusal::NoSpace);
         }
         if self.shared.backlog() > MAX_BACKLOG {
             return Err(Refusal::TooManyRequests);

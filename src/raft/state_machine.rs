@@ -184,8 +184,11 @@ impl RaftSnapshotBuilder<Types> for Builder {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
         if self.force {
             let store = self.store.clone();
-            let folded = offload(move || store.checkpoint());
-            folded.await?.map_err(failed)?;
+            match offload(move || store.checkpoint()).await? {
+                // On a full disk the checkpoint before is the newest there is.
+                Ok(()) | Err(StoreError::Full { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
         }
         own_snapshot(&self.store).await
     }

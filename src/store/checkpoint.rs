@@ -15,9 +15,10 @@ use super::format::CHUNK;
 use super::format::keys::{self, CurrentShape, Namespace, OldShape, Shape};
 use super::format::records::{Live, Meta, Record, Value, encode_current, encode_history, split_current};
 use super::head::{Layer, LayerRef, Version};
+use super::registry::Registry;
 use super::revision::Revision;
 use super::tables::{Table, Tables};
-use crate::model::Histogram;
+use crate::model::{Histogram, LogPosition};
 
 impl Inner {
     /// Folds everything applied so far into LMDB and returns when it is durable.
@@ -29,66 +30,89 @@ impl Inner {
     /// The same for a caller that holds `writing`.
     pub fn checkpoint_while_writing(&self) -> Result<(), StoreError> {
         self.health()?;
-        let Some((tables, layer, meta, end)) = self.freeze() else { return Ok(()) };
-        let folded = self.pace.commit(|| fold(&tables, &layer.read(), &meta, &end, &self.figures.commit));
-        folded.map_err(|error| self.fail(error))?;
+        // What found no room the last time comes first.
+        let unfinished = self.unfinished.lock().take();
+        if let Some(folding) = unfinished {
+            self.finish(folding)?;
+        }
+        self.freeze().map_or(Ok(()), |folding| self.finish(folding))
+    }
+
+    fn finish(&self, folding: Folding) -> Result<(), StoreError> {
+        let meta = folding.meta(&self.shared.read().meta);
+        let folded = self.pace.commit(|| fold(&folding, &meta, &self.figures.commit));
+        if let Err(error) = folded {
+            let error = self.not_written(&folding.tables, error);
+            *self.unfinished.lock() = Some(folding);
+            return Err(error);
+        }
+        self.space.found();
         let (idle, frozen) = {
             let mut shared = self.shared.write();
             shared.meta = meta;
-            shared.durable_registry = end.registry;
+            shared.durable_registry = folding.registry.clone();
             let idle = self.next_generation(&mut shared);
             (idle, shared.frozen.take())
         };
-        drop((idle, frozen, layer));
+        drop((idle, frozen, folding));
         self.signal.progressed();
         Ok(())
     }
 
-    /// Makes the active layer the frozen one; `None` where there is nothing to write.
-    #[allow(clippy::type_complexity, reason = "what a fold needs, taken at one moment")]
-    fn freeze(&self) -> Option<(Arc<Tables>, LayerRef, Meta, Fold)> {
+    /// Makes the active layer the frozen one; `None` if there is nothing to write.
+    fn freeze(&self) -> Option<Folding> {
         let _applying = self.applying.lock();
         let mut shared = self.shared.write();
         if !shared.is_dirty() {
             return None;
         }
         debug_assert!(shared.frozen.is_none(), "one checkpoint at a time");
-        let frozen = std::mem::take(&mut shared.active);
-        let growth = {
-            let mut layer = frozen.write();
-            layer.end = Some(shared.revision);
-            layer.growth
-        };
-        let meta = Meta {
+        let layer = std::mem::take(&mut shared.active);
+        layer.write().end = Some(shared.revision);
+        shared.frozen = Some(layer.clone());
+        Some(Folding {
+            tables: shared.tables.clone(),
+            layer,
             applied: shared.applied,
-            raft_membership: shared.registry.raft_membership.clone(),
             revision: shared.revision,
             compacted: shared.compacted,
-            in_use: shared.meta.in_use + growth,
             allocated: shared.allocated,
-            cluster_version: shared.registry.cluster_version.clone(),
-            ..shared.meta.clone()
-        };
-        let changed = !Arc::ptr_eq(&shared.registry, &shared.durable_registry);
-        let fold = Fold { registry: shared.registry.clone(), registry_changed: changed };
-        shared.frozen = Some(frozen.clone());
-        Some((shared.tables.clone(), frozen, meta, fold))
+            registry: shared.registry.clone(),
+            registry_changed: !Arc::ptr_eq(&shared.registry, &shared.durable_registry),
+        })
     }
 }
 
-/// What goes with a layer.
-struct Fold {
-    registry: Arc<super::registry::Registry>,
+/// A frozen layer on its way into LMDB, with what goes with it.
+pub(super) struct Folding {
+    tables: Arc<Tables>,
+    layer: LayerRef,
+    applied: Option<LogPosition>,
+    revision: i64,
+    compacted: i64,
+    allocated: u64,
+    registry: Arc<Registry>,
     registry_changed: bool,
 }
 
-fn fold(
-    tables: &Tables,
-    layer: &Layer,
-    meta: &Meta,
-    fold: &Fold,
-    time: &Histogram,
-) -> Result<(), StoreError> {
+impl Folding {
+    /// The meta record that replaces `before`, which a slice of a compaction may have changed since the layer was frozen.
+    fn meta(&self, before: &Meta) -> Meta {
+        Meta {
+            applied: self.applied,
+            raft_membership: self.registry.raft_membership.clone(),
+            revision: self.revision,
+            compacted: self.compacted,
+            in_use: before.in_use + self.layer.read().growth,
+            allocated: self.allocated,
+            cluster_version: self.registry.cluster_version.clone(),
+            ..before.clone()
+        }
+    }
+}
+
+fn fold(folding: &Folding, meta: &Meta, time: &Histogram) -> Result<(), StoreError> {
+    let (tables, layer) = (&*folding.tables, folding.layer.read());
     let mut txn = tables.write()?;
     let mut row = Vec::new();
     for (key, versions) in &layer.keys {
@@ -100,9 +124,9 @@ fn fold(
         let put = tables.history.put_with_flags(&mut txn, PutFlags::APPEND, &change.at.to_bytes(), &row);
         put.map_err(StoreError::lmdb("appending history"))?;
     }
-    fold_leases(tables, &mut txn, layer)?;
-    if fold.registry_changed {
-        fold.registry.save(tables, &mut txn)?;
+    fold_leases(tables, &mut txn, &layer)?;
+    if folding.registry_changed {
+        folding.registry.save(tables, &mut txn)?;
     }
     tables.put_meta(&mut txn, meta)?;
     timed(time, || tables.commit(txn, "committing a checkpoint"))

@@ -26,6 +26,9 @@ use super::tables::Tables;
 /// Bytes of keys that a slice looks at, at most about.
 const SLICE_BYTES: usize = 4 << 20;
 
+/// Rows of history that a slice visits on a disk that is nearly full, at most.
+const SHORT_OF_ROOM: usize = 100;
+
 /// Rows of history that a slice passes over, at most.
 const SLICE_ROWS: usize = 50_000;
 
@@ -58,8 +61,12 @@ impl Inner {
             return Ok(false);
         }
         let begun = Instant::now();
-        let pruned = self.pace.commit(|| prune(&tables, &mut meta, target, self.options.compaction_batch));
-        let (removed, done) = pruned.map_err(|error| self.fail(error))?;
+        // A slice copies pages before it frees any.
+        let batch = self.options.compaction_batch;
+        let batch = if self.is_disk_full() { batch.min(SHORT_OF_ROOM) } else { batch };
+        let pruned = self.pace.commit(|| prune(&tables, &mut meta, target, batch));
+        let (removed, done) = pruned.map_err(|error| self.not_written(&tables, error))?;
+        self.space.found();
         self.figures.compaction_step.observe(begun.elapsed().as_secs_f64() * 1000.0);
         self.figures.compacted_versions.fetch_add(removed, Ordering::Relaxed);
         let idle = {
@@ -89,7 +96,11 @@ impl Inner {
         if self.options.checkpoint == super::CheckpointPolicy::Manual {
             return if is_due() { self.prune_all() } else { Ok(()) };
         }
-        self.signal.wait_while(is_due, || self.health().is_err() || self.signal.is_stopped());
+        let given_up = || self.health().is_err() || self.signal.is_stopped() || self.space.has_failed();
+        self.signal.wait_while(is_due, given_up);
+        if is_due() && self.space.has_failed() {
+            return Err(StoreError::Full { what: "removing what was compacted".into() });
+        }
         self.health()
     }
 }

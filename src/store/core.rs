@@ -5,7 +5,7 @@
 //! 2. `applying`: held while an entry is applied, and for moments by a checkpoint (to freeze a layer) and when a
 //!    snapshot is taken over. So a layer always holds whole entries.
 //! 3. `shared`: the layers and figures; held for moments only, never across disk access.
-//! 4. a layer's own lock, `pool`, `failure`: leaves.
+//! 4. a layer's own lock, `pool`, `failure`, `unfinished`: leaves.
 //!
 //! # Consistency of reads
 //! A reader takes, in one read lock of `shared`, the published revision, both layers and a read transaction of
@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use super::checkpoint::Folding;
 use super::effort::Pace;
 use super::figures::Figures;
 use super::format::records::Meta;
@@ -27,6 +28,7 @@ use super::registry::Registry;
 use super::remembered::Remembered;
 use super::restore::state_number;
 use super::revision::Revision;
+use super::space::Space;
 use super::tables::{ReadTxn, Tables};
 use super::worker::Signal;
 use super::{Options, Sizes, StoreError};
@@ -44,8 +46,13 @@ pub(super) struct Inner {
     pub signal: Arc<Signal>,
     pub figures: Figures,
     pub pace: Pace,
+    pub space: Space,
+    /// A checkpoint that found no room on the disk; for whoever holds `writing`.
+    pub unfinished: Mutex<Option<Folding>>,
     /// An entry waits for room in the head.
     pub waiting: AtomicBool,
+    /// No entry is to wait any more.
+    pub stopping: AtomicBool,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     pool: Mutex<Pool>,
     quota: AtomicU64,
@@ -191,7 +198,10 @@ impl Inner {
             signal: Arc::default(),
             figures: Figures::default(),
             pace: Pace::default(),
+            space: Space::default(),
+            unfinished: Mutex::new(None),
             waiting: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             observers: RwLock::new(Arc::new([])),
             pool: Mutex::default(),
             failed: AtomicBool::new(false),

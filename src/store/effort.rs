@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Store;
 use crate::model::{Command, Compare, Op, Proposal, Txn};
 
 /// Keys that are applied in a few milliseconds, even with large values.
@@ -96,6 +97,26 @@ impl Pace {
         let since = self.committing.load(Ordering::Relaxed);
         let committing = since != 0 && now.saturating_sub(since) > SLOW_COMMIT.as_micros() as u64;
         committing || now < self.slow_until.load(Ordering::Relaxed)
+    }
+}
+
+impl Store {
+    /// True if applying an entry, however cheap, may wait for the disk: the memory for what is not in LMDB yet is used
+    /// up, or the disk is slow.
+    pub fn may_wait(&self) -> bool {
+        self.0.is_out_of_room() || self.0.pace.is_slow()
+    }
+
+    /// True while an entry that is being applied waits for the disk.
+    pub fn is_waiting(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// From now on an entry that cannot be applied before the disk has moved fails: for the end of the process, which a
+    /// full disk must not hold up.
+    pub fn stop_waiting(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.signal.wake_all();
     }
 }
 

@@ -52,8 +52,12 @@ impl Inner {
             return Ok(());
         }
         self.waiting.store(true, Ordering::Relaxed);
-        self.signal.wait_while(|| self.is_out_of_room(), || self.health().is_err());
+        let stopping = || self.stopping.load(Ordering::Relaxed);
+        self.signal.wait_while(|| self.is_out_of_room(), || self.health().is_err() || stopping());
         self.waiting.store(false, Ordering::Relaxed);
+        if stopping() && self.is_out_of_room() {
+            return Err(StoreError::Failed("it is being stopped".into()));
+        }
         self.health()
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::model::{LogPosition, Refusal};
 
-/// An error of the store. All but [`StoreError::Snapshot`], [`StoreError::Format`] and, where it is a client that reads,
-/// [`StoreError::Busy`] mean that the process must end: a member that guesses on is worse than one that stopped.
+/// An error of the store. All but [`StoreError::Full`], [`StoreError::Snapshot`], [`StoreError::Format`] and, where it is
+/// a client that reads, [`StoreError::Busy`] mean that the process must end: a member that guesses on is worse than one
+/// that stopped.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory was written by another version of kvd.
@@ -38,7 +39,7 @@ pub enum StoreError {
         /// The system's error.
         source: Arc<std::io::Error>,
     },
-    /// LMDB failed: disk full, an io error, a map too small.
+    /// LMDB failed: an io error, say.
     #[error("store: {what}: {source}")]
     Lmdb {
         /// What was being done.
@@ -49,6 +50,12 @@ pub enum StoreError {
     /// What reading takes is used up for the moment, by other readers.
     #[error("the store is short of {0} for one more reader")]
     Busy(&'static str),
+    /// The disk, or the map, is full. What was to be written stays in memory and in the log, and is written later.
+    #[error("there is no room on the store's disk: {what}")]
+    Full {
+        /// What found none.
+        what: String,
+    },
     /// Stored bytes are not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),

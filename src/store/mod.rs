@@ -10,6 +10,7 @@
 //! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
 //! - `figures`: what is counted for metrics
 //! - `read`, `range`, `leases`, `events`, `hash`: reading; `remembered`: the hashes at the last compactions
+//! - `effort`, `space`: what applying may take, and what room the disk has
 //! - `checkpoint`, `compact`, `worker`: folding the head into LMDB, removing old versions, the thread that does both
 //! - `snapshot`, `restore`: the whole state as a stream, and back
 //!
@@ -20,8 +21,8 @@
 //! - Reads never wait for a disk write. No lock is held across one that a reader or the applying thread needs.
 //! - The store knows nothing of tokio, of raft or of the clock. Only `worker` has a thread, and a simulation runs
 //!   without it ([`CheckpointPolicy::Manual`]).
-//! - A refusal is an answer, and so is a shortage of what reading takes. Every other error is fatal: it is recorded,
-//!   reported once, and nothing is served after it.
+//! - A refusal is an answer, and so is a shortage of what reading takes; a full disk is waited out. Every other error is
+//!   fatal: it is recorded, reported once, and nothing is served after it.
 
 mod apply;
 mod checkpoint;
@@ -53,6 +54,7 @@ mod scan;
 #[cfg(test)]
 mod settings_test;
 mod snapshot;
+mod space;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -113,6 +115,9 @@ impl Store {
         drop(txn);
         let shared = Shared::new(Arc::new(tables), meta, registry);
         let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
+        if inner.options.checkpoint != CheckpointPolicy::Manual {
+            inner.look_at_space();
+        }
         worker::start(&inner)?;
         if inner.must_prune() {
             inner.signal.request_prune();
@@ -139,17 +144,6 @@ impl Store {
             self.0.pace.applied(took);
         }
         Ok(replies)
-    }
-
-    /// True if applying an entry, however cheap, may wait for the disk: the memory for what is not in LMDB yet is used
-    /// up, or the disk is slow.
-    pub fn may_wait(&self) -> bool {
-        self.0.is_out_of_room() || self.0.pace.is_slow()
-    }
-
-    /// True while an entry that is being applied waits for the disk.
-    pub fn is_waiting(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Applies a membership entry: raft's own configuration (opaque here) and the member change that goes with it.
@@ -192,7 +186,7 @@ impl Store {
     /// Folds everything applied so far into LMDB and returns when it is durable.
     ///
     /// # Errors
-    /// Fatal ones: a disk that is full or broken.
+    /// [`StoreError::Full`], after which it is tried again; fatal ones.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         self.0.checkpoint()
     }
@@ -205,7 +199,7 @@ impl Store {
         self.0.prune_all()
     }
 
-    /// Makes everything durable and stops the store's thread. Without it, dropping the last handle is like a crash:
+    /// Makes everything durable and stops the store's thread. Without it, or on a full disk, the end is like a crash:
     /// what was not checkpointed comes back from the log.
     ///
     /// # Errors
@@ -214,7 +208,13 @@ impl Store {
         let done = self.0.checkpoint();
         self.0.signal.request_stop();
         self.0.signal.join();
-        done
+        match done {
+            Err(error @ StoreError::Full { .. }) => {
+                tracing::warn!(%error, "the last changes are in the log only");
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// The current revision; 1 in an empty store.
@@ -407,11 +407,6 @@ impl Store {
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
     pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Refusal> {
         timed(&self.0.figures.hash_kv, || self.0.hash_kv(revision))
-    }
-
-    /// True while a compaction has versions left to remove: what is in use is about to fall.
-    pub fn is_compacting(&self) -> bool {
-        self.0.must_prune()
     }
 
     /// Blocks until what a compaction at `revision` made superfluous is removed.

@@ -30,7 +30,7 @@ impl Default for CheckpointPolicy {
     }
 }
 
-/// Called once when the store cannot go on (disk full, an io error): the process must end.
+/// Called once when the store cannot go on (an io error): the process must end.
 pub type OnFatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
 /// Called before every commit to LMDB, which fails with what it gives: how tests and simulations make the store's disk

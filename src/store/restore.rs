@@ -147,6 +147,7 @@ impl Inner {
             let mut shared = self.shared.write();
             let generation = shared.generation;
             let mut replaced = std::mem::replace(&mut *shared, loaded);
+            *self.unfinished.lock() = None;
             shared.generation = generation;
             shared.remembered = std::mem::take(&mut replaced.remembered).carried();
             let idle = self.next_generation(&mut shared);

@@ -1,9 +1,14 @@
 //! The LMDB environment: opening it, its tables, its meta record. The one file of the store with unsafe code.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, RwTxn, WithoutTls};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use super::format;
 use super::format::records::Meta;
@@ -43,6 +48,7 @@ impl Tables {
     /// Opens the environment in `dir`, creating it where it is missing.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         private_dir(dir)?;
+        allocate_lock_file(dir, options)?;
         let env = open_env(dir, options)?;
         // LMDB flushes its file, not the name of it.
         files::sync_names(dir)
@@ -108,6 +114,24 @@ impl Tables {
             slot.0 = number;
         }
         numbered
+    }
+
+    /// Bytes of the pages that hold something, but for LMDB's own lists.
+    pub fn used(&self) -> Result<u64, StoreError> {
+        let txn = self.read()?;
+        let tables = self.contents().map(|(_, table)| table).into_iter().chain([self.meta]);
+        let mut used = 0;
+        for table in tables {
+            let stat = table.stat(&txn).map_err(StoreError::lmdb("measuring the tables"))?;
+            let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
+            used += pages as u64 * u64::from(stat.page_size);
+        }
+        Ok(used)
+    }
+
+    /// Bytes that the data file can grow to.
+    pub fn map_size(&self) -> u64 {
+        self.env.info().map_size as u64
     }
 
     /// Begins a read transaction; [`StoreError::Busy`] where there are too many.
@@ -188,6 +212,23 @@ fn check_version(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
             dir: dir.to_path_buf(),
             what: "it has LMDB tables of something else".into(),
         }),
+    }
+}
+
+/// Has blocks for LMDB's table of readers, which it writes through a map: without them a full disk is the end of the
+/// process. Before LMDB opens the file, since closing it later would give up LMDB's locks.
+fn allocate_lock_file(dir: &Path, options: &Options) -> Result<(), StoreError> {
+    /// LMDB's own head and a reader's slot, in bytes.
+    const HEAD: u64 = 8 << 10;
+    const SLOT: u64 = 64;
+    let path = dir.join("lock.mdb");
+    let fail = |error| StoreError::io(format!("allocating {}", path.display()), error);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let length = HEAD + SLOT * u64::from(options.max_readers);
+    match fallocate(file.map_err(fail)?, FallocateFlags::KEEP_SIZE, 0, length) {
+        // A file system that cannot.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => Err(fail(error.into())),
     }
 }
 

@@ -494,14 +494,22 @@ fn readers_see_whole_changes_while_everything_goes_on() {
 }
 
 #[test]
-fn a_full_disk_stops_the_store_and_says_so() {
+fn a_broken_disk_stops_the_store_and_says_so() {
     let said = Arc::new(Mutex::new(Vec::new()));
     let heard = said.clone();
     let on_fatal: OnFatal = Arc::new(move |error: &StoreError| heard.lock().push(error.to_string()));
-    let mut bench = Bench::new(Options { map_size: 1 << 20, on_fatal: Some(on_fatal), ..manual() });
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = broken.clone();
+    let before_commit: BeforeCommit = Arc::new(move || match seen.load(Ordering::Relaxed) {
+        true => Err(io::Error::from_raw_os_error(libc::EIO)),
+        false => Ok(()),
+    });
+    let options = Options { before_commit: Some(before_commit), on_fatal: Some(on_fatal), ..manual() };
+    let mut bench = Bench::new(options);
     bench.put("a", "1");
     bench.store.checkpoint().unwrap();
-    bench.put("b", vec![1; 4 << 20]);
+    bench.put("b", "2");
+    broken.store(true, Ordering::Relaxed);
     assert!(matches!(bench.store.checkpoint(), Err(StoreError::Lmdb { .. })));
     assert_eq!(said.lock().len(), 1);
     bench.index += 1;

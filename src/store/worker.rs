@@ -27,6 +27,9 @@ struct State {
     stop: bool,
 }
 
+/// Pause before a disk that was full is tried again.
+const FULL: Duration = Duration::from_millis(500);
+
 /// Longest wait without looking again: a waiter misses nothing for longer than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -96,6 +99,13 @@ impl Signal {
         state.stop
     }
 
+    /// Waits so long, or until the thread is to end.
+    fn wait_for_stop(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state.lock();
+        while !state.stop && !self.work.wait_until(&mut state, until).timed_out() {}
+    }
+
     /// Pauses; true where the thread is to end, or a checkpoint is wanted, before.
     fn pause(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
@@ -123,23 +133,31 @@ fn run(inner: &Weak<Inner>, signal: &Signal, interval: Duration) {
             return;
         }
         let Some(inner) = inner.upgrade() else { return };
-        // An error is recorded and reported where it happens; nothing more can be done.
-        if work(&inner, signal, interval).is_err() {
-            return;
+        match work(&inner, signal, interval) {
+            Ok(()) => {}
+            Err(StoreError::Full { .. }) => signal.wait_for_stop(FULL),
+            // It is recorded and reported where it happens; nothing more can be done.
+            Err(_) => return,
         }
     }
 }
 
 /// Makes a checkpoint and then removes slices until there is nothing left or something else is wanted.
 fn work(inner: &Inner, signal: &Signal, interval: Duration) -> Result<(), StoreError> {
-    inner.checkpoint()?;
+    let folded = inner.checkpoint();
+    inner.look_at_space();
+    // On a full disk, removing may be what makes room.
+    if !matches!(folded, Ok(()) | Err(StoreError::Full { .. })) {
+        return folded;
+    }
     let begun = Instant::now();
     while inner.must_prune() {
         inner.prune_slice()?;
+        inner.look_at_space();
         if signal.pause(inner.options.compaction_sleep) || begun.elapsed() >= interval {
             signal.request_prune();
             break;
         }
     }
-    Ok(())
+    folded
 }

@@ -37,7 +37,7 @@ impl MaintenanceService {
         if node.leader.is_none() {
             errors.push("etcdserver: no leader".to_string());
         }
-        errors.extend(self.services.store.alarms().iter().map(alarm_text));
+        errors.extend(self.services.store.alarms().iter().chain(&self.full_disk()).map(alarm_text));
         pb::StatusResponse {
             header: Some(self.services.header()),
             version: ETCD_VERSION.into(),
@@ -66,13 +66,24 @@ impl MaintenanceService {
                 return Ok(pb::AlarmResponse { header: Some(self.services.header()), alarms: Vec::new() });
             }
         };
+        let lists = matches!(command, Command::AlarmList { .. });
         match self.services.node.propose(command).await? {
-            Reply::Alarms { alarms, .. } => Ok(pb::AlarmResponse {
-                header: Some(self.services.header()),
-                alarms: alarms.iter().map(convert::alarm).collect(),
-            }),
+            Reply::Alarms { mut alarms, .. } => {
+                let asked = lists && kind != Some(AlarmKind::Corrupt);
+                let own = self.full_disk().filter(|own| asked && !alarms.contains(own));
+                alarms.extend(own);
+                let alarms = alarms.iter().map(convert::alarm).collect();
+                Ok(pb::AlarmResponse { header: Some(self.services.header()), alarms })
+            }
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// The alarm of this member alone while its disk is full. It is not raised in the cluster, which may have room, and
+    /// nobody has to disarm it.
+    fn full_disk(&self) -> Option<Alarm> {
+        let full = self.services.node.is_disk_full();
+        full.then(|| Alarm { member: self.services.member_id(), kind: AlarmKind::NoSpace })
     }
 
     async fn move_leader(&self, target: MemberId) -> Result<(), Refusal> {

@@ -13,6 +13,6 @@ pub use api::Api;
 pub use dice::Dice;
 pub use heavy::heavy;
 pub use ports::free_port;
-pub use program::{Program, reference, seed, strace, subject, tool};
+pub use program::{Program, reference, seed, skip, strace, subject, tool};
 pub use server::{Server, Setup, orderly};
 pub use wait::{PATIENCE, until};

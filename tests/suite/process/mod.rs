@@ -6,6 +6,7 @@ mod empty_values;
 mod first_answers;
 mod first_start;
 mod frames;
+mod full_disk;
 mod history;
 mod kvctl;
 mod leadership;

@@ -1,0 +1,276 @@
+//! Room on the disk that the store is on.
+//!
+//! A full disk is a state, not an end: what was applied stays in memory and in the log, reads go on, and the checkpoint
+//! is tried again. So that something can be done about it from inside, a reserve is kept: blocks that belong to the data
+//! file already, behind its end. What needs space (see [`super::quota`]) is refused before the reserve is touched;
+//! deletions and compactions live on it, and the pages that these free are room, too.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use heed::MdbError;
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use super::core::Inner;
+use super::tables::Tables;
+use super::{Store, StoreError};
+
+/// The reserve is this part of the data,
+const SHARE: u64 = 16;
+/// at least this,
+const LEAST: u64 = 4 << 20;
+/// and at most this.
+const MOST: u64 = 64 << 20;
+
+/// Above this nobody looks closely.
+const PLENTY: u64 = 4 << 30;
+
+/// What a change takes on the disk beside its bytes: its part of pages that are copied, in bytes.
+const PER_CHANGE: u64 = 512;
+
+/// If there is room for so many bytes, there is room for any command.
+const ANYTHING: u64 = 2 << 20;
+
+/// A write that was cut short is an io error to LMDB; if there are fewer bytes left than this, that was why.
+const NOTHING: u64 = 1 << 20;
+
+/// Room as it was seen last.
+pub(super) struct Space {
+    /// Bytes that LMDB can still write, the reserve included.
+    left: AtomicU64,
+    reserve: AtomicU64,
+    /// The last commit did not find room.
+    failed: AtomicBool,
+    /// Something was refused since there was room enough for anything.
+    refused: AtomicBool,
+}
+
+impl Default for Space {
+    fn default() -> Self {
+        Self {
+            left: AtomicU64::new(u64::MAX),
+            reserve: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Space {
+    /// A commit has found room.
+    pub fn found(&self) {
+        self.failed.store(false, Ordering::Relaxed);
+    }
+
+    /// True if the last commit did not.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Store {
+    /// True while a compaction has versions left to remove: what is in use is about to fall.
+    pub fn is_compacting(&self) -> bool {
+        self.0.must_prune()
+    }
+
+    /// True if `cost` more bytes (see [`super::quota`]) do not fit on the disk beside its reserve. What costs nothing can
+    /// still be applied.
+    pub fn lacks_room(&self, cost: u64) -> bool {
+        let lacks = self.0.lacks_room(cost);
+        if lacks {
+            self.0.space.refused.store(true, Ordering::Relaxed);
+        }
+        lacks
+    }
+
+    /// True if the disk is full: something did not fit, and there is hardly more room since.
+    pub fn is_disk_full(&self) -> bool {
+        self.0.is_disk_full()
+    }
+}
+
+impl Inner {
+    /// Looks how much room there is, and takes the reserve.
+    pub fn look_at_space(&self) {
+        let tables = self.shared.read().tables.clone();
+        match tables.room() {
+            Ok((left, reserve)) => {
+                self.space.left.store(left, Ordering::Relaxed);
+                self.space.reserve.store(reserve, Ordering::Relaxed);
+                if !self.lacks_room(ANYTHING) {
+                    self.space.refused.store(false, Ordering::Relaxed);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the room on the store's disk cannot be measured"),
+        }
+    }
+
+    /// See [`super::Store::is_disk_full`].
+    pub fn is_disk_full(&self) -> bool {
+        self.space.refused.load(Ordering::Relaxed) || self.lacks_room(0)
+    }
+
+    /// See [`super::Store::lacks_room`].
+    pub fn lacks_room(&self, cost: u64) -> bool {
+        let left = self.space.left.load(Ordering::Relaxed);
+        if self.space.has_failed() || left > PLENTY {
+            return self.space.has_failed();
+        }
+        let shared = self.shared.read();
+        let layers = shared.frozen.iter().chain([&shared.active]).map(|layer| layer.read());
+        let waiting: u64 = layers
+            .map(|layer| 2 * layer.bytes as u64 + PER_CHANGE * layer.operations() as u64)
+            .fold(0, u64::saturating_add);
+        let needed = waiting.saturating_add(cost.saturating_mul(2));
+        needed.saturating_add(self.space.reserve.load(Ordering::Relaxed)) > left
+    }
+
+    /// What a failure to write comes to: a full disk is tried again, everything else ends the store.
+    pub fn not_written(&self, tables: &Tables, error: StoreError) -> StoreError {
+        if !tables.ran_out(&error) {
+            return self.fail(error);
+        }
+        if !self.space.failed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, dir = %tables.dir().display(), "no room on the store's disk");
+        }
+        StoreError::Full { what: error.to_string() }
+    }
+}
+
+impl Tables {
+    /// Bytes that can still be written, and how many of them are the reserve, which is taken if it can be had.
+    fn room(&self) -> Result<(u64, u64), StoreError> {
+        let path = self.dir().join("data.mdb");
+        let fail = |error| StoreError::io(format!("measuring {}", path.display()), error);
+        let used = self.used()?;
+        let reserve = (used / SHARE).clamp(LEAST, MOST);
+        let file = File::options().write(true).open(&path).map_err(fail)?;
+        let mut held = file.metadata().map_err(fail)?.blocks() * 512;
+        if held < used + reserve {
+            let length = file.metadata().map_err(fail)?.len();
+            // A disk that is full, or a file system that cannot, leaves things as they are.
+            let take = |bytes| fallocate(&file, FallocateFlags::KEEP_SIZE, 0, length + bytes);
+            let _ = take(2 * reserve).or_else(|_| take(reserve));
+            held = file.metadata().map_err(fail)?.blocks() * 512;
+        }
+        let disk = statvfs(self.dir()).map_err(|error| fail(error.into()))?;
+        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let left = held.saturating_sub(used).saturating_add(available);
+        Ok((left.min(self.map_size().saturating_sub(used)), reserve))
+    }
+
+    /// True if an error says that there was no room.
+    fn ran_out(&self, error: &StoreError) -> bool {
+        let StoreError::Lmdb { source, .. } = error else { return false };
+        match &**source {
+            heed::Error::Mdb(MdbError::MapFull) => true,
+            heed::Error::Io(error) => match error.raw_os_error() {
+                Some(libc::ENOSPC | libc::EDQUOT) => true,
+                Some(libc::EIO) => statvfs(self.dir())
+                    .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NOTHING),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{KeyRange, RangeQuery};
+    use crate::store::Options;
+    use crate::store::tests::{Bench, manual};
+
+    /// A disk that is full as long as it is said to be.
+    fn full_disk() -> (Arc<AtomicBool>, Options) {
+        let full = Arc::new(AtomicBool::new(false));
+        let seen = full.clone();
+        let before_commit = move || match seen.load(Ordering::Relaxed) {
+            true => Err(std::io::Error::from_raw_os_error(libc::ENOSPC)),
+            false => Ok(()),
+        };
+        (full, Options { before_commit: Some(Arc::new(before_commit)), ..manual() })
+    }
+
+    fn keys(bench: &Bench) -> i64 {
+        bench.store.range(&RangeQuery::current(KeyRange::all())).unwrap().count
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_out_and_nothing_is_lost() {
+        let (full, options) = full_disk();
+        let mut bench = Bench::new(options);
+        bench.put("a", "1");
+        bench.store.checkpoint().unwrap();
+        bench.put("b", "2");
+        full.store(true, Ordering::Relaxed);
+        let before = bench.store.checkpointed();
+        for key in ["c", "d"] {
+            assert!(matches!(bench.store.checkpoint(), Err(StoreError::Full { .. })));
+            assert!(bench.store.lacks_room(0));
+            // What is in memory is read, and more can be applied.
+            bench.put(key, "3");
+        }
+        assert_eq!(keys(&bench), 4);
+        assert_eq!(bench.store.checkpointed(), before, "the log is still needed");
+        bench.store.health().unwrap();
+        full.store(false, Ordering::Relaxed);
+        bench.store.checkpoint().unwrap();
+        assert!(!bench.store.lacks_room(0));
+        assert_eq!(bench.store.checkpointed(), Some(bench.position()));
+        let bench = bench.crash(manual());
+        assert_eq!(keys(&bench), 4);
+        assert_eq!(bench.store.revision(), 5);
+    }
+
+    #[test]
+    fn what_is_removed_while_the_disk_is_full_counts_once() {
+        let (full, options) = full_disk();
+        let mut bench = Bench::new(options);
+        for n in 0..20 {
+            bench.put("k", vec![n; 1000]);
+        }
+        bench.run(crate::model::Command::Compact { revision: bench.store.revision() });
+        bench.store.checkpoint().unwrap();
+        bench.put("k", "last");
+        full.store(true, Ordering::Relaxed);
+        assert!(matches!(bench.store.checkpoint(), Err(StoreError::Full { .. })));
+        assert!(matches!(bench.store.prune(), Err(StoreError::Full { .. })));
+        full.store(false, Ordering::Relaxed);
+        // Slices come between the checkpoint that failed and its second try.
+        bench.store.prune().unwrap();
+        bench.store.checkpoint().unwrap();
+        assert!(!bench.store.is_compacting());
+        let used = bench.store.sizes().in_use;
+        let bench = bench.crash(manual());
+        assert_eq!(bench.store.sizes().in_use, used);
+        assert!(!bench.store.is_compacting());
+    }
+
+    #[test]
+    fn a_map_that_is_too_small_is_a_full_disk() {
+        let mut bench = Bench::new(Options { map_size: 1 << 20, ..manual() });
+        bench.put("a", "1");
+        bench.store.checkpoint().unwrap();
+        bench.put("b", vec![1; 4 << 20]);
+        assert!(matches!(bench.store.checkpoint(), Err(StoreError::Full { .. })));
+        bench.store.health().unwrap();
+        assert_eq!(keys(&bench), 2);
+        assert!(bench.store.lacks_room(0));
+    }
+
+    #[test]
+    fn what_does_not_fit_beside_the_reserve_lacks_room() {
+        let mut bench = Bench::new(Options { map_size: 16 << 20, ..manual() });
+        bench.store.0.look_at_space();
+        assert!(!bench.store.lacks_room(1 << 20));
+        assert!(bench.store.lacks_room(8 << 20));
+        bench.put("a", vec![0; 5 << 20]);
+        assert!(bench.store.lacks_room(1 << 20), "what waits for a checkpoint needs room, too");
+    }
+}
