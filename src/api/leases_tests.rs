@@ -11,7 +11,7 @@ use super::*;
 use crate::lease::Options;
 use crate::log::{self, Log, Mode, SimDisk};
 use crate::model::{Clock, ClusterId, Entropy, Member, MemberId};
-use crate::raft::{Loopback, NodeOptions};
+use crate::raft::{self, Loopback, NodeOptions};
 use crate::store::{self, CheckpointPolicy, Store};
 
 const ELECTION: Duration = Duration::from_secs(1);
@@ -105,14 +105,16 @@ impl Three {
             mode: Mode::Inline,
             ..log::Options::new(Arc::new(Numbers::default()))
         };
+        let log = Log::open(Arc::new(SimDisk::new(id)), log_options).unwrap();
+        let founders: Vec<Member> = (1..=3).map(member).collect();
+        raft::found(&log, &founders).await.unwrap();
         let node = Node::start(NodeOptions {
             id: MemberId(id),
             cluster: ClusterId(77),
             name: format!("m{id}"),
             client_urls: Vec::new(),
-            bootstrap: (1..=3).map(member).collect(),
             force_new_cluster: false,
-            log: Log::open(Arc::new(SimDisk::new(id)), log_options).unwrap(),
+            log,
             store: store.clone(),
             transport: self.network.from(MemberId(id)),
             clock: clock.clone(),

@@ -100,7 +100,7 @@ mod tests {
             txn(Vec::new(), vec![Op::Txn(inner)], vec![Op::Put(put())]),
             Command::Member(MemberChange::Add(member)),
             Command::ClusterVersion("3".repeat(1 << 20)),
-            Command::LeaseCheckpoint { deadlines: vec![(i64::MAX, Some(i64::MAX)); 100_000] },
+            Command::LeaseCheckpoint { remaining: vec![(i64::MAX, Some(i64::MAX)); 100_000] },
         ]
     }
 

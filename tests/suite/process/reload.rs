@@ -15,11 +15,15 @@ struct Reloaded {
 
 impl Reloaded {
     async fn start() -> Reloaded {
+        Self::with("").await
+    }
+
+    async fn with(more: &str) -> Reloaded {
         let mut server = Setup::of(&subject()).bare().prepare();
         let file = server.dir().join("cluster.toml");
         server.add_args(&["--config-file", &file.display().to_string()]);
         let mut reloaded = Reloaded { server, file };
-        reloaded.write("");
+        reloaded.write(more);
         reloaded.server.start().await;
         reloaded
     }
@@ -117,9 +121,7 @@ async fn a_quota_that_is_raised_counts_for_the_next_write() {
     if !subject().is_kvd() {
         return;
     }
-    let member = Reloaded::start().await;
-    member.write("quota-backend-bytes = 60000\n");
-    assert!(member.kvctl().status.success());
+    let member = Reloaded::with("quota-backend-bytes = 60000\n").await;
     let put = || {
         let request = PutRequest { key: "k".into(), value: vec![1; 8000].into(), ..PutRequest::default() };
         let mut kv = member.server.api().kv.clone();
