@@ -176,7 +176,7 @@ async fn a_caller_that_breaks_the_rules_is_shown_out() {
     // A frame of four gigabytes: its length alone is enough.
     for (kind, words) in [
         (Kind::Append as u8, "a frame of 4294967295 bytes, at most 67108869 are allowed"),
-        (Kind::Control as u8, "a frame of 4294967295 bytes, at most 1048576 are allowed"),
+        (Kind::Control as u8, "a frame of 4294967295 bytes, at most 1048581 are allowed"),
         (77, "a stream of the unknown kind 77"),
         (Kind::Question as u8, "a stream Question where none is due"),
         (Kind::Greeting as u8, "a stream Greeting where none is due"),
