@@ -64,7 +64,7 @@ fn commands_of_the_readme() {
          cd {scratch}\n\
          (export ETCD_DATA_DIR={data}; {start}) > kvd.log 2>&1 &\n\
          kvd=$!\n\
-         trap 'kill $kvd $(cat members) 2>/dev/null; wait || true' EXIT\n\
+         trap 'kill $kvd $(cat members 2>/dev/null) 2>/dev/null; wait || true' EXIT\n\
          until grep -q 'ready to serve client requests' kvd.log; do\n\
            kill -0 $kvd || {{ cat kvd.log; exit 1; }}\n\
            sleep 0.1\n\
