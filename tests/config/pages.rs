@@ -54,14 +54,36 @@ fn the_sample_is_fresh() {
 }
 
 #[test]
-fn the_sample_is_valid_and_local() {
-    let world = World::default().toml(&render::sample());
-    let outcome = world.read();
-    assert_eq!(outcome.diagnostics, [], "the sample has findings");
-    let config = outcome.config.expect("no errors");
-    assert_eq!(config.bootstrap_problems(), []);
-    let local = |url: &kvd::config::Url| url.socket_addr().is_some_and(|at| at.ip().is_loopback());
-    assert!(config.listen_client_urls.iter().chain(&config.listen_peer_urls).all(local));
+fn the_sample_and_the_installed_file_are_valid_and_local() {
+    for text in [&render::sample(), INSTALLED] {
+        let world = World::default().toml(text);
+        let outcome = world.read();
+        assert_eq!(outcome.diagnostics, [], "it has findings");
+        let config = outcome.config.expect("no errors");
+        assert_eq!(config.bootstrap_problems(), []);
+        let local = |url: &kvd::config::Url| url.socket_addr().is_some_and(|at| at.ip().is_loopback());
+        assert!(config.listen_client_urls.iter().chain(&config.listen_peer_urls).all(local));
+    }
+}
+
+/// What packages install as /etc/kv/cluster.toml.
+const INSTALLED: &str = include_str!("../../config/installed.toml");
+
+/// Package managers ask whoever edited /etc/kv/cluster.toml which version to keep as soon as the shipped one changes,
+/// and a non-interactive upgrade stops there. So the shipped one says nothing of single options and does not change;
+/// what explains them is installed beside the documentation.
+#[test]
+fn the_installed_file_sets_what_the_sample_sets_and_never_changes() {
+    let settings = |text: &str| -> std::collections::BTreeSet<String> {
+        let lines = text.lines().take_while(|line| !line.starts_with('['));
+        lines.filter(|line| !line.starts_with('#') && !line.is_empty()).map(String::from).collect()
+    };
+    assert_eq!(settings(INSTALLED), settings(&render::sample()));
+    assert_eq!(
+        crc32c::crc32c(INSTALLED.as_bytes()),
+        0x0d90_65ad,
+        "config/installed.toml has changed: every upgrade of a machine with an edited file would stop and ask"
+    );
 }
 
 /// Each commented line is an option with its default: taking the mark away changes nothing but the origin.

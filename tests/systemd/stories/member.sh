@@ -26,9 +26,8 @@ holds "exposure of at most 1.1" \
     >/dev/null
 
 step "one edit, one start"
-sed 's#http://127.0.0.1:2379"\]#http://0.0.0.0:2379"]#' "$KVD_ROOT/config/cluster.toml" |
-    sed 's#^advertise-client-urls = .*#advertise-client-urls = ["http://10.91.0.1:2379"]#' |
-    put_file one /etc/kv/cluster.toml
+in_ one sed -i -e 's#^listen-client-urls = .*#listen-client-urls = ["http://0.0.0.0:2379"]#' \
+    -e 's#^advertise-client-urls = .*#advertise-client-urls = ["http://10.91.0.1:2379"]#' /etc/kv/cluster.toml
 in_ one systemctl start kvd
 check "kvd is" "$(property one kvd ActiveState)" active
 export ETCDCTL_ENDPOINTS=10.91.0.1:2379
@@ -69,6 +68,19 @@ holds "what was meant" grep -q 'name' "$work/journal"
 in_ one rm /etc/kv/cluster.toml.d/99-wrong.toml
 in_ one systemctl reset-failed kvd
 in_ one systemctl start kvd
+
+step "without its file, or with an empty one, it starts with the defaults and its data"
+in_ one mv /etc/kv/cluster.toml /root/good.toml
+in_ one systemctl restart kvd
+check "kvd without a file is" "$(property one kvd ActiveState)" active
+until_ "it serves" serves
+in_ one install -o root -g kv -m 640 /dev/null /etc/kv/cluster.toml
+in_ one systemctl restart kvd
+check "kvd with an empty file is" "$(property one kvd ActiveState)" active
+until_ "it serves" serves
+in_ one cp -a /root/good.toml /etc/kv/cluster.toml
+in_ one systemctl restart kvd
+check "what is read" "$(client get greeting --print-value-only)" hello
 
 step "removed, configuration and data stay; purged, the configuration goes"
 in_ one apt-get remove -qy kvd
