@@ -54,13 +54,31 @@ struct MethodCounts {
     handled: [AtomicU64; CODES.len()],
     /// How long its calls took, where that is wanted.
     took: Option<Histogram>,
+    /// How long the requests took that failed, and those that succeeded, if etcd counts them.
+    requests: Option<(&'static str, [Histogram; 2])>,
 }
 
 impl MethodCounts {
-    fn new(extensive: bool) -> Self {
-        Self { took: extensive.then(|| Histogram::new(CALL_SECONDS)), ..Self::default() }
+    fn new(rule: &Rule, extensive: bool) -> Self {
+        let kind =
+            REQUESTS.iter().find(|(service, method, _)| rule.service == *service && rule.method == *method);
+        let requests =
+            kind.map(|(_, _, kind)| (*kind, std::array::from_fn(|_| Histogram::doubling(0.001, 14))));
+        Self { took: extensive.then(|| Histogram::new(CALL_SECONDS)), requests, ..Self::default() }
     }
 }
+
+/// Requests whose durations are counted by kind: service, method, and what etcd calls the kind.
+const REQUESTS: [(&str, &str, &str); 8] = [
+    ("etcdserverpb.KV", "Range", "Range"),
+    ("etcdserverpb.KV", "Put", "Put"),
+    ("etcdserverpb.KV", "DeleteRange", "DeleteRange"),
+    ("etcdserverpb.KV", "Txn", "Txn"),
+    ("etcdserverpb.KV", "Compact", "Compaction"),
+    ("etcdserverpb.Lease", "LeaseGrant", "LeaseGrant"),
+    ("etcdserverpb.Lease", "LeaseRevoke", "LeaseRevoke"),
+    ("etcdserverpb.Maintenance", "Alarm", "Alarm"),
+];
 
 /// Upper bounds of the buckets of a call's duration: Prometheus's own.
 const CALL_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -97,7 +115,7 @@ impl Metrics {
     /// Nothing is counted yet; `extensive` (`--metrics extensive`) is with how long the calls of each method take.
     pub fn new(extensive: bool) -> Self {
         Self {
-            methods: RULES.iter().map(|_| MethodCounts::new(extensive)).collect(),
+            methods: RULES.iter().map(|rule| MethodCounts::new(rule, extensive)).collect(),
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             watch_events: AtomicU64::new(0),
@@ -144,6 +162,9 @@ impl Metrics {
         }
         if let Some(histogram) = &method.took {
             histogram.observe_time(took);
+        }
+        if let Some((_, requests)) = &method.requests {
+            requests[usize::from(code == Code::Ok)].observe_time(took);
         }
     }
 
@@ -252,6 +273,7 @@ impl Metrics {
             page.sample(name, &labels(rule), value(&method.sent));
         }
         self.write_durations(page, labels);
+        self.write_requests(page);
         let received = value(&self.received_bytes);
         page.counter(
             "etcd_network_client_grpc_received_bytes_total",
@@ -281,6 +303,18 @@ impl Metrics {
         page.family(name, "histogram", "How long the server took to handle a call, in seconds.");
         for (rule, took) in std::iter::once(first).chain(timed) {
             page.histogram_samples(name, &labels(rule), took);
+        }
+    }
+
+    fn write_requests(&self, page: &mut Page) {
+        let name = "etcd_server_request_duration_seconds";
+        page.family(name, "histogram", "How long requests of each kind took, in seconds.");
+        for (kind, requests) in self.methods.iter().filter_map(|method| method.requests.as_ref()) {
+            for (success, took) in
+                [false, true].into_iter().zip(requests).filter(|(_, took)| took.count() > 0)
+            {
+                page.histogram_samples(name, &format!("success=\"{success}\",type=\"{kind}\""), took);
+            }
         }
     }
 

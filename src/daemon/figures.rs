@@ -1,29 +1,34 @@
-//! Figures that the faces cannot know: of the log, and of the features that are on.
+//! Figures that the faces cannot know: of the log, of the features that are on, and of the other members.
 
 use std::sync::atomic::Ordering;
 
 use crate::api::metrics::{Page, Source};
 use crate::config::{Config, GateStage};
 use crate::log::Log;
+use crate::model::MemberId;
+use crate::peer::{PeerStatus, Quic, RoundTrips, Transfers};
 use crate::raft::Node;
+use crate::store::Store;
 
 /// What the daemon adds to `/metrics`.
 pub struct Figures {
     log: Log,
     node: Node,
+    peers: Peers,
     /// Every feature gate: name, stage, whether it is on.
     gates: Vec<(&'static str, GateStage, bool)>,
 }
 
 impl Figures {
-    /// Of this log and this node, and of these gates.
-    pub fn new(config: &Config, log: Log, node: Node) -> Self {
-        Self { log, node, gates: config.gates() }
+    /// Of this log, this node, the other members, and the gates of this configuration.
+    pub fn new(config: &Config, log: Log, node: Node, peers: Peers) -> Self {
+        Self { log, node, peers, gates: config.gates() }
     }
 }
 
 impl Source for Figures {
     fn write(&self, page: &mut Page) {
+        self.peers.write(page);
         let log = self.log.figures();
         let name = "etcd_disk_wal_fsync_duration_seconds";
         page.histogram(name, "Time to flush the log.", &log.flush);
@@ -46,4 +51,154 @@ impl Source for Figures {
             page.sample(name, &format!("To=\"{member}\""), 1_u64);
         }
     }
+}
+
+/// What is counted of the connections with other members.
+pub struct Peers {
+    own: MemberId,
+    store: Store,
+    quic: Quic,
+}
+
+impl Peers {
+    /// Of the connections of this port with the members that the store knows.
+    pub fn new(own: MemberId, store: Store, quic: Quic) -> Self {
+        Self { own, store, quic }
+    }
+}
+
+/// One family with a number for each member.
+type Numbers = (&'static str, &'static str, fn(&PeerStatus) -> u64, &'static str);
+
+/// Those labelled with the other member alone, and the label.
+const TO: [Numbers; 5] = [
+    ("etcd_network_peer_sent_bytes_total", "counter", |peer| peer.sent_bytes, "Bytes sent to a member."),
+    (
+        "etcd_network_peer_sent_failures_total",
+        "counter",
+        |peer| peer.sent_failures,
+        "Requests to a member that were not sent, or not answered in time.",
+    ),
+    (
+        "etcd_network_snapshot_send_success",
+        "counter",
+        |peer| peer.snapshots_sent.took().count(),
+        "Snapshots that a member has taken.",
+    ),
+    (
+        "etcd_network_snapshot_send_failures",
+        "counter",
+        |peer| peer.snapshots_sent.failures(),
+        "Snapshots that a member has not taken.",
+    ),
+    (
+        "etcd_network_snapshot_send_inflights_total",
+        "gauge",
+        |peer| peer.snapshots_sent.under_way(),
+        "Snapshots on their way to a member.",
+    ),
+];
+const FROM: [Numbers; 5] = [
+    (
+        "etcd_network_peer_received_bytes_total",
+        "counter",
+        |peer| peer.received_bytes,
+        "Bytes received of a member.",
+    ),
+    (
+        "etcd_network_peer_received_failures_total",
+        "counter",
+        |peer| peer.received_failures,
+        "Requests of a member that were refused.",
+    ),
+    (
+        "etcd_network_snapshot_receive_success",
+        "counter",
+        |peer| peer.snapshots_received.took().count(),
+        "Snapshots taken of a member.",
+    ),
+    (
+        "etcd_network_snapshot_receive_failures",
+        "counter",
+        |peer| peer.snapshots_received.failures(),
+        "Snapshots of a member that were not taken.",
+    ),
+    (
+        "etcd_network_snapshot_receive_inflights_total",
+        "gauge",
+        |peer| peer.snapshots_received.under_way(),
+        "Snapshots on their way from a member.",
+    ),
+];
+const BOTH: [Numbers; 2] = [
+    (
+        "etcd_network_active_peers",
+        "gauge",
+        |peer| u64::from(peer.connected_for.is_some() || peer.heard_for.is_some()),
+        "Whether there is a connection with a member.",
+    ),
+    (
+        "etcd_network_disconnected_peers_total",
+        "counter",
+        |peer| peer.disconnects,
+        "Connections to a member that were lost.",
+    ),
+];
+
+impl Peers {
+    fn write(&self, page: &mut Page) {
+        let members: Vec<MemberId> = self.store.members().iter().map(|member| member.id).collect();
+        // Only members are told apart: whoever else called has no name here.
+        let mut peers = self.quic.peers();
+        peers.retain(|peer| peer.member != self.own && members.contains(&peer.member));
+        let own = self.own;
+        let name = "etcd_network_known_peers";
+        page.family(name, "gauge", "The members of the cluster.");
+        for member in &members {
+            page.sample(name, &format!("Local=\"{own}\",Remote=\"{member}\""), 1);
+        }
+        let numbers = |page: &mut Page, families: &[Numbers], label: &dyn Fn(MemberId) -> String| {
+            for (name, kind, number, help) in families {
+                page.family(name, kind, help);
+                for peer in &peers {
+                    page.sample(name, &label(peer.member), number(peer));
+                }
+            }
+        };
+        let to = |member: MemberId| format!("To=\"{member}\"");
+        let from = |member: MemberId| format!("From=\"{member}\"");
+        numbers(page, &BOTH, &|member| format!("Local=\"{own}\",Remote=\"{member}\""));
+        numbers(page, &TO, &to);
+        numbers(page, &FROM, &from);
+        let mut snapshots = |name: &str,
+                             help: &str,
+                             label: &dyn Fn(MemberId) -> String,
+                             of: fn(&PeerStatus) -> &Transfers| {
+            page.family(name, "histogram", help);
+            for peer in &peers {
+                page.histogram_samples(name, &label(peer.member), of(peer).took());
+            }
+        };
+        let name = "etcd_network_snapshot_send_total_duration_seconds";
+        snapshots(name, "Time to send a snapshot.", &to, |peer| &peer.snapshots_sent);
+        let name = "etcd_network_snapshot_receive_total_duration_seconds";
+        snapshots(name, "Time to take a snapshot.", &from, |peer| &peer.snapshots_received);
+        let name = "etcd_network_peer_round_trip_time_seconds";
+        page.family(name, "histogram", "Round trips to a member.");
+        for peer in &peers {
+            round_trips(page, name, &to(peer.member), &peer.round_trips);
+        }
+    }
+}
+
+fn round_trips(page: &mut Page, name: &str, labels: &str, trips: &RoundTrips) {
+    let mut below = 0;
+    for (power, count) in (0..).zip(&trips.buckets) {
+        below += count;
+        let bound = 0.0001 * 2.0_f64.powi(power);
+        page.sample(&format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), below);
+    }
+    page.sample(&format!("{name}_bucket"), &format!("{labels},le=\"+Inf\""), trips.count);
+    page.sample(&format!("{name}_sum"), labels, trips.sum_seconds);
+    page.sample(&format!("{name}_count"), labels, trips.count);
 }

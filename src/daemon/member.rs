@@ -10,7 +10,7 @@ use tokio::sync::watch as watch_channel;
 use super::compactor::{self, Retention};
 use super::directory::{self, Directories};
 use super::entry;
-use super::figures::Figures;
+use super::figures::{Figures, Peers};
 use super::history::HistoryError;
 use super::news::{Certificates, News, Observer, View};
 use super::notices::{HISTORY, Notice, REMOVED};
@@ -148,7 +148,8 @@ impl Member {
         let fan_out =
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };
         let services = Arc::new(Services::new(node.clone(), store.clone(), fan_out, settings(config), stop));
-        services.metrics.register(Arc::new(Figures::new(config, log, node.clone())));
+        let peers = Peers::new(identity.member, store.clone(), quic.clone());
+        services.metrics.register(Arc::new(Figures::new(config, log, node.clone(), peers)));
         let server = Server::serve(services.clone(), clients.listeners, server_options(config), workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
         let readiness = readiness(config, identity.member, &node, &store);

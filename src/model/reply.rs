@@ -74,3 +74,13 @@ pub enum Reply {
     /// The command was refused; recorded everywhere alike, nothing changed.
     Refused(Refusal),
 }
+
+impl Reply {
+    /// Why the command was refused, if it was.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}

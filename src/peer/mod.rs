@@ -58,7 +58,7 @@ mod tests;
 pub use ask::AskError;
 pub use options::Options;
 pub use quic::Quic;
-pub use status::{PeerStatus, RoundTrips};
+pub use status::{PeerStatus, RoundTrips, Transfers};
 pub use transport::{
     Caller, Lane, MAX_MESSAGE, NoTransport, Pending, Pieces, Rejection, Service, Transport, TransportError,
 };

@@ -332,9 +332,11 @@ impl Transport for Quic {
         let sending = Running::new(self.shared.handle.spawn(sending));
         Box::pin(async move {
             let closed = || Err(TransportError::Lost("the peer port is closed".into()));
+            let transfer = peer.counters.snapshots_sent.begin();
             let result = sending.finish().await.unwrap_or_else(closed);
-            if result.is_err() {
-                peer.counters.sent_failures.add(1);
+            match &result {
+                Ok(_) => transfer.done(),
+                Err(_) => peer.counters.sent_failures.add(1),
             }
             result
         })

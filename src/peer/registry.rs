@@ -150,6 +150,8 @@ impl Peer {
             disconnects: self.counters.disconnects.get(),
             problem: self.link.problem(),
             round_trips: told.round_trips.clone(),
+            snapshots_sent: self.counters.snapshots_sent.clone(),
+            snapshots_received: self.counters.snapshots_received.clone(),
         }
     }
 }

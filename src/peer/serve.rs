@@ -161,7 +161,11 @@ async fn take_snapshot(
     mut writer: FrameWriter,
 ) -> Result<(), Rejection> {
     let mut reader = FrameReader::new(recv, MAX_CONTROL_FRAME);
+    let transfer = peer.counters.snapshots_received.begin();
     let result = snapshot::receive(shared, serving, peer, &mut reader).await;
+    if result.is_ok() {
+        transfer.done();
+    }
     if let Err(rejection) = &result {
         peer.counters.received_failures.add(1);
         tracing::warn!(remote_peer_id = %peer.member, reason = %rejection, "a snapshot was not taken");

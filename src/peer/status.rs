@@ -1,13 +1,14 @@
 //! What is known of the other members' connections, for an operator and for metrics.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::model::MemberId;
+use crate::model::{Histogram, MemberId};
 
 /// The connections with one member.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PeerStatus {
     /// The member.
     pub member: MemberId,
@@ -37,6 +38,72 @@ pub struct PeerStatus {
     pub problem: Option<String>,
     /// Round trips as probes measured them (etcd_network_peer_round_trip_time_seconds).
     pub round_trips: RoundTrips,
+    /// Snapshots sent to it (etcd_network_snapshot_send_...).
+    pub snapshots_sent: Arc<Transfers>,
+    /// Snapshots received of it (etcd_network_snapshot_receive_...).
+    pub snapshots_received: Arc<Transfers>,
+}
+
+/// Snapshots that go one way between this member and another.
+#[derive(Debug)]
+pub struct Transfers {
+    under_way: AtomicU64,
+    failures: AtomicU64,
+    /// Of those that arrived whole and were taken.
+    took: Histogram,
+}
+
+impl Default for Transfers {
+    fn default() -> Self {
+        // The bounds are etcd's.
+        let took = Histogram::doubling(0.1, 10);
+        Self { under_way: AtomicU64::new(0), failures: AtomicU64::new(0), took }
+    }
+}
+
+impl Transfers {
+    /// Those under way.
+    pub fn under_way(&self) -> u64 {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// Those that failed, or were given up.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// How long those took that succeeded, in seconds.
+    pub fn took(&self) -> &Histogram {
+        &self.took
+    }
+
+    /// One begins. Unless it is said to be done, it counts as failed once this is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Transfer {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Transfer { transfers: self.clone(), begun: Instant::now(), is_done: false }
+    }
+}
+
+/// A snapshot on its way.
+pub(super) struct Transfer {
+    transfers: Arc<Transfers>,
+    begun: Instant,
+    is_done: bool,
+}
+
+impl Transfer {
+    /// It was taken.
+    pub(super) fn done(mut self) {
+        self.is_done = true;
+        self.transfers.took.observe_time(self.begun.elapsed());
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.transfers.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.transfers.failures.fetch_add(u64::from(!self.is_done), Ordering::Relaxed);
+    }
 }
 
 /// A histogram of round trips.
@@ -72,6 +139,8 @@ pub(super) struct Counters {
     pub sent_failures: Counter,
     pub received_failures: Counter,
     pub disconnects: Counter,
+    pub snapshots_sent: Arc<Transfers>,
+    pub snapshots_received: Arc<Transfers>,
 }
 
 /// A number that grows.
@@ -91,6 +160,16 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transfer_that_is_not_done_has_failed() {
+        let transfers = Arc::new(Transfers::default());
+        let (first, second) = (transfers.begin(), transfers.begin());
+        assert_eq!((transfers.under_way(), transfers.failures(), transfers.took().count()), (2, 0, 0));
+        first.done();
+        drop(second);
+        assert_eq!((transfers.under_way(), transfers.failures(), transfers.took().count()), (0, 1, 1));
+    }
 
     #[test]
     fn round_trips_fall_into_buckets_that_double() {

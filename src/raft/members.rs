@@ -83,7 +83,8 @@ pub async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool)
         }
         let stored = raft.server_metrics().borrow_watched().membership_config.clone();
         let config = stored.membership();
-        check(inner, change, config, asked)?;
+        check(inner, change, config, asked)
+            .inspect_err(|refusal| inner.shared.figures.changed(change, Some(refusal)))?;
         if matches!(change, MemberChange::Remove(id) if *id == inner.shared.id()) {
             hand_over(inner).await;
             if !inner.shared.is_leader() {
@@ -95,7 +96,10 @@ pub async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool)
         let proposal = Arc::new(Proposal { stamp, command: Command::Member(change.clone()) });
         let based_on = Precondition::LastMembershipLogId { last_membership_log_id: *stored.log_id() };
         match append(raft, config, next, change, proposal, based_on).await {
-            Ok(Some(reply)) => return Ok(reply),
+            Ok(Some(reply)) => {
+                inner.shared.figures.changed(change, reply.refusal());
+                return Ok(reply);
+            }
             Ok(None) => return Err(Refusal::Internal("a change of members without a reply".into())),
             Err(RaftError::APIError(ClientWriteError::PreconditionFailed(_)))
             | Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -178,6 +179,13 @@ impl Client {
         }
     }
 
+    /// An append was not sent, or not answered in time. The control lane's are heartbeats.
+    fn missed(&self) {
+        if matches!(self.lane, Lane::Control) {
+            self.shared.figures.failed_heartbeats.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     async fn ballot(
         &self,
         pre: bool,
@@ -243,7 +251,7 @@ impl RaftNetworkV2<Types> for Client {
                 let last = rpc.entries.last().map(|entry| entry.log_id).or(previous);
                 let answer = client.append(&rpc, timeout);
                 async move {
-                    let answer = answer.await?;
+                    let answer = answer.await.inspect_err(|_| client.missed())?;
                     // A part that was taken ends the pipeline: what follows it cannot fit.
                     let whole =
                         !matches!(&answer, AppendEntriesResponse::PartialSuccess(upto) if *upto != last);

@@ -14,7 +14,7 @@ use super::claim::{Claim, Quorum};
 use super::replicas::Replicas;
 use super::signal::{Receiver, Sender};
 use super::types::{Config, Types};
-use crate::model::{ClusterId, LogPosition, MemberId};
+use crate::model::{ClusterId, LogPosition, MemberChange, MemberId, Refusal};
 
 /// How a node is doing, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub struct Shared {
     pub replicas: Replicas,
 }
 
-/// Counters since the start, but for what is pending.
+/// Counters since the start, but for what is pending or under way.
 #[derive(Debug, Default)]
 pub struct Figures {
     /// Leaders seen, the first one included.
@@ -92,12 +92,42 @@ pub struct Figures {
     pub failed_reads: AtomicU64,
     /// Rounds for the read index that had to be repeated.
     pub repeated_reads: AtomicU64,
+    /// Heartbeats of this leader that were not sent, or not answered in time.
+    pub failed_heartbeats: AtomicU64,
+    /// Snapshots that take the place of this member's state at the moment.
+    pub installing: AtomicU64,
+    /// Learners that this leader has made voters.
+    pub promoted: AtomicU64,
+    /// Promotions that this leader refused: one refusal of each kind, and how many there were.
+    refused_promotions: Mutex<Vec<(Refusal, u64)>>,
 }
 
 /// A command that waits, until this is dropped.
 pub struct Pending<'f>(&'f Figures);
 
 impl Figures {
+    /// Counts what came of a change of members, if it is a promotion.
+    pub fn changed(&self, change: &MemberChange, refusal: Option<&Refusal>) {
+        if !matches!(change, MemberChange::Promote(_)) {
+            return;
+        }
+        let Some(refusal) = refusal else {
+            self.promoted.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let mut refused = self.refused_promotions.lock();
+        let is_of_kind = |known: &Refusal| std::mem::discriminant(known) == std::mem::discriminant(refusal);
+        match refused.iter_mut().find(|(known, _)| is_of_kind(known)) {
+            Some((_, count)) => *count += 1,
+            None => refused.push((refusal.clone(), 1)),
+        }
+    }
+
+    /// One refusal of each kind that promotions met, and how many there were.
+    pub fn refused_promotions(&self) -> Vec<(Refusal, u64)> {
+        self.refused_promotions.lock().clone()
+    }
+
     /// Counts a command that waits.
     pub fn pending(&self) -> Pending<'_> {
         self.pending.fetch_add(1, Ordering::Relaxed);

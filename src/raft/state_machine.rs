@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -153,7 +154,11 @@ impl RaftStateMachine<Types> for StateMachine {
             SnapshotData::Own(reader) => store.restore(*reader),
             SnapshotData::Received(prepared) => store.adopt(*prepared),
         });
-        let header = restored.await?.map_err(failed)?;
+        let installing = &self.shared.figures.installing;
+        installing.fetch_add(1, Ordering::Relaxed);
+        let restored = restored.await;
+        installing.fetch_sub(1, Ordering::Relaxed);
+        let header = restored?.map_err(failed)?;
         if let Some((_, bytes)) = &header.raft_membership {
             self.shared.set_config(&decode_config(bytes)?);
         }

@@ -61,6 +61,7 @@ impl Inner {
             return Ok(false);
         }
         let begun = Instant::now();
+        let whole_begun = *self.compaction_begun.lock().get_or_insert(begun);
         // A slice copies pages before it frees any.
         let batch = self.options.compaction_batch;
         let batch = if self.is_disk_full() { batch.min(SHORT_OF_ROOM) } else { batch };
@@ -76,6 +77,8 @@ impl Inner {
         };
         drop(idle);
         if done {
+            *self.compaction_begun.lock() = None;
+            self.figures.compaction.observe(whole_begun.elapsed().as_secs_f64() * 1000.0);
             self.signal.progressed();
         }
         Ok(done && !self.must_prune())

@@ -16,6 +16,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -53,6 +54,8 @@ pub(super) struct Inner {
     pub waiting: AtomicBool,
     /// No entry is to wait any more.
     pub stopping: AtomicBool,
+    /// When the compaction under way began to remove, for metrics.
+    pub compaction_begun: Mutex<Option<Instant>>,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     pool: Mutex<Pool>,
     quota: AtomicU64,
@@ -202,6 +205,7 @@ impl Inner {
             unfinished: Mutex::new(None),
             waiting: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            compaction_begun: Mutex::default(),
             observers: RwLock::new(Arc::new([])),
             pool: Mutex::default(),
             failed: AtomicBool::new(false),

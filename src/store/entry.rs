@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -30,7 +31,11 @@ impl Inner {
         }
         let mut replies = Vec::with_capacity(proposals.len());
         for proposal in proposals {
-            replies.push(entry.run(proposal).map_err(|error| self.fail(error))?);
+            let begun = Instant::now();
+            let reply = entry.run(proposal).map_err(|error| self.fail(error))?;
+            let is_done = !matches!(reply, Reply::Refused(_));
+            self.figures.ran(&proposal.command, is_done, begun.elapsed());
+            replies.push(reply);
         }
         self.publish(position, entry.finish());
         Ok(replies)

@@ -1,9 +1,10 @@
 //! What the store counts, for metrics. Nothing in here decides anything.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::{Histogram, LogPosition, OpReply};
+use crate::model::{Command, Histogram, LogPosition, OpReply};
 
 /// Counters since the start, unless it is said otherwise.
 #[derive(Debug)]
@@ -36,6 +37,43 @@ pub struct Figures {
     pub defragmenting: AtomicI64,
     /// Requests whose execution took longer than it should.
     pub slow_applies: AtomicU64,
+    /// Time of a whole compaction, in milliseconds.
+    pub compaction: Histogram,
+    /// Time to read a whole snapshot out.
+    pub snapshot: Arc<Histogram>,
+    /// Time to apply a request of each kind, refused and done.
+    applies: [[Histogram; 2]; OPS.len()],
+}
+
+/// The kinds of requests as etcd names them.
+const OPS: [&str; 10] = [
+    "Put",
+    "DeleteRange",
+    "Txn",
+    "Compaction",
+    "LeaseGrant",
+    "LeaseRevoke",
+    "LeaseCheckpoint",
+    "Alarm",
+    "ClusterMemberAttrSet",
+    "ClusterVersionSet",
+];
+
+/// A kind's place among them; none for what etcd does not count either.
+fn op_of(command: &Command) -> Option<usize> {
+    Some(match command {
+        Command::Put(_) => 0,
+        Command::Delete(_) => 1,
+        Command::Txn(_) => 2,
+        Command::Compact { .. } => 3,
+        Command::LeaseGrant { .. } => 4,
+        Command::LeaseRevoke { .. } => 5,
+        Command::LeaseCheckpoint { .. } => 6,
+        Command::AlarmRaise(_) | Command::AlarmClear(_) | Command::AlarmList { .. } => 7,
+        Command::Member(_) => 8,
+        Command::ClusterVersion(_) => 9,
+        Command::Noop => return None,
+    })
 }
 
 impl Default for Figures {
@@ -56,6 +94,9 @@ impl Default for Figures {
             defragment: Histogram::doubling(0.1, 13),
             defragmenting: AtomicI64::new(0),
             slow_applies: AtomicU64::new(0),
+            compaction: Histogram::doubling(100.0, 14),
+            snapshot: Arc::new(Histogram::doubling(0.01, 17)),
+            applies: std::array::from_fn(|_| std::array::from_fn(|_| Histogram::doubling(0.0001, 20))),
         }
     }
 }
@@ -83,6 +124,22 @@ impl Figures {
         add(&self.ranges, ranges);
         add(&self.put_bytes, put_bytes);
         add(&self.txns, u64::from(puts + deletes + ranges > 1));
+    }
+
+    /// Counts how long a request took to apply.
+    pub(super) fn ran(&self, command: &Command, is_done: bool, took: Duration) {
+        if let Some(op) = op_of(command) {
+            self.applies[op][usize::from(is_done)].observe_time(took);
+        }
+    }
+
+    /// Kinds of requests that were applied, whether they were done or refused, and how long they took, in seconds.
+    pub fn applies(&self) -> impl Iterator<Item = (&'static str, bool, &Histogram)> {
+        let both = OPS
+            .iter()
+            .zip(&self.applies)
+            .flat_map(|(op, [refused, done])| [(*op, false, refused), (*op, true, done)]);
+        both.filter(|(_, _, took)| took.count() > 0)
     }
 
     /// Counts a range that was read past the log.

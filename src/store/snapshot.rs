@@ -18,6 +18,7 @@
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ use super::core::Inner;
 use super::format::records::Meta;
 use super::format::{self, varint};
 use super::tables::{ReadTxn, Tables};
-use crate::model::LogPosition;
+use crate::model::{Histogram, LogPosition};
 
 pub(super) const MAGIC: &[u8; 12] = b"kvd-snapshot";
 /// The version of the stream's own layout.
@@ -81,6 +82,8 @@ pub struct SnapshotReader {
     /// What is left of a row that did not fit into the block before.
     rest: BytesMut,
     crc: u32,
+    begun: Instant,
+    took: Arc<Histogram>,
 }
 
 /// Where the walk through the stream stands.
@@ -108,6 +111,8 @@ impl Inner {
             place: Place::Start,
             rest: BytesMut::new(),
             crc: 0,
+            begun: Instant::now(),
+            took: self.figures.snapshot.clone(),
         })
     }
 }
@@ -160,6 +165,7 @@ impl SnapshotReader {
                 while block.len() < FULL && self.take_rows(&mut block)? {}
                 if block.len() == BLOCK_HEAD {
                     self.place = Place::End;
+                    self.took.observe_time(self.begun.elapsed());
                 }
                 Ok(Some(self.seal(block)))
             }

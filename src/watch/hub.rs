@@ -64,6 +64,8 @@ pub struct HubStats {
     pub watchers: usize,
     /// Those of them that are behind and read history.
     pub behind: usize,
+    /// Events that wait in feeds.
+    pub pending: usize,
     /// Distinct interests watched.
     pub groups: usize,
     /// Bytes that feeds hold, roughly.
@@ -142,6 +144,11 @@ impl Hub {
                 .every_member()
                 .filter(|member| member.shared.inbox.lock().is_behind(member.key))
                 .count(),
+            pending: state
+                .groups
+                .every_member()
+                .map(|member| member.shared.inbox.lock().pending(member.key))
+                .sum(),
             groups: state.groups.len(),
             held_bytes: self.budget.used(),
         }

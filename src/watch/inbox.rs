@@ -160,6 +160,13 @@ impl Inbox {
         watcher.is_some_and(|watcher| matches!(watcher.stage, Stage::Behind { .. }))
     }
 
+    /// Events that wait for the watcher's feed to take them.
+    pub(super) fn pending(&self, key: WatchKey) -> usize {
+        let slot = self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation);
+        let queue = slot.and_then(|slot| slot.watcher.as_ref()).map(|watcher| &watcher.queue);
+        queue.map_or(0, |queue| queue.iter().map(|run| run.size()).sum())
+    }
+
     pub(super) fn set_position(&mut self, key: WatchKey, position: u32) {
         if let Some(watcher) = self.watcher(key) {
             watcher.position = position;

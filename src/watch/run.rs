@@ -173,6 +173,11 @@ impl Run {
         Arc::new(Self { parts, prev_kv, bytes, encoded: OnceLock::new() })
     }
 
+    /// How many events it holds.
+    pub(super) fn size(&self) -> usize {
+        self.parts.iter().map(|part| part.events().count()).sum()
+    }
+
     /// The first revision in it.
     pub fn first(&self) -> i64 {
         self.parts.first().map_or(0, Part::revision)

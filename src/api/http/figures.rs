@@ -11,6 +11,7 @@ use crate::api::body::ReplyBody;
 use crate::api::metrics::{Page, escaped};
 use crate::api::services::{ETCD_VERSION, Services};
 use crate::model::AlarmKind;
+use tonic::Status;
 
 /// The answer to a scrape.
 pub(super) fn scrape(services: &Services) -> Response<ReplyBody> {
@@ -97,6 +98,18 @@ fn raft(services: &Services, page: &mut Page) {
     page.counter("etcd_server_read_indexes_failed_total", help, load(&figures.failed_reads));
     let help = "Rounds of the read index that had to be repeated.";
     page.counter("etcd_server_slow_read_indexes_total", help, load(&figures.repeated_reads));
+    let help = "Heartbeats of this leader that were not sent, or not answered in time.";
+    page.counter("etcd_server_heartbeat_send_failures_total", help, load(&figures.failed_heartbeats));
+    let help = "Snapshots that take the place of this member's state at the moment.";
+    page.gauge("etcd_server_snapshot_apply_in_progress_total", help, load(&figures.installing));
+    let help = "Learners that this leader has made voters.";
+    page.counter("etcd_server_learner_promote_successes", help, load(&figures.promoted));
+    let name = "etcd_server_learner_promote_failures";
+    page.family(name, "counter", "Promotions of learners that this leader refused.");
+    for (refusal, count) in figures.refused_promotions() {
+        let reason = Status::from(refusal);
+        page.sample(name, &format!("Reason=\"{}\"", escaped(reason.message())), count);
+    }
 }
 
 /// What was done to keys, and how many there are.
@@ -123,6 +136,8 @@ fn key_space(services: &Services, page: &mut Page) {
     );
     let name = "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds";
     page.histogram(name, "Time of one step of a compaction.", &figures.compaction_step);
+    let name = "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds";
+    page.histogram(name, "Time of a whole compaction.", &figures.compaction);
 }
 
 /// Times of what takes the store long.
@@ -136,6 +151,14 @@ fn disk(services: &Services, page: &mut Page) {
     page.gauge("etcd_disk_defrag_inflight", "Defragmentations under way.", inflight);
     page.histogram("etcd_mvcc_hash_duration_seconds", "Time of a hash of everything.", &figures.hash);
     page.histogram("etcd_mvcc_hash_rev_duration_seconds", "Time of a hash of the keys.", &figures.hash_kv);
+    let name = "etcd_disk_backend_snapshot_duration_seconds";
+    page.histogram(name, "Time to read a whole snapshot out.", &figures.snapshot);
+    let name = "etcd_server_apply_duration_seconds";
+    page.family(name, "histogram", "Time to apply a request of each kind.");
+    for (op, success, took) in figures.applies() {
+        let labels = format!("op=\"{op}\",success=\"{success}\",version=\"v3\"");
+        page.histogram_samples(name, &labels, took);
+    }
     let slow = figures.slow_applies.load(Ordering::Relaxed);
     page.counter("etcd_server_slow_apply_total", "Entries that took long to apply.", slow);
 }
@@ -145,6 +168,7 @@ fn watch(services: &Services, page: &mut Page) {
     page.gauge("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", stats.sessions);
     page.gauge("etcd_debugging_mvcc_watcher_total", "Watchers.", stats.watchers);
     page.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers that are behind.", stats.behind);
+    page.gauge("etcd_debugging_mvcc_pending_events_total", "Events that wait to be sent.", stats.pending);
 }
 
 fn lease(services: &Services, page: &mut Page) {

@@ -122,13 +122,14 @@ const EQUAL: &[&str] = &[
     "grpc_server_handling_seconds_count{grpc_method=\"Compact\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"}",
 ];
 
-struct Figures {
+pub struct Figures {
     /// Family and type.
-    types: BTreeMap<String, String>,
-    samples: BTreeMap<String, f64>,
+    pub types: BTreeMap<String, String>,
+    pub samples: BTreeMap<String, f64>,
 }
 
-async fn figures(server: &Server) -> Figures {
+/// What a server's page says.
+pub async fn figures(server: &Server) -> Figures {
     let mut connection = TcpStream::connect(server.endpoint()).await.expect("a connection");
     let request = "GET /metrics HTTP/1.0\r\n\r\n";
     connection.write_all(request.as_bytes()).await.expect("the request is taken");
@@ -147,7 +148,8 @@ async fn figures(server: &Server) -> Figures {
     figures
 }
 
-fn put(key: &str, value: &str) -> PutRequest {
+/// A put.
+pub fn put(key: &str, value: &str) -> PutRequest {
     PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() }
 }
 

@@ -3,6 +3,7 @@
 mod authority;
 mod durable_names;
 mod empty_values;
+mod families;
 mod first_answers;
 mod first_start;
 mod frames;
