@@ -370,7 +370,7 @@ fn open_store(config: &Config, directories: &Directories) -> Result<Store, Store
             bytes,
             operations: storage.checkpoint_operations.map_or(operations, |count| count as usize),
         },
-        CheckpointPolicy::Manual => CheckpointPolicy::Manual,
+        other => other,
     };
     let options = store::Options {
         map_size: storage.map_size.map_or(defaults.map_size, |size| size as usize),

@@ -7,7 +7,8 @@
 //!   `found` is what it begins with; a new member's log is written by [`found()`] before its first start
 //! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
-//! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable
+//! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable, and a [`Processor`]
+//!   makes work on it take time
 //! - `checks` is what others say, held against itself and the log; `replicas` what a leader knows of the others' logs
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
 //!
@@ -25,6 +26,7 @@ mod members;
 mod network;
 mod node;
 mod options;
+mod processor;
 mod proposer;
 mod reads;
 mod replicas;
@@ -47,6 +49,7 @@ pub use found::{Misfit, Standing, found};
 pub use loopback::Loopback;
 pub use node::{Desk, Node};
 pub use options::{NodeOptions, StartError};
+pub use processor::{OnProcessor, Processor, spend};
 pub use runtime::{offload, simulate};
 pub use shared::{Figures, Leadership, Status};
 pub use signal::{Closed, Receiver, Ref, Sender};

@@ -16,6 +16,7 @@ use super::log_store::LogStore;
 use super::members;
 use super::network::Network;
 use super::options::{NodeOptions, StartError};
+use super::processor::Processor;
 use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
 use super::reads::{self, Reader};
 use super::runtime::offload;
@@ -48,6 +49,8 @@ pub(super) struct Inner {
     desk: OnceLock<Arc<dyn Desk>>,
     raft: OnceLock<Raft>,
     runtime: tokio::runtime::Handle,
+    /// In a simulation: what the tasks run on.
+    processor: Option<Processor>,
     tasks: parking_lot::Mutex<JoinSet<()>>,
     proposals: mpsc::UnboundedSender<Waiting>,
     readers: mpsc::UnboundedSender<Reader>,
@@ -102,6 +105,7 @@ impl Node {
             desk: OnceLock::new(),
             raft: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
+            processor: Processor::here(),
             tasks: parking_lot::Mutex::new(JoinSet::new()),
             proposals,
             readers,
@@ -412,7 +416,10 @@ impl Inner {
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
         if !*self.stopped.borrow() {
-            tasks.spawn_on(task, &self.runtime);
+            match &self.processor {
+                None => tasks.spawn_on(task, &self.runtime),
+                Some(processor) => tasks.spawn_on(processor.run(task), &self.runtime),
+            };
         }
     }
 

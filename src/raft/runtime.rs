@@ -12,6 +12,8 @@ use openraft_rt_tokio::TokioRuntime;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::processor::{Processor, beside};
+
 thread_local! {
     /// Where the next dice of a simulation come from; `None` where chance is real.
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
@@ -24,13 +26,18 @@ pub fn simulate(seed: u64) {
     SEED.set(Some(seed));
 }
 
-/// Runs what takes long beside the runtime; in a simulation ([`simulate`]) at once.
+/// Runs what takes long beside the runtime; in a simulation ([`simulate`]) at once, and then waits for as long as it
+/// said it takes ([`super::spend`]).
 ///
 /// # Errors
 /// Where `work` panics, or the runtime is shut down before it begins.
 pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
     if SEED.get().is_some() {
-        return Ok(work());
+        let (done, spent) = beside(work);
+        if !spent.is_zero() {
+            tokio::time::sleep(spent).await;
+        }
+        return Ok(done);
     }
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
@@ -57,7 +64,10 @@ impl AsyncRuntime for Runtime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        TokioRuntime::spawn(future)
+        match Processor::here() {
+            None => TokioRuntime::spawn(future),
+            Some(here) => TokioRuntime::spawn(here.run(future)),
+        }
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {

@@ -96,7 +96,7 @@ impl Inner {
             let shared = self.shared.read();
             shared.meta.pruned < revision.min(shared.compacted)
         };
-        if self.options.checkpoint == super::CheckpointPolicy::Manual {
+        if !matches!(self.options.checkpoint, super::CheckpointPolicy::Background { .. }) {
             return if is_due() { self.prune_all() } else { Ok(()) };
         }
         let given_up = || self.health().is_err() || self.signal.is_stopped() || self.space.has_failed();

@@ -53,7 +53,7 @@ impl Inner {
 
     /// Waits while the head is full and the checkpoint before is still under way.
     fn wait_for_room(&self) -> Result<(), StoreError> {
-        if !self.is_out_of_room() {
+        if !matches!(self.options.checkpoint, CheckpointPolicy::Background { .. }) || !self.is_out_of_room() {
             return Ok(());
         }
         self.waiting.store(true, Ordering::Relaxed);
@@ -68,12 +68,15 @@ impl Inner {
 
     /// True if nothing can be applied before the checkpoint under way has ended.
     pub fn is_out_of_room(&self) -> bool {
-        let CheckpointPolicy::Background { bytes, operations, .. } = self.options.checkpoint else {
-            return false;
-        };
         let shared = self.shared.read();
         let active = shared.active.read();
-        shared.frozen.is_some() && (active.bytes > 4 * bytes || active.operations() > 4 * operations)
+        match self.options.checkpoint {
+            CheckpointPolicy::Background { bytes, operations, .. } => {
+                shared.frozen.is_some() && (active.bytes > 4 * bytes || active.operations() > 4 * operations)
+            }
+            CheckpointPolicy::Stepped { operations } => active.operations() > operations,
+            CheckpointPolicy::Manual => false,
+        }
     }
 
     /// Makes the entry readable, then tells the observers.
@@ -124,7 +127,7 @@ impl Inner {
             CheckpointPolicy::Background { bytes, operations, .. } => {
                 layer.bytes >= bytes || layer.operations() >= operations
             }
-            CheckpointPolicy::Manual => false,
+            CheckpointPolicy::Manual | CheckpointPolicy::Stepped { .. } => false,
         }
     }
 }

@@ -115,7 +115,7 @@ impl Store {
         drop(txn);
         let shared = Shared::new(Arc::new(tables), meta, registry);
         let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
-        if inner.options.checkpoint != CheckpointPolicy::Manual {
+        if matches!(inner.options.checkpoint, CheckpointPolicy::Background { .. }) {
             inner.look_at_space();
         }
         worker::start(&inner)?;

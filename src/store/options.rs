@@ -22,6 +22,12 @@ pub enum CheckpointPolicy {
     /// The store has no thread: the caller calls [`super::Store::checkpoint`] and [`super::Store::prune`]. For
     /// simulation and tests.
     Manual,
+    /// As [`CheckpointPolicy::Manual`], but from so many changes in memory on the store says that applying may wait for
+    /// its disk: for simulations, in which an observer of what is applied lets the time pass.
+    Stepped {
+        /// Changes in memory that no checkpoint holds.
+        operations: usize,
+    },
 }
 
 impl Default for CheckpointPolicy {

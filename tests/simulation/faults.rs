@@ -6,6 +6,7 @@ use std::time::Duration;
 use kvd::model::{Command, Member, MemberChange, MemberId};
 
 use super::dice::Dice;
+use super::switches::Kind;
 use super::world::{Process, World, member};
 
 /// Who does it.
@@ -18,23 +19,31 @@ pub struct Faults {
     next_id: u64,
 }
 
-/// What can happen, and how often.
-const KINDS: [(Act, usize); 15] = [
-    (Act::Calm, 4),
-    (Act::Split, 4),
-    (Act::OneWay, 3),
-    (Act::Bridge, 2),
-    (Act::Isolate, 3),
-    (Act::Crash, 3),
-    (Act::CrashTwo, 2),
-    (Act::CrashLeader, 3),
-    (Act::CrashAll, 1),
-    (Act::Restart, 8),
-    (Act::Weather, 3),
-    (Act::Transfer, 3),
-    (Act::Compact, 2),
-    (Act::Add, 2),
-    (Act::Remove, 2),
+/// What can happen, how often, and in seeds that have which kind of fault; [`Act::Calm`] and [`Act::Restart`] in all.
+const ACTS: [(Act, usize, Option<Kind>); 23] = [
+    (Act::Calm, 4, None),
+    (Act::Restart, 8, None),
+    (Act::Split, 4, Some(Kind::Cuts)),
+    (Act::OneWay, 3, Some(Kind::Cuts)),
+    (Act::Bridge, 2, Some(Kind::Cuts)),
+    (Act::Isolate, 3, Some(Kind::Cuts)),
+    (Act::Crash, 3, Some(Kind::Crashes)),
+    (Act::CrashTwo, 2, Some(Kind::Crashes)),
+    (Act::CrashLeader, 3, Some(Kind::Crashes)),
+    (Act::CrashAll, 1, Some(Kind::Crashes)),
+    (Act::Weather, 3, Some(Kind::Weather)),
+    (Act::Transfer, 3, Some(Kind::Transfers)),
+    (Act::Compact, 2, None),
+    (Act::Add, 2, Some(Kind::Members)),
+    (Act::Remove, 2, Some(Kind::Members)),
+    (Act::AddLearner, 2, Some(Kind::Members)),
+    (Act::CutOffLeader, 2, Some(Kind::CutOffLeaders)),
+    (Act::Pause, 3, Some(Kind::Pauses)),
+    (Act::StepClock, 3, Some(Kind::Clocks)),
+    (Act::FailFlush, 3, Some(Kind::FailedFlushes)),
+    (Act::SlowStore, 3, Some(Kind::SlowStores)),
+    (Act::SlowLog, 2, Some(Kind::SlowLogs)),
+    (Act::LiftQuota, 3, Some(Kind::Quota)),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +63,14 @@ enum Act {
     Compact,
     Add,
     Remove,
+    AddLearner,
+    CutOffLeader,
+    Pause,
+    StepClock,
+    FailFlush,
+    SlowStore,
+    SlowLog,
+    LiftQuota,
 }
 
 impl Faults {
@@ -68,8 +85,12 @@ impl Faults {
         while begun.elapsed() < lasting {
             tokio::time::sleep(Duration::from_millis(self.dice.within(50, 1500) as u64)).await;
             self.follow_members().await;
-            let weights = KINDS.map(|(_, weight)| weight);
-            let (act, _) = KINDS[self.dice.weighted(&weights)];
+            let weights = ACTS.map(
+                |(_, weight, kind)| {
+                    if kind.is_none_or(|kind| self.world.has(kind)) { weight } else { 0 }
+                },
+            );
+            let (act, ..) = ACTS[self.dice.weighted(&weights)];
             self.world.journal().note(format!("-- {act:?}"));
             self.act(act).await;
         }
@@ -77,6 +98,11 @@ impl Faults {
         self.world.network().cut(BTreeSet::new());
         self.world.network().lose(0);
         self.world.network().set_delay(100, 1000);
+        self.world.network().answer_slowly(false);
+        self.world.lift_quota();
+        for process in self.world.running() {
+            process.pace.recover();
+        }
         for id in self.world.down() {
             self.world.start(id, Vec::new()).await;
         }
@@ -140,8 +166,44 @@ impl Faults {
                 }
             }
             Act::Add => self.add(),
+            Act::AddLearner => self.add_learner(),
             Act::Remove => self.remove(),
+            Act::CutOffLeader => self.cut_off_leader().await,
+            Act::LiftQuota => self.world.lift_quota(),
+            Act::Pause | Act::StepClock | Act::FailFlush | Act::SlowStore | Act::SlowLog => {
+                if let Some(victim) = self.anyone() {
+                    self.hurt(act, &victim);
+                }
+            }
         }
+    }
+
+    /// Something happens to one member that goes on.
+    fn hurt(&mut self, act: Act, victim: &Process) {
+        let time = Duration::from_millis(self.dice.within(1000, 4000) as u64);
+        self.world.journal().note(format!("member {}: {act:?}, for {time:?}", victim.id));
+        match act {
+            Act::Pause => victim.pause(time),
+            Act::SlowStore => victim.pace.stall_store(time),
+            Act::SlowLog => victim.pace.stall_log(time),
+            Act::StepClock => {
+                let hours = self.dice.within(-2, 2) * 3_600_000 + self.dice.within(-60_000, 60_000);
+                self.world.step_clock(victim.id, hours);
+            }
+            _ => self.world.fail_flush(victim),
+        }
+    }
+
+    /// The leader is cut off for longer than a lease lasts and an election takes.
+    async fn cut_off_leader(&mut self) {
+        let Some(leader) = self.world.leader() else { return };
+        let others = self.world.running().into_iter().filter(|other| other.id != leader.id);
+        let both = |id| [(MemberId(leader.id), MemberId(id)), (MemberId(id), MemberId(leader.id))];
+        self.world.network().cut(others.flat_map(|other| both(other.id)).collect());
+        let time = Duration::from_millis(self.dice.within(6000, 9000) as u64);
+        self.world.journal().note(format!("leader {} is cut off for {time:?}", leader.id));
+        tokio::time::sleep(time).await;
+        self.world.network().cut(BTreeSet::new());
     }
 
     /// The directions that are cut.
@@ -237,6 +299,15 @@ impl Faults {
         let new = Member { learner, pending: !learner, ..member(self.next_id) };
         self.next_id += 1;
         self.propose(at, Command::Member(MemberChange::Add(new)));
+    }
+
+    /// A learner comes where one is there already, which members with different settings see differently.
+    fn add_learner(&mut self) {
+        if let Some(at) = self.anyone().filter(|at| at.store.members().len() as u64 <= self.founders + 2) {
+            let new = Member { learner: true, ..member(self.next_id) };
+            self.next_id += 1;
+            self.propose(at, Command::Member(MemberChange::Add(new)));
+        }
     }
 
     /// Any member goes, the leader as well.

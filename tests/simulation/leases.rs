@@ -1,5 +1,7 @@
-//! Leases: some are kept alive and must stay, some are not and must go.
+//! Leases: some are kept alive and must stay, some are not and must go. Holders keep to one member or ask any; what any
+//! member promises one of them holds for all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +17,18 @@ use super::dice::Dice;
 use super::world::{Process, World};
 
 /// Time to live of all leases here.
-const TTL: Duration = Duration::from_secs(4);
+pub const TTL: Duration = Duration::from_secs(4);
 
 /// What became of the leases. Clones share it.
 #[derive(Clone, Default)]
-pub struct Leases(Arc<Mutex<Vec<Kept>>>);
+pub struct Leases(Arc<Told>);
+
+#[derive(Default)]
+struct Told {
+    kept: Mutex<Vec<Kept>>,
+    /// When what was acknowledged last of a lease was asked for: from then on it lives for its whole time.
+    promised: Mutex<BTreeMap<LeaseId, (Instant, u64)>>,
+}
 
 /// A lease with a key.
 #[derive(Clone, Debug)]
@@ -35,12 +44,23 @@ pub fn key_of(id: LeaseId) -> Bytes {
 
 impl Leases {
     pub fn all(&self) -> Vec<Kept> {
-        self.0.lock().clone()
+        self.0.kept.lock().clone()
+    }
+
+    /// Of each lease: when the last grant or renewal that was acknowledged was asked for, and at which member.
+    pub fn promised(&self) -> BTreeMap<LeaseId, (Instant, u64)> {
+        self.0.promised.lock().clone()
+    }
+
+    fn acknowledged(&self, id: LeaseId, asked: Instant, at: &Process) {
+        let mut promised = self.0.promised.lock();
+        let last = promised.entry(id).or_insert((asked, at.id));
+        *last = (*last).max((asked, at.id));
     }
 }
 
 /// Grants a lease and puts a key under it: when it was asked for, or nothing where that did not work out.
-async fn grant(world: &World, dice: &mut Dice, id: LeaseId) -> Option<Instant> {
+async fn grant(world: &World, leases: &Leases, dice: &mut Dice, id: LeaseId) -> Option<Instant> {
     let asked = Instant::now();
     let running = world.running();
     if running.is_empty() {
@@ -49,6 +69,7 @@ async fn grant(world: &World, dice: &mut Dice, id: LeaseId) -> Option<Instant> {
     let process = &running[dice.below(running.len())];
     let work = async {
         process.node.propose(Command::LeaseGrant { id, ttl: TTL.as_secs() as i64 }).await?;
+        leases.acknowledged(id, asked, process);
         let put = Put { key: key_of(id), value: "held".into(), lease: id, ..Put::default() };
         process.node.propose(Command::Put(put)).await
     };
@@ -69,37 +90,53 @@ async fn renew(process: &Process, id: LeaseId) -> Result<Option<i64>, Refusal> {
     }
 }
 
-/// Keeps a lease alive until it is told to stop. A lease may only be gone where nobody could renew it for its whole time.
-async fn keep(
-    world: &World,
-    dice: &mut Dice,
-    (id, granted): (LeaseId, Instant),
-    stop: &signal::Receiver<bool>,
-) -> bool {
-    let mut renewed = granted;
-    while !*stop.borrow() {
-        tokio::time::sleep(TTL / 8).await;
-        let running = world.running();
-        if running.is_empty() {
-            continue;
+/// One who keeps a lease alive.
+struct Holder<'a> {
+    world: &'a World,
+    leases: &'a Leases,
+    dice: &'a mut Dice,
+    /// Stays with a member for as long as that one acknowledges.
+    loyal: bool,
+}
+
+impl Holder<'_> {
+    /// The next member to ask.
+    fn choose(&mut self, last: Option<Process>) -> Option<Process> {
+        let mut running = self.world.running();
+        if let Some(last) = last.filter(|last| self.loyal && !*last.crashed.borrow()) {
+            return Some(last);
         }
-        let process = &running[dice.below(running.len())];
-        let asked = Instant::now();
-        let answer = process.unless_it_crashes(tokio::time::timeout(TTL / 4, renew(process, id))).await;
-        match answer {
-            Some(Ok(Ok(Some(_)))) => renewed = asked,
-            Some(Ok(Ok(None))) => {
-                let gone = Instant::now() - renewed;
-                world.journal().note(format!("lease {id} is gone, last renewed {gone:?} ago"));
-                if gone < TTL {
-                    world.journal().broken(format!("lease {id} is gone {gone:?} after it was renewed"));
-                }
-                return false;
-            }
-            _ => {}
-        }
+        (!running.is_empty()).then(|| running.swap_remove(self.dice.below(running.len())))
     }
-    true
+
+    /// Keeps a lease alive until it is told to stop. It may only be gone where nobody could renew it for its whole time.
+    async fn keep(&mut self, id: LeaseId, granted: Instant, stop: &signal::Receiver<bool>) -> bool {
+        let (mut renewed, mut last) = (granted, None);
+        while !*stop.borrow() {
+            tokio::time::sleep(TTL / 8).await;
+            let Some(process) = self.choose(last.take()) else { continue };
+            let asked = Instant::now();
+            let answer = process.unless_it_crashes(tokio::time::timeout(TTL / 4, renew(&process, id))).await;
+            match answer {
+                Some(Ok(Ok(Some(_)))) => {
+                    renewed = asked;
+                    self.leases.acknowledged(id, asked, &process);
+                    last = Some(process);
+                }
+                Some(Ok(Ok(None))) => {
+                    let gone = Instant::now() - renewed;
+                    self.world.journal().note(format!("lease {id} is gone, last renewed {gone:?} ago"));
+                    if gone < TTL {
+                        let what = format!("lease {id} is gone {gone:?} after it was renewed");
+                        self.world.journal().broken(what);
+                    }
+                    return false;
+                }
+                _ => {}
+            }
+        }
+        true
+    }
 }
 
 /// Grants leases one after the other, until it gets to one that it keeps alive to the end.
@@ -108,9 +145,11 @@ pub async fn run(world: World, leases: Leases, mut dice: Dice, first: LeaseId, s
     while !*stop.borrow() {
         id += 1;
         tokio::time::sleep(Duration::from_millis(dice.within(100, 1500) as u64)).await;
-        let Some(granted) = grant(&world, &mut dice, id).await else { continue };
+        let Some(granted) = grant(&world, &leases, &mut dice, id).await else { continue };
         world.journal().note(format!("lease {id} is granted"));
-        let alive = dice.one_in(2) && keep(&world, &mut dice, (id, granted), &stop).await;
-        leases.0.lock().push(Kept { id, alive });
+        let (kept, loyal) = (dice.one_in(2), dice.one_in(2));
+        let mut holder = Holder { world: &world, leases: &leases, dice: &mut dice, loyal };
+        let alive = kept && holder.keep(id, granted, &stop).await;
+        leases.0.kept.lock().push(Kept { id, alive });
     }
 }

@@ -3,12 +3,18 @@
 //!
 //! | module | what stands there |
 //! |---|---|
+//! | `switches` | which kinds of faults a seed has, and how its members are set |
+//! | `machine` | what a member is made of: disks, clock and threads that stay, a process that comes and goes |
 //! | `world` | the members: started, crashed with the loss of what was not flushed, started again |
-//! | `network` | messages that are late, lost, or whose answers are lost; cut links |
-//! | `faults` | what happens to a cluster: cuts, crashes, changes of members and leaders, compactions |
+//! | `trials` | what is tried with the disks of a machine that is off: turned bits, a log that is not there |
+//! | `network` | messages that are late, lost, too long, or whose answers are lost or slow; cut links |
+//! | `faults` | what happens to a cluster: cuts, crashes, disks and clocks, changes of members and leaders, compactions |
 //! | `clients` | puts, linearizable gets, swaps and deletions at any member, and what was seen of them |
-//! | `leases` | leases that are kept alive and others that are not |
+//! | `heavy` | commands that weigh or cost much |
+//! | `leases` | leases that are kept alive and others that are not, and what was promised of them |
 //! | `watchers` | clients that follow all events, on a thread of their own, and move to another member when theirs dies |
+//! | `live` | streams that are read slowly |
+//! | `monitor` | what must hold at every moment: no leader without a quorum, and no election for no reason |
 //! | `verify` | what must hold in the end |
 //! | `journal` | everything that happened, in order |
 //!
@@ -24,18 +30,25 @@
 //! cargo test --test simulation                                    the seeds of every run
 //! KVD_SEED=17 cargo test --test simulation                        one seed, with its journal where it fails
 //! KVD_SEEDS=5000 cargo test --test simulation -- --nocapture      that many new seeds, each printed
+//! KVD_FAULTS=Cuts,Clocks cargo test --test simulation             with these kinds of faults and no others
 //! ```
 
 mod clients;
 #[path = "../suite/harness/dice.rs"]
 mod dice;
 mod faults;
+mod heavy;
 mod journal;
 mod leases;
 #[path = "../linearizability/mod.rs"]
 mod linearizability;
+mod live;
+mod machine;
+mod monitor;
 mod network;
 mod run;
+mod switches;
+mod trials;
 mod verify;
 mod watchers;
 mod world;

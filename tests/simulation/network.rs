@@ -1,7 +1,8 @@
 //! A network in which messages take their time, get lost, or arrive while their answers get lost.
 //!
 //! Messages of one lane between two members arrive in order, as on a stream; one that is lost does not hold up those
-//! behind it, as though a new connection had been made. Nothing arrives twice.
+//! behind it, as though a new connection had been made. Nothing arrives twice. Answers go back as the real lanes let
+//! them, and what is longer than a frame may be does not arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,20 +10,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kvd::model::MemberId;
-use kvd::peer::{Lane, MAX_MESSAGE, Pending, Pieces, Transport, TransportError};
-use kvd::raft::Node;
+use kvd::model::{Command, MemberChange, MemberId};
+use kvd::peer::{Lane, Pending, Pieces, Transport, TransportError};
+use kvd::raft::wire::{Request, Route, decode};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::dice::Dice;
+use super::machine::{CLUSTER, Process};
 
 type Answer = Result<Bytes, TransportError>;
 type Link = (MemberId, MemberId);
 
 /// How long a connection is believed in that brings nothing any more.
 const IDLE: Duration = Duration::from_millis(1000);
+
+/// Most bytes of a message: what an append is cut to, and one large command. Real frames may have sixteen times as many,
+/// of which a weight that is wrong by so much makes use.
+const FRAME: usize = (4 << 20) + (512 << 10);
 
 /// The network. Clones share it.
 #[derive(Clone)]
@@ -42,14 +48,17 @@ struct Links {
     lost: i64,
     lanes: BTreeMap<(Link, u8), mpsc::UnboundedSender<Parcel>>,
     last_arrival: BTreeMap<(Link, u8), Instant>,
+    last_answered: BTreeMap<(Link, u8), oneshot::Receiver<()>>,
     snapshots: u64,
+    /// Answers that are not raft's own may take seconds.
+    slow_answers: bool,
 }
 
 /// A member's process. A new one has another life.
 #[derive(Clone)]
 struct Up {
     life: u64,
-    node: Option<Node>,
+    process: Option<Process>,
     since: Instant,
 }
 
@@ -58,6 +67,10 @@ struct Parcel {
     fate: Fate,
     body: Body,
     back: oneshot::Sender<Answer>,
+    /// Ends when the one before on this lane is answered, where answers keep their order.
+    turn: Option<oneshot::Receiver<()>>,
+    /// Dropped when this one is.
+    answered: Option<oneshot::Sender<()>>,
 }
 
 enum Body {
@@ -70,6 +83,8 @@ struct Fate {
     lost: bool,
     answer_lost: bool,
     answer_takes: Duration,
+    /// What the answer takes beside, where it is one that may be slow.
+    slow: Duration,
     /// Whether the sender finds out before anything left, where there is no way.
     noticed: bool,
 }
@@ -88,8 +103,15 @@ impl Network {
             lost: 0,
             lanes: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
+            last_answered: BTreeMap::new(),
             snapshots: 0,
+            slow_answers: false,
         })))
+    }
+
+    /// From now on some answers that are not raft's own take seconds.
+    pub fn answer_slowly(&self, slowly: bool) {
+        self.0.lock().slow_answers = slowly;
     }
 
     /// The way out of a member's new process, which cannot be reached yet.
@@ -97,14 +119,14 @@ impl Network {
         let mut links = self.0.lock();
         links.lives += 1;
         let life = links.lives;
-        links.up.insert(from, Up { life, node: None, since: Instant::now() });
+        links.up.insert(from, Up { life, process: None, since: Instant::now() });
         Arc::new(Exit { network: self.clone(), from, life })
     }
 
     /// From now on the member answers.
-    pub fn attach(&self, member: MemberId, node: Node) {
+    pub fn attach(&self, member: MemberId, process: Process) {
         if let Some(up) = self.0.lock().up.get_mut(&member) {
-            up.node = Some(node);
+            up.process = Some(process);
             up.since = Instant::now();
         }
     }
@@ -154,9 +176,18 @@ impl Network {
             // Dropped: nobody hears of a process that is gone.
             return answer;
         }
+        if let Body::Call(request) = &body
+            && request.len() > FRAME
+        {
+            let _ =
+                back.send(Err(TransportError::Unreachable(format!("a frame of {} bytes", request.len()))));
+            return answer;
+        }
         let link = (from.0, to);
-        let (takes, fate) = links.fate(link, matches!(body, Body::Snapshot(..)));
+        let (takes, fate) = links.fate(link, &body);
         let key = (link, lane);
+        let (answered, next) = oneshot::channel();
+        let turn = if in_order(lane) { links.last_answered.insert(key, next) } else { None };
         let earliest = links.last_arrival.get(&key).copied();
         let arrives = (Instant::now() + takes).max(earliest.unwrap_or_else(Instant::now));
         links.last_arrival.insert(key, arrives);
@@ -167,7 +198,7 @@ impl Network {
             sender
         });
         // The carrier lives as long as the runtime.
-        let _ = sender.send(Parcel { arrives, fate, body, back });
+        let _ = sender.send(Parcel { arrives, fate, body, back, turn, answered: Some(answered) });
         answer
     }
 
@@ -177,12 +208,13 @@ impl Network {
             if parcel.arrives > Instant::now() {
                 tokio::time::sleep_until(parcel.arrives).await;
             }
-            let Parcel { fate, body, back, .. } = parcel;
+            let Parcel { fate, body, back, turn, answered, .. } = parcel;
             match self.at_the_door(link, &fate) {
-                Ok((node, life)) => {
+                Ok((process, life)) => {
                     let network = self.clone();
                     tokio::spawn(async move {
-                        let answer = network.deliver(link, node, life, body, fate).await;
+                        let answer = network.deliver(link, process, life, body, fate, turn).await;
+                        drop(answered);
                         // The sender may have given up.
                         let _ = back.send(answer);
                     });
@@ -199,7 +231,7 @@ impl Network {
     }
 
     /// Who takes a message in, if it gets there.
-    fn at_the_door(&self, link: Link, fate: &Fate) -> Result<(Node, u64), TransportError> {
+    fn at_the_door(&self, link: Link, fate: &Fate) -> Result<(Process, u64), TransportError> {
         let links = self.0.lock();
         let gone = || TransportError::Unreachable(format!("nobody answers at {}", link.1));
         let cut = links.cut.contains(&link) || links.cut.contains(&(link.1, link.0)) && fate.noticed;
@@ -210,18 +242,31 @@ impl Network {
             return Err(TransportError::Lost("it did not arrive".into()));
         }
         let up = links.up.get(&link.1).ok_or_else(gone)?;
-        Ok((up.node.clone().ok_or_else(gone)?, up.life))
+        Ok((up.process.clone().ok_or_else(gone)?, up.life))
     }
 
-    async fn deliver(&self, link: Link, node: Node, life: u64, body: Body, fate: Fate) -> Answer {
-        let (from, to) = link;
+    async fn deliver(
+        &self,
+        (from, to): Link,
+        process: Process,
+        life: u64,
+        body: Body,
+        fate: Fate,
+        turn: Option<oneshot::Receiver<()>>,
+    ) -> Answer {
         let is_snapshot = matches!(body, Body::Snapshot(..));
+        let (node, thread) = (&process.node, &process.threads[0]);
         let answer = match body {
-            Body::Call(request) => node.serve(from, &request).await,
+            Body::Call(request) => thread.run(node.serve(from, &request)).await,
             Body::Snapshot(request, pieces) => {
-                node.serve_snapshot(from, &request, Box::new(pieces.into_iter())).await
+                thread.run(node.serve_snapshot(from, &request, Box::new(pieces.into_iter()))).await
             }
         };
+        tokio::time::sleep(fate.slow).await;
+        if let Some(turn) = turn {
+            // The one before was answered, or it was lost.
+            let _ = turn.await;
+        }
         let lost = |why: &str| Err(TransportError::Lost(why.to_string()));
         {
             let mut links = self.0.lock();
@@ -242,18 +287,42 @@ impl Network {
 }
 
 impl Links {
-    fn fate(&mut self, link: Link, is_snapshot: bool) -> (Duration, Fate) {
+    fn fate(&mut self, link: Link, body: &Body) -> (Duration, Fate) {
         let (least, most) =
             [link.0, link.1].iter().filter_map(|id| self.slow.get(id)).max().copied().unwrap_or(self.delay);
         let takes = |dice: &mut Dice| Duration::from_micros(dice.within(least, most) as u64);
-        let there = takes(&mut self.dice) * if is_snapshot { 50 } else { 1 };
+        let there = takes(&mut self.dice) * if matches!(body, Body::Snapshot(..)) { 50 } else { 1 };
+        let slow = match body {
+            Body::Call(request) if self.slow_answers && may_be_slow(link, request) && self.dice.one_in(3) => {
+                Duration::from_millis(self.dice.within(1500, 4000) as u64)
+            }
+            _ => Duration::ZERO,
+        };
         let fate = Fate {
             lost: self.dice.within(0, 999) < self.lost,
             answer_lost: self.dice.within(0, 999) < self.lost,
             answer_takes: takes(&mut self.dice),
+            slow,
             noticed: self.dice.one_in(2),
         };
         (there, fate)
+    }
+}
+
+/// True where the answers of a lane keep the order of its requests: no real one's do, since what is slow would hold back
+/// what is urgent.
+fn in_order(_lane: u8) -> bool {
+    false
+}
+
+/// A renewal of a lease, or a change of members: what the leader may have to wait for.
+fn may_be_slow((from, to): Link, request: &[u8]) -> bool {
+    match decode(request, Route { cluster: CLUSTER, from, to }) {
+        Ok(Request::Desk(_)) => true,
+        Ok(Request::Propose(commands)) => {
+            matches!(&commands[..], [Command::Member(change)] if !matches!(change, MemberChange::Publish { .. }))
+        }
+        _ => false,
     }
 }
 
@@ -287,10 +356,6 @@ impl Transport for Exit {
             Lane::Forward => 2,
             Lane::Desk => 4,
         };
-        if request.len() > MAX_MESSAGE {
-            let text = format!("a request of {} bytes", request.len());
-            return Box::pin(std::future::ready(Err(TransportError::Unreachable(text))));
-        }
         let answer = self.network.send((self.from, self.life), to, lane, Body::Call(request));
         Box::pin(within(timeout, answer))
     }

@@ -11,12 +11,14 @@ use super::faults::Faults;
 use super::journal::Journal;
 use super::leases::{self, Leases};
 use super::network::Network;
+use super::switches::{Kind, Settings, Switches};
 use super::verify;
 use super::watchers::Watchers;
 use super::world::{World, member};
+use super::{heavy, live, monitor};
 
 /// Simulated time under faults.
-const LASTING: Duration = Duration::from_secs(15);
+const LASTING: Duration = Duration::from_secs(10);
 /// Simulated time in which a cluster that is well again must have got over it.
 const RECOVERY: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 6;
@@ -42,7 +44,11 @@ impl Outcome {
             Some(_) => 0,
             None => self.journal.len().saturating_sub(40),
         };
-        let faults: Vec<&str> = self.faults.iter().map(String::as_str).take(10).collect();
+        // What differs in its numbers only is said once.
+        let kind = |what: &str| what.chars().filter(|c| !c.is_ascii_digit()).take(60).collect::<String>();
+        let mut kinds = std::collections::BTreeSet::new();
+        let first = |what: &&str| kinds.insert(kind(what));
+        let faults: Vec<&str> = self.faults.iter().map(String::as_str).filter(first).take(10).collect();
         panic!(
             "{} members, seed {}:\n{}\n\n{}\n\nreplay with KVD_SEED={} cargo test --test simulation",
             self.members,
@@ -77,10 +83,11 @@ pub fn run(seed: u64, members: u64) -> Outcome {
 async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     let mut fork = || Dice::new(dice.next());
     let journal = Journal::new();
+    let switches = Switches::of(&mut fork());
+    journal.note(switches.to_string());
+    let settings = Settings::common(&mut fork());
     let network = Network::new(fork());
-    // With few entries kept, whoever was away for long needs a snapshot.
-    let snapshot_count = [40, 400, 10_000][fork().below(3)];
-    let world = World::new(fork(), network, journal.clone(), snapshot_count);
+    let world = World::new(fork(), network, journal.clone(), switches, settings);
     let founders: Vec<Member> = (1..=count).map(member).collect();
     for id in 1..=count {
         world.start(id, founders.clone()).await;
@@ -92,12 +99,19 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     for client in 0..CLIENTS {
         tasks.spawn(clients::run(client, world.clone(), record.clone(), fork(), KEYS, stop.subscribe()));
     }
+    tasks.spawn(heavy::run(world.clone(), fork(), stop.subscribe()));
+    tasks.spawn(live::run(world.clone(), fork(), stop.subscribe()));
+    tasks.spawn(monitor::run(world.clone(), stop.subscribe()));
+    if world.is_calm() && !world.has(Kind::Costly) && !world.has(Kind::SlowStores) {
+        tasks.spawn(monitor::reads(world.clone(), stop.subscribe()));
+    }
     let mut keepers = tokio::task::JoinSet::new();
-    for keeper in 0..2 {
+    for keeper in 0..3 {
         let first = 1000 * (keeper + 1);
         keepers.spawn(leases::run(world.clone(), held.clone(), fork(), first, stopped.subscribe()));
     }
     let mut faults = Faults::new(world.clone(), fork(), count);
+    world.network().answer_slowly(world.has(Kind::SlowAnswers));
     faults.rage(LASTING).await;
     if let Err(why) = recover(&world, &mut faults).await {
         journal.broken(format!("the cluster does not recover: {why}"));
@@ -105,6 +119,7 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
         world.end().await;
         return (journal.lines(), journal.faults());
     }
+    verify::writable(&world).await;
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
     tokio::time::sleep(Duration::from_secs(3)).await;

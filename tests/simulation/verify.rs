@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kvd::model::{EventKind, KeyRange, RangeQuery};
+use kvd::model::{Command, EventKind, KeyRange, Put, RangeQuery};
 
 use super::clients::{Record, Revised, key_name, number, text};
-use super::leases::{Leases, key_of};
+use super::leases::{Leases, TTL, key_of};
 use super::linearizability::{Answer, Op};
 use super::watchers::{Watched, Watchers};
 use super::world::{Process, World};
@@ -46,6 +46,27 @@ fn of_members(world: &World) -> Vec<Process> {
     leader.store.members().iter().filter_map(|member| world.process(member.id.0)).collect()
 }
 
+/// Every member of a cluster that is well takes a write, and brings it to its end.
+pub async fn writable(world: &World) {
+    for process in of_members(world) {
+        let mut outcome = None;
+        // One may wait for commands before it that cost seconds.
+        for _ in 0..3 {
+            let put = Put { key: "w".into(), value: "written".into(), ..Put::default() };
+            outcome = process.unless_it_crashes(process.node.propose(Command::Put(put))).await;
+            if matches!(outcome, Some(Ok(_))) || process.node.is_learner() {
+                outcome = None;
+                break;
+            }
+        }
+        // It may have been removed meanwhile.
+        let ids: Vec<u64> = of_members(world).iter().map(|member| member.id).collect();
+        if let Some(refused) = outcome.filter(|_| ids.contains(&process.id)) {
+            world.journal().broken(format!("member {} cannot write: {refused:?}", process.id));
+        }
+    }
+}
+
 /// Waits until all members have applied the same, now that nobody writes any more.
 pub async fn settled(world: &World) {
     for _ in 0..600 {
@@ -81,6 +102,20 @@ pub async fn leases(world: &World, held: &Leases) {
     let left = leader.store.leases().expect("readable");
     if !left.is_empty() {
         world.journal().broken(format!("leases do not run out: {left:?}"));
+    }
+    for (id, (asked, at)) in held.promised() {
+        if let Some(ended) = world.lease_ended(id)
+            && ended < asked + TTL
+        {
+            let lived = if ended > asked {
+                format!("{:?} after", ended - asked)
+            } else {
+                format!("{:?} before", asked - ended)
+            };
+            world
+                .journal()
+                .broken(format!("lease {id} ended {lived} member {at} was asked to renew it, and did"));
+        }
     }
     for lease in held.all() {
         if leader.store.get(&key_of(lease.id)).expect("readable").is_some() {

@@ -1,31 +1,30 @@
-//! The members: what their processes are made of, what a crash leaves of them.
+//! The members: started, crashed with the loss of what was not flushed, started again; and what they agree on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kvd::api::leases;
-use kvd::lease::{self, Lessor};
-use kvd::log::{Log, Mode, Options, SimDisk};
+use kvd::log::SimDisk;
 use kvd::model::{
-    Clock, ClusterId, Entropy, Event, EventKind, LeaseChange, Member, MemberId, Observer, RevisionEvents,
+    Event, EventKind, LeaseChange, LeaseId, LogPosition, Member, MemberId, Observer, RevisionEvents,
 };
-use kvd::raft::{self as signal, Node, NodeOptions, Standing, found};
-use kvd::store::{self, CheckpointPolicy, Store};
-use kvd::watch::{self, Hub};
+use kvd::raft;
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::dice::Dice;
 use super::journal::Journal;
+use super::machine::{Boot, Ears, Machine, Pace, SimClock, copy_all};
 use super::network::Network;
+use super::switches::{Kind, Settings, Switches};
+use super::trials;
 
-pub const ELECTION: Duration = Duration::from_millis(1000);
-pub const HEARTBEAT: Duration = Duration::from_millis(100);
+pub use super::machine::{ELECTION, Process, member};
 
 /// An event as it is compared: kind, key, value.
 pub type Seen = (EventKind, Vec<u8>, Vec<u8>);
@@ -42,10 +41,13 @@ pub struct World(Arc<Inner>);
 struct Inner {
     journal: Journal,
     network: Network,
+    switches: Switches,
     dir: TempDir,
     state: Mutex<State>,
     /// What each revision did, as the first member that applied it said.
     truth: Mutex<BTreeMap<i64, Vec<Seen>>>,
+    /// When leases were first seen to have ended.
+    ended: Mutex<BTreeMap<LeaseId, Instant>>,
     /// What is left of crashed processes, until it has ended.
     remains: Mutex<Vec<JoinHandle<()>>>,
     started: Instant,
@@ -55,82 +57,41 @@ struct State {
     dice: Dice,
     machines: BTreeMap<u64, Machine>,
     dirs: u64,
-    snapshot_count: u64,
+    common: Settings,
+    /// The quota of the members' configuration.
+    quota: Option<u64>,
 }
 
-/// What a member keeps when its process ends.
-struct Machine {
-    disk: SimDisk,
-    dir: PathBuf,
-    running: Option<Process>,
-    /// Its member was removed: it is not started again.
-    retired: bool,
-    skew_ms: i64,
+/// What becomes of what a process has written when it ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Loss {
+    /// Power fails: what was not flushed may be there in any part.
+    Unflushed,
+    /// The machine goes on: all of it is there.
+    Nothing,
 }
 
-/// A member's process.
-#[derive(Clone)]
-pub struct Process {
-    pub id: u64,
-    pub node: Node,
-    pub store: Store,
-    pub hub: Arc<Hub>,
-    pub lessor: Arc<Lessor>,
-    /// True once it has crashed.
-    pub crashed: signal::Sender<bool>,
-    log: Log,
-    tasks: Arc<Mutex<JoinSet<()>>>,
-    flusher: Arc<JoinHandle<()>>,
-}
-
-impl Process {
-    /// What `work` comes to, or nothing where the process crashes meanwhile.
-    pub async fn unless_it_crashes<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut crashed = self.crashed.subscribe();
-        tokio::select! {
-            biased;
-            _ = crashed.wait_for(|crashed| *crashed) => None,
-            done = work => Some(done),
-        }
-    }
-}
-
-/// A member's clocks: its wall clock is off, and its monotonic clock began some time ago.
-struct SimClock {
-    started: Instant,
-    skew_ms: i64,
-    up: Duration,
-}
-
-impl Clock for SimClock {
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000 + self.skew_ms + self.started.elapsed().as_millis() as i64
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.up + self.started.elapsed()
-    }
-}
-
-struct Salts(Mutex<Dice>);
-
-impl Entropy for Salts {
-    fn next(&self) -> u64 {
-        self.0.lock().next()
-    }
-}
-
-/// Compares what a member applies with what the others applied.
+/// Compares what a member applies with what the others applied, and lets it take its time.
 struct Comparing {
     world: World,
     member: u64,
+    pace: Arc<Pace>,
+    dice: Mutex<Dice>,
 }
+
+/// Keys that a command deletes from which on it is a costly one, and what each of them then costs.
+const COSTLY: (usize, Duration) = (12, Duration::from_millis(80));
 
 impl Observer for Comparing {
     fn on_events(&self, revisions: &[RevisionEvents]) {
         let mut truth = self.world.0.truth.lock();
+        let mut costs = Duration::ZERO;
         for revision in revisions {
             let events: Vec<Seen> = revision.events.iter().map(seen).collect();
+            let deleted = events.iter().filter(|(kind, ..)| *kind == EventKind::Delete).count();
+            if deleted >= COSTLY.0 {
+                costs += COSTLY.1 * deleted as u32;
+            }
             let known = truth.entry(revision.revision).or_insert_with(|| events.clone());
             if *known != events {
                 let what = format!(
@@ -140,28 +101,33 @@ impl Observer for Comparing {
                 self.world.0.journal.broken(what);
             }
         }
+        let is_full = self.world.process(self.member).is_some_and(|process| process.store.may_wait());
+        raft::spend(costs.max(self.pace.waited(is_full)));
     }
 
-    fn on_leases(&self, _: &[LeaseChange]) {}
+    fn on_leases(&self, changes: &[LeaseChange]) {
+        for change in changes {
+            if let LeaseChange::Revoked { id } = change {
+                self.world.0.ended.lock().entry(*id).or_insert_with(Instant::now);
+            }
+        }
+    }
 
     fn on_compacted(&self, _: i64) {}
 
-    fn on_restored(&self, _: i64) {}
-}
-
-pub fn member(id: u64) -> Member {
-    Member {
-        id: MemberId(id),
-        name: String::new(),
-        peer_urls: vec![format!("http://10.0.0.{id}:2380")],
-        client_urls: Vec::new(),
-        learner: false,
-        pending: false,
+    /// A snapshot is in place, what raft makes of it is not yet on disk: a bad moment.
+    fn on_restored(&self, _: i64) {
+        let mut dice = self.dice.lock();
+        if self.world.has(Kind::EarlyCrashes) && dice.one_in(2) {
+            let (world, id) = (self.world.clone(), self.member);
+            let after = Duration::from_micros(dice.within(0, 4000) as u64);
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                world.journal().note(format!("member {id} has taken in a snapshot"));
+                world.crash(id);
+            });
+        }
     }
-}
-
-fn store_options() -> store::Options {
-    store::Options { map_size: 64 << 20, checkpoint: CheckpointPolicy::Manual, ..store::Options::default() }
 }
 
 /// Where files go that need not outlive the run: memory, where the system has a place for that.
@@ -174,14 +140,23 @@ fn scratch() -> TempDir {
 
 impl World {
     /// A world without members.
-    pub fn new(dice: Dice, network: Network, journal: Journal, snapshot_count: u64) -> Self {
-        let state = State { dice, machines: BTreeMap::new(), dirs: 0, snapshot_count };
+    pub fn new(
+        mut dice: Dice,
+        network: Network,
+        journal: Journal,
+        switches: Switches,
+        common: Settings,
+    ) -> Self {
+        let quota = switches.has(Kind::Quota).then(|| dice.within(30, 300) as u64 * 1000);
+        let state = State { dice, machines: BTreeMap::new(), dirs: 0, common, quota };
         Self(Arc::new(Inner {
             journal,
             network,
+            switches,
             dir: scratch(),
             state: Mutex::new(state),
             truth: Mutex::default(),
+            ended: Mutex::default(),
             remains: Mutex::default(),
             started: Instant::now(),
         }))
@@ -195,9 +170,22 @@ impl World {
         &self.0.network
     }
 
+    pub fn has(&self, kind: Kind) -> bool {
+        self.0.switches.has(kind)
+    }
+
+    pub fn is_calm(&self) -> bool {
+        self.0.switches.is_calm()
+    }
+
     /// What each revision did.
     pub fn truth(&self) -> BTreeMap<i64, Vec<Seen>> {
         self.0.truth.lock().clone()
+    }
+
+    /// When a lease was first seen to have ended.
+    pub fn lease_ended(&self, id: LeaseId) -> Option<Instant> {
+        self.0.ended.lock().get(&id).copied()
     }
 
     /// The processes that run, by member id.
@@ -235,6 +223,29 @@ impl World {
             .map(|(_, p)| p)
     }
 
+    /// Sets a member's wall clock.
+    pub fn step_clock(&self, id: u64, by_ms: i64) {
+        if let Some(machine) = self.0.state.lock().machines.get(&id) {
+            machine.clock.step(by_ms);
+        }
+    }
+
+    /// The next flush of a member's log fails: its process is to end.
+    pub fn fail_flush(&self, victim: &Process) {
+        victim.doomed.store(true, Ordering::Relaxed);
+        if let Some(machine) = self.0.state.lock().machines.get(&victim.id) {
+            machine.log.fail_flush();
+        }
+    }
+
+    /// The quota is lifted in every member's configuration, and read by those that run.
+    pub fn lift_quota(&self) {
+        self.0.state.lock().quota = None;
+        for process in self.running() {
+            process.store.set_quota(None);
+        }
+    }
+
     fn fresh_dir(&self, state: &mut State) -> PathBuf {
         state.dirs += 1;
         let dir = self.0.dir.path().join(state.dirs.to_string());
@@ -242,134 +253,171 @@ impl World {
         dir
     }
 
-    /// Starts a member, for the first time or again.
-    pub async fn start(&self, id: u64, founders: Vec<Member>) {
-        let (disk, dir, skew_ms, salts, mut house_dice, mut disk_dice, snapshot_count) = {
-            let mut state = self.0.state.lock();
-            let mut fork = || Dice::new(state.dice.next());
-            let (mut first, salts, house, flush) = (fork(), fork(), fork(), fork());
-            if !state.machines.contains_key(&id) {
-                let dir = self.fresh_dir(&mut state);
-                let skew_ms = first.within(-7_200_000, 7_200_000);
-                let disk = SimDisk::new(first.next());
-                state.machines.insert(id, Machine { disk, dir, running: None, retired: false, skew_ms });
-            }
-            let machine = &state.machines[&id];
-            let parts = (machine.disk.clone(), machine.dir.clone(), machine.skew_ms);
-            (parts.0, parts.1, parts.2, salts, house, flush, state.snapshot_count)
-        };
-        self.0.journal.note(format!("member {id} starts"));
-        let queued = Arc::new(Notify::new());
-        let wake = queued.clone();
-        let log = Log::open(
-            Arc::new(disk),
-            Options {
-                segment_bytes: 64 << 10,
-                first_segment_bytes: 32 << 10,
-                mode: Mode::Stepped,
-                on_queued: Arc::new(move || wake.notify_one()),
-                ..Options::new(Arc::new(Salts(Mutex::new(salts))))
-            },
-        );
-        let log = log.unwrap_or_else(|error| panic!("the log of member {id} cannot be opened: {error}"));
-        let flushed = log.clone();
-        let flusher = tokio::spawn(async move {
-            loop {
-                queued.notified().await;
-                tokio::time::sleep(Duration::from_micros(disk_dice.within(200, 4000) as u64)).await;
-                flushed.flush();
-            }
-        });
-        let store = Store::open(&dir, store_options());
-        let store =
-            store.unwrap_or_else(|error| panic!("the store of member {id} cannot be opened: {error}"));
-        let up = Duration::from_secs(house_dice.within(0, 1_000_000) as u64);
-        let clock = Arc::new(SimClock { started: self.0.started, skew_ms, up });
-        let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
-        let source = store.clone();
-        let lessor = Lessor::new(
-            Arc::new(move || source.leases()),
-            clock.clone(),
-            MemberId(id),
-            lease::Options { election_timeout: ELECTION, heartbeat: HEARTBEAT },
-        );
-        let comparing = Arc::new(Comparing { world: self.clone(), member: id });
-        store.set_observers(vec![comparing, hub.clone(), lessor.clone()]);
-        let (crashed, journal) = (signal::Sender::new(false), self.0.journal.clone());
-        let over = crashed.clone();
-        if Standing::of(&log, store.applied()).is_log_empty() {
-            found(&log, &founders).await.expect("a log that can be written");
+    /// The machine of a member that comes for the first time.
+    fn new_machine(&self, state: &mut State, founders: &[Member]) -> Machine {
+        let mut dice = Dice::new(state.dice.next());
+        let hours = if self.has(Kind::Clocks) { 3 * 3_600_000 } else { 400 };
+        let up = Duration::from_secs(dice.within(0, 1_000_000) as u64);
+        let settings = state.common.clone();
+        let differing = self.has(Kind::Unlike);
+        Machine {
+            log: SimDisk::new(dice.next()),
+            store: self.fresh_dir(state),
+            older: None,
+            identity: self.fresh_dir(state),
+            founders: founders.to_vec(),
+            clock: SimClock::new(self.0.started, dice.within(-hours, hours), up),
+            settings: if differing { settings.differing(&mut dice) } else { settings },
+            running: None,
+            retired: false,
+            kept: None,
         }
-        let node = Node::start(NodeOptions {
-            id: MemberId(id),
-            cluster: ClusterId(77),
-            name: format!("m{id}"),
-            client_urls: vec![format!("http://10.0.0.{id}:2379")],
-            force_new_cluster: false,
-            log: log.clone(),
-            store: store.clone(),
+    }
+
+    /// What a member's next process is started with, and dice for what happens on the way.
+    fn boot(&self, id: u64, founders: &[Member]) -> (Boot, Dice, Option<LogPosition>, bool) {
+        let mut state = self.0.state.lock();
+        let state = &mut *state;
+        let is_new = !state.machines.contains_key(&id);
+        if is_new {
+            let machine = self.new_machine(state, founders);
+            state.machines.insert(id, machine);
+        }
+        let mut fork = || Dice::new(state.dice.next());
+        let (dice, other) = (fork(), fork());
+        let machine = &state.machines[&id];
+        let boot = Boot {
+            id,
+            log: machine.log.clone(),
+            store: machine.store.clone(),
+            identity: machine.identity.clone(),
+            founders: machine.founders.clone(),
+            settings: machine.settings.clone(),
+            clock: machine.clock.clone(),
             transport: self.0.network.exit(MemberId(id)),
-            clock,
-            heartbeat: HEARTBEAT,
-            election: ELECTION,
-            snapshot_count,
-            catchup_entries: snapshot_count / 2,
-            strict_reconfig: true,
-            max_learners: 1,
-            pre_vote: true,
-            on_fatal: Arc::new(move |why| {
-                if !*over.borrow() {
-                    journal.broken(format!("member {id} cannot go on: {why}"));
+            dice,
+            quota: state.quota,
+        };
+        (boot, other, machine.kept, is_new)
+    }
+
+    fn ears(&self, id: u64, dice: Dice) -> Ears {
+        let (world, other) = (self.clone(), self.clone());
+        let dice = Mutex::new(dice);
+        Ears {
+            observer: Box::new(move |pace| Arc::new(Comparing { world, member: id, pace, dice })),
+            on_fatal: Arc::new(move |why, doomed| {
+                let world = other.clone();
+                if world.process(id).is_some_and(|process| *process.crashed.borrow()) {
+                    return;
                 }
+                if !doomed {
+                    return world.journal().broken(format!("member {id} cannot go on: {why}"));
+                }
+                world.journal().note(format!("member {id} cannot go on: {why}"));
+                tokio::spawn(async move { world.end_process(id, Loss::Nothing) });
             }),
-        });
-        let node = node.await.unwrap_or_else(|error| panic!("member {id} does not start: {error}"));
-        self.0.network.attach(MemberId(id), node.clone());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(leases::run(node.clone(), lessor.clone()));
-        let folded = store.clone();
-        tasks.spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(house_dice.within(200, 2000) as u64)).await;
-                folded.checkpoint().expect("a checkpoint in memory");
-                folded.prune().expect("old versions are removed");
-            }
-        });
-        let (tasks, flusher) = (Arc::new(Mutex::new(tasks)), Arc::new(flusher));
-        let process = Process { id, node, store, hub, lessor, crashed, log, tasks, flusher };
-        if let Some(machine) = self.0.state.lock().machines.get_mut(&id) {
-            machine.running = Some(process);
         }
+    }
+
+    /// Starts a member, for the first time or again. It may crash on the way.
+    pub async fn start(&self, id: u64, founders: Vec<Member>) {
+        let (boot, mut dice, kept, is_new) = self.boot(id, &founders);
+        self.0.journal.note(format!("member {id} starts"));
+        if !is_new {
+            self.try_bad_starts(&boot, &mut dice, kept).await;
+        }
+        let crash_after = (self.has(Kind::EarlyCrashes) && is_new && !dice.one_in(3))
+            .then(|| Duration::from_micros(dice.within(0, 5000) as u64));
+        let log = boot.log.clone();
+        let mut starting = pin!(boot.start(self.ears(id, dice)));
+        let started = tokio::select! {
+            biased;
+            started = &mut starting => started,
+            () = tokio::time::sleep(crash_after.unwrap_or(Duration::MAX)) => {
+                self.0.journal.note(format!("member {id} crashes while it starts"));
+                self.0.network.detach(MemberId(id));
+                // What the attempt would still write must not be found.
+                self.keep_what_is_there(id, &log, Loss::Unflushed);
+                return;
+            }
+        };
+        match started {
+            Ok(process) => {
+                self.0.network.attach(MemberId(id), process.clone());
+                if let Some(machine) = self.0.state.lock().machines.get_mut(&id) {
+                    machine.kept = process.log.bounds().last.max(machine.kept);
+                    machine.running = Some(process);
+                }
+            }
+            Err(why) => {
+                self.0.network.detach(MemberId(id));
+                self.0.journal.broken(format!("member {id} does not start: {why}"));
+                if let Some(machine) = self.0.state.lock().machines.get_mut(&id) {
+                    machine.retired = true;
+                }
+            }
+        }
+    }
+
+    /// What a machine must refuse, and what must be on its disk, before it is started in earnest.
+    async fn try_bad_starts(&self, boot: &Boot, dice: &mut Dice, kept: Option<LogPosition>) {
+        let fresh = || self.fresh_dir(&mut self.0.state.lock());
+        let mut broken = Vec::new();
+        if let Some(kept) = kept {
+            broken.extend(trials::lost(boot, kept));
+        }
+        if self.has(Kind::Flips) {
+            broken.extend(trials::flipped(boot, dice));
+        }
+        if self.has(Kind::LostDisks) && dice.one_in(2) {
+            let (log, store) = (fresh(), fresh());
+            broken.extend(trials::without_log(boot, log, store).await);
+        }
+        for what in broken {
+            self.0.journal.broken(format!("member {}: {what}", boot.id));
+        }
+    }
+
+    /// Puts what is left of a process's data before the next one.
+    fn keep_what_is_there(&self, id: u64, log: &SimDisk, loss: Loss) {
+        let mut state = self.0.state.lock();
+        let dir = self.fresh_dir(&mut state);
+        let Some(machine) = state.machines.get_mut(&id) else { return };
+        machine.log = match loss {
+            Loss::Unflushed => log.after_power_failure(),
+            Loss::Nothing => log.after_kill(),
+        };
+        copy_all(&machine.store, &dir);
+        machine.older = Some(std::mem::replace(&mut machine.store, dir));
     }
 
     /// Power fails at a member: of what its log had not flushed any part may be there, of its store what was folded.
     pub fn crash(&self, id: u64) {
-        let mut state = self.0.state.lock();
-        let state = &mut *state;
-        let Some(process) = state.machines.get_mut(&id).and_then(|machine| machine.running.take()) else {
-            return;
-        };
-        self.0.journal.note(format!("member {id} crashes"));
-        self.0.network.detach(MemberId(id));
-        process.crashed.send_replace(true);
-        process.tasks.lock().abort_all();
-        let dir = self.fresh_dir(state);
-        let Some(machine) = state.machines.get_mut(&id) else { return };
-        if state.dice.one_in(2) {
+        self.end_process(id, Loss::Unflushed);
+    }
+
+    fn end_process(&self, id: u64, loss: Loss) {
+        let (process, log, rewrites) = {
+            let mut state = self.0.state.lock();
+            let state = &mut *state;
+            let Some(machine) = state.machines.get_mut(&id) else { return };
+            let Some(process) = machine.running.take() else { return };
+            machine.kept = machine.kept.filter(|at| trials::is_held(&process.log, *at));
             // In the middle of writing what is queued.
-            machine.disk.fail_in(state.dice.below(4) as u64);
+            let middle = loss == Loss::Unflushed && state.dice.one_in(2);
+            (process, machine.log.clone(), middle.then(|| state.dice.below(4) as u64))
+        };
+        let how = if loss == Loss::Unflushed { "crashes" } else { "ends" };
+        self.0.journal.note(format!("member {id} {how}"));
+        self.0.network.detach(MemberId(id));
+        process.stop();
+        if let Some(calls) = rewrites {
+            log.fail_in(calls);
             process.log.flush();
         }
-        machine.disk = machine.disk.after_power_failure();
-        copy_all(&machine.dir, &dir);
-        machine.dir = dir;
-        let remains = tokio::spawn(async move {
-            process.node.shutdown().await;
-            process.flusher.abort();
-            // The observers know the world, which must be able to go.
-            process.store.set_observers(Vec::new());
-        });
-        self.0.remains.lock().push(remains);
+        self.keep_what_is_there(id, &log, loss);
+        self.0.remains.lock().push(tokio::spawn(process.ended()));
     }
 
     /// A member that was removed for ever is switched off.
@@ -398,19 +446,5 @@ impl World {
         }
         // Whoever still holds a part of the world must not keep its files.
         std::fs::remove_dir_all(self.0.dir.path()).expect("the scratch directory can be removed");
-    }
-}
-
-/// Copies a directory, but not who has it open.
-fn copy_all(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).expect("the store's directory") {
-        let entry = entry.expect("an entry of the store's directory");
-        let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() {
-            std::fs::create_dir(to.join(&name)).expect("a directory");
-            copy_all(&path, &to.join(&name));
-        } else if name != "lock.mdb" {
-            std::fs::copy(&path, to.join(&name)).expect("a copy");
-        }
     }
 }

@@ -1,0 +1,382 @@
+//! What a member is made of: a machine that stays, and on it processes that come and go.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use kvd::api::leases;
+use kvd::lease::{self, Lessor};
+use kvd::log::{Log, Mode, Options, SimDisk};
+use kvd::model::{Clock, ClusterId, Entropy, LogPosition, Member, MemberId, Observer};
+use kvd::peer::Transport;
+use kvd::raft::{self as signal, Node, NodeOptions, Processor, Standing, found};
+use kvd::store::{self, CheckpointPolicy, Store};
+use kvd::watch::{self, Hub};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::dice::Dice;
+use super::switches::Settings;
+
+pub const ELECTION: Duration = Duration::from_millis(1000);
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
+pub const CLUSTER: ClusterId = ClusterId(77);
+
+/// Changes in the head of a store from which on applying waits for its disk.
+const HEAD: usize = 150;
+
+/// What a member keeps when its process ends.
+pub struct Machine {
+    pub log: SimDisk,
+    pub store: PathBuf,
+    /// What was in `store` when power failed before.
+    pub older: Option<PathBuf>,
+    /// Where its identity is written.
+    pub identity: PathBuf,
+    /// The initial cluster that it is configured with.
+    pub founders: Vec<Member>,
+    pub settings: Settings,
+    pub clock: Arc<SimClock>,
+    pub running: Option<Process>,
+    /// Its member was removed: it is not started again.
+    pub retired: bool,
+    /// What its log must not have lost: it was in it after a start, and was not cut off since.
+    pub kept: Option<LogPosition>,
+}
+
+/// The wall clock of a machine.
+pub struct SimClock {
+    started: Instant,
+    ahead_ms: AtomicI64,
+    /// How long the machine has been up when the run begins.
+    up: Duration,
+}
+
+impl SimClock {
+    pub fn new(started: Instant, ahead_ms: i64, up: Duration) -> Arc<Self> {
+        Arc::new(Self { started, ahead_ms: AtomicI64::new(ahead_ms), up })
+    }
+
+    /// Somebody sets it.
+    pub fn step(&self, by_ms: i64) {
+        self.ahead_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimClock {
+    fn now_ms(&self) -> i64 {
+        let ahead = self.ahead_ms.load(Ordering::Relaxed);
+        1_700_000_000_000 + ahead + self.started.elapsed().as_millis() as i64
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.up + self.started.elapsed()
+    }
+}
+
+/// How slow a machine's disks are at present, and how much the store's has yet to take.
+#[derive(Default)]
+pub struct Pace {
+    log_until: Mutex<Option<Instant>>,
+    store_until: Mutex<Option<Instant>>,
+    /// The store's head was full after what was applied last.
+    full: AtomicBool,
+}
+
+impl Pace {
+    /// The log's disk does nothing for so long.
+    pub fn stall_log(&self, time: Duration) {
+        *self.log_until.lock() = Some(Instant::now() + time);
+    }
+
+    /// The store's likewise.
+    pub fn stall_store(&self, time: Duration) {
+        *self.store_until.lock() = Some(Instant::now() + time);
+    }
+
+    /// Both are as fast as ever.
+    pub fn recover(&self) {
+        (*self.log_until.lock(), *self.store_until.lock()) = (None, None);
+    }
+
+    /// Something was applied, and the store's head `is_full` now: how long that had to wait for the store's disk. What
+    /// fills the head does not wait, what comes after it does.
+    pub fn waited(&self, is_full: bool) -> Duration {
+        let was_full = self.full.swap(is_full, Ordering::Relaxed);
+        let until = self.store_until.lock().filter(|_| was_full);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    async fn log_is_free(&self) {
+        loop {
+            let until = self.log_until.lock().filter(|until| *until > Instant::now());
+            let Some(until) = until else { return };
+            tokio::time::sleep_until(until.min(Instant::now() + Duration::from_millis(50))).await;
+        }
+    }
+
+    async fn store_is_free(&self) {
+        loop {
+            let until = self.store_until.lock().filter(|until| *until > Instant::now());
+            let Some(until) = until else { return };
+            tokio::time::sleep_until(until.min(Instant::now() + Duration::from_millis(50))).await;
+        }
+    }
+}
+
+/// A member's process.
+#[derive(Clone)]
+pub struct Process {
+    pub id: u64,
+    pub node: Node,
+    pub store: Store,
+    pub hub: Arc<Hub>,
+    pub lessor: Arc<Lessor>,
+    pub log: Log,
+    /// True once it has crashed.
+    pub crashed: signal::Sender<bool>,
+    /// Raft's thread, and the one that stands for all others.
+    pub threads: [Processor; 2],
+    pub pace: Arc<Pace>,
+    /// Its log's disk is about to fail: that it ends is no fault.
+    pub doomed: Arc<AtomicBool>,
+    pub tasks: Arc<Mutex<JoinSet<()>>>,
+    pub flusher: Arc<JoinHandle<()>>,
+}
+
+impl Process {
+    /// What `work` comes to on the thread of this process's clients, or nothing where it crashes meanwhile.
+    pub async fn unless_it_crashes<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut crashed = self.crashed.subscribe();
+        tokio::select! {
+            biased;
+            _ = crashed.wait_for(|crashed| *crashed) => None,
+            done = self.threads[1].run(work) => Some(done),
+        }
+    }
+
+    /// Stops it for so long, as a signal does.
+    pub fn pause(&self, time: Duration) {
+        self.threads.iter().for_each(|thread| thread.stop_for(time));
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.threads.iter().any(Processor::is_stopped)
+    }
+
+    /// Ends what it does by itself, and what it would still write.
+    pub fn stop(&self) {
+        self.crashed.send_replace(true);
+        self.tasks.lock().abort_all();
+    }
+
+    /// Waits for its end.
+    pub async fn ended(self) {
+        self.node.shutdown().await;
+        self.flusher.abort();
+        // The observers know the world, which must be able to go.
+        self.store.set_observers(Vec::new());
+    }
+}
+
+struct Salts(Mutex<Dice>);
+
+impl Entropy for Salts {
+    fn next(&self) -> u64 {
+        self.0.lock().next()
+    }
+}
+
+/// How a simulated log is opened.
+pub fn log_options(salts: Dice, segment_bytes: u64) -> Options {
+    Options {
+        segment_bytes,
+        first_segment_bytes: segment_bytes / 2,
+        mode: Mode::Inline,
+        ..Options::new(Arc::new(Salts(Mutex::new(salts))))
+    }
+}
+
+fn store_options() -> store::Options {
+    store::Options {
+        map_size: 64 << 20,
+        checkpoint: CheckpointPolicy::Stepped { operations: HEAD },
+        ..store::Options::default()
+    }
+}
+
+pub fn member(id: u64) -> Member {
+    Member {
+        id: MemberId(id),
+        name: String::new(),
+        peer_urls: vec![format!("http://10.0.0.{id}:2380")],
+        client_urls: Vec::new(),
+        learner: false,
+        pending: false,
+    }
+}
+
+/// What a process is started with.
+pub struct Boot {
+    pub id: u64,
+    pub log: SimDisk,
+    pub store: PathBuf,
+    pub identity: PathBuf,
+    pub founders: Vec<Member>,
+    pub settings: Settings,
+    pub clock: Arc<SimClock>,
+    pub transport: Arc<dyn Transport>,
+    pub dice: Dice,
+    /// The space quota, which is raised later.
+    pub quota: Option<u64>,
+}
+
+/// Who hears of a process.
+pub struct Ears {
+    /// What it applies, by its pace.
+    pub observer: Box<dyn FnOnce(Arc<Pace>) -> Arc<dyn Observer> + Send>,
+    /// Why it cannot go on; true where its disk was about to fail.
+    pub on_fatal: Arc<dyn Fn(&str, bool) + Send + Sync>,
+}
+
+impl Boot {
+    /// Makes log and identity of a member that begins, in the daemon's order: the log gets what it begins with, then the
+    /// identity is written. From then on a log that is empty is one whose disk is not there.
+    async fn found(&self, log: &Log, store: &Store) -> Result<(), String> {
+        use kvd::join::identity::{Identity, create, load};
+        let is_empty = Standing::of(log, store.applied()).is_log_empty();
+        if load(&self.identity).expect("a readable identity").is_some() {
+            return if is_empty { Err("the log is missing".to_string()) } else { Ok(()) };
+        }
+        found(log, &self.founders).await.map_err(|error| error.to_string())?;
+        let identity = Identity { member: MemberId(self.id), cluster: CLUSTER };
+        create(&self.identity, &identity).map_err(|error| error.to_string())
+    }
+
+    /// Brings a process up.
+    ///
+    /// # Errors
+    /// Why its log, its store or its node cannot be opened.
+    pub async fn start(mut self, ears: Ears) -> Result<Process, String> {
+        let mut fork = || Dice::new(self.dice.next());
+        let (salts, mut house, mut disk) = (fork(), fork(), fork());
+        let (pace, queued) = (Arc::<Pace>::default(), Arc::new(Notify::new()));
+        let (wake, slow) = (queued.clone(), pace.clone());
+        let options = Options {
+            mode: Mode::Stepped,
+            on_queued: Arc::new(move || wake.notify_one()),
+            ..log_options(salts, self.settings.segment_bytes)
+        };
+        let log = Log::open(Arc::new(self.log.clone()), options)
+            .map_err(|error| format!("the log cannot be opened: {error}"))?;
+        let flushed = log.clone();
+        let flusher = tokio::spawn(async move {
+            loop {
+                queued.notified().await;
+                tokio::time::sleep(Duration::from_micros(disk.within(200, 4000) as u64)).await;
+                slow.log_is_free().await;
+                flushed.flush();
+            }
+        });
+        let flusher = Arc::new(flusher);
+        let ends = Ending(Some(flusher.clone()));
+        let store = Store::open(&self.store, store_options())
+            .map_err(|error| format!("the store cannot be opened: {error}"))?;
+        store.set_quota(self.quota);
+        let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
+        let source = store.clone();
+        let lessor = Lessor::new(
+            Arc::new(move || source.leases()),
+            self.clock.clone(),
+            MemberId(self.id),
+            lease::Options { election_timeout: self.settings.election, heartbeat: HEARTBEAT },
+        );
+        store.set_observers(vec![(ears.observer)(pace.clone()), hub.clone(), lessor.clone()]);
+        self.found(&log, &store).await?;
+        let threads = [Processor::default(), Processor::default()];
+        let doomed = Arc::new(AtomicBool::new(false));
+        let (dooms, on_fatal) = (doomed.clone(), ears.on_fatal);
+        let options = NodeOptions {
+            id: MemberId(self.id),
+            cluster: CLUSTER,
+            name: format!("m{}", self.id),
+            client_urls: vec![format!("http://10.0.0.{}:2379", self.id)],
+            force_new_cluster: false,
+            log: log.clone(),
+            store: store.clone(),
+            transport: self.transport,
+            clock: self.clock,
+            heartbeat: HEARTBEAT,
+            election: self.settings.election,
+            snapshot_count: self.settings.snapshot_count,
+            catchup_entries: self.settings.snapshot_count / 2,
+            strict_reconfig: true,
+            max_learners: self.settings.max_learners,
+            pre_vote: true,
+            on_fatal: Arc::new(move |why| on_fatal(why, dooms.load(Ordering::Relaxed))),
+        };
+        let node = threads[0].run(Node::start(options)).await.map_err(|error| error.to_string())?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(threads[1].run(leases::run(node.clone(), lessor.clone())));
+        let (folded, slow, (least, most)) = (store.clone(), pace.clone(), self.settings.checkpoints);
+        tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(house.within(least, most) as u64)).await;
+                slow.store_is_free().await;
+                folded.checkpoint().expect("a checkpoint in memory");
+                slow.full.store(false, Ordering::Relaxed);
+                folded.prune().expect("old versions are removed");
+            }
+        });
+        ends.not_yet();
+        let (tasks, crashed) = (Arc::new(Mutex::new(tasks)), signal::Sender::new(false));
+        Ok(Process {
+            id: self.id,
+            node,
+            store,
+            hub,
+            lessor,
+            log,
+            crashed,
+            threads,
+            pace,
+            doomed,
+            tasks,
+            flusher,
+        })
+    }
+}
+
+/// Ends the flusher of a start that does not come to its end.
+struct Ending(Option<Arc<JoinHandle<()>>>);
+
+impl Ending {
+    fn not_yet(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(flusher) = self.0.take() {
+            flusher.abort();
+        }
+    }
+}
+
+/// Copies a directory, but not who has it open.
+pub fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("the store's directory") {
+        let entry = entry.expect("an entry of the store's directory");
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            std::fs::create_dir(to.join(&name)).expect("a directory");
+            copy_all(&path, &to.join(&name));
+        } else if name != "lock.mdb" {
+            std::fs::copy(&path, to.join(&name)).expect("a copy");
+        }
+    }
+}

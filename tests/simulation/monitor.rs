@@ -1,0 +1,97 @@
+//! What must hold at every moment, and is looked at again and again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::watch as signal;
+use tokio::time::Instant;
+
+use super::world::{ELECTION, Process, World};
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// After so long without the other voters a leader must know that it leads nobody: two election timeouts, the longest of
+/// which is 1.3 s, and some time for what was on its way.
+const PATIENCE: Duration = ELECTION.saturating_mul(3);
+
+/// A read that nothing real keeps waiting takes no longer.
+const READ: Duration = Duration::from_millis(1000);
+
+/// Looks until it is told to stop.
+pub async fn run(world: World, stop: signal::Receiver<bool>) {
+    let mut alone: BTreeMap<(u64, u64), Instant> = BTreeMap::new();
+    let mut terms = BTreeMap::new();
+    while !*stop.borrow() {
+        tokio::time::sleep(LOOK).await;
+        let mut seen = BTreeMap::new();
+        for process in world.running() {
+            no_leader_without_quorum(&world, &process, &alone, &mut seen);
+            if world.is_calm() {
+                no_election(&world, &process, &mut terms);
+            }
+        }
+        alone = seen;
+    }
+}
+
+/// Whoever reaches no quorum for long does not take itself for the leader.
+fn no_leader_without_quorum(
+    world: &World,
+    process: &Process,
+    before: &BTreeMap<(u64, u64), Instant>,
+    now: &mut BTreeMap<(u64, u64), Instant>,
+) {
+    let status = process.node.status();
+    let claims = status.is_leader || process.lessor.is_primary();
+    let (there, voters) = process.node.reachable();
+    if !claims || 2 * there > voters || process.is_paused() {
+        return;
+    }
+    let key = (process.id, status.term);
+    let since = before.get(&key).copied().unwrap_or_else(Instant::now);
+    now.insert(key, since);
+    if since.elapsed() > PATIENCE && since.elapsed() <= PATIENCE + LOOK {
+        let what = format!(
+            "member {} leads in term {}, and reaches {there} of {voters} voters since {PATIENCE:?}",
+            process.id, status.term
+        );
+        world.journal().note(&what);
+        world.journal().broken(what);
+    }
+}
+
+/// In a calm seed the first leader stays.
+fn no_election(world: &World, process: &Process, terms: &mut BTreeMap<u64, u64>) {
+    let status = process.node.status();
+    let led = status.leader.is_some() || terms.contains_key(&process.id);
+    if !led {
+        return;
+    }
+    let first = *terms.entry(process.id).or_insert(status.term);
+    if status.term != first || status.leader.is_none() {
+        let what = format!("member {}: term {first}, then {status:?}, for no reason", process.id);
+        if status.term != first {
+            terms.insert(process.id, status.term);
+        }
+        world.journal().note(&what);
+        world.journal().broken(what);
+    }
+}
+
+/// In a calm seed in which nothing is slow to be applied, a read takes no longer than messages do.
+pub async fn reads(world: World, stop: signal::Receiver<bool>) {
+    while !*stop.borrow() {
+        tokio::time::sleep(4 * LOOK).await;
+        for process in world.running() {
+            let Some(leader) = process.node.leader() else { continue };
+            let asked = Instant::now();
+            let read = process.unless_it_crashes(process.node.read_index()).await;
+            if matches!(read, Some(Ok(()))) && asked.elapsed() > READ {
+                let what = format!("a read at {} took {:?}, leader {leader}", process.id, asked.elapsed());
+                world.journal().note(&what);
+                world.journal().broken(what);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Which kinds of faults a seed has, and how the members of its cluster are set: the first thing that its dice say, and
+//! the first line of its journal.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use super::dice::Dice;
+
+/// A kind of fault. Each is on or off for the whole of a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Links are cut for moments.
+    Cuts,
+    /// Messages are late and get lost.
+    Weather,
+    /// Power fails.
+    Crashes,
+    /// Members come and go.
+    Members,
+    /// Leadership is handed over.
+    Transfers,
+    /// A leader is cut off for longer than leases and elections take.
+    CutOffLeaders,
+    /// Processes are stopped for moments, and go on.
+    Pauses,
+    /// Wall clocks differ by hours, and are set.
+    Clocks,
+    /// Members differ in their settings.
+    Unlike,
+    /// Power fails in the first moments of a member, and while it takes in a snapshot.
+    EarlyCrashes,
+    /// The log's disk is not there at a start, or the store's is an older one.
+    LostDisks,
+    /// A flush fails: the process ends and is started again.
+    FailedFlushes,
+    /// A bit of the log turns over while the machine is off.
+    Flips,
+    /// The store's disk takes seconds.
+    SlowStores,
+    /// The log's disk takes seconds.
+    SlowLogs,
+    /// Single commands take seconds to be applied.
+    Costly,
+    /// Commands with much in them that is not a value.
+    Large,
+    /// Answers that are not raft's take seconds.
+    SlowAnswers,
+    /// The space quota is small and is then raised.
+    Quota,
+}
+
+use Kind::{
+    Clocks, Costly, Crashes, CutOffLeaders, Cuts, EarlyCrashes, FailedFlushes, Flips, Large, LostDisks,
+    Members, Pauses, Quota, SlowAnswers, SlowLogs, SlowStores, Transfers, Unlike, Weather,
+};
+
+/// What may cost a healthy cluster its leader. All else must not.
+const ROUGH: [Kind; 9] =
+    [Cuts, Weather, Crashes, Members, Transfers, CutOffLeaders, Pauses, FailedFlushes, EarlyCrashes];
+
+const GENTLE: [Kind; 8] = [Clocks, Unlike, SlowStores, Costly, Large, SlowAnswers, Quota, SlowLogs];
+
+/// The faults of a seed.
+#[derive(Clone)]
+pub struct Switches(BTreeSet<Kind>);
+
+impl Switches {
+    /// One seed in four is calm: nothing in it is a reason for an election, and none may take place. The others have
+    /// most of what has always been simulated and some of the rest.
+    ///
+    /// `KVD_FAULTS` names the kinds instead, for whoever looks for one.
+    pub fn of(dice: &mut Dice) -> Self {
+        if let Ok(named) = std::env::var("KVD_FAULTS") {
+            let named: Vec<&str> = named.split(',').collect();
+            let all = ROUGH.into_iter().chain(GENTLE).chain([LostDisks, Flips]);
+            return Self(all.filter(|kind| named.contains(&format!("{kind:?}").as_str())).collect());
+        }
+        let mut on = BTreeSet::new();
+        if dice.one_in(4) {
+            on.extend(GENTLE.into_iter().filter(|kind| *kind != SlowLogs && dice.one_in(2)));
+            return Self(on);
+        }
+        on.extend([Cuts, Weather, Crashes, Members, Transfers].into_iter().filter(|_| !dice.one_in(4)));
+        let rare = [CutOffLeaders, Pauses, EarlyCrashes, LostDisks, FailedFlushes, Flips];
+        on.extend(rare.into_iter().chain(GENTLE).filter(|_| dice.one_in(3)));
+        Self(on)
+    }
+
+    pub fn has(&self, kind: Kind) -> bool {
+        self.0.contains(&kind)
+    }
+
+    /// True where nothing is a reason for an election.
+    pub fn is_calm(&self) -> bool {
+        !ROUGH.iter().any(|kind| self.has(*kind)) && !self.has(SlowLogs)
+    }
+}
+
+impl fmt::Display for Switches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(|kind| format!("{kind:?}")).collect();
+        write!(f, "faults: {}", if names.is_empty() { "none".to_string() } else { names.join(", ") })
+    }
+}
+
+/// How a member is set, for all of its life.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub snapshot_count: u64,
+    pub max_learners: usize,
+    pub election: Duration,
+    /// Milliseconds between checkpoints, at least and at most.
+    pub checkpoints: (i64, i64),
+    /// Length of the log's segments.
+    pub segment_bytes: u64,
+}
+
+impl Settings {
+    /// What all members have in common. With few entries kept, whoever was away for long needs a snapshot.
+    pub fn common(dice: &mut Dice) -> Self {
+        Self {
+            snapshot_count: dice.pick(&[40, 400, 10_000]),
+            max_learners: 1,
+            election: super::world::ELECTION,
+            checkpoints: (200, 2000),
+            segment_bytes: dice.pick(&[16 << 10, 64 << 10]),
+        }
+    }
+
+    /// The same with differences.
+    pub fn differing(self, dice: &mut Dice) -> Self {
+        Self {
+            snapshot_count: dice.pick(&[30, 300, 5000]),
+            max_learners: dice.pick(&[1, 2, 3]),
+            election: self.election + Duration::from_millis(dice.within(0, 3) as u64 * 100),
+            checkpoints: dice.pick(&[(50, 500), (200, 2000), (1000, 4000)]),
+            segment_bytes: dice.pick(&[16 << 10, 32 << 10, 64 << 10]),
+        }
+    }
+}
