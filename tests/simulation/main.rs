@@ -56,7 +56,7 @@ mod world;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seeds of every run, for each size of cluster.
-const SEEDS: u64 = 16;
+const SEEDS: u64 = 10;
 
 /// The seeds to run.
 fn seeds() -> Vec<u64> {
