@@ -108,10 +108,6 @@ impl Node {
         let places: Vec<LogPosition> = entries.iter().map(|(position, _)| *position).collect();
         let said = Append { from, vote, previous, entries: &places, committed };
         let committed = said.check(&self.0.options.log).map_err(Fault::Untrue)?;
-        if vote.committed {
-            // Its arrival counts, however long what it asks for takes here.
-            self.0.shared.hear(vote.term, MemberId(vote.voted_for));
-        }
         let entries: Result<Vec<Entry>, io::Error> = entries
             .into_iter()
             .map(|(position, payload)| from_log(log::Entry { position, payload }))
@@ -120,6 +116,8 @@ impl Node {
         if let Some(committed) = committed {
             self.0.settle(committed)?;
         }
+        // Its arrival counts, however long what it asks for takes here; not before all of it was found to be possible.
+        self.0.shared.hear(vote.term, MemberId(vote.voted_for));
         let request = AppendEntriesRequest::<Types> {
             vote: from_vote(vote),
             prev_log_id: previous.map(log_id),
