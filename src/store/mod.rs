@@ -55,6 +55,8 @@ mod scan;
 mod settings_test;
 mod snapshot;
 mod space;
+#[cfg(test)]
+mod start_test;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -103,14 +105,12 @@ impl Store {
     /// what LMDB and the file system say.
     pub fn open(dir: &Path, options: Options) -> Result<Store, StoreError> {
         let tables = restore::open_current(dir, &options)?;
-        let is_new = tables.is_new(&*tables.read()?)?;
-        if is_new {
-            let mut txn = tables.write()?;
-            tables.put_meta(&mut txn, &empty_meta())?;
-            txn.commit().map_err(StoreError::lmdb("creating the store"))?;
-        }
         let txn = tables.read()?;
-        let meta = tables.meta(&txn)?;
+        let is_new = tables.is_new(&txn)?;
+        let meta = if is_new { empty_meta() } else { tables.meta(&txn)? };
+        drop(txn);
+        tables.confirm(&meta, is_new)?;
+        let txn = tables.read()?;
         let registry = Registry::load(&tables, &txn, &meta)?;
         drop(txn);
         let shared = Shared::new(Arc::new(tables), meta, registry);

@@ -53,9 +53,14 @@ pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, Stor
         Some(name) => name,
         None => first_name(dir)?,
     };
-    remove_others(dir, &name);
+    let own = number(&name);
+    // Those after it were never in use. On a full disk, what they take may be what is missing.
+    remove_states(dir, |found| Some(found) > own);
     let tables = Tables::open(&dir.join(&name), options)?;
-    set_current(dir, &name)?;
+    // Those before it go only once it is sure that CURRENT names none of them.
+    if confirm_current(dir, &name)? {
+        remove_states(dir, |found| Some(found) < own);
+    }
     Ok(tables)
 }
 
@@ -79,12 +84,10 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Removes environments that are not in use; a failure leaves rubbish only.
-fn remove_others(dir: &Path, keep: &str) {
+fn remove_states(dir: &Path, is_unused: impl Fn(u64) -> bool) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name != keep
-            && number(&name).is_some()
+        if number(&entry.file_name().to_string_lossy()).is_some_and(&is_unused)
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
             tracing::warn!(path = %entry.path().display(), %error, "a replaced state could not be removed");
@@ -93,15 +96,28 @@ fn remove_others(dir: &Path, keep: &str) {
 }
 
 /// Makes CURRENT name an environment, durably.
-fn set_current(dir: &Path, name: &str) -> Result<(), StoreError> {
-    let path = dir.join(CURRENT);
-    let done = if fs::read_to_string(&path).is_ok_and(|current| current.trim_end() == name) {
-        // Whoever wrote it may have been killed before its name was durable.
-        files::sync_names(dir)
-    } else {
-        files::replace(&path, format!("{name}\n").as_bytes())
-    };
-    done.map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
+fn set_current(dir: &Path, name: &str) -> io::Result<()> {
+    files::replace(&dir.join(CURRENT), format!("{name}\n").as_bytes())
+}
+
+/// The same at a start, also if it does name it: whoever wrote it may have died at a flush that failed, and then it is in
+/// memory only. False if there is no room to write it again, which is no reason not to go on.
+fn confirm_current(dir: &Path, name: &str) -> Result<bool, StoreError> {
+    match set_current(dir, name) {
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) && dir.join(CURRENT).exists() => {
+            files::sync_names(dir).map(|()| false).map_err(|error| not_written(dir, error))
+        }
+        Err(error) => Err(not_written(dir, error)),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn not_written(dir: &Path, error: io::Error) -> StoreError {
+    StoreError::io(format!("writing {}", dir.join(CURRENT).display()), error)
 }
 
 /// A state that was loaded from a snapshot, durable but not in use. It is removed when it is dropped.
@@ -139,7 +155,7 @@ impl Inner {
         let (Some(name), Some(loaded)) = (name, prepared.loaded.take()) else {
             return Err(StoreError::Damaged("a state that is in use cannot be taken over".into()));
         };
-        set_current(&self.dir, &name).map_err(|error| self.fail(error))?;
+        set_current(&self.dir, &name).map_err(|error| self.fail(not_written(&self.dir, error)))?;
         let header = SnapshotHeader::of(&loaded.meta);
         let revision = header.revision;
         let (replaced, idle) = {

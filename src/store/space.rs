@@ -162,7 +162,7 @@ impl Tables {
     }
 
     /// True if an error says that there was no room.
-    fn ran_out(&self, error: &StoreError) -> bool {
+    pub fn ran_out(&self, error: &StoreError) -> bool {
         let StoreError::Lmdb { source, .. } = error else { return false };
         match &**source {
             heed::Error::Mdb(MdbError::MapFull) => true,

@@ -194,6 +194,20 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// Commits the meta record, at a start, also if it is there: the process that wrote it may have died at a write of
+    /// LMDB's own page that failed, and then it is in memory only, while the log is purged by what it says.
+    pub fn confirm(&self, meta: &Meta, is_new: bool) -> Result<(), StoreError> {
+        let mut txn = self.write()?;
+        let written = self.put_meta(&mut txn, meta);
+        match written.and_then(|()| self.commit(txn, "confirming the state")) {
+            // That there is no room for it is no reason not to go on with what is there.
+            Err(error) if !is_new && self.ran_out(&error) => Ok(()),
+            done => done,
+        }
+    }
+}
+
 /// Refuses an environment of another format before anything is written to it. A new one has none.
 fn check_version(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
     let read = StoreError::lmdb("reading the format");
