@@ -209,7 +209,9 @@ impl FrameHeader {
         let bytes = bytes.get(..FRAME_HEADER)?;
         let header = Self { length: u32_at(bytes, 0), chain: u32_at(bytes, 4), checksum: u32_at(bytes, 8) };
         let whole = u32_at(bytes, 12) == header_crc(seed, offset, &bytes[..12]);
-        (whole && (header.length != 0 || header.checksum == 0)).then_some(header)
+        // Zeros are no seal: a segment used before may be full of them, and a checksum of theirs that fits by chance.
+        let is_seal = header.checksum == 0 && header.chain != 0;
+        (whole && (header.length != 0 || is_seal)).then_some(header)
     }
 
     /// True where this is the payload the header was made for.
@@ -277,6 +279,9 @@ mod tests {
         let bytes = seal.encode(header.seed(), 4120);
         assert_eq!(FrameHeader::decode(&bytes, header.seed(), 4120), Some(seal));
         assert!(seal.is_seal() && !frame.is_seal());
+        // What an earlier use left may be zeros whose checksum fits by chance.
+        let zeros = FrameHeader::seal(0).encode(header.seed(), 4120);
+        assert_eq!(FrameHeader::decode(&zeros, header.seed(), 4120), None);
     }
 
     #[test]
