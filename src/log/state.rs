@@ -32,6 +32,11 @@ pub struct Slot {
     pub place: Option<Place>,
 }
 
+/// True for the same place. A term has one leader, who need not be named.
+fn is_same(one: LogPosition, other: LogPosition) -> bool {
+    (one.term, one.index) == (other.term, other.index)
+}
+
 /// The state of the log as its users see it: appended entries are in it before they are on disk.
 #[derive(Debug, Default)]
 pub struct State {
@@ -84,10 +89,11 @@ impl State {
     /// True if the entry with this place is among the entries, or was purged.
     pub fn holds(&self, place: LogPosition) -> bool {
         match place.index.checked_sub(self.first) {
-            Some(at) => {
-                self.slots.get(at as usize).is_some_and(|slot| self.position(slot, place.index) == place)
-            }
-            None => self.purged.is_some_and(|purged| purged.index > place.index || purged == place),
+            Some(at) => self
+                .slots
+                .get(at as usize)
+                .is_some_and(|slot| is_same(self.position(slot, place.index), place)),
+            None => self.purged.is_some_and(|purged| purged.index > place.index || is_same(purged, place)),
         }
     }
 
@@ -178,10 +184,16 @@ impl State {
         }
     }
 
-    /// Removes the entries up to and including `upto`, which may lie beyond the end; going back is passed over.
+    /// Removes the entries up to and including `upto`, which may lie beyond the end, and all of them if they contradict
+    /// it; going back is passed over.
     pub fn purge(&mut self, upto: LogPosition) {
         if self.purged.is_some_and(|purged| purged.index >= upto.index) {
             return;
+        }
+        let held = self.position_at(upto.index);
+        if held.is_some_and(|held| !is_same(held, upto)) {
+            // What was purged is committed, so what is held is not, and its cutting off was still to be written.
+            self.truncate_after(self.purged);
         }
         self.purged = Some(upto);
         while self.first <= upto.index && self.slots.pop_front().is_some() {
@@ -258,6 +270,22 @@ mod tests {
         assert!(state.append(Entry { position: at(3, 9), payload: Payload::Blank }, None).is_err());
         state.truncate_after(None);
         assert_eq!(state.next(), 10);
+    }
+
+    #[test]
+    fn a_place_is_the_same_whoever_is_named_as_its_leader() {
+        let unnamed = |place: LogPosition| LogPosition { leader: 0, ..place };
+        let mut state = filled(&[(1, 0), (1, 1), (2, 2), (2, 3)]);
+        assert!(state.holds(unnamed(at(2, 2))) && !state.holds(unnamed(at(1, 2))));
+        state.purge(unnamed(at(1, 1)));
+        assert_eq!((state.first(), state.next()), (2, 4), "what follows is kept");
+        assert!(state.holds(at(1, 1)));
+        state.purge(at(3, 2));
+        assert_eq!(
+            (state.first(), state.next(), state.last()),
+            (3, 3, Some(at(3, 2))),
+            "it contradicts the rest"
+        );
     }
 
     #[test]

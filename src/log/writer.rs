@@ -322,6 +322,8 @@ impl Writer {
     /// Writes and flushes the frame, if it holds anything; false if there is no room for it.
     fn flush(&mut self) -> Result<bool, LogError> {
         if self.frame.len() == FRAME_HEADER {
+            // Whoever waited for entries that were purged meanwhile.
+            self.tell_all();
             return Ok(true);
         }
         if !self.fits() && !self.roll()? {
@@ -345,11 +347,16 @@ impl Writer {
         }
         self.purged = std::mem::take(&mut self.urgent).purge.or(self.purged);
         self.gauge.set_available(self.room());
+        self.tell_all();
+        self.seal()?;
+        Ok(true)
+    }
+
+    /// Tells everyone who waits that all is written.
+    fn tell_all(&mut self) {
         for caller in self.dones.drain(..) {
             (caller.done)(Ok(()));
         }
-        self.seal()?;
-        Ok(true)
     }
 
     /// Bytes that the frame needs: itself, the start item it may get, the seal, and, behind entries, what is left to

@@ -134,7 +134,7 @@ async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartErro
     let last = bounds.last.max(bounds.purged).max(applied);
     let term = 1 + vote.map_or(0, |vote| vote.term).max(last.map_or(0, |last| last.term));
     let index = last.map_or(0, |last| last.index + 1);
-    let position = LogPosition { term, leader: options.id.0, index };
+    let position = LogPosition { term, leader: 0, index };
     let stamp = Stamp { time_ms: options.clock.now_ms() };
     let change = Proposal { stamp, command: Command::Member(MemberChange::Retain(options.id)) };
     let raft = encode_config(&config).map_err(storage)?;

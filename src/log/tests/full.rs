@@ -155,6 +155,42 @@ fn what_is_purged_while_it_waits_does_not_come_back() {
     assert_eq!(reopened(&sim.after_kill()), expected);
 }
 
+/// A leader's entries take the place of others, and are applied and purged while they wait for room.
+#[test]
+fn what_was_replaced_while_it_waits_does_not_come_back() {
+    let (sim, disk) = sim(5);
+    let log = Log::open(disk, options(Mode::Inline)).unwrap();
+    sim.set_room(Some(0));
+    let waits = fill(&log, 300);
+    assert!(log.bounds().next > 10);
+    log.truncate_after(Some(at(1, 4))).unwrap();
+    let other = queue(&log, (5..9).map(|index| entry(2, index, 300)).collect());
+    log.purge(at(2, 6)).unwrap();
+    for disk in [sim.after_kill(), sim.after_power_failure()] {
+        // Behind a purged place of a later term they would be no log any more.
+        assert_eq!(reopened(&disk), (vec![], None, Some(at(2, 6))));
+    }
+    sim.set_room(None);
+    log.flush();
+    assert!(waits.try_recv().unwrap().is_ok() && other.try_recv().unwrap().is_ok());
+    let expected = (vec![entry(2, 7, 300), entry(2, 8, 300)], None, Some(at(2, 6)));
+    assert_eq!(reopened(&sim.after_power_failure()), expected);
+}
+
+#[test]
+fn whoever_waits_for_entries_that_are_purged_is_told() {
+    let (sim, disk) = sim(5);
+    let log = Log::open(disk, options(Mode::Inline)).unwrap();
+    sim.set_room(Some(0));
+    fill(&log, 700);
+    let next = log.bounds().next;
+    let waits = queue(&log, vec![entry(1, next, 300)]);
+    log.purge(at(3, next + 100)).unwrap();
+    sim.set_room(None);
+    log.flush();
+    assert!(waits.try_recv().unwrap().is_ok());
+}
+
 #[test]
 fn a_log_opens_on_a_full_disk_and_is_read() {
     for mode in [Mode::Inline, Mode::Thread] {
