@@ -465,6 +465,6 @@ mod tests {
         assert!(text.contains(&format!("{name}_bucket{{{labels},le=\"0.005\"}} 0\n")), "{text}");
         assert!(text.contains(&format!("{name}_bucket{{{labels},le=\"0.01\"}} 1\n")));
         assert!(text.contains(&format!("{name}_count{{{labels}}} 1\n")));
-        assert_eq!(text.matches("_sum{").count(), RULES.len());
+        assert_eq!(text.matches("grpc_server_handling_seconds_sum{").count(), RULES.len());
     }
 }
