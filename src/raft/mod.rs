@@ -4,7 +4,8 @@
 //! - `claim` decides who leads, as far as this member may claim; `shared` hands that out and nothing else
 //! - `proposer` groups commands into entries or takes them to the leader; `reads` asks for the read index once for all
 //!   who wait; `members` changes members and leaders, as far as `rules` lets it; `duties` is what a node does by itself;
-//!   `found` is what it begins with; a new member's log is written by [`found()`] before its first start
+//!   `found` is what it begins with, `replay` what it applies before all else; a new member's log is written by
+//!   [`found()`] before its first start
 //! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
 //! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable, and a [`Processor`]
@@ -29,6 +30,7 @@ mod options;
 mod processor;
 mod proposer;
 mod reads;
+mod replay;
 mod replicas;
 mod rules;
 mod runtime;

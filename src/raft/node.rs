@@ -19,6 +19,7 @@ use super::options::{NodeOptions, StartError};
 use super::processor::Processor;
 use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
 use super::reads::{self, Reader};
+use super::replay::replay;
 use super::runtime::offload;
 use super::settings::settings;
 use super::shared::{Figures, Leadership, Shared, Status};
@@ -89,6 +90,7 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Node, StartError> {
         let config = Arc::new(settings(&options)?);
         let only = found::begin(&options).await?;
+        replay(&options).await?;
         let shared = Arc::new(Shared::new(options.id, options.cluster, options.election));
         if let Some(config) = &only {
             shared.set_config(config);

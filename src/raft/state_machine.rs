@@ -70,7 +70,11 @@ impl StateMachine {
     }
 }
 
-fn apply(store: &Store, entry: &Entry) -> Result<Replies, StoreError> {
+/// Applies an entry, and says what comes of its commands.
+///
+/// # Errors
+/// Those of the store.
+pub fn apply(store: &Store, entry: &Entry) -> Result<Replies, StoreError> {
     let at = position(&entry.log_id);
     match &entry.payload {
         Payload::Group(group) => store.apply(at, &group.0).map(Replies),

@@ -114,6 +114,15 @@ impl Store {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
+    /// Waits until an entry can be applied without waiting; false if that takes until a full disk has room again.
+    pub fn gets_room(&self) -> bool {
+        let inner = &self.0;
+        let failed = || inner.health().is_err();
+        inner.signal.wait_while(|| inner.is_out_of_room(), || failed() || inner.space.has_failed());
+        // A store that has failed says so to whoever applies.
+        !inner.is_out_of_room() || failed()
+    }
+
     /// From now on an entry that cannot be applied before the disk has moved fails: for the end of the process, which a
     /// full disk must not hold up.
     pub fn stop_waiting(&self) {

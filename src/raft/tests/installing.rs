@@ -19,7 +19,7 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-fn copied(from: &Path) -> TempDir {
+pub(super) fn copied(from: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
     copy_all(from, to.path());
     to

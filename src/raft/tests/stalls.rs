@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::model::{LeaseChange, Observer, RevisionEvents};
 
@@ -150,6 +152,55 @@ async fn a_store_whose_disk_stands_still_holds_back_no_heartbeat() {
         write.await.unwrap().unwrap();
     }
     assert_eq!(terms(&cluster), before);
+    cluster.shut_down().await;
+}
+
+/// A disk that is full as long as this says so; it has room again when the test ends, however it ends.
+struct FullDisk(Arc<AtomicBool>);
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// More is committed than the memory holds, and the store's disk is full: the member starts and serves what it has.
+#[tokio::test(start_paused = true)]
+async fn a_member_starts_on_a_full_disk_with_more_than_its_memory_holds() {
+    let full = Arc::new(AtomicBool::new(false));
+    let seen = full.clone();
+    let stores = store::Options {
+        checkpoint: CheckpointPolicy::Background {
+            interval: Duration::from_secs(3600),
+            bytes: 32 << 20,
+            operations: 2,
+        },
+        before_commit: Some(Arc::new(move || match seen.load(Ordering::SeqCst) {
+            true => Err(std::io::Error::from_raw_os_error(libc::ENOSPC)),
+            false => Ok(()),
+        })),
+        ..store_options()
+    };
+    let mut cluster = Cluster::of(1, |_| {}, stores).await;
+    cluster.leader().await;
+    let before = installing::copied(cluster.machines[&1].dir.path());
+    for n in 0..200 {
+        write(&cluster, 1, &format!("k{n}"), "v").await;
+    }
+    cluster.stop(1).await;
+    // As a crash leaves it that came before all checkpoints.
+    cluster.machines.get_mut(&1).unwrap().dir = before;
+    let disk = FullDisk(full);
+    disk.0.store(true, Ordering::SeqCst);
+    {
+        let mut start = std::pin::pin!(cluster.start(1, vec![member(1)]));
+        until_threads("the member starts", || start.as_mut().now_or_never().is_some()).await;
+    }
+    let store = cluster.store(1);
+    assert_eq!(value(&store, "k0").as_deref(), Some("v"));
+    until_threads("the disk is found full", || cluster.node(1).is_disk_full()).await;
+    drop(disk);
+    until_threads("all is applied", || value(&store, "k199").is_some()).await;
     cluster.shut_down().await;
 }
 

@@ -1,0 +1,47 @@
+//! Before raft runs, what is known to be committed is applied: a member that finds no quorum then reads what it could read
+//! before its restart. Raft would do it, too, but wait without end for a store whose disk is full, and the member would
+//! serve nothing. So what finds no room is left to the running raft, which waits for it beside everything else.
+
+use std::io;
+
+use super::options::{NodeOptions, StartError};
+use super::runtime::offload;
+use super::state_machine::apply;
+use super::types::from_log;
+use crate::log::Log;
+use crate::store::Store;
+
+/// Bytes of entries that are read at a time.
+const READ: usize = 4 << 20;
+
+/// Applies what the log knows to be committed, as far as the store has room.
+///
+/// # Errors
+/// [`StartError::Storage`].
+pub async fn replay(options: &NodeOptions) -> Result<(), StartError> {
+    let (log, store) = (options.log.clone(), options.store.clone());
+    let replayed = offload(move || replay_all(&log, &store)).await.flatten();
+    replayed.map_err(|error| StartError::Storage(error.to_string()))
+}
+
+fn replay_all(log: &Log, store: &Store) -> Result<(), io::Error> {
+    // Only if the log holds it: what lies below a place that is missing may be something else than was committed. What
+    // the log's end lost in a crash comes back from the leader.
+    let Some(committed) = log.committed().filter(|committed| log.holds(*committed)) else { return Ok(()) };
+    let mut next = store.applied().map_or(0, |applied| applied.index + 1);
+    while next <= committed.index {
+        for entry in log.read(next..committed.index + 1, READ)? {
+            if !store.gets_room() {
+                tracing::warn!(
+                    next,
+                    committed = committed.index,
+                    "the store's disk is full: the rest is applied later"
+                );
+                return Ok(());
+            }
+            apply(store, &from_log(entry)?).map_err(io::Error::other)?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
