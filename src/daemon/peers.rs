@@ -1,5 +1,6 @@
 //! The peer port: how it is opened, and what this member answers there.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,9 +15,14 @@ use crate::config::{ClusterSecret, Config, KeyPair};
 use crate::join::enter::Asker;
 use crate::join::reception::Reception;
 use crate::model::{ClusterId, Member, MemberId};
-use crate::peer::{self, Caller, Lane, Pending, Pieces, Quic, Rejection, Service};
+use crate::peer::{self, Caller, Lane, Names, Pending, Pieces, Quic, Rejection, Service};
 use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
 use crate::raft::Node;
+
+/// Names that are looked up at the same time: those of other members.
+const MAX_LOOKUPS: usize = 32;
+/// And those that whoever wants to join names.
+const MAX_LOOKUPS_FOR_STRANGERS: usize = 4;
 
 /// Opens the peer port; nobody is served there yet.
 ///
@@ -50,6 +56,7 @@ pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc
         clock: Arc::new(SystemClock),
         heartbeat: config.raft.heartbeat_interval,
         election: config.raft.election_timeout,
+        names: Names::new(MAX_LOOKUPS),
         version: env!("CARGO_PKG_VERSION").to_string(),
     })?;
     Ok((quic, credentials))
@@ -90,7 +97,8 @@ impl Counter {
     /// The answers of `node`.
     pub fn new(node: Node) -> Self {
         let cluster = node.status().cluster;
-        let reception = Arc::new(Reception::new(node.clone(), Arc::new(SystemClock)));
+        let names = Names::new(MAX_LOOKUPS_FOR_STRANGERS);
+        let reception = Arc::new(Reception::new(node.clone(), Arc::new(SystemClock), names));
         Self { node, reception, cluster }
     }
 }
@@ -153,6 +161,7 @@ pub async fn watch_members(node: Node, quic: Quic) {
     let mut removed = node.removed();
     let mut leaving: Vec<(MemberId, Instant)> = Vec::new();
     let mut known = node.members();
+    let mut said = 0;
     loop {
         let now = node.removed();
         if now.contains(&own) {
@@ -174,15 +183,31 @@ pub async fn watch_members(node: Node, quic: Quic) {
             tell(&known, &members);
             known = members;
         }
+        let says = told.borrow_and_update().clone();
+        if believes(own, &node.voters(), &says) {
+            return;
+        }
+        if says.len() > said {
+            tracing::warn!(by = ?says, "told that this member was removed; believed once most other voters say so");
+        }
+        said = says.len();
         tokio::select! {
             // An error means that the port is closed; the pause goes on.
-            Ok(told) = told.wait_for(|told| *told) => {
-                drop(told);
-                return;
-            }
+            Ok(()) = told.changed() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+/// Whether this member was removed, by the word of others: one of them may be out of order, or lie. Those that voted with
+/// it are what counts, and most of them: the quorum that is left without it, which decides such a thing. A member that
+/// knows of no voters has nothing to lose.
+fn believes(own: MemberId, voters: &[MemberId], says: &BTreeSet<MemberId>) -> bool {
+    if voters.is_empty() {
+        return !says.is_empty();
+    }
+    let others: Vec<&MemberId> = voters.iter().filter(|voter| **voter != own).collect();
+    others.iter().filter(|other| says.contains(**other)).count() > others.len() / 2
 }
 
 /// One line a change, in etcd's words where it has any.
@@ -210,5 +235,32 @@ fn tell(before: &[Member], after: &[Member]) {
     }
     for member in before.iter().filter(|member| !after.iter().any(|other| other.id == member.id)) {
         tracing::info!(id = %member.id, name = member.name, "removed member");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_member_alone_retires_nobody() {
+        let ids = |ids: &[u64]| ids.iter().copied().map(MemberId).collect::<Vec<_>>();
+        let believes = |voters: &[u64], says: &[u64]| {
+            super::believes(MemberId(1), &ids(voters), &ids(says).into_iter().collect())
+        };
+        assert!(!believes(&[1, 2, 3], &[]));
+        assert!(!believes(&[1, 2, 3], &[2]));
+        // A stranger, and the member itself, do not count.
+        assert!(!believes(&[1, 2, 3], &[1, 2, 9]));
+        assert!(believes(&[1, 2, 3], &[2, 3]));
+        assert!(!believes(&[1, 2, 3, 4, 5], &[2, 3]));
+        assert!(believes(&[1, 2, 3, 4, 5], &[2, 3, 4]));
+        // A learner is told by those who vote; one of two that is left decides alone.
+        assert!(!believes(&[2, 3, 4], &[2]));
+        assert!(believes(&[2, 3, 4], &[2, 3]));
+        assert!(believes(&[1, 2], &[2]));
+        // The only voter is told nothing by anybody; one that knows of no voters has nothing to lose.
+        assert!(!believes(&[1], &[2, 3]));
+        assert!(believes(&[], &[2]));
     }
 }

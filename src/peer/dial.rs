@@ -64,9 +64,10 @@ pub(super) async fn dial(
 ) -> Result<Dialled, Failure> {
     let mut failures = Vec::new();
     let mut addresses = VecDeque::new();
+    let names = &shared.names;
     let lookups = urls.iter().take(MAX_ADDRESSES).map(|url| async move {
         let target = Target::parse(url)?;
-        let found = target.resolve().await?;
+        let found = names.find(&target.host, target.port).await?;
         Ok::<_, String>(
             found.into_iter().map(move |address| (target.host.clone(), address)).collect::<Vec<_>>(),
         )
@@ -148,6 +149,13 @@ async fn connect(
     let mut result = greet(shared, &connection, address, purpose, to).await;
     if result.is_ok() && shared.options.credentials.reloads() != reloads {
         result = Err(Failure::Rejected(address.to_string(), Rejection::NotReady(EXCHANGED.into())));
+    }
+    if let Err(Failure::Rejected(_, Rejection::Removed)) = &result {
+        // Only the member itself can say so in its name.
+        let says = Holder { member: to, cluster: shared.identity().cluster };
+        if let Err(error) = shared.options.credentials.check_holder(&certificates(&connection), says) {
+            result = Err(Failure::Rejected(address.to_string(), Rejection::Certificate(error.to_string())));
+        }
     }
     if let Err(Failure::Rejected(_, rejection)) = &result {
         // Where the other side has closed it already, this says nothing.

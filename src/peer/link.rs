@@ -259,7 +259,7 @@ fn report(shared: &Shared, peer: &Peer, name: &str, failure: &Failure) {
         Failure::Rejected(address, rejection) => {
             shared.journal.refused_by(name, address, rejection);
             if *rejection == Rejection::Removed {
-                shared.told_removed.send_replace(true);
+                shared.told(peer.member, true);
             }
         }
         Failure::Unreachable(text) => {
@@ -290,6 +290,7 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
     let link = &peer.link;
     peer.met(Some(address), &welcome.version);
     peer.probed(sample);
+    shared.told(peer.member, false);
     let mut tasks = JoinSet::new();
     for index in 0..link.lanes().len() {
         let opened = tokio::time::timeout(ATTEMPT, connection.open_bi()).await;

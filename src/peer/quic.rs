@@ -1,5 +1,6 @@
 //! The peer port itself.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use super::ask::{self, AskError};
 use super::journal::Journal;
+use super::names::Names;
 use super::registry::Registry;
 use super::sockets::{self, Exits};
 use super::transport::{Caller, Lane, Pending, Pieces, Rejection, Service, Transport, TransportError};
@@ -41,6 +43,7 @@ pub(super) struct Shared {
     pub peers: Registry,
     pub journal: Journal,
     pub exits: Exits,
+    pub names: Names,
     /// quinn's settings for connections that go out, and for those that come in.
     pub dialling: Arc<TransportConfig>,
     pub listening: Arc<TransportConfig>,
@@ -50,7 +53,8 @@ pub(super) struct Shared {
     pub snapshots: Semaphore,
     /// Bytes that have come of snapshots that are being taken over.
     pub snapshot_bytes: AtomicU64,
-    pub told_removed: watch::Sender<bool>,
+    /// The members that say this one was removed from the cluster.
+    pub told_removed: watch::Sender<BTreeSet<MemberId>>,
     /// Emptied by closing, which frees the ports.
     listeners: parking_lot::Mutex<Vec<Endpoint>>,
     addresses: Vec<SocketAddr>,
@@ -73,6 +77,11 @@ impl Shared {
             .as_ref()
             .map(|serving| Holder { member: serving.member, cluster: serving.cluster })
             .unwrap_or_default()
+    }
+
+    /// A member says that this one was removed, or lets it in.
+    pub(super) fn told(&self, by: MemberId, removed: bool) {
+        self.told_removed.send_if_modified(|told| if removed { told.insert(by) } else { told.remove(&by) });
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -167,8 +176,9 @@ impl Quic {
         Some(self.shared.snapshot_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
-    /// Turns true once another member says that this one was removed from the cluster.
-    pub fn told_removed(&self) -> watch::Receiver<bool> {
+    /// The members that say this one was removed from the cluster, and have not let it in since. What each says is worth
+    /// no more than its own word.
+    pub fn told_removed(&self) -> watch::Receiver<BTreeSet<MemberId>> {
         self.shared.told_removed.subscribe()
     }
 
@@ -207,6 +217,7 @@ impl Shared {
             peers: Registry::default(),
             journal: Journal::new(),
             exits: Exits::open(&endpoint)?,
+            names: options.names.clone(),
             dialling: tuning::transport(options.election, false),
             listening,
             handshakes: Arc::default(),
@@ -214,7 +225,7 @@ impl Shared {
             callers: Arc::default(),
             snapshots: Semaphore::new(MAX_SNAPSHOTS),
             snapshot_bytes: AtomicU64::new(0),
-            told_removed: watch::Sender::new(false),
+            told_removed: watch::Sender::default(),
             addresses: listeners.iter().filter_map(|endpoint| endpoint.local_addr().ok()).collect(),
             listeners: parking_lot::Mutex::new(listeners),
             accepting: parking_lot::Mutex::default(),

@@ -73,7 +73,7 @@ pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
     drop(place);
     peer.leaves(&connection);
     match rejection {
-        Rejection::Removed => drop(shared.told_removed.send_replace(true)),
+        Rejection::Removed => shared.told(caller.member, true),
         Rejection::Closed(reason) => tracing::debug!(remote_peer_id = name, reason, "a peer has gone"),
         other => shared.journal.refused(&name, &address.to_string(), &other),
     }

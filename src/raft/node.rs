@@ -322,11 +322,15 @@ impl Node {
     /// How many voters can be reached, this member included, and how many there are.
     pub fn reachable(&self) -> (usize, usize) {
         // Raft's own view: a new cluster has voters before it has applied anything.
-        let Some(raft) = self.0.raft() else { return (0, 0) };
-        let voters: Vec<MemberId> = raft.voter_ids().map(MemberId).collect();
+        let voters = self.voters();
         let own = self.0.shared.id();
         let there = |id: &&MemberId| **id == own || self.0.connected(**id, Duration::ZERO);
         (voters.iter().filter(there).count(), voters.len())
+    }
+
+    /// Those that vote, as this member's log says.
+    pub fn voters(&self) -> Vec<MemberId> {
+        self.0.raft().map(|raft| raft.voter_ids().map(MemberId).collect()).unwrap_or_default()
     }
 
     /// True where this member is a learner to clients. A voter that is still catching up has no vote either, but they
