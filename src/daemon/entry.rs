@@ -25,8 +25,12 @@ use crate::join::questions::Candidate;
 use crate::log::format::sequence_of;
 use crate::log::{Disk, Log, LogError};
 use crate::model::Member;
+use crate::peer::Names;
 use crate::raft;
 use crate::store::Store;
+
+/// Names in `initial-cluster` that are looked up at the same time.
+const MAX_LOOKUPS: usize = 32;
 
 /// An empty directory can only be filled by what the configuration says of bootstrapping.
 ///
@@ -108,7 +112,9 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
             Ok((identity, Vec::new()))
         }
         (None, ClusterState::Existing) => {
-            Ok((enter::existing(asker, &config.name, &initial_members(config)?).await?, Vec::new()))
+            let names = Names::new(MAX_LOOKUPS);
+            let identity = enter::existing(asker, &names, &config.name, &initial_members(config)?).await?;
+            Ok((identity, Vec::new()))
         }
         (None, ClusterState::New) => {
             let plan = bootstrap::plan(&config.name, &initial_members(config)?, &config.cluster_token)?;

@@ -1,7 +1,7 @@
 //! The ways of an empty member into a cluster that may exist already.
 
-use std::collections::BTreeSet;
-use std::net::ToSocketAddrs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::existing::{self, ExistingError};
 use super::identity::Identity;
 use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode, encode};
 use crate::model::{Member, MemberId};
-use crate::peer::Pending;
+use crate::peer::{Names, Pending};
 
 /// How long one member has for its answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -84,6 +84,7 @@ pub async fn refuse_second_start(asker: &dyn Asker, plan: &Plan) -> Result<(), E
 /// [`EntryError::Existing`].
 pub async fn existing(
     asker: &dyn Asker,
+    names: &Names,
     name: &str,
     initial: &[InitialMember],
 ) -> Result<Identity, EntryError> {
@@ -94,7 +95,13 @@ pub async fn existing(
         let mut reasons = BTreeSet::new();
         for other in &others {
             match ask(asker, other.peer_urls.clone(), question.clone()).await {
-                Ok(Answer::Roll(roll)) => return Ok(existing::identify(name, initial, &roll, same_places)?),
+                Ok(Answer::Roll(roll)) => {
+                    let ours = initial.iter().flat_map(|member| &member.peer_urls);
+                    let theirs = roll.members.iter().flat_map(|member| &member.peer_urls);
+                    let places = Places::find(names, ours.chain(theirs)).await;
+                    let same = |ours: &[String], theirs: &[String]| places.are_same(ours, theirs);
+                    return Ok(existing::identify(name, initial, &roll, same)?);
+                }
                 Ok(other) => drop(reasons.insert(reason(&other))),
                 Err(error) => drop(reasons.insert(error)),
             }
@@ -162,20 +169,39 @@ fn reason(answer: &Answer) -> String {
     }
 }
 
-/// True where both lists name the same hosts and ports, as texts or once names are resolved.
-fn same_places(ours: &[String], theirs: &[String]) -> bool {
-    let texts = |urls: &[String]| urls.iter().map(|url| place(url).to_string()).collect::<BTreeSet<_>>();
-    if texts(ours) == texts(theirs) {
-        return true;
+/// Where URLs lead to, as far as that is known.
+#[derive(Default)]
+pub struct Places(BTreeMap<String, BTreeSet<SocketAddr>>);
+
+impl Places {
+    /// Looks up the names in all these URLs.
+    pub async fn find(names: &Names, urls: impl IntoIterator<Item = &String>) -> Self {
+        let places: BTreeSet<&str> = urls.into_iter().map(|url| place(url)).collect();
+        let lookups = places.into_iter().map(|place| async move {
+            let (host, port) = place.rsplit_once(':')?;
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let found = names.find(host, port.parse().ok()?).await.ok()?;
+            Some((place.to_string(), found.into_iter().collect()))
+        });
+        Self(futures_util::future::join_all(lookups).await.into_iter().flatten().collect())
     }
-    let resolved = |urls: &[String]| -> Option<BTreeSet<std::net::SocketAddr>> {
-        let mut all = BTreeSet::new();
-        for url in urls {
-            all.extend(place(url).to_socket_addrs().ok()?);
+
+    /// True where both lists name the same hosts and ports, as texts or once names are resolved.
+    fn are_same(&self, ours: &[String], theirs: &[String]) -> bool {
+        if same_texts(ours, theirs) {
+            return true;
         }
-        Some(all)
-    };
-    ours.len() == theirs.len() && resolved(ours).is_some_and(|ours| resolved(theirs) == Some(ours))
+        let resolved = |urls: &[String]| {
+            let found: Option<Vec<_>> = urls.iter().map(|url| self.0.get(place(url))).collect();
+            found.map(|found| found.into_iter().flatten().collect::<BTreeSet<_>>())
+        };
+        ours.len() == theirs.len() && resolved(ours).is_some_and(|ours| resolved(theirs) == Some(ours))
+    }
+}
+
+fn same_texts(ours: &[String], theirs: &[String]) -> bool {
+    let texts = |urls: &[String]| urls.iter().map(|url| place(url).to_string()).collect::<BTreeSet<_>>();
+    texts(ours) == texts(theirs)
 }
 
 /// The host and port of a URL.
@@ -183,9 +209,14 @@ fn place(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, place)| place)
 }
 
-/// The member of a roll that has these peer URLs.
-pub fn with_urls<'m>(members: &'m [Member], urls: &[String]) -> Option<&'m Member> {
-    members.iter().find(|member| same_places(&member.peer_urls, urls))
+/// The member of a roll that has these peer URLs. Names are looked up only where the texts do not tell.
+pub async fn with_urls<'m>(names: &Names, members: &'m [Member], urls: &[String]) -> Option<&'m Member> {
+    if let Some(known) = members.iter().find(|member| same_texts(&member.peer_urls, urls)) {
+        return Some(known);
+    }
+    let all = members.iter().flat_map(|member| &member.peer_urls).chain(urls);
+    let places = Places::find(names, all).await;
+    members.iter().find(|member| places.are_same(&member.peer_urls, urls))
 }
 
 #[cfg(test)]
@@ -235,14 +266,15 @@ mod tests {
         let roll = roll(vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")]);
         let script = Script::of([Err("refused".into()), Err("refused".into()), Ok(Answer::Roll(roll))]);
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
-        let identity = existing(&script, "b", &given).await.expect("found");
+        let identity = existing(&script, &Names::new(4), "b", &given).await.expect("found");
         assert_eq!(identity, Identity { member: MemberId(2), cluster: ClusterId(0xc) });
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_answers() {
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
-        let error = existing(&Script::of([]), "b", &given).await.expect_err("nobody").to_string();
+        let error =
+            existing(&Script::of([]), &Names::new(4), "b", &given).await.expect_err("nobody").to_string();
         assert_eq!(
             error,
             "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given \
@@ -255,10 +287,11 @@ mod tests {
         let given = [initial("a", "http://a:1")];
         let members = vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")];
         let script = Script::of([Err("refused".into()), Ok(Answer::Roll(roll(members)))]);
-        let error = existing(&script, "b", &given).await.expect_err("not named").to_string();
+        let error = existing(&script, &Names::new(4), "b", &given).await.expect_err("not named").to_string();
         assert!(error.contains("member count is unequal (1 and 2)"), "{error}");
         assert!(error.contains("added and not started yet: http://b:1"), "{error}");
-        let error = existing(&Script::of([]), "b", &given).await.expect_err("nobody").to_string();
+        let error =
+            existing(&Script::of([]), &Names::new(4), "b", &given).await.expect_err("nobody").to_string();
         assert!(error.starts_with("couldn't find local name \"b\""), "{error}");
         assert!(error.ends_with("from the given URLs (connection refused)"), "{error}");
     }
@@ -301,11 +334,27 @@ mod tests {
         assert_eq!(refuse_second_start(&Script::of([]), &plan).await, Ok(()));
     }
 
-    #[test]
-    fn places_are_compared_without_their_scheme() {
+    #[tokio::test]
+    async fn places_are_compared_without_their_scheme_and_by_address() {
+        let names = Names::asking(
+            std::sync::Arc::new(|host| match host {
+                "here" => Ok(vec!["127.0.0.1".parse().expect("an address")]),
+                _ => loop {
+                    std::thread::park();
+                },
+            }),
+            4,
+        );
         let list = |text: &str| text.split(',').map(str::to_string).collect::<Vec<_>>();
-        assert!(same_places(&list("http://a:1,http://b:2"), &list("quic://b:2,https://a:1")));
-        assert!(same_places(&list("http://localhost:1"), &list("http://localhost:1")));
-        assert!(!same_places(&list("http://127.0.0.1:1"), &list("http://127.0.0.1:2")));
+        let same = async |one: &str, other: &str| {
+            let (one, other) = (list(one), list(other));
+            Places::find(&names, one.iter().chain(&other)).await.are_same(&one, &other)
+        };
+        assert!(same("http://a:1,http://b:2", "quic://b:2,https://a:1").await);
+        assert!(same("http://here:1", "http://127.0.0.1:1").await);
+        assert!(!same("http://127.0.0.1:1", "http://127.0.0.1:2").await);
+        assert!(!same("http://here:1", "http://127.0.0.2:1").await);
+        // The resolver does not answer: two names that are not known are not the same.
+        assert!(!same("http://a:1", "http://b:1").await);
     }
 }

@@ -8,18 +8,21 @@ use super::enter::with_urls;
 use super::existing;
 use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode_question, encode};
 use crate::model::{Clock, Command, Member, MemberChange, Refusal, Reply};
+use crate::peer::Names;
 use crate::raft::Node;
 
 /// See the module.
 pub struct Reception {
     node: Node,
     clock: Arc<dyn Clock>,
+    /// Not those that look up members' names: strangers ask here.
+    names: Names,
 }
 
 impl Reception {
     /// The reception of a member.
-    pub fn new(node: Node, clock: Arc<dyn Clock>) -> Self {
-        Self { node, clock }
+    pub fn new(node: Node, clock: Arc<dyn Clock>, names: Names) -> Self {
+        Self { node, clock, names }
     }
 
     /// Answers a question. The transport vouches for it that the one who asks holds a good certificate.
@@ -50,7 +53,7 @@ impl Reception {
     /// Adds the candidate, or finds that it was added before.
     async fn admit(&self, candidate: Candidate) -> Result<Answer, Refusal> {
         self.node.read_index().await?;
-        if let Some(known) = with_urls(&self.node.members(), &candidate.peer_urls) {
+        if let Some(known) = with_urls(&self.names, &self.node.members(), &candidate.peer_urls).await {
             if let Err(wiped) = existing::refuse_wiped(known) {
                 return Ok(Answer::Refused(wiped.to_string()));
             }

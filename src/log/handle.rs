@@ -310,6 +310,19 @@ impl Log {
         Ok(entries)
     }
 
+    /// As [`Log::read`], where that needs no disk; nothing otherwise.
+    ///
+    /// # Errors
+    /// [`LogError::NotFound`].
+    pub fn read_cached(
+        &self,
+        indexes: std::ops::Range<u64>,
+        max_bytes: usize,
+    ) -> Result<Option<Vec<Entry>>, LogError> {
+        let found = self.0.shared.state.lock().lookup(indexes.start, indexes.end, max_bytes)?;
+        Ok(found.stored.is_empty().then_some(found.cached))
+    }
+
     /// Writes what is queued, in [`Mode::Stepped`], and what waits for room, also in [`Mode::Inline`].
     pub fn flush(&self) {
         let shared = &self.0.shared;

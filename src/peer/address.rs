@@ -1,8 +1,4 @@
-//! From a member's URL to addresses.
-
-use std::net::{IpAddr, SocketAddr};
-
-use super::tuning::{MAX_ADDRESSES, RESOLVE};
+//! From a member's URL to host and port.
 
 /// Host and port of a peer URL: `http://`, `https://` or `quic://`, all of which are QUIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,19 +21,6 @@ impl Target {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port = port.parse().map_err(|_| bad())?;
         if host.is_empty() { Err(bad()) } else { Ok(Self { host: host.to_owned(), port }) }
-    }
-
-    /// Where it is now: names are looked up anew every time.
-    pub(super) async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
-        if let Ok(ip) = self.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, self.port)]);
-        }
-        let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((self.host.as_str(), self.port)));
-        match found.await {
-            Ok(Ok(addresses)) => Ok(addresses.take(MAX_ADDRESSES).collect()),
-            Ok(Err(error)) => Err(format!("{}: {error}", self.host)),
-            Err(_) => Err(format!("{}: the name is not resolved within {RESOLVE:?}", self.host)),
-        }
     }
 }
 

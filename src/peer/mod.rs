@@ -4,7 +4,7 @@
 //!   network of their own in its place.
 //! - [`Quic`] is the real one (`quic`, `options`): it owns the sockets (`sockets`, `datagrams`), the thread
 //!   `kvd-peer`, and one record a member (`registry`, `status`)
-//! - going out: `link` keeps the one connection to a member (`dial`, `address`), `lane` puts requests on its streams,
+//! - going out: `link` keeps the one connection to a member (`dial`, `address`, `names`), `lane` puts requests on its streams,
 //!   `snapshot` sends snapshots, `ask` asks one question before a member has an identity
 //! - coming in: `accept` lets callers in or refuses them, `serve` answers their lanes, `snapshot` takes snapshots
 //! - on the wire: `greeting`, `frames`, `clock` (how far clocks differ), `tuning` (every limit and time), `journal`
@@ -42,6 +42,7 @@ mod greeting;
 mod journal;
 mod lane;
 mod link;
+mod names;
 mod options;
 mod quic;
 mod registry;
@@ -56,6 +57,7 @@ mod tuning;
 mod tests;
 
 pub use ask::AskError;
+pub use names::{Names, Resolver};
 pub use options::Options;
 pub use quic::Quic;
 pub use status::{PeerStatus, RoundTrips, Transfers};

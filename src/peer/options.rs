@@ -4,6 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Names;
 use crate::model::Clock;
 use crate::pki::Credentials;
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// etcd's `--election-timeout`: a connection on which nothing was heard for so long is gone.
     pub election: Duration,
+    /// How names in peer URLs are looked up.
+    pub names: Names,
     /// kvd's version, told in the greeting.
     pub version: String,
 }

@@ -9,6 +9,7 @@ use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::oneshot;
 
+use super::runtime::offload;
 use super::shared::Shared;
 use super::types::{
     Entry, LogId, Payload, RaftVote, Types, from_log, from_vote, log_id, position, to_log, to_vote,
@@ -49,11 +50,19 @@ impl LogStore {
         start.max(bounds.first)..end.min(bounds.next)
     }
 
-    fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, io::Error> {
+    /// Reads from memory at once, from the disk beside this thread, which heartbeats need.
+    async fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, io::Error> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        self.log.read(range, max_bytes)?.into_iter().map(from_log).collect()
+        let entries = match self.log.read_cached(range.clone(), max_bytes)? {
+            Some(entries) => entries,
+            None => {
+                let log = self.log.clone();
+                offload(move || log.read(range, max_bytes)).await??
+            }
+        };
+        entries.into_iter().map(from_log).collect()
     }
 }
 
@@ -62,7 +71,7 @@ impl RaftLogReader<Types> for LogStore {
         &mut self,
         range: R,
     ) -> Result<Vec<Entry>, io::Error> {
-        self.read(self.held(&range), usize::MAX)
+        self.read(self.held(&range), usize::MAX).await
     }
 
     async fn read_vote(&mut self) -> Result<Option<RaftVote>, io::Error> {
@@ -70,7 +79,7 @@ impl RaftLogReader<Types> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        self.read(start..end, REPLICATION_BYTES)
+        self.read(start..end, REPLICATION_BYTES).await
     }
 }
 

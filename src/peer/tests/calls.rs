@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 
 use super::lab::{CLUSTER, LONG, Member, SECRET, clock, logged, options, pattern, port, secret, until};
-use crate::peer::{Lane, Quic, Transport, TransportError};
+use crate::peer::{Lane, Names, Quic, Transport, TransportError};
 
 const LANES: [Lane; 4] = [Lane::Control, Lane::Append, Lane::Forward, Lane::Desk];
 
@@ -108,6 +108,34 @@ async fn what_a_service_rejects_was_not_done_and_what_it_does_not_understand_end
     one.reach(&two).await;
     assert_eq!(one.status(two.id).disconnects, 1);
     assert!(!logged(&["rejected a connection", &one.id.to_string(), "told to"]).is_empty());
+}
+
+#[tokio::test]
+async fn a_resolver_that_never_answers_holds_up_nobody() {
+    let mut deaf = options(secret(SECRET, clock(0)), clock(0));
+    deaf.names = Names::asking(
+        Arc::new(|_| {
+            loop {
+                std::thread::park();
+            }
+        }),
+        4,
+    );
+    let (one, two) = (Member::on(Quic::bind(deaf).expect("bound")), Member::new());
+    // One of its URLs is a name: the other one is enough, at the first attempt and whenever it is lost.
+    let urls = [vec!["http://name:2380".to_string()], two.urls()].concat();
+    one.reach_at(two.id, &urls).await;
+    let lost = super::lab::new_id();
+    let nowhere = ["http://name:2380".to_string()];
+    for _ in 0..100 {
+        let unreachable = one.call_at(lost, &nowhere, Lane::Control, b"x");
+        let asked = one.quic.ask(&nowhere, Bytes::from_static(b"x"), Duration::from_millis(1));
+        let answered = one.call_at(two.id, &urls, Lane::Control, b"beat");
+        let (unreachable, asked, answered) = tokio::join!(unreachable, asked, answered);
+        assert!(unreachable.is_err() && asked.is_err());
+        assert_eq!(answered, Ok(Bytes::from_static(b"beat")));
+    }
+    one.fails_with(lost, &nowhere, "name: the name is not resolved within 2s").await;
 }
 
 #[tokio::test]

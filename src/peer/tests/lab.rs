@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::model::{Clock, ClusterId, MemberId};
 use crate::peer::{
-    Caller, Lane, Options, PeerStatus, Pending, Pieces, Quic, Rejection, Service, Transport, TransportError,
+    Caller, Lane, Names, Options, PeerStatus, Pending, Pieces, Quic, Rejection, Service, Transport,
+    TransportError,
 };
 use crate::pki::{Credentials, SecretSource};
 
@@ -154,6 +155,7 @@ pub fn options(credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Options 
         heartbeat: Duration::from_millis(100),
         // A busy machine must not cost a connection.
         election: Duration::from_secs(10),
+        names: Names::new(8),
         version: "0.1.0-test".into(),
     }
 }
