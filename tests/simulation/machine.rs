@@ -200,8 +200,9 @@ pub fn log_options(salts: Dice, segment_bytes: u64) -> Options {
     }
 }
 
-fn store_options() -> store::Options {
+fn store_options(quota: Option<u64>) -> store::Options {
     store::Options {
+        quota,
         map_size: 64 << 20,
         checkpoint: CheckpointPolicy::Stepped { operations: HEAD },
         ..store::Options::default()
@@ -283,9 +284,8 @@ impl Boot {
         });
         let flusher = Arc::new(flusher);
         let ends = Ending(Some(flusher.clone()));
-        let store = Store::open(&self.store, store_options())
+        let store = Store::open(&self.store, store_options(self.quota))
             .map_err(|error| format!("the store cannot be opened: {error}"))?;
-        store.set_quota(self.quota);
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let source = store.clone();
         let lessor = Lessor::new(
