@@ -235,10 +235,13 @@ pub struct Boot {
     pub quota: Option<u64>,
 }
 
+/// Makes the observer of what a process applies, given its pace.
+pub type MakeObserver = Box<dyn FnOnce(Arc<Pace>) -> Arc<dyn Observer> + Send>;
+
 /// Who hears of a process.
 pub struct Ears {
     /// What it applies, by its pace.
-    pub observer: Box<dyn FnOnce(Arc<Pace>) -> Arc<dyn Observer> + Send>,
+    pub observer: MakeObserver,
     /// Why it cannot go on; true where its disk was about to fail.
     pub on_fatal: Arc<dyn Fn(&str, bool) + Send + Sync>,
 }
