@@ -238,12 +238,15 @@ pub struct Boot {
 /// Makes the observer of what a process applies, given its pace.
 pub type MakeObserver = Box<dyn FnOnce(Arc<Pace>) -> Arc<dyn Observer> + Send>;
 
+/// Takes why a process cannot go on; true if its disk was about to fail.
+pub type OnFatal = Arc<dyn Fn(&str, bool) + Send + Sync>;
+
 /// Who hears of a process.
 pub struct Ears {
     /// What it applies, by its pace.
     pub observer: MakeObserver,
-    /// Why it cannot go on; true where its disk was about to fail.
-    pub on_fatal: Arc<dyn Fn(&str, bool) + Send + Sync>,
+    /// Why it cannot go on.
+    pub on_fatal: OnFatal,
 }
 
 impl Boot {
