@@ -95,6 +95,7 @@ impl Faults {
             self.act(act).await;
         }
         self.world.journal().note("-- all is well again");
+        self.world.make_peace();
         self.world.network().cut(BTreeSet::new());
         self.world.network().lose(0);
         self.world.network().set_delay(100, 1000);
@@ -190,7 +191,10 @@ impl Faults {
                 let hours = self.dice.within(-2, 2) * 3_600_000 + self.dice.within(-60_000, 60_000);
                 self.world.step_clock(victim.id, hours);
             }
-            _ => self.world.fail_flush(victim),
+            _ => {
+                let after = Duration::from_millis(self.dice.within(100, 900) as u64);
+                tokio::spawn(fail_flush(self.world.clone(), victim.clone(), after, self.dice.one_in(2)));
+            }
         }
     }
 
@@ -318,5 +322,22 @@ impl Faults {
             let id = members[self.dice.below(members.len())].id;
             self.propose(at, Command::Member(MemberChange::Remove(id)));
         }
+    }
+}
+
+/// A flush of the log fails at a member; its process ends and is started again, and then power may fail as well.
+async fn fail_flush(world: World, victim: Process, after: Duration, then_power: bool) {
+    world.fail_flush(&victim);
+    let mut ended = victim.crashed.subscribe();
+    if tokio::time::timeout(3 * after, ended.wait_for(|ended| *ended)).await.is_err() {
+        return;
+    }
+    tokio::time::sleep(after / 3).await;
+    world.start(victim.id, Vec::new()).await;
+    if then_power && !world.is_at_peace() {
+        tokio::time::sleep(after).await;
+    }
+    if then_power && !world.is_at_peace() {
+        world.crash(victim.id);
     }
 }

@@ -41,6 +41,8 @@ pub struct Machine {
     pub settings: Settings,
     pub clock: Arc<SimClock>,
     pub running: Option<Process>,
+    /// A process is being started.
+    pub starting: bool,
     /// Its member was removed: it is not started again.
     pub retired: bool,
     /// What its log must not have lost: it was in it after a start, and was not cut off since.

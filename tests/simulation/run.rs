@@ -144,6 +144,10 @@ async fn recover(world: &World, faults: &mut Faults) -> Result<(), String> {
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
         faults.follow_members().await;
+        for id in world.down() {
+            // What had begun before has ended it.
+            world.start(id, Vec::new()).await;
+        }
         match verify::unsettled(world) {
             None => return Ok(()),
             Some(why) if begun.elapsed() > RECOVERY => return Err(why),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kvd::log::SimDisk;
@@ -50,6 +50,8 @@ struct Inner {
     ended: Mutex<BTreeMap<LeaseId, Instant>>,
     /// What is left of crashed processes, until it has ended.
     remains: Mutex<Vec<JoinHandle<()>>>,
+    /// Nothing happens any more.
+    at_peace: AtomicBool,
     started: Instant,
 }
 
@@ -118,7 +120,7 @@ impl Observer for Comparing {
     /// A snapshot is in place, what raft makes of it is not yet on disk: a bad moment.
     fn on_restored(&self, _: i64) {
         let mut dice = self.dice.lock();
-        if self.world.has(Kind::EarlyCrashes) && dice.one_in(2) {
+        if self.world.has(Kind::EarlyCrashes) && !self.world.is_at_peace() && dice.one_in(2) {
             let (world, id) = (self.world.clone(), self.member);
             let after = Duration::from_micros(dice.within(0, 4000) as u64);
             tokio::spawn(async move {
@@ -147,7 +149,7 @@ impl World {
         switches: Switches,
         common: Settings,
     ) -> Self {
-        let quota = switches.has(Kind::Quota).then(|| dice.within(30, 300) as u64 * 1000);
+        let quota = switches.has(Kind::Quota).then(|| dice.within(25, 70) as u64 * 1000);
         let state = State { dice, machines: BTreeMap::new(), dirs: 0, common, quota };
         Self(Arc::new(Inner {
             journal,
@@ -158,6 +160,7 @@ impl World {
             truth: Mutex::default(),
             ended: Mutex::default(),
             remains: Mutex::default(),
+            at_peace: AtomicBool::new(false),
             started: Instant::now(),
         }))
     }
@@ -176,6 +179,15 @@ impl World {
 
     pub fn is_calm(&self) -> bool {
         self.0.switches.is_calm()
+    }
+
+    /// From now on nothing is done to anybody.
+    pub fn make_peace(&self) {
+        self.0.at_peace.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_at_peace(&self) -> bool {
+        self.0.at_peace.load(Ordering::Relaxed)
     }
 
     /// What each revision did.
@@ -201,7 +213,7 @@ impl World {
     /// The members whose machines are off but could be switched on.
     pub fn down(&self) -> Vec<u64> {
         let state = self.0.state.lock();
-        let down = |machine: &Machine| machine.running.is_none() && !machine.retired;
+        let down = |machine: &Machine| machine.running.is_none() && !machine.starting && !machine.retired;
         state.machines.iter().filter(|(_, machine)| down(machine)).map(|(id, _)| *id).collect()
     }
 
@@ -269,6 +281,7 @@ impl World {
             clock: SimClock::new(self.0.started, dice.within(-hours, hours), up),
             settings: if differing { settings.differing(&mut dice) } else { settings },
             running: None,
+            starting: false,
             retired: false,
             kept: None,
         }
@@ -322,13 +335,27 @@ impl World {
 
     /// Starts a member, for the first time or again. It may crash on the way.
     pub async fn start(&self, id: u64, founders: Vec<Member>) {
+        let set = |starting| {
+            if let Some(machine) = self.0.state.lock().machines.get_mut(&id) {
+                machine.starting = starting;
+            }
+        };
+        if self.is_known(id) && !self.down().contains(&id) {
+            return;
+        }
+        set(true);
+        self.start_it(id, founders).await;
+        set(false);
+    }
+
+    async fn start_it(&self, id: u64, founders: Vec<Member>) {
         let (boot, mut dice, kept, is_new) = self.boot(id, &founders);
         self.0.journal.note(format!("member {id} starts"));
         if !is_new {
             self.try_bad_starts(&boot, &mut dice, kept).await;
         }
-        let crash_after = (self.has(Kind::EarlyCrashes) && is_new && !dice.one_in(3))
-            .then(|| Duration::from_micros(dice.within(0, 5000) as u64));
+        let crash_after = (self.has(Kind::EarlyCrashes) && is_new && !dice.one_in(4))
+            .then(|| Duration::from_micros(dice.within(0, 3000) as u64));
         let log = boot.log.clone();
         let mut starting = pin!(boot.start(self.ears(id, dice)));
         let started = tokio::select! {
