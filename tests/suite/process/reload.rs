@@ -78,9 +78,10 @@ async fn what_can_change_is_in_force_and_what_takes_a_restart_is_told() {
         assert!(lines.lines().any(|told| told == line), "{line} is not in {lines}");
     }
     assert_eq!(member.quota().await, 77_777_777);
-    // What is no request at all is worth a line of debugging.
-    let mut stranger = TcpStream::connect(member.server.endpoint()).expect("connected");
-    stranger.write_all(b"\x16\x03 nonsense\r\n\r\n").expect("written");
+    // A client that leaves in the middle of a request is worth a line of debugging.
+    let mut leaving = TcpStream::connect(member.server.endpoint()).expect("connected");
+    leaving.write_all(b"GET /version HTTP/1.1\r\nHo").expect("written");
+    drop(leaving);
     until("lines of debugging", || member.server.log().contains("\"level\":\"debug\"")).await;
 }
 
