@@ -70,16 +70,19 @@ in_ one systemctl reset-failed kvd
 in_ one systemctl start kvd
 
 step "without its file, or with an empty one, it starts with the defaults and its data"
+in_ one systemctl stop kvd
 in_ one mv /etc/kv/cluster.toml /root/good.toml
-in_ one systemctl restart kvd
+in_ one systemctl start kvd
 check "kvd without a file is" "$(property one kvd ActiveState)" active
 until_ "it serves" serves
+in_ one systemctl stop kvd
 in_ one install -o root -g kv -m 640 /dev/null /etc/kv/cluster.toml
-in_ one systemctl restart kvd
+in_ one systemctl start kvd
 check "kvd with an empty file is" "$(property one kvd ActiveState)" active
 until_ "it serves" serves
+in_ one systemctl stop kvd
 in_ one cp -a /root/good.toml /etc/kv/cluster.toml
-in_ one systemctl restart kvd
+in_ one systemctl start kvd
 check "what is read" "$(client get greeting --print-value-only)" hello
 
 step "removed, configuration and data stay; purged, the configuration goes"
