@@ -60,6 +60,7 @@
 //! |---|---|
 //! | `kvd-peer` | a current-thread runtime: connections to and from other members, openraft's core, cheap commands' applying |
 //! | `tokio-rt-worker` | what may take long: costly commands' applying, snapshots |
+//! | `kvd-names` | one for each host name that is being resolved, limited in number |
 //! | `kvd-log` | writes and flushes the raft log |
 //! | `kvd-log-segments` | makes the log's next segments ready |
 //! | `kvd-watch-history` | reads history for watchers that are behind |

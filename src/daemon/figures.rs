@@ -148,7 +148,7 @@ const BOTH: [Numbers; 2] = [
 impl Peers {
     fn write(&self, page: &mut Page) {
         let members: Vec<MemberId> = self.store.members().iter().map(|member| member.id).collect();
-        // Only members are told apart: whoever else called has no name here.
+        // Only members have labels: whoever else called has no name here.
         let mut peers = self.quic.peers();
         peers.retain(|peer| peer.member != self.own && members.contains(&peer.member));
         let own = self.own;

@@ -255,11 +255,11 @@ mod tests {
         assert!(believes(&[1, 2, 3], &[2, 3]));
         assert!(!believes(&[1, 2, 3, 4, 5], &[2, 3]));
         assert!(believes(&[1, 2, 3, 4, 5], &[2, 3, 4]));
-        // A learner is told by those who vote; one of two that is left decides alone.
+        // A learner hears it from the voters; if two vote and one is left, that one decides alone.
         assert!(!believes(&[2, 3, 4], &[2]));
         assert!(believes(&[2, 3, 4], &[2, 3]));
         assert!(believes(&[1, 2], &[2]));
-        // The only voter is told nothing by anybody; one that knows of no voters has nothing to lose.
+        // Nobody can remove the only voter; a member that knows of no voters has nothing to lose.
         assert!(!believes(&[1], &[2, 3]));
         assert!(believes(&[], &[2]));
     }

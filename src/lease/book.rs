@@ -1,5 +1,5 @@
-//! The primary's book: what it knows of each lease, and which runs out next. Pure: time is told to it, as a [`Moment`] of
-//! this member's monotonic clock.
+//! The primary's book: what it knows of each lease, and which runs out next. Pure: the caller gives it the time,
+//! as a [`Moment`] of this member's monotonic clock.
 //!
 //! A renewal only writes a new deadline; the heap keeps the old one, finds it stale when its time comes and puts the
 //! lease back. So each lease has one place in the heap however often it is renewed.

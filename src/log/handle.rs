@@ -285,7 +285,7 @@ impl Log {
         self.0.shared.state.lock().holds(place)
     }
 
-    /// The place with this index; nothing where it is not held any more, or not yet. The last one purged is known.
+    /// The place with this index; nothing if it is not held any more, or not yet. The last one purged is known.
     pub fn position_at(&self, index: u64) -> Option<LogPosition> {
         self.0.shared.state.lock().position_at(index)
     }

@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// The place with this index; nothing where it is not held any more, or not yet. The last one purged is known.
+    /// The place with this index; nothing if it is not held any more, or not yet. The last one purged is known.
     pub fn position_at(&self, index: u64) -> Option<LogPosition> {
         match index.checked_sub(self.first).and_then(|at| self.slots.get(usize::try_from(at).ok()?)) {
             Some(slot) => Some(self.position(slot, index)),

@@ -1,7 +1,7 @@
 //! Who leads, as far as this member may claim. Raft keeps its leader until it hears of another one, however long ago it
 //! heard the last word of it; a member that is cut off would believe in a leader, perhaps itself, for ever. So a leader
 //! counts only while it is confirmed: a follower hears its leader, and a leader hears a quorum, each within the election
-//! timeout by this member's monotonic clock (etcd's check-quorum). Pure: time is told to it.
+//! timeout by this member's monotonic clock (etcd's check-quorum). Pure: the caller gives it the time.
 
 use std::time::Duration;
 

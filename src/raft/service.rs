@@ -253,7 +253,7 @@ impl Inner {
 
 /// Why a request is not answered as it was meant.
 enum Fault {
-    /// It cannot be true: whoever says so is not listened to.
+    /// It cannot be true, and is refused.
     Untrue(checks::Untrue),
     /// It could not be done.
     Failed(io::Error),

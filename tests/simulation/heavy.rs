@@ -79,7 +79,7 @@ fn leave_one_out(world: &World, process: &Process) {
     world.network().cut(ids.iter().filter(|id| *id != left_out).flat_map(|id| both(*id)).collect());
 }
 
-/// Sends heavy commands of the kinds that the seed has until it is told to stop.
+/// Sends heavy commands of the kinds that the seed has until it is stopped.
 pub async fn run(world: World, mut dice: Dice, stop: signal::Receiver<bool>) {
     let (mut id, mut long) = (900_000, 2);
     while !*stop.borrow() {

@@ -109,7 +109,7 @@ impl Holder<'_> {
         (!running.is_empty()).then(|| running.swap_remove(self.dice.below(running.len())))
     }
 
-    /// Keeps a lease alive until it is told to stop. It may only be gone where nobody could renew it for its whole time.
+    /// Keeps a lease alive until it is stopped. It may only be gone where nobody could renew it for its whole time.
     async fn keep(&mut self, id: LeaseId, granted: Instant, stop: &signal::Receiver<bool>) -> bool {
         let (mut renewed, mut last) = (granted, None);
         while !*stop.borrow() {

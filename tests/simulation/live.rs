@@ -15,7 +15,7 @@ use super::world::{Process, World};
 /// Items after which a stream is given up for one at another member.
 const ITEMS: i64 = 60;
 
-/// Reads one stream after the other until it is told to stop.
+/// Reads one stream after the other until it is stopped.
 pub async fn run(world: World, mut dice: Dice, stop: signal::Receiver<bool>) {
     while !*stop.borrow() {
         tokio::time::sleep(Duration::from_millis(dice.within(1, 200) as u64)).await;
@@ -58,7 +58,7 @@ async fn read(process: &Process, dice: &mut Dice, stop: &signal::Receiver<bool>)
         let next = process.unless_it_crashes(tokio::time::timeout(Duration::from_millis(500), next)).await;
         let shown = match next {
             Some(Ok(Item::Events { header_revision, runs, .. })) => {
-                // An event is told at its own revision or a later one.
+                // An event arrives under its own revision or a later one.
                 let last = runs.iter().map(|run| run.last()).max().unwrap_or(0);
                 if last > header_revision {
                     return Err(format!("an event of {last} is told at {header_revision}"));

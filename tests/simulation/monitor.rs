@@ -18,7 +18,7 @@ const PATIENCE: Duration = ELECTION.saturating_mul(3);
 /// A read that nothing real keeps waiting takes no longer.
 const READ: Duration = Duration::from_millis(1000);
 
-/// Looks until it is told to stop.
+/// Looks until it is stopped.
 pub async fn run(world: World, stop: signal::Receiver<bool>) {
     let mut alone: BTreeMap<(u64, u64), Instant> = BTreeMap::new();
     let mut terms = BTreeMap::new();

@@ -30,7 +30,7 @@ pub enum Kind {
     Unlike,
     /// Power fails in the first moments of a member, and while it takes in a snapshot.
     EarlyCrashes,
-    /// The log's disk is not there at a start, or the store's is an older one.
+    /// The log's disk is not there at a start.
     LostDisks,
     /// A flush fails: the process ends and is started again.
     FailedFlushes,

@@ -1,4 +1,4 @@
-//! What operators are told of clients that were refused: every reason once a minute, with the address of one of them.
+//! What the log says of clients that were refused: every reason once a minute, with the address of one of them.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -5,7 +5,7 @@
 //! * `connection`: one connection from the handshake to its graceful end.
 //! * `io`: the one byte stream under all of them; `frames` with `authority`, `hpack` and `pings`: what is seen in it of a
 //!   client's HTTP/2; `written`: of the server's.
-//! * `complaints`: what operators are told of clients that were refused.
+//! * `complaints`: what the log says of clients that were refused.
 //!
 //! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime; the first one also
 //! accepts, once [`Server::open`] says so, and connections go to the threads in turn. A connection never moves. One listener serves gRPC and plain

@@ -1,5 +1,5 @@
 //! What the library writes to an HTTP/2 client, frame by frame: answers, which forgive pings (see `pings`), and its refusals,
-//! which operators are told of (see `complaints`). The library itself tells nobody why it resets a stream.
+//! which the log reports (see `complaints`). The library itself never says why it resets a stream.
 
 use std::sync::Arc;
 

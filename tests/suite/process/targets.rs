@@ -122,7 +122,7 @@ async fn no_authority_is_refused() {
     }
 }
 
-/// What the operator is told of a client that was refused.
+/// What the log says of a client that was refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_are_logged_with_address_and_reason() {
     if !subject().is_kvd() {
