@@ -18,6 +18,7 @@ mod refusal;
 mod reply;
 mod seams;
 mod txn;
+mod user;
 
 pub use alarm::{Alarm, AlarmKind};
 pub use command::{Command, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, MemberChange, Proposal, Stamp};
@@ -33,3 +34,4 @@ pub use refusal::Refusal;
 pub use reply::{OpReply, Reply};
 pub use seams::{Clock, Entropy};
 pub use txn::{Compare, CompareOp, CompareTarget, Delete, Op, Put, Txn};
+pub use user::Caller;

@@ -1,0 +1,23 @@
+//! Who asks for something.
+
+use serde::{Deserialize, Serialize};
+
+/// Whoever a request or a command comes from. It travels with the command through the log, as the header of etcd's
+/// `InternalRaftRequest` does: what a user may do is checked again when the command is applied, against the users and
+/// roles of that moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Caller {
+    /// A client that says nothing about itself. It may do everything as long as authentication is off.
+    #[default]
+    Anonymous,
+    /// A user.
+    User {
+        /// Its name.
+        name: String,
+        /// The revision of users and roles at which it was let in. A command of an older revision than the one in force
+        /// is refused, and the client tries again with a new token.
+        auth_revision: u64,
+    },
+    /// kvd itself: leases that end, members that make themselves known, compaction by schedule.
+    System,
+}
