@@ -12,12 +12,13 @@ use super::StoreError;
 use super::core::Inner;
 use super::figures::timed;
 use super::format::CHUNK;
-use super::format::keys::{self, CurrentShape, Namespace, OldShape, Shape};
-use super::format::records::{Live, Meta, Record, Value, encode_current, encode_history, split_current};
+use super::format::meta::Meta;
 use super::head::{Layer, LayerRef, Version};
+use super::lmdb::{Table, Tables};
+use super::mvcc::keys::{self, CurrentShape, Namespace, OldShape, Shape};
+use super::mvcc::records::{Live, Record, Value, encode_current, encode_history, split_current};
+use super::mvcc::revision::Revision;
 use super::registry::Registry;
-use super::revision::Revision;
-use super::tables::{Table, Tables};
 use crate::model::{Histogram, LogPosition};
 
 impl Inner {

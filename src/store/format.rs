@@ -1,5 +1,6 @@
-//! The format of the store on disk. Everything that gives stored bytes a meaning is in this room's `format/`; it is
-//! pure, and the decoders take any bytes without panicking.
+//! The format of the store on disk. What gives stored bytes a meaning is pure, and the decoders take any bytes without
+//! panicking: the meta record here, the keys and values of versions in [`mvcc::keys`](super::mvcc::keys) and
+//! [`mvcc::records`](super::mvcc::records).
 //!
 //! # Files
 //! ```text
@@ -33,7 +34,7 @@
 //!
 //! # Long keys
 //! LMDB's keys end at about 1,980 bytes, user keys only at the request limit, and scans must see them in byte order.
-//! A user key is cut into segments of [`keys::SEGMENT`] = 900 bytes (P). `PLACE` is
+//! A user key is cut into segments of [`SEGMENT`](super::mvcc::keys::SEGMENT) = 900 bytes (P). `PLACE` is
 //! ```text
 //! 0x01 key                        a key of at most P bytes
 //! 0x02 id(16) rest                a longer one: `rest` is its last 1..=P bytes and `id` the first 16 bytes of
@@ -53,9 +54,8 @@
 //! refused with [`StoreError::Format`](super::StoreError::Format), naming the directory and both versions; there is
 //! no silent conversion. New fields of `Meta` go at its end, behind a version.
 
-pub(super) mod keys;
+pub(super) mod meta;
 mod probe;
-pub(super) mod records;
 pub(super) mod varint;
 
 pub use probe::probe;

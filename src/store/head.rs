@@ -12,8 +12,8 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use smallvec::{SmallVec, smallvec};
 
-use super::format::records::ChangeKind;
-use super::revision::Revision;
+use super::mvcc::records::ChangeKind;
+use super::mvcc::revision::Revision;
 use crate::model::{KeyValue, Lease, LeaseId, RevisionEvents};
 
 /// Bytes counted for a stored version beside its key and value.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::StoreError;
 use super::core::Reader;
-use super::disk::damaged;
-use super::format::keys;
 use super::head::Layer;
+use super::mvcc::disk::damaged;
+use super::mvcc::keys;
 use crate::model::{Lease, LeaseId};
 
 impl Reader<'_> {

@@ -2,17 +2,21 @@
 //! any revision that is not compacted, and kept in LMDB under an in-memory head.
 //!
 //! # Table of contents
-//! - `format` (with `keys`, `records`, `varint`): the bytes on disk, pure; `tables`: the LMDB environment, the only
-//!   unsafe code; `scan`, `disk`: versions of keys in LMDB
+//! - `format` (with `meta`, `varint`): the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe
+//!   code
+//! - `mvcc/`: the key space of v3: versions, reading, history, hash, compaction
 //! - `head`: what is not in LMDB yet, and recent events; `registry`: members, alarms and such, whole in memory
 //! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
 //! - `entry`: an entry on its way through `apply/`, with everything that is this member's own
 //! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
 //! - `figures`: what is counted for metrics
-//! - `read`, `range`, `leases`, `events`, `hash`: reading; `remembered`: the hashes at the last compactions
+//! - `leases`: reading leases
 //! - `effort`, `space`: what applying may take, and what room the disk has
-//! - `checkpoint`, `compact`, `worker`: folding the head into LMDB, removing old versions, the thread that does both
+//! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts
 //! - `snapshot`, `restore`: the whole state as a stream, and back
+//!
+//! The nodes, TTLs and history of v2 get their place beside `mvcc/`, as `tree/`, over the same core: tables, head,
+//! checkpoint, snapshot, worker.
 //!
 //! # Rules
 //! - Applying writes memory only. What is durable is what a checkpoint wrote, in one transaction with the position of
@@ -26,38 +30,30 @@
 
 mod apply;
 mod checkpoint;
-mod compact;
 mod core;
-mod disk;
 pub mod effort;
 mod entry;
 mod error;
-mod events;
 mod figures;
 pub mod format;
 #[cfg(test)]
 mod golden;
-mod hash;
 mod head;
 mod leases;
+mod lmdb;
 #[cfg(test)]
 mod model_test;
+mod mvcc;
 mod options;
 pub mod quota;
-mod range;
-mod read;
 mod registry;
-mod remembered;
 mod restore;
-mod revision;
-mod scan;
 #[cfg(test)]
 mod settings_test;
 mod snapshot;
 mod space;
 #[cfg(test)]
 mod start_test;
-mod tables;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -78,12 +74,13 @@ pub use snapshot::{SnapshotHeader, SnapshotReader};
 
 use self::apply::{ReadStop, run_read_only};
 use self::core::{Inner, Reader, Shared};
-use self::events::Wanted;
 use self::figures::timed;
-use self::format::records::Meta;
-use self::read::{Hold, ScanError};
+use self::format::meta::Meta;
+use self::mvcc::events::Wanted;
+use self::mvcc::range;
+use self::mvcc::read::{Hold, ScanError};
+use self::mvcc::revision::Revision;
 use self::registry::Registry;
-use self::revision::Revision;
 use crate::model::{
     Alarm, KeyRange, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
     RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,

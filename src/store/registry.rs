@@ -7,8 +7,8 @@ use bytes::Bytes;
 use heed::{RoTxn, RwTxn};
 
 use super::StoreError;
-use super::format::records::Meta;
-use super::tables::{Table, Tables};
+use super::format::meta::Meta;
+use super::lmdb::{Table, Tables};
 use crate::model::{Alarm, AlarmKind, LogPosition, Member, MemberId};
 
 /// See the module.

@@ -16,9 +16,9 @@ use heed::{PutFlags, RwTxn};
 
 use super::core::{Inner, Shared};
 use super::format::{self, varint};
+use super::lmdb::{Table, Tables, private_dir};
 use super::registry::Registry;
 use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader};
-use super::tables::{Table, Tables, private_dir};
 use super::{Options, StoreError};
 use crate::files;
 

@@ -25,9 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::core::Inner;
-use super::format::records::Meta;
+use super::format::meta::Meta;
 use super::format::{self, varint};
-use super::tables::{ReadTxn, Tables};
+use super::lmdb::{ReadTxn, Tables};
 use crate::model::{Histogram, LogPosition};
 
 pub(super) const MAGIC: &[u8; 12] = b"kvd-snapshot";

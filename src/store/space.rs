@@ -13,7 +13,7 @@ use heed::MdbError;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use super::core::Inner;
-use super::tables::Tables;
+use super::lmdb::Tables;
 use super::{Store, StoreError};
 
 /// The reserve is this part of the data,

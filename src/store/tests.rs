@@ -145,7 +145,7 @@ fn long_keys_and_large_values() {
     bench.store.prune().unwrap();
     assert_eq!(bench.store.sizes().in_use, EMPTY_SIZE + 1 + 40);
     let reader = bench.store.0.reader().unwrap();
-    let rows = |table: tables::Table| table.len(&reader.disk().txn).unwrap();
+    let rows = |table: lmdb::Table| table.len(&reader.disk().txn).unwrap();
     assert_eq!(rows(reader.tables.old), 0);
     assert_eq!(rows(reader.tables.current), 1);
     assert_eq!(rows(reader.tables.chunks), 0);

@@ -78,7 +78,7 @@ pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
 
 /// Files with unsafe code, and what forces it.
 pub const UNSAFE_FILES: &[(&str, &str)] = &[
-    ("src/store/tables.rs", "heed opens an environment by a memory map, which another process could change"),
+    ("src/store/lmdb.rs", "heed opens an environment by a memory map, which another process could change"),
     ("src/daemon/sockets.rs", "sockets that systemd passes come as numbers, which nobody owns yet"),
 ];
 

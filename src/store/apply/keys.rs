@@ -6,8 +6,8 @@ use super::{Applying, Stop};
 use crate::model::{Delete, Event, EventKind, KeyRange, KeyValue, LeaseId, OpReply, Put, Refusal};
 use crate::store::StoreError;
 use crate::store::head::{Live, Version};
-use crate::store::range;
-use crate::store::read::{Hold, ScanError};
+use crate::store::mvcc::range;
+use crate::store::mvcc::read::{Hold, ScanError};
 
 impl Applying<'_> {
     /// What must hold before a put: its lease exists, and its key where something of it is to be kept.

@@ -23,8 +23,8 @@ use bytes::Bytes;
 use super::core::Reader;
 use super::figures::{Figures, Work};
 use super::head::Version;
+use super::mvcc::revision::Revision;
 use super::registry::Registry;
-use super::revision::Revision;
 use super::{StoreError, quota};
 use crate::model::{
     AlarmKind, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply, RevisionEvents,

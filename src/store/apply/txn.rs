@@ -11,9 +11,9 @@ use crate::model::{
 use crate::store::StoreError;
 use crate::store::core::Reader;
 use crate::store::figures::Work;
-use crate::store::range;
-use crate::store::read::{Hold, ScanError};
-use crate::store::revision::Revision;
+use crate::store::mvcc::range;
+use crate::store::mvcc::read::{Hold, ScanError};
+use crate::store::mvcc::revision::Revision;
 
 /// Transactions nested deeper are refused: no client needs it, and it bounds the stack.
 const MAX_DEPTH: usize = 32;

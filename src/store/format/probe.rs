@@ -1,9 +1,12 @@
 //! Every decoder of the format over the same bytes: the way in for fuzzing.
 
-use super::keys::{CurrentShape, Entry, Namespace, OldShape, Shape, old_at, old_marker, parse_attached};
-use super::records::{Meta, Record, decode_history, encode_current, encode_history, split_current};
+use super::meta::Meta;
 use super::{decode_version, encode_version};
 use crate::model::{Lease, Member};
+use crate::store::mvcc::keys::{
+    CurrentShape, Entry, Namespace, OldShape, Shape, old_at, old_marker, parse_attached,
+};
+use crate::store::mvcc::records::{Record, decode_history, encode_current, encode_history, split_current};
 
 /// Reads `bytes` as each kind of key and value of the tables in turn; of how many kinds they can be.
 ///

@@ -1,4 +1,4 @@
-//! Where a user key stands in a table: places, segments, markers, escapes. See [`super`] for the layout.
+//! Where a user key stands in a table: places, segments, markers, escapes. See [`crate::store::format`] for the layout.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use memchr::memchr;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use crate::store::revision::Revision;
+use super::revision::Revision;
 
 /// Bytes of a user key that stand in one namespace.
 pub const SEGMENT: usize = 900;

@@ -1,4 +1,4 @@
-//! Walking through a table in the order of user keys, across the namespaces of long keys (see [`super::format`]).
+//! Walking through a table in the order of user keys, across the namespaces of long keys (see [`crate::store::format`]).
 
 use std::marker::PhantomData;
 use std::ops::Bound;
@@ -7,13 +7,13 @@ use heed::types::Bytes;
 use heed::{RoRange, RoTxn};
 use sha2::{Digest, Sha256};
 
-use super::StoreError;
-use super::format::keys::{Entry, KeyBuf, Namespace, SEGMENT, Shape};
+use super::keys::{Entry, KeyBuf, Namespace, SEGMENT, Shape};
 use super::revision::Revision;
-use super::tables::Table;
+use crate::store::StoreError;
+use crate::store::lmdb::Table;
 
 /// A row under way through a table: its user key is in [`Walk::key`].
-pub(super) struct Row<'t> {
+pub(in crate::store) struct Row<'t> {
     /// The revision, where the table's keys say it.
     pub at: Option<Revision>,
     /// The value.
@@ -29,7 +29,7 @@ struct Level<'t> {
 }
 
 /// Rows in the order of user keys, from a first key on.
-pub(super) struct Walk<'t, S> {
+pub(in crate::store) struct Walk<'t, S> {
     table: Table,
     txn: &'t RoTxn<'t>,
     levels: Vec<Level<'t>>,

@@ -11,7 +11,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use super::format;
-use super::format::records::Meta;
+use super::format::meta::Meta;
 use super::{BeforeCommit, Options, StoreError};
 use crate::files;
 

@@ -4,12 +4,12 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 
-use super::StoreError;
-use super::core::Reader;
-use super::format::records::Value;
 use super::read::{Found, Hold, ScanError, Step, scan};
+use super::records::Value;
 use super::revision::Revision;
 use crate::model::{KeyRange, KeyValue, RangeQuery, RangeResult, Sort, SortTarget};
+use crate::store::StoreError;
+use crate::store::core::Reader;
 
 /// Values up to this length are copied into a buffer that the results of a chunk share.
 const SHARED_VALUE: usize = 4 << 10;
@@ -18,7 +18,7 @@ const SHARED_VALUE: usize = 4 << 10;
 const BUFFER: usize = 512 << 10;
 
 /// Runs a query at `at`; `revision` is the one the answer carries.
-pub(super) fn run(
+pub(in crate::store) fn run(
     reader: &mut Reader<'_>,
     hold: Hold,
     query: &RangeQuery,
@@ -29,7 +29,7 @@ pub(super) fn run(
 }
 
 /// As [`run`], but what lies beyond the limit is not counted: the count is only right where `more` is false.
-pub(super) fn page(
+pub(in crate::store) fn page(
     reader: &mut Reader<'_>,
     hold: Hold,
     query: &RangeQuery,

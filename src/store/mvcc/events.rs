@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::StoreError;
-use super::core::{Inner, Reader};
 use super::disk::damaged;
-use super::format::records::{ChangeKind, decode_history};
-use super::head::{Change, Version, events_bytes};
+use super::records::{ChangeKind, decode_history};
 use super::revision::Revision;
 use crate::model::{Event, EventKind, KeyRange, KeyValue, LogPosition, Refusal, RevisionEvents};
+use crate::store::StoreError;
+use crate::store::core::{Inner, Reader};
+use crate::store::head::{Change, Version, events_bytes};
 
 /// Rows of history that one call looks at, at most about: a watch on a quiet key must not keep a thread for the whole
 /// history.
 const ROWS: usize = 16_384;
 
 /// What is wanted of the past.
-pub(super) struct Wanted<'q> {
+pub(in crate::store) struct Wanted<'q> {
     pub range: &'q KeyRange,
     pub from: i64,
     /// Inclusive.
@@ -32,7 +32,7 @@ pub(super) struct Wanted<'q> {
 type Page = (Vec<RevisionEvents>, i64);
 
 impl Inner {
-    /// See [`super::Store::events`].
+    /// See [`crate::store::Store::events`].
     pub fn events(&self, wanted: &Wanted<'_>) -> Result<Page, Refusal> {
         let (reader, batches, compacted) = {
             let shared = self.shared.read();

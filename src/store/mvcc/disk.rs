@@ -5,23 +5,23 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 use heed::RoTxn;
 
-use super::StoreError;
-use super::format::keys::{self, CurrentShape, OldShape};
-use super::format::records::{Live, Record, Value, split_current};
-use super::head;
+use super::keys::{self, CurrentShape, OldShape};
+use super::records::{Live, Record, Value, split_current};
 use super::revision::Revision;
 use super::scan::{Row, Walk};
-use super::tables::Tables;
+use crate::store::StoreError;
+use crate::store::head;
+use crate::store::lmdb::Tables;
 
 /// A version as it lies in LMDB.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DiskVersion<'t> {
+pub(in crate::store) struct DiskVersion<'t> {
     pub at: Revision,
     pub record: Record<'t>,
 }
 
 /// An error for stored bytes that cannot be read.
-pub(super) fn damaged(what: &str) -> StoreError {
+pub(in crate::store) fn damaged(what: &str) -> StoreError {
     StoreError::Damaged(format!("a record of {what}"))
 }
 
@@ -156,7 +156,7 @@ fn old_row<'t>(row: Option<(&[u8], &'t [u8])>, prefix: &[u8]) -> Result<Option<D
 }
 
 /// The live keys of LMDB at a revision, in key order.
-pub(super) struct DiskScan<'t> {
+pub(in crate::store) struct DiskScan<'t> {
     tables: &'t Tables,
     txn: &'t RoTxn<'t>,
     at: Revision,

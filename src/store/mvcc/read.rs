@@ -5,16 +5,16 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::StoreError;
-use super::core::Reader;
 use super::disk::DiskScan;
-use super::format::records;
-use super::head::{Live, Version, Versions, floor};
+use super::records;
 use super::revision::Revision;
 use crate::model::KeyRange;
+use crate::store::StoreError;
+use crate::store::core::Reader;
+use crate::store::head::{Live, Version, Versions, floor};
 
 /// A live key that a scan found.
-pub(super) enum Found<'a> {
+pub(in crate::store) enum Found<'a> {
     /// In the head.
     Head(&'a Bytes, Revision, &'a Live),
     /// In LMDB.
@@ -23,7 +23,7 @@ pub(super) enum Found<'a> {
 
 /// How a scan goes on after a key.
 #[derive(Clone, Copy)]
-pub(super) enum Step {
+pub(in crate::store) enum Step {
     /// To the next one.
     Go,
     /// Not before the caller has had its turn.
@@ -186,13 +186,13 @@ fn from(start: &Bytes) -> (Bound<&[u8]>, Bound<&[u8]>) {
 }
 
 /// The very next key.
-pub(super) fn after(key: &[u8]) -> Bytes {
+pub(in crate::store) fn after(key: &[u8]) -> Bytes {
     [key, &[0]].concat().into()
 }
 
 /// Why a scan did not come to its end.
 #[derive(Debug)]
-pub(super) enum ScanError {
+pub(in crate::store) enum ScanError {
     /// A compaction overtook it between two chunks.
     Overtaken,
     /// See [`StoreError`].
@@ -207,7 +207,7 @@ impl From<StoreError> for ScanError {
 
 /// Whether a scan takes a new reader for each chunk, so that nothing in LMDB stays pinned, or keeps the one it has.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Hold {
+pub(in crate::store) enum Hold {
     /// A new one each time; a compaction may overtake the scan.
     Chunk,
     /// The same for the whole scan.
@@ -215,7 +215,7 @@ pub(super) enum Hold {
 }
 
 /// Visits all live keys of `range` at a revision, in key order.
-pub(super) fn scan(
+pub(in crate::store) fn scan(
     reader: &mut Reader<'_>,
     hold: Hold,
     range: &KeyRange,

@@ -13,15 +13,16 @@ use std::time::Instant;
 
 use heed::RwTxn;
 
-use super::StoreError;
-use super::checkpoint::remove_markers;
-use super::core::Inner;
 use super::disk::{DiskVersion, damaged};
-use super::format::keys::{self, OldShape};
-use super::format::records::{ChangeKind, Meta, Record, Value, decode_history};
-use super::head::VERSION_OVERHEAD;
+use super::keys::{self, OldShape};
+use super::records::{ChangeKind, Record, Value, decode_history};
 use super::revision::Revision;
-use super::tables::Tables;
+use crate::store::StoreError;
+use crate::store::checkpoint::remove_markers;
+use crate::store::core::Inner;
+use crate::store::format::meta::Meta;
+use crate::store::head::VERSION_OVERHEAD;
+use crate::store::lmdb::Tables;
 
 /// Bytes of keys that a slice looks at, at most about.
 const SLICE_BYTES: usize = 4 << 20;
@@ -96,7 +97,7 @@ impl Inner {
             let shared = self.shared.read();
             shared.meta.pruned < revision.min(shared.compacted)
         };
-        if !matches!(self.options.checkpoint, super::CheckpointPolicy::Background { .. }) {
+        if !matches!(self.options.checkpoint, crate::store::CheckpointPolicy::Background { .. }) {
             return if is_due() { self.prune_all() } else { Ok(()) };
         }
         let given_up = || self.health().is_err() || self.signal.is_stopped() || self.space.has_failed();
@@ -214,7 +215,7 @@ fn value_len(version: &DiskVersion<'_>) -> (u64, bool) {
 
 fn chunks_of(version: &DiskVersion<'_>) -> u32 {
     match value_len(version) {
-        (len, true) => u32::try_from(len.div_ceil(super::format::CHUNK as u64)).unwrap_or(u32::MAX),
+        (len, true) => u32::try_from(len.div_ceil(crate::store::format::CHUNK as u64)).unwrap_or(u32::MAX),
         _ => 0,
     }
 }

@@ -12,16 +12,17 @@
 
 use std::ops::Bound;
 
-use super::StoreError;
-use super::core::{Inner, Reader};
 use super::disk::{DiskVersion, damaged};
-use super::format::records::{ChangeKind, Record, decode_history};
-use super::format::varint;
-use super::head::Version;
+use super::read;
+use super::records::{ChangeKind, Record, decode_history};
 use super::remembered::Known;
 use super::revision::Revision;
-use super::{HashKv, read};
 use crate::model::{KeyRange, Refusal};
+use crate::store::HashKv;
+use crate::store::StoreError;
+use crate::store::core::{Inner, Reader};
+use crate::store::format::varint;
+use crate::store::head::Version;
 
 impl Inner {
     /// CRC32C of all rows of all tables.
@@ -85,7 +86,7 @@ impl Inner {
 /// A hash under way. What it counts neither changes nor goes before it is whole, so each part may be read through
 /// another reader.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hashing {
+pub(in crate::store) struct Hashing {
     hashed: i64,
     compacted: i64,
     /// It is taken by a compaction at the hashed revision.

@@ -8,17 +8,17 @@
 
 use std::collections::VecDeque;
 
-use super::HashKv;
-use super::StoreError;
-use super::core::Inner;
 use super::hash::Hashing;
+use crate::store::HashKv;
+use crate::store::StoreError;
+use crate::store::core::Inner;
 
 /// Compactions whose hashes are kept.
 const REMEMBERED: usize = 10;
 
 /// Hashes taken and hashes to be taken.
 #[derive(Debug, Default)]
-pub(super) struct Remembered {
+pub(in crate::store) struct Remembered {
     /// Ascending by revision.
     done: VecDeque<HashKv>,
     /// Compactions that were applied, ascending; the first one is under way.
@@ -27,7 +27,7 @@ pub(super) struct Remembered {
 
 /// What is known of the hash at a compaction.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Known {
+pub(in crate::store) enum Known {
     /// It was taken.
     Hash(HashKv),
     /// It is yet to be taken, from here on.
@@ -77,7 +77,7 @@ impl Remembered {
 impl Inner {
     /// Takes the next part of the hash that is due. For whoever holds `writing`, so that no other part is taken and no
     /// other state taken over meanwhile.
-    pub(super) fn hash_part(&self) -> Result<(), StoreError> {
+    pub(in crate::store) fn hash_part(&self) -> Result<(), StoreError> {
         let Some(mut hashing) = self.shared.read().remembered.due.front().copied() else { return Ok(()) };
         if self.shared.read().meta.revision < hashing.hashed() {
             self.checkpoint_while_writing()?;

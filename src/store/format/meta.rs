@@ -1,0 +1,31 @@
+//! The meta record: the figures of the whole state.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::LogPosition;
+
+/// The store's figures, durable together with what they describe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The last log entry contained.
+    pub applied: Option<LogPosition>,
+    /// Raft's configuration, opaque here, with its position.
+    pub raft_membership: Option<(LogPosition, Bytes)>,
+    /// The current revision.
+    pub revision: i64,
+    /// The compacted revision, -1 for none.
+    pub compacted: i64,
+    /// The compacted revision up to which superfluous versions have been removed.
+    pub pruned: i64,
+    /// Main and sub revision where removing goes on: everything before has been dealt with.
+    pub prune_from: (i64, u32),
+    /// See [`crate::store::Sizes`].
+    pub in_use: u64,
+    /// See [`crate::store::Sizes`].
+    pub allocated: u64,
+    /// The cluster's version.
+    pub cluster_version: Option<String>,
+    /// Reserved for a digest of the whole state.
+    pub digest: Option<[u8; 32]>,
+}
