@@ -7,7 +7,7 @@ use crate::options::Options;
 use crate::report::{Limit, Metric, Sample};
 use crate::server::{self, Program, Server};
 use crate::wire::Wire;
-use crate::{catch_up, lease, watch};
+use crate::{catch_up, hash, lease, watch};
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ enum Kind {
     Watch { watchers: usize, writers: usize },
     KeepAlive { leases: usize },
     ManyKeys,
+    Hash,
     Failover(Failure),
     Grow,
     CatchUp { value: usize },
@@ -66,6 +67,7 @@ pub const CASES: &[Case] = &[
     watch("watch-1000", "event, 1000 watchers, 1 writer", 1000, 1),
     case("keepalive", "keepalive, 200 leases", 1, Kind::KeepAlive { leases: 200 }),
     case("many-keys", "many keys: fill, memory, disk, list, restart", 1, Kind::ManyKeys),
+    case("hash", "puts of 16 clients while all keys are hashed", 1, Kind::Hash),
     load_on_3("cluster-put-1", "3 members: put, 1 client", Work::Put, 1),
     load_on_3("cluster-put-64", "3 members: put, 64 clients", Work::Put, 64),
     load_on_3("cluster-get-64", "3 members: get, linearizable, 64 clients", LINEARIZABLE, 64),
@@ -77,12 +79,13 @@ pub const CASES: &[Case] = &[
     case("catch-up-16k", "3 members with 16 KiB values: one is added", 3, Kind::CatchUp { value: 16 << 10 }),
 ];
 
-/// The rows of the case `many-keys`, in the order they are measured.
-pub const MANY_KEYS_ROWS: &[(&str, &str)] = &[
+/// The rows of cases that have several, in the order they are measured.
+pub const PARTS: &[(&str, &str)] = &[
     ("fill", "fill with new keys, 1000 clients"),
     ("keys", "with all keys"),
     ("list-all", "list of all keys at once, 1 client"),
     ("restart", "restart with all keys"),
+    ("hash-before", "puts of 16 clients before; one hash"),
 ];
 
 /// The most kvd may take: row, metric, limit.
@@ -114,12 +117,13 @@ impl Case {
     /// Runs the case once against `program`.
     pub async fn run(&self, program: &Program, options: &Options) -> Result<Vec<Sample>, String> {
         let mut program = program.clone();
-        if matches!(self.kind, Kind::CatchUp { .. }) {
+        if matches!(self.kind, Kind::CatchUp { .. } | Kind::Hash) {
             program.args.extend(catch_up::OPTIONS.map(str::to_owned));
         }
         let mut cluster = Cluster::start(&program, &options.dir, self.members).await?;
         let result = match self.kind {
             Kind::ManyKeys => many_keys(&mut cluster.members, options).await,
+            Kind::Hash => hash::run(&cluster.members, options.keys, options.seconds).await,
             Kind::Failover(failure) => gaps::failover(self.id, &mut cluster, failure).await,
             Kind::Grow => gaps::grow(self.id, &mut cluster).await,
             Kind::CatchUp { value } => catch_up::run(self.id, &mut cluster, options.keys * 1024, value).await,

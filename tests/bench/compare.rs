@@ -11,7 +11,7 @@
 //! | file | what stands there |
 //! |---|---|
 //! | `cases` | what is compared, and the targets |
-//! | `load`, `watch`, `lease` | the load |
+//! | `load`, `watch`, `lease`, `hash` | the load |
 //! | `gaps`, `catch_up` | what happens to clusters: leaders that fail, members that are added |
 //! | `wire`, `dice` | its connections and its randomness |
 //! | `server`, `cluster`, `usage` | the processes under load, and what they take |
@@ -22,6 +22,7 @@ mod catch_up;
 mod cluster;
 mod dice;
 mod gaps;
+mod hash;
 mod lease;
 mod load;
 mod options;

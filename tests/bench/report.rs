@@ -1,6 +1,6 @@
 //! What was measured, as a table for people and as JSON for machines.
 
-use crate::cases::{CASES, MANY_KEYS_ROWS, TARGETS};
+use crate::cases::{CASES, PARTS, TARGETS};
 use serde_json::{Value, json};
 
 /// A kind of figure.
@@ -265,7 +265,7 @@ impl Line {
 
 fn title(row: &'static str) -> &'static str {
     let case = CASES.iter().find(|case| case.id == row).map(|case| case.title);
-    let part = || MANY_KEYS_ROWS.iter().find(|(id, _)| *id == row).map(|(_, title)| *title);
+    let part = || PARTS.iter().find(|(id, _)| *id == row).map(|(_, title)| *title);
     case.or_else(part).unwrap_or(row)
 }
 
