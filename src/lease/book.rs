@@ -1,8 +1,8 @@
-//! The primary's book: what it knows of each lease, and which runs out next. Pure: the caller gives it the time,
-//! as a [`Moment`] of this member's monotonic clock.
+//! What the primary (the leader that counts lease time) knows of each lease, and which lease expires next. Pure: the
+//! caller passes the time, as a [`Moment`] of this member's monotonic clock.
 //!
-//! A renewal only writes a new deadline; the heap keeps the old one, finds it stale when its time comes and puts the
-//! lease back. So each lease has one place in the heap however often it is renewed.
+//! A renewal only writes a new deadline. The heap keeps the old one; when that is due, it is found to be stale and the
+//! lease is put back. So each lease has one place in the heap, however often it is renewed.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -16,15 +16,15 @@ use crate::model::{Lease, LeaseId};
 /// A moment of this member's monotonic clock (see [`crate::model::Clock::monotonic`]).
 pub(super) type Moment = Duration;
 
-/// What remains of a lease is recorded while it is more than this, and not more often than this.
+/// The remaining time of a lease is recorded only if it is longer than this, and at most once per this interval.
 pub(super) const RECORD_INTERVAL: Duration = Duration::from_secs(300);
 /// Most leases recorded with one command.
 const MAX_RECORDS: usize = 1000;
 
-/// How a lease's remaining time stands in the replicated state.
+/// Whether the replicated state holds a lease's remaining time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
-    /// It is recorded, or may be: a renewal must clear it first.
+    /// Recorded, or perhaps recorded: a renewal must clear it first.
     Set,
     /// It is about to be recorded.
     Setting,
@@ -39,42 +39,42 @@ pub(super) type Waiter = oneshot::Sender<()>;
 struct Entry {
     ttl: i64,
     deadline: Moment,
-    /// Tells an entry from earlier ones with the same id in the heaps.
+    /// Distinguishes this lease from earlier ones with the same id in the heaps.
     serial: u64,
     record: Record,
-    /// True while a place in the heap of records exists.
+    /// True while the heap of records has an entry for this lease.
     record_due: bool,
-    /// True from the moment it is to be revoked.
+    /// True as soon as a revocation has been requested.
     revoking: bool,
-    /// Told when the lease is gone or its record cleared; then they look again.
+    /// Woken when the lease is gone or its record is cleared; each waiter then checks again.
     waiters: SmallVec<[Waiter; 0]>,
 }
 
 type Heap = BinaryHeap<Reverse<(Moment, u64, LeaseId)>>;
 
-/// What came of a renewal.
+/// The result of a renewal.
 #[derive(Debug)]
 pub(super) enum Turn {
     /// Renewed; the time to live in seconds.
     Renewed(i64),
     /// There is no such lease.
     Missing,
-    /// Wait until told (the sender is dropped), then ask [`Book::outcome`].
+    /// Wait until the sender is dropped, then ask [`Book::outcome`].
     Wait(oneshot::Receiver<()>),
     /// As `Wait`, and a record is to be cleared.
     Clear(oneshot::Receiver<()>),
 }
 
-/// What became of a renewal that had to wait.
+/// The result of a renewal that had to wait.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It holds; the time to live in seconds.
+    /// Renewed; the time to live in seconds.
     Renewed(i64),
     /// The lease is gone.
     Gone,
     /// Wait once more.
     Wait(oneshot::Receiver<()>),
-    /// The record could not be cleared: whether the renewal would outlive this leader is not known.
+    /// The record could not be cleared: nobody knows whether the renewal would outlive this leader.
     Unrecorded,
 }
 
@@ -84,10 +84,10 @@ pub(super) struct Book {
     leases: HashMap<LeaseId, Entry>,
     expiries: Heap,
     records: Heap,
-    /// What is to be recorded next, one of a lease: the deadline, or `None` to clear it.
+    /// Records to be written next, at most one for each lease: the deadline, or `None` to clear the record.
     to_record: HashMap<LeaseId, Option<Moment>>,
     serial: u64,
-    /// While the leases are read from the store: those that were revoked in between.
+    /// While the leases are being read from the store: the leases that were revoked in the meantime.
     revoked_while_arming: Option<HashSet<LeaseId>>,
 }
 
@@ -97,7 +97,7 @@ impl Book {
         *self = Self { revoked_while_arming: Some(HashSet::new()), serial: self.serial, ..Self::default() };
     }
 
-    /// Takes the leases read from the store, that live for `remaining` from `now` on.
+    /// Takes the leases that were read from the store; each lives for `remaining` from `now` on.
     pub(super) fn arm(&mut self, leases: Vec<Lease>, now: Moment, remaining: impl Fn(&Lease) -> Duration) {
         let revoked = self.revoked_while_arming.take().unwrap_or_default();
         for lease in leases {
@@ -126,7 +126,7 @@ impl Book {
         self.expiries.push(Reverse((deadline, serial, id)));
     }
 
-    /// A lease was granted. True where it runs out before everything else.
+    /// A lease was granted. True if it expires before all others.
     pub(super) fn granted(&mut self, id: LeaseId, ttl: i64, now: Moment) -> bool {
         if let Some(revoked) = &mut self.revoked_while_arming {
             revoked.remove(&id);
@@ -138,13 +138,13 @@ impl Book {
         first
     }
 
-    /// A lease was revoked, by whomever.
+    /// A lease was revoked, by a client or by expiry.
     pub(super) fn revoked(&mut self, id: LeaseId) {
         if let Some(revoked) = &mut self.revoked_while_arming {
             revoked.insert(id);
         }
         self.to_record.remove(&id);
-        // Dropping the waiters tells them, too.
+        // Dropping the waiters wakes them, too.
         self.leases.remove(&id);
         if self.expiries.len() > 2 * self.leases.len() + 1024 {
             let leases = &self.leases;
@@ -174,7 +174,8 @@ impl Book {
         }
     }
 
-    /// What became of a renewal that had to wait and was told. One that holds counts from `now` on: only now is it promised.
+    /// The result of a renewal that had to wait and was woken. If it succeeds, its time counts from `now`: only now is
+    /// it promised.
     pub(super) fn outcome(&mut self, id: LeaseId, now: Moment) -> Outcome {
         match self.leases.get_mut(&id) {
             None => Outcome::Gone,
@@ -190,13 +191,13 @@ impl Book {
         }
     }
 
-    /// Whole seconds that remain, and those granted.
+    /// Whole seconds that remain, and the seconds granted.
     pub(super) fn time_to_live(&self, id: LeaseId, now: Moment) -> Option<(i64, i64)> {
         let entry = self.leases.get(&id)?;
         Some((entry.deadline.saturating_sub(now).as_secs() as i64, entry.ttl))
     }
 
-    /// All leases, the one that runs out first in front.
+    /// All leases, the one that expires first in front.
     pub(super) fn by_expiry(&self) -> Vec<LeaseId> {
         let mut leases: Vec<(Moment, LeaseId)> =
             self.leases.iter().map(|(id, entry)| (entry.deadline, *id)).collect();
@@ -210,7 +211,7 @@ impl Book {
         [first(&self.expiries), first(&self.records)].into_iter().flatten().min()
     }
 
-    /// Up to `most` leases that have run out and are to be revoked now.
+    /// Up to `most` leases that have expired and must be revoked now.
     pub(super) fn take_expired(&mut self, now: Moment, most: usize) -> Vec<LeaseId> {
         let mut expired = Vec::new();
         while expired.len() < most
@@ -249,7 +250,7 @@ impl Book {
         }
     }
 
-    /// Notes whose remaining time is to be recorded by now.
+    /// Queues a record for every lease whose remaining time is due to be recorded.
     pub(super) fn note_due_records(&mut self, now: Moment) {
         while self.to_record.len() < MAX_RECORDS
             && let Some(Reverse((at, serial, id))) = self.records.peek().copied()
@@ -267,13 +268,14 @@ impl Book {
                     entry.record = Record::Setting;
                     self.to_record.insert(id, Some(entry.deadline));
                 }
-                // A renewal makes it long again, and more than that when what is under way is done.
+                // Too short now, or a command for it is under way: check again later, because a renewal can make it
+                // long again.
                 _ => self.schedule_record(id, now),
             }
         }
     }
 
-    /// Takes what is to be recorded with the next command.
+    /// Takes the records for the next command.
     pub(super) fn take_records(&mut self) -> Vec<(LeaseId, Option<Moment>)> {
         if self.to_record.len() <= MAX_RECORDS {
             return self.to_record.drain().collect();
@@ -282,7 +284,7 @@ impl Book {
         ids.into_iter().filter_map(|id| self.to_record.remove_entry(&id)).collect()
     }
 
-    /// What was taken has been recorded, or (`done` false) may or may not have been.
+    /// The records that were taken have been written, or (`done` false) perhaps not.
     pub(super) fn recorded(&mut self, records: &[(LeaseId, Option<Moment>)], done: bool, now: Moment) {
         for (id, deadline) in records {
             let queued = self.to_record.contains_key(id);
@@ -299,13 +301,13 @@ impl Book {
                         self.schedule_record(*id, now);
                     }
                 }
-                // Renewed while its deadline was being recorded: the clearing is queued.
+                // The lease was renewed while its deadline was being recorded: the clearing is queued.
                 _ => {}
             }
         }
     }
 
-    /// How many places the heaps hold.
+    /// How many entries the heaps hold.
     #[cfg(test)]
     pub(super) fn places(&self) -> usize {
         self.expiries.len() + self.records.len()
@@ -325,7 +327,7 @@ impl Entry {
     }
 }
 
-/// A time to live as a duration; never negative, never beyond what an `Moment` can hold.
+/// A time to live as a duration; never negative, never beyond what a `Moment` can hold.
 pub(super) fn seconds(ttl: i64) -> Duration {
     Duration::from_secs(ttl.clamp(0, super::MAX_TTL) as u64)
 }

@@ -1,4 +1,4 @@
-//! The task that acts in time: revokes what has run out, records what remains.
+//! The task that revokes expired leases and records the remaining time of the others.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,20 +14,21 @@ use super::lessor::Lessor;
 use super::{Answering, Proposer};
 use crate::model::{Command, LeaseId, Refusal, Reply};
 
-/// Most revocations in flight. They share log entries, so this is many a second and yet leaves room for others.
+/// Most revocations in flight. Revocations share log entries, so this allows many per second and leaves room for other
+/// commands.
 const MAX_REVOKING: usize = 128;
-/// A revocation that failed is tried again after this.
+/// Delay before a failed revocation is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// Longest sleep where this member is not primary.
+/// Longest sleep while this member is not primary.
 const IDLE: Duration = Duration::from_secs(3600);
 
 type Records = Vec<(LeaseId, Option<Moment>)>;
 type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// The term it was asked in, the lease, and what came of it.
+/// The term of the request, the lease, and the result.
 type Revoked = (u64, LeaseId, Result<Reply, Refusal>);
 
-/// What is in flight.
+/// Commands in flight.
 struct Expiry {
     lessor: Arc<Lessor>,
     proposer: Arc<dyn Proposer>,
@@ -38,7 +39,7 @@ struct Expiry {
 }
 
 impl Lessor {
-    /// Acts for this lessor, for ever. Dropping the future stops it.
+    /// Runs for this lessor, for ever. Dropping the future stops it.
     pub async fn run(self: Arc<Self>, proposer: Arc<dyn Proposer>) {
         let mut expiry = Expiry {
             lessor: self.clone(),
@@ -50,7 +51,8 @@ impl Lessor {
         loop {
             let pause = expiry.act();
             tokio::select! {
-                // In one order, so that simulations repeat; nothing starves, for all of it ends by itself.
+                // Polled in a fixed order, so that simulations are repeatable; nothing starves, because every branch
+                // ends by itself.
                 biased;
                 Some((term, id, result)) = expiry.revoking.next(), if !expiry.revoking.is_empty() => {
                     expiry.revoked(term, id, result);
@@ -67,7 +69,7 @@ impl Lessor {
 }
 
 impl Expiry {
-    /// Starts what is due; answers with how long nothing is.
+    /// Starts what is due and returns the time until something is due next.
     fn act(&mut self) -> Duration {
         let lessor = self.lessor.clone();
         let rearm = {
@@ -83,7 +85,7 @@ impl Expiry {
         let mut state = lessor.state.lock();
         let state = &mut *state;
         let Some(primary) = state.primary.as_ref() else { return IDLE };
-        // What could not be proposed now need not be tried.
+        // A member that cannot claim to lead would only have its proposals refused.
         if primary.arming || !(primary.claim)() {
             return tick;
         }
@@ -99,7 +101,7 @@ impl Expiry {
                 self.record(term, records, now);
             }
         }
-        // With no room left, the end of a revocation is what wakes; not the next lease that has run out.
+        // If no more revocations fit, wait for one of them to end, not for the next expired lease.
         if self.revoking.len() < MAX_REVOKING && !self.is_recording {
             let pause = |due: Moment| due.saturating_sub(now).clamp(Duration::from_millis(1), tick);
             state.book.next_due().map_or(tick, pause)
@@ -120,7 +122,7 @@ impl Expiry {
             return;
         }
         match result {
-            // The observer has heard of it already; after a restore it may have not.
+            // As a rule the observer has removed the lease already; after a restore perhaps not.
             Ok(_) | Err(Refusal::LeaseNotFound) => state.book.revoked(id),
             Err(refusal) => {
                 tracing::debug!(%refusal, lease = id, "a lease that ran out could not be revoked; trying again");

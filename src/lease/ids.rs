@@ -1,18 +1,19 @@
-//! Ids for leases that come without one, made as etcd makes its request ids (`pkg/idutil`).
+//! Ids for leases that are requested without one, made as etcd makes its request ids (`pkg/idutil`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::{LeaseId, MemberId};
 
-/// Makes ids that are unique as long as no two members share the last two bytes of their id: those two bytes, then
-/// five bytes of the time in milliseconds at the start and one to count, all counted on.
+/// Makes ids that are unique as long as no two members share the last two bytes of their id. An id is those two bytes,
+/// then five bytes of the start time in milliseconds and one byte of counter; the last six bytes are incremented for
+/// each id.
 #[derive(Debug)]
 pub struct IdSource {
     prefix: u64,
     suffix: AtomicU64,
 }
 
-/// Six bytes count, two are the member's.
+/// Six bytes are the counter, two are the member's.
 const SUFFIX_BITS: u32 = 48;
 const SUFFIX_MASK: u64 = (1 << SUFFIX_BITS) - 1;
 

@@ -1,4 +1,4 @@
-//! The lessor: the one place that counts down.
+//! The lessor: the only place that counts lease time down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ use crate::model::{
     Clock, Histogram, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, RevisionEvents,
 };
 
-/// Times that the lessor goes by.
+/// Intervals the lessor works with.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The election timeout: after a change of leader every lease lives so much longer, since for so long the one before
-    /// may have renewed it without knowing of the change.
+    /// The election timeout. After a change of leader every lease lives longer by this time: the previous leader may
+    /// have renewed it that long without noticing the change.
     pub election_timeout: Duration,
-    /// The heartbeat interval: how often a primary looks whether something is due.
+    /// The heartbeat interval: how often a primary checks whether something is due.
     pub heartbeat: Duration,
 }
 
@@ -37,7 +37,7 @@ pub struct Lessor {
     clock: Arc<dyn Clock>,
     ids: IdSource,
     pub(super) options: Options,
-    /// What was counted.
+    /// Counters for metrics.
     pub(super) figures: Figures,
     /// Wakes the task in `expiry.rs`.
     pub(super) changed: Notify,
@@ -46,29 +46,29 @@ pub struct Lessor {
 pub(super) struct State {
     pub(super) primary: Option<Primary>,
     pub(super) book: Book,
-    /// The leases have been replaced and must be read again.
+    /// The leases were replaced and must be read again.
     pub(super) rearm: bool,
 }
 
-/// What only a primary has.
+/// State that only a primary has.
 pub(super) struct Primary {
     pub(super) term: u64,
-    /// Whether this member may still claim to lead. Asked before anything is promised or begun.
+    /// Whether this member may still claim to lead. Asked before anything is promised or started.
     pub(super) claim: Claim,
     /// True while the leases are being read.
     pub(super) arming: bool,
-    /// Told once the leases are read; then they ask again.
+    /// Woken when the leases have been read; each waiter then asks again.
     pub(super) waiters: Vec<Waiter>,
 }
 
 /// Counters since the start.
 #[derive(Debug)]
 pub struct Figures {
-    /// Leases granted, and how long they were to live in seconds.
+    /// Leases granted, by their time to live in seconds.
     pub granted: Histogram,
-    /// Leases revoked, expired ones among them.
+    /// Leases revoked, including expired ones.
     pub revoked: AtomicU64,
-    /// Leases that ran out while this member counted.
+    /// Leases that expired while this member was primary.
     pub expired: AtomicU64,
     /// Renewals.
     pub renewed: AtomicU64,
@@ -86,14 +86,14 @@ impl Default for Figures {
     }
 }
 
-/// What came of a renewal.
+/// The result of a renewal.
 #[derive(Debug)]
 pub enum Renewal {
-    /// The lease lives for so many seconds from now.
+    /// The lease lives for this many seconds from now.
     Renewed(i64),
-    /// There is no such lease here. Where the store may lag, catch up and ask again.
+    /// There is no such lease here. If the store may lag behind, catch up and ask again.
     Missing,
-    /// This member is not the one that counts.
+    /// This member is not the primary.
     NotPrimary,
     /// The answer takes a while: see [`Waiting::wait`].
     Wait(Waiting),
@@ -129,9 +129,9 @@ impl Lessor {
         })
     }
 
-    /// This member leads from `term` on, as long as `claim` holds: reads all leases from the store and counts for them.
-    /// What was recorded of their time is what remains, all others get their full time; each gets an election timeout on
-    /// top. Takes a while where there are many leases; renewals wait for it.
+    /// This member leads from `term` on, as long as `claim` holds: it reads all leases from the store and counts their
+    /// time. A lease gets its recorded remaining time, or else its full time, and one election timeout on top. This
+    /// takes a while if there are many leases; renewals wait for it.
     pub fn promote(&self, term: u64, claim: Claim) {
         {
             let mut state = self.state.lock();
@@ -155,13 +155,13 @@ impl Lessor {
         let grace = self.options.election_timeout;
         state.book.arm(leases, now, |lease| remaining(lease) + grace);
         primary.arming = false;
-        // Dropping them tells them.
+        // Dropping the waiters wakes them.
         primary.waiters.clear();
         tracing::debug!(term, leases = state.book.len(), "counting for leases");
         self.changed.notify_one();
     }
 
-    /// This member does not lead any more, or cannot claim to: forgets everything. Renewals that wait are answered so.
+    /// This member no longer leads, or cannot claim to: it forgets everything. Waiting renewals are answered that way.
     pub fn demote(&self) {
         let mut state = self.state.lock();
         state.primary = None;
@@ -170,12 +170,12 @@ impl Lessor {
         self.changed.notify_one();
     }
 
-    /// What was counted.
+    /// Counters for metrics.
     pub fn figures(&self) -> &Figures {
         &self.figures
     }
 
-    /// True where this member counts.
+    /// True if this member is the primary.
     pub fn is_primary(&self) -> bool {
         self.state.lock().counts()
     }
@@ -212,7 +212,7 @@ impl Lessor {
         Waiting { lessor: self.clone(), id, term, what, told }
     }
 
-    /// How long a lease still lives: `None` where there is none. Refused where this member does not count.
+    /// How long a lease still lives; `None` if it does not exist. Refused if this member is not the primary.
     pub fn time_to_live(&self, id: LeaseId) -> Result<Option<TimeToLive>, Refusal> {
         let state = self.state.lock();
         if !state.counts() {
@@ -222,13 +222,13 @@ impl Lessor {
         Ok(found.map(|(remaining, granted)| TimeToLive { remaining, granted }))
     }
 
-    /// Every lease, the one that runs out first in front. `None` where this member does not count.
+    /// Every lease, the one that expires first in front. `None` if this member is not the primary.
     pub fn by_expiry(&self) -> Option<Vec<LeaseId>> {
         let state = self.state.lock();
         state.counts().then(|| state.book.by_expiry())
     }
 
-    /// An id for a lease that comes without one.
+    /// An id for a lease that is requested without one.
     pub fn new_id(&self) -> LeaseId {
         self.ids.next()
     }
@@ -245,13 +245,13 @@ impl Lessor {
 }
 
 impl State {
-    /// True where this member counts and may still claim to lead.
+    /// True if this member is the primary and may still claim to lead.
     fn counts(&self) -> bool {
         self.primary.as_ref().is_some_and(|primary| (primary.claim)())
     }
 }
 
-/// What a lease has left after a change of leader, without the grace.
+/// The time a lease has left after a change of leader, without the election timeout on top.
 fn remaining(lease: &Lease) -> Duration {
     let full = seconds(lease.ttl);
     lease.remaining_ms.map_or(full, |ms| Duration::from_millis(ms.max(0) as u64).min(full))
@@ -259,9 +259,9 @@ fn remaining(lease: &Lease) -> Duration {
 
 #[derive(Clone, Copy, Debug)]
 enum For {
-    /// That the leases are read.
+    /// Until the leases are read.
     Leases,
-    /// That the record is cleared, or the lease gone.
+    /// Until the record is cleared, or the lease is gone.
     Outcome,
 }
 
@@ -281,11 +281,11 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl Waiting {
-    /// The answer: the time to live in seconds, `None` where there is no such lease. Refused where this member
-    /// stopped to count meanwhile, or where what makes the renewal last could not be recorded.
+    /// The answer: the time to live in seconds, `None` if there is no such lease. Refused if this member is no longer
+    /// the primary, or if the record that makes the renewal durable could not be written.
     pub async fn wait(mut self) -> Result<Option<i64>, Refusal> {
         loop {
-            // The sender is dropped to tell; nothing is ever sent.
+            // The sender is only ever dropped; it sends nothing.
             let _ = (&mut self.told).await;
             if let For::Leases = self.what {
                 match self.lessor.renew(self.id) {

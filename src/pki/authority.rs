@@ -13,17 +13,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::secret::Secret;
 use super::{Holder, PkiError};
 
-/// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
+/// The bytes in front of the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
 const ED25519_PKCS8: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-/// How far clocks may lag behind the issuer's. Generous: a leaf that is a day too early harms nobody.
+/// How far clocks may lag behind the issuer's. Generous: a leaf that is valid a day too early harms nobody.
 const BACKDATED: Duration = Duration::from_secs(24 * 3600);
 
 /// A CA whose key is derived from a secret: the same at every member, and never sent.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its certificate, to verify leaves by.
+    /// Its certificate, with which leaves are verified.
     pub certificate: CertificateDer<'static>,
 }
 
@@ -49,7 +49,7 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
-    /// A leaf for a member, with a new key, good for both ends of a connection from a day before `now_ms` until `life`
+    /// A leaf for a member, with a new key, valid for both ends of a connection from a day before `now_ms` until `life`
     /// after it.
     pub(super) fn issue(&self, holder: Holder, now_ms: i64, life: Duration) -> Result<Leaf, PkiError> {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());

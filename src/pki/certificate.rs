@@ -1,4 +1,4 @@
-//! What stands in a certificate.
+//! The contents of a certificate.
 
 use std::fmt;
 use std::path::Path;
@@ -11,8 +11,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::PkiError;
 use crate::model::{ClusterId, MemberId};
 
-/// Whom a certificate was issued to, as its URI name `kvd://CLUSTER/MEMBER` says. Both ids are zero for someone who is
-/// no member yet.
+/// The holder of a certificate, as its URI name `kvd://CLUSTER/MEMBER` says. Both ids are zero for a holder that is not
+/// a member yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     /// The member.
@@ -38,32 +38,32 @@ impl Holder {
     }
 }
 
-/// What kvd reads in a certificate.
+/// The fields kvd reads in a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The subject's common names; one as a rule.
+    /// The subject's common names; usually one.
     pub common_names: Vec<String>,
-    /// The member it was issued to, where a member or an operator has written that down.
+    /// The member it was issued to, if its URI name says so.
     pub holder: Option<Holder>,
-    /// Its first moment, seconds since the unix epoch.
+    /// Start of its validity, seconds since the unix epoch.
     pub from: i64,
-    /// Its last moment, likewise.
+    /// End of its validity, likewise.
     pub until: i64,
     /// Both as text.
     pub validity: (String, String),
 }
 
-/// The last moment of the first certificate of a PEM file, in seconds since the unix epoch; nothing where it cannot be
+/// The end of validity of the first certificate of a PEM file, in seconds since the unix epoch; `None` if it cannot be
 /// read.
 pub fn valid_until(file: &Path) -> Option<i64> {
     let der = CertificateDer::from_pem_file(file).ok()?;
     read(&der).ok().map(|facts| facts.until)
 }
 
-/// Reads a certificate. Says nothing of whether it is to be trusted.
+/// Reads a certificate. Does not check whether it is trusted.
 ///
 /// # Errors
-/// Where it is none.
+/// If it is not a certificate.
 pub(super) fn read(der: &CertificateDer<'_>) -> Result<Facts, PkiError> {
     let (_, certificate) = X509Certificate::from_der(der.as_ref()).map_err(PkiError::crypto)?;
     let validity = certificate.validity();

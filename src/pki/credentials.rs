@@ -1,4 +1,4 @@
-//! A member's credentials: what it shows, and whom it believes.
+//! A member's credentials: what it shows to others, and whom it trusts.
 
 use std::fmt;
 use std::path::Path;
@@ -24,8 +24,8 @@ use crate::model::Clock;
 /// How long a leaf that a member issues to itself is valid. It is renewed after two thirds of it.
 const LEAF_LIFE: Duration = Duration::from_secs(6 * 24 * 3600);
 
-/// Credentials between members, from one of the three sources. Shared by all connections; new connections take what
-/// is there at that moment, which a reload or a renewal may have changed.
+/// Credentials between members, from one of the three sources. Shared by all connections; a new connection uses the
+/// credentials of that moment, which a reload or a renewal may have changed.
 pub struct Credentials {
     source: Source,
     clock: Arc<dyn Clock>,
@@ -49,7 +49,7 @@ struct State {
 
 enum Trust {
     Files(files::Loaded),
-    /// Never empty; the first one issues.
+    /// Never empty; the first one issues this member's certificates.
     Authorities(Vec<Authority>),
 }
 
@@ -57,7 +57,7 @@ enum Trust {
 struct Ready {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    /// The time (ms since the epoch) it was made and that from which it is made anew; none for files.
+    /// When it was made and when it is renewed (ms since the epoch); `None` for files.
     fresh: Option<(i64, i64)>,
 }
 
@@ -72,11 +72,11 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Credentials from the operator's files. An own certificate that has expired is only warned of: a reload may
+    /// Credentials from the operator's files. An expired certificate of this member only causes a warning: a reload may
     /// bring a better one.
     ///
     /// # Errors
-    /// Where a file is missing, no such thing, or certificate and key are not a pair; they name the file.
+    /// If a file is missing or has other contents, or if certificate and key are not a pair; the error names the file.
     pub fn from_files(files: Files, clock: Arc<dyn Clock>) -> Result<Self, PkiError> {
         let provider = provider();
         let loaded = files::load(&files, clock.now_ms(), true, &provider)?;
@@ -85,10 +85,11 @@ impl Credentials {
         Ok(Self::new(Source::Files(Box::new(files)), Trust::Files(loaded), reset_key, clock, provider))
     }
 
-    /// Credentials from a secret that all members share. With [`SecretSource::Absent`] a warning says what that means.
+    /// Credentials from a secret that all members share. [`SecretSource::Absent`] logs a warning that explains what
+    /// that means.
     ///
     /// # Errors
-    /// Where the secret cannot be read or is too short.
+    /// If the secret cannot be read or is too short.
     pub fn from_secret(source: SecretSource, clock: Arc<dyn Clock>) -> Result<Self, PkiError> {
         let secrets = secret::read(&source)?;
         if matches!(source, SecretSource::Absent) {
@@ -114,13 +115,13 @@ impl Credentials {
         Self { source, clock, provider, life: LEAF_LIFE, reset_key, state }
     }
 
-    /// Issues leaves of another life.
+    /// Issues leaves with another lifetime.
     pub fn with_leaf_life(mut self, life: Duration) -> Self {
         self.life = life;
         self
     }
 
-    /// Says who this member is; from now on its own certificates say it too.
+    /// Sets who this member is; from now on its own certificates carry that identity.
     pub fn identify(&self, holder: Holder) {
         let mut state = self.state.lock();
         state.holder = holder;
@@ -129,10 +130,10 @@ impl Credentials {
         }
     }
 
-    /// Reads files again: certificates, keys, CA bundle, revocation list, secret. New connections use them.
+    /// Reads the files again: certificates, keys, CA bundle, revocation list, secret. New connections use them.
     ///
     /// # Errors
-    /// As when they were read first, and for an own certificate that has expired; what was there stays in use.
+    /// As for the first reading, and if this member's certificate has expired; the old credentials then stay in use.
     pub fn reload(&self) -> Result<(), PkiError> {
         let trust = match &self.source {
             Source::Files(files) => {
@@ -148,21 +149,21 @@ impl Credentials {
         Ok(())
     }
 
-    /// How often files have been read again. A handshake that was begun before the last time has verified the other
-    /// side by what was there then.
+    /// How often the files have been read again. A handshake that began before the last reload has verified the other
+    /// side with the credentials of that time.
     pub fn reloads(&self) -> u64 {
         self.state.lock().reloads
     }
 
-    /// TLS for connections that come in, verifying the other side. Without a protocol name (ALPN).
+    /// TLS for incoming connections, which verifies the other side. Without a protocol name (ALPN).
     ///
     /// # Errors
-    /// Where no certificate can be issued.
+    /// If no certificate can be issued.
     pub fn server(&self) -> Result<Arc<ServerConfig>, PkiError> {
         Ok(self.ready()?.server)
     }
 
-    /// TLS for connections that go out, likewise.
+    /// TLS for outgoing connections, likewise.
     ///
     /// # Errors
     /// As [`Credentials::server`].
@@ -170,8 +171,8 @@ impl Credentials {
         Ok(self.ready()?.client)
     }
 
-    /// The name that a member dialled at `host` has to show a certificate for: the host where the operator issues
-    /// certificates; otherwise any, since the id in it says who it is.
+    /// The name for which a member dialled at `host` must show a certificate: the host, if the operator issues
+    /// certificates; otherwise any name, because the id in the certificate says who it is.
     pub fn server_name<'a>(&self, host: &'a str) -> &'a str {
         match self.source {
             Source::Files(_) => host,
@@ -179,11 +180,12 @@ impl Credentials {
         }
     }
 
-    /// Checks that the other side's certificate (`chain`, verified before) was issued to the one it says it is.
-    /// Operators' certificates need not name a member; those that do, and all that members issue, bind.
+    /// Checks that the other side's certificate (`chain`, verified before) was issued to the holder that it claims to
+    /// be. An operator's certificate need not name a member; if it does, the name is binding, as in all certificates
+    /// that members issue.
     ///
     /// # Errors
-    /// [`PkiError::Holder`] where it was not.
+    /// [`PkiError::Holder`] if it was not.
     pub fn check_holder(&self, chain: &[CertificateDer<'_>], says: Holder) -> Result<(), PkiError> {
         let leaf = chain.first().ok_or_else(|| PkiError::Holder("no certificate was shown".into()))?;
         match (certificate::read(leaf)?.holder, &self.source) {
@@ -197,7 +199,7 @@ impl Credentials {
         }
     }
 
-    /// A key that is the same after a restart: by it a restarted member tells others that it knows nothing of their
+    /// A key that is the same after a restart. With it a restarted member shows others that it no longer knows their
     /// connections, so that they need not wait for a timeout.
     pub fn reset_key(&self) -> &[u8; 32] {
         &self.reset_key
@@ -216,7 +218,7 @@ impl Credentials {
                 state.ready = Some(ready.clone());
                 Ok(ready)
             }
-            // What is there is good for another third of its life.
+            // The present certificate is valid for another third of its life.
             Err(error) => match &state.ready {
                 Some(old) => {
                     tracing::warn!(%error, "the member's certificate could not be renewed");
@@ -280,7 +282,8 @@ fn authorities(secrets: &[Secret]) -> Result<Vec<Authority>, PkiError> {
     secrets.iter().map(Authority::derive).collect()
 }
 
-/// ring's, with the cheapest of the good ciphers first: every byte of the log passes it twice a member.
+/// The crypto provider of ring, with the cheapest of the secure ciphers first: every byte of the log is encrypted twice
+/// per member.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Why there are no credentials. Every text names the file or the option it is about.
+/// Why there are no credentials. Every text names the file or the option that caused it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PkiError {
     /// A file cannot be read, or holds something else.
@@ -37,7 +37,7 @@ pub enum PkiError {
         /// Its first moment.
         from: String,
     },
-    /// No secret at all where one was promised.
+    /// There is no secret at the place that the configuration names.
     #[error("{place} holds no secret")]
     NoSecret {
         /// The option or file.
@@ -53,7 +53,7 @@ pub enum PkiError {
         /// How many it needs.
         least: usize,
     },
-    /// A certificate of another member that says something else than it.
+    /// Another member's certificate that names a different holder than the member claims to be.
     #[error("{0}")]
     Holder(String),
     /// Cryptography refused.

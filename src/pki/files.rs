@@ -39,18 +39,18 @@ pub struct Files {
     pub allowed_hostnames: Vec<String>,
 }
 
-/// What was read from the files.
+/// The contents of the files.
 pub(super) struct Loaded {
-    /// Shown to members that connect.
+    /// Shown to members that connect to this one.
     pub own: Arc<CertifiedKey>,
-    /// Shown to members this one connects to.
+    /// Shown to members that this one connects to.
     pub client: Arc<CertifiedKey>,
-    /// Who is let in.
+    /// Decide which certificates are accepted.
     pub verifiers: Verifiers,
 }
 
-/// Reads all files. A certificate of this member's that nobody will accept is no error where it may only be a matter
-/// of time until another one lies there: `lenient` makes it a warning.
+/// Reads all files. `lenient` makes a certificate of this member that nobody will accept a warning instead of an error,
+/// because a valid one may replace it soon.
 ///
 /// # Errors
 /// They name the file and what is wrong with it.
@@ -68,7 +68,7 @@ pub(super) fn load(
     };
     let allowed = Allowed { common_names: files.allowed_cn.clone(), hosts: files.allowed_hostnames.clone() };
     let verifiers = verify::by_operator(roots, crls, allowed, provider).map_err(|error| {
-        // The bundle has been read; what the builder still refuses is the list.
+        // The bundle was read without an error, so what the builder refuses is the revocation list.
         PkiError::file(files.crl.as_ref().unwrap_or(&files.trusted_ca), error)
     })?;
     let own = read_pair(&files.pair, provider)?;
@@ -102,7 +102,7 @@ fn read_pair(pair: &Pair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>
     }
 }
 
-/// Looks at this member's certificate as the others will.
+/// Checks this member's certificate as the other members will.
 fn check_own(pair: &Pair, key: &CertifiedKey, now_ms: i64, (clients, _): &Verifiers) -> Result<(), PkiError> {
     let path = pair.cert.clone();
     let [leaf, chain @ ..] = key.cert.as_slice() else {
@@ -116,7 +116,7 @@ fn check_own(pair: &Pair, key: &CertifiedKey, now_ms: i64, (clients, _): &Verifi
     if now < facts.from {
         return Err(PkiError::NotYetValid { path, from: facts.validity.0 });
     }
-    // A bundle that lacks this member's own CA is possible while CAs are exchanged; so a hint is all there is to say.
+    // While CAs are being exchanged, the bundle may lack this member's own CA; so this is only a hint.
     match clients.verify_client_cert(leaf, chain, unix_time(now_ms)) {
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             tracing::warn!(certificate = %path.display(), "the trusted CA file holds no CA of this certificate");
@@ -141,7 +141,7 @@ fn read_all<T: PemObject>(path: &Path) -> Result<Vec<T>, PkiError> {
     }
 }
 
-/// Says so where anybody on this machine may read what must be kept.
+/// Warns if a file with a secret is readable by every user of this machine.
 pub(super) fn warn_if_open(path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else { return };
     let mode = metadata.permissions().mode() & 0o777;

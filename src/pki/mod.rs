@@ -1,19 +1,19 @@
 //! Who a member is, in certificates.
 //!
-//! Towards other members a certificate comes from one of three sources, and [`Credentials`] turns any of them into
-//! the TLS that `peer` speaks:
+//! A member's certificate comes from one of three sources, and [`Credentials`] turns any of them into
+//! the TLS that `peer` uses:
 //!
 //! - the operator's own files (`files`): certificate, key, CA bundle, revocation list, allowed names;
-//! - a secret all members share (`secret`): a CA derived from it, by which every member issues its own leaf
+//! - a secret all members share (`secret`): a CA derived from it, with which every member issues its own leaf
 //!   (`authority`), short-lived, carrying its member and cluster id, renewed before it expires;
 //! - neither: keys that everybody knows; traffic is encrypted, but nobody is kept out.
 //!
-//! `verify` says which certificates of others are good, `certificate` reads what stands in one. [`self_signed`] makes
-//! the certificate of `--auto-tls` for clients.
+//! `verify` says which certificates of others are accepted, `certificate` reads what stands in one. [`self_signed`]
+//! makes the certificate of `--auto-tls` for clients.
 //!
-//! Rules: rcgen stays in this room. A key or a secret is never printed. Time comes from the clock it is given, so that
-//! tests can let certificates grow old. No session is resumed: every connection is verified anew, so that what was
-//! revoked stays out.
+//! Rules: rcgen stays in this room. A key or a secret is never printed. Time comes from the clock that is passed in, so
+//! that tests can let certificates expire. No TLS session is resumed: every connection is verified anew, so that a
+//! revoked certificate stays out.
 
 mod authority;
 mod certificate;

@@ -7,24 +7,24 @@ use ring::hkdf::{HKDF_SHA256, Salt};
 
 use super::{PkiError, files};
 
-/// The fewest characters of a secret that a person chose. (Of random ones, 32 are a good number.)
+/// The fewest characters in a secret. (For a random one, 32 is a good number.)
 pub const MIN_SECRET_CHARS: usize = 16;
 
 /// What keys are derived with; another format of certificates would take another one.
 const SALT: &[u8] = b"kvd cluster identity 1";
 
-/// Where the secret comes from. A text or file may hold several, one a line: members issue by the first one and
-/// accept certificates of all. So a secret is exchanged without a pause: add the new one as the second line
-/// everywhere, put it first everywhere, then drop the old one.
+/// The source of the secret. A text or file may hold several secrets, one per line: members issue with the first one
+/// and accept certificates of all. So a secret can be exchanged without a pause: add the new one as the second line on
+/// every member, then put it first on every member, then drop the old one.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// The configuration itself holds it.
+    /// The configuration itself.
     Text(String),
-    /// A file does: the operator's, or a systemd credential. Read again by a reload.
+    /// A file of the operator, or a systemd credential. A reload reads it again.
     File(PathBuf),
-    /// There is none. The `initial-cluster-token` keeps clusters apart by their ids, but authenticates nobody: the
-    /// keys come from a text that everybody knows. Not from the token, which `member add` does not print, so that who
-    /// joins as etcd's documents show does not have it.
+    /// There is no secret. The `initial-cluster-token` keeps clusters apart by their ids, but authenticates nobody: the
+    /// keys are derived from a text that everybody knows. They are not derived from the token, because `member add`
+    /// does not print it, and whoever joins by etcd's documentation does not have it.
     Absent,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Debug for SecretSource {
 /// A secret that keys can be derived from. Never printed.
 pub(super) struct Secret {
     text: Vec<u8>,
-    /// Keeps a secret and the words that stand for none apart.
+    /// Keeps keys of a secret apart from keys of the text that everybody knows.
     kind: &'static [u8],
 }
 

@@ -17,8 +17,9 @@ pub struct Files {
     pub key: PathBuf,
 }
 
-/// The certificate in `directory`, made for `hosts` (names and addresses) and `years` where there is none yet. One that
-/// is there is used as it is, so that clients that pinned it go on; delete the files to get a new one.
+/// The certificate in `directory`; if there is none yet, one is made for `hosts` (names and addresses), valid for
+/// `years`. An existing one is used as it is, so that clients that pinned it keep working; delete the files to get a
+/// new one.
 pub fn provide(directory: &Path, hosts: &[String], years: u32) -> io::Result<Files> {
     let pair = Files { cert: directory.join("cert.pem"), key: directory.join("key.pem") };
     if pair.cert.exists() && pair.key.exists() {
@@ -26,7 +27,7 @@ pub fn provide(directory: &Path, hosts: &[String], years: u32) -> io::Result<Fil
     }
     files::make_dir(directory)?;
     let (cert, key) = make(hosts, years).map_err(io::Error::other)?;
-    // The certificate comes last: while it is missing both are made anew.
+    // The certificate is written last: while it is missing, both files are made anew.
     files::replace(&pair.key, key.as_bytes())?;
     files::replace(&pair.cert, cert.as_bytes())?;
     Ok(pair)
@@ -36,7 +37,7 @@ fn make(hosts: &[String], years: u32) -> Result<(String, String), rcgen::Error> 
     let mut params = CertificateParams::new(hosts.to_vec())?;
     params.distinguished_name.push(DnType::OrganizationName, "kvd");
     let now = SystemTime::now();
-    // A clock that lags a little behind must not make a new certificate invalid.
+    // A clock that is a little behind must not make a new certificate invalid.
     params.not_before = (now - Duration::from_secs(3600)).into();
     params.not_after = (now + Duration::from_secs(u64::from(years) * 365 * 24 * 3600)).into();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];

@@ -1,4 +1,4 @@
-//! Whose certificates are good.
+//! Which certificates are accepted.
 
 use std::fmt;
 use std::path::Path;
@@ -17,7 +17,7 @@ use rustls::{
 
 use super::{PkiError, certificate};
 
-/// Names of which a member's certificate must carry one; an empty list asks for nothing.
+/// Names of which a member's certificate must carry at least one; an empty list requires nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// `peer-cert-allowed-cn`.
@@ -55,7 +55,7 @@ impl Allowed {
 #[error("{0}")]
 struct NotAllowed(String);
 
-/// rustls prints the debug form to whoever was refused, so that has to be plain as well.
+/// rustls prints the debug form to the refused side, so that has to be readable as well.
 impl fmt::Debug for NotAllowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -78,11 +78,11 @@ pub(super) fn roots<'a>(
     Ok(Arc::new(roots))
 }
 
-/// The verifiers of both ends of a connection.
+/// The verifiers of both ends of a connection: of clients and of servers.
 pub(super) type Verifiers = (Arc<dyn ClientCertVerifier>, Arc<dyn ServerCertVerifier>);
 
-/// For certificates that an operator issued: as webpki has it, with a revocation list, then the allowed names. A
-/// member that is dialled must show a certificate for the host that was dialled.
+/// For certificates that an operator issued: webpki's rules with a revocation list, then the allowed names. A dialled
+/// member must show a certificate for the host that was dialled.
 pub(super) fn by_operator(
     roots: Arc<RootCertStore>,
     crls: Vec<CertificateRevocationListDer<'static>>,
@@ -92,7 +92,7 @@ pub(super) fn by_operator(
     let mut clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
     let mut servers = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
     if !crls.is_empty() {
-        // A CA of the bundle without a list revokes nothing, and an old list is better than none.
+        // A CA of the bundle without a revocation list revokes nothing, and an expired list is better than none.
         clients = clients.with_crls(crls.clone()).allow_unknown_revocation_status();
         servers = servers.with_crls(crls).allow_unknown_revocation_status();
     }
@@ -105,8 +105,8 @@ pub(super) fn by_operator(
     ))
 }
 
-/// For certificates that members issued to themselves: signed by the CA of the secret. Which member it is, its id
-/// says; under what name or address it was dialled does not matter.
+/// For certificates that members issued to themselves: they must be signed by the CA of the secret. The id in the
+/// certificate says which member it is; the name or address that was dialled does not matter.
 pub(super) fn by_members(
     roots: Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,

@@ -1,4 +1,4 @@
-//! Watchers grouped by what they are interested in, so that a thousand watchers of one prefix cost one match.
+//! Watchers are grouped by their interest, so that a thousand watchers of one prefix cost one match.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ pub(super) struct Member {
 struct Group {
     interest: Arc<Interest>,
     members: Vec<Member>,
-    /// What of the current revision concerns the group, by index.
+    /// Events of the current revision that the group wants, by index.
     picks: SmallVec<[u32; 8]>,
-    /// What of the current batch concerns it.
+    /// Parts of the current batch that the group wants.
     parts: SmallVec<[Part; 1]>,
 }
 
@@ -53,7 +53,7 @@ impl Groups {
         self.members
     }
 
-    /// The group of an interest. A new one must be joined at once, or it would stay for ever.
+    /// The group of an interest. A new group must be joined at once, or it stays for ever.
     pub(super) fn get_or_insert(&mut self, interest: &Arc<Interest>) -> GroupId {
         if let Some(group) = self.by_interest.get(interest) {
             return *group;
@@ -79,7 +79,7 @@ impl Groups {
         id
     }
 
-    /// Adds a member; answers with its position.
+    /// Adds a member and returns its position.
     pub(super) fn join(&mut self, id: GroupId, member: Member) -> u32 {
         let Some(group) = self.slots[id as usize].as_mut() else { return 0 };
         group.members.push(member);
@@ -87,8 +87,8 @@ impl Groups {
         (group.members.len() - 1) as u32
     }
 
-    /// Takes a member out, and the group with its last one. No inbox may be locked: the member that moves into the
-    /// gap is told.
+    /// Removes a member, and the group with its last member. No inbox may be locked: the member that moves into the gap
+    /// gets its new position written to its inbox.
     pub(super) fn leave(&mut self, id: GroupId, position: u32) {
         let Some(group) = self.slots[id as usize].as_mut() else { return };
         group.members.swap_remove(position as usize);
@@ -119,7 +119,7 @@ impl Groups {
         });
     }
 
-    /// Ends a revision: `part` makes of a group's picks what its watchers get.
+    /// Ends a revision: `part` turns a group's picks into what its watchers get.
     pub(super) fn finish_revision(&mut self, mut part: impl FnMut(&[u32]) -> Part) {
         for id in self.picked.drain(..) {
             if let Some(group) = self.slots[id as usize].as_mut() {

@@ -1,8 +1,8 @@
-//! Catching up: one thread reads history in pages for all watchers that are behind, in turns.
+//! Catching up: one thread reads history in pages, in turns, for all watchers that are behind.
 //!
-//! Watchers that are about equally far behind share a page, so that a thousand of them that come back after a
-//! restart cost one reading. A session asks again only when its client has taken what it got; so what is read is
-//! bounded, and a client that does not read costs nothing.
+//! Watchers that are about equally far behind share a page, so that a thousand watchers that come back after a restart
+//! cost one read. A session asks again only when its client has taken what it got; so the amount read is bounded, and a
+//! client that does not read costs nothing.
 
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
@@ -17,7 +17,7 @@ use super::order::WatchKey;
 use super::run::{Interest, Part, Run, Source};
 use crate::model::{KeyRange, Refusal, RevisionEvents};
 
-/// How long to wait where the store is short of what reading takes.
+/// How long to wait if the store lacks the resources for a read.
 const SHORTAGE: Duration = Duration::from_millis(50);
 /// Most watchers served in one round.
 const MAX_ROUND: usize = 512;
@@ -50,19 +50,19 @@ pub(super) fn run(hub: &Weak<Hub>, requests: &Receiver<Request>) {
     }
 }
 
-/// One page: serves those who are furthest behind and answers with who still waits.
+/// One page: serves the watchers that are furthest behind, and returns the requests that still wait.
 fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
     waiting.sort_by_key(|request| request.next);
     let Some(from) = waiting.first().map(|request| request.next) else { return waiting };
     let to = hub.revision();
     if from > to {
-        // Applied, but not told yet or not even here: they are as good as synced.
+        // The revisions are applied, but not delivered yet, or not even known here: these watchers count as synced.
         return waiting.into_iter().filter_map(|request| settle(hub, request, None, to + 1, to)).collect();
     }
     let range = common_range(&waiting);
     let prev_kv = waiting.iter().any(|request| request.interest.want.prev_kv);
     let read = hub.history().events(&range, from, to, MAX_REVISIONS, hub.options.page_bytes, prev_kv);
-    // Compacted while it was read: what was found may have gaps.
+    // If a compaction ran during the read, the result may have gaps.
     let compacted = hub.history().compacted_revision();
     match read {
         Ok((revisions, next)) if from >= compacted && next > from => {
@@ -88,7 +88,7 @@ fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
     }
 }
 
-/// The range that all requests share, else everything.
+/// The range that all requests share, otherwise everything.
 fn common_range(waiting: &[Request]) -> KeyRange {
     match waiting {
         [first, rest @ ..] if rest.iter().all(|other| other.interest.range == first.interest.range) => {
@@ -98,7 +98,7 @@ fn common_range(waiting: &[Request]) -> KeyRange {
     }
 }
 
-/// Takes out what was before the compacted revision, as etcd does, whether or not the store still has it.
+/// Removes `prev_kv` from events up to the compacted revision, as etcd does, whether or not the store still has it.
 fn without_compacted(mut revisions: Vec<RevisionEvents>, compacted: i64) -> Vec<RevisionEvents> {
     for events in revisions.iter_mut().take_while(|events| events.revision <= compacted) {
         events.events.iter_mut().for_each(|event| event.prev_kv = None);
@@ -106,7 +106,7 @@ fn without_compacted(mut revisions: Vec<RevisionEvents>, compacted: i64) -> Vec<
     revisions
 }
 
-/// Gives everybody what a page holds for them; answers with who has to wait for the next.
+/// Gives each watcher its events of a page; returns the requests that wait for the next page.
 fn serve(
     hub: &Hub,
     waiting: Vec<Request>,
@@ -144,8 +144,8 @@ fn select(sources: &[Arc<Source>], from: i64, interest: &Interest) -> Option<Arc
     (!parts.is_empty()).then(|| Run::new(parts, interest.want.prev_kv))
 }
 
-/// Hands over what was found, everything below `next` being told with it, and lets the watcher go live where that
-/// is all there is. Answers with the request where it has to read on.
+/// Delivers what was found, which covers everything below `next`, and makes the watcher live if that is all there is.
+/// Returns the request if it has to read on.
 fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64) -> Option<Request> {
     let shared = request.shared.upgrade()?;
     let next = next.max(request.next);
@@ -155,7 +155,7 @@ fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64
         (taken, waker)
     };
     let (taken, waker) = if next > to {
-        // Under the hub's lock nothing can be told between the look at its revision and the change to live.
+        // Under the hub's lock no event can be delivered between the check of its revision and the change to live.
         hub.with_inbox(&shared, |inbox, revision| take(inbox, next > revision))
     } else {
         take(&mut shared.inbox.lock(), false)
@@ -166,7 +166,7 @@ fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64
     (taken == Taken::More).then_some(Request { next, ..request })
 }
 
-/// Ends those whose next revision is compacted.
+/// Ends the watchers whose next revision is compacted.
 fn cut(waiting: Vec<Request>, compacted: i64) -> Vec<Request> {
     let mut rest = Vec::new();
     for request in waiting {

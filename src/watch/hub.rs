@@ -1,4 +1,4 @@
-//! The hub: hears what was applied and hands it to whom it concerns.
+//! The hub receives what was applied and passes it to the watchers that want it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,9 +22,9 @@ use crate::model::{KeyRange, LeaseChange, Observer, RevisionEvents};
 const RUN_BYTES: usize = 256 << 10;
 /// Most revisions in one run of live events.
 const RUN_REVISIONS: usize = 1000;
-/// How many watchers are looked at, a batch of events, for queues to give up while memory is short.
+/// How many watchers are checked per batch of events for queues to drop, while memory is short.
 const SHED_STEP: usize = 256;
-/// How many watchers are removed under one hold of the lock.
+/// How many watchers are removed per hold of the lock.
 const REMOVE_STEP: usize = 64;
 
 /// The hub's limits.
@@ -42,16 +42,16 @@ impl Default for Options {
     }
 }
 
-/// What is watched.
+/// What a watcher is opened with.
 #[derive(Clone, Debug)]
 pub struct WatchSpec {
-    /// A number that comes back with everything told about the watcher.
+    /// A number that comes back with every item about the watcher.
     pub tag: i64,
     /// The keys; not an empty range.
     pub range: KeyRange,
-    /// First revision wanted; 0 for what happens from now on. Never negative.
+    /// First revision wanted; 0 means from now on. Never negative.
     pub start_revision: i64,
-    /// What is wanted of the events.
+    /// Which events are wanted, and with what.
     pub want: Want,
 }
 
@@ -62,9 +62,9 @@ pub struct HubStats {
     pub sessions: usize,
     /// Watchers open.
     pub watchers: usize,
-    /// Those of them that are behind and read history.
+    /// Watchers among them that are behind and read history.
     pub behind: usize,
-    /// Events that wait in feeds.
+    /// Events that are queued in feeds.
     pub pending: usize,
     /// Distinct interests watched.
     pub groups: usize,
@@ -72,7 +72,7 @@ pub struct HubStats {
     pub held_bytes: usize,
 }
 
-/// Hands events to watchers. See the module's page for how.
+/// Passes events to watchers. See the page of the module.
 pub struct Hub {
     state: Mutex<State>,
     history: Arc<dyn History>,
@@ -84,22 +84,22 @@ pub struct Hub {
 }
 
 pub(super) struct State {
-    /// The last revision that was told.
+    /// The last revision that was delivered to inboxes.
     revision: i64,
     groups: Groups,
-    /// Where the last search for queues to give up ended.
+    /// Where the last search for queues to drop ended.
     shed_cursor: usize,
 }
 
-/// What a session and the hub share.
+/// State that a session and the hub share.
 pub(super) struct Shared {
     pub(super) inbox: Mutex<Inbox>,
     lane: Option<Arc<Lane>>,
 }
 
 impl Hub {
-    /// A hub over a store's history, with a thread of its own for catching up, which ends with the hub. Create it
-    /// before anything more is applied, and make it the store's observer.
+    /// A hub over a store's history, with a thread for catching up that ends with the hub. Create it before anything
+    /// more is applied, and make it the store's observer.
     pub fn new(history: Arc<dyn History>, options: Options) -> Arc<Self> {
         let (asks, requests) = channel();
         let state = State { revision: history.revision(), groups: Groups::default(), shed_cursor: 0 };
@@ -128,7 +128,7 @@ impl Hub {
         Feed::new(self.session(), spec)
     }
 
-    /// The last revision that watchers have been told of.
+    /// The last revision that was delivered to watchers.
     pub fn revision(&self) -> i64 {
         self.state.lock().revision
     }
@@ -162,9 +162,9 @@ impl Hub {
         self.history.as_ref()
     }
 
-    /// Opens a watcher; answers with its key and the current revision.
+    /// Opens a watcher; returns its key and the current revision.
     pub(super) fn open(&self, shared: &Arc<Shared>, spec: WatchSpec) -> (WatchKey, i64) {
-        // The store may be a step ahead of what was told; who has read there must not be told of it as news.
+        // The store may be one step ahead of what was delivered; whoever has read there must not get it again as news.
         let current = self.history.revision();
         let start = if spec.start_revision > 0 { spec.start_revision } else { current + 1 };
         let interest = Arc::new(Interest { range: compact(&spec.range), want: spec.want });
@@ -196,7 +196,8 @@ impl Hub {
                 let mut inbox = shared.inbox.lock();
                 let Some(key) = inbox.last_key() else { return };
                 let removed = inbox.remove(key);
-                // Leaving moves another member, whose position is then written to its inbox.
+                // Leaving moves another member, and its new position is written to its inbox: so this inbox must not be
+                // locked.
                 drop(inbox);
                 if let Some(removed) = removed {
                     state.groups.leave(removed.group, removed.position);
@@ -211,17 +212,17 @@ impl Hub {
         shared.inbox.lock().show(current)
     }
 
-    /// Runs `f` on an inbox while nothing new can be told; gives it the revision.
+    /// Runs `f` on an inbox while no new event can be delivered; passes it the revision.
     pub(super) fn with_inbox<R>(&self, shared: &Shared, f: impl FnOnce(&mut Inbox, i64) -> R) -> R {
         let state = self.state.lock();
         let mut inbox = shared.inbox.lock();
         f(&mut inbox, state.revision)
     }
 
-    /// Puts requests before the thread that reads history.
+    /// Sends requests to the thread that reads history.
     pub(super) fn ask(&self, requests: impl Iterator<Item = Request>) {
         for request in requests {
-            // Fails only where the thread has ended, which it does with the hub.
+            // Fails only if the thread has ended, and it ends with the hub.
             let _ = self.asks.send(request);
         }
     }
@@ -236,7 +237,7 @@ fn spawn_history(hub: Weak<Hub>, requests: Receiver<Request>) {
     }
 }
 
-/// A copy that does not keep the request it came with in memory.
+/// A copy that does not keep the whole request in memory.
 fn compact(range: &KeyRange) -> KeyRange {
     use crate::model::RangeEnd;
     use bytes::Bytes;
@@ -253,7 +254,8 @@ impl State {
         let news = &revisions[revisions.partition_point(|events| events.revision <= known)..];
         let (Some(first), Some(last)) = (news.first(), news.last()) else { return };
         if first.revision > known + 1 {
-            // Something was applied unheard: nobody may be told what follows before what is missing.
+            // Something was applied without a call of the observer: no watcher may get the following events before the
+            // missing ones.
             tracing::warn!(
                 known,
                 first = first.revision,
@@ -278,7 +280,7 @@ impl State {
         }
     }
 
-    /// Notes for every group what of a revision concerns it.
+    /// Notes for every group which events of a revision it wants.
     fn collect(&mut self, events: &RevisionEvents, budget: &Arc<Budget>) {
         for (index, event) in (0u32..).zip(&events.events) {
             self.groups.pick(index, event);
@@ -308,7 +310,7 @@ impl State {
         }
     }
 
-    /// Memory is short: some queues that nobody drains are given up.
+    /// Memory is short: drops some queues that are not being drained.
     fn shed(&mut self, wakes: &mut Wakes) {
         let mut looked = 0;
         let cursor = self.shed_cursor;
@@ -361,7 +363,7 @@ impl Observer for Hub {
 
     fn on_leases(&self, _: &[LeaseChange]) {}
 
-    /// Nothing to do: who reads from history finds out there, and who does not has all that it wants queued.
+    /// Nothing to do: a watcher that reads history finds out there; for all others, everything they want is queued.
     fn on_compacted(&self, _: i64) {}
 
     fn on_restored(&self, revision: i64) {

@@ -1,8 +1,8 @@
-//! The state of one session's watchers: what is queued for each, which of them lag, what comes next.
+//! The state of one session's watchers: what is queued for each, which of them are behind, what comes next.
 //!
-//! A watcher is live, so that events are queued for it as they are applied, or behind, so that it has only a cursor
-//! into history. Either way everything below the cursor or the first live event has been queued before, and nothing
-//! twice. Whoever makes a watcher live holds the hub's lock too, so that no event passes in between.
+//! A watcher is live (events are queued for it as they are applied) or behind (it only has a cursor into history). In
+//! both cases everything below the cursor or the first live event has been queued before, and nothing twice. Whoever
+//! makes a watcher live also holds the hub's lock, so that no event passes in between.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::model::Refusal;
 
 /// Most answers queued for one watcher.
 const MAX_QUEUED: usize = 1024;
-/// Most bytes of events queued for one watcher (one answer may always be).
+/// Most bytes of events queued for one watcher (one answer is always allowed, however large).
 const MAX_QUEUED_BYTES: usize = 4 << 20;
-/// What a queued answer counts against the hub's budget beside its events.
+/// Bytes that a queued answer counts in the hub's budget, in addition to its events.
 const QUEUED_COST: usize = 64;
-/// Answers that are ready are joined up to this many bytes of events.
+/// Answers that are ready are merged up to this many bytes of events.
 const JOIN_BYTES: usize = 256 << 10;
 /// Most revisions in one answer, as in etcd's catch-up.
 pub(super) const MAX_REVISIONS: usize = 1000;
-/// Most watchers of a session that ask for history at a time.
+/// Most watchers of a session that request history at the same time.
 const MAX_ASKING: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Live,
-    /// Everything from `next` on is to be read from history.
+    /// Everything from `next` on must be read from history.
     Behind {
         next: i64,
     },
@@ -42,14 +42,14 @@ struct Watcher {
     tag: i64,
     interest: Arc<Interest>,
     group: GroupId,
-    /// Where it stands among its group's members; kept by the hub.
+    /// Its position among the members of its group; maintained by the hub.
     position: u32,
-    /// Events below are not wanted.
+    /// Events below this revision are not wanted.
     start: i64,
     stage: Stage,
     queue: VecDeque<Arc<Run>>,
     queued_bytes: usize,
-    /// True while `ready` names the queue.
+    /// True while `ready` refers to the queue.
     listed: bool,
 }
 
@@ -58,14 +58,14 @@ struct Slot {
     watcher: Option<Watcher>,
 }
 
-/// What history is asked for.
+/// A request for history.
 pub(super) struct Ask {
     pub(super) key: WatchKey,
     pub(super) interest: Arc<Interest>,
     pub(super) next: i64,
 }
 
-/// A watcher that was removed: where the hub finds it.
+/// A watcher that was removed: its place in the hub's groups.
 pub(super) struct Removed {
     pub(super) group: GroupId,
     pub(super) position: u32,
@@ -76,12 +76,12 @@ pub(super) struct Inbox {
     slots: Vec<Slot>,
     free: Vec<u32>,
     order: Order,
-    /// Watchers that are behind and have not asked for history yet.
+    /// Watchers that are behind and have not requested history yet.
     lagging: VecDeque<WatchKey>,
     waker: Option<Waker>,
     watchers: usize,
     behind: usize,
-    /// No watcher starts later than this.
+    /// An upper bound of the start revisions of all watchers.
     latest_start: i64,
     budget: Arc<Budget>,
 }
@@ -101,7 +101,7 @@ impl Inbox {
         }
     }
 
-    /// Adds a watcher that wants what happens from `start` on, `revision` being the current one.
+    /// Adds a watcher that wants events from `start` on; `revision` is the current one.
     pub(super) fn add(
         &mut self,
         tag: i64,
@@ -132,7 +132,7 @@ impl Inbox {
         self.watchers += 1;
         self.latest_start = self.latest_start.max(start);
         if start != revision + 1 {
-            // A progress answer that waits would be read as speaking for this watcher, too.
+            // A progress answer that is queued would be read as if it covered this watcher, too.
             self.order.retain_marks(|ready| !matches!(ready, Ready::Progress(_)));
         }
         if stage != Stage::Live {
@@ -152,7 +152,7 @@ impl Inbox {
         slot.watcher.as_ref().filter(|_| slot.generation == key.generation).map(|watcher| watcher.tag)
     }
 
-    /// True where the watcher reads history.
+    /// True if the watcher reads history.
     pub(super) fn is_behind(&self, key: WatchKey) -> bool {
         let slot = self.slots.get(key.index as usize);
         let watcher =
@@ -160,7 +160,7 @@ impl Inbox {
         watcher.is_some_and(|watcher| matches!(watcher.stage, Stage::Behind { .. }))
     }
 
-    /// Events that wait for the watcher's feed to take them.
+    /// Events that are queued for the watcher.
     pub(super) fn pending(&self, key: WatchKey) -> usize {
         let slot = self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation);
         let queue = slot.and_then(|slot| slot.watcher.as_ref()).map(|watcher| &watcher.queue);
@@ -173,7 +173,7 @@ impl Inbox {
         }
     }
 
-    /// Takes a watcher out, with all that is queued for it.
+    /// Removes a watcher, with everything queued for it.
     pub(super) fn remove(&mut self, key: WatchKey) -> Option<Removed> {
         self.watcher(key)?;
         let slot = &mut self.slots[key.index as usize];
@@ -185,11 +185,11 @@ impl Inbox {
         if watcher.stage != Stage::Live {
             self.behind -= 1;
         }
-        // What `ready` and `lagging` still name is passed over when its turn comes.
+        // Entries of `ready` and `lagging` for this watcher are skipped when their turn comes.
         Some(Removed { group: watcher.group, position: watcher.position })
     }
 
-    /// The last watcher there is; for emptying the inbox.
+    /// The last watcher in the inbox; used to empty it.
     pub(super) fn last_key(&mut self) -> Option<WatchKey> {
         while let Some(slot) = self.slots.last() {
             if slot.watcher.is_some() {
@@ -198,13 +198,13 @@ impl Inbox {
             }
             self.slots.pop();
         }
-        // The numbers in it stood for slots that are gone.
+        // The numbers in it refer to slots that no longer exist.
         self.free.clear();
         None
     }
 
-    /// Queues live events. A watcher with too much in its queue falls behind instead. True where the session is
-    /// to be woken.
+    /// Queues live events. A watcher with too much in its queue falls behind instead. True if the session must be
+    /// woken.
     pub(super) fn push(&mut self, key: WatchKey, run: &Arc<Run>) -> bool {
         let exceeded = self.budget.is_exceeded();
         let Some(watcher) = self.watcher(key) else { return false };
@@ -236,7 +236,7 @@ impl Inbox {
         list
     }
 
-    /// Makes a live watcher one with a cursor: at the first event queued for it, else at `next`.
+    /// Turns a live watcher into one with a cursor: at the first event queued for it, otherwise at `next`.
     pub(super) fn fall_behind(&mut self, key: WatchKey, next: i64) -> bool {
         let budget = self.budget.clone();
         let Some(watcher) = self.watcher(key) else { return false };
@@ -250,7 +250,7 @@ impl Inbox {
         self.behind += 1;
         self.lagging.push_back(key);
         if had_queue {
-            // What a progress answer that waits counts as queued comes later now.
+            // Events that a waiting progress answer counts as queued now come later.
             self.order.retain_marks(|ready| match ready {
                 Ready::Progress(revision) => *revision < next,
                 Ready::Notify(other, revision) => *other != key || *revision < next,
@@ -260,7 +260,7 @@ impl Inbox {
         true
     }
 
-    /// As [`Inbox::fall_behind`], but only where the watcher wants something of what came up to `revision`.
+    /// As [`Inbox::fall_behind`], but only if the watcher wants events up to `revision`.
     pub(super) fn fall_behind_from(&mut self, key: WatchKey, next: i64, revision: i64) -> bool {
         match self.watcher(key) {
             Some(watcher) if watcher.start <= revision => self.fall_behind(key, next),
@@ -268,7 +268,7 @@ impl Inbox {
         }
     }
 
-    /// As [`Inbox::fall_behind`], but only where something is queued: frees its memory.
+    /// As [`Inbox::fall_behind`], but only if something is queued: frees its memory.
     pub(super) fn shed(&mut self, key: WatchKey) -> bool {
         match self.watcher(key) {
             Some(watcher) if !watcher.queue.is_empty() => self.fall_behind(key, 0),
@@ -276,9 +276,9 @@ impl Inbox {
         }
     }
 
-    /// Takes what history had for a watcher: `run`, and everything up to but not including `next` is told with it.
-    /// `revision` is the store's. With `live` (the caller holds the hub's lock and `next` lies beyond its
-    /// revision) the watcher goes live. False where the watcher has ended meanwhile.
+    /// Takes what history had for a watcher: `run`, which covers everything up to but not including `next`. `revision`
+    /// is the store's. With `live` (the caller holds the hub's lock and `next` lies beyond the hub's revision) the
+    /// watcher goes live. False if the watcher has ended in the meantime.
     pub(super) fn take_history(
         &mut self,
         key: WatchKey,
@@ -322,7 +322,7 @@ impl Inbox {
         self.order.push(Ready::Failed(refusal));
     }
 
-    /// True where every watcher has been told, or has queued, all events up to `revision`.
+    /// True if every watcher has received, or has queued, all events up to `revision`.
     fn is_synced(&mut self, revision: i64) -> bool {
         if self.watchers == 0 || self.behind > 0 {
             return false;
@@ -335,8 +335,8 @@ impl Inbox {
         self.latest_start <= revision + 1
     }
 
-    /// Queues a progress answer for the whole session, if all of its watchers are synced. The caller holds the
-    /// hub's lock and `revision` is the hub's.
+    /// Queues a progress answer for the whole session if all its watchers are synced. The caller holds the hub's lock
+    /// and `revision` is the hub's.
     pub(super) fn progress(&mut self, revision: i64) {
         if self.is_synced(revision) {
             self.order.push(Ready::Progress(revision));
@@ -353,12 +353,12 @@ impl Inbox {
         }
     }
 
-    /// True if progress answers came too late, so that [`Inbox::ask_again`] is to be called.
+    /// True if progress answers were dropped because they came too late: [`Inbox::ask_again`] must then be called.
     pub(super) fn is_late(&self) -> bool {
         self.order.is_late()
     }
 
-    /// Queues again what came too late. The caller holds the hub's lock.
+    /// Queues the dropped progress answers again. The caller holds the hub's lock.
     pub(super) fn ask_again(&mut self, revision: i64) {
         let late = self.order.take_late();
         if late.all {
@@ -367,12 +367,12 @@ impl Inbox {
         late.keys.into_iter().for_each(|key| self.notify(key, revision));
     }
 
-    /// Shows at least `revision` in an answer that is given out of turn: what it shows.
+    /// Raises the revision shown to at least `revision`, for an answer outside the order, and returns it.
     pub(super) fn show(&mut self, revision: i64) -> i64 {
         self.order.show(revision)
     }
 
-    /// The next item, or `None` where nothing is ready.
+    /// The next item, or `None` if nothing is ready.
     pub(super) fn next(&mut self) -> Option<Item> {
         while let Some(ready) = self.order.pop() {
             let item = match ready {
@@ -428,7 +428,7 @@ impl Inbox {
         Some(Item::Events { tag, header_revision, runs })
     }
 
-    /// Nothing is ready: remembers whom to wake, and takes those who want history now.
+    /// Nothing is ready: stores the waker and returns the requests of watchers that want history now.
     pub(super) fn park(&mut self, waker: &Waker) -> Vec<Ask> {
         match &mut self.waker {
             Some(known) => known.clone_from(waker),
@@ -445,20 +445,20 @@ impl Inbox {
         asks
     }
 
-    /// Whom to wake, once.
+    /// The stored waker, once.
     pub(super) fn take_waker(&mut self) -> Option<Waker> {
         self.waker.take()
     }
 }
 
-/// What became of what history had.
+/// The result of delivering history to a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// The watcher has ended meanwhile.
+    /// The watcher has ended in the meantime.
     Gone,
     /// Delivered, or the watcher went live.
     Done,
-    /// Nothing was found so far; read on.
+    /// Nothing found so far; read on.
     More,
 }
 

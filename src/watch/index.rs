@@ -38,7 +38,7 @@ impl Index {
         }
     }
 
-    /// Takes a group out again.
+    /// Removes a group again.
     pub(super) fn remove(&mut self, range: &KeyRange, group: GroupId) {
         match range.as_single() {
             Some(key) => {
@@ -63,13 +63,13 @@ impl Index {
         self.ranges.stab(self.ranges.root, key, &mut found);
     }
 
-    /// True where no group is indexed.
+    /// True if no group is indexed.
     pub(super) fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.ranges.root == NIL
     }
 }
 
-/// One distinct range. `end` is `None` where the range is open.
+/// One distinct range. `end` is `None` if the range is open.
 struct Node {
     start: Bytes,
     end: Option<Bytes>,
@@ -109,7 +109,7 @@ fn compare_ends(a: &Option<Bytes>, b: &Option<Bytes>) -> Ordering {
 fn end_of(range: &KeyRange) -> Option<Bytes> {
     match &range.end {
         RangeEnd::Before(end) => Some(end.clone()),
-        // Single keys stand in the hash map and never get here.
+        // Single keys are in the hash map and never get here.
         RangeEnd::Open | RangeEnd::Single => None,
     }
 }
@@ -189,7 +189,7 @@ impl Treap {
         root
     }
 
-    /// Parts a subtree into what stands before (start, end) and what stands after.
+    /// Splits a subtree into the nodes before (start, end) and the nodes after.
     fn split(&mut self, root: u32, start: &Bytes, end: &Option<Bytes>) -> (u32, u32) {
         if root == NIL {
             return (NIL, NIL);
@@ -207,7 +207,7 @@ impl Treap {
         }
     }
 
-    /// Joins two subtrees of which all of `before` stands before all of `after`.
+    /// Joins two subtrees; all nodes of `before` come before all nodes of `after`.
     fn join(&mut self, before: u32, after: u32) -> u32 {
         if before == NIL {
             return after;

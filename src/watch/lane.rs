@@ -1,7 +1,8 @@
 //! Waking many streams at once.
 //!
-//! Waking a task from another thread costs a system call. So where a batch of events concerns many streams, their
-//! wakers go to the lane of the runtime they live on: one task there, woken once, wakes the others from within.
+//! Waking a task from another thread costs a system call. So if a batch of events concerns many streams, their wakers
+//! go to the lane of the runtime they run on: a queue with one task in that runtime, which is woken once and wakes all
+//! the others from within.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ impl Lane {
     fn post(&self, wakers: &mut Vec<Waker>) {
         self.wakers.lock().append(wakers);
         self.posted.notify_one();
-        // The runtime may have stopped in between; then nobody else would wake what was posted.
+        // If the runtime stopped in between, nobody else would wake the streams that were posted.
         if self.stopped.load(Ordering::SeqCst) {
             self.wake_all();
         }
@@ -49,12 +50,12 @@ impl Drop for Stop {
     }
 }
 
-/// All lanes of a hub, one a runtime.
+/// All lanes of a hub, one per runtime.
 #[derive(Default)]
 pub(super) struct Lanes(Mutex<HashMap<Id, Arc<Lane>>>);
 
 impl Lanes {
-    /// The lane of the runtime this is called on; `None` outside of any.
+    /// The lane of the current runtime; `None` outside of any runtime.
     pub(super) fn here(&self) -> Option<Arc<Lane>> {
         let runtime = Handle::try_current().ok()?;
         let mut lanes = self.0.lock();
@@ -81,7 +82,7 @@ impl Lanes {
     }
 }
 
-/// The streams that one batch of events has to wake.
+/// The streams that a batch of events wakes.
 #[derive(Default)]
 pub(super) struct Wakes(SmallVec<[(Waker, Option<Arc<Lane>>); DIRECT]>);
 

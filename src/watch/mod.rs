@@ -1,4 +1,4 @@
-//! Watching: fan-out of what was applied to whoever wants to know.
+//! Watching: passes what was applied to every watcher that wants it.
 //!
 //! ```text
 //! apply -> Hub -> Index -> group of watchers alike -> Inbox of each session -> gRPC stream
@@ -11,12 +11,12 @@
 //! | `hub.rs` | the hub: the store's observer, opening and closing of watchers |
 //! | `groups.rs` | watchers alike are matched once |
 //! | `index.rs` | from a key to the groups that watch it |
-//! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be told |
+//! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be sent |
 //! | `order.rs` | the order of a session's items, in which time only goes forward |
 //! | `session.rs` | what a client holds: session, feed |
 //! | `history.rs` | the thread that reads history for those behind |
 //! | `run.rs` | events on their way: shared, counted, encoded once |
-//! | `lane.rs` | waking many streams at the price of one |
+//! | `lane.rs` | waking many streams with one system call |
 //!
 //! Rules. The applying thread only queues: it never waits for a client, reads no history and encodes nothing. Locks
 //! are taken in the order hub, inbox. A watcher goes live only under the hub's lock, and only when everything up to
@@ -44,7 +44,7 @@ pub use session::{Feed, FeedItem, Session};
 use crate::model::{KeyRange, Refusal, RevisionEvents};
 use crate::store::Store;
 
-/// What watching needs of a store, to be read from any thread.
+/// What watching needs of a store. Any thread may call it.
 pub trait History: Send + Sync {
     /// The current revision.
     fn revision(&self) -> i64;
@@ -52,10 +52,10 @@ pub trait History: Send + Sync {
     /// The compacted revision, -1 at first.
     fn compacted_revision(&self) -> i64;
 
-    /// The events of `range` with revisions from `from` to `to`, whole revisions only and at least one of them
-    /// however large, and where to read on. At most about `max_revisions` and `max_bytes`.
-    /// [`Refusal::Compacted`] where `from` lies below the compacted revision, [`Refusal::TooManyRequests`] where it may
-    /// be tried again in a moment.
+    /// The events of `range` with revisions from `from` to `to`, and the revision at which to read on. Only whole
+    /// revisions, and at least one of them however large. At most about `max_revisions` and `max_bytes`.
+    /// [`Refusal::Compacted`] if `from` is below the compacted revision, [`Refusal::TooManyRequests`] if the caller may
+    /// try again in a moment.
     fn events(
         &self,
         range: &KeyRange,

@@ -1,7 +1,8 @@
-//! The order of a session's items, in which time only goes forward: no item shows a lower revision than one before it.
+//! The order of a session's items. Revisions only go forward: no item shows a lower revision than one before it.
 //!
-//! A progress answer is a mark in the order: events after its revision wait behind it. Events may be told at a higher
-//! revision than their own; a progress answer may not, so that one that comes too late is asked for anew.
+//! A progress answer is a mark in the order: events after its revision wait behind it. Events may be sent with a header
+//! revision higher than their own; a progress answer may not, so a progress answer that comes too late is dropped and
+//! requested anew.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,22 +12,22 @@ use smallvec::SmallVec;
 use super::run::Run;
 use crate::model::Refusal;
 
-/// Names a watcher within its session.
+/// Identifies a watcher within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WatchKey {
     pub(super) index: u32,
     pub(super) generation: u32,
 }
 
-/// What a session has to tell. `tag` is the number that the watcher was opened with.
+/// An item for the client. `tag` is the number that the watcher was opened with.
 #[derive(Debug)]
 pub enum Item {
     /// Events of a watcher.
     Events {
         /// The watcher.
         tag: i64,
-        /// The revision that the answer's header shows: that of the last event where events come live, the
-        /// store's where they come from history, and never less than was shown before.
+        /// The revision in the header of the answer: that of the last event if events come live, the store's if they
+        /// come from history; never less than was shown before.
         header_revision: i64,
         /// The events; all revisions of a run come before those of the next.
         runs: SmallVec<[Arc<Run>; 1]>,
@@ -40,25 +41,25 @@ pub enum Item {
         /// The compacted revision.
         revision: i64,
     },
-    /// Every event up to the revision has been told, to all watchers.
+    /// Every event up to the revision has been sent, to all watchers.
     Progress {
         /// The revision.
         revision: i64,
     },
-    /// Every event of the watcher up to the revision has been told.
+    /// Every event of the watcher up to the revision has been sent.
     Notify {
         /// The watcher.
         tag: i64,
         /// The revision.
         revision: i64,
     },
-    /// History could not be read; the session is of no use any more.
+    /// History could not be read; the session is no longer usable.
     Failed(Refusal),
 }
 
-/// What is ready to be told.
+/// Something that is ready to be sent.
 pub(super) enum Ready {
-    /// What is queued for a watcher.
+    /// The queue of a watcher.
     Queued(WatchKey),
     /// What history had for it, with the store's revision.
     History(WatchKey, Arc<Run>, i64),
@@ -94,17 +95,17 @@ pub(super) struct Order {
     late: Late,
 }
 
-/// Marks that came too late.
+/// Marks that were dropped because they came too late.
 #[derive(Default)]
 pub(super) struct Late {
-    /// One for all watchers.
+    /// True if a mark for all watchers is among them.
     pub(super) all: bool,
-    /// Those for these.
+    /// The watchers whose own marks are among them.
     pub(super) keys: Vec<WatchKey>,
 }
 
 impl Order {
-    /// Adds at the end. A mark is left out if it comes too late already, or if the same stands there.
+    /// Adds at the end. A mark is not added if it is too late already, or if the same mark is queued.
     pub(super) fn push(&mut self, ready: Ready) {
         if let Some(revision) = ready.mark() {
             let last = self
@@ -120,7 +121,8 @@ impl Order {
         self.ready.push_back(ready);
     }
 
-    /// More is queued for a watcher, events from `first` on: told next, or behind the first mark if that is before them.
+    /// More events are queued for a watcher, from revision `first` on: they come next, or behind the first mark if that
+    /// is before them.
     pub(super) fn go_on(&mut self, key: WatchKey, first: i64) {
         if first > self.first_mark() {
             self.deferred.push_back(key);
@@ -129,12 +131,12 @@ impl Order {
         }
     }
 
-    /// The revision of the first mark: no later event may be told before it.
+    /// The revision of the first mark: no later event may be sent before it.
     pub(super) fn first_mark(&self) -> i64 {
         self.marks.front().copied().unwrap_or(i64::MAX)
     }
 
-    /// Takes out what comes next.
+    /// Removes and returns what comes next.
     pub(super) fn pop(&mut self) -> Option<Ready> {
         loop {
             let ready = self.ready.pop_front()?;
@@ -161,25 +163,25 @@ impl Order {
         self.pass_mark();
     }
 
-    /// Lets those on who waited for the first mark, before anything else.
+    /// Lets the watchers continue that waited for the first mark, before anything else.
     fn pass_mark(&mut self) {
         while let Some(key) = self.deferred.pop_back() {
             self.ready.push_front(Ready::Queued(key));
         }
     }
 
-    /// Shows at least `revision`: what is shown then.
+    /// Raises the revision shown to at least `revision` and returns it.
     pub(super) fn show(&mut self, revision: i64) -> i64 {
         self.shown = self.shown.max(revision);
         self.shown
     }
 
-    /// True if marks came too late.
+    /// True if marks were dropped because they came too late.
     pub(super) fn is_late(&self) -> bool {
         self.late.all || !self.late.keys.is_empty()
     }
 
-    /// The marks that came too late, once.
+    /// The dropped marks, once.
     pub(super) fn take_late(&mut self) -> Late {
         std::mem::take(&mut self.late)
     }

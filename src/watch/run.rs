@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::model::{Event, EventKind, KeyRange, KeyValue, RevisionEvents};
 
-/// What a watcher wants of the events in its range.
+/// Which events a watcher wants, and with what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Want {
     /// Each event with the state before it.
@@ -20,7 +20,7 @@ pub struct Want {
 }
 
 impl Want {
-    /// True where an event of this kind is wanted.
+    /// True if events of this kind are wanted.
     pub fn admits(self, kind: EventKind) -> bool {
         match kind {
             EventKind::Put => !self.no_put,
@@ -29,7 +29,7 @@ impl Want {
     }
 }
 
-/// What makes watchers alike, so that they are served together: the range and what is wanted of it.
+/// Watchers with the same interest are served together: a range and which of its events are wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Interest {
     pub(super) range: KeyRange,
@@ -71,7 +71,7 @@ impl Budget {
     }
 }
 
-/// The events of one revision, shared by all who get some of them.
+/// The events of one revision, shared by all watchers that get some of them.
 #[derive(Debug)]
 pub(super) struct Source {
     revision: i64,
@@ -80,7 +80,7 @@ pub(super) struct Source {
     budget: Arc<Budget>,
 }
 
-/// Rough size of what one event keeps in memory beside its key and values.
+/// Approximate memory of one event in addition to its key and values.
 const EVENT_OVERHEAD: usize = 200;
 
 fn size_of_kv(kv: &KeyValue) -> usize {
@@ -122,7 +122,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The part that `picks` (ascending indices, not empty) make.
+    /// The part that consists of `picks` (ascending indices, not empty).
     pub(super) fn new(source: Arc<Source>, picks: &[u32]) -> Self {
         let picks = (picks.len() < source.events.len()).then(|| picks.into());
         Self { source, picks }
@@ -156,7 +156,7 @@ impl Part {
     }
 }
 
-/// Events of one or more revisions for all watchers of one interest: what one answer carries. Never empty; whole
+/// Events of one or more revisions for all watchers of one interest: the content of one answer. Never empty; whole
 /// revisions only.
 #[derive(Debug)]
 pub struct Run {
@@ -193,23 +193,22 @@ impl Run {
         self.parts.len()
     }
 
-    /// Roughly how much memory it keeps from being freed, in bytes.
+    /// Approximate number of bytes that it keeps in memory.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// True where events carry the state before.
+    /// True if events carry the state before.
     pub fn prev_kv(&self) -> bool {
         self.prev_kv
     }
 
-    /// Its events in order. Their `prev_kv` is to be passed over unless [`Run::prev_kv`] holds.
+    /// Its events in order. Ignore their `prev_kv` unless [`Run::prev_kv`] holds.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.parts.iter().flat_map(Part::events)
     }
 
-    /// The events in the form that `encode` gives them: computed once and then shared by all who ask, so every
-    /// caller must encode alike.
+    /// The events in the encoding of `encode`: computed once and then shared, so every caller must encode alike.
     pub fn encoded(&self, encode: impl FnOnce(&Run) -> Bytes) -> &Bytes {
         self.encoded.get_or_init(|| {
             let bytes = encode(self);
@@ -220,7 +219,7 @@ impl Run {
         })
     }
 
-    /// The same without revisions below `start`; `None` where nothing remains.
+    /// The same without revisions below `start`; `None` if nothing remains.
     pub(super) fn from_revision(self: &Arc<Self>, start: i64) -> Option<Arc<Self>> {
         if self.first() >= start {
             return Some(self.clone());

@@ -24,12 +24,12 @@ impl Session {
         Self { hub, shared }
     }
 
-    /// Opens a watcher; answers with its key and the store's revision, which counts as shown.
+    /// Opens a watcher; returns its key and the store's revision, which counts as shown.
     pub fn open(&self, spec: WatchSpec) -> (WatchKey, i64) {
         self.hub.open(&self.shared, spec)
     }
 
-    /// Closes a watcher. Nothing more is told about it.
+    /// Closes a watcher. No more items about it follow.
     pub fn close(&self, key: WatchKey) {
         self.hub.close(&self.shared, key);
     }
@@ -61,8 +61,8 @@ impl Session {
         Poll::Pending
     }
 
-    /// Asks for [`Item::Progress`], which comes if all watchers are synced and otherwise not at all. It stands
-    /// behind every event up to its revision.
+    /// Asks for [`Item::Progress`], which comes only if all watchers are synced. It comes after every event up to its
+    /// revision.
     pub fn request_progress(&self) {
         self.hub.with_inbox(&self.shared, |inbox, revision| inbox.progress(revision));
     }
@@ -74,12 +74,12 @@ impl Session {
         });
     }
 
-    /// The last revision that watchers have been told of.
+    /// The last revision that was delivered to watchers.
     pub fn revision(&self) -> i64 {
         self.hub.revision()
     }
 
-    /// The revision for the header of an answer that is given out of turn: the store's. No later item shows a lower one.
+    /// The revision for the header of an answer outside the order: the store's. No later item shows a lower one.
     pub fn show_revision(&self) -> i64 {
         self.hub.show_revision(&self.shared)
     }
@@ -91,19 +91,19 @@ impl Drop for Session {
     }
 }
 
-/// What a [`Feed`] tells.
+/// An item of a [`Feed`].
 #[derive(Debug)]
 pub enum FeedItem {
     /// Events.
     Events {
-        /// The revision they are told at; see [`Item::Events`].
+        /// The revision in the header of the answer; see [`Item::Events`].
         header_revision: i64,
         /// The events.
         runs: SmallVec<[Arc<Run>; 1]>,
     },
     /// The feed has ended: what comes next has been compacted.
     Compacted(i64),
-    /// Everything up to the revision has been told.
+    /// Everything up to the revision has been sent.
     Progress(i64),
     /// The feed has ended: history cannot be read.
     Failed(Refusal),
@@ -141,7 +141,7 @@ impl Feed {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Asks for [`FeedItem::Progress`], which comes if the feed is synced and otherwise not at all.
+    /// Asks for [`FeedItem::Progress`], which comes only if the feed is synced.
     pub fn request_progress(&self) {
         self.session.request_progress();
     }

@@ -1,5 +1,5 @@
-//! Stories of leases in time. A line is a command, the indented lines below it are what comes of it.
-//! `KVD_BLESS=1` writes what happens into the files.
+//! Stories of leases in time. A line is a command; the indented lines below it are its results. `KVD_BLESS=1` writes
+//! the actual results into the files.
 
 use super::*;
 
@@ -38,7 +38,7 @@ impl Story {
             }),
             "leases" => said.push(format!("{:?}", self.lessor.by_expiry())),
             "pass" => tokio::time::sleep(Duration::from_secs_f64(words[1].parse().expect("seconds"))).await,
-            // As a process that was stopped: time passes, but no task runs.
+            // Like a process that was stopped: time passes, but no task runs.
             "freeze" => tokio::time::advance(Duration::from_secs(number(1) as u64)).await,
             "clock" => *self.world.clock_step_ms.lock() += number(1) * 1000,
             "consensus" => {
@@ -58,7 +58,7 @@ impl Story {
         said
     }
 
-    /// The answer is told when it comes.
+    /// The answer is printed when it comes.
     fn renew(&self, id: LeaseId) {
         let (lessor, world) = (self.lessor.clone(), self.world.clone());
         tokio::spawn(async move {

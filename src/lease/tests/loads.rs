@@ -58,7 +58,7 @@ async fn leases_granted_and_revoked_while_they_are_read() {
     world.grant(1, 10);
     world.grant(2, 10);
     let inner = world.clone();
-    // As the store answers, one lease more is granted and one is revoked.
+    // While the store answers, one more lease is granted and one is revoked.
     let source = move || {
         let leases = inner.leases.lock().values().cloned().collect();
         inner.grant(3, 10);

@@ -30,9 +30,9 @@ struct World {
     lessor: Mutex<Option<Arc<Lessor>>>,
     consensus: Mutex<Consensus>,
     leads: Mutex<bool>,
-    /// How far the wall clocks were stepped.
+    /// By how much the wall clocks were stepped.
     clock_step_ms: Mutex<i64>,
-    /// Members that were started.
+    /// Number of members that were started.
     members: Mutex<u64>,
     log: Mutex<Vec<String>>,
     revokes: Mutex<(usize, usize)>,

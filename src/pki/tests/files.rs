@@ -53,7 +53,7 @@ fn only_allowed_names_are_let_in() {
     );
     let text = refused(&one, &strict(&[], &["zero.example"]), "127.0.0.1");
     assert!(text.starts_with("server:") && text.contains("none of the hosts allowed"), "{text}");
-    // It holds for the one who is dialled as well.
+    // The dialled member's certificate is checked as well.
     let text = refused(&strict(&["zero"], &[]), &one, "127.0.0.1");
     assert!(text.starts_with("client:") && text.contains("not among those allowed"), "{text}");
 }

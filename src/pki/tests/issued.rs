@@ -46,7 +46,7 @@ fn another_secret_is_refused_by_both_ends() {
         refused(&with(SECRET, 1), &with("correct horse stable", 2), "x"),
         "client: invalid peer certificate: UnknownIssuer"
     );
-    // Members without a secret know each other, and nobody who has one.
+    // Members without a secret accept each other, and refuse every member that has one.
     let without = || Credentials::from_secret(SecretSource::Absent, SetClock::at(NOW)).expect("keys");
     assert!(refused(&without(), &with(SECRET, 2), "x").contains("UnknownIssuer"));
     shake(&without(), &without(), "x").expect("accepted");
@@ -118,10 +118,10 @@ fn a_leaf_is_renewed_in_time_and_an_old_one_is_refused() {
     clock.add(60 * 1000);
     let second = shown(&one);
     assert!(second != first, "not renewed after two thirds of its life");
-    // Long after both would have expired.
+    // Long after both certificates would have expired.
     clock.add(30 * DAY);
     assert!(shown(&one) != second);
-    // Someone whose clock stands still shows what has expired; one who is a little behind does not.
+    // A member whose clock stands still shows an expired certificate; one that is a little behind does not.
     let stuck = open(SetClock::at(NOW));
     assert!(refused(&two, &stuck, "x").contains("certificate expired"));
     let behind = open(SetClock::at(NOW + 30 * DAY));

@@ -18,7 +18,7 @@ use crate::pki::{Credentials, Files, Pair};
 pub const NOW: i64 = 1_767_225_600_000;
 pub const DAY: i64 = 24 * 3600 * 1000;
 
-/// A clock that stands where it was set.
+/// A clock that stands at the time it was set to.
 pub struct SetClock(AtomicI64);
 
 impl SetClock {
@@ -51,7 +51,7 @@ pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// What an operator asks for.
+/// The details of a certificate that an operator requests.
 pub struct Order<'a> {
     pub name: &'a str,
     pub hosts: &'a [&'a str],
@@ -99,7 +99,7 @@ impl Ca {
         (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
     }
 
-    /// A list that revokes one serial number, PEM.
+    /// A revocation list with one serial number, PEM.
     pub fn revoke(&self, serial: u64) -> String {
         let list = CertificateRevocationListParams {
             this_update: time(NOW - DAY).into(),
@@ -159,13 +159,13 @@ impl Desk {
     }
 }
 
-/// Credentials of files written in the usual way.
+/// Credentials from files written in the usual way.
 pub fn filed(desk: &Desk, order: &Order<'_>, ca: &Ca) -> Credentials {
     desk.put(&ca.issue(order), &ca.pem);
     Credentials::from_files(desk.files(), SetClock::at(NOW)).expect("good files")
 }
 
-/// Connects in memory; hands back what the server saw of the client and the other way round, or who refused and why.
+/// Connects in memory; returns the chain that the server saw of the client and the reverse, or who refused and why.
 pub fn shake(
     client: &Credentials,
     server: &Credentials,
@@ -192,7 +192,7 @@ pub fn shake(
     Ok([shown(two.peer_certificates()), shown(one.peer_certificates())])
 }
 
-/// Whether it failed, and how.
+/// The refusal's text; the handshake must fail.
 pub fn refused(client: &Credentials, server: &Credentials, host: &str) -> String {
     shake(client, server, host).expect_err("refused")
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::{Hub, Item, Options, Run, Session, Want, WatchSpec};
 use crate::model::{Event, KeyRange};
 
-/// How long a test waits for what the history thread does before it gives up.
+/// How long a test waits for the history thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn spec(range: KeyRange, start_revision: i64) -> WatchSpec {
@@ -57,7 +57,7 @@ fn events(runs: &[Arc<Run>]) -> Vec<Event> {
     runs.iter().flat_map(seen).collect()
 }
 
-/// What an item says, for a story.
+/// An item as text, for a story.
 fn told(item: &Item) -> String {
     match item {
         Item::Events { tag, header_revision, runs } => {

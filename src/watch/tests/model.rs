@@ -38,7 +38,7 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Carries out a transaction; answers with its events, if there were any.
+    /// Executes a transaction; returns its events, if there were any.
     pub(super) fn change(&mut self, changes: &[Change]) -> Option<RevisionEvents> {
         let revision = self.revision + 1;
         let mut events = Vec::new();
@@ -113,7 +113,7 @@ impl Fake {
         revision
     }
 
-    /// Applies without telling anybody, as a snapshot does.
+    /// Applies without calling the observer, as a snapshot does.
     pub(super) fn apply_unheard(&self, transactions: &[Vec<Change>]) -> i64 {
         let observer = self.state.lock().observer.take();
         let revision = self.apply(transactions);

@@ -1,6 +1,6 @@
-//! Random histories with random watchers, slow and quick, over random compactions, against the naive model: every
-//! watcher gets exactly what the model says, in order, whole revisions, without a gap or a duplicate, or is told that
-//! what it wants next was compacted.
+//! Random histories with random watchers, slow and fast, over random compactions, against the naive model. Every
+//! watcher gets exactly what the model says: in order, whole revisions, no gap, no duplicate; or a notice that what it
+//! wants next was compacted.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(super) trait Subject {
 struct Watched {
     key: WatchKey,
     spec: WatchSpec,
-    /// Everything below has been told.
+    /// Everything below has been received.
     next: i64,
     ended: Option<i64>,
 }
@@ -30,7 +30,7 @@ struct Client {
     watched: HashMap<i64, Watched>,
     /// The highest revision that the stream has shown.
     shown: i64,
-    /// How often it reads, of 100.
+    /// How often it reads, in percent.
     eagerness: u32,
 }
 
@@ -86,7 +86,7 @@ fn random_changes(rng: &mut StdRng) -> Vec<Change> {
 }
 
 impl Client {
-    /// Time on a stream only goes forward.
+    /// Revisions on a stream only go forward.
     fn show(&mut self, revision: i64, seed: u64) {
         assert!(revision >= self.shown, "seed {seed}: revision {revision} is shown after {}", self.shown);
         self.shown = revision;
@@ -94,7 +94,7 @@ impl Client {
 }
 
 impl Watched {
-    /// Progress says that everything up to its revision has been told.
+    /// Progress means that everything up to its revision has been received.
     fn progress(&mut self, model: &Model, revision: i64, seed: u64) {
         assert!(self.spec.start_revision <= revision + 1, "seed {seed}: the future is not synced");
         let missing = expected(model, &self.spec, self.next, revision);
@@ -115,7 +115,7 @@ impl<S: Subject> Test<S> {
         }
     }
 
-    /// Asks for progress, for all watchers of a stream or for some, or for an answer out of turn.
+    /// Asks for progress, for all watchers of a stream or for some, or for an answer outside the order.
     fn ask(&mut self) {
         let chosen = self.rng.random_range(0..self.clients.len());
         let client = &mut self.clients[chosen];
@@ -257,7 +257,7 @@ impl<S: Subject> Test<S> {
         }
     }
 
-    /// Everybody reads to the end.
+    /// All clients read to the end.
     fn finish(&mut self) {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -280,7 +280,7 @@ impl<S: Subject> Test<S> {
     }
 }
 
-/// What a watcher is to be told of the revisions from `next` to `last`.
+/// The events a watcher must get for the revisions from `next` to `last`.
 fn expected(model: &Model, spec: &WatchSpec, next: i64, last: i64) -> Vec<Event> {
     let wanted = |event: &&Event| {
         spec.range.contains(&event.kv.key)

@@ -214,7 +214,7 @@ fn a_progress_answer_that_comes_too_late_is_asked_for_anew() {
     session.request_progress();
     session.notify([key]);
     store.apply(&[vec![put("a")], vec![put("b")]]);
-    // An answer out of turn shows the store's revision.
+    // An answer outside the order shows the store's revision.
     assert_eq!(session.show_revision(), 4);
     let expected = ["0 at 4: Put a@2", "0 at 4: Put a@3", "progress 4", "0 progress 4"];
     for expected in expected {
