@@ -10,7 +10,7 @@ use super::failure::{BAD_FEATURE, ERROR};
 use super::print::Format;
 use crate::config::{DEFAULT_FILE, parse_duration};
 
-/// What is asked for.
+/// A command with its own flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// Make the daemon on this machine read its configuration again.
@@ -18,13 +18,13 @@ pub(super) enum Asked {
         /// The daemon's socket.
         socket: Option<PathBuf>,
     },
-    /// Whether endpoints answer.
+    /// Check whether endpoints answer.
     EndpointHealth(Endpoints),
-    /// How endpoints are.
+    /// Show the status of endpoints.
     EndpointStatus(Endpoints),
     /// The cluster's members.
     MemberList {
-        /// As the member asked knows them, without asking the others (`--consistency s`).
+        /// As the member that is asked knows them, without asking the others (`--consistency s`).
         serializable: bool,
     },
 }
@@ -34,11 +34,11 @@ pub(super) enum Asked {
 pub(super) struct Endpoints {
     /// Those of all members.
     pub(super) cluster: bool,
-    /// Try until all are good, for so long; zero: for ever.
+    /// Try until all are healthy, for this long; zero means for ever.
     pub(super) wait: Option<Duration>,
 }
 
-/// Flags that every command has. What was not given is `None` where something else can tell.
+/// Flags of every command. `None` if the flag was not given and another source may have a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Globals {
     pub(super) endpoints: Option<Vec<String>>,
@@ -54,14 +54,14 @@ pub(super) struct Globals {
     pub(super) config_file: Option<PathBuf>,
 }
 
-/// A command line that is understood.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Invocation {
     pub(super) globals: Globals,
     pub(super) asked: Asked,
 }
 
-/// What is printed instead of doing anything: help, or what is wrong.
+/// Text that is printed instead of running a command: help, or what is wrong.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
     pub(super) out: String,
@@ -69,10 +69,10 @@ pub(super) struct Answer {
     pub(super) code: u8,
 }
 
-/// Flags that must not be given as empty, with etcdctl's text for it.
+/// Flags that must not be given with an empty value, by etcdctl's rule.
 const NEVER_EMPTY: [&str; 3] = ["cert", "key", "cacert"];
 
-/// Understands a command line; variables stand for flags that are not given.
+/// Parses a command line; environment variables replace flags that are not given.
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Answer> {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -158,8 +158,8 @@ fn globals(matches: &ArgMatches, format: Format) -> Result<Globals, String> {
     })
 }
 
-/// A flag's value, or that of its variable: KVCTL_NAME before ETCDCTL_NAME. A variable that is empty or that cannot
-/// be read counts as none, as with etcdctl.
+/// A flag's value, or that of its variable: KVCTL_NAME before ETCDCTL_NAME. A variable that is empty or cannot be
+/// parsed counts as not set, as in etcdctl.
 fn given<T>(
     matches: &ArgMatches,
     name: &str,
@@ -178,7 +178,7 @@ fn duration(name: &str, text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| format!("invalid argument {text:?} for \"--{name}\" flag: {error}"))
 }
 
-/// Go's spellings.
+/// Go's spellings of booleans.
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -187,7 +187,7 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// The whole command, for parsing, help, completions and the man page.
+/// The whole command line, for parsing, help, completions and the man page.
 pub fn command() -> Command {
     Command::new("kvctl")
         .about("The client of kvd, in etcdctl's language")
@@ -298,7 +298,7 @@ fn member() -> Command {
         .subcommand(Command::new("list").about("List all members").arg(consistency))
 }
 
-/// Where the daemon's configuration is looked for when nothing names it.
+/// Where kvctl looks for the daemon's configuration if nothing names it.
 pub(super) fn default_config_file() -> PathBuf {
     PathBuf::from(DEFAULT_FILE)
 }

@@ -17,7 +17,7 @@ use crate::api::proto::etcdserverpb::cluster_client::ClusterClient;
 use crate::api::proto::etcdserverpb::kv_client::KvClient;
 use crate::api::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 
-/// What etcdctl says when the time is up.
+/// etcdctl's text if the deadline has passed.
 pub(super) const DEADLINE: &str = "context deadline exceeded";
 
 /// The services of one endpoint.
@@ -27,14 +27,14 @@ pub(super) struct Connection {
     pub(super) maintenance: MaintenanceClient<Channel>,
 }
 
-/// An endpoint, understood.
+/// A parsed endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Tcp { host: String, port: u16, tls: bool },
     Unix { path: PathBuf, tls: bool },
 }
 
-/// Connects; errors are what a person can do something about.
+/// Connects; error texts name something the user can act on.
 pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connection, String> {
     let place = Place::parse(endpoint, target.always_tls)?;
     let tls = if place.is_tls() { Some(tls::client(&target.tls)?) } else { None };
@@ -51,7 +51,7 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
             opened.map(TokioIo::new)
         }
     });
-    // The authority is a name for the server's sake only; the connector knows where to go.
+    // The authority is only a name for the server; the connector knows the address.
     let named = Endpoint::from_static("http://kvd");
     let limit = target.dial_timeout.min(target.command_timeout);
     let channel = match tokio::time::timeout(limit, named.connect_with_connector(connector)).await {
@@ -62,7 +62,7 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
         }
         Err(_) => return Err(DEADLINE.to_string()),
     };
-    // Answers have no limit with etcdctl either.
+    // etcdctl does not limit answers either.
     const ANY: usize = i32::MAX as usize;
     Ok(Connection {
         kv: KvClient::new(channel.clone()).max_decoding_message_size(ANY),
@@ -71,7 +71,7 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
     })
 }
 
-/// Waits for an answer, at most so long, and turns an error into etcdctl's text.
+/// Waits for an answer until the deadline, and turns an error into etcdctl's text.
 pub(super) async fn within<T>(
     limit: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
@@ -82,7 +82,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// etcdctl's text for an error: the server's own words where they are etcd's, the code as well otherwise.
+/// etcdctl's text for an error: the server's text alone if it is one of etcd's, otherwise with the code.
 pub(super) fn text(status: &Status) -> String {
     let words = status.message();
     if words.starts_with("etcdserver: ") || status.code() == Code::DeadlineExceeded && words == DEADLINE {
@@ -121,7 +121,7 @@ impl Place {
         }
     }
 
-    /// Whom the certificate must be for.
+    /// The name for which the certificate must be issued.
     fn server_name(&self) -> String {
         match self {
             Place::Tcp { host, .. } => host.clone(),
@@ -130,7 +130,7 @@ impl Place {
     }
 }
 
-/// What a connection is made of, with or without TLS.
+/// A byte stream, with or without TLS.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -157,7 +157,7 @@ async fn open(place: &Place, tls: Option<tls::Connector>, name: &str) -> io::Res
     }
 }
 
-/// The system's words without Rust's "(os error 111)", as Go's programs print them.
+/// The system's text without Rust's "(os error 111)", as Go's programs print it.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);

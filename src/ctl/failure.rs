@@ -28,7 +28,7 @@ impl Failure {
         Self::with_code(BAD_FEATURE, text)
     }
 
-    /// Everything has been said already.
+    /// The error has been printed already.
     pub(super) fn silent() -> Self {
         Self { text: None, hints: Vec::new(), code: ERROR }
     }
@@ -37,7 +37,7 @@ impl Failure {
         Self { text: Some(text.into()), hints: Vec::new(), code }
     }
 
-    /// With a line that tells what to do.
+    /// Adds a line that says what to do.
     pub(super) fn hint(mut self, hint: Option<String>) -> Self {
         self.hints.extend(hint);
         self

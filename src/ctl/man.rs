@@ -1,4 +1,4 @@
-//! kvctl(1), from the same commands and flags that are parsed.
+//! kvctl(1), generated from the commands and flags that the parser uses.
 
 use clap::{Arg, Command};
 
@@ -80,7 +80,7 @@ const EXAMPLES: [(&str, &str); 4] = [
     ("After a change of /etc/kv/cluster.toml:", "kvd check && systemctl reload kvd"),
 ];
 
-/// The commands that do something, with their whole names.
+/// The commands without subcommands, with their whole names.
 fn leaves(command: &Command) -> Vec<(String, &Command)> {
     let mut found = Vec::new();
     let commands = command.get_subcommands().filter(|command| command.get_name() != "help");
@@ -95,7 +95,7 @@ fn leaves(command: &Command) -> Vec<(String, &Command)> {
     found
 }
 
-/// A command's flags without those that all have.
+/// A command's flags without the ones that all commands have.
 fn own(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help")
 }

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     let invocation = match arguments::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(answer) => {
-            // A reader that has gone away (`kvctl help | head`) is no reason to complain.
+            // A reader that has closed the pipe (`kvctl help | head`) is no error.
             let _ = std::io::stdout().write_all(answer.out.as_bytes());
             let _ = std::io::stderr().write_all(answer.err.as_bytes());
             return ExitCode::from(answer.code);

@@ -1,5 +1,5 @@
-//! Where to connect and with which files: what the command line and variables say, and otherwise what follows from
-//! the configuration of the kvd on this machine.
+//! Where to connect and with which files: from the command line and variables, otherwise from the configuration of the
+//! kvd on this machine.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,15 +15,15 @@ const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 /// Whom to talk to, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// As they are shown.
+    /// As they are displayed.
     pub(super) endpoints: Vec<String>,
-    /// The TLS files; endpoints decide whether TLS is spoken at all.
+    /// The TLS files; the endpoints' schemes decide whether TLS is used.
     pub(super) tls: TlsFiles,
-    /// TLS also with endpoints that do not say https.
+    /// Use TLS also for endpoints without https.
     pub(super) always_tls: bool,
     pub(super) dial_timeout: Duration,
     pub(super) command_timeout: Duration,
-    /// What to tell when nothing answers, since the endpoints are only a guess.
+    /// What to print if no endpoint answers, because the endpoints are only a guess.
     pub(super) guess: Option<String>,
 }
 
@@ -33,14 +33,14 @@ pub(super) struct TlsFiles {
     pub(super) cacert: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
-    /// The certificate of the member on this machine: it is known without a CA.
+    /// The certificate of the member on this machine: it is trusted without a CA.
     pub(super) own: Option<PathBuf>,
-    /// Any certificate will do.
+    /// Accept any certificate.
     pub(super) skip_verify: bool,
 }
 
 impl Target {
-    /// What the flags say, filled up from this machine's configuration.
+    /// The flags, completed from this machine's configuration.
     pub(super) fn of(globals: &Globals) -> Result<Self, Failure> {
         let local = local_config(globals)?;
         let mut tls = TlsFiles {
@@ -77,12 +77,12 @@ impl Target {
 /// The configuration of the kvd on this machine.
 enum Local {
     Config(Box<Config>),
-    /// There is a file, but nothing can be taken from it.
+    /// There is a file, but it cannot be used.
     Unreadable(String),
     None,
 }
 
-/// Reads it; only a file that was named must be there and good.
+/// Reads it; it is an error only if a file was named and is missing or bad.
 fn local_config(globals: &Globals) -> Result<Local, Failure> {
     let named = globals.config_file.clone();
     let path = named.clone().unwrap_or_else(default_config_file);
@@ -107,7 +107,8 @@ fn local_config(globals: &Globals) -> Result<Local, Failure> {
     }
 }
 
-/// The file with its drop-ins, and the directories systemd sets; variables of options are the daemon's, not ours.
+/// The file with its drop-ins, and the directories that systemd sets. The environment's options are the daemon's, so
+/// they are not read here.
 fn surroundings(path: &std::path::Path) -> Surroundings<'static> {
     let mut surroundings = Surroundings::of_process(Vec::new());
     let directories = ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"];
@@ -125,8 +126,8 @@ pub(super) fn admin_socket() -> Option<PathBuf> {
     read(&surroundings(&path)).into_result().ok().and_then(|(config, _)| config.admin_socket)
 }
 
-/// How this machine reaches its own member: by loopback without TLS, by the advertised name with TLS, since that is
-/// what the certificate is for.
+/// How this machine reaches its own member: without TLS by loopback, with TLS by the advertised name, because the
+/// certificate is issued for that name.
 fn endpoint_of(config: &Config) -> String {
     let is_tls = |url: &&Url| matches!(url.scheme(), Scheme::Https | Scheme::Unixs);
     let listen = &config.listen_client_urls;
@@ -153,7 +154,7 @@ fn endpoint_of(config: &Config) -> String {
     }
 }
 
-/// The files that a client on this machine can use. Where clients must show a certificate, the server's own will do.
+/// Files that a client on this machine can use. If clients must show a certificate, the server's own will do.
 fn fill(tls: &mut TlsFiles, config: &Config) {
     let client = &config.client_tls;
     let own = match (&client.key_pair, client.auto_tls) {

@@ -1,4 +1,4 @@
-//! The TLS of a connection: etcdctl's files, and the system's CAs where none is named.
+//! The TLS of a connection: etcdctl's files, and the system's CAs if none is named.
 
 use std::io;
 use std::path::Path;
@@ -25,7 +25,7 @@ const SYSTEM_CAS: [&str; 3] =
 pub(super) struct Connector(TlsConnector);
 
 impl Connector {
-    /// Makes sure that the other side is `name`.
+    /// Verifies that the other side is `name`.
     pub(super) async fn handshake<S>(&self, name: &str, stream: S) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -37,7 +37,7 @@ impl Connector {
     }
 }
 
-/// The TLS that the files make. Errors name the file.
+/// The TLS configuration for these files. Errors name the file.
 pub(super) fn client(files: &TlsFiles) -> Result<Connector, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -49,7 +49,7 @@ pub(super) fn client(files: &TlsFiles) -> Result<Connector, String> {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(anyone))
     } else if let Some(own) = &files.own {
         let certificate = certificates(own)?.swap_remove(0);
-        // Without any CA there is nobody else to be known.
+        // Without any CA no other certificate is accepted.
         let others =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots()?), provider.clone()).build();
         let own = Lenient { provider, known: Some(Known { certificate, others: others.ok() }) };
@@ -101,16 +101,16 @@ fn named(file: &Path, error: impl std::fmt::Display) -> String {
     format!("{}: {error}", file.display())
 }
 
-/// Takes any certificate (`--insecure-skip-tls-verify`), or one that is known beside those that are vouched for. That
-/// the other side has the certificate's key is checked in every case.
+/// Accepts any certificate (`--insecure-skip-tls-verify`), or a known one in addition to those that a CA issued. In
+/// every case it is checked that the other side has the certificate's key.
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
     known: Option<Known>,
 }
 
-/// The certificate of the member on this machine is good whoever issued it and for whatever name, since its file says
-/// that it is this member's.
+/// The certificate of the member on this machine is accepted whoever issued it and for whatever name: the file on disk
+/// proves that it is this member's.
 #[derive(Debug)]
 struct Known {
     certificate: CertificateDer<'static>,

@@ -1,21 +1,22 @@
-//! Directories and files of a member: closed to others, and there under their names after a power failure.
+//! Directories and files of a member: closed to other users, and durable under their names after a power failure.
 //!
-//! Flushing a file makes its bytes durable, not its name: that takes a flush of the directory the name is in. Whoever
-//! makes a directory or replaces a file of a member does it here, so that no name is forgotten. Names that others make
-//! (LMDB's files, the log's segments) are flushed by [`sync_names`] of their directory.
+//! Flushing a file makes its bytes durable, not its name: that takes a flush of the directory that holds the name. All
+//! code that makes a directory or replaces a file of a member calls this module, so that no name is forgotten. Names
+//! that libraries or other rooms make (LMDB's files, the log's segments) are flushed by [`sync_names`] of their
+//! directory.
 //!
-//! Rule: only what kvd made is corrected in its mode. The directories around it belong to the operator.
+//! Rule: kvd corrects the mode only of what it made itself. The directories around it belong to the operator.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Bits of a mode that let others than the owner in.
+/// Bits of a mode that give access to others than the owner.
 const OTHERS: u32 = 0o077;
 
-/// Makes `dir` and what is missing above it (mode 0700); their names are durable when this returns, also if they were
-/// there before: whoever made them may have been killed before the flush.
+/// Makes `dir` and its missing parents (mode 0700). Their names are durable when this returns, even if they existed
+/// before: the process that made them may have been killed before its flush.
 ///
 /// # Errors
 /// Those of the file system; `NotADirectory` if something else is in its place.
@@ -37,8 +38,8 @@ pub fn make_dir(dir: &Path) -> io::Result<()> {
     sync_name(dir)
 }
 
-/// Puts a file of these bytes (mode 0600) at `path`, in place of one that is there. After a crash or a power failure the
-/// old one is there or the new one, whole; the new one once this has returned.
+/// Writes a file with these bytes (mode 0600) at `path` and replaces one that is there. After a crash or a power
+/// failure either the old file or the new one is there, whole; the new one once this has returned.
 ///
 /// # Errors
 /// Those of the file system.
@@ -47,7 +48,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = name.to_os_string();
     new.push(".new");
     let new = path.with_file_name(new);
-    // One that a crash left behind may have another mode.
+    // A file that a crash left behind may have another mode.
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
@@ -63,7 +64,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn sync_names(dir: &Path) -> io::Result<()> {
     match File::open(dir) {
         Ok(dir) => dir.sync_all(),
-        // A directory in which names may be made but not listed cannot be opened, so everything is flushed.
+        // A directory without read permission cannot be opened, so everything is flushed.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             rustix::fs::sync();
             Ok(())
@@ -72,7 +73,7 @@ pub fn sync_names(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the name of a directory durable. A mount point has its name from the file system above, which others made.
+/// Makes the name of a directory durable. The name of a mount point is in the file system above it, which others made.
 fn sync_name(dir: &Path) -> io::Result<()> {
     let above = parent(dir);
     if fs::metadata(dir)?.dev() != fs::metadata(above)?.dev() {
@@ -89,15 +90,15 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The mode of `path` if it lets others than the owner in; `None` if it is closed, or not there.
+/// The mode of `path` if it gives access to others than the owner; `None` if it does not, or if there is no such file.
 pub fn open_to_others(path: &Path) -> Option<u32> {
     let mode =
         fs::symlink_metadata(path).ok().filter(|found| !found.is_symlink())?.permissions().mode() & 0o7777;
     (mode & OTHERS != 0).then_some(mode)
 }
 
-/// Closes a file or a directory that kvd made to others. One that belongs to another user stays as it is (a volume whose
-/// files are shared through a group): true if it is still open.
+/// Closes a file or a directory that kvd made to others. If it belongs to another user it stays as it is (a volume
+/// whose files are shared through a group). True if it is still open.
 ///
 /// # Errors
 /// Those of the file system.
@@ -110,7 +111,8 @@ pub fn close_to_others(path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Closes a directory that kvd made, and everything in it, to others. True if something of another user's is open.
+/// Closes a directory that kvd made, and everything in it, to others. True if something that belongs to another user is
+/// open.
 ///
 /// # Errors
 /// Those of the file system.
@@ -124,7 +126,7 @@ pub fn close_all_to_others(dir: &Path) -> io::Result<bool> {
         };
         match done {
             Ok(still) => open |= still,
-            // It was removed meanwhile, or belongs to somebody who lets nobody look.
+            // It was removed in the meantime, or belongs to a user who lets nobody read it.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {}
             Err(error) => return Err(error),
         }
@@ -157,7 +159,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("name.txt");
         fs::write(&path, "old").expect("written");
-        // What a crash left behind.
+        // As a crash would leave it.
         fs::write(root.path().join("name.txt.new"), "half").expect("written");
         replace(&path, b"new").expect("replaced");
         assert_eq!(fs::read(&path).expect("there"), b"new");

@@ -14,25 +14,25 @@ pub struct InitialMember {
     pub peer_urls: Vec<String>,
 }
 
-/// Whom a new member begins with.
+/// What a new member begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Who it is itself.
+    /// This member's identity.
     pub identity: Identity,
-    /// All initial members, itself among them, ascending by id. Names are theirs to publish.
+    /// All initial members, including this one, ascending by id. Each publishes its own name.
     pub members: Vec<Member>,
 }
 
-/// Why no cluster can be begun. The texts are etcd's.
+/// Why no cluster can be started. The texts are etcd's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BootstrapError {
-    /// The own name is not in the initial cluster.
+    /// This member's name is not in the initial cluster.
     #[error("couldn't find local name \"{0}\" in the initial cluster configuration")]
     LocalNameMissing(String),
     /// A URL is given twice.
     #[error("initial cluster {0} has duplicate url")]
     DuplicateUrl(String),
-    /// Two members come out with one id.
+    /// Two members have the same computed id.
     #[error("member exists with identical ID {0}")]
     DuplicateId(MemberId),
     /// An id of zero.
@@ -40,7 +40,7 @@ pub enum BootstrapError {
     ZeroId,
 }
 
-/// Works out ids and members from the initial cluster, as etcd does.
+/// Computes ids and members from the initial cluster, as etcd does.
 pub fn plan(name: &str, initial: &[InitialMember], token: &str) -> Result<Plan, BootstrapError> {
     let mut urls = BTreeSet::new();
     for url in initial.iter().flat_map(|member| &member.peer_urls) {

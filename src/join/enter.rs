@@ -1,4 +1,4 @@
-//! The ways of an empty member into a cluster that may exist already.
+//! How a member with an empty data directory enters a cluster that may exist already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -14,39 +14,39 @@ use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode,
 use crate::model::{Member, MemberId};
 use crate::peer::{Names, Pending};
 
-/// How long one member has for its answer.
+/// How long one member may take for its answer.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long the other initial members have to say that their cluster runs already (etcd: one second).
+/// How long the other initial members have to report that their cluster is already running (etcd: one second).
 const ALREADY: Duration = Duration::from_secs(1);
-/// How long members of a cluster that exists are looked for.
+/// How long to look for members of an existing cluster.
 const SEARCH: Duration = Duration::from_secs(10);
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Reaches members by their peer URLs, without being one.
+/// Reaches members by their peer URLs. The asking side need not be a member.
 pub trait Asker: Send + Sync {
-    /// Asks whoever answers at the first of `urls` that works. The error says why nobody did.
+    /// Asks whoever answers at the first of `urls` that works. The error says why nobody answered.
     fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, String>>;
 }
 
-/// Why there is no way in.
+/// Why this member cannot enter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// The member runs already, or did, by what the others say.
+    /// The others say that this member is running, or has run before.
     #[error("member {id} has already been bootstrapped: {more}")]
     AlreadyBootstrapped {
         /// The member.
         id: MemberId,
-        /// The way back.
+        /// How to get it back.
         more: String,
     },
     /// See [`ExistingError`].
     #[error(transparent)]
     Existing(#[from] ExistingError),
-    /// The cluster does not let this member in.
+    /// The cluster refuses this member.
     #[error("the cluster does not let this member join: {0}")]
     Refused(String),
-    /// Nobody let it in within `join.timeout`.
+    /// No member admitted it within `join.timeout`.
     #[error("could not join within {0:?}: {1}")]
     Late(Duration, String),
     /// A message that cannot be read.
@@ -54,8 +54,9 @@ pub enum EntryError {
     Question(#[from] QuestionError),
 }
 
-/// An empty member of a new cluster asks the other initial members whether their cluster runs already and knows it: then
-/// its data were lost, and it must not begin anew with its old id. Those that do not answer are not there yet.
+/// A member of a new cluster with an empty data directory asks the other initial members whether their cluster is
+/// already running and knows this member: then its data were lost, and it must not begin anew with its old id. Members
+/// that do not answer have not started yet.
 ///
 /// # Errors
 /// [`EntryError::AlreadyBootstrapped`].
@@ -77,7 +78,7 @@ pub async fn refuse_second_start(asker: &dyn Asker, plan: &Plan) -> Result<(), E
     Ok(())
 }
 
-/// The identity of a member that was added before, by what the others named in `initial-cluster` say (etcd
+/// The identity of a member that was added before, by the answers of the members in `initial-cluster` (etcd
 /// `--initial-cluster-state existing`).
 ///
 /// # Errors
@@ -119,8 +120,9 @@ pub async fn existing(
     }
 }
 
-/// Has the cluster add this member, or find that it was added before, and hands back who it is. Asks `peers` in turn
-/// until one can do it; zero `patience` is without end. `tell` is called when what hinders it changes.
+/// Asks the cluster to add this member, or to confirm that it was added before, and returns its identity. Asks `peers`
+/// in turn until one can do it; zero `patience` means for ever. `tell` is called with the reason of the delay each time
+/// it changes.
 ///
 /// # Errors
 /// [`EntryError::Refused`], [`EntryError::Late`].
@@ -169,7 +171,7 @@ fn reason(answer: &Answer) -> String {
     }
 }
 
-/// Where URLs lead to, as far as that is known.
+/// The addresses of URLs, as far as they are known.
 #[derive(Default)]
 pub struct Places(BTreeMap<String, BTreeSet<SocketAddr>>);
 
@@ -186,7 +188,7 @@ impl Places {
         Self(futures_util::future::join_all(lookups).await.into_iter().flatten().collect())
     }
 
-    /// True where both lists name the same hosts and ports, as texts or once names are resolved.
+    /// True if both lists name the same hosts and ports, as texts or after names are resolved.
     fn are_same(&self, ours: &[String], theirs: &[String]) -> bool {
         if same_texts(ours, theirs) {
             return true;
@@ -209,7 +211,7 @@ fn place(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, place)| place)
 }
 
-/// The member of a roll that has these peer URLs. Names are looked up only where the texts do not tell.
+/// The member of a roll that has these peer URLs. Names are resolved only if comparing the texts is not enough.
 pub async fn with_urls<'m>(names: &Names, members: &'m [Member], urls: &[String]) -> Option<&'m Member> {
     if let Some(known) = members.iter().find(|member| same_texts(&member.peer_urls, urls)) {
         return Some(known);
@@ -226,7 +228,7 @@ mod tests {
     use parking_lot::Mutex;
     use std::collections::VecDeque;
 
-    /// Answers what was laid down, then nothing.
+    /// Gives the prepared answers, then none.
     struct Script(Mutex<VecDeque<Result<Answer, String>>>);
 
     impl Script {
@@ -354,7 +356,7 @@ mod tests {
         assert!(same("http://here:1", "http://127.0.0.1:1").await);
         assert!(!same("http://127.0.0.1:1", "http://127.0.0.1:2").await);
         assert!(!same("http://here:1", "http://127.0.0.2:1").await);
-        // The resolver does not answer: two names that are not known are not the same.
+        // The resolver does not answer: two unknown names are not the same.
         assert!(!same("http://a:1", "http://b:1").await);
     }
 }

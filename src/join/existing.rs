@@ -1,5 +1,5 @@
-//! Entry to a cluster that exists, as etcd has it: the member was added before, and `initial-cluster` names everybody.
-//! The list is compared with what the members say, and gives this member its id.
+//! Entry to an existing cluster, by etcd's rules: the member was added before, and `initial-cluster` names all members.
+//! The list is compared with the answers of the members, and gives this member its id.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use crate::model::{Member, MemberId};
 /// Why a member cannot enter. The texts are etcd's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExistingError {
-    /// The own name is not in the initial cluster.
+    /// This member's name is not in the initial cluster.
     #[error("couldn't find local name {name:?} in the initial cluster configuration; {more}")]
     LocalNameMissing {
         /// The name.
         name: String,
-        /// What else is wrong with it, and what the cluster's list is; or why that is not known.
+        /// What else is wrong with it, and the cluster's list; or why that list is not known.
         more: String,
     },
     /// Nobody answered.
@@ -24,15 +24,15 @@ pub enum ExistingError {
         "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs ({0})"
     )]
     NoAnswer(String),
-    /// Somebody answered who knows of no members.
+    /// A server answered that knows of no members.
     #[error(
         "cannot fetch cluster info from peer urls: failed to get raft cluster member(s) from the given URLs"
     )]
     NoMembers,
-    /// Another number of members.
+    /// The number of members differs.
     #[error("error validating peerURLs {roll}: member count is unequal. {list}")]
     CountUnequal {
-        /// What the members say, in etcd's notation.
+        /// The members' answer, in etcd's notation.
         roll: String,
         /// The list of the cluster.
         list: List,
@@ -43,7 +43,7 @@ pub enum ExistingError {
          PeerURLs: no match found for existing member ({id}, [{urls}]), last resolver error (none). {list}"
     )]
     Unmatched {
-        /// What the members say, in etcd's notation.
+        /// The members' answer, in etcd's notation.
         roll: String,
         /// The member.
         id: MemberId,
@@ -52,7 +52,7 @@ pub enum ExistingError {
         /// The list of the cluster.
         list: List,
     },
-    /// The member that this one would be has run before.
+    /// The member with this identity has run before.
     #[error(
         "member {id} ({name}) has been started before, but the data directory is empty: its data are lost, and \
          the others count on what it once acknowledged. Remove it (etcdctl member remove {id}), add it anew \
@@ -68,7 +68,7 @@ pub enum ExistingError {
     },
 }
 
-/// What `initial-cluster` has to be in the cluster that answered.
+/// The value that `initial-cluster` must have for the cluster that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     known: Vec<String>,
@@ -101,8 +101,8 @@ impl fmt::Display for List {
     }
 }
 
-/// This member's identity in a cluster whose members said `roll`. `same` tells whether two lists of URLs mean the same
-/// places, as names are resolved.
+/// This member's identity in a cluster whose members answered `roll`. `same` says whether two lists of URLs lead to the
+/// same addresses, as names are resolved.
 ///
 /// # Errors
 /// See [`ExistingError`].
@@ -144,7 +144,7 @@ pub fn identify(
     }
 }
 
-/// A member that has run cannot begin again with nothing: it may have voted and acknowledged entries.
+/// A member that has run cannot begin again with an empty directory: it may have voted and acknowledged entries.
 ///
 /// # Errors
 /// [`ExistingError::Wiped`].
@@ -156,7 +156,7 @@ pub fn refuse_wiped(member: &Member) -> Result<(), ExistingError> {
     Ok(())
 }
 
-/// A cluster as etcd prints it.
+/// A cluster in etcd's notation.
 fn written(roll: &Roll) -> String {
     let members: Vec<String> = roll
         .members

@@ -1,5 +1,5 @@
 //! The file `identity` in the member directory: which member of which cluster the data belong to. The log's and the
-//! store's directories carry a copy each, so that a disk that is not mounted, or another member's, is known as such.
+//! store's directories each carry a copy, so that kvd notices a disk that is not mounted or belongs to another member.
 //!
 //! ```text
 //! kvd-identity 1
@@ -7,10 +7,10 @@
 //! cluster cdf818194e3a8c32
 //! ```
 //!
-//! Once the member was removed from its cluster, a file `removed` stands beside it, and the data are not used again.
+//! After the member was removed from its cluster, a file `removed` stands beside it, and the data are not used again.
 //!
-//! The first line carries the version of the format; another version is refused. The member directory's is written
-//! last, once the log holds what the member begins with: as long as it is missing the member has told nobody anything,
+//! The first line carries the version of the format; another version is refused. The member directory's copy is written
+//! last, when the log holds what the member begins with. While it is missing, the member has sent nothing to anybody,
 //! and begins anew after a crash.
 
 use std::fs;
@@ -36,7 +36,7 @@ pub struct Identity {
 /// Why an identity could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The file system refused.
+    /// The file system reported an error.
     #[error("{path}: {source}")]
     Io {
         /// The file or directory.
@@ -44,7 +44,7 @@ pub enum IdentityError {
         /// Why.
         source: io::Error,
     },
-    /// Written by another version.
+    /// The file was written by another version.
     #[error("{path}: this is identity format {found:?}, but this version of kvd reads {FIRST_LINE:?} only")]
     Version {
         /// The file.
@@ -58,10 +58,10 @@ pub enum IdentityError {
          another member can begin here"
     )]
     Removed {
-        /// The file that says so.
+        /// The file that records it.
         path: PathBuf,
     },
-    /// Not what was written.
+    /// The file has other contents than kvd writes.
     #[error(
         "{path}: line {line} is damaged: {text:?}; restore the file from a backup or remove the member and its data"
     )]
@@ -70,12 +70,12 @@ pub enum IdentityError {
         path: PathBuf,
         /// The line, counted from one.
         line: usize,
-        /// What stands there.
+        /// The text on that line.
         text: String,
     },
 }
 
-/// Reads the identity of `directory`; `None` where it has none yet.
+/// Reads the identity of `directory`; `None` if it has none yet.
 pub fn load(directory: &Path) -> Result<Option<Identity>, IdentityError> {
     let path = directory.join(FILE);
     match fs::read(&path) {
@@ -85,7 +85,7 @@ pub fn load(directory: &Path) -> Result<Option<Identity>, IdentityError> {
     }
 }
 
-/// Remembers for ever that the member of `directory` was removed from its cluster.
+/// Records for ever that the member of `directory` was removed from its cluster.
 pub fn mark_removed(directory: &Path) -> Result<(), IdentityError> {
     let path = directory.join(REMOVED);
     files::replace(&path, b"this member has been permanently removed from its cluster\n")

@@ -1,11 +1,11 @@
-//! Entry to a cluster: who this member is, and whom it begins with.
+//! Entry to a cluster: who this member is, and which members it begins with.
 //!
-//! - [`identity`] is what a data directory remembers of it. An initialised directory wins over everything the
-//!   configuration says of bootstrapping.
-//! - [`bootstrap`] works it out from the list of initial members; [`existing`] from what the members of a running cluster
-//!   say (etcd's `initial-cluster-state existing`)
-//! - [`enter`] asks them, also for the one-step join; [`reception`] is how a member answers; [`questions`] is what
-//!   travels
+//! - [`identity`] is what a data directory remembers of it. An initialised directory has priority over everything the
+//!   configuration says about bootstrapping.
+//! - [`bootstrap`] computes it from the list of initial members; [`existing`] from the answers of the members of a
+//!   running cluster (etcd's `initial-cluster-state existing`).
+//! - [`enter`] asks the members, also for the one-step join; [`reception`] answers on a member's side; [`questions`]
+//!   are the messages between them.
 
 pub mod bootstrap;
 pub mod enter;

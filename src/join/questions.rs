@@ -1,5 +1,5 @@
-//! What someone who wants to enter a cluster asks its members, and what they answer. A version byte, then postcard; new
-//! variants go at the end.
+//! The questions of a process that wants to enter a cluster, and the members' answers. A version byte, then postcard;
+//! new variants go at the end.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -8,24 +8,24 @@ use crate::model::{ClusterId, Member, MemberId};
 
 /// The version of these messages.
 const VERSION: u8 = 1;
-/// No question is longer: a member's name and URLs.
+/// The longest question: a member's name and URLs.
 const LONGEST_QUESTION: usize = 64 << 10;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
-    /// Who belongs to the cluster?
+    /// Which members does the cluster have?
     Roll,
     /// Let me in (the one-step join).
     Join(Candidate),
 }
 
-/// Who wants to become a member.
+/// A process that wants to become a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Its name.
     pub name: String,
-    /// Where members will reach it.
+    /// The URLs at which members will reach it.
     pub peer_urls: Vec<String>,
     /// As a learner, until it is promoted by request.
     pub learner: bool,
@@ -38,13 +38,13 @@ pub enum Answer {
     Roll(Roll),
     /// The candidate is a member now: this one.
     Joined(Roll, MemberId),
-    /// Not now; asking again may help.
+    /// Not now; asking again later may help.
     Later(String),
     /// No; asking again does not help.
     Refused(String),
 }
 
-/// A cluster and those who belong to it.
+/// A cluster and its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roll {
     /// The cluster.
@@ -56,15 +56,15 @@ pub struct Roll {
 /// A message that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuestionError {
-    /// Written by another version of kvd.
+    /// The message was written by another version of kvd.
     #[error("this is version {0} of the questions of entry, not version {VERSION}: update kvd on both sides")]
     Version(u8),
-    /// Anything else.
+    /// The message has any other fault.
     #[error("a message of entry cannot be read: {0}")]
     Malformed(String),
 }
 
-/// As it travels.
+/// The message as bytes.
 pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, QuestionError> {
     let bytes = postcard::to_extend(message, vec![VERSION]);
     bytes.map(Bytes::from).map_err(|error| QuestionError::Malformed(error.to_string()))

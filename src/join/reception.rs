@@ -1,4 +1,4 @@
-//! What a member answers those who want to enter its cluster.
+//! A member's answers to those who want to enter its cluster.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::raft::Node;
 pub struct Reception {
     node: Node,
     clock: Arc<dyn Clock>,
-    /// Not those that look up members' names: strangers ask here.
+    /// Separate from the resolver that looks up members' names, because strangers cause lookups here.
     names: Names,
 }
 
 impl Reception {
-    /// The reception of a member.
+    /// The reception of a member: it answers questions of entry.
     pub fn new(node: Node, clock: Arc<dyn Clock>, names: Names) -> Self {
         Self { node, clock, names }
     }
 
-    /// Answers a question. The transport vouches for it that the one who asks holds a good certificate.
+    /// Answers a question. The transport has verified the certificate of the asking side.
     ///
     /// # Errors
-    /// A question that cannot be read.
+    /// If the question cannot be read.
     pub async fn answer(&self, question: &[u8]) -> Result<Bytes, QuestionError> {
         let answer = match decode_question(question)? {
             Question::Roll if self.node.status().applied == 0 => {
@@ -50,7 +50,7 @@ impl Reception {
         Roll { cluster: self.node.status().cluster, members: self.node.members() }
     }
 
-    /// Adds the candidate, or finds that it was added before.
+    /// Adds the candidate, or confirms that it was added before.
     async fn admit(&self, candidate: Candidate) -> Result<Answer, Refusal> {
         self.node.read_index().await?;
         if let Some(known) = with_urls(&self.names, &self.node.members(), &candidate.peer_urls).await {
@@ -72,7 +72,7 @@ impl Reception {
     }
 }
 
-/// True where asking again later can help.
+/// True if asking again later can help.
 fn may_pass(refusal: &Refusal) -> bool {
     !matches!(
         refusal,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MemberId;
 
-/// What an alarm says. The numbers are etcd's (`etcdserverpb.AlarmType`).
+/// The kind of an alarm. The numbers are etcd's (`etcdserverpb.AlarmType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AlarmKind {
     /// The space quota is exceeded: writes that need space are refused everywhere.

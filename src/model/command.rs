@@ -1,18 +1,18 @@
-//! What the raft log carries.
+//! The commands in the raft log.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Alarm, AlarmKind, Delete, LeaseId, Member, MemberId, Put, Txn};
 
-/// The most that `--max-request-bytes` can be: every member takes what any other one was asked for, in one message.
+/// Upper bound for `--max-request-bytes`: every member receives what any other one was asked for, in one message.
 pub const MAX_REQUEST_BYTES: usize = 48 << 20;
 
-/// The most that one command takes up in the log and between members. A request of many small operations takes up more
-/// as a command than it did as a request.
+/// The largest size of one command in the log and between members. A request of many small operations is larger as a
+/// command than as a request.
 pub const MAX_COMMAND_BYTES: usize = 60 << 20;
 
-/// What the leader adds to a command, for what people read. Nothing is decided by it: the next leader's clock may be hours
-/// away.
+/// Information that the leader adds to a command, only to be shown to people. Nothing is decided by it: the next
+/// leader's clock may be hours away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The proposing leader's wall clock, in milliseconds since the epoch.
@@ -28,12 +28,12 @@ pub struct Proposal {
     pub command: Command,
 }
 
-/// A change to the list of members, in one entry with the raft configuration it belongs to.
+/// A change to the list of members, in the same entry as the raft configuration it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberChange {
     /// Add a member (as learner, or as voter that starts pending).
     Add(Member),
-    /// Remove a member; its id is kept for ever.
+    /// Remove a member; its id is kept for ever, so that it is not used again.
     Remove(MemberId),
     /// Replace its peer URLs.
     Update {
@@ -53,7 +53,7 @@ pub enum MemberChange {
         /// Its client URLs.
         client_urls: Vec<String>,
     },
-    /// Remove all members but this one, which votes (disaster recovery; never proposed by a running node).
+    /// Remove all members but this one, which becomes a voter (disaster recovery; never proposed by a running node).
     Retain(MemberId),
 }
 
@@ -72,7 +72,8 @@ pub enum Command {
         /// The revision.
         revision: i64,
     },
-    /// Grant a lease. The id is chosen before it gets here, the TTL (seconds) already raised to the minimum.
+    /// Grant a lease. The id has been chosen, and the TTL (seconds) raised to the minimum, before the command is
+    /// proposed.
     LeaseGrant {
         /// Its id, not zero.
         id: LeaseId,
@@ -84,8 +85,8 @@ pub enum Command {
         /// Its id.
         id: LeaseId,
     },
-    /// Record what remains of leases' time (`None`: renewed since, see [`super::Lease::remaining_ms`]). Unknown ids are
-    /// passed over.
+    /// Record the remaining time of leases (`None`: renewed since, see [`super::Lease::remaining_ms`]). Unknown ids are
+    /// ignored.
     LeaseCheckpoint {
         /// Lease and milliseconds.
         remaining: Vec<(LeaseId, Option<i64>)>,
@@ -103,6 +104,6 @@ pub enum Command {
     Member(MemberChange),
     /// Raise the cluster's version, `"X.Y.0"`.
     ClusterVersion(String),
-    /// Nothing, used to see that the log moves.
+    /// Do nothing; used to check that the log makes progress.
     Noop,
 }

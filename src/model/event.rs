@@ -18,8 +18,8 @@ pub struct Event {
     pub kind: EventKind,
     /// The state after the change. For a deletion only `key` and `mod_revision` are set.
     pub kv: KeyValue,
-    /// The state before the change: `None` where the key did not exist (or, when replayed from history, where that
-    /// version has been compacted away).
+    /// The state before the change: `None` if the key did not exist (or, when replayed from history, if that version
+    /// has been compacted).
     pub prev_kv: Option<KeyValue>,
 }
 
@@ -28,7 +28,7 @@ pub struct Event {
 pub struct RevisionEvents {
     /// The main revision of all of them.
     pub revision: i64,
-    /// Where in the raft log the change stands.
+    /// The position of the change in the raft log.
     pub position: LogPosition,
     /// The events; the index is the sub revision.
     pub events: Vec<Event>,

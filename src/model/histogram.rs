@@ -1,9 +1,9 @@
-//! A histogram as Prometheus knows it, to be counted into from any thread.
+//! A histogram in the form of Prometheus; any thread may count into it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Observations by size, in buckets whose upper bounds stand in the histogram. Reading it is no consistent cut.
+/// Observations by size, in buckets with the upper bounds of the histogram. A read is not a consistent snapshot.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: Box<[f64]>,
@@ -21,7 +21,7 @@ impl Histogram {
         Self { bounds, buckets, count: AtomicU64::new(0), sum: AtomicU64::new(0.0_f64.to_bits()) }
     }
 
-    /// `count` buckets, the first up to `first`, each of the others twice as wide as the one before.
+    /// `count` buckets; the first has the bound `first`, each next one has twice the bound of the one before.
     pub fn doubling(first: f64, count: i32) -> Self {
         Self::new((0..count).map(|power| first * 2.0_f64.powi(power)))
     }
@@ -34,7 +34,7 @@ impl Histogram {
         }
         self.count.fetch_add(1, Ordering::Relaxed);
         let add = |sum| Some((f64::from_bits(sum) + value).to_bits());
-        // Never refused.
+        // The update is never refused.
         let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
@@ -43,7 +43,7 @@ impl Histogram {
         self.observe(time.as_secs_f64());
     }
 
-    /// The bounds with the observations of each bucket, not those of lower ones.
+    /// The bounds with the number of observations in each bucket (not cumulative).
     pub fn buckets(&self) -> Vec<(f64, u64)> {
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         self.bounds.iter().copied().zip(counts).collect()

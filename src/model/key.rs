@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum RangeEnd {
     /// The range is exactly its start key.
     Single,
-    /// The range is `[start, end)`; it is empty where `end <= start`.
+    /// The range is `[start, end)`; it is empty if `end <= start`.
     Before(Bytes),
     /// The range holds every key from the start on.
     Open,
@@ -45,17 +45,17 @@ impl KeyRange {
         Self { start: key, end }
     }
 
-    /// True where no key can be in the range.
+    /// True if no key can be in the range.
     pub fn is_empty(&self) -> bool {
         matches!(&self.end, RangeEnd::Before(end) if *end <= self.start)
     }
 
-    /// The key, where the range is a single one.
+    /// The key, if the range is a single one.
     pub fn as_single(&self) -> Option<&Bytes> {
         matches!(self.end, RangeEnd::Single).then_some(&self.start)
     }
 
-    /// True where `key` is in the range.
+    /// True if `key` is in the range.
     pub fn contains(&self, key: &[u8]) -> bool {
         match &self.end {
             RangeEnd::Single => key == self.start,
@@ -64,7 +64,7 @@ impl KeyRange {
         }
     }
 
-    /// True where `key` lies at or beyond the end, so that a scan in key order may stop.
+    /// True if `key` lies at or beyond the end, so that a scan in key order may stop.
     pub fn ends_before(&self, key: &[u8]) -> bool {
         match &self.end {
             RangeEnd::Single => key > self.start.as_ref(),
@@ -73,7 +73,7 @@ impl KeyRange {
         }
     }
 
-    /// True where every key of `other` is in this range. An open end is covered by an open end only: a permission
+    /// True if every key of `other` is in this range. An open end is covered by an open end only: a permission
     /// on one key must never cover the open range that starts there (GHSA-xg4h-6gfc-h4m8).
     pub fn covers(&self, other: &KeyRange) -> bool {
         if other.is_empty() {
@@ -93,7 +93,7 @@ impl KeyRange {
         }
     }
 
-    /// True where some key could be in both ranges.
+    /// True if some key could be in both ranges.
     pub fn overlaps(&self, other: &KeyRange) -> bool {
         !self.is_empty()
             && !other.is_empty()
@@ -102,7 +102,7 @@ impl KeyRange {
     }
 }
 
-/// True where `next` is the very next key after `key` in byte order.
+/// True if `next` is the very next key after `key` in byte order.
 fn is_successor(key: &[u8], next: &[u8]) -> bool {
     matches!(next.split_last(), Some((0, head)) if head == key)
 }

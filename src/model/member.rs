@@ -30,7 +30,7 @@ impl fmt::Display for ClusterId {
 impl MemberId {
     /// The id etcd computes: the first eight bytes of SHA-1 over the sorted peer URLs, the cluster token and, for
     /// members added at run time only, the decimal unix time in seconds (etcd `server/etcdserver/api/membership`,
-    /// `computeMemberID`). `added_at` is given for `member add`, where etcd uses an empty token.
+    /// `computeMemberID`). `added_at` is given for `member add`, for which etcd uses an empty token.
     pub fn compute(peer_urls: &[String], token: &str, added_at: Option<i64>) -> Self {
         let mut urls: Vec<&str> = peer_urls.iter().map(String::as_str).collect();
         urls.sort_unstable();
@@ -75,13 +75,13 @@ pub struct Member {
     pub client_urls: Vec<String>,
     /// Added as a learner: it does not vote until it is promoted by request.
     pub learner: bool,
-    /// Added as a voter but still catching up: a raft learner that the leader promotes by itself. Clients see a
+    /// Added as a voter but still catching up: a raft learner that the leader promotes by itself. Clients see it as a
     /// voter.
     pub pending: bool,
 }
 
 impl Member {
-    /// A member that is added at run time, `now` being the unix time in seconds. A voter catches up before it votes.
+    /// A member that is added at run time; `now` is the unix time in seconds. A voter catches up before it votes.
     ///
     /// # Errors
     /// [`Refusal::MemberBadUrls`].
@@ -107,7 +107,7 @@ impl Member {
     }
 }
 
-/// What etcd accepts, and `quic`: scheme and authority with a port, or a Unix socket; no path.
+/// What etcd accepts, and also `quic`: scheme and authority with a port, or a Unix socket; no path.
 fn is_peer_url(url: &str) -> bool {
     match url.split_once("://") {
         Some(("http" | "https" | "quic", rest)) => rest.rsplit_once(':').is_some_and(|(host, port)| {

@@ -1,7 +1,7 @@
-//! The words everything else is written in: keys, ranges, revisions, commands, replies, events, members, refusals.
+//! The types that everything else uses: keys, ranges, revisions, commands, replies, events, members, refusals.
 //!
-//! Pure data and pure functions. Nothing here does io, is async, reads a clock or draws a random number;
-//! the two seams at the end ([`Clock`], [`Entropy`]) only name what the outside must provide.
+//! Pure data and pure functions. Nothing here does io, is async, reads a clock or draws a random number; the two traits
+//! at the end ([`Clock`], [`Entropy`]) only declare what must be provided from outside.
 
 mod alarm;
 mod command;

@@ -1,20 +1,20 @@
-//! A bound on values inside values of their own kind: the only recursion in what is read from the log, from other
-//! members and from snapshots.
+//! A bound on values inside values of their own kind. This is the only recursion in what is read from the log, from
+//! other members and from snapshots.
 
 use std::cell::Cell;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// Transactions inside transactions, or replies inside replies, that are read, at most. What clients can ask for is less
-/// deep (a message of theirs has at most a hundred levels); without a bound, few bytes from elsewhere would take all of
-/// the reader's stack.
+/// The deepest nesting of transactions inside transactions, or replies inside replies, that is read. Clients cannot ask
+/// for so many levels (a message of theirs has at most a hundred); without a bound, a few bytes from elsewhere could
+/// exhaust the reader's stack.
 pub const MAX_NESTING: u32 = 128;
 
-/// Reads a value that may hold others of the kind it stands in (`#[serde(deserialize_with)]`).
+/// Reads a value that may hold others of its own kind (`#[serde(deserialize_with)]`).
 ///
 /// # Errors
-/// Beyond [`MAX_NESTING`], and those of the value.
+/// If the nesting is deeper than [`MAX_NESTING`], and the errors of the value.
 pub(super) fn nested<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     thread_local!(static DEPTH: Cell<u32> = const { Cell::new(0) });
     struct Level(u32);

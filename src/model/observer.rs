@@ -1,4 +1,4 @@
-//! Who hears of what was applied.
+//! The interface of whoever is notified of what was applied.
 
 use super::{LeaseId, RevisionEvents};
 
@@ -19,8 +19,8 @@ pub enum LeaseChange {
     },
 }
 
-/// Hears what was applied, in order, after it has become readable. Called on the applying thread: it must not block
-/// and must not read the store at length.
+/// Is notified of what was applied, in order, after it has become readable. Called on the applying thread: it must not
+/// block and must not read the store at length.
 pub trait Observer: Send + Sync {
     /// Revisions that were applied, ascending, each complete.
     fn on_events(&self, revisions: &[RevisionEvents]);
@@ -28,8 +28,8 @@ pub trait Observer: Send + Sync {
     fn on_leases(&self, changes: &[LeaseChange]);
     /// History up to and including `revision` is no longer readable.
     fn on_compacted(&self, revision: i64);
-    /// A command that takes space was applied, and the data are above this member's space quota now.
+    /// A command that takes space was applied, and the data are now above this member's space quota.
     fn on_quota_exceeded(&self) {}
-    /// The whole state was replaced by a snapshot; `revision` is the current one now.
+    /// The whole state was replaced by a snapshot; `revision` is now the current one.
     fn on_restored(&self, revision: i64);
 }

@@ -1,8 +1,8 @@
-//! Places in the raft log.
+//! Positions in the raft log.
 
 use serde::{Deserialize, Serialize};
 
-/// The place of an entry in the raft log: the leader's term and the index. Ordered by term, then index.
+/// The position of an entry in the raft log: the leader's term and the index. Ordered by term, then index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LogPosition {
     /// Term of the leader that appended the entry.

@@ -1,4 +1,4 @@
-//! Reading: what is asked of the store and what it answers.
+//! Reads: questions to the store and its answers.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -46,13 +46,13 @@ pub struct Sort {
     pub target: SortTarget,
     /// Largest first.
     pub descending: bool,
-    /// Only the first keys, up to one above the limit, are sorted, so that the result may miss the smallest: what
-    /// etcd makes of the order "none" together with a target other than the key.
+    /// Only the first keys, up to one above the limit, are sorted, so that the result may lack the smallest: this is
+    /// etcd's behaviour for the order "none" with a target other than the key.
     pub after_limit: bool,
 }
 
 impl Sort {
-    /// True for plain key order, in which the store reads anyway.
+    /// True for plain key order, the order of the store.
     pub fn is_key_order(&self) -> bool {
         self.target == SortTarget::Key && !self.descending
     }
@@ -72,12 +72,12 @@ pub struct RevisionBounds {
 }
 
 impl RevisionBounds {
-    /// True where nothing is bounded.
+    /// True if there is no bound.
     pub fn is_unbounded(&self) -> bool {
         *self == Self::default()
     }
 
-    /// True where a key with these revisions passes.
+    /// True if a key with these revisions passes.
     pub fn admit(&self, create_revision: i64, mod_revision: i64) -> bool {
         (self.min_mod == 0 || mod_revision >= self.min_mod)
             && (self.max_mod == 0 || mod_revision <= self.max_mod)
@@ -86,8 +86,8 @@ impl RevisionBounds {
     }
 }
 
-/// A read of a range (etcd `RangeRequest`, semantics section 2). Whether it must be linearizable is decided before
-/// it gets here.
+/// A read of a range (etcd `RangeRequest`, semantics section 2). The caller has already decided whether it must be
+/// linearizable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeQuery {
     /// The keys wanted.
@@ -102,7 +102,7 @@ pub struct RangeQuery {
     pub bounds: RevisionBounds,
     /// Leave values out.
     pub keys_only: bool,
-    /// Leave the keys out, too.
+    /// Leave out the keys, too.
     pub count_only: bool,
 }
 
@@ -124,12 +124,12 @@ impl RangeQuery {
 /// The answer to a [`RangeQuery`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeResult {
-    /// The store's revision when it was read (not the one read at).
+    /// The store's revision at the time of the read (not the revision that was read).
     pub revision: i64,
     /// The keys found.
     pub kvs: Vec<KeyValue>,
-    /// True where the limit cut the result.
+    /// True if the limit cut the result.
     pub more: bool,
-    /// Number of keys in the range at the revision read, whatever the limit and the bounds.
+    /// Number of keys in the range at the revision that was read, regardless of limit and bounds.
     pub count: i64,
 }

@@ -1,9 +1,9 @@
-//! One way to say no. A refusal carries meaning; `api/status.rs` alone turns it into etcd's codes and texts.
+//! All refusals. A refusal carries meaning; only `api/status.rs` turns it into etcd's codes and texts.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a request was not carried out. Those that applying a command gives are deterministic and part of its reply;
-/// the others come from the member that was asked. New variants go at the end (they travel between members).
+/// Why a request was not carried out. Refusals by an applied command are deterministic and part of its reply; the
+/// others come from the member that was asked. New variants go at the end (they are sent between members).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// A request without a key.
@@ -60,7 +60,7 @@ pub enum Refusal {
     /// The request is larger than allowed.
     #[error("request is too large")]
     RequestTooLarge,
-    /// Too much is waiting to be applied.
+    /// Too many requests wait to be applied.
     #[error("too many requests")]
     TooManyRequests,
     /// A member with that id exists.
@@ -69,7 +69,7 @@ pub enum Refusal {
     /// A peer URL belongs to another member.
     #[error("peer URL exists")]
     PeerUrlExists,
-    /// A peer URL that cannot be one.
+    /// A peer URL that is not valid.
     #[error("bad peer URLs")]
     MemberBadUrls,
     /// No member with that id.
@@ -108,13 +108,13 @@ pub enum Refusal {
     /// The request was not served in time; a write may still happen.
     #[error("timed out")]
     Timeout,
-    /// As [`Refusal::Timeout`], the former leader having failed.
+    /// As [`Refusal::Timeout`]; the previous leader has failed.
     #[error("timed out, the previous leader failed")]
     TimeoutLeaderFailed,
-    /// As [`Refusal::Timeout`], the connection to the leader or the quorum being lost.
+    /// As [`Refusal::Timeout`]; the connection to the leader or to the quorum was lost.
     #[error("timed out, connection lost")]
     TimeoutConnectionLost,
-    /// What was committed was not applied here in time.
+    /// A committed entry was not applied here in time.
     #[error("timed out waiting for the applied index")]
     TimeoutApplied,
     /// The member is stopping.
@@ -135,7 +135,7 @@ pub enum Refusal {
     /// A downgrade target that is not one minor version below.
     #[error("invalid downgrade target version")]
     InvalidDowngradeTarget,
-    /// No identity, where authentication is on.
+    /// Authentication is on, and the request names no user.
     #[error("no user")]
     UserEmpty,
     /// A token that is not valid.

@@ -1,4 +1,4 @@
-//! What applying a command answers.
+//! The replies to commands.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum OpReply {
     Put {
         /// The store's revision after it.
         revision: i64,
-        /// The state before, where asked for and present.
+        /// The state before, if it was asked for and exists.
         prev_kv: Option<KeyValue>,
     },
     /// To a deletion.
@@ -23,16 +23,16 @@ pub enum OpReply {
         revision: i64,
         /// How many keys were deleted.
         deleted: i64,
-        /// Their states before, where asked for.
+        /// Their states before, if asked for.
         prev_kvs: Vec<KeyValue>,
     },
     /// To a transaction.
     Txn {
         /// The store's revision after it.
         revision: i64,
-        /// Whether the guards held.
+        /// Whether all compares held.
         succeeded: bool,
-        /// One answer an operation of the branch that ran.
+        /// One answer for each operation of the branch that ran.
         #[serde(deserialize_with = "nested")]
         replies: Vec<OpReply>,
     },
@@ -43,7 +43,7 @@ pub enum OpReply {
 pub enum Reply {
     /// To a put, a deletion or a transaction.
     Op(OpReply),
-    /// To everything that answers only that it was done.
+    /// To every command without a result of its own.
     Done {
         /// The store's revision.
         revision: i64,
@@ -66,12 +66,12 @@ pub enum Reply {
     },
     /// To a member change: all members, ascending by id.
     Members {
-        /// The member concerned, where it still exists.
+        /// The member concerned, if it still exists.
         member: Option<Member>,
         /// All of them.
         members: Vec<Member>,
     },
-    /// The command was refused; recorded everywhere alike, nothing changed.
+    /// The command was refused; every member records the same, and nothing changed.
     Refused(Refusal),
 }
 

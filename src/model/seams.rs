@@ -1,15 +1,15 @@
-//! What must be provided from outside so that a simulation can replace it. Timers and raft's own time are tokio's, which a
-//! test can pause; disk and network seams stand in `log` and `peer`.
+//! What is provided from outside, so that a simulation can replace it. Timers and raft's own time are tokio's, which a
+//! test can pause; the interfaces to disk and network are in `log` and `peer`.
 
 use std::time::Duration;
 
-/// A member's clocks. What they say is never compared with what those of another member say: wall clocks may be hours
-/// apart and step, monotonic ones begin anywhere.
+/// A member's clocks. Their times are never compared with those of another member: wall clocks may be hours apart and
+/// step, monotonic clocks begin anywhere.
 pub trait Clock: Send + Sync {
-    /// The wall clock: milliseconds since the unix epoch. It may step, and serves for ids and for what people read.
+    /// The wall clock: milliseconds since the unix epoch. It may step; it is used for ids and for texts.
     fn now_ms(&self) -> i64;
 
-    /// The monotonic clock: time since a moment of its own. It never steps back; all that ends in time goes by it.
+    /// The monotonic clock: time since some moment of its own. It never steps back; all timeouts use it.
     fn monotonic(&self) -> Duration;
 }
 

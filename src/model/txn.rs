@@ -64,15 +64,14 @@ pub enum CompareTarget {
     Unknown,
 }
 
-/// A guard: it must hold for every key of the range. What holds for a missing key or an empty range is in etcd
-/// semantics section 5.
+/// A guard: it must hold for every key of the range. For a missing key or an empty range see etcd semantics section 5.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compare {
     /// The keys compared.
     pub range: KeyRange,
-    /// How.
+    /// The comparison.
     pub op: CompareOp,
-    /// What, with the operand.
+    /// The attribute, with the operand.
     pub target: CompareTarget,
 }
 
@@ -94,14 +93,14 @@ pub enum Op {
 pub struct Txn {
     /// The guards, all of which must hold; none means true.
     pub compares: Vec<Compare>,
-    /// Run where they hold.
+    /// Run if they hold.
     pub success: Vec<Op>,
-    /// Run where they do not.
+    /// Run if they do not.
     pub failure: Vec<Op>,
 }
 
 impl Txn {
-    /// True where neither branch can change anything, so that no log entry is needed. A nested transaction counts as
+    /// True if neither branch can change anything, so that no log entry is needed. A nested transaction counts as
     /// a write, as in etcd.
     pub fn is_read_only(&self) -> bool {
         self.success.iter().chain(&self.failure).all(|op| matches!(op, Op::Range(_)))

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 /// roles of that moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Caller {
-    /// A client that says nothing about itself. It may do everything as long as authentication is off.
+    /// A client without a user. It may do everything as long as authentication is off.
     #[default]
     Anonymous,
     /// A user.
     User {
         /// Its name.
         name: String,
-        /// The revision of users and roles at which it was let in. A command of an older revision than the one in force
-        /// is refused, and the client tries again with a new token.
+        /// The revision of users and roles at which its token was checked. A command with an older revision than the
+        /// current one is refused, and the client tries again with a new token.
         auth_revision: u64,
     },
-    /// kvd itself: leases that end, members that make themselves known, compaction by schedule.
+    /// kvd itself: leases that expire, members that publish their names, automatic compaction.
     System,
 }

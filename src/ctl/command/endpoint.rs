@@ -13,7 +13,7 @@ use crate::ctl::failure::Failure;
 use crate::ctl::print::{Format, Health, endpoint_health, endpoint_status};
 use crate::ctl::target::Target;
 
-/// The pause between two rounds of waiting.
+/// The pause between two attempts while waiting.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whether each endpoint answers a linearizable read.
@@ -48,7 +48,7 @@ pub(in crate::ctl) async fn health(
     Err(Failure::error("unhealthy cluster").hint(nobody.then(|| target.guess.clone()).flatten()))
 }
 
-/// How each endpoint is.
+/// The status of each endpoint.
 pub(in crate::ctl) async fn status(
     target: &Target,
     globals: &Globals,
@@ -78,7 +78,7 @@ pub(in crate::ctl) async fn status(
     Ok(())
 }
 
-/// What each endpoint answers; with `--wait` asked again until all answers are good or the time is over.
+/// The answers of all endpoints; with `--wait` asked again until all answers are good or the time is over.
 async fn answers<T>(
     target: &Target,
     endpoints: Endpoints,
@@ -101,7 +101,7 @@ async fn answers<T>(
     }
 }
 
-/// Asks all endpoints at the same time; answers come in the order of the endpoints.
+/// Asks all endpoints at the same time; answers are in the order of the endpoints.
 async fn each<T>(endpoints: &[String], ask: impl AsyncFn(&str) -> T) -> Vec<T> {
     futures_util::future::join_all(endpoints.iter().map(|endpoint| ask(endpoint))).await
 }
@@ -140,7 +140,8 @@ async fn one_health(target: &Target, endpoint: &str) -> Health {
     Health { endpoint: endpoint.to_string(), took: format_duration(took), error }
 }
 
-/// A read that needs a quorum, then the alarms. That the user may not read the key is healthy enough.
+/// A read that needs a quorum, then the alarms. An endpoint that denies the read for lack of permission is healthy,
+/// too.
 async fn check(
     target: &Target,
     endpoint: &str,

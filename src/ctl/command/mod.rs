@@ -8,7 +8,7 @@ use super::arguments::{Asked, Globals, Invocation};
 use super::failure::Failure;
 use super::target::Target;
 
-/// Does what is asked for.
+/// Runs a command.
 pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { globals, asked } = invocation;
     let target = Target::of(&globals)?;
@@ -20,7 +20,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     }
 }
 
-/// Prints to standard output; a reader that has gone away is no error.
+/// Prints to standard output; a reader that has closed the pipe is no error.
 fn print(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -32,7 +32,7 @@ fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// The refusal of a format that the command does not have.
+/// The error for a format that the command does not have.
 fn no_such_format(globals: &Globals) -> Failure {
     Failure::format(format!("{} not supported as output format", globals.format.name()))
 }

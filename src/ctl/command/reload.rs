@@ -1,4 +1,4 @@
-//! `kvctl reload`: asks the daemon on this machine, waits for the outcome, and tells it.
+//! `kvctl reload`: asks the daemon on this machine, waits for the result, and prints it.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -13,10 +13,10 @@ use crate::ctl::target::admin_socket;
 /// Where the packaged unit puts the socket.
 const DEFAULT_SOCKET: &str = "/run/kv/admin.sock";
 
-/// A reload reads a few files; a daemon that needs longer than this does not answer any more.
+/// A reload reads a few files; a daemon that takes longer than this is not answering any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks through the socket that was named, or that the surroundings name.
+/// Asks through the socket that was named, or through the one that [`find`] finds.
 pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
     let path = socket.map(Path::to_path_buf).unwrap_or_else(find);
     let answer = ask(&path).map_err(|error| {
@@ -42,7 +42,7 @@ pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-/// A variable, this machine's configuration, systemd's directory, the packaged unit's.
+/// The socket, in this order: a variable, this machine's configuration, systemd's directory, the packaged unit's.
 fn find() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("KVCTL_ADMIN_SOCKET")

@@ -1,4 +1,4 @@
-//! `--write-out json`: Go's encoding of its own structures, in their order, without what is empty or zero.
+//! `--write-out json`: Go's encoding of etcd's structures, in their order, without fields that are empty or zero.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ impl Object {
     }
 }
 
-/// Go's encoder does not leave `<`, `>` and `&` as they are, since its texts may end up in HTML.
+/// Go's encoder escapes `<`, `>` and `&`, because its texts may end up in HTML.
 fn go(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
@@ -48,7 +48,7 @@ fn array(elements: &[String]) -> String {
     if elements.is_empty() { "null\n".to_string() } else { format!("[{}]\n", elements.join(",")) }
 }
 
-/// An id; a string of hexadecimal digits where that is asked for.
+/// An id; a string of hexadecimal digits if `hex` is set.
 fn id(id: u64, hex: bool) -> Value {
     if hex { json!(format!("{id:x}")) } else { json!(id) }
 }

@@ -17,18 +17,18 @@ pub(super) enum Format {
     Table,
     Json,
     Fields,
-    /// The message itself; only single answers have it.
+    /// The protobuf message itself; only commands with a single answer have it.
     Protobuf,
 }
 
 impl Format {
-    /// By etcdctl's name of it.
+    /// By etcdctl's name for it.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let all = [Self::Simple, Self::Table, Self::Json, Self::Fields, Self::Protobuf];
         all.into_iter().find(|format| format.name() == name)
     }
 
-    /// etcdctl's name of it.
+    /// etcdctl's name for it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Simple => "simple",
@@ -40,13 +40,13 @@ impl Format {
     }
 }
 
-/// What came of asking an endpoint for its health.
+/// The result of a health check of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Health {
     pub(super) endpoint: String,
     /// In Go's spelling.
     pub(super) took: String,
-    /// Empty where it is healthy.
+    /// Empty if it is healthy.
     pub(super) error: String,
 }
 
@@ -76,7 +76,7 @@ const STATUS: [&str; 16] = [
 /// Columns of `member list`.
 const MEMBERS: [&str; 6] = ["id", "status", "name", "peer addrs", "client addrs", "is learner"];
 
-/// `endpoint health` in any format but simple, whose lines go to two streams.
+/// `endpoint health` in any format but simple; the lines of simple go to two streams.
 pub(super) fn endpoint_health(results: &[Health], format: Format) -> String {
     match format {
         Format::Json => json::health(results),

@@ -38,7 +38,7 @@ fn line(cells: impl Iterator<Item = String>) -> String {
     format!("│{}│\n", cells.join("│"))
 }
 
-/// What is left over of an odd gap stands on the right.
+/// If the gap is odd, the extra space is on the right.
 fn centred(text: &str, wide: usize) -> String {
     let gap = wide - width(text);
     format!("{}{text}{}", " ".repeat(gap / 2), " ".repeat(gap - gap / 2))

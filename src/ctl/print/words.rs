@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// A number of bytes with decimal units, two digits at least where there is a unit: `0 B`, `20 kB`, `2.1 MB`.
+/// A number of bytes with decimal units, at least two digits if there is a unit: `0 B`, `20 kB`, `2.1 MB`.
 pub(super) fn size(bytes: i64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     // etcdctl reads the field as unsigned.
@@ -16,12 +16,12 @@ pub(super) fn size(bytes: i64) -> String {
         unit += 1;
         scale *= 1000;
     }
-    // To the nearest tenth first, as it decides between one digit behind the point and none.
+    // Round to a tenth first: that decides between one decimal and none.
     let value = (bytes as f64 / scale as f64 * 10.0 + 0.5).floor() / 10.0;
     if value < 10.0 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
-/// A text in quotes, as Go's `%q` has it.
+/// A text in quotes, in the format of Go's `%q`.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
