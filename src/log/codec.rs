@@ -1,4 +1,4 @@
-//! Items to bytes and back. Reading never panics, whatever the bytes.
+//! Encodes and decodes items. Decoding never panics, whatever the bytes.
 
 use crate::model::LogPosition;
 
@@ -8,40 +8,40 @@ use super::{Entry, Payload, Vote};
 /// The version of an entry's encoding.
 pub const ENTRY_VERSION: u8 = 1;
 
-/// One thing that was written.
+/// One item of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// Opens a segment.
+    /// The first item of a segment.
     Start(Start),
     /// An entry.
     Entry(Entry),
     /// A vote.
     Vote(Vote),
-    /// Entries after the place no longer count.
+    /// Entries after the position no longer count.
     Truncate(Option<LogPosition>),
-    /// Entries up to the place no longer count.
+    /// Entries up to the position no longer count.
     Purge(LogPosition),
-    /// Entries up to the place are committed.
+    /// Entries up to the position are committed.
     Committed(LogPosition),
 }
 
-/// What a segment begins with, so that the segments before it can go.
+/// The first item of a segment. It repeats the state, so that the segments before can be removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// The vote.
     pub vote: Option<Vote>,
-    /// The last place purged.
+    /// The last position purged.
     pub purged: Option<LogPosition>,
-    /// The last place known to be committed.
+    /// The last position known to be committed.
     pub committed: Option<LogPosition>,
 }
 
 /// Why bytes are not an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemFault {
-    /// They end too early, say the impossible, or their checksum is wrong.
+    /// They end too early, hold impossible values, or their checksum is wrong.
     Damaged(String),
-    /// A kind or an encoding of another version; the number is the one not known.
+    /// A kind or an encoding of another version; the number is the unknown one.
     Unknown(u32),
 }
 
@@ -56,7 +56,7 @@ impl Item {
     /// Appends the item to `out`.
     ///
     /// # Errors
-    /// Only where an entry cannot be encoded, which no entry of this program is known to do.
+    /// Only if an entry cannot be encoded; no entry of this program is known to be like that.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), String> {
         match self {
             Item::Start(start) => framed(out, START, |out| {
@@ -93,7 +93,7 @@ impl Item {
             && (body as usize).saturating_add(ITEM_HEADER) <= length
     }
 
-    /// Reads the item at the beginning of `bytes` and says how many bytes it takes up.
+    /// Decodes the item at the beginning of `bytes` and returns it with its length in bytes.
     ///
     /// # Errors
     /// See [`ItemFault`].
@@ -123,7 +123,7 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) -> Result<(), String> {
     })
 }
 
-/// Appends an entry's payload with its version. Also how entries travel between members.
+/// Appends an entry's payload with its version. Entries are sent to other members in the same form.
 ///
 /// # Errors
 /// As [`Item::encode`].
@@ -211,7 +211,7 @@ fn damaged(what: &str) -> ItemFault {
     ItemFault::Damaged(what.to_string())
 }
 
-/// Takes values off the front of bytes; `None` where they end.
+/// Takes values off the front of bytes; `None` if there are too few.
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,4 +1,4 @@
-//! Where the log's bytes go: the seam between the log and a disk, and the disk of the real world.
+//! Where the log's bytes go: the interface between the log and a disk, and the implementation for a real disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,24 +9,24 @@ use std::sync::Arc;
 use super::LogError;
 use crate::files;
 
-/// A flat directory of files. The log keeps everything it has behind this, so that a test or a simulation can lose,
-/// tear and refuse writes (see [`super::SimDisk`]).
+/// A flat directory of files. The log accesses its files only through this trait, so that a test or a simulation can
+/// lose, tear and refuse writes (see [`super::SimDisk`]).
 pub trait Disk: Send + Sync {
     /// The names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
     /// Opens a file that exists.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Creates a file, empty; one of that name is emptied.
+    /// Creates an empty file; an existing file of that name is truncated.
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Gives a file another name, replacing what had it. Durable after [`Disk::sync`].
+    /// Renames a file and replaces an existing one of the new name. Durable after [`Disk::sync`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file. Durable after [`Disk::sync`].
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync(&self) -> io::Result<()>;
-    /// Bytes that files can still take, as far as that is known: there may be less.
+    /// An estimate of the bytes that files can still grow by; the real room may be less.
     fn room(&self) -> io::Result<u64>;
-    /// What to call a file in messages.
+    /// The name of a file in messages.
     fn describe(&self, name: &str) -> String;
 }
 
@@ -34,11 +34,11 @@ pub trait Disk: Send + Sync {
 pub trait DiskFile: Send + Sync {
     /// Its length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// True where it has no bytes.
+    /// True if it has no bytes.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
-    /// Fills `buffer` from `offset` on; an error where the file ends before.
+    /// Fills `buffer` from `offset` on; an error if the file ends before that.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -46,19 +46,19 @@ pub trait DiskFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A directory of the file system, held exclusively: a second process that opens it is refused.
+/// A directory of the file system, locked exclusively: a second process that opens it is refused.
 pub struct RealDisk {
     dir: PathBuf,
     directory: File,
     _lock: File,
 }
 
-/// The file whose lock says that a process uses the directory.
+/// The file whose lock shows that a process uses the directory.
 const LOCK: &str = "LOCK";
 
 impl RealDisk {
-    /// Opens a directory, making it (mode 0700) if it does not exist. One that exists may be the operator's, so its mode
-    /// stays; the log's own files in it are closed to others.
+    /// Opens a directory, and makes it (mode 0700) if it does not exist. An existing directory may be the operator's,
+    /// so its mode stays; the log's own files in it are closed to other users.
     ///
     /// # Errors
     /// [`LogError::InUse`] if another process holds it, [`LogError::Io`] otherwise.
@@ -85,7 +85,7 @@ impl RealDisk {
         for name in disk.list().map_err(io)?.iter().filter(|name| is_own(name)) {
             files::close_to_others(&dir.join(name)).map_err(io)?;
         }
-        // Whoever made the files may have been killed before their names were durable.
+        // The process that made the files may have been killed before their names were durable.
         disk.sync().map_err(io)?;
         Ok(disk)
     }
@@ -141,7 +141,7 @@ impl Disk for RealDisk {
     }
 }
 
-/// True for a name that the log gives a file; a volume may hold others, such as `lost+found`.
+/// True if the log uses such a name; a volume may hold other files, such as `lost+found`.
 fn is_own(name: &str) -> bool {
     [".seg", ".tmp", ".old"].iter().any(|end| name.strip_suffix(end).is_some_and(|stem| stem.len() == 16))
 }

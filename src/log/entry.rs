@@ -1,4 +1,4 @@
-//! What the log carries, in the log's own words: nothing here is a type of the raft library, whose types may change.
+//! The contents of the log, in types of this crate: types of the raft library may change, so none is used here.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::model::{Command, LogPosition, Proposal};
 /// One entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Its place.
+    /// Its position.
     pub position: LogPosition,
-    /// What it says. Cloning shares it.
+    /// Its content. Cloning shares it.
     pub payload: Payload,
 }
 
-/// What an entry says. New variants go at the end: the number of a variant is part of the format.
+/// The content of an entry. New variants go at the end: the number of a variant is part of the format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Payload {
     /// Nothing; a new leader begins with it.
@@ -32,27 +32,27 @@ pub enum Payload {
     },
 }
 
-/// What an entry or a command takes up beside its own encoding: its place, its share of headers, memory.
+/// Bytes of an entry or a command in addition to its own encoding: its position, its share of headers, memory.
 const FIXED: usize = 64;
 
 impl Payload {
-    /// The bytes it takes up on disk and on its way to other members, and about those in memory.
+    /// The bytes it needs on disk and on the network, and approximately in memory.
     pub fn weight(&self) -> usize {
         FIXED.saturating_add(encoded(self))
     }
 }
 
-/// The bytes a command takes up: everything it carries, as it is encoded.
+/// The bytes of a command in its encoding, with everything it carries.
 pub fn weight(command: &Command) -> usize {
     FIXED.saturating_add(encoded(command))
 }
 
 fn encoded<T: Serialize>(value: &T) -> usize {
-    // What cannot be encoded, which nothing is known to be, fits nowhere.
+    // A command that cannot be encoded (none is known) is too large for everything.
     postcard::experimental::serialized_size(value).unwrap_or(u32::MAX as usize)
 }
 
-/// A vote: in which term this member voted for whom, and whether that one became leader.
+/// A vote: the term, the member this member voted for, and whether that one became leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     /// The term.
@@ -72,7 +72,7 @@ mod tests {
         RangeQuery, Stamp, Txn,
     };
 
-    /// A megabyte, wherever a command has room for one.
+    /// A megabyte, in every place where a command can carry one.
     fn large() -> Vec<Command> {
         let mega = || Bytes::from(vec![b'x'; 1 << 20]);
         let range = || KeyRange::single(mega());

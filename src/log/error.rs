@@ -6,12 +6,12 @@ use std::sync::Arc;
 /// Why the log could not be opened, or no longer works.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LogError {
-    /// The disk said no. Fatal while running: what the disk holds is not known any more.
+    /// The disk reported an error. Fatal while running: the contents of the disk are then unknown.
     #[error("{file}: {source}")]
     Io {
         /// The file or directory.
         file: String,
-        /// What it said.
+        /// The error it reported.
         source: Arc<io::Error>,
     },
     /// The directory belongs to another process.
@@ -20,7 +20,7 @@ pub enum LogError {
         /// The directory.
         dir: String,
     },
-    /// The file holds bytes that were not written like this. The log refuses to guess.
+    /// The file holds bytes that the log did not write there. The log refuses to guess.
     #[error("{file}: damaged at offset {offset}: {what}")]
     Damaged {
         /// The file.
@@ -40,12 +40,12 @@ pub enum LogError {
         /// The version understood.
         supported: u32,
     },
-    /// An entry that was purged or never written was asked for.
+    /// An entry was requested that was purged or never written.
     #[error("log entries {from}..{to} are not in the log, which holds {first}..{next}")]
     NotFound {
-        /// First index asked for.
+        /// First index requested.
         from: u64,
-        /// End (exclusive) asked for.
+        /// End (exclusive) requested.
         to: u64,
         /// First index held.
         first: u64,
@@ -66,8 +66,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// True if the disk, or what the process may use of it, is full: waiting helps, unlike with any other error of a
-    /// disk.
+    /// True if the disk, or the process's share of it, is full: only for this error waiting helps.
     pub fn is_full(&self) -> bool {
         let LogError::Io { source, .. } = self else { return false };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

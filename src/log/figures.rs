@@ -1,4 +1,4 @@
-//! What the log counts, for metrics.
+//! The log's counters, for metrics.
 
 use std::sync::atomic::AtomicU64;
 
@@ -7,9 +7,9 @@ use crate::model::Histogram;
 /// Figures since the start; the bounds of the histograms are etcd's.
 #[derive(Debug)]
 pub struct Figures {
-    /// Time of a flush: a group of whatever was queued during the one before.
+    /// Duration of a flush: of everything that was queued during the flush before it.
     pub flush: Histogram,
-    /// Time of the write before it.
+    /// Duration of the write before the flush.
     pub write: Histogram,
     /// Bytes written.
     pub bytes: AtomicU64,

@@ -2,10 +2,10 @@
 //!
 //! # Files
 //! The directory holds segments, named by their sequence number in hex (`0000000000000001.seg`), a lock file, and
-//! sometimes `*.tmp` (a segment being made ready) or `*.old` (one that waits to be used again); the latter two mean
-//! nothing and may be deleted. Sequence numbers are consecutive. The newest segment is usually empty: it stands ready.
-//! A segment is written to its full size with zeros before it is used, so that a flush of it never has to change the
-//! file system's own records, and it is used again for a later sequence number once all its entries are purged.
+//! sometimes `*.tmp` (a segment in preparation) or `*.old` (a segment to be reused); files of the latter two kinds hold
+//! nothing of value and may be deleted. Sequence numbers are consecutive. The newest segment is usually empty: it is
+//! prepared in advance. A segment is written to its full size with zeros before it is used, so that a flush of it never
+//! changes the file system's metadata. It is reused for a later sequence number when all its entries are purged.
 //!
 //! # Segment
 //! All numbers are little-endian.
@@ -35,30 +35,30 @@
 //! The seed is the CRC-32C of sequence number and salt. A frame that does not fit in its segment goes to the next one,
 //! whose first frame begins with a start item.
 //!
-//! A seal is a frame's header without a payload. It stands behind the last frame and says that this frame was flushed.
-//! It is written once the flush has succeeded, without a flush of its own, and the next frame is written over it. When
-//! nothing was written for a while, and when the log is closed, the seal is flushed as well.
+//! A seal is a frame's header without a payload. It is behind the last frame and records that this frame was flushed.
+//! It is written after the flush has succeeded, without a flush of its own, and the next frame overwrites it. If
+//! nothing is written for a while, and when the log is closed, the seal is flushed as well.
 //!
 //! # The end of the log: torn or damaged
-//! A crash may leave any part of the write that was under way: its sectors reach the disk in any order. Everything else
-//! is damage. What tells them apart is that only one write is ever under way:
+//! A crash may leave any part of the write that was in progress: its sectors reach the disk in any order. Everything
+//! else is damage. They can be told apart because only one write is ever in progress:
 //!
-//! - A frame is written only after the flush of the one before succeeded. So whatever names a frame (by the chain of a
-//!   frame or of a seal) proves that this frame was flushed. The log is the unbroken chain of valid frames from the
-//!   beginning; anything valid behind its end that names another frame than the last one proves that a flushed frame is
-//!   damaged, and the log is refused. That holds across segments, since a segment's first frame names the last one of
-//!   the segment before. The header alone is enough: it has a checksum of its own.
-//! - What names the last frame of the chain, but is not valid as a whole, is the write that was cut off. It had not been
-//!   acknowledged; the next write overwrites it or goes to the next segment and names the same frame.
-//! - A segment's header is flushed before the file gets its name, so that a bad one is always damage.
+//! - A frame is written only after the flush of the previous frame succeeded. So whatever refers to a frame (by the
+//!   chain of a frame or of a seal) proves that this frame was flushed. The log is the unbroken chain of valid frames
+//!   from the beginning; anything valid behind its end that refers to another frame than the last one proves that a
+//!   flushed frame is damaged, and the log is refused. This holds across segments, because a segment's first frame
+//!   refers to the last one of the previous segment. The header alone is enough: it has a checksum of its own.
+//! - A frame that refers to the last frame of the chain, but is not valid as a whole, is the write that was cut off. It
+//!   had not been acknowledged; the next write overwrites it or goes to the next segment, and refers to the same frame.
+//! - A segment's header is flushed before the file gets its name, so a bad header is always damage.
 //! - The last frame is proven by its seal. A process that is killed leaves the seal in the page cache, so that damage
 //!   to any acknowledged frame is found. If power fails, the seal of the last frame may be lost: only then, and only
-//!   until the quiet moment after which the seal is flushed, damage to this one frame looks like a torn write and the
-//!   frame is passed over. Nothing short of a second flush for each write could tell these apart.
+//!   until the seal is flushed in a quiet moment, damage to this one frame looks like a torn write and the frame is
+//!   skipped. Only a second flush for each write could tell these two cases apart.
 //!
-//! A valid last frame without a seal may be in the page cache only: its flush was never made, or failed, after which
-//! the system takes its pages for clean and does not write them again. So it is written again and flushed before anyone
-//! counts on it; with a seal its flush is known to have succeeded.
+//! A valid last frame without a seal may exist in the page cache only: its flush was never made, or it failed, and
+//! after a failed flush the system treats the pages as clean and does not write them again. So this frame is written
+//! again and flushed before anything relies on it; with a seal its flush is known to have succeeded.
 //!
 //! # Item
 //! | offset | bytes | what |
@@ -66,24 +66,24 @@
 //! | 0 | 4 | length of the body in bytes |
 //! | 4 | 1 | kind |
 //! | 5 | 3 | 0 |
-//! | 8 | 4 | CRC-32C of the body, for reading one entry by itself |
+//! | 8 | 4 | CRC-32C of the body, so that one entry can be read by itself |
 //! | 12 | | the body |
 //!
-//! A place is term, leader and index, 8 bytes each; an optional one is preceded by a byte 0 or 1.
+//! A position is term, leader and index, 8 bytes each; an optional one is preceded by a byte 0 or 1.
 //!
 //! | kind | what | body |
 //! |---|---|---|
-//! | 1 | start | opens every segment: optional vote, optional purged place, optional committed place |
-//! | 2 | entry | place, encoding version (1 byte, 1), payload: [`Payload`] in postcard |
+//! | 1 | start | first in every segment: optional vote, optional purged position, optional committed position |
+//! | 2 | entry | position, encoding version (1 byte, 1), payload: [`Payload`] in postcard |
 //! | 3 | vote | term, member (8 bytes each), 1 byte: 1 once it is a leader's |
-//! | 4 | truncate | optional place: entries after it no longer count |
-//! | 5 | purge | place: entries up to it no longer count |
-//! | 6 | committed | place: entries up to it are committed |
+//! | 4 | truncate | optional position: entries after it no longer count |
+//! | 5 | purge | position: entries up to it no longer count |
+//! | 6 | committed | position: entries up to it are committed |
 //!
 //! # Other versions
 //! A segment of another format version, an item of an unknown kind or an entry of an unknown encoding version is never
-//! guessed at: opening the log is refused with [`LogError::Version`]. A newer kvd reads what an older one wrote, or
-//! says which version can.
+//! guessed at: the log refuses to open with [`LogError::Version`]. A newer kvd reads what an older one wrote, or names
+//! the version that can.
 
 use crc32c::{crc32c, crc32c_append};
 
@@ -93,7 +93,7 @@ use super::codec::Reader;
 pub const MAGIC: [u8; 8] = *b"kvd-log\n";
 /// The format version this program writes and reads.
 pub const VERSION: u32 = 1;
-/// Where a segment's first frame stands.
+/// Offset of a segment's first frame.
 pub const FIRST_FRAME: u64 = 4096;
 /// Bytes before a frame's payload.
 pub const FRAME_HEADER: usize = 16;
@@ -101,10 +101,10 @@ pub const FRAME_HEADER: usize = 16;
 pub const ITEM_HEADER: usize = 12;
 /// Frames stand at multiples of this.
 pub const ALIGN: u64 = 8;
-/// Bytes of a segment's header that mean something.
+/// Bytes of a segment's header that are in use.
 const HEADER: usize = 44;
 
-/// What a segment's header says.
+/// The contents of a segment's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
     /// Its sequence number.
@@ -120,7 +120,7 @@ pub struct SegmentHeader {
 pub enum HeaderFault {
     /// Not a segment, or damaged.
     Damaged(&'static str),
-    /// Another version's.
+    /// Written by another version.
     Version(u32),
 }
 
@@ -142,7 +142,7 @@ impl SegmentHeader {
     /// Reads a header.
     ///
     /// # Errors
-    /// See [`HeaderFault`]. A wrong version is told apart from damage by the checksum.
+    /// See [`HeaderFault`]. The checksum tells a wrong version apart from damage.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
         let Some(bytes) = bytes.get(..HEADER) else {
             return Err(HeaderFault::Damaged("the file is too short"));
@@ -160,13 +160,13 @@ impl SegmentHeader {
         Ok(Self { sequence: u64_at(bytes, 16), salt: u64_at(bytes, 24), length: u64_at(bytes, 32) })
     }
 
-    /// What the checksums of this segment begin with.
+    /// The start value of the checksums of this segment.
     pub fn seed(&self) -> u32 {
         crc32c_append(crc32c(&self.sequence.to_le_bytes()), &self.salt.to_le_bytes())
     }
 }
 
-/// What a frame's header says.
+/// The contents of a frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Length of the payload in bytes; 0 in a seal.
@@ -209,12 +209,12 @@ impl FrameHeader {
         let bytes = bytes.get(..FRAME_HEADER)?;
         let header = Self { length: u32_at(bytes, 0), chain: u32_at(bytes, 4), checksum: u32_at(bytes, 8) };
         let whole = u32_at(bytes, 12) == header_crc(seed, offset, &bytes[..12]);
-        // Zeros are no seal: a segment used before may be full of them, and a checksum of theirs that fits by chance.
+        // Zeros are not a seal: a reused segment may be full of them, and a checksum of zeros may match by chance.
         let is_seal = header.checksum == 0 && header.chain != 0;
         (whole && (header.length != 0 || is_seal)).then_some(header)
     }
 
-    /// True where this is the payload the header was made for.
+    /// True if the header was made for this payload.
     pub fn fits(&self, seed: u32, payload: &[u8]) -> bool {
         payload.len() == self.length as usize && checksum(seed, self.chain, payload) == self.checksum
     }
@@ -225,7 +225,7 @@ impl FrameHeader {
     }
 }
 
-/// Bytes that a frame with a payload of `length` bytes takes up.
+/// Bytes that a frame with a payload of `length` bytes needs.
 pub fn frame_span(length: usize) -> u64 {
     ((FRAME_HEADER + length) as u64).next_multiple_of(ALIGN)
 }
@@ -243,7 +243,7 @@ pub fn segment_name(sequence: u64) -> String {
     format!("{sequence:016x}.seg")
 }
 
-/// The sequence number that a file name gives, where it is a segment's.
+/// The sequence number in a file name, if it is a segment's name.
 pub fn sequence_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok()
@@ -279,7 +279,7 @@ mod tests {
         let bytes = seal.encode(header.seed(), 4120);
         assert_eq!(FrameHeader::decode(&bytes, header.seed(), 4120), Some(seal));
         assert!(seal.is_seal() && !frame.is_seal());
-        // What an earlier use left may be zeros whose checksum fits by chance.
+        // Bytes of an earlier use may be zeros whose checksum matches by chance.
         let zeros = FrameHeader::seal(0).encode(header.seed(), 4120);
         assert_eq!(FrameHeader::decode(&zeros, header.seed(), 4120), None);
     }

@@ -10,10 +10,10 @@ pub fn frame_at(bytes: &[u8], seed: u32, offset: u64) -> Option<(FrameHeader, &[
     (!header.is_seal() && header.fits(seed, payload)).then_some((header, payload))
 }
 
-/// The header at `offset`, if it is sure that a frame or a seal was written there; the frame need not be whole.
+/// The header at `offset`, if it is certain that a frame or a seal was written there; the frame need not be complete.
 ///
-/// A segment used before is full of bytes that could happen to look like a header. So a frame has to be valid as a
-/// whole, or to begin with what looks like an item.
+/// A reused segment is full of bytes that may look like a header by chance. So a frame must be valid as a whole, or
+/// begin with the header of an item.
 pub fn named_at(bytes: &[u8], seed: u32, offset: u64) -> Option<FrameHeader> {
     let header = header_at(bytes, seed, offset)?;
     let payload = payload_at(bytes, &header, offset)?;
@@ -21,10 +21,9 @@ pub fn named_at(bytes: &[u8], seed: u32, offset: u64) -> Option<FrameHeader> {
     sure.then_some(header)
 }
 
-/// The first place from `offset` on where something was written that follows another frame than the one with the
-/// checksum `chain`.
+/// The first offset from `offset` on with a header that refers to another frame than the one with the checksum `chain`.
 pub fn stranger(bytes: &[u8], seed: u32, mut offset: u64, chain: u32) -> Option<u64> {
-    // Most of a segment is still as it was made: zeros are no header.
+    // Most of a segment is still as it was prepared: zeros are not a header.
     const ZEROS: [u8; 4096] = [0; 4096];
     while offset + (FRAME_HEADER as u64) <= bytes.len() as u64 {
         let at = offset as usize;
@@ -40,8 +39,8 @@ pub fn stranger(bytes: &[u8], seed: u32, mut offset: u64, chain: u32) -> Option<
     None
 }
 
-/// Finds the valid frames at the beginning of a segment's bytes and reads what is in them; the number of items. Never
-/// panics: for fuzzing.
+/// Decodes the valid frames at the beginning of a segment's bytes and returns the number of items. Never panics: for
+/// fuzzing.
 pub fn read_segment(bytes: &[u8]) -> usize {
     let Ok(header) = SegmentHeader::decode(bytes) else { return 0 };
     let (mut items, mut offset) = (0, FIRST_FRAME);

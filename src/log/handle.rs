@@ -1,4 +1,4 @@
-//! The log as its users see it.
+//! The log's handle, for its users.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,24 +17,24 @@ use super::writer::{Held, Limits, Resume, Seen, Segments, Work, Writer};
 use super::{Disk, Entry, Figures, LogError, Vote};
 use crate::model::{Entropy, LogPosition};
 
-/// The log is quiet once nothing was written for so long.
+/// The log is quiet if nothing was written for this long.
 const SETTLE_AFTER: Duration = Duration::from_millis(250);
 
-/// What waits for room is tried again so often.
+/// Interval at which work that waits for room is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
-/// Called once what was appended is on disk, or will never be.
+/// Called when the appended entries are on disk, or when it is certain that they never will be.
 pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 
 /// Who flushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A thread of the log's own: calls return at once.
+    /// A thread of the log: calls return at once.
     Thread,
-    /// The caller, before the call returns: for tests, where everything happens on one thread.
+    /// The caller, before the call returns: for tests that run on one thread.
     Inline,
-    /// Whoever calls [`Log::flush`], told by [`Options::on_queued`]: for simulations, in which a disk takes its time and
-    /// what waits for it is lost in a crash.
+    /// Whoever calls [`Log::flush`], after a call of [`Options::on_queued`]: for simulations, in which a disk takes
+    /// time and a crash loses what waits for it.
     Stepped,
 }
 
@@ -43,23 +43,23 @@ pub enum Mode {
 pub struct Options {
     /// Length of a segment in bytes.
     pub segment_bytes: u64,
-    /// Length of the first segment of a new log, which has to be written before anything else can happen.
+    /// Length of the first segment of a new log, which is written before anything else can happen.
     pub first_segment_bytes: u64,
     /// Bytes of entries kept in memory; older ones are read from disk.
     pub cache_bytes: usize,
-    /// Bytes of payload after which one flush is enough.
+    /// Bytes of payload after which a frame is closed and flushed.
     pub frame_bytes: usize,
-    /// What was written is flushed before anyone hears of it. Without that a crash of the machine loses or spoils it.
+    /// Flush before callbacks are called. Without it a crash of the machine can lose or damage what was acknowledged.
     pub flush: bool,
     /// Who flushes.
     pub mode: Mode,
     /// Called after something was queued, in [`Mode::Stepped`] only. It must not call the log.
     pub on_queued: Arc<dyn Fn() + Send + Sync>,
-    /// Where salts come from.
+    /// The source of the salts.
     pub entropy: Arc<dyn Entropy>,
-    /// Told when the disk has become full, and when it has room again.
+    /// Called when the disk has become full, and when it has room again.
     pub on_space: OnSpace,
-    /// Told of the first failure, on the thread it happens on.
+    /// Called at the first failure, on the thread on which it happens.
     pub on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
 }
 
@@ -81,16 +81,16 @@ impl Options {
     }
 }
 
-/// What the log holds.
+/// The range of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// The last place purged.
+    /// The last position purged.
     pub purged: Option<LogPosition>,
-    /// Index of the first entry, or of the next one where there is none.
+    /// Index of the first entry, or of the next one if there is none.
     pub first: u64,
     /// Index of the next entry.
     pub next: u64,
-    /// The last place, purged or not.
+    /// The last position, purged or not.
     pub last: Option<LogPosition>,
 }
 
@@ -111,7 +111,7 @@ struct Shared {
     segments: Segments,
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Where it is not a thread that writes.
+    /// The writer, if no thread writes.
     inline: Option<Mutex<Writer>>,
     /// Called instead of writing.
     on_queued: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -122,17 +122,17 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     work: Vec<Work>,
-    /// The commit to be noted with the next flush.
+    /// The commit to be recorded with the next flush.
     committed: Option<LogPosition>,
     failed: Option<LogError>,
     closed: bool,
 }
 
 impl Log {
-    /// Opens the log on `disk`, or begins a new one where there is none.
+    /// Opens the log on `disk`, or begins a new one if there is none.
     ///
     /// # Errors
-    /// See [`LogError`]; nothing but a cut-off last flush is passed over.
+    /// See [`LogError`]; only an incomplete last write is skipped.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self, LogError> {
         let found = recover(&disk, options.cache_bytes)?;
         if let Some((file, offset)) = &found.torn {
@@ -195,10 +195,10 @@ impl Log {
     }
 
     /// Adds entries at the end. They can be read at once; `done` is called when they are on disk, perhaps before this
-    /// returns. With a full disk ([`Log::space`]) that may take as long as the disk is full.
+    /// returns. If the disk is full ([`Log::space`]), that takes as long as it stays full.
     ///
     /// # Errors
-    /// [`LogError::OutOfOrder`] where they do not follow what is there, the error of an earlier failure, or
+    /// [`LogError::OutOfOrder`] if they do not follow the last entry, the error of an earlier failure, or
     /// [`LogError::Closed`]. `done` is not called then.
     pub fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), LogError> {
         let shared = &self.0.shared;
@@ -241,7 +241,8 @@ impl Log {
         })
     }
 
-    /// Removes the entries up to and including `upto`, which may lie beyond the end. Going back is passed over.
+    /// Removes the entries up to and including `upto`, which may be beyond the end. A position below the last purge is
+    /// ignored.
     ///
     /// # Errors
     /// As [`Log::append`].
@@ -258,7 +259,7 @@ impl Log {
         })
     }
 
-    /// Notes how far entries are committed. A hint: it reaches the disk with the next flush, whenever that is.
+    /// Records how far entries are committed. A hint: it reaches the disk with the next flush, whenever that is.
     pub fn set_committed(&self, committed: LogPosition) {
         self.0.shared.state.lock().committed = Some(committed);
         self.0.shared.queue.lock().committed = Some(committed);
@@ -274,18 +275,19 @@ impl Log {
         self.0.shared.state.lock().committed
     }
 
-    /// What the log holds.
+    /// The range of the log.
     pub fn bounds(&self) -> Bounds {
         let state = self.0.shared.state.lock();
         Bounds { purged: state.purged, first: state.first(), next: state.next(), last: state.last() }
     }
 
-    /// True if the log holds the entry with this place, or has purged it.
+    /// True if the log holds the entry with this position, or has purged it.
     pub fn holds(&self, place: LogPosition) -> bool {
         self.0.shared.state.lock().holds(place)
     }
 
-    /// The place with this index; nothing if it is not held any more, or not yet. The last one purged is known.
+    /// The position with this index; `None` if the log does not hold it any more, or not yet. The last purged one is
+    /// known.
     pub fn position_at(&self, index: u64) -> Option<LogPosition> {
         self.0.shared.state.lock().position_at(index)
     }
@@ -295,11 +297,11 @@ impl Log {
         self.0.shared.state.lock().first_within(bytes)
     }
 
-    /// The entries with these indexes: all of them, or as many of the first ones as fit `max_bytes`, at least one.
+    /// The entries with these indexes: all of them, or as many of the first ones as fit into `max_bytes`, at least one.
     ///
     /// # Errors
-    /// [`LogError::NotFound`] where the range reaches beyond what is held; [`LogError::Damaged`] or [`LogError::Io`]
-    /// where the disk does not hold what was written.
+    /// [`LogError::NotFound`] if the range goes beyond what the log holds; [`LogError::Damaged`] or [`LogError::Io`] if
+    /// the disk does not return what was written.
     pub fn read(&self, indexes: std::ops::Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, LogError> {
         let found = self.0.shared.state.lock().lookup(indexes.start, indexes.end, max_bytes)?;
         let mut entries = Vec::with_capacity(found.stored.len() + found.cached.len());
@@ -310,7 +312,7 @@ impl Log {
         Ok(entries)
     }
 
-    /// As [`Log::read`], where that needs no disk; nothing otherwise.
+    /// As [`Log::read`] if that needs no disk; otherwise `None`.
     ///
     /// # Errors
     /// [`LogError::NotFound`].
@@ -344,7 +346,7 @@ impl Log {
         self.0.shared.gauge.space()
     }
 
-    /// What was counted.
+    /// Counters for metrics.
     pub fn figures(&self) -> &Figures {
         &self.0.shared.figures
     }
@@ -354,7 +356,7 @@ impl Log {
         self.0.close();
     }
 
-    /// Reads items that stand close to each other with one access.
+    /// Reads adjacent items with one access.
     fn read_run(&self, run: &[(u64, Place)], entries: &mut Vec<Entry>) -> Result<(), LogError> {
         let (Some((from, first)), Some((to, last))) = (run.first(), run.last()) else { return Ok(()) };
         let shared = &self.0.shared;
@@ -372,7 +374,7 @@ impl Log {
             let at = (place.offset - first.offset) as usize;
             match Item::decode(&bytes[at..]) {
                 Ok((Item::Entry(entry), _)) if entry.position.index == *index => entries.push(entry),
-                // Purged while it was being read: its file may be in use for something else by now.
+                // Purged during the read: its file may have been reused by now.
                 _ if shared.state.lock().first() > *index => return Err(gone()),
                 _ => return Err(self.unreadable(&segment.header, place, *index)),
             }
@@ -392,7 +394,7 @@ fn adjacent(one: &Place, next: &Place) -> bool {
 }
 
 impl Shared {
-    /// Queues work and, inline, does it.
+    /// Queues work; in inline mode also does it.
     fn submit(&self, add: impl FnOnce(&mut Queue) -> Result<bool, LogError>) -> Result<(), LogError> {
         let mut queue = self.queue.lock();
         if let Some(error) = &queue.failed {
@@ -442,7 +444,7 @@ impl Shared {
                 drop(queue);
                 let last = closed && work.is_empty();
                 if !self.write(&mut writer, work) || last {
-                    // Whoever still waits for room.
+                    // The callers that still wait for room.
                     return writer.fail(&LogError::Closed);
                 }
             }
@@ -453,7 +455,7 @@ impl Shared {
             .map_err(|source| LogError::Io { file: "thread kvd-log".into(), source: Arc::new(source) })
     }
 
-    /// Does the work, or, where there is none, makes sure of what was done; false if that failed, once and for all.
+    /// Does the work, or, if there is none, flushes the last seal; false if that failed, and then for ever.
     fn write(&self, writer: &mut Writer, work: Vec<Work>) -> bool {
         let settle = work.is_empty() && !writer.is_stalled();
         let done = if settle { writer.settle() } else { writer.write(work) };
@@ -506,7 +508,7 @@ impl Handle {
         }
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.lock().take() {
-            // A panic of that thread has been reported by the runtime; nothing is left to do about it here.
+            // The runtime has reported a panic of that thread; there is nothing more to do here.
             let _ = thread.join();
         }
     }

@@ -1,18 +1,18 @@
-//! The raft log on disk: votes and entries, safe once their callback is called.
+//! The raft log on disk: votes and entries, durable when their callback is called.
 //!
 //! - [`Log`] is the handle: append, read, truncate, purge, vote
 //! - [`format`](mod@format) describes the bytes; `codec` reads and writes its items
-//! - `writer` makes one write and one flush of whatever was queued during the flush before, on its own thread
-//! - `segment` makes files ready, `supply` ahead of their use; `recover` reads them back with `frames`; `state` is what
-//!   is in memory
+//! - `writer` makes one write and one flush of everything that was queued during the flush before, on its own thread
+//! - `segment` prepares files, `supply` does so in advance; `recover` reads them back with `frames`; `state` is the
+//!   part in memory
 //! - [`Space`] says whether the disk has room for the next segment
-//! - [`Figures`] is what is counted, for metrics
-//! - [`Disk`] is the seam to the world, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
+//! - [`Figures`] are counters for metrics
+//! - [`Disk`] is the interface to the outside, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
 //!
-//! Rules: standard threads only, nothing here is async. No type of the raft library. An error of the disk is final: what
-//! is on it is no longer known, so every later call fails and the process is to end. A full disk is none: appending
-//! waits until there is room. Damage is never repaired by
-//! guessing; only a flush that a crash cut off is passed over.
+//! Rules: standard threads only, nothing here is async. No type of the raft library. An error of the disk is final: the
+//! contents of the disk are then unknown, so every later call fails and the process must end. A full disk is not an
+//! error: appending waits until there is room. Damage is never repaired by guessing; only an incomplete last write,
+//! which a crash cut off, is skipped.
 
 mod codec;
 mod disk;

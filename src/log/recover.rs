@@ -13,29 +13,29 @@ use super::state::{Place, State};
 use super::writer::{Held, Resume};
 use super::{Disk, LogError, Vote};
 
-/// What was found.
+/// The result of the recovery.
 pub struct Recovered {
-    /// What the log holds.
+    /// The range and entries of the log.
     pub state: State,
     /// The segments in use.
     pub segments: BTreeMap<u64, Held>,
-    /// Where to go on; `None` if there was no log.
+    /// Where to continue; `None` if there was no log.
     pub resume: Option<Resume>,
-    /// An empty segment that stands ready.
+    /// An empty segment that is prepared.
     pub ready: Option<Segment>,
-    /// Files that can be used again.
+    /// Files that can be reused.
     pub spares: Vec<String>,
-    /// Where a flush begins that a crash cut off, if there was one.
+    /// File and offset of the write that a crash cut off, if there was one.
     pub torn: Option<(String, u64)>,
 }
 
-/// Reads all there is. The argument of what is a torn write and what is damage is in [`super::format`].
+/// Reads the whole log. For what is a torn write and what is damage see [`super::format`].
 ///
 /// # Errors
-/// Everything but a cut-off end: see [`LogError`].
+/// Everything but an incomplete end: see [`LogError`].
 pub fn recover(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Recovered, LogError> {
     let (sequences, spares) = list(disk)?;
-    // A name that a killed process gave may be in memory only.
+    // A name that a killed process gave may exist in memory only.
     disk.sync().map_err(io_error(&**disk, ""))?;
     let mut replay = Replay { chain: (sequences.first() == Some(&1)).then_some(0), ..Replay::default() };
     let mut scans = Vec::new();
@@ -52,8 +52,8 @@ pub fn recover(disk: &Arc<dyn Disk>, cache_bytes: usize) -> Result<Recovered, Lo
         spares,
         torn: None,
     };
-    // Where the write that was cut off began a segment, the log goes on there and not before it: what is left of that
-    // write names the present end and would look like damage once the end has moved.
+    // If the write that was cut off had begun a segment, the log continues in that segment and not before it: the rest
+    // of that write refers to the present end, and would look like damage after the end has moved.
     let current = scans.iter().rposition(|(_, scan)| scan.begun).unwrap_or(0);
     if let Some((segment, _)) = scans.first().filter(|(oldest, _)| oldest.header.sequence > 1)
         && replay.last.is_none()
@@ -142,13 +142,13 @@ fn open_segment(disk: &Arc<dyn Disk>, sequence: u64) -> Result<Segment, LogError
     }
 }
 
-/// What a segment turned out to hold.
+/// The result of scanning a segment.
 struct Scan {
     /// Where its valid frames end.
     end: u64,
     /// It was written to, if only in part.
     begun: bool,
-    /// At the end stands a part of a frame that follows the last one.
+    /// The valid frames are followed by a part of a frame that refers to the last one.
     torn: bool,
     /// The largest index of the entries in it.
     last: Option<u64>,
@@ -159,7 +159,7 @@ struct LastFrame {
     segment: Segment,
     offset: u64,
     bytes: Vec<u8>,
-    /// Where it ends.
+    /// The offset at which it ends.
     end: u64,
     sealed: bool,
 }
@@ -168,7 +168,8 @@ fn damaged(disk: &Arc<dyn Disk>, segment: &Segment, offset: u64, what: String) -
     LogError::Damaged { file: disk.describe(&segment.name()), offset, what }
 }
 
-/// A flushed frame at `offset` of `segment` is not valid: something at `at` of `follower` comes after it.
+/// The error for a flushed frame at `offset` of `segment` that is not valid, although something at `at` of `follower`
+/// comes after it.
 fn lost(disk: &Arc<dyn Disk>, segment: &Segment, offset: u64, follower: &Segment, at: u64) -> LogError {
     let place = match follower.header.sequence == segment.header.sequence {
         true => format!("at {at}"),
@@ -190,7 +191,7 @@ fn explain(disk: &Arc<dyn Disk>, segment: &Segment, offset: u64, fault: ItemFaul
 #[derive(Default)]
 struct Replay {
     state: State,
-    /// Checksum of the last valid frame, 0 before the log's first; unknown where the oldest segments are gone.
+    /// Checksum of the last valid frame, 0 before the log's first; unknown if the oldest segments were removed.
     chain: Option<u32>,
     last: Option<LastFrame>,
 }
@@ -243,7 +244,7 @@ impl Replay {
         Ok(scan)
     }
 
-    /// Makes sure that the last frame is on disk, and not only where this process reads it.
+    /// Ensures that the last frame is on disk, and not only in the page cache.
     fn prove_last(&self, disk: &Arc<dyn Disk>) -> Result<(), LogError> {
         let Some(last) = self.last.as_ref().filter(|last| !last.sealed) else { return Ok(()) };
         let error = io_error(&**disk, &last.segment.name());
@@ -310,7 +311,7 @@ impl Replay {
         }
     }
 
-    /// Votes only ever grow; one that stands behind a newer one waited for room while that did not.
+    /// Votes only increase; a lower vote behind a higher one waited for room while the higher one did not.
     fn vote(&mut self, vote: Vote) {
         if self.state.vote.is_none_or(|held| (held.term, held.committed) <= (vote.term, vote.committed)) {
             self.state.vote = Some(vote);
@@ -325,8 +326,8 @@ impl Replay {
         Start { vote: self.state.vote, purged: self.state.purged, committed: self.state.committed }
     }
 
-    /// Entries are purged from the beginning only; if the first one left does not follow what was purged, files are
-    /// missing.
+    /// Entries are purged from the beginning only. If the first remaining entry does not follow the last purged one,
+    /// files are missing.
     fn check_complete(&self, disk: &Arc<dyn Disk>) -> Result<(), LogError> {
         let expected = self.state.purged.map_or(0, |purged| purged.index + 1);
         let first = self.state.first();

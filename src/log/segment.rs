@@ -1,4 +1,4 @@
-//! Making segments ready, and giving them up.
+//! Prepares segments, and retires them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +30,11 @@ impl Segment {
     }
 }
 
-/// How zeros are written: in blocks, each flushed, with a pause between so that the log's own flushes get their turn.
+/// Size of the blocks in which zeros are written. Each block is flushed, with a pause after it so that the log's own
+/// flushes are not delayed.
 const ZERO_BLOCK: usize = 1 << 20;
 const ZERO_PAUSE: Duration = Duration::from_millis(2);
-/// Emptied files kept for further use.
+/// Emptied files that are kept for reuse.
 const SPARES: usize = 2;
 
 /// Makes segments. Blocking; runs on a thread of its own unless the log is inline.
@@ -41,18 +42,18 @@ pub struct Maker {
     disk: Arc<dyn Disk>,
     entropy: Arc<dyn Entropy>,
     length: u64,
-    /// Names of files that can be used again.
+    /// Names of files that can be reused.
     spares: Vec<String>,
 }
 
-/// Names an I/O error's file.
+/// Adds the file's name to an I/O error.
 pub fn io_error(disk: &dyn Disk, name: &str) -> impl Fn(std::io::Error) -> LogError + use<> {
     let file = disk.describe(name);
     move |source| LogError::Io { file: file.clone(), source: Arc::new(source) }
 }
 
 impl Maker {
-    /// A maker of segments of `length` bytes. `spares` are files left from before.
+    /// A maker of segments of `length` bytes. `spares` are files from earlier.
     pub fn new(disk: Arc<dyn Disk>, entropy: Arc<dyn Entropy>, length: u64, spares: Vec<String>) -> Self {
         Self { disk, entropy, length: length.max(FIRST_FRAME * 2), spares }
     }
@@ -62,15 +63,15 @@ impl Maker {
         self.length
     }
 
-    /// Makes a segment of at least `length` bytes ready: zeroed or used before, headed, durable.
+    /// Prepares a segment of at least `length` bytes: zeroed or reused, with its header, durable.
     ///
     /// # Errors
-    /// [`LogError::Io`]. If the disk is full ([`LogError::is_full`]), nothing of it is left.
+    /// [`LogError::Io`]. If the disk is full ([`LogError::is_full`]), no part of the segment is left.
     pub fn make(&mut self, sequence: u64, length: u64, pause: bool) -> Result<Segment, LogError> {
         let temporary = format!("{sequence:016x}.tmp");
         let made = self.make_as(sequence, &temporary, length, pause);
         if made.as_ref().is_err_and(LogError::is_full) {
-            // A part of a segment is of no use to anyone, and takes room away that others could use.
+            // A part of a segment is of no use, and takes room that others could use.
             match self.disk.remove(&temporary) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(io_error(&*self.disk, &temporary)(error));
@@ -103,7 +104,7 @@ impl Maker {
         Ok(Segment { header, file, length })
     }
 
-    /// Takes a spare file that is large enough, under the name `temporary`.
+    /// Takes a spare file that is large enough and renames it to `temporary`.
     fn reuse(&mut self, temporary: &str, length: u64) -> Result<Option<Arc<dyn DiskFile>>, LogError> {
         while let Some(spare) = self.spares.pop() {
             let error = io_error(&*self.disk, &spare);
@@ -119,7 +120,7 @@ impl Maker {
 
     fn zeroed(&self, name: &str, length: u64, pause: bool) -> Result<Arc<dyn DiskFile>, LogError> {
         let error = io_error(&*self.disk, name);
-        // Not tried in vain: what is written meanwhile would be missing to others who write to this disk.
+        // Do not try in vain: other users of this disk would miss the room in the meantime.
         if self.disk.room().map_err(&error)? < length {
             return Err(error(std::io::ErrorKind::StorageFull.into()));
         }
@@ -138,8 +139,8 @@ impl Maker {
         Ok(file)
     }
 
-    /// Gives up a segment whose entries are all purged. One after the other, each durably: a gap between segments that
-    /// are left would look like damage.
+    /// Retires a segment whose entries are all purged. One after the other, each durably: a gap between the remaining
+    /// segments would look like damage.
     ///
     /// # Errors
     /// [`LogError::Io`].

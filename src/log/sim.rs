@@ -1,5 +1,5 @@
-//! A disk in memory that behaves as badly as a disk may: what was not flushed can be lost, in part or in whole, and any
-//! call can fail, and space can run out. For tests and simulations; replayable from its seed.
+//! A disk in memory that behaves as badly as a real disk may: unflushed data can be lost, in part or in whole, any call
+//! can fail, and space can run out. For tests and simulations; replayable from its seed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,10 +20,10 @@ pub struct SimDisk(Arc<Mutex<World>>);
 struct World {
     random: u64,
     names: BTreeMap<String, Arc<Mutex<Inode>>>,
-    /// Names as of the last flush of the directory, and what was done since.
+    /// Names at the last flush of the directory, and the changes since.
     durable_names: BTreeMap<String, Arc<Mutex<Inode>>>,
     renames: Vec<NameChange>,
-    /// Calls until one fails; the later ones fail, too.
+    /// Calls until one fails; all later ones fail, too.
     fails_in: Option<u64>,
     /// The next flush of a file fails.
     flush_fails: bool,
@@ -43,11 +43,11 @@ enum NameChange {
 
 #[derive(Clone, Default)]
 struct Inode {
-    /// What is read: the page cache.
+    /// The bytes that reads return: the page cache.
     bytes: Vec<u8>,
-    /// What outlives a power failure.
+    /// The bytes that survive a power failure.
     durable: Vec<u8>,
-    /// What the next flush makes durable.
+    /// Writes that the next flush makes durable.
     pending: Vec<(usize, Vec<u8>)>,
 }
 
@@ -57,8 +57,8 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(World { random: seed, ..World::default() })))
     }
 
-    /// The disk as a power failure leaves it: flushed bytes are there, of each write since any sectors may be, of the
-    /// changes of names since the directory's flush a first part. Handles of before see nothing of it.
+    /// The disk after a power failure: flushed bytes are there; of each later write any sectors may be there; of the
+    /// name changes since the directory's flush a first part. Old handles do not see this disk.
     pub fn after_power_failure(&self) -> Self {
         let mut world = self.0.lock();
         let mut names = world.durable_names.clone();
@@ -78,8 +78,8 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(fresh)))
     }
 
-    /// The disk as a process leaves it that is killed: all that was written can be read, flushed or not. Calls no longer
-    /// fail. Handles of before see nothing of it.
+    /// The disk after the process was killed: everything that was written can be read, flushed or not. Calls no longer
+    /// fail. Old handles do not see this disk.
     pub fn after_kill(&self) -> Self {
         let world = self.0.lock();
         let mut copies: Vec<[Arc<Mutex<Inode>>; 2]> = Vec::new();
@@ -114,23 +114,23 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(fresh)))
     }
 
-    /// Lets the next flush of a file fail. As on a real system, what it should have made durable can be read as before,
-    /// while only a part of it, or nothing, is on the disk, and no later flush writes it.
+    /// Lets the next flush of a file fail. As on a real system, the data of that flush can be read as before, while
+    /// only a part of it, or nothing, is on the disk, and no later flush writes it.
     pub fn fail_flush(&self) {
         self.0.lock().flush_fails = true;
     }
 
-    /// Lets files grow by so many bytes, all together; then the disk is full. Removing a file makes room.
+    /// Lets files grow by this many bytes in total; then the disk is full. Removing a file makes room.
     pub fn set_room(&self, bytes: Option<u64>) {
         self.0.lock().room = bytes;
     }
 
-    /// Lets the call after `calls` more ones fail, and all that follow it.
+    /// Lets the call after the next `calls` ones fail, and all that follow it.
     pub fn fail_in(&self, calls: u64) {
         self.0.lock().fails_in = Some(calls);
     }
 
-    /// Has `watcher` called before every call, to look at the disk as it is then.
+    /// Calls `watcher` before every call, so that it can inspect the disk at that moment.
     pub fn watch(&self, watcher: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.0.lock().watcher = watcher;
     }
@@ -140,7 +140,7 @@ impl SimDisk {
         self.0.lock().flushes
     }
 
-    /// The bytes of a file, to be looked at and damaged; they are on the disk then.
+    /// The bytes of a file, to inspect or damage them; the result is durable.
     pub fn with_file<T>(&self, name: &str, look: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
         let inode = self.0.lock().names.get(name).cloned()?;
         let mut inode = inode.lock();
@@ -205,7 +205,7 @@ impl Inode {
         bytes[offset..end].copy_from_slice(data);
     }
 
-    /// The durable bytes, and of what is pending any sectors.
+    /// The durable bytes, and any sectors of the pending writes.
     fn after_power_failure(&self, random: &mut World) -> Vec<u8> {
         let mut bytes = self.durable.clone();
         for (offset, data) in &self.pending {
@@ -213,7 +213,7 @@ impl Inode {
             let cut = random.below(data.len() as u64 + 1) as usize;
             let mut at = 0;
             while at < data.len() {
-                // Sectors are whole; they lie at multiples of their size in the file.
+                // Sectors are whole; they are aligned to multiples of their size in the file.
                 let end = (at + SECTOR - (offset + at) % SECTOR).min(data.len());
                 let kept = match style {
                     0 => true,

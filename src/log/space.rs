@@ -1,4 +1,4 @@
-//! Whether there is room for what is to be written.
+//! Whether the disk has room for what must be written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Whether the disk has room for the log's next segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Space {
-    /// It has, or the segment is there already.
+    /// It has, or the segment exists already.
     #[default]
     Enough,
-    /// It has not. Entries are appended to what the log has, and wait once that is used up; the disk is tried again all
-    /// the time. Purging makes room, and so does whoever frees that much of the disk.
+    /// It has not. Entries are appended to the existing segments, and wait when those are full; the disk is tried again
+    /// regularly. Purging makes room, and so does freeing that many bytes of the disk.
     Full {
         /// Bytes of the next segment, which the disk does not have.
         needed: u64,
-        /// Bytes of entries that the log has a place for.
+        /// Bytes of entries that the existing segments can still take.
         available: u64,
     },
 }
@@ -22,7 +22,7 @@ pub enum Space {
 /// Called when the disk has become full, and when it has room again. It must not call the log.
 pub type OnSpace = Arc<dyn Fn(Space) + Send + Sync>;
 
-/// What those who write and those who make segments know of the room there is.
+/// The state of the room, shared by the writer and the makers of segments.
 pub struct Gauge {
     needed: AtomicU64,
     available: AtomicU64,
@@ -30,7 +30,7 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// There is room enough.
+    /// Starts with enough room.
     pub fn new(on_space: OnSpace) -> Self {
         Self { needed: AtomicU64::new(0), available: AtomicU64::new(0), on_space }
     }
@@ -51,12 +51,12 @@ impl Gauge {
         (self.on_space)(space);
     }
 
-    /// The current segment takes so many bytes of entries.
+    /// The current segment can take this many bytes of entries.
     pub fn set_available(&self, available: u64) {
         self.available.store(available, Ordering::Relaxed);
     }
 
-    /// How it is now.
+    /// The present state.
     pub fn space(&self) -> Space {
         match self.needed.load(Ordering::Relaxed) {
             0 => Space::Enough,

@@ -1,4 +1,4 @@
-//! What the log holds, in memory: where every live entry is, the latest ones themselves, the vote.
+//! The log in memory: the place of every live entry, the latest entries themselves, the vote.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use crate::model::LogPosition;
 
 use super::{Entry, LogError, Vote};
 
-/// Where an entry's item stands on disk.
+/// The place of an entry's item on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The segment's sequence number.
@@ -17,34 +17,34 @@ pub struct Place {
     pub length: u32,
 }
 
-/// What is known of a live entry.
+/// What is known about a live entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
-    /// The term and the leader of its place.
+    /// The term and the leader of its position.
     pub term: u64,
     /// See `term`.
     pub leader: u64,
-    /// About how many bytes it takes up.
+    /// Its approximate size in bytes.
     pub weight: u32,
-    /// Tells entries apart that had the same index one after the other.
+    /// Distinguishes entries that had the same index one after the other.
     pub ticket: u64,
-    /// Where it was written, once it was.
+    /// Its place on disk, once it is written.
     pub place: Option<Place>,
 }
 
-/// True for the same place. A term has one leader, who need not be named.
+/// True for the same position. A term has one leader, so the leader's id need not be known.
 fn is_same(one: LogPosition, other: LogPosition) -> bool {
     (one.term, one.index) == (other.term, other.index)
 }
 
-/// The state of the log as its users see it: appended entries are in it before they are on disk.
+/// The log for its users: appended entries are in it before they are on disk.
 #[derive(Debug, Default)]
 pub struct State {
     /// The last vote saved.
     pub vote: Option<Vote>,
-    /// The last place purged.
+    /// The last position purged.
     pub purged: Option<LogPosition>,
-    /// The last place known to be committed.
+    /// The last position known to be committed.
     pub committed: Option<LogPosition>,
     first: u64,
     slots: VecDeque<Slot>,
@@ -54,17 +54,17 @@ pub struct State {
     tickets: u64,
 }
 
-/// What a read has to do.
+/// The steps of a read.
 #[derive(Debug, Default)]
 pub struct Lookup {
-    /// Read these from disk, first: index and place.
+    /// Read these from disk first: index and place.
     pub stored: Vec<(u64, Place)>,
     /// Then take these.
     pub cached: Vec<Entry>,
 }
 
 impl State {
-    /// The index of the oldest entry, or of the next one where there is none.
+    /// The index of the oldest entry, or of the next one if there is none.
     pub fn first(&self) -> u64 {
         self.first
     }
@@ -74,7 +74,7 @@ impl State {
         self.first + self.slots.len() as u64
     }
 
-    /// The last entry's place, or the purged one where there is none.
+    /// The last entry's position, or the purged one if there is no entry.
     pub fn last(&self) -> Option<LogPosition> {
         match self.slots.back() {
             Some(slot) => Some(self.position(slot, self.next() - 1)),
@@ -86,7 +86,7 @@ impl State {
         LogPosition { term: slot.term, leader: slot.leader, index }
     }
 
-    /// True if the entry with this place is among the entries, or was purged.
+    /// True if the entry with this position is among the entries, or was purged.
     pub fn holds(&self, place: LogPosition) -> bool {
         match place.index.checked_sub(self.first) {
             Some(at) => self
@@ -97,7 +97,8 @@ impl State {
         }
     }
 
-    /// The place with this index; nothing if it is not held any more, or not yet. The last one purged is known.
+    /// The position with this index; `None` if the log does not hold it any more, or not yet. The last purged one is
+    /// known.
     pub fn position_at(&self, index: u64) -> Option<LogPosition> {
         match index.checked_sub(self.first).and_then(|at| self.slots.get(usize::try_from(at).ok()?)) {
             Some(slot) => Some(self.position(slot, index)),
@@ -105,10 +106,10 @@ impl State {
         }
     }
 
-    /// Adds an entry at the end and gives it a ticket. An empty log takes any index beyond what was purged.
+    /// Adds an entry at the end and gives it a ticket. An empty log accepts any index after the purged one.
     ///
     /// # Errors
-    /// [`LogError::OutOfOrder`] where it does not follow.
+    /// [`LogError::OutOfOrder`] if it does not follow.
     pub fn append(&mut self, entry: Entry, place: Option<Place>) -> Result<u64, LogError> {
         let index = entry.position.index;
         if self.slots.is_empty() && index >= self.first {
@@ -131,7 +132,7 @@ impl State {
         Ok(self.tickets)
     }
 
-    /// Notes where an entry was written, if it is still the one with that ticket.
+    /// Records the place of an entry, if it is still the one with that ticket.
     pub fn written(&mut self, index: u64, ticket: u64, place: Place) {
         let Some(at) = index.checked_sub(self.first) else { return };
         if let Some(slot) = self.slots.get_mut(at as usize).filter(|slot| slot.ticket == ticket) {
@@ -139,7 +140,7 @@ impl State {
         }
     }
 
-    /// The first index from which the entries to the end weigh at most `bytes`; their payloads are counted.
+    /// The first index from which the payloads of all entries to the end have at most `bytes`.
     pub fn first_within(&self, bytes: usize) -> u64 {
         let mut left = bytes;
         let mut first = self.next();
@@ -153,7 +154,8 @@ impl State {
         first
     }
 
-    /// Forgets cached entries, oldest first, until the cache is within `limit` bytes. What is not written yet stays.
+    /// Removes cached entries, oldest first, until the cache is within `limit` bytes. Entries that are not written yet
+    /// stay.
     pub fn shrink_cache(&mut self, limit: usize) {
         while self.cached_bytes > limit {
             let at = self.slots.len() - self.cache.len();
@@ -179,20 +181,21 @@ impl State {
             }
         }
         if self.slots.is_empty() {
-            // Read back, an entry may have stood behind others that were purged together with their segment.
+            // During recovery, an entry may come after others that were purged together with their segment.
             self.first = self.purged.map_or(0, |purged| purged.index + 1);
         }
     }
 
-    /// Removes the entries up to and including `upto`, which may lie beyond the end, and all of them if they contradict
-    /// it; going back is passed over.
+    /// Removes the entries up to and including `upto`, which may be beyond the end, and all entries if they contradict
+    /// it. A position below the last purge is ignored.
     pub fn purge(&mut self, upto: LogPosition) {
         if self.purged.is_some_and(|purged| purged.index >= upto.index) {
             return;
         }
         let held = self.position_at(upto.index);
         if held.is_some_and(|held| !is_same(held, upto)) {
-            // What was purged is committed, so what is held is not, and its cutting off was still to be written.
+            // The purged position is committed, so the contradicting entries are not; only their truncation had not
+            // been written yet.
             self.truncate_after(self.purged);
         }
         self.purged = Some(upto);
@@ -205,10 +208,10 @@ impl State {
         self.first = self.first.max(upto.index + 1);
     }
 
-    /// Finds the entries `from..to`, as many of them as fit `max_bytes`, but at least one where the range is not empty.
+    /// Finds the entries `from..to`, as many as fit into `max_bytes`, but at least one if the range is not empty.
     ///
     /// # Errors
-    /// [`LogError::NotFound`] where the range reaches beyond what is held.
+    /// [`LogError::NotFound`] if the range goes beyond what the log holds.
     pub fn lookup(&self, from: u64, to: u64, max_bytes: usize) -> Result<Lookup, LogError> {
         let (first, next) = (self.first, self.next());
         if from >= to {

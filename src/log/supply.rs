@@ -1,4 +1,4 @@
-//! How the writer gets its next segment.
+//! The supply of segments for the writer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use super::LogError;
 use super::segment::{Maker, Segment};
 use super::space::Gauge;
 
-/// A full disk is tried again so often.
+/// Interval at which a full disk is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
-/// Makes and gives up segments for the writer.
+/// Makes and retires segments for the writer.
 pub trait Supply: Send {
-    /// Asks for the segment `sequence`, to be ready some time later.
+    /// Orders the segment `sequence`, to be ready some time later.
     fn order(&mut self, sequence: u64);
     /// The segment `sequence`, with at least `length` bytes; waits if it is not ready. `None` if the disk is full: the
-    /// order stands, and the caller is to ask again later.
+    /// order stays, and the caller must ask again later.
     ///
     /// # Errors
     /// [`LogError::Io`].
     fn take(&mut self, sequence: u64, length: u64) -> Result<Option<Segment>, LogError>;
-    /// Gives up a segment.
+    /// Retires a segment.
     ///
     /// # Errors
-    /// [`LogError::Io`], perhaps of an earlier call.
+    /// [`LogError::Io`], perhaps from an earlier call.
     fn retire(&mut self, sequence: u64) -> Result<(), LogError>;
 }
 
@@ -39,7 +39,7 @@ pub struct InlineSupply {
 }
 
 impl InlineSupply {
-    /// `ready` is an empty segment that is there already.
+    /// `ready` is an empty segment that exists already.
     pub fn new(maker: Maker, ready: Option<Segment>, gauge: Arc<Gauge>) -> Self {
         Self { maker, ready, gauge }
     }
@@ -70,16 +70,16 @@ impl Supply for InlineSupply {
     }
 }
 
-/// What the writer and the thread tell each other.
+/// State shared by the writer and the thread.
 #[derive(Default)]
 struct Orders {
     /// The segment to be made and its length.
     wanted: Option<(u64, u64)>,
     /// The segment that is ready.
     made: Option<Segment>,
-    /// Segments to be given up.
+    /// Segments to retire.
     retired: VecDeque<u64>,
-    /// There was no room for the segment that is wanted.
+    /// There was no room for the wanted segment.
     full: bool,
     failed: Option<LogError>,
     closed: bool,
@@ -91,7 +91,7 @@ struct Shared {
     gauge: Arc<Gauge>,
 }
 
-/// Makes segments ahead of their use on a thread of its own.
+/// Makes segments in advance on a thread of its own.
 pub struct ThreadSupply {
     shared: Arc<Shared>,
     length: u64,
@@ -99,7 +99,7 @@ pub struct ThreadSupply {
 }
 
 impl ThreadSupply {
-    /// Starts the thread. `ready` is an empty segment that is there already.
+    /// Starts the thread. `ready` is an empty segment that exists already.
     ///
     /// # Errors
     /// [`LogError::Io`] if no thread can be started.
@@ -118,7 +118,7 @@ impl ThreadSupply {
         Ok(Self { shared, length, thread: Some(thread) })
     }
 
-    /// Asks for a segment, or for a longer one than was asked for.
+    /// Orders a segment, or a longer one than was ordered before.
     fn want(&self, orders: &mut Orders, sequence: u64, length: u64) {
         if orders.wanted.is_none_or(|(wanted, long)| wanted != sequence || long < length) {
             orders.wanted = Some((sequence, length));
@@ -166,7 +166,7 @@ impl Shared {
         let mut orders = self.orders.lock();
         loop {
             let done = if let Some(sequence) = orders.retired.pop_front() {
-                // Its file may be used again at once.
+                // Its file may be reused at once.
                 orders.full = false;
                 MutexGuard::unlocked(&mut orders, || maker.retire(sequence))
             } else if let Some((sequence, length)) = orders.wanted.filter(|_| !orders.full && !orders.closed)
@@ -221,7 +221,7 @@ impl Drop for ThreadSupply {
         self.shared.orders.lock().closed = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic of that thread has been reported by the runtime; nothing is left to do about it here.
+            // The runtime has reported a panic of that thread; there is nothing more to do here.
             let _ = thread.join();
         }
     }

@@ -124,7 +124,7 @@ fn purged_segments_are_used_again_and_votes_outlive_them() {
     let files = sim.list().unwrap();
     assert!(files.len() <= 5, "{files:?}");
     assert!(!files.contains(&segment_name(1)));
-    // A jump beyond the end, as a snapshot makes it.
+    // A jump beyond the end, as a snapshot causes it.
     log.purge(at(6, 5000)).unwrap();
     append(&log, vec![entry(6, 5001, 1)]).unwrap();
     drop(log);
@@ -226,8 +226,8 @@ fn reading_a_segment_survives_any_bytes() {
     }
 }
 
-/// Whatever kills and power failures do, what was acknowledged is there and nothing is there that was not written. A failing
-/// seed is replayed with `KVD_SEED=seed cargo test --lib log::`.
+/// After any kills and power failures, everything acknowledged is there, and nothing that was not written. Replay a
+/// failing seed with `KVD_SEED=seed cargo test --lib log::`.
 #[test]
 fn power_failures_lose_nothing_that_was_acknowledged() {
     let given = std::env::var("KVD_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
@@ -245,7 +245,7 @@ fn power_failures_lose_nothing_that_was_acknowledged() {
     }
 }
 
-/// What the log must hold, and what it may hold besides.
+/// What the log must hold, and what it may hold in addition.
 #[derive(Clone, Default)]
 struct Model {
     entries: Vec<Entry>,
@@ -283,7 +283,7 @@ fn one_life_after_another(seed: u64) {
             model.entries == held.entries && model.purged == held.purged && model.vote == held.vote
         };
         assert!(states.iter().any(same), "the log holds what it never held: {:?}", log.bounds());
-        // From here on, the first state is what must be there; those after it may be there instead.
+        // From here on, the first state must be there; the later ones may be there instead.
         let mut model = held;
         disk.fail_in(random.below(400));
         loop {

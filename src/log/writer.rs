@@ -1,9 +1,9 @@
-//! The one that writes: takes what is queued, makes a frame of it, writes it, flushes it, says so.
+//! The writer: takes what is queued, makes a frame, writes it, flushes it, and calls the callbacks.
 //!
-//! If the disk has no room for the next segment, the frame waits, and what was queued behind it. Votes and purges do not:
-//! without the one, raft stands still, and the other is what makes room. So entries leave a place at the end of every
-//! segment to them, and they go before what waits. Reading the log back, an entry that was purged before it was written
-//! and a vote that is older than one before it are passed over.
+//! If the disk has no room for the next segment, the frame waits, and so does everything queued behind it. Votes and
+//! purges do not wait: without votes raft stands still, and purges make room. So entries leave some bytes for them at
+//! the end of every segment, and they are written before what waits. During recovery, an entry that was purged before
+//! it was written and a vote that is older than a previous one are skipped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use super::supply::Supply;
 use super::{Disk, Done, Entry, Figures, LogError, Vote};
 use crate::model::LogPosition;
 
-/// Something to be written.
+/// Something to write.
 pub enum Work {
     /// Entries with their tickets.
     Append(Vec<(Entry, u64)>, Done),
     /// A vote.
     Vote(Vote, Done),
-    /// Entries after the place no longer count.
+    /// Entries after the position no longer count.
     Truncate(Option<LogPosition>),
-    /// Entries up to the place no longer count.
+    /// Entries up to the position no longer count.
     Purge(LogPosition),
-    /// Entries up to the place are committed. Not worth a flush of its own.
+    /// Entries up to the position are committed. Not worth a flush of its own.
     Committed(LogPosition),
 }
 
-/// The segments there are, for readers.
+/// All segments, for readers.
 pub type Segments = Arc<Mutex<BTreeMap<u64, Held>>>;
 
 /// A segment in use.
@@ -56,84 +56,84 @@ pub struct Writer {
     supply: Box<dyn Supply>,
     limits: Limits,
     current: Segment,
-    /// Where the next frame goes in the current segment.
+    /// Offset of the next frame in the current segment.
     offset: u64,
     /// Checksum of the last frame.
     chain: u32,
-    /// What a new segment begins with: the state as far as it was written, which lags behind what users see.
+    /// The first item of a new segment: the state that has been written, which lags behind what users see.
     written: Start,
-    /// The last seal is on disk.
+    /// True if the last seal is on disk.
     settled: bool,
     frame: Vec<u8>,
     placed: Vec<(u64, u64, u64, u32)>,
     dones: Vec<Caller>,
     /// The last vote and the last purge in the frame.
     urgent: Urgent,
-    /// Entries up to this place are purged on disk, and their segments can go.
+    /// Entries up to this position are purged on disk, and their segments can be retired.
     purged: Option<LogPosition>,
-    /// The frame has found no room.
+    /// There is no room for the frame.
     stalled: bool,
-    /// What comes after the frame, in order.
+    /// Work that comes after the frame, in order.
     waiting: VecDeque<Work>,
 }
 
-/// Somebody who waits for a frame.
+/// A callback that waits for a frame.
 struct Caller {
     /// For a vote.
     urgent: bool,
     done: Done,
 }
 
-/// What does not wait for room.
+/// Work that does not wait for room.
 #[derive(Default)]
 struct Urgent {
     vote: Option<Vote>,
     purge: Option<LogPosition>,
 }
 
-/// Bytes at the end of a segment that are left to votes and purges, unless it is a small one.
+/// Bytes at the end of a segment that are reserved for votes and purges, unless the segment is small.
 const TAIL: u64 = 64 << 10;
 
-/// Bytes of a start item, at most: all its options are there.
+/// The largest start item, with all its options.
 const START_ITEM: u64 = (ITEM_HEADER + 18 + 25 + 25) as u64;
 
-/// Bounds of the writer.
+/// Limits of the writer.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of payload after which a frame is closed.
     pub frame_bytes: usize,
     /// Bytes of entries kept in memory.
     pub cache_bytes: usize,
-    /// Flushes what it writes.
+    /// Flush after writing.
     pub flush: bool,
 }
 
-/// What others see of what is written.
+/// The parts of the writer's state that others see.
 pub struct Seen {
     /// The state in memory.
     pub state: Arc<Mutex<State>>,
     /// The segments.
     pub segments: Segments,
-    /// What is counted.
+    /// Counters for metrics.
     pub figures: Arc<Figures>,
     /// Whether there is room.
     pub gauge: Arc<Gauge>,
 }
 
-/// Where the writer goes on.
+/// Where the writer continues.
 pub struct Resume {
     /// The segment written last.
     pub current: Segment,
-    /// Where the next frame goes in it.
+    /// Offset of the next frame in it.
     pub offset: u64,
     /// Checksum of the last frame in it.
     pub chain: u32,
-    /// The state as it was written.
+    /// The state that has been written.
     pub written: Start,
 }
 
 impl Writer {
-    /// A writer that goes on after what is there.
+    /// A writer that continues after the existing frames.
     pub fn new(
         disk: Arc<dyn Disk>,
         seen: Seen,
@@ -167,15 +167,14 @@ impl Writer {
         writer
     }
 
-    /// Writes all of `work`, in order, or as much as there is room for; the rest waits for the next call. Everyone who
-    /// waits hears of success; on failure the callbacks that were not called yet are left in `self` for
-    /// [`Writer::fail`].
+    /// Writes all of `work`, in order, or as much as there is room for; the rest waits for the next call. Callbacks are
+    /// called on success; on failure, callbacks that were not called yet are left in `self` for [`Writer::fail`].
     ///
     /// # Errors
     /// [`LogError::Io`], after which the log must not be used any more.
     pub fn write(&mut self, work: Vec<Work>) -> Result<(), LogError> {
         self.waiting.extend(work);
-        // What found no room before comes first.
+        // Work that found no room before comes first.
         let mut room = self.flush()?;
         while room && let Some(work) = self.waiting.pop_front() {
             room = self.add(work)?;
@@ -194,7 +193,7 @@ impl Writer {
         self.stalled
     }
 
-    /// Tells everyone who still waits.
+    /// Calls all waiting callbacks with the error.
     pub fn fail(&mut self, error: &LogError) {
         for caller in self.dones.drain(..) {
             (caller.done)(Err(error.clone()));
@@ -255,7 +254,7 @@ impl Writer {
                 }
             }
         }
-        // The callback joins those that the next flush calls only after the last entry is in the frame.
+        // The callback joins those that the next flush calls, but only after the last entry is in the frame.
         self.dones.push(Caller { urgent: false, done });
         Ok(true)
     }
@@ -268,8 +267,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the votes and purges that wait before everything else that does, as far as they find a place. In the frame
-    /// that waits they stay as well, and do no harm there.
+    /// Writes waiting votes and purges before everything else that waits, as far as there is room. They also stay in
+    /// the frame that waits, where they do no harm.
     fn overtake(&mut self) -> Result<(), LogError> {
         let held =
             (std::mem::take(&mut self.placed), std::mem::replace(&mut self.frame, vec![0; FRAME_HEADER]));
@@ -297,7 +296,7 @@ impl Writer {
                 other => self.waiting.push_back(other),
             }
         }
-        // What is purged need not be kept until there is room.
+        // Purged entries need not be kept until there is room.
         let kept = self.written.purged.map_or(0, |purged| purged.index + 1);
         for work in &mut self.waiting {
             if let Work::Append(entries, _) = work {
@@ -322,7 +321,7 @@ impl Writer {
     /// Writes and flushes the frame, if it holds anything; false if there is no room for it.
     fn flush(&mut self) -> Result<bool, LogError> {
         if self.frame.len() == FRAME_HEADER {
-            // Whoever waited for entries that were purged meanwhile.
+            // The callbacks of entries that were purged in the meantime.
             self.tell_all();
             return Ok(true);
         }
@@ -352,15 +351,14 @@ impl Writer {
         Ok(true)
     }
 
-    /// Tells everyone who waits that all is written.
+    /// Calls all waiting callbacks: everything is written.
     fn tell_all(&mut self) {
         for caller in self.dones.drain(..) {
             (caller.done)(Ok(()));
         }
     }
 
-    /// Bytes that the frame needs: itself, the start item it may get, the seal, and, behind entries, what is left to
-    /// others.
+    /// Bytes that the frame needs: itself, perhaps a start item, the seal, and, after entries, the reserved bytes.
     fn needed(&self) -> u64 {
         let start = if self.offset == FIRST_FRAME { START_ITEM } else { 0 };
         let tail = if self.placed.is_empty() { 0 } else { self.tail() };
@@ -371,17 +369,17 @@ impl Writer {
         TAIL.min(self.current.length / 32)
     }
 
-    /// Bytes that the current segment has for entries.
+    /// Bytes in the current segment for entries.
     fn room(&self) -> u64 {
         self.current.length.saturating_sub(self.offset + self.tail() + (2 * FRAME_HEADER) as u64)
     }
 
-    /// True if the frame has a place in the current segment.
+    /// True if the frame fits in the current segment.
     fn fits(&self) -> bool {
         self.offset + self.needed() <= self.current.length
     }
 
-    /// Notes behind the last frame that it was flushed, after whoever waited for that has been told.
+    /// Writes the seal behind the last frame: it was flushed. Called after the callbacks.
     fn seal(&mut self) -> Result<(), LogError> {
         if self.limits.flush {
             let seal = FrameHeader::seal(self.chain).encode(self.current.header.seed(), self.offset);
@@ -391,12 +389,12 @@ impl Writer {
         Ok(())
     }
 
-    /// False while the last seal may be in memory only.
+    /// False if the last seal may be in memory only.
     pub fn is_settled(&self) -> bool {
         self.settled
     }
 
-    /// Flushes the last seal. For quiet moments: the next frame would do it as well.
+    /// Flushes the last seal, in quiet moments: the next frame would do it as well.
     ///
     /// # Errors
     /// [`LogError::Io`], after which the log must not be used any more.
@@ -423,7 +421,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts the start item in front of what is in the frame.
+    /// Puts the start item in front of the frame's content.
     fn put_start(&mut self) -> Result<(), LogError> {
         let mut opened = vec![0; FRAME_HEADER];
         Item::Start(self.written).encode(&mut opened).map_err(|what| self.unencodable(what))?;
@@ -436,7 +434,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Goes to the next segment; false if there is no room for one.
+    /// Moves on to the next segment; false if there is no room for one.
     fn roll(&mut self) -> Result<bool, LogError> {
         let sequence = self.current.header.sequence + 1;
         let length = FIRST_FRAME + START_ITEM + ALIGN + self.needed();
@@ -461,7 +459,7 @@ impl Writer {
         state.shrink_cache(self.limits.cache_bytes);
     }
 
-    /// Gives up the oldest segments, as far as all their entries are purged.
+    /// Retires the oldest segments, as far as all their entries are purged.
     fn retire(&mut self, upto: LogPosition) -> Result<(), LogError> {
         loop {
             let sequence = {

@@ -1,4 +1,4 @@
-//! What a log makes of a disk that tore its last write, or spoiled what it held.
+//! Opening a log whose disk tore the last write, or damaged its contents.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::super::format::{FRAME_HEADER, SegmentHeader};
 use super::super::frames::frame_at;
 use super::*;
 
-/// Bytes of a segment's header that mean something.
+/// Bytes of a segment's header that are in use.
 const SEGMENT_HEADER: usize = 44;
 
 fn small() -> Options {
@@ -17,7 +17,7 @@ fn open(disk: &SimDisk) -> Result<Log, LogError> {
     Log::open(Arc::new(disk.clone()), small())
 }
 
-/// What was acknowledged.
+/// The acknowledged state.
 #[derive(Clone, Debug, PartialEq)]
 struct Held {
     entries: Vec<Entry>,
@@ -29,7 +29,7 @@ fn held(log: &Log) -> Held {
     Held { entries: all(log), purged: log.bounds().purged, vote: log.vote() }
 }
 
-/// A log over several segments, most of them used before, that a process was killed with; what it must hold.
+/// A log over several segments, most of them reused, whose process was killed; and the state it must hold.
 fn several_segments(recycled: bool) -> (SimDisk, Log, Held) {
     let (disk, _) = sim(3);
     let log = open(&disk).unwrap();
@@ -55,7 +55,7 @@ fn bytes(disk: &SimDisk, name: &str) -> Vec<u8> {
     disk.with_file(name, |bytes| bytes.clone()).unwrap()
 }
 
-/// Where the frames of a segment begin, and where its last one ends. All of them are whole.
+/// Offsets of the frames of a segment, and the end of the last one. All of them are complete.
 fn frames(bytes: &[u8]) -> Vec<usize> {
     let header = SegmentHeader::decode(bytes).unwrap();
     let mut places = vec![FIRST_FRAME as usize];
@@ -66,7 +66,7 @@ fn frames(bytes: &[u8]) -> Vec<usize> {
     places
 }
 
-/// The last frame, and the seal behind.
+/// The last frame, and the seal behind it.
 fn last_frame(bytes: &[u8]) -> Range<usize> {
     let frames = frames(bytes);
     frames[frames.len().saturating_sub(2)]..frames[frames.len() - 1] + FRAME_HEADER
@@ -91,7 +91,7 @@ fn flip_all(
 ) -> [usize; 2] {
     let mut outcomes = [0; 2];
     for name in names {
-        // Opening a log that is refused changes nothing.
+        // A log that is refused is not changed by opening it.
         let mut spoiled = disk.after_kill();
         for bit in bits(&bytes(disk, name)) {
             let flip = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
@@ -109,7 +109,7 @@ fn flip_all(
                     spoiled = disk.after_kill();
                 }
                 Err(LogError::Damaged { file, offset, .. }) => {
-                    // The place is that of the header or the frame that holds the bit.
+                    // The error names the offset of the header or the frame that holds the bit.
                     assert_eq!(file, format!("sim:{name}"), "bit {bit}");
                     assert!(offset <= bit as u64 / 8, "bit {bit} of {name}: {offset}");
                     outcomes[1] += 1;
@@ -134,12 +134,12 @@ fn no_flipped_bit_costs_an_acknowledged_entry() {
     let [whole, refused] = flip_all(&killed, &names, &expected, |_, _, _| false);
     assert!(whole > 200 && refused > 3000, "{whole} {refused}");
     log.close();
-    // Once the log is quiet, a power failure takes nothing away from that.
+    // After the log was quiet, the same holds after a power failure.
     flip_all(&disk.after_power_failure(), &names[names.len() - 1..], &expected, |_, _, _| false);
 }
 
-/// If power fails before the last seal is on disk, damage to the last frame cannot be told from a torn write. Only the
-/// last group is lost, and only by damage to its own frame.
+/// If power fails before the last seal is on disk, damage to the last frame cannot be told apart from a torn write.
+/// Only the last group is lost, and only by damage to its own frame.
 #[test]
 fn damage_to_a_last_frame_without_a_seal_costs_that_frame_only() {
     let (disk, _log, expected) = several_segments(true);
@@ -153,7 +153,7 @@ fn damage_to_a_last_frame_without_a_seal_costs_that_frame_only() {
     flip_all(&disk, &[name], &expected, fewer);
 }
 
-/// The log goes on after what was found.
+/// The log accepts writes after the recovered state.
 fn goes_on(disk: &SimDisk, log: Log, mut expected: Held) {
     for size in [5, 1500, 3000] {
         let next = log.bounds().next;
@@ -167,7 +167,7 @@ fn goes_on(disk: &SimDisk, log: Log, mut expected: Held) {
     }
 }
 
-/// The last write, which may begin a segment, is torn at every byte, and sectors of it are left out in any order.
+/// The last write, which may begin a segment, is cut at every byte, and any of its sectors are left out.
 #[test]
 fn a_torn_write_is_cut_wherever_it_is_torn() {
     for (recycled, size) in [(false, 150), (true, 150), (true, 3500)] {
@@ -212,8 +212,8 @@ fn a_torn_write_is_cut_wherever_it_is_torn() {
     }
 }
 
-/// What the file of a segment held before the last write; a segment begun with it was a file that waited to be used, or
-/// is new.
+/// The contents of a segment's file before the last write. If that write began the segment, the file was a spare one,
+/// or is new.
 fn old_bytes(older: &SimDisk, name: &str, whole: &[u8], end: usize) -> Vec<u8> {
     if let Some(old) = older.with_file(name, |bytes| bytes.clone()) {
         return old;
@@ -245,8 +245,7 @@ fn files_that_lost_their_end_or_changed_places_are_refused() {
     assert!(emptied.contains("what follows it is in 0000000000000003.seg at 4096"), "{emptied}");
 }
 
-/// A flush that fails drops what it should have written, while it can be read as before. A process that is started
-/// again must not count on it.
+/// A flush that fails drops its data, although they can be read as before. A restarted process must not rely on them.
 #[test]
 fn what_a_failed_flush_left_in_memory_is_written_again() {
     for seed in 0..60 {

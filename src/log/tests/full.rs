@@ -12,7 +12,7 @@ fn queue(log: &Log, entries: Vec<Entry>) -> Receiver<Result<(), LogError>> {
     rx
 }
 
-/// Appends until an entry has to wait, on a disk that has no room; what it waits for.
+/// Appends until an entry has to wait, on a disk without room; returns its receiver.
 fn fill(log: &Log, size: usize) -> Receiver<Result<(), LogError>> {
     loop {
         let rx = queue(log, vec![entry(1, log.bounds().next, size)]);
@@ -43,7 +43,7 @@ fn what_finds_no_room_waits_for_it() {
     );
     let later: Vec<_> = (0..20).map(|_| queue(&log, vec![entry(1, log.bounds().next, 300)])).collect();
     let all_entries = all(&log);
-    // Whoever votes does not wait, even if power fails then.
+    // Votes do not wait; they are there even after a power failure.
     vote(&log, Vote { term: 8, voted_for: 2, committed: false }).unwrap();
     let acknowledged = all_entries.len() - 21;
     for disk in [sim.after_kill(), sim.after_power_failure()] {
@@ -65,7 +65,7 @@ fn what_finds_no_room_waits_for_it() {
     }
 }
 
-/// A vote that waits behind an entry in the same group is not held up by it, and an older one does not come back.
+/// A vote that is queued behind an entry in the same group does not wait for it, and an older vote does not come back.
 #[test]
 fn a_group_with_a_vote_is_taken_apart() {
     let (sim, disk) = sim(5);
@@ -99,7 +99,7 @@ fn a_group_with_a_vote_is_taken_apart() {
     assert_eq!((entries.len(), vote.map(|vote| vote.term)), (40, Some(3)));
 }
 
-/// Purging makes room: with a disk that stays full the log goes on in the segments it has.
+/// Purging makes room: on a disk that stays full the log continues in the segments it has.
 #[test]
 fn what_is_purged_makes_room() {
     let (sim, disk) = sim(5);
@@ -121,7 +121,7 @@ fn what_is_purged_makes_room() {
     let begun = Instant::now();
     while written.load(Ordering::SeqCst) < 200 {
         assert!(begun.elapsed() < patience, "{:?} {:?}", log.space(), log.bounds());
-        // Raft purges what is applied and checkpointed; here, all but the last entry that is written.
+        // Raft purges what is applied and checkpointed; here, all entries but the last one written.
         if let Some(upto) = written.load(Ordering::SeqCst).checked_sub(2) {
             log.purge(at(1, upto)).unwrap();
         }
@@ -134,7 +134,7 @@ fn what_is_purged_makes_room() {
     assert!(spaces.iter().any(|space| space == Space::Enough));
 }
 
-/// Entries are purged, as by a snapshot, while they wait for room.
+/// Entries are purged while they wait for room, as a snapshot does.
 #[test]
 fn what_is_purged_while_it_waits_does_not_come_back() {
     let (sim, disk) = sim(5);
@@ -155,7 +155,7 @@ fn what_is_purged_while_it_waits_does_not_come_back() {
     assert_eq!(reopened(&sim.after_kill()), expected);
 }
 
-/// A leader's entries take the place of others, and are applied and purged while they wait for room.
+/// A leader's entries replace others, and are applied and purged while they wait for room.
 #[test]
 fn what_was_replaced_while_it_waits_does_not_come_back() {
     let (sim, disk) = sim(5);
@@ -167,7 +167,7 @@ fn what_was_replaced_while_it_waits_does_not_come_back() {
     let other = queue(&log, (5..9).map(|index| entry(2, index, 300)).collect());
     log.purge(at(2, 6)).unwrap();
     for disk in [sim.after_kill(), sim.after_power_failure()] {
-        // Behind a purged place of a later term they would be no log any more.
+        // Behind a purged position of a later term they would not be a valid log.
         assert_eq!(reopened(&disk), (vec![], None, Some(at(2, 6))));
     }
     sim.set_room(None);
