@@ -1,6 +1,6 @@
 //! The daemon.
 
-/// Smaller and faster than the system's for many small, short-lived buffers shared between threads.
+/// Smaller and faster than the system's allocator for many small, short-lived buffers shared between threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Who may ask: host names against DNS rebinding (CVE-2018-5702), and CORS.
+//! Which requests are allowed: host names against DNS rebinding (CVE-2018-5702), and CORS.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN,
@@ -9,7 +9,7 @@ use super::{Origin, plain};
 use crate::api::body::ReplyBody;
 use crate::api::services::Access;
 
-/// The refusal of a request whose host is not on the list. TLS vouches for the name by itself.
+/// The refusal of a request whose host is not on the list. With TLS the certificate protects the name already.
 pub(super) fn refuse<B>(
     access: &Access,
     origin: Origin,
@@ -30,7 +30,7 @@ pub(super) fn refuse<B>(
     Some(plain(StatusCode::MISDIRECTED_REQUEST, text))
 }
 
-/// Adds the headers that let pages of the allowed origins ask.
+/// Adds the headers that allow pages of the allowed origins to read the answer.
 pub(super) fn add_cors(access: &Access, asked: &HeaderMap, headers: &mut HeaderMap) {
     let origin = if allows(&access.cors, "*") {
         HeaderValue::from_static("*")
@@ -54,7 +54,7 @@ fn allows(list: &[String], name: &str) -> bool {
     list.iter().any(|allowed| allowed == name)
 }
 
-/// The host a request names, without the port.
+/// The host that a request names, without the port.
 fn host<B>(request: &Request<B>) -> &str {
     let named = match request.uri().authority() {
         Some(authority) => authority.as_str(),

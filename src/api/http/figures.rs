@@ -1,4 +1,4 @@
-//! `/metrics`: what the faces count, what can be read off the node and the store, and the process.
+//! `/metrics`: counters of the API, figures read from the node and the store, and figures of the process.
 
 use std::fs;
 use std::sync::OnceLock;
@@ -112,7 +112,7 @@ fn raft(services: &Services, page: &mut Page) {
     }
 }
 
-/// What was done to keys, and how many there are.
+/// Counters of operations on keys, and the number of keys.
 fn key_space(services: &Services, page: &mut Page) {
     let figures = services.store.figures();
     let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -140,7 +140,7 @@ fn key_space(services: &Services, page: &mut Page) {
     page.histogram(name, "Time of a whole compaction.", &figures.compaction);
 }
 
-/// Times of what takes the store long.
+/// Durations of the store's slow operations.
 fn disk(services: &Services, page: &mut Page) {
     let figures = services.store.figures();
     let name = "etcd_disk_backend_commit_duration_seconds";
@@ -182,7 +182,7 @@ fn lease(services: &Services, page: &mut Page) {
     page.histogram("etcd_debugging_lease_ttl_total", help, &figures.granted);
 }
 
-/// What the kernel knows about this process; figures that cannot be read are left out.
+/// The kernel's figures about this process; figures that cannot be read are left out.
 fn process(page: &mut Page) {
     let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if let Some(limit) = limits.current {
@@ -190,7 +190,7 @@ fn process(page: &mut Page) {
         page.gauge("process_max_fds", "Limit on open file descriptors.", limit);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        // The listing itself holds one.
+        // Listing the directory opens one descriptor itself.
         let open = open.count().saturating_sub(1);
         page.gauge("os_fd_used", "Open file descriptors.", open);
         page.gauge("process_open_fds", "Open file descriptors.", open);
@@ -201,7 +201,7 @@ fn process(page: &mut Page) {
     page.counter("process_cpu_seconds_total", "CPU time, user and system, in seconds.", stat.cpu_seconds);
     page.gauge("process_virtual_memory_bytes", "Virtual memory in bytes.", stat.virtual_bytes);
     page.gauge("process_resident_memory_bytes", "Resident memory in bytes.", stat.resident_bytes);
-    // Without a limit it is the largest number there is, as elsewhere.
+    // If there is no limit, it is the largest number, as in other exporters.
     let limit = rustix::process::getrlimit(rustix::process::Resource::As).current.unwrap_or(u64::MAX);
     page.gauge("process_virtual_memory_max_bytes", "Limit on virtual memory in bytes.", limit);
     if let Some((received, sent)) =
@@ -218,7 +218,7 @@ fn process(page: &mut Page) {
     }
 }
 
-/// Bytes received and sent, from the two lines `IpExt` of `/proc/net/netstat`: names, and under them values.
+/// Bytes received and sent, from the two lines `IpExt` of `/proc/net/netstat`: first the names, then the values.
 fn octets(text: &str) -> Option<(u64, u64)> {
     let mut lines = text.lines().filter(|line| line.starts_with("IpExt:"));
     let (names, values) = (lines.next()?, lines.next()?);
@@ -259,7 +259,7 @@ impl Stat {
     }
 }
 
-/// When the machine started, in seconds since the epoch.
+/// The boot time of the machine, in seconds since the epoch.
 fn boot_time() -> Option<f64> {
     static BOOT: OnceLock<Option<f64>> = OnceLock::new();
     *BOOT.get_or_init(|| {

@@ -10,10 +10,10 @@ use crate::api::services::Services;
 use crate::api::status;
 use crate::model::{AlarmKind, Refusal};
 
-/// The key that is read to see that reading works. It need not exist.
+/// The key that is read to check that reads work. It need not exist.
 const PROBE_KEY: &[u8] = b"health";
 
-/// `/health`: alarms, then the leader, then a read.
+/// `/health`: checks alarms, then the leader, then a read.
 pub(super) async fn health(services: &Services, query: &str) -> Response<ReplyBody> {
     let excluded: Vec<String> = query_values(query, "exclude").collect();
     let serializable = query_values(query, "serializable").next().is_some_and(|value| value == "true");
@@ -67,9 +67,9 @@ async fn within(limit: Duration, work: impl Future<Output = Result<(), Refusal>>
 /// One of the two probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// `/livez`: should the process go on?
+    /// `/livez`: should the process keep running?
     Live,
-    /// `/readyz`: should it get requests?
+    /// `/readyz`: should it receive requests?
     Ready,
 }
 
@@ -82,7 +82,7 @@ enum Check {
 }
 
 impl Probe {
-    /// The probe at `path`, and the name of the single check where the path names one.
+    /// The probe at `path`, and the name of the single check if the path names one.
     pub(super) fn find(path: &str) -> Option<(Probe, Option<&str>)> {
         for (probe, root) in [(Probe::Live, "/livez"), (Probe::Ready, "/readyz")] {
             match path.strip_prefix(root) {
@@ -140,7 +140,7 @@ impl Check {
     }
 }
 
-/// Runs the checks of a probe, or the one named.
+/// Runs the checks of a probe, or the single check that was named.
 pub(super) async fn probe(
     services: &Services,
     probe: Probe,

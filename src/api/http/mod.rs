@@ -1,6 +1,6 @@
 //! The plain HTTP pages of the client port and of the metrics port.
 //!
-//! * `access`: who may ask (host names, CORS).
+//! * `access`: which requests are allowed (host names, CORS).
 //! * `health`: `/health`, `/livez`, `/readyz`.
 //! * `figures`: `/metrics`.
 
@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use super::body::ReplyBody;
 use super::services::{ETCD_VERSION, STORAGE_VERSION, Services};
 
-/// How a request came.
+/// How a request arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
     /// Over TLS.
@@ -36,7 +36,7 @@ impl Pages {
         Self { services }
     }
 
-    /// Answers on the client port: everything there is, behind the access filters.
+    /// Answers on the client port: all pages, behind the access filters.
     pub async fn client<B>(&self, origin: Origin, request: Request<B>) -> Response<ReplyBody> {
         let settings = arc_swap::Guard::into_inner(self.services.settings());
         let filter = &settings.access;
@@ -93,7 +93,7 @@ fn page(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) 
     response
 }
 
-/// A page of plain text that browsers must not take for anything else.
+/// A page of plain text that browsers must not interpret as anything else.
 fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<ReplyBody> {
     let mut response = page(status, "text/plain; charset=utf-8", text);
     let nosniff = HeaderName::from_static("x-content-type-options");

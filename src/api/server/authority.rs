@@ -1,10 +1,10 @@
-//! Authorities that are none, given a form in which the library takes them.
+//! Replaces invalid `:authority` fields by valid ones, because the HTTP/2 library refuses them.
 //!
-//! Clients write into `:authority` what they were given as a target: a list of addresses, a whole URL (etcdctl 3.4), the
-//! path of a Unix socket, `#initially=[http://127.0.0.1:2379]` (the Go client 3.5.0), nothing. Go's servers look at none
-//! of it; the library here resets a stream whose authority is not that of a URI. So the fields of every header block
-//! are followed (HPACK, which takes the whole conversation), and from the first such authority on the blocks of the
-//! connection are written anew, with another one in its place. Connections without one pass untouched.
+//! Clients put into `:authority` whatever target they were given: a list of addresses, a whole URL (etcdctl 3.4), the
+//! path of a Unix socket, `#initially=[http://127.0.0.1:2379]` (the Go client 3.5.0), nothing. Go's servers ignore the
+//! field; the library used here resets a stream whose authority is not that of a URI. So this module follows the fields
+//! of every header block (HPACK needs all blocks of a connection, in order), and from the first invalid authority on it
+//! writes the blocks of the connection anew, with a valid authority. Connections without an invalid one pass unchanged.
 
 use http::uri::Authority;
 
@@ -16,21 +16,22 @@ const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 const PRIORITY_LENGTH: usize = 5;
 
-/// More frames to one header block end the connection in the library, too.
+/// If a header block has more frames, the library ends the connection, too.
 const MAX_FRAMES: usize = 7;
-/// A block is cut beyond this many bytes: so much is above the library's limit on headers, and within that on frames.
+/// A block is cut beyond this many bytes: this is above the library's limit on headers, and within its limit on frames.
 const MAX_BLOCK: usize = 72 << 10;
 
-/// What stands in place of an authority that has none in it: no name of a host, so that it is on no list of them.
+/// The replacement for an authority from which no host can be taken. It is not a valid host name, so it matches no
+/// list.
 const IN_ITS_PLACE: &[u8] = b"_";
 
-/// The frames of one header block, at the beginning of what a client has sent.
+/// The frames of one header block, at the beginning of the client's bytes.
 pub(super) enum Block {
-    /// There is more to come.
+    /// More bytes are needed.
     Partial,
-    /// There will not be one.
+    /// The bytes are not a header block and will not become one.
     None,
-    /// It ends after so many bytes, and these are to be passed on instead, if any.
+    /// The block has this many bytes; if there is a replacement, it is passed on instead.
     Whole(usize, Option<Vec<u8>>),
 }
 
@@ -40,14 +41,15 @@ pub(super) struct Headers {
     decoder: Decoder,
     /// The fields of the present block; kept to spare allocations.
     fields: Vec<Field>,
-    /// True once the library's table is not that of the client any more.
+    /// True if the library's HPACK table differs from the client's.
     rewriting: bool,
-    /// True after a block that could not be read: nothing is known from there on, and the library ends the connection.
+    /// True after a block that could not be read: the table is unknown from there on, and the library ends the
+    /// connection.
     lost: bool,
 }
 
 impl Headers {
-    /// Looks at a header block: a HEADERS frame and its continuations.
+    /// Reads a header block: a HEADERS frame and its continuations.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Block {
         if self.lost {
             return Block::None;
@@ -91,7 +93,7 @@ impl Headers {
         Block::Whole(end, anew)
     }
 
-    /// The present block, written anew.
+    /// Writes the present block anew.
     fn write(&self) -> Vec<u8> {
         let mut encoder = Encoder::default();
         for field in &self.fields {
@@ -111,7 +113,7 @@ fn is_odd(authority: &[u8]) -> bool {
     Authority::try_from(authority).is_err()
 }
 
-/// Of a URL its authority.
+/// The authority of a URL.
 fn replacement(authority: &[u8]) -> &[u8] {
     let schemes = [&b"http://"[..], b"https://"];
     let after = schemes.iter().find_map(|scheme| authority.strip_prefix(*scheme));
@@ -125,7 +127,7 @@ fn frame(bytes: &[u8]) -> Option<(FrameHeader, &[u8], usize)> {
     Some((header, bytes.get(FRAME_HEADER..end).filter(|_| header.length <= MAX_FRAME)?, end))
 }
 
-/// True where the bytes are too few for a frame that could be taken.
+/// True if the bytes are too few to hold a valid frame.
 fn is_partial(bytes: &[u8]) -> bool {
     FrameHeader::read(bytes).is_none_or(|header| header.length <= MAX_FRAME)
 }
@@ -141,7 +143,7 @@ fn parts(header: FrameHeader, payload: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(if header.flags & PRIORITY != 0 { PRIORITY_LENGTH } else { 0 })
 }
 
-/// A block in frames, the first of which is as the one it came in, but for the padding.
+/// A block in frames. The first one has the flags of the original, without the padding.
 fn in_frames(header: FrameHeader, priority: &[u8], block: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(block.len() + 2 * FRAME_HEADER);
     let mut rest = block;
@@ -182,7 +184,7 @@ mod tests {
         [&b"\x83\x86\x45\x01/"[..], authority, b"\x40\x02te\x86\x4d\x83\x35\x05\xb1\x1f"].concat()
     }
 
-    /// The authorities of what a connection lets through for `bytes`, which are one block; `None` for as they are.
+    /// The authorities in what a connection passes on for `bytes`, which are one block; `None` if they pass unchanged.
     fn taken(headers: &mut Headers, bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
         let Block::Whole(length, anew) = headers.take(bytes) else { panic!("{bytes:?} is no block") };
         assert_eq!(length, bytes.len());
@@ -219,7 +221,7 @@ mod tests {
                 let authority = [name, &[odd.len() as u8], odd].concat();
                 let anew = taken(&mut Headers::default(), &frame(HEADERS, END_HEADERS, &block(&authority)));
                 let said = String::from_utf8_lossy(odd);
-                // A comma is a character of authorities, so that some lists are ones already.
+                // A comma is allowed in an authority, so some lists are valid ones.
                 assert_eq!(anew, is_odd(odd).then(|| vec![instead.to_vec()]), "{said} after {name:?}");
             }
         }
@@ -237,7 +239,7 @@ mod tests {
             taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\x7f\x00\x00")),
             Some(vec![b"_".to_vec()])
         );
-        // From here on everything is written anew, what was said before as well.
+        // From here on everything is written anew, including fields that were sent before.
         assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\xc0")), Some(vec![b"a:24".to_vec()]));
         assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\xbe")), Some(vec![b"_".to_vec()]));
     }

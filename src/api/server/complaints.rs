@@ -1,4 +1,4 @@
-//! What the log says of clients that were refused: every reason once a minute, with the address of one of them.
+//! Log lines about refused clients: each reason at most once a minute, with the address of one client.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How long a reason is not told again.
+/// How long a reason is not logged again.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Peer {
     /// An address.
     Tcp(SocketAddr),
-    /// A process on this machine, by its id, if the kernel tells.
+    /// A process on this machine, by its id if the kernel knows it.
     Unix(Option<i32>),
-    /// Gone before it was asked for.
+    /// The client was gone before its address was read.
     Unknown,
 }
 
@@ -32,11 +32,11 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What was told of late, by reason.
+/// The reasons logged recently.
 #[derive(Default)]
 pub(super) struct Complaints(Mutex<HashMap<(What, &'static str), Told>>);
 
-/// What was done to the client.
+/// The action against the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum What {
     Ended,
@@ -45,26 +45,26 @@ enum What {
 
 struct Told {
     at: Instant,
-    /// How often the reason came up since.
+    /// How often the reason occurred since.
     since: u64,
 }
 
 impl Complaints {
-    /// A connection is ended for a reason of ours.
+    /// A connection was ended by this server, for a reason of its own.
     pub(super) fn ended(&self, reason: &'static str, client: Peer, detail: impl fmt::Display) {
         if let Some(untold) = self.is_due((What::Ended, reason), Instant::now()) {
             tracing::warn!(%client, reason, %detail, untold, "ended the connection of a client");
         }
     }
 
-    /// A stream is reset for a reason of ours.
+    /// A stream was reset by this server, for a reason of its own.
     pub(super) fn reset(&self, reason: &'static str, client: Peer, stream: u32) {
         if let Some(untold) = self.is_due((What::Reset, reason), Instant::now()) {
             tracing::warn!(%client, reason, stream, untold, "reset a stream of a client");
         }
     }
 
-    /// How often the reason came up untold, if it is to be told now.
+    /// How often the reason occurred without a log line; `None` if it must not be logged yet.
     fn is_due(&self, reason: (What, &'static str), now: Instant) -> Option<u64> {
         let mut reasons = self.0.lock();
         let Some(told) = reasons.get_mut(&reason) else {
@@ -79,7 +79,7 @@ impl Complaints {
         Some(std::mem::take(&mut told.since))
     }
 
-    /// What was told, in order of the alphabet.
+    /// The reasons logged, in alphabetical order.
     #[cfg(test)]
     pub(super) fn reasons(&self) -> Vec<&'static str> {
         let mut reasons: Vec<_> = self.0.lock().keys().map(|(_, reason)| *reason).collect();

@@ -27,20 +27,20 @@ use super::written::Written;
 use crate::api::body::ReplyBody;
 use crate::api::http::Origin;
 
-/// Bytes a client may send ahead on one stream.
+/// Bytes that a client may send ahead on one stream.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// Bytes a client may send ahead on a connection.
+/// Bytes that a client may send ahead on a connection.
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Bytes of an answer that wait for a slow client, a stream.
+/// Bytes of an answer that are buffered per stream for a slow client.
 const SEND_BUFFER: usize = 1 << 20;
-/// Largest set of headers, in bytes.
+/// Largest total size of the headers of a request, in bytes.
 const MAX_HEADERS: u32 = 64 << 10;
 /// Most headers of a request of HTTP/1.1.
 const MAX_HEADER_COUNT: usize = 128;
-/// Streams reset by the client that may wait to be noticed: the limit that stops a flood of resets.
+/// Streams reset by the client that may be pending: this limit stops a flood of resets.
 const MAX_PENDING_RESETS: usize = 64;
 
-/// A connection that has been accepted and waits for its thread.
+/// A connection that was accepted and waits for its thread.
 pub(super) struct Accepted {
     pub(super) socket: Socket,
     pub(super) tls: Option<Arc<Tls>>,
@@ -48,7 +48,7 @@ pub(super) struct Accepted {
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// A socket on its way from one runtime to another.
+/// A socket that is passed from one runtime to another.
 pub(super) enum Socket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
@@ -88,7 +88,7 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
     }
 }
 
-/// True where the client ended the connection itself.
+/// True if the client ended the connection itself.
 fn has_left(error: &Error) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
@@ -133,7 +133,7 @@ async fn converse(stream: Stream, peer: Peer, encrypted: bool, faces: Faces, sha
             }
             () = stopping.as_mut(), if !draining => {
                 draining = true;
-                // GOAWAY: streams that are open may finish, and the gate ends those that would not.
+                // Sends GOAWAY: open streams may finish, and the gate ends those that would not.
                 connection.as_mut().graceful_shutdown();
             }
             () = silence.as_mut(), if silent => {
@@ -147,7 +147,7 @@ async fn converse(stream: Stream, peer: Peer, encrypted: bool, faces: Faces, sha
     }
 }
 
-/// The reason of ours for which the library ends a connection without a frame that says so.
+/// This server's reason, if the library ends a connection without a frame that names it.
 fn reason(error: &hyper::Error) -> Option<&'static str> {
     if error.is_timeout() {
         Some("timeout")
@@ -158,8 +158,8 @@ fn reason(error: &hyper::Error) -> Option<&'static str> {
     }
 }
 
-/// Who is held to `--grpc-keepalive-min-time`. As in etcd not those who come over TLS to a listener that serves HTTP, too:
-/// there Go's HTTP server carries gRPC, which counts no pings.
+/// The ping limit of a connection (`--grpc-keepalive-min-time`). As in etcd, there is none for TLS on a listener that
+/// also serves HTTP: there Go's HTTP server carries gRPC, and it counts no pings.
 fn ping_policy(shared: &Shared, encrypted: bool, faces: Faces, activity: &Arc<Activity>) -> Option<Policy> {
     let min_time = shared.options.keepalive_min_time;
     let counted = faces == Faces::Grpc || (faces == Faces::All && !encrypted);
@@ -190,7 +190,7 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
     builder
 }
 
-/// gRPC goes to the services, everything else to the pages, as far as the listener shows them.
+/// Sends gRPC to the services and everything else to the pages, as far as the listener offers them.
 async fn answer(
     shared: &Shared,
     faces: Faces,

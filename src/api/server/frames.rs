@@ -1,17 +1,17 @@
-//! What kvd must see of a client's HTTP/2 frames itself, because the library underneath has no say for it: how often the
-//! client pings (see `pings`), and authorities that are none of a URI (see `authority`). All other bytes pass untouched,
-//! and connections that do not begin as HTTP/2 do altogether.
+//! Reads a client's HTTP/2 frames where the library has no option for it: to limit how often the client pings (see
+//! `pings`), and to replace invalid authorities (see `authority`). All other bytes pass unchanged, and so do
+//! connections that are not HTTP/2.
 
 use std::time::Instant;
 
 use super::authority::{Block, Headers};
 use super::pings::Policy;
 
-/// What an HTTP/2 client says first (RFC 9113 section 3.4).
+/// The first bytes of an HTTP/2 client (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of a frame's header: length, type, flags, stream (RFC 9113 section 4.1).
 pub(super) const FRAME_HEADER: usize = 9;
-/// The largest frame that the library takes; it refuses longer ones by their header.
+/// The largest frame that the library accepts; it refuses longer ones by their header.
 pub(super) const MAX_FRAME: usize = 16_384;
 
 pub(super) const DATA: u8 = 0;
@@ -22,7 +22,7 @@ pub(super) const GOAWAY: u8 = 7;
 pub(super) const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
-/// `ENHANCE_YOUR_CALM`, and what grpc's clients look for beside it.
+/// `ENHANCE_YOUR_CALM`, and the text that gRPC clients expect with it.
 const CALM: u32 = 0xb;
 const TOO_MANY_PINGS: &[u8] = b"too_many_pings";
 
@@ -37,7 +37,7 @@ pub(super) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// The header at the start of `bytes`, if it is all there.
+    /// The header at the start of `bytes`, if it is complete.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let [a, b, c, kind, flags, stream @ ..] = *bytes.first_chunk::<FRAME_HEADER>()?;
         Some(Self {
@@ -56,34 +56,34 @@ pub(super) struct Frames {
     headers: Headers,
     last_stream: u32,
     expelled: bool,
-    /// The beginning of a frame that must be seen whole before any of it may pass.
+    /// The beginning of a frame that must be complete before any of it may pass.
     held: Vec<u8>,
 }
 
-/// Where in the client's bytes the next one is.
+/// The position within the client's bytes.
 enum Place {
-    /// So far into the preface.
+    /// Inside the preface, after this many bytes.
     Preface(usize),
-    /// Before a frame.
+    /// Before a frame's header.
     Between,
-    /// In a frame's payload, so much before its end.
+    /// In a frame's payload, this many bytes before its end.
     Inside(usize),
-    /// Nowhere: this is not HTTP/2.
+    /// Unknown: this is not HTTP/2.
     Opaque,
 }
 
-/// How it goes on with bytes of which a part may pass.
+/// What to do with the rest of bytes of which a part has passed.
 enum Then {
-    /// All of them may.
+    /// The rest may pass.
     Done,
-    /// The rest is to be held until there is more.
+    /// Hold the rest until there is more.
     Hold,
-    /// The rest begins with frames of this length, to be replaced by these bytes.
+    /// Replace the next frames, of this length, by these bytes.
     Replace(usize, Vec<u8>),
 }
 
 impl Frames {
-    /// For a connection on which nothing was said yet. Without a policy pings are not counted.
+    /// For a new connection. Without a policy pings are not counted.
     pub(super) fn new(policy: Option<Policy>) -> Self {
         Self {
             place: Place::Preface(0),
@@ -95,17 +95,17 @@ impl Frames {
         }
     }
 
-    /// True once the client has begun to speak HTTP/2.
+    /// True after the client's first bytes were those of HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
         matches!(self.place, Place::Between | Place::Inside(_))
     }
 
-    /// True once the client has pinged too often: it is not to be listened to any more.
+    /// True after the client pinged too often: its bytes are no longer read.
     pub(super) fn expelled(&self) -> bool {
         self.expelled
     }
 
-    /// The frame that tells it so.
+    /// The frame that tells the client why.
     pub(super) fn farewell(&self) -> Vec<u8> {
         let mut frame = vec![0, 0, 8 + TOO_MANY_PINGS.len() as u8, GOAWAY, 0, 0, 0, 0, 0];
         frame.extend_from_slice(&self.last_stream.to_be_bytes());
@@ -114,8 +114,8 @@ impl Frames {
         frame
     }
 
-    /// Takes what has arrived. Gives how many of the bytes may pass as they are; the rest of them is taken out, and what
-    /// of it may pass after them is added to `changed`.
+    /// Takes bytes that have arrived. Returns how many of them may pass unchanged; the rest is taken over, and its part
+    /// that may pass after them is added to `changed`.
     pub(super) fn arrived(&mut self, bytes: &[u8], changed: &mut Vec<u8>) -> usize {
         if self.held.is_empty() {
             let (passed, then) = self.look(bytes);
@@ -135,7 +135,7 @@ impl Frames {
         0
     }
 
-    /// What is held when the client has ended: it passes as it is.
+    /// The held bytes, when the client has ended: they pass unchanged.
     pub(super) fn ended(&mut self, changed: &mut Vec<u8>) {
         changed.append(&mut self.held);
         self.place = Place::Opaque;
@@ -162,7 +162,7 @@ impl Frames {
         }
     }
 
-    /// Goes through bytes, as far as they may pass.
+    /// Goes through the bytes as far as they may pass.
     fn look(&mut self, bytes: &[u8]) -> (usize, Then) {
         let mut at = 0;
         loop {
@@ -232,7 +232,7 @@ mod tests {
         frame
     }
 
-    /// With an authority, and the same again as the table has it.
+    /// Two header blocks with the authority: first in full, then as a reference to the table.
     fn conversation(authority: &[u8], again: &[u8]) -> Vec<u8> {
         [
             PREFACE.to_vec(),
@@ -246,7 +246,7 @@ mod tests {
         .concat()
     }
 
-    /// What comes through, given in pieces.
+    /// The bytes that pass, if they arrive in these pieces.
     fn through(pieces: &[&[u8]]) -> Vec<u8> {
         let mut frames = Frames::new(None);
         let mut out = Vec::new();

@@ -1,13 +1,13 @@
-//! HPACK (RFC 7541), as much as it takes to know the fields of a client's header blocks and to write them anew.
+//! HPACK (RFC 7541), as far as it is needed to read the fields of a client's header blocks and to write them anew.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
-/// Largest size of the dynamic table, in bytes; the server announces no other one.
+/// Largest size of the dynamic table, in bytes; the server announces no other size.
 const MAX_TABLE: usize = 4096;
-/// What an entry counts beside its name and value (RFC 7541 section 4.1).
+/// Bytes that an entry counts in addition to its name and value (RFC 7541 section 4.1).
 const ENTRY_COST: usize = 32;
-/// The index of `:authority` in the static table; there its value is empty.
+/// The index of `:authority` in the static table; its value there is empty.
 pub(super) const AUTHORITY: usize = 1;
 const AUTHORITY_NAME: &[u8] = b":authority";
 
@@ -18,7 +18,7 @@ const STATIC_NAMES: [u8; 61] = [
     16,
 ];
 
-/// A header block that cannot be read, or that is far too large: the library says so to the client.
+/// A header block that cannot be read, or that is far too large: the library reports that to the client.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
@@ -27,7 +27,7 @@ pub(super) struct Malformed;
 pub(super) enum Field {
     /// An entry of the static table.
     Static(usize),
-    /// Any other one.
+    /// Any other field.
     Own(Arc<Entry>),
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Name {
-    /// That of an entry of the static table.
+    /// The name of an entry of the static table.
     Static(usize),
     Own(Vec<u8>),
 }
@@ -72,7 +72,7 @@ impl Entry {
     }
 }
 
-/// Reads the header blocks of one connection, all of them and in order: they refer to what came before.
+/// Reads the header blocks of one connection, all of them and in order: each may refer to earlier ones.
 pub(super) struct Decoder {
     /// The dynamic table, the newest entry first.
     entries: VecDeque<Arc<Entry>>,
@@ -147,7 +147,7 @@ impl Decoder {
     }
 }
 
-/// What of a block is still to be read.
+/// The rest of a block that has not been read yet.
 struct Rest<'b> {
     block: &'b [u8],
     at: usize,
@@ -171,7 +171,7 @@ impl Rest<'_> {
         if value < mask {
             return Ok(value);
         }
-        // Four bytes more hold every number there can be in a block.
+        // Four more bytes can hold every number in a block.
         for shift in [0, 7, 14, 21] {
             let byte = self.byte()?;
             value += (byte & 0x7f) << shift;
@@ -192,14 +192,14 @@ impl Rest<'_> {
     }
 }
 
-/// Writes a header block that refers to nothing but the static table.
+/// Writes a header block that refers to the static table only.
 #[derive(Default)]
 pub(super) struct Encoder {
     block: Vec<u8>,
 }
 
 impl Encoder {
-    /// Adds a field as it is; of one that would take the block above `limit` only the beginning.
+    /// Adds a field as it is. If it would take the block above `limit`, only its beginning is added.
     pub(super) fn field(&mut self, field: &Field, limit: usize) {
         match field {
             Field::Static(index) => self.integer(0x80, 7, *index),
@@ -223,7 +223,7 @@ impl Encoder {
         self.string(value);
     }
 
-    /// How long the block is so far, in bytes.
+    /// The length of the block so far, in bytes.
     pub(super) fn len(&self) -> usize {
         self.block.len()
     }
@@ -254,7 +254,7 @@ impl Encoder {
     }
 }
 
-/// How many bits the code of each byte has (RFC 7541 appendix B). The code is canonical, so that lengths say it all.
+/// The number of bits in the code of each byte (RFC 7541 appendix B). The code is canonical, so the lengths define it.
 #[rustfmt::skip]
 const CODE_LENGTHS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
@@ -268,7 +268,7 @@ const CODE_LENGTHS: [u8; 256] = [
 ];
 const LONGEST_CODE: usize = 30;
 
-/// The code, by length: the first code of that length, how many there are, and what they stand for.
+/// The code, by length: the first code of that length, the number of codes, and the bytes they stand for.
 struct Code {
     lengths: [(u32, u32, usize); LONGEST_CODE + 1],
     symbols: Vec<u8>,
@@ -304,7 +304,7 @@ fn decode_huffman(text: &[u8]) -> Result<Vec<u8>, Malformed> {
             }
         }
     }
-    // What fills the last byte is less than one, and all ones.
+    // The padding of the last byte is shorter than a byte, and all ones.
     if bits < 8 && code == (1 << bits) - 1 { Ok(out) } else { Err(Malformed) }
 }
 
@@ -322,7 +322,7 @@ mod tests {
         fields
     }
 
-    /// RFC 7541 appendix C.4: requests with Huffman code, one after the other.
+    /// RFC 7541 appendix C.4: requests with Huffman code, one after another.
     #[test]
     fn the_examples_of_the_rfc_are_read() {
         let mut decoder = Decoder::default();
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(decoder.size, 164);
     }
 
-    /// RFC 7541 appendix C.5 in miniature: what is above the size is forgotten, the oldest first.
+    /// A small version of RFC 7541 appendix C.5: entries beyond the table's size are dropped, the oldest first.
     #[test]
     fn old_entries_are_forgotten() {
         let mut decoder = Decoder::default();

@@ -25,7 +25,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Who is at the other end.
+    /// The client at the other end.
     pub(super) fn peer(&self) -> Peer {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
@@ -85,23 +85,22 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A stream that remembers whether it has ever said anything, and whose HTTP/2 frames are looked at on their way, in both
-/// directions.
+/// A stream that records whether any byte has arrived, and whose HTTP/2 frames are read in both directions.
 pub(super) struct Heard {
     stream: Stream,
     heard: Arc<AtomicBool>,
     frames: Frames,
     written: Written,
-    /// Bytes that are through already, from `given` on.
+    /// Bytes that have passed the frame reader, from `given` on.
     through: Vec<u8>,
     given: usize,
-    /// What the client is told last, from `told` on.
+    /// The last bytes for the client, from `told` on.
     farewell: Option<Vec<u8>>,
     told: usize,
 }
 
 impl Heard {
-    /// Around `stream`; the flag becomes true with its first byte.
+    /// Wraps `stream`; the flag becomes true with its first byte.
     pub(super) fn new(stream: Stream, frames: Frames, written: Written) -> (Self, Arc<AtomicBool>) {
         let heard = Arc::new(AtomicBool::new(false));
         let stream = Self {
@@ -117,7 +116,7 @@ impl Heard {
         (stream, heard)
     }
 
-    /// Gives out what is through already.
+    /// Returns bytes that have passed the frame reader.
     fn give(&mut self, buffer: &mut ReadBuf<'_>) {
         let waiting = self.through.get(self.given..).unwrap_or_default();
         let count = waiting.len().min(buffer.remaining());
@@ -129,9 +128,9 @@ impl Heard {
         }
     }
 
-    /// So many bytes of `data` were written.
+    /// This many bytes of `data` were written.
     fn wrote(&mut self, data: &[IoSlice<'_>], mut count: usize) {
-        // The library writes nothing before it has read how the client begins.
+        // The library writes nothing before it has read the client's first bytes.
         if !self.frames.is_http2() {
             return;
         }
@@ -142,7 +141,7 @@ impl Heard {
         }
     }
 
-    /// Writes what the client is told last, if it is told anything.
+    /// Writes the last bytes for the client, if there are any.
     fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         if !self.frames.expelled() {
             return Poll::Ready(Ok(()));
@@ -174,7 +173,8 @@ impl AsyncRead for Heard {
                 return Poll::Ready(Ok(()));
             }
             if this.frames.expelled() {
-                // As if it had hung up: what is under way is given up, and the farewell said.
+                // Act as if the client had closed the connection: requests in progress are dropped, then the last bytes
+                // are sent.
                 return Poll::Ready(Ok(()));
             }
             let before = buffer.filled().len();
@@ -224,7 +224,7 @@ impl AsyncWrite for Heard {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// The library has written all it had to, whole frames.
+    /// The library has written everything, in whole frames.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.poll_farewell(context))?;
         Pin::new(&mut self.stream).poll_shutdown(context)

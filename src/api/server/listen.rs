@@ -14,27 +14,27 @@ use super::connection::{Accepted, Socket};
 use super::tls::Tls;
 use super::{Inboxes, Shared};
 
-/// Waiting connections that the kernel keeps.
+/// Pending connections that the kernel queues.
 const BACKLOG: i32 = 4096;
 
-/// Pause after an accept that failed for want of descriptors or memory.
+/// Pause after an accept that failed for lack of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// TCP.
     Tcp(SocketAddr),
-    /// A socket in the file system; one left behind by an earlier process is replaced.
+    /// A socket in the file system; a socket file left behind by an earlier process is replaced.
     Unix(PathBuf),
 }
 
-/// What a listener shows.
+/// The services that a listener offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Faces {
     /// gRPC and HTTP.
     All,
-    /// gRPC only: `--listen-client-urls` where `--listen-client-http-urls` is given, too.
+    /// gRPC only: `--listen-client-urls`, if `--listen-client-http-urls` is given, too.
     Grpc,
     /// HTTP only: `--listen-client-http-urls`.
     Http,
@@ -47,7 +47,7 @@ pub enum Faces {
 pub struct SocketOptions {
     /// `SO_REUSEPORT` (`--socket-reuse-port`).
     pub reuse_port: bool,
-    /// `SO_REUSEADDR` (`--socket-reuse-address`). Rust's and Go's listeners both set it anyway.
+    /// `SO_REUSEADDR` (`--socket-reuse-address`). Rust's and Go's listeners always set it.
     pub reuse_address: bool,
 }
 
@@ -63,7 +63,7 @@ enum Bound {
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// A listener that a runtime watches.
+/// A listener registered with a runtime.
 pub(super) struct Registered {
     socket: Watched,
     tls: Option<Arc<Tls>>,
@@ -93,17 +93,17 @@ impl Listener {
         Ok(Self { socket, tls, faces })
     }
 
-    /// Takes a TCP socket that listens already (socket activation).
+    /// Takes a TCP socket that is already listening (socket activation).
     pub fn from_tcp(socket: std::net::TcpListener, tls: Option<Arc<Tls>>, faces: Faces) -> Self {
         Self { socket: Bound::Tcp(socket), tls, faces }
     }
 
-    /// Takes a Unix socket that listens already (socket activation).
+    /// Takes a Unix socket that is already listening (socket activation).
     pub fn from_unix(socket: std::os::unix::net::UnixListener, tls: Option<Arc<Tls>>, faces: Faces) -> Self {
         Self { socket: Bound::Unix(socket), tls, faces }
     }
 
-    /// The TCP address it is bound to, with the port that was chosen for port zero.
+    /// The TCP address it is bound to, with the port that the kernel chose for port zero.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.socket {
             Bound::Tcp(socket) => socket.local_addr().ok(),
@@ -111,7 +111,7 @@ impl Listener {
         }
     }
 
-    /// Hands the socket to the current runtime.
+    /// Registers the socket with the current runtime.
     pub(super) fn register(self) -> Result<Registered> {
         let socket = match self.socket {
             Bound::Tcp(socket) => {
@@ -149,7 +149,7 @@ fn bind_tcp(address: SocketAddr, options: SocketOptions) -> Result<std::net::Tcp
     Ok(socket.into())
 }
 
-/// Removes a socket that nobody listens on any more; anything else in its place is an error.
+/// Removes a socket file on which nobody listens any more; anything else at that path is an error.
 fn remove_stale(path: &PathBuf) -> Result<()> {
     let kind = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
@@ -170,7 +170,7 @@ impl Registered {
         match &self.socket {
             Watched::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Answers are small and awaited: never hold them back.
+                // Answers are small and clients wait for them: never delay them.
                 stream.set_nodelay(true)?;
                 Ok(Socket::Tcp(stream.into_std()?))
             }
@@ -179,8 +179,8 @@ impl Registered {
     }
 }
 
-/// Accepts, once clients are let in, until the server stops. Where the limit on connections is reached, clients wait in
-/// the kernel's queue.
+/// Accepts connections, from the moment clients are admitted until the server stops. If the limit on connections is
+/// reached, clients wait in the kernel's queue.
 pub(super) async fn accept(
     listener: Registered,
     mut opened: watch::Receiver<bool>,
@@ -189,7 +189,7 @@ pub(super) async fn accept(
 ) {
     let stop = shared.services.stop.clone();
     let accepting = async {
-        // An error means that the server is gone; then so is this in a moment.
+        // An error means that the server is gone; this task then ends soon, too.
         let waits = listener.faces != Faces::Metrics;
         if waits && opened.wait_for(|opened| *opened).await.is_err() {
             return;

@@ -1,15 +1,15 @@
 //! Listeners, connections and threads.
 //!
-//! * [`listen`]: TCP and Unix sockets, and which faces each shows.
-//! * [`tls`]: the TLS that clients meet, reloadable.
+//! * [`listen`]: TCP and Unix sockets, and which services each offers.
+//! * [`tls`]: TLS for clients, reloadable.
 //! * `connection`: one connection from the handshake to its graceful end.
-//! * `io`: the one byte stream under all of them; `frames` with `authority`, `hpack` and `pings`: what is seen in it of a
-//!   client's HTTP/2; `written`: of the server's.
-//! * `complaints`: what the log says of clients that were refused.
+//! * `io`: the one byte stream under all connections. Read in it: a client's HTTP/2 frames (`frames`, with `authority`,
+//! `hpack` and `pings`) and the server's (`written`).
+//! * `complaints`: log lines about refused clients.
 //!
-//! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime; the first one also
-//! accepts, once [`Server::open`] says so, and connections go to the threads in turn. A connection never moves. One listener serves gRPC and plain
-//! HTTP alike.
+//! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime. The first one also accepts,
+//! after [`Server::open`], and gives connections to the threads in turn. A connection never moves. One listener serves
+//! gRPC and plain HTTP.
 
 mod authority;
 mod complaints;
@@ -38,15 +38,15 @@ use complaints::Complaints;
 use connection::Accepted;
 pub use listen::{Address, Faces, Listener};
 
-/// File descriptors that are kept for everything but client connections (etcd keeps as many).
+/// File descriptors that are reserved for everything but client connections (etcd reserves as many).
 const RESERVED_DESCRIPTORS: u64 = 150;
 
-/// How connections are treated.
+/// Limits and timeouts of connections.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// Most streams at the same time on one connection (`--max-concurrent-streams`).
+    /// Most concurrent streams on one connection (`--max-concurrent-streams`).
     pub max_concurrent_streams: u32,
-    /// How often a client may ping (`--grpc-keepalive-min-time`); zero: as often as it likes.
+    /// How often a client may ping (`--grpc-keepalive-min-time`); zero: no limit.
     pub keepalive_min_time: Duration,
     /// How often an idle connection is pinged (`--grpc-keepalive-interval`); zero: never.
     pub keepalive_interval: Duration,
@@ -56,11 +56,11 @@ pub struct ServerOptions {
     pub handshake_timeout: Duration,
     /// How long a connection may stay silent before its first byte.
     pub first_byte_timeout: Duration,
-    /// How long the headers of a request of HTTP/1.1 may take.
+    /// How long the headers of an HTTP/1.1 request may take.
     pub header_timeout: Duration,
-    /// How long connections may take to end once the server stops.
+    /// How long connections may take to end after the server stops.
     pub drain: Duration,
-    /// Most connections at the same time; `None`: the limit on file descriptors less 150.
+    /// Most concurrent connections; `None`: the limit on file descriptors minus 150.
     pub max_connections: Option<usize>,
 }
 
@@ -80,7 +80,7 @@ impl Default for ServerOptions {
     }
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Shared {
     services: Arc<Services>,
     grpc: Grpc,
@@ -97,7 +97,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `listeners` on `workers` threads (at least one) until the services' stop is given. Before [`Server::open`]
+    /// Serves `listeners` on `workers` threads (at least one) until the services' stop signal. Before [`Server::open`]
     /// clients wait in the kernel's queue; health and metrics on a port of their own answer at once.
     pub fn serve(
         services: Arc<Services>,
@@ -127,7 +127,7 @@ impl Server {
         if let Some((first, _)) = runtimes.first() {
             for listener in listeners {
                 let inboxes = Inboxes { senders: inboxes.clone(), next: next.clone() };
-                // Registering a listener needs the runtime it is to live on.
+                // Registering a listener needs the runtime that will run it.
                 let _guard = first.enter();
                 let listener = listener.register()?;
                 first.spawn(listen::accept(listener, opened.subscribe(), inboxes, shared.clone()));
@@ -145,13 +145,13 @@ impl Server {
         Ok(Server { threads, opened })
     }
 
-    /// Lets clients in.
+    /// Starts to accept clients.
     pub fn open(&self) {
         self.opened.send_replace(true);
     }
 
-    /// Waits until all threads have ended, which they do soon after the services' stop was given: streams are ended at
-    /// once, everything else has the drain time. Blocks.
+    /// Waits until all threads have ended, which is soon after the services' stop signal: streams are ended at once,
+    /// everything else has the drain time. Blocks.
     pub fn join(self) -> Result<()> {
         for thread in self.threads {
             thread.join().map_err(|_| Error::other("a thread that served clients panicked"))?;
@@ -160,7 +160,7 @@ impl Server {
     }
 }
 
-/// Where accepted connections go, in turn.
+/// The threads' queues of accepted connections, used in turn.
 struct Inboxes {
     senders: Vec<mpsc::Sender<Accepted>>,
     next: Arc<AtomicUsize>,
@@ -170,13 +170,13 @@ impl Inboxes {
     async fn send(&self, accepted: Accepted) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         if let Some(sender) = self.senders.get(turn % self.senders.len()) {
-            // An error means that the thread has ended: the server stops, and the connection with it.
+            // An error means that the thread has ended: the server stops, and the connection is closed.
             let _ = sender.send(accepted).await;
         }
     }
 }
 
-/// One thread: serves what arrives, then waits for the last connection, within limits.
+/// One thread: serves connections as they arrive, then waits for the last one, at most for the drain time.
 fn work(runtime: Runtime, mut inbox: mpsc::Receiver<Accepted>, shared: Arc<Shared>) {
     runtime.block_on(async move {
         let mut connections = tokio::task::JoinSet::new();
@@ -199,7 +199,7 @@ fn work(runtime: Runtime, mut inbox: mpsc::Receiver<Accepted>, shared: Arc<Share
             tracing::debug!(left = connections.len(), "connections cut at the end of the drain time");
         }
     });
-    // Whatever a handler still does on a blocking thread is given up.
+    // A handler that still runs on a blocking thread is abandoned.
     runtime.shutdown_background();
 }
 

@@ -1,7 +1,7 @@
-//! How often a client may ping (`--grpc-keepalive-min-time`), by grpc-go's rules: a ping that comes too early is a strike,
-//! the third strike ends the connection, and with everything of an answer that is written the count begins anew: clients
-//! measure their bandwidth by pings while an answer is on its way. Without an open stream there is nothing to keep
-//! alive, and two hours have to pass between pings.
+//! How often a client may ping (`--grpc-keepalive-min-time`), by grpc-go's rules. A ping that comes too early is a
+//! strike, and the third strike ends the connection. Whenever a part of an answer is written, the count starts at zero
+//! again, because clients measure their bandwidth by pings while an answer is being sent. If no stream is open there is
+//! nothing to keep alive, and two hours must pass between pings.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use tonic::Status;
 
 use crate::api::body::ReplyBody;
 
-/// Strikes that are forgiven.
+/// Strikes without consequences.
 const MAX_STRIKES: u32 = 2;
 /// The shortest time between pings while no stream is open.
 const MIN_TIME_IDLE: Duration = Duration::from_secs(2 * 3600);
 
-/// What a connection's streams do.
+/// The activity of a connection's streams.
 #[derive(Default)]
 pub(super) struct Activity {
     open: AtomicUsize,
@@ -28,13 +28,13 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// Something of an answer has been written to the client: headers, or a part of a body.
+    /// A part of an answer was written to the client: headers, or a part of a body.
     pub(super) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
     }
 }
 
-/// Judges the pings of a connection.
+/// Checks the pings of a connection.
 pub(super) struct Policy {
     min_time: Duration,
     activity: Arc<Activity>,
@@ -43,12 +43,12 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// A connection with this activity may ping every `min_time`.
+    /// The policy for a connection that may ping every `min_time`.
     pub(super) fn new(min_time: Duration, activity: Arc<Activity>) -> Self {
         Self { min_time, activity, strikes: 0, last: None }
     }
 
-    /// Counts a ping; true where it is one too many.
+    /// Counts a ping; true if it is one too many.
     pub(super) fn is_exceeded_by_ping(&mut self, now: Instant) -> bool {
         let last = self.last.replace(now);
         if self.activity.answered.swap(false, Ordering::Relaxed) {
@@ -81,7 +81,7 @@ impl Drop for Open {
     }
 }
 
-/// The body of an answer, which holds its stream open.
+/// The body of an answer, which keeps its stream open.
 pub(super) struct Answer {
     body: ReplyBody,
     _stream: Open,
@@ -132,7 +132,7 @@ mod tests {
         let start = Instant::now();
         let mut at = |seconds: u32| policy.is_exceeded_by_ping(start + seconds * SECOND);
         assert!(!at(0) && !at(1) && !at(2));
-        // In time: neither a strike nor forgiveness.
+        // In time: no strike, but earlier strikes stay.
         assert!(!at(7));
         assert!(at(8));
     }

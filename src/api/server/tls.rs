@@ -1,4 +1,4 @@
-//! The TLS that clients meet.
+//! TLS for clients.
 
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -24,15 +24,16 @@ pub struct TlsOptions {
     pub cert_file: PathBuf,
     /// `--key-file`: the key, PEM.
     pub key_file: PathBuf,
-    /// `--client-cert-auth`: clients must show a certificate. As in etcd, a trusted CA alone asks for it, too.
+    /// `--client-cert-auth`: clients must show a certificate. As in etcd, a trusted CA alone requires it, too.
     pub client_cert_auth: bool,
-    /// `--trusted-ca-file`: who signs clients' certificates, PEM.
+    /// `--trusted-ca-file`: the CAs that sign clients' certificates, PEM.
     pub trusted_ca_file: Option<PathBuf>,
     /// `--client-crl-file`: revoked certificates, PEM.
     pub crl_file: Option<PathBuf>,
-    /// `--client-cert-allowed-hostname`: a client's certificate must be for one of these; none given: for anything.
+    /// `--client-cert-allowed-hostname`: a client's certificate must be issued for one of these hosts; if empty, for
+    /// any.
     pub allowed_hostnames: Vec<String>,
-    /// `--cipher-suites`, by Go's names; none given: all that are safe.
+    /// `--cipher-suites`, by Go's names; if empty, all secure ones.
     pub cipher_suites: Vec<String>,
     /// TLS 1.2 is refused (`--tls-min-version TLS1.3`).
     pub only_tls13: bool,
@@ -40,7 +41,7 @@ pub struct TlsOptions {
     pub only_tls12: bool,
 }
 
-/// TLS that can be reloaded while it is in use: new connections get what was read last.
+/// TLS that can be reloaded while in use: new connections use the files read last.
 pub struct Tls(ArcSwap<State>);
 
 struct State {
@@ -54,8 +55,8 @@ impl Tls {
         Ok(Self(ArcSwap::from_pointee(State::read(options)?)))
     }
 
-    /// Reads the files again, or others. On an error the old ones stay in use; connections that are open go on with
-    /// what they began with.
+    /// Reads the files again, or other files. On an error the old ones stay in use; open connections keep what they
+    /// began with.
     pub fn reload(&self, options: TlsOptions) -> Result<()> {
         self.0.store(Arc::new(State::read(options)?));
         Ok(())
@@ -143,14 +144,14 @@ fn client_verifier(
     Ok(Some(verifier))
 }
 
-/// ring's suites, or those of them that are named.
+/// ring's suites, or only those that are named.
 fn provider(names: &[String]) -> Result<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
     if names.is_empty() {
         return Ok(provider);
     }
     let wanted: Vec<String> = names.iter().map(|name| rustls_name(name)).collect();
-    // Go's lists do not reach TLS 1.3, whose suites are always all there.
+    // Go's lists do not cover TLS 1.3, whose suites are always enabled.
     provider.cipher_suites.retain(|suite| {
         let name = format!("{:?}", suite.suite());
         name.starts_with("TLS13_") || wanted.contains(&name)

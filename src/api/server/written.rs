@@ -1,5 +1,6 @@
-//! What the library writes to an HTTP/2 client, frame by frame: answers, which forgive pings (see `pings`), and its refusals,
-//! which the log reports (see `complaints`). The library itself never says why it resets a stream.
+//! Follows what the library writes to an HTTP/2 client, frame by frame: answers, which reset the count of pings (see
+//! `pings`), and refusals, which are logged (see `complaints`). The library itself never reports why it resets a
+//! stream.
 
 use std::sync::Arc;
 
@@ -7,10 +8,10 @@ use super::complaints::{Complaints, Peer};
 use super::frames::{DATA, FRAME_HEADER, FrameHeader, GOAWAY, HEADERS, RST_STREAM};
 use super::pings::Activity;
 
-/// So much of a refusal's payload is looked at: GOAWAY's last stream and code, and the beginning of its text.
+/// Bytes of a refusal's payload that are read: the last stream and the code of a GOAWAY, and the beginning of its text.
 const LOOKED_AT: usize = 8 + 64;
 
-/// Reasons of a refusal that is none: the stream was given up by either side.
+/// Codes that are not refusals: one side gave the stream up.
 const NO_ERROR: u32 = 0;
 const CANCEL: u32 = 8;
 
@@ -19,23 +20,23 @@ pub(super) struct Written {
     activity: Arc<Activity>,
     complaints: Arc<Complaints>,
     peer: Peer,
-    /// The header of the present frame, as much as there was of it.
+    /// The header of the present frame, as far as it has been written.
     head: Vec<u8>,
-    /// The present frame, once its header is whole.
+    /// The present frame, after its header is complete.
     frame: Option<FrameHeader>,
-    /// Bytes of its payload that are still to come.
+    /// Bytes of its payload that are still missing.
     left: usize,
-    /// What is kept of its payload.
+    /// The part of its payload that is kept.
     payload: Vec<u8>,
 }
 
 impl Written {
-    /// For a connection to which nothing was written yet.
+    /// For a new connection.
     pub(super) fn new(activity: Arc<Activity>, complaints: Arc<Complaints>, peer: Peer) -> Self {
         Self { activity, complaints, peer, head: Vec::new(), frame: None, left: 0, payload: Vec::new() }
     }
 
-    /// The client is sent away for its pings.
+    /// The client was expelled because of its pings.
     pub(super) fn expelled(&self) {
         let detail = "pings more often than grpc-keepalive-min-time allows";
         self.complaints.ended("too_many_pings", self.peer, detail);
@@ -58,7 +59,7 @@ impl Written {
                 continue;
             };
             let count = bytes.len().min(self.left);
-            // Also the middle of a frame: on a slow link one takes long.
+            // Also the middle of a frame: on a slow link a frame takes long.
             answered |= matches!(frame.kind, DATA | HEADERS);
             if matches!(frame.kind, RST_STREAM | GOAWAY) {
                 let kept = count.min(LOOKED_AT - self.payload.len());
@@ -132,7 +133,7 @@ mod tests {
         frame
     }
 
-    /// Which of the writes forgive a ping.
+    /// Which of the writes reset the count of pings.
     fn forgiving(pieces: &[&[u8]]) -> Vec<bool> {
         let activity = Arc::<Activity>::default();
         let _open = Open::new(&activity);
@@ -141,7 +142,7 @@ mod tests {
         let is_forgiving = |piece: &&[u8]| {
             let minute = std::time::Duration::from_secs(60);
             let mut policy = Policy::new(minute, activity.clone());
-            // Three strikes: the next one is too many, unless something is written before it.
+            // Three early pings: the next one is too many, unless something is written before it.
             (0..3).for_each(|_| assert!(!policy.is_exceeded_by_ping(now)));
             written.wrote(piece);
             !policy.is_exceeded_by_ping(now)
