@@ -1,7 +1,7 @@
-//! The configuration as operators meet it: golden stories of diagnostics, the pages made from the table of options, who
-//! wins over whom, and what must hold for any input.
+//! The configuration as operators meet it: golden stories of diagnostics, the pages generated from the table of
+//! options, which source has priority, and what must hold for any input.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test config` writes expected outputs, man pages and the sample file anew.
+//! `UPDATE_GOLDEN=1 cargo test --test config` rewrites expected outputs, man pages and the sample file.
 
 #[path = "config/golden.rs"]
 mod golden;

@@ -1,5 +1,5 @@
-//! Stories in `tests/golden/config/*.txt`. A file tells one story: lines of comment, `file PATH` with its text until a
-//! line `end`, `env NAME=value`, then any number of `$ kvd ARGUMENTS` each followed by what is printed and how it exits.
+//! Stories in `tests/golden/config/*.txt`, one per file: comment lines, `file PATH` with its text until a line `end`,
+//! `env NAME=value`, then any number of `$ kvd ARGUMENTS`, each followed by its output and its exit status.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ fn stories_end_as_told() {
     );
 }
 
-/// The story with what really happens.
+/// The story with the actual output.
 fn tell(story: &str) -> String {
     let mut world = World::default();
     let mut told = String::new();
@@ -76,7 +76,7 @@ fn tell(story: &str) -> String {
     format!("{}\n", told.trim_end())
 }
 
-/// What was printed before is told anew: skips to behind the next `exit`, unless another command comes first.
+/// Skips the old output, up to and including the next `exit`, unless another command comes first.
 fn skip_old_answer(lines: &mut std::str::Lines<'_>) {
     let mut ahead = lines.clone();
     while let Some(line) = ahead.next() {
@@ -93,7 +93,7 @@ fn skip_old_answer(lines: &mut std::str::Lines<'_>) {
     }
 }
 
-/// Splits a command line at spaces; single quotes hold words together.
+/// Splits a command line at spaces; single quotes keep words together.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

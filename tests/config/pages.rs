@@ -1,4 +1,4 @@
-//! Man pages, sample file, completions and the journal's catalog are as fresh as the table of options.
+//! Man pages, sample file, completions and the journal's catalog are up to date with the table of options.
 
 use std::path::Path;
 
@@ -66,12 +66,12 @@ fn the_sample_and_the_installed_file_are_valid_and_local() {
     }
 }
 
-/// What packages install as /etc/kv/cluster.toml.
+/// The file that packages install as /etc/kv/cluster.toml.
 const INSTALLED: &str = include_str!("../../config/installed.toml");
 
-/// Package managers ask whoever edited /etc/kv/cluster.toml which version to keep as soon as the shipped one changes,
-/// and a non-interactive upgrade stops there. So the shipped one says nothing of single options and does not change;
-/// what explains them is installed beside the documentation.
+/// Package managers ask every user who edited /etc/kv/cluster.toml which version to keep as soon as the shipped file
+/// changes, and a non-interactive upgrade stops at that question. So the shipped file mentions no single options and
+/// never changes; the explanations are installed with the documentation.
 #[test]
 fn the_installed_file_sets_what_the_sample_sets_and_never_changes() {
     let settings = |text: &str| -> std::collections::BTreeSet<String> {
@@ -86,7 +86,7 @@ fn the_installed_file_sets_what_the_sample_sets_and_never_changes() {
     );
 }
 
-/// Each commented line is an option with its default: taking the mark away changes nothing but the origin.
+/// Each commented line is an option with its default: removing the mark changes nothing but the origin.
 #[test]
 fn every_line_of_the_sample_can_be_uncommented() {
     let sample = render::sample();

@@ -1,11 +1,11 @@
-//! Who wins over whom, for every option and every pair of sources.
+//! Which source has priority, for every option and every pair of sources.
 
 use kvd::config::options::{self, Kind, OptionSpec};
 use kvd::config::{Place, Value};
 
 use crate::world::World;
 
-/// Three different values of an option, where its kind has so many, and what must be given with them.
+/// Three different values of an option, if its kind has so many, and the options that must be given with them.
 fn three(spec: &OptionSpec) -> Option<[String; 3]> {
     let text = |a: &str, b: &str, c: &str| Some([a.to_string(), b.to_string(), c.to_string()]);
     match (spec.name, spec.kind) {
@@ -36,7 +36,7 @@ fn three(spec: &OptionSpec) -> Option<[String; 3]> {
     }
 }
 
-/// What an option needs beside it to be valid.
+/// Other options that an option needs to be valid.
 fn company(spec: &OptionSpec) -> &'static [&'static str] {
     match spec.name {
         "listen-client-urls" => &["--advertise-client-urls=http://a:1"],

@@ -1,4 +1,5 @@
-//! What holds for any input. Inputs are drawn from a seed that a failure prints; `KVD_TEST_SEED=N` replays it.
+//! Properties that hold for any input. Inputs are drawn from a seed that a failure prints; `KVD_TEST_SEED=N` replays
+//! it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use kvd::config::{Url, UrlUse, Value, parse_duration};
 
 use crate::world::World;
 
-/// A small generator (SplitMix64): enough for drawing inputs, and the same everywhere.
+/// A small generator (SplitMix64): enough for drawing inputs, and the same on every machine.
 struct Draw(u64);
 
 impl Draw {
@@ -42,7 +43,7 @@ fn replay(seed: u64, what: &str) -> String {
     format!("{what}\nreplay: KVD_TEST_SEED={seed} cargo test --test config properties")
 }
 
-/// A value an option takes, as a flag would give it.
+/// A valid value of an option, in the form of a flag.
 fn some_value(draw: &mut Draw, spec: &OptionSpec) -> String {
     let odd = ["x", "a b", "\"quoted\"", "back\\slash", "tab\tend", "umlaut-ä", "#hash", "[x]", "'"];
     match (spec.name, spec.kind) {
@@ -128,7 +129,7 @@ fn values_are_read_back_from_their_own_text_and_toml() {
     }
 }
 
-/// Pieces that the readers treat specially, put together at random.
+/// Pieces that the readers treat specially, combined at random.
 const PIECES: [&str; 42] = [
     "name",
     "=",

@@ -1,4 +1,4 @@
-//! Surroundings that exist only in a test.
+//! An environment that exists only in a test: files, arguments, variables.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -74,7 +74,7 @@ impl World {
         read(&self.surroundings())
     }
 
-    /// The configuration of a world that is in order.
+    /// The configuration of a valid world.
     pub fn config(&self) -> Config {
         match self.read().into_result() {
             Ok((config, _)) => config,
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// What `kvd` prints and how it exits; the configuration stands for a daemon that would run.
+    /// The output and exit status of `kvd`; the configuration is returned in place of a running daemon.
     pub fn invoke(&self) -> Answer {
         match parse(self.surroundings()) {
             Invocation::Answer(answer) => answer,

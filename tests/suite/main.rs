@@ -5,12 +5,12 @@
 //! | `harness` | starts and ends servers; nothing else in here spawns one |
 //! | `differential` | random requests to kvd and to etcd get equal answers |
 //! | `stories` | etcdctl of three versions prints the same against kvd and etcd |
-//! | `crash` | what was acknowledged survives `kill -9`; a damaged log is repaired or refused |
+//! | `crash` | acknowledged writes survive `kill -9`; a damaged log is repaired or refused |
 //! | `process` | command line, environment, sockets, signals, the files of one daemon |
 //!
-//! Real programs are looked for below `target/reference` (see `tests/provide`). A test whose program is
-//! missing says so and passes, unless `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it): then it fails.
-//! `KVD_SUITE_SUBJECT=3.7.3` runs everything against that etcd instead of kvd, which proves the suite itself.
+//! Real programs are expected in `target/reference` (see `tests/provide`). If a test's program is missing, the test
+//! prints that and passes, unless `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it): then it fails.
+//! `KVD_SUITE_SUBJECT=3.7.3` runs everything against that etcd instead of kvd, which verifies the suite itself.
 
 mod crash;
 mod differential;

@@ -1,4 +1,4 @@
-//! Files that a crash or a disk has spoiled, under the daemon. The log's format is `kvd::log::format`'s.
+//! Files damaged by a crash or a disk, and what the daemon does with them. The log's format is `kvd::log::format`'s.
 
 use super::traffic;
 use crate::harness::{Server, heavy, subject};
@@ -7,7 +7,7 @@ use kvd::log::format::{FIRST_FRAME, FRAME_HEADER, FrameHeader, SegmentHeader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// A server with some history, killed; `None` where the subject is not kvd.
+/// A server with some history, killed; `None` if the subject is not kvd.
 async fn killed_with_history(last: &str) -> Option<Server> {
     if !subject().is_kvd() {
         return None;
@@ -35,15 +35,15 @@ fn segments(data: &Path) -> Vec<PathBuf> {
 /// The end of the log.
 struct Tail {
     path: PathBuf,
-    /// Where a frame in the middle begins.
+    /// Offset of a frame in the middle.
     middle: u64,
-    /// Where its last frame begins.
+    /// Offset of its last frame.
     last: u64,
-    /// Where the next one would.
+    /// Offset of the next frame.
     end: u64,
 }
 
-/// The newest segment that holds something, and where its content ends.
+/// The newest segment with content, and the offset at which its content ends.
 fn tail(data: &Path) -> Tail {
     for path in segments(data).into_iter().rev() {
         let bytes = std::fs::read(&path).expect("a segment can be read");
@@ -68,7 +68,7 @@ fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
     file.write_all_at(bytes, offset).expect("a segment can be written");
 }
 
-/// A flush that a crash cut off: bytes that make no sense, after the last that do.
+/// A write that a crash cut off: random bytes after the last valid ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_in_a_flush_leaves_a_tail_that_is_passed_over() {
     let _turn = heavy().await;
@@ -87,13 +87,13 @@ async fn crash_in_a_flush_leaves_a_tail_that_is_passed_over() {
     assert!(traffic::everything(&server.api()).await.iter().any(|kv| kv.value == "again"));
 }
 
-/// The last flush did not reach the disk whole, nor what is written after it: what it carried is lost, nothing else is.
+/// The last write did not reach the disk completely, nor did anything after it: only the last write is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_that_tears_the_last_frame_loses_nothing_before_it() {
     let _turn = heavy().await;
     let Some(mut server) = killed_with_history("perhaps").await else { return };
     let Tail { path, last, end, .. } = tail(&server.data_dir());
-    // The second half of its payload is not there, nor the seal.
+    // The second half of its payload is missing, and so is the seal.
     let kept = last + (end - last) / 2;
     overwrite(&path, kept, &vec![0; (end - kept) as usize + FRAME_HEADER]);
     server.start().await;
@@ -102,8 +102,8 @@ async fn crash_that_tears_the_last_frame_loses_nothing_before_it() {
     assert_eq!(before, 2_000, "everything before the last frame");
 }
 
-/// A bit of the first frame, of one in the middle, of the last one, which was acknowledged: the daemon does not guess,
-/// and names the place. With the bit as it was, everything is there.
+/// One bit is flipped in the first frame, in one in the middle, in the last one, which was acknowledged: the daemon
+/// does not guess, and names the place. After the bit is restored, everything is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_to_what_was_acknowledged_is_refused_by_file_and_offset() {
     let _turn = heavy().await;

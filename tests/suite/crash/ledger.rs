@@ -1,21 +1,21 @@
-//! The books of a crash test: what was tried, what was acknowledged, and what the history must therefore be.
+//! The record of a crash test: what was tried, what was acknowledged, and what the history must therefore be.
 
 use kvd::api::proto::mvccpb::{Event, KeyValue};
 use prost::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-/// The counter that all writers raise by comparing and swapping.
+/// The counter that all writers increase with compare and swap.
 pub const COUNTER: &str = "counter";
 
-/// Something a writer does in one request. Keys are used for one deed only, but for deletion.
+/// An action of a writer in one request. Each key is used for one action only, except for deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// These keys get this value, together.
+    /// Put this value to these keys, together.
     Put(Vec<Bytes>, Bytes),
-    /// These keys go, together: one by its name, or all of a lease by its end.
+    /// Delete these keys, together: one by its name, or all keys of a lease by its end.
     Delete(Vec<Bytes>),
-    /// The counter goes from one below this to this.
+    /// Increase the counter from one less to this value.
     Count(u64),
 }
 
@@ -25,43 +25,43 @@ struct Entry {
     revision: Option<i64>,
 }
 
-/// Everything all writers did.
+/// All actions of all writers.
 #[derive(Default)]
 pub struct Ledger {
     entries: Mutex<Vec<Entry>>,
 }
 
 impl Ledger {
-    /// Notes what is about to be sent; the index is for [`Ledger::acknowledge`].
+    /// Records an action before it is sent; the index is for [`Ledger::acknowledge`].
     pub fn attempt(&self, deed: Deed) -> usize {
         let mut entries = self.entries.lock().expect("no panic while held");
         entries.push(Entry { deed, revision: None });
         entries.len() - 1
     }
 
-    /// The server said that it was done, at this revision.
+    /// The server acknowledged the action, at this revision.
     pub fn acknowledge(&self, index: usize, revision: i64) {
         self.entries.lock().expect("no panic while held")[index].revision = Some(revision);
     }
 
-    /// The server said that it was not done.
+    /// The server refused the action.
     pub fn refused(&self, index: usize) {
         self.entries.lock().expect("no panic while held")[index].deed = Deed::Delete(Vec::new());
     }
 
-    /// How many deeds were acknowledged.
+    /// The number of acknowledged actions.
     pub fn acknowledged(&self) -> usize {
         let entries = self.entries.lock().expect("no panic while held");
         entries.iter().filter(|entry| entry.revision.is_some()).count()
     }
 
-    /// The highest revision any writer was told.
+    /// The highest revision that any writer received.
     pub fn highest_revision(&self) -> i64 {
         let entries = self.entries.lock().expect("no panic while held");
         entries.iter().filter_map(|entry| entry.revision).max().unwrap_or(1)
     }
 
-    /// Holds the watcher's history and the present state against the books.
+    /// Compares the watcher's history and the present state with the record.
     pub fn verify(&self, history: &[Event], now: &[KeyValue]) {
         check_revisions(history);
         check_state(history, now);
@@ -111,7 +111,7 @@ fn check_revisions(history: &[Event]) {
     }
 }
 
-/// The events, played from the beginning, come to the present state in all its revisions.
+/// The events, applied from the beginning, give the present state with all its revisions.
 fn check_state(history: &[Event], now: &[KeyValue]) {
     let mut state: BTreeMap<Bytes, KeyValue> = BTreeMap::new();
     for event in history {
@@ -129,7 +129,7 @@ fn check_state(history: &[Event], now: &[KeyValue]) {
     assert_eq!(played.len(), now.len(), "the history comes to as many keys as there are");
 }
 
-/// An acknowledged deed happened once, at its revision; an unacknowledged one once or never; either whole.
+/// An acknowledged action happened once, at its revision; an unacknowledged one once or never; each one completely.
 fn check_deed(entry: &Entry, keys: &[Bytes], found: &Occurrences, value: Option<&Bytes>) {
     let none = Vec::new();
     let mut revisions = BTreeSet::new();
@@ -150,7 +150,7 @@ fn check_deed(entry: &Entry, keys: &[Bytes], found: &Occurrences, value: Option<
     }
 }
 
-/// The counter counts: no value is lost or repeated, and what was acknowledged is there at its revision.
+/// The counter counts: no value is lost or repeated, and every acknowledged value is there at its revision.
 fn check_counter(entries: &[Entry], puts: &Occurrences) {
     let none = Vec::new();
     let counted = puts.get(COUNTER.as_bytes()).unwrap_or(&none);

@@ -1,10 +1,9 @@
-//! What was acknowledged survives `kill -9` under load, whatever the moment, and watchers that resume see
-//! every event once and in order; a torn end of the log is repaired, damage before it is refused.
+//! Every acknowledged write survives `kill -9` under load, at any moment, and watchers that resume see every event once
+//! and in order; a torn end of the log is repaired, damage before it is refused.
 //!
-//! Several writers and one watcher work while the server is killed and started again, `KVD_ROUNDS` (24)
-//! times. A writer notes what it is about to do, and the revision it was told; the watcher resumes at the
-//! revision after the last it saw. In the end the watcher's whole history is held against both: see
-//! `ledger`.
+//! Several writers and one watcher work while the server is killed and restarted, `KVD_ROUNDS` (24) times. A writer
+//! records what it is about to do, and the revision in the answer; the watcher resumes at the revision after the last
+//! one it saw. At the end the watcher's whole history is compared with the record: see `ledger`.
 
 mod damage;
 mod ledger;
@@ -44,7 +43,7 @@ async fn crash(test: &str, mix: Mix) {
         server.kill();
         traffic.outage();
         if dice.one_in(4) {
-            // Another crash, somewhere in recovery.
+            // Another crash, at some moment of the recovery.
             server.spawn();
             until("the first words of a start", || server.begun()).await;
             tokio::time::sleep(Duration::from_micros(dice.below(200_000) as u64)).await;
@@ -61,7 +60,7 @@ async fn crash(test: &str, mix: Mix) {
     ledger.verify(&history, &now);
 }
 
-/// Many keys, a crash, and the time until they are served again: told, not judged.
+/// Many keys, a crash, and the time until they are served again: printed, not judged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_with_many_keys_restarts_promptly() {
     const KEYS: usize = 20_000;

@@ -1,4 +1,4 @@
-//! Writers, a watcher and a housekeeper that go on through outages.
+//! Writers, a watcher and a housekeeper that continue through outages.
 
 use super::ledger::{COUNTER, Deed, Ledger};
 use crate::harness::{Api, Dice, PATIENCE};
@@ -20,7 +20,7 @@ use tonic::Status;
 
 const WRITERS: usize = 4;
 
-/// What the writers do.
+/// The requests of the writers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mix {
     /// Single puts.
@@ -73,7 +73,7 @@ impl Traffic {
         Traffic { up, stop, writers, watcher, seen }
     }
 
-    /// The server is away: clients rest after their next error.
+    /// The server is down: clients pause after their next error.
     pub fn outage(&self) {
         self.up.send_replace(false);
     }
@@ -83,7 +83,7 @@ impl Traffic {
         self.up.send_replace(true);
     }
 
-    /// Ends the writers, waits until the watcher has seen all, and returns its history.
+    /// Ends the writers, waits until the watcher has seen everything, and returns its history.
     pub async fn finish(mut self, api: &Api) -> Vec<Event> {
         self.stop.store(true, Ordering::SeqCst);
         for writer in self.writers.drain(..) {
@@ -100,7 +100,7 @@ impl Traffic {
     }
 }
 
-/// Waits until the server is said to be up; false when the test is over.
+/// Waits until the server is up; false if the test is over.
 async fn up(status: &mut watch::Receiver<bool>) -> bool {
     status.wait_for(|up| *up).await.is_ok()
 }
@@ -112,7 +112,7 @@ struct Writer {
     ledger: Arc<Ledger>,
     dice: Dice,
     deeds: u64,
-    /// Keys of puts that were acknowledged and not deleted since.
+    /// Keys of acknowledged puts that have not been deleted since.
     kept: Vec<Bytes>,
 }
 
@@ -130,7 +130,7 @@ impl Writer {
                 },
             };
             if deed.is_err() {
-                // Whatever was sent may have been done: the next deed is another one.
+                // A request without an answer may have been carried out: the next action is another one.
                 if !up(&mut status).await {
                     return;
                 }
@@ -171,7 +171,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Raises the counter, if nobody else does meanwhile.
+    /// Increases the counter, unless another writer does so first.
     async fn count(&mut self) -> Result<(), Status> {
         let request = RangeRequest { key: COUNTER.into(), ..Default::default() };
         let answer = patient(self.api.kv.range(request)).await?;
@@ -210,7 +210,7 @@ impl Writer {
         Ok(())
     }
 
-    /// A lease with two keys, and sometimes its end.
+    /// Grants a lease with two keys, and sometimes ends it.
     async fn lease(&mut self) -> Result<(), Status> {
         let lease = (self.id as i64 + 1) << 32 | (self.deeds as i64 + 1);
         patient(self.api.lease.lease_grant(LeaseGrantRequest { id: lease, ttl: 3600 })).await?;
@@ -239,7 +239,7 @@ fn at(header: Option<ResponseHeader>) -> i64 {
     header.map_or(0, |header| header.revision)
 }
 
-/// A call with a deadline: a connection that breaks without a word must not hold up the test.
+/// A call with a deadline: a connection that breaks silently must not block the test.
 async fn patient<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Status> {
     match tokio::time::timeout(PATIENCE / 4, call).await {
         Ok(answer) => answer.map(tonic::Response::into_inner),
@@ -247,7 +247,7 @@ async fn patient<T>(call: impl Future<Output = Result<tonic::Response<T>, Status
     }
 }
 
-/// Compacts behind the watcher, and defragments now and then.
+/// Compacts behind the watcher, and sometimes defragments.
 async fn housekeeper(url: String, seen: Arc<Seen>, mut status: watch::Receiver<bool>, stop: Arc<AtomicBool>) {
     let mut api = Api::lazy(&url);
     let mut rounds = 0;
@@ -273,7 +273,7 @@ async fn housekeeper(url: String, seen: Arc<Seen>, mut status: watch::Receiver<b
     }
 }
 
-/// Watches everything, through every outage, from the revision after the last that was seen.
+/// Watches everything, through every outage, from the revision after the last one seen.
 async fn observe(url: String, seen: Arc<Seen>, mut status: watch::Receiver<bool>) {
     while up(&mut status).await {
         if let Err(problem) = follow(&url, &seen).await
@@ -293,7 +293,7 @@ async fn follow(url: &str, seen: &Seen) -> Result<(), Status> {
         ..Default::default()
     };
     let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
-    // The stream of requests stays open, as a client's does.
+    // The stream of requests stays open, as a client keeps it.
     let (sender, requests) = tokio::sync::mpsc::channel(1);
     let _ = sender.send(request).await;
     let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
@@ -319,13 +319,13 @@ pub async fn revision(api: &Api) -> i64 {
     at(answer.into_inner().header)
 }
 
-/// All there is.
+/// All keys.
 pub async fn everything(api: &Api) -> Vec<KeyValue> {
     let request = RangeRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() };
     api.clone().kv.range(request).await.expect("a started server answers").into_inner().kvs
 }
 
-/// Writes `count` keys, 100 to a transaction.
+/// Writes `count` keys, 100 per transaction.
 pub async fn fill(api: &Api, count: usize) {
     let mut kv = api.kv.clone();
     for batch in 0..count / 100 {

@@ -1,4 +1,4 @@
-//! Answers in a comparable form: ids by role instead of value, the order of ties and of sets taken out.
+//! Answers in a comparable form: ids are replaced by their role, and the order of ties and of sets is removed.
 
 use super::op::CHOSEN;
 use super::side::forgiving_ttl;
@@ -14,7 +14,7 @@ use kvd::api::proto::mvccpb::KeyValue;
 use std::collections::HashMap;
 use tonic::Code;
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Range(RangeResponse),
@@ -37,12 +37,12 @@ pub enum Answer {
     Refused(Code, String),
     /// A step without an answer of its own.
     Done,
-    /// No answer within the harness's patience.
+    /// No answer within the harness's deadline.
     Nothing,
 }
 
 impl Answer {
-    /// The answer to a range request, free of the order among equal sort keys.
+    /// The answer to a range request, without the order among equal sort keys.
     pub fn range(request: &RangeRequest, mut answer: RangeResponse) -> Answer {
         untie(request, &mut answer);
         Answer::Range(answer)
@@ -54,7 +54,7 @@ impl Answer {
         Answer::Txn(answer)
     }
 
-    /// The store revision the answer tells.
+    /// The store revision in the answer.
     pub fn revision(&self) -> Option<i64> {
         let header = match self {
             Answer::Range(answer) => answer.header,
@@ -69,8 +69,8 @@ impl Answer {
     }
 }
 
-/// Puts the rows of equal sort keys in key order. Cut by a limit, which of the equal ones are shown is
-/// open: then only their sort keys stay.
+/// Puts the rows with equal sort keys in key order. If a limit cuts among equal ones, it is open which of them are
+/// shown: then only their sort keys are kept.
 fn untie(request: &RangeRequest, answer: &mut RangeResponse) {
     if request.sort_target == 0 {
         return;
@@ -109,7 +109,7 @@ fn untie_txn(request: &TxnRequest, answer: &mut TxnResponse) {
     }
 }
 
-/// What this server's ids are called in comparisons.
+/// The names of this server's ids in comparisons.
 pub struct Names {
     cluster_id: u64,
     member_id: u64,
@@ -128,7 +128,7 @@ impl Names {
         self.member_id
     }
 
-    /// The id the server chose at the `index`-th grant without one; an id of nothing before that.
+    /// The id the server chose at the `index`-th grant without one; before that an id that does not exist.
     pub fn chosen(&self, index: i64) -> i64 {
         usize::try_from(index)
             .ok()
@@ -136,7 +136,7 @@ impl Names {
             .unwrap_or(999_000 + index)
     }
 
-    /// Notes an id that the server chose.
+    /// Records an id that the server chose.
     pub fn choose(&mut self, id: i64) {
         self.known.insert(id, CHOSEN + self.chosen.len() as i64);
         self.chosen.push(id);
@@ -163,9 +163,9 @@ impl Names {
     }
 }
 
-/// Something with a form that two servers can share.
+/// A value with a form that is comparable between two servers.
 pub trait Normal {
-    /// Takes out what may differ.
+    /// Removes everything that may differ.
     fn normal(self, names: &mut Names) -> Self;
 }
 
@@ -246,14 +246,14 @@ fn txn(answer: &mut TxnResponse, names: &Names) {
     }
 }
 
-/// Sizes, indexes, versions and the leader's id are the server's own; `storageVersion` appears some
-/// seconds after the start.
+/// Sizes, indexes, versions and the leader's id differ between servers; `storageVersion` appears some seconds after the
+/// start.
 fn status(answer: &mut StatusResponse, names: &Names) {
     names.header(&mut answer.header);
     let member = names.member_id.to_string();
     let mut errors: Vec<String> = Vec::new();
     for error in &answer.errors {
-        // The text form of a message has one or two spaces between its fields, by build.
+        // The text form of a message has one or two spaces between its fields, depending on the build.
         let words: Vec<&str> = error.split_whitespace().collect();
         errors.push(words.join(" ").replace(&member, "1"));
     }

@@ -1,4 +1,4 @@
-//! Random steps: mostly sensible ones on a handful of keys, so that they meet; and every kind of nonsense.
+//! Random steps: mostly valid ones on few keys, so that they affect each other; and every kind of invalid input.
 
 use super::op::{CHOSEN, COMPACTED, CURRENT, EARLIER, MYSELF, Op};
 use super::watches::{FUTURE, PAST, PRESENT_AND_PAST, TOO_LATE};
@@ -25,7 +25,7 @@ pub fn steps(dice: Dice, count: usize, level: (u32, u32)) -> Vec<Op> {
 
 struct Maker {
     dice: Dice,
-    /// Grants so far whose id the server chose.
+    /// Number of grants so far for which the server chose the id.
     chosen: i64,
     level: (u32, u32),
 }
@@ -102,7 +102,7 @@ impl Maker {
         }
     }
 
-    /// A key and a range end of every form.
+    /// A key and a range end, in every form.
     fn span(&mut self) -> (Bytes, Bytes) {
         let key = self.key();
         let end = match self.dice.below(6) {
@@ -118,7 +118,7 @@ impl Maker {
         }
     }
 
-    /// Mostly the present; else the past, the future, the compacted.
+    /// Mostly the present revision; otherwise the past, the future, a compacted one.
     fn revision(&mut self) -> i64 {
         match self.dice.below(12) {
             0 | 1 => CURRENT - self.dice.within(0, 30),
@@ -146,7 +146,7 @@ impl Maker {
     fn put(&mut self, alone: bool) -> PutRequest {
         let mut request = PutRequest { key: self.key(), value: self.value(), ..Default::default() };
         if self.dice.one_in(4) {
-            // Not a chosen one: its id would be in the hash of the store.
+            // Not a chosen lease: its id would be part of the hash of the store.
             request.lease = self.dice.pick(&[1, 1, 2, 3, 4, 5, 6, 77_777, -5]);
         }
         request.prev_kv = self.dice.one_in(4);
@@ -202,7 +202,7 @@ impl Maker {
         if self.level < (3, 7) {
             return Op::Range(request);
         }
-        // Most orders and filters are refused.
+        // Most of the sort orders and filters are refused.
         if !self.dice.one_in(4) {
             request.sort_order = 0;
         }
@@ -293,13 +293,13 @@ impl Maker {
             3 => CURRENT,
             _ => CURRENT - self.dice.within(0, 40),
         };
-        // Always waited for: where nothing is live, etcd's hash takes in what is yet to be removed.
+        // Always physical: if no key is live, etcd's hash includes what has not been removed yet.
         Op::Compact(CompactionRequest { revision, physical: true })
     }
 
     fn grant(&mut self, steps: &mut Vec<Op>) {
         if self.dice.one_in(6) {
-            // A short one must not expire in the middle of the run.
+            // A short lease must not expire in the middle of the run.
             let id = 50;
             let ttl = self.dice.within(-2, 2);
             steps.push(Op::Grant(LeaseGrantRequest { ttl, id }));
@@ -358,7 +358,7 @@ impl Maker {
         Op::Watch { stream, request }
     }
 
-    /// An alarm, a few steps under it, and its end.
+    /// Raises an alarm, does a few steps under it, and disarms it.
     fn alarm(&mut self, steps: &mut Vec<Op>) {
         let request = |action, alarm, member_id| Op::Alarm(AlarmRequest { action, alarm, member_id });
         let alarm = self.dice.below(3) as i32;
@@ -386,7 +386,7 @@ impl Maker {
     fn hash_kv(&mut self) -> Op {
         let revision = match self.dice.below(4) {
             0 => self.revision(),
-            // etcd remembers the hashes of the last ten, and forgets them at a restart.
+            // etcd remembers the hashes of the last ten compactions, and forgets them at a restart.
             1 | 2 => EARLIER + self.dice.within(0, 12),
             _ => 0,
         };

@@ -1,13 +1,12 @@
-//! Random requests, to kvd and to a real etcd side by side: every answer must be equal, errors and their
-//! texts and the revisions in headers included, and every watcher must see the same.
+//! Random requests, to kvd and to a real etcd side by side: every answer must be equal, including errors, their texts
+//! and the revisions in headers, and every watcher must see the same.
 //!
-//! `KVD_SEED=N cargo test --test suite differential` replays a run, `KVD_OPS=N` makes runs longer. A run
-//! that fails is made shorter before it is shown.
+//! `KVD_SEED=N cargo test --test suite differential` replays a run, `KVD_OPS=N` makes runs longer. A run that fails is
+//! shortened before it is shown.
 //!
-//! What may differ: ids of cluster, member and chosen leases (compared by role), raft terms, sizes and
-//! indexes in status, the exact remaining time of a lease, the order of sets and of equal sort keys, and how
-//! watch events are batched. Against an etcd older than 3.7 the generator leaves out what that version
-//! does differently: see `generate`.
+//! Allowed differences: ids of cluster, member and chosen leases (compared by role), raft terms, sizes and indexes in
+//! status, the exact remaining time of a lease, the order of sets and of equal sort keys, and how watch events are
+//! batched. Against an etcd older than 3.7 the generator leaves out what that version does differently: see `generate`.
 
 mod answer;
 mod generate;

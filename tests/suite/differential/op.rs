@@ -1,5 +1,5 @@
-//! One step of a random run: a request with symbolic revisions and leases, so that it means the same on any
-//! server, and still means something after other steps were taken out of the run.
+//! One step of a random run: a request with symbolic revisions and leases, so that it means the same on any server, and
+//! still has a meaning after other steps were removed from the run.
 
 use kvd::api::proto::etcdserverpb::compare::TargetUnion;
 use kvd::api::proto::etcdserverpb::request_op::Request;
@@ -14,11 +14,11 @@ pub const CURRENT: i64 = 1 << 40;
 pub const COMPACTED: i64 = 2 << 40;
 /// `CHOSEN + n` stands for the id that the server chose at the n-th grant without one.
 pub const CHOSEN: i64 = 3 << 40;
-/// `EARLIER + n` stands for the revision of the n-th last compaction, the last one being 0.
+/// `EARLIER + n` stands for the revision of the n-th last compaction; 0 is the last one.
 pub const EARLIER: i64 = 5 << 40;
-/// In alarm requests: the id of the member that is asked.
+/// In alarm requests: the id of the member that receives them.
 pub const MYSELF: u64 = 4 << 40;
-/// How far a symbolic number reaches to both sides of its base.
+/// Distance up to which a symbolic number belongs to its base, on both sides.
 const REACH: i64 = 1 << 32;
 
 /// One step of a run.
@@ -30,7 +30,7 @@ pub enum Op {
     Delete(DeleteRangeRequest),
     Txn(TxnRequest),
     Compact(CompactionRequest),
-    /// With ID 0 the answer's id becomes the next `CHOSEN` one.
+    /// If the ID is 0, the id in the answer becomes the next `CHOSEN` one.
     Grant(LeaseGrantRequest),
     Revoke(LeaseRevokeRequest),
     TimeToLive(LeaseTimeToLiveRequest),
@@ -52,9 +52,9 @@ pub enum Op {
         linearizable: bool,
     },
     Defragment,
-    /// Waits until all that was to be seen by watchers is seen, and compares it.
+    /// Waits until the watchers have seen everything they must see, and compares it.
     Settle,
-    /// `kill -9` and a start on the same data.
+    /// `kill -9` and a restart on the same data.
     Restart,
 }
 
@@ -84,8 +84,8 @@ impl Op {
         }
     }
 
-    /// Whether what watchers see of the past must be complete before this step, because it changes what
-    /// they can still see.
+    /// True if the watchers must have seen all past events before this step, because the step changes what they can
+    /// still see.
     pub fn needs_settled_watchers(&self) -> bool {
         matches!(self, Op::Compact(_) | Op::Cancel { .. } | Op::Watch { .. } | Op::Restart | Op::Settle)
     }
@@ -121,7 +121,7 @@ fn txn(request: &mut TxnRequest, visit: &mut dyn FnMut(&mut i64)) {
     }
 }
 
-/// What a symbolic number stands for: its base and the distance from it. `None` for an ordinary number.
+/// The meaning of a symbolic number: its base and the distance from it. `None` for an ordinary number.
 pub fn symbolic(number: i64) -> Option<(i64, i64)> {
     [CURRENT, COMPACTED, CHOSEN, EARLIER]
         .into_iter()
@@ -177,7 +177,7 @@ fn cut(text: &str) -> String {
     out
 }
 
-/// Puts names in place of symbolic numbers.
+/// Replaces symbolic numbers by their names.
 fn named(text: &str) -> String {
     let mut out = String::new();
     let mut digits = String::new();

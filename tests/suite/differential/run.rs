@@ -15,12 +15,12 @@ pub struct Pair {
     pub subject: Program,
 }
 
-/// Where two servers part.
+/// The first difference between two servers.
 #[derive(Clone, Debug)]
 pub struct Difference {
     /// Index of the step.
     pub step: usize,
-    /// The steps before it, the last ones, in words.
+    /// The last steps before it, as text.
     before: Vec<String>,
     what: String,
 }
@@ -46,7 +46,7 @@ impl Pair {
         for (step, op) in steps.iter().enumerate() {
             if let Err(what) = run.step(op).await {
                 if what.contains("transport error") && run.reference.has_died().await {
-                    // etcd panics where a transaction puts with ignore_lease or ignore_value what it deleted before.
+                    // etcd panics if a transaction puts a key with ignore_lease or ignore_value after deleting it.
                     eprintln!("the reference died at step {step}: {}", short(&format!("{op:?}")));
                     return Ok(());
                 }
@@ -70,7 +70,7 @@ impl Run {
         if op.needs_settled_watchers() {
             self.settle().await?;
         }
-        // A compaction takes the previous values from events that etcd has yet to send.
+        // A compaction removes the previous values from events that etcd has not sent yet.
         if matches!(op, Op::Settle | Op::Restart | Op::Compact(_)) {
             self.compare_watchers().await?;
         }

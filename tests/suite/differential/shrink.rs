@@ -1,4 +1,4 @@
-//! Makes a failing run shorter: takes out ever smaller pieces while it goes on to fail.
+//! Shortens a failing run: removes ever smaller pieces as long as it still fails.
 
 use super::op::Op;
 use super::run::{Difference, Pair};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Fresh servers cost about a second, so the search is bounded by time.
 const BUDGET: Duration = Duration::from_secs(120);
 
-/// The difference that the shortest failing run found shows; `steps` fails at its last step.
+/// The difference in the shortest failing run that was found; `steps` fails at its last step.
 pub async fn shrink(pair: &Pair, steps: &[Op]) -> String {
     let start = Instant::now();
     let mut shortest = steps.to_vec();

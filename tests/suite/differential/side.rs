@@ -1,4 +1,4 @@
-//! One of the two servers: carries out steps and answers in a form that can be compared.
+//! One of the two servers: runs steps and returns answers in a comparable form.
 
 use super::answer::{Answer, Names, Normal};
 use super::op::{CHOSEN, COMPACTED, CURRENT, EARLIER, MYSELF, Op, symbolic};
@@ -11,7 +11,7 @@ use kvd::api::proto::etcdserverpb::{
 use std::sync::{Arc, Mutex};
 use tonic::Status;
 
-/// A server and what a run knows of it.
+/// A server and what a run knows about it.
 pub struct Side {
     pub server: Server,
     api: Api,
@@ -19,7 +19,7 @@ pub struct Side {
     pub watches: Watches,
 }
 
-/// The revisions that symbolic numbers are relative to, as the reference has them.
+/// The revisions that symbolic numbers are relative to, on the reference server.
 #[derive(Clone, Debug)]
 pub struct Bearings {
     pub current: i64,
@@ -28,12 +28,12 @@ pub struct Bearings {
 }
 
 impl Bearings {
-    /// The compacted revision, 0 where there was no compaction.
+    /// The compacted revision, 0 if there was no compaction.
     pub fn compacted(&self) -> i64 {
         self.compaction(0)
     }
 
-    /// The revision of the compaction before the last `back` ones, 0 where there was none.
+    /// The revision of the compaction before the last `back` ones, 0 if there was none.
     fn compaction(&self, back: i64) -> i64 {
         let back = usize::try_from(back).unwrap_or(usize::MAX);
         self.compactions.iter().rev().nth(back).copied().unwrap_or(0)
@@ -41,7 +41,7 @@ impl Bearings {
 }
 
 impl Side {
-    /// Whether the server has ended, of which its clients hear a moment before its parent does.
+    /// True if the server has ended; its clients notice that a moment before its parent process does.
     pub async fn has_died(&mut self) -> bool {
         for _ in 0..100 {
             if self.server.poll_exit().is_some() {
@@ -52,7 +52,7 @@ impl Side {
         false
     }
 
-    /// A fresh server, answering.
+    /// A fresh server that answers.
     pub async fn new(server: Server) -> Side {
         let api = server.api();
         let mut maintenance = api.maintenance.clone();
@@ -63,7 +63,7 @@ impl Side {
         Side { server, api, names, watches }
     }
 
-    /// The request as this server must be sent it.
+    /// The request in the form that is sent to this server.
     pub fn resolve(&self, op: &Op, bearings: &Bearings) -> Op {
         let mut op = op.clone();
         let names = self.names.lock().expect("no panic while held");
@@ -87,7 +87,7 @@ impl Side {
         if let Op::Compact(request) = &mut op
             && request.revision == 0
         {
-            // Once in its life an etcd takes it, and then takes its empty hash for the current one.
+            // An etcd accepts this revision once, and then treats its empty hash as the current one.
             request.revision = -1;
         }
         if let Op::Alarm(request) = &mut op
@@ -98,7 +98,7 @@ impl Side {
         op
     }
 
-    /// Carries out a resolved step.
+    /// Runs a resolved step.
     pub async fn run(&mut self, op: &Op) -> Answer {
         match tokio::time::timeout(PATIENCE, self.answer(op)).await {
             Ok(Ok(answer)) => answer,
@@ -160,7 +160,7 @@ impl Side {
         Ok(normal(answer))
     }
 
-    /// A streamed range, which must be what the same range is in one piece.
+    /// A streamed range, which must equal the same range in one piece.
     async fn range_stream(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         let streamed = self.put_together(request.clone()).await?;
         let (sorted, ordered) = (request.sort_target != 0, request.sort_order != 0);
@@ -168,12 +168,12 @@ impl Side {
         if self.server.is_kvd() && streamed != whole {
             return Err(Status::internal(format!("streamed {streamed:?}, in one piece {whole:?}")));
         }
-        // A target alone sorts in ascending order. etcd 3.7.3 forgets that when it cuts the answer to pieces: more than
-        // ten keys come with some of them twice and others not at all.
+        // A target alone sorts in ascending order. etcd 3.7.3 ignores that when it splits the answer: of more than ten
+        // keys some come twice and others not at all.
         Ok(if sorted && !ordered { whole } else { streamed })
     }
 
-    /// The parts of a streamed range, put together. Only the last may carry the header, `more` and `count`.
+    /// The parts of a streamed range, joined. Only the last part may have the header, `more` and `count`.
     async fn put_together(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         let mut stream = self.api.kv.clone().range_stream(request).await?.into_inner();
         let mut whole = RangeResponse::default();
@@ -214,7 +214,7 @@ impl Side {
     }
 }
 
-/// Remaining seconds vary with the machine: close to the granted time they count as all of it.
+/// Remaining seconds depend on the machine: if they are close to the granted time, they count as all of it.
 pub fn forgiving_ttl(answer: &mut LeaseTimeToLiveResponse) {
     const SLACK: i64 = 900;
     if answer.ttl >= 0 && (answer.granted_ttl - answer.ttl).abs() <= SLACK {

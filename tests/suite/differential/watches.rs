@@ -1,5 +1,5 @@
-//! The watch streams of one server: every watcher's story in order, and the promises of the stream checked
-//! as it arrives. How events are batched is the server's own business; their order and content are not.
+//! The watch streams of one server: every watcher's events in order; the guarantees of the stream are checked as events
+//! arrive. Each server may batch events differently; their order and content must not differ.
 
 use super::answer::{Answer, Names};
 use crate::harness::PATIENCE;
@@ -18,14 +18,14 @@ use tonic::transport::Channel;
 /// What each watcher saw, by stream and watch id.
 type Stories = BTreeMap<(usize, i64), Vec<Seen>>;
 
-/// A stream for watchers that start now or in the past. It can be asked whether all have caught up.
+/// A stream for watchers that start now or in the past. Progress requests on it say whether all have caught up.
 pub const PRESENT_AND_PAST: usize = 0;
 /// Another one.
 pub const PAST: usize = 1;
-/// A stream for watchers that start now or in the future: with one of those it tells no progress.
+/// A stream for watchers that start now or in the future: with a future one it reports no progress.
 pub const FUTURE: usize = 2;
-/// A stream for watchers whose start is compacted. etcd keeps a watcher that it cancelled for compaction in
-/// the books of its stream: its id stays taken, and the stream tells no progress any more.
+/// A stream for watchers whose start is compacted. etcd keeps a watcher that it cancelled for compaction in its stream:
+/// its id stays taken, and the stream reports no progress any more.
 pub const TOO_LATE: usize = 3;
 /// How many streams a run has.
 pub const STREAMS: usize = 4;
@@ -53,7 +53,7 @@ struct Stream {
     catching_up: bool,
 }
 
-/// What came out of a stream.
+/// Everything received from a stream.
 #[derive(Default)]
 struct Log {
     watchers: BTreeMap<i64, Vec<Seen>>,
@@ -65,7 +65,7 @@ struct Log {
     fragment_open: bool,
     /// The highest revision in a header so far.
     shown: i64,
-    /// Headers that went back, as etcd's sometimes do.
+    /// Headers whose revision went back, as etcd's sometimes do.
     turned_back: Vec<String>,
     broken: Vec<String>,
 }
@@ -81,7 +81,7 @@ impl Watches {
         self.streams[index].get_or_insert_with(|| Stream::open(client.clone(), names.clone()))
     }
 
-    /// Creates a watcher and waits for the server's word on it.
+    /// Creates a watcher and waits for the server's answer.
     pub async fn create(&mut self, index: usize, request: WatchCreateRequest) -> Answer {
         let past = request.start_revision > 0 && index != FUTURE;
         let stream = self.stream(index);
@@ -91,7 +91,7 @@ impl Watches {
         stream.answer(before).await
     }
 
-    /// Cancels a watcher; only one that lives is answered for.
+    /// Cancels a watcher; the server answers only if the watcher exists.
     pub async fn cancel(&mut self, index: usize, watch_id: i64) -> Answer {
         let stream = self.stream(index);
         let (lives, before) = {
@@ -102,8 +102,8 @@ impl Watches {
         if lives { stream.answer(before).await } else { Answer::Done }
     }
 
-    /// Waits until every watcher of the past has caught up with `revision`. The server says so itself, by
-    /// answering a request for progress; a stream whose last watcher was cancelled says nothing.
+    /// Waits until every watcher of the past has caught up with `revision`. The server reports that by answering a
+    /// request for progress; a stream whose last watcher was cancelled reports nothing.
     pub async fn settle(&mut self, revision: i64) -> Result<(), String> {
         for stream in self.streams.iter_mut().flatten().filter(|stream| stream.catching_up) {
             stream.progress(revision).await?;
@@ -112,7 +112,7 @@ impl Watches {
         Ok(())
     }
 
-    /// Where time went back on a stream: kvd's never does.
+    /// The first place at which revisions went back on a stream: kvd's never do.
     pub fn turned_back(&self) -> Option<String> {
         self.streams
             .iter()
@@ -120,7 +120,7 @@ impl Watches {
             .find_map(|stream| stream.log.lock().expect("no panic while held").turned_back.first().cloned())
     }
 
-    /// The stories of all watchers, and the promises that were broken.
+    /// The events of all watchers, and the guarantees that were broken.
     pub fn stories(&self) -> (Stories, Vec<String>) {
         let mut stories = BTreeMap::new();
         let mut broken = Vec::new();
@@ -158,7 +158,7 @@ impl Stream {
     }
 
     fn send(&self, request: RequestUnion) {
-        // A stream that ended has said so in its log.
+        // A stream that has ended has an entry for that in its record.
         let _ = self.requests.send(WatchRequest { request_union: Some(request) });
     }
 
@@ -224,7 +224,7 @@ impl Log {
 
     fn note_canceled(&mut self, answer: WatchResponse, revision: i64) {
         let (reason, compacted) = (answer.cancel_reason, answer.compact_revision);
-        // Of a watcher that a compaction ended etcd's header shows no revision.
+        // If a compaction ended a watcher, etcd's header shows no revision.
         let revision = if compacted == 0 { revision } else { 0 };
         let seen = Seen::Canceled { revision, reason, compacted };
         self.live.remove(&answer.watch_id);

@@ -9,7 +9,7 @@ use kvd::api::proto::etcdserverpb::watch_client::WatchClient;
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
-/// One connection to one server, as all of etcd's services.
+/// One connection to one server, with all of etcd's services.
 #[derive(Clone)]
 pub struct Api {
     pub kv: KvClient<Channel>,
@@ -22,7 +22,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// A lazy connection to `url` (it is made by the first call, again after a loss).
+    /// A lazy connection to `url` (it is made by the first call, and again after a loss).
     pub fn lazy(url: &str) -> Api {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .expect("the harness makes valid URLs")
@@ -30,9 +30,9 @@ impl Api {
         Api::over(endpoint.connect_lazy())
     }
 
-    /// All services over a connection of the test's own making.
+    /// All services over a connection that the test made.
     pub fn over(channel: Channel) -> Api {
-        // clientv3 accepts answers of any size, and so must everything that stands in for it.
+        // clientv3 accepts answers of any size, so these clients must do the same.
         const ANY: usize = i32::MAX as usize;
         Api {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(ANY),

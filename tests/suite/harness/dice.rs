@@ -1,4 +1,4 @@
-//! Small, stable pseudo random numbers: a seed means the same run for ever, whatever crates are updated.
+//! Small, stable pseudo random numbers: a seed always gives the same run, even after crates are updated.
 
 /// SplitMix64.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl Dice {
         of[self.below(of.len())]
     }
 
-    /// An index of `weights`, each as often as its weight says.
+    /// An index of `weights`, with a frequency that its weight gives.
     pub fn weighted(&mut self, weights: &[usize]) -> usize {
         let mut roll = self.below(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! A machine with many cores starts many tests at once; those that keep a core busy go two at a time.
+//! A machine with many cores starts many tests at once; at most two of those that keep a core busy run at a time.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 static HEAVY: Semaphore = Semaphore::const_new(2);
 
-/// Waits for the turn of a test that keeps a core busy; the turn ends with the guard.
+/// Waits for the turn of a test that keeps a core busy; the turn ends when the guard is dropped.
 pub async fn heavy() -> SemaphorePermit<'static> {
     HEAVY.acquire().await.expect("nobody closes it")
 }

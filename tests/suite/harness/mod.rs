@@ -1,5 +1,5 @@
-//! What every test of a process uses: servers that end with their test, clients, dice, and the reference
-//! programs. Waiting is always for a condition; the bounds are generous because they only end a failure.
+//! Shared by all tests of processes: servers that end with their test, clients, dice, and the reference programs. All
+//! waiting is for a condition; the deadlines are generous because they only end a failing test.
 
 mod api;
 mod dice;

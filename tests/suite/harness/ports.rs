@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// A port of 127.0.0.1 that was free a moment ago for TCP and for UDP, and that no other test of this
-/// process was given. Another process may still take it: whoever binds it must be ready to retry.
+/// A port of 127.0.0.1 that was free a moment ago for TCP and for UDP, and that no other test of this process has
+/// received. Another process may still take it: the caller must be ready to retry.
 pub fn free_port() -> u16 {
     for _ in 0..1000 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free TCP port on loopback");

@@ -1,4 +1,4 @@
-//! Which programs there are: kvd itself, and the etcds that `tests/provide` installed.
+//! The programs under test: kvd itself, and the etcds that `tests/provide` installed.
 
 use std::fmt;
 use std::io::Write;
@@ -23,12 +23,12 @@ impl Program {
         }
     }
 
-    /// Whether this is the daemon under development and not a real etcd.
+    /// True if this is the daemon under development and not a real etcd.
     pub fn is_kvd(&self) -> bool {
         *self == Program::Kvd
     }
 
-    /// `major.minor` of the etcd whose behaviour is to be seen.
+    /// `major.minor` of the etcd whose behaviour is expected.
     pub fn level(&self) -> (u32, u32) {
         match self {
             Program::Kvd => (3, 7),
@@ -49,7 +49,7 @@ impl fmt::Display for Program {
     }
 }
 
-/// What is tested: kvd, or the etcd that `KVD_SUITE_SUBJECT` names (to prove the suite).
+/// The program under test: kvd, or the etcd that `KVD_SUITE_SUBJECT` names (to verify the suite).
 pub fn subject() -> Program {
     match std::env::var("KVD_SUITE_SUBJECT") {
         Ok(version) => Program::Etcd(version),
@@ -57,7 +57,8 @@ pub fn subject() -> Program {
     }
 }
 
-/// The newest real etcd there is, to compare with. `None` (said once, by test name) where there is none.
+/// The newest real etcd that is installed, to compare with. `None` (printed once, with the test's name) if there is
+/// none.
 pub fn reference(test: &str) -> Option<Program> {
     let wanted = std::env::var("KVD_SUITE_REFERENCE").ok();
     for version in ["3.7.3", "3.5.1", "3.4.23"] {
@@ -69,7 +70,7 @@ pub fn reference(test: &str) -> Option<Program> {
     None
 }
 
-/// The client program `name` of etcd `version`; `None` (said by test name) if it is not installed.
+/// The client program `name` of etcd `version`; `None` (printed with the test's name) if it is not installed.
 pub fn tool(test: &str, version: &str, name: &str) -> Option<PathBuf> {
     let path = installed(version, name);
     if path.exists() {
@@ -79,7 +80,7 @@ pub fn tool(test: &str, version: &str, name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Whether processes can be traced here; said by test name if not.
+/// True if processes can be traced here; if not, that is printed with the test's name.
 pub fn strace(test: &str) -> bool {
     let works = std::process::Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
     let works = works.is_ok_and(|output| output.status.success());
@@ -89,14 +90,14 @@ pub fn strace(test: &str) -> bool {
     works
 }
 
-/// Says that `test` cannot do its work here and why; fails it where everything has to be there.
+/// Prints that `test` cannot run here and why; fails it if everything is required.
 pub fn skip(test: &str, reason: &str) {
     say(&format!("skipped {test}: {reason}"));
     assert!(std::env::var_os("KVD_TESTS_REQUIRE").is_none(), "{test} needs what is missing: {reason}");
 }
 
-/// The seed of this run: `KVD_SEED`, or one from the clock. Printed with the command that replays it, past
-/// the test runner's capture.
+/// The seed of this run: `KVD_SEED`, or one from the clock. Printed with the command that replays it, even if the test
+/// runner captures output.
 pub fn seed(test: &str) -> u64 {
     let seed = match std::env::var("KVD_SEED") {
         Ok(text) => text.parse().expect("KVD_SEED is a number"),
@@ -106,7 +107,7 @@ pub fn seed(test: &str) -> u64 {
     seed
 }
 
-/// A line that is seen even when the test passes (the test runner captures only print macros).
+/// Prints a line that is visible even if the test passes (the test runner captures only print macros).
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

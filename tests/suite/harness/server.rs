@@ -1,4 +1,4 @@
-//! One server process on loopback with a data directory of its own, ended with the test at the latest.
+//! One server process on loopback with its own data directory; it ends at the latest with the test.
 
 use super::ports::free_port;
 use super::wait::PATIENCE;
@@ -21,7 +21,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A lone member with default settings.
+    /// A single member with default settings.
     pub fn of(program: &Program) -> Setup {
         Setup { program: program.clone(), args: Vec::new(), env: Vec::new(), listeners: true }
     }
@@ -32,7 +32,7 @@ impl Setup {
         self
     }
 
-    /// Without the flags that name, place and address the member: the test gives all of them.
+    /// Without the flags for name, directory and addresses: the test gives all of them.
     pub fn bare(mut self) -> Setup {
         self.listeners = false;
         self
@@ -45,13 +45,13 @@ impl Setup {
         server
     }
 
-    /// Everything but the process: the directory and the ports are fixed, so a test can refer to them.
+    /// Everything but the process: directory and ports are fixed, so a test can refer to them.
     pub fn prepare(self) -> Server {
         Server::new(self)
     }
 }
 
-/// A server process, or the place where one runs, will run or ran.
+/// A server process, which may run now, later, or have ended.
 pub struct Server {
     setup: Setup,
     dir: TempDir,
@@ -78,7 +78,7 @@ impl Server {
         }
     }
 
-    /// A lone member of `program` with default settings, answering.
+    /// A single member of `program` with default settings, which answers.
     pub async fn of(program: &Program) -> Server {
         Setup::of(program).start().await
     }
@@ -108,7 +108,7 @@ impl Server {
         self.dir.path().join("data")
     }
 
-    /// A directory of the test's own, next to the data.
+    /// A directory for the test, next to the data.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -129,7 +129,7 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Whether the process has written anything since its start.
+    /// True if the process has written anything since its start.
     pub fn begun(&self) -> bool {
         !self.log().is_empty()
     }
@@ -138,7 +138,7 @@ impl Server {
         self.dir.path().join(format!("log.{}", self.starts))
     }
 
-    /// More arguments for the next start; of a flag given twice the last counts.
+    /// More arguments for the next start; if a flag is given twice, the last one counts.
     pub fn add_args(&mut self, args: &[&str]) {
         self.fixed = true;
         self.setup.args.extend(args.iter().map(|arg| (*arg).to_owned()));
@@ -150,14 +150,13 @@ impl Server {
         self.setup.env.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Further starts go through a command that becomes the server (`strace -D`); an empty one ends that.
+    /// Further starts go through a command that becomes the server (`strace -D`); an empty command ends that.
     pub fn through(&mut self, command: &[String]) {
         self.through = command.to_vec();
     }
 
-    /// Starts the process (again) on the same data and waits until it answers a linearizable read and
-    /// has made its name known. At the
-    /// first start a clash of ports with a stranger is met by other ports, unless the test has named them.
+    /// Starts the process (again) on the same data and waits until it answers a linearizable read and has published its
+    /// name. If the ports are taken at the first start, it uses other ports, unless the test has named them.
     pub async fn start(&mut self) {
         for _ in 0..5 {
             self.spawn();
@@ -222,8 +221,8 @@ impl Server {
         ]
     }
 
-    /// Waits until a linearizable read is answered and the member has made its name known; an error is the status the
-    /// process ended with.
+    /// Waits until a linearizable read is answered and the member has published its name; an error is the status with
+    /// which the process ended.
     pub async fn answers(&mut self) -> Result<(), ExitStatus> {
         let start = Instant::now();
         let request = RangeRequest { key: "\0".into(), ..Default::default() };
@@ -250,12 +249,12 @@ impl Server {
         self.child.as_mut()?.try_wait().expect("the child can be waited for")
     }
 
-    /// Whether the process was started and has not ended.
+    /// True if the process was started and has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child.is_some() && self.poll_exit().is_none()
     }
 
-    /// Waits for the process to end by itself or by a signal sent before.
+    /// Waits for the process to end by itself or because of an earlier signal.
     pub async fn ended(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
@@ -274,7 +273,7 @@ impl Server {
         rustix::process::kill_process(pid, signal).expect("our own child can be signalled");
     }
 
-    /// `kill -9`, and the end of it.
+    /// `kill -9`, and waits for the end.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -282,7 +281,7 @@ impl Server {
         }
     }
 
-    /// SIGTERM, and the end of it.
+    /// SIGTERM, and waits for the end.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(rustix::process::Signal::TERM);
         self.ended().await
@@ -302,7 +301,7 @@ impl Drop for Server {
     }
 }
 
-/// Whether a status means an orderly end after SIGTERM or SIGINT: by that signal, with its shell code, or 0.
+/// True if a status is an orderly end after SIGTERM or SIGINT: by that signal, with its shell code, or 0.
 pub fn orderly(status: ExitStatus) -> bool {
     matches!(status.signal(), Some(2 | 15)) || matches!(status.code(), Some(0 | 130 | 143))
 }

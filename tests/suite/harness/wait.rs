@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a condition may take before a test gives up: far above what any machine needs.
+/// How long a condition may take before a test fails: far more than any machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Polls `condition` until it holds; panics with `what` after [`PATIENCE`].

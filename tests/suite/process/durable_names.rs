@@ -1,5 +1,5 @@
-//! A power failure after the first acknowledged write: the bytes were flushed, and so were the names of the files they
-//! are in, up to the directory that was there before. Told from the system calls of the daemon.
+//! A power failure after the first acknowledged write: the bytes were flushed, and so were the names of their files, up
+//! to the directory that existed before. Checked by the daemon's system calls.
 
 use crate::harness::{Server, Setup, free_port, strace, subject, until};
 use kvd::api::proto::etcdserverpb::PutRequest;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The system calls that make names, and those that make them durable.
 const CALLS: &str = "trace=mkdir,mkdirat,openat,rename,renameat,renameat2,fsync,fdatasync";
 
-/// Names that were made, and those of them that a power failure would take.
+/// Names that were made, and the ones among them that a power failure would lose.
 #[derive(Default)]
 struct Names {
     made: BTreeSet<PathBuf>,
@@ -64,7 +64,7 @@ impl Names {
     }
 }
 
-/// What the traced server did until it is killed.
+/// The names that the traced server made until it is killed.
 async fn names_of(server: &mut Server, trace: &Path) -> Names {
     server.kill();
     let read = || std::fs::read_to_string(trace).unwrap_or_default();
@@ -79,13 +79,13 @@ fn traced(server: &mut Server) -> PathBuf {
     trace
 }
 
-/// No name below the test's directory that is of any use is left to luck.
+/// Every useful name below the test's directory is durable.
 fn check(names: &Names, server: &Server, expected: &[&str]) {
     for name in expected {
         let path = server.dir().join(name);
         assert!(names.made.contains(&path), "{name} was not made: {:?}", names.made);
     }
-    // Locks mean nothing after a restart, and what has no name of its own yet is made anew.
+    // Locks are meaningless after a restart, and temporary files are made anew.
     let useless = |path: &Path| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         name == "LOCK" || name == "lock.mdb" || name.ends_with(".tmp") || name.ends_with(".new")

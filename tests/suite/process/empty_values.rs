@@ -1,4 +1,4 @@
-//! What an empty value of every option means, beside a real etcd.
+//! The meaning of an empty value of every option, compared with a real etcd.
 
 use crate::harness::{PATIENCE, Setup, reference};
 use kvd::config::options::{self, Owner, Section};
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Options of which kvd takes an empty value that etcd refuses, and why that loses nothing.
+/// Options for which kvd accepts an empty value that etcd refuses, and why nothing is lost by it.
 const MORE_LENIENT: &[(&str, &str)] = &[
     ("cipher-suites", "no suite is named, so the safe ones serve"),
     ("cors", "no origin is named, so none is allowed"),
@@ -29,7 +29,7 @@ impl Files for NoFiles {
     }
 }
 
-/// What kvd finds wrong with these flags and variables; what only counts at a first start included.
+/// The errors that kvd reports for these flags and variables, including those that only count at a first start.
 fn complaints(arguments: &[String], variables: &[(String, String)]) -> Vec<String> {
     let outcome = read(&Surroundings {
         arguments: arguments.to_vec(),
@@ -55,7 +55,7 @@ async fn an_empty_flag_is_to_every_option_what_it_is_to_etcd() {
         let mut server = Setup::of(&reference).arg("--unsafe-no-fsync").arg(&flag).prepare();
         let mut arguments = server.arguments();
         if spec.name == "initial-advertise-peer-urls" {
-            // Given before, it stays with etcd as it was, and initial-cluster names it.
+            // An earlier value stays in force with etcd, and initial-cluster names it.
             arguments.retain(|argument| !argument.starts_with("--initial-cluster="));
         }
         server.spawn();
@@ -84,7 +84,7 @@ async fn an_empty_flag_is_to_every_option_what_it_is_to_etcd() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// etcd's pkg/flags passes over an empty variable.
+/// etcd's pkg/flags ignores an empty variable.
 #[test]
 fn an_empty_variable_is_none() {
     let variables = options::all().map(|spec| (spec.variable(), String::new())).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! All metrics of a cluster of three beside those of three real etcds, under the same traffic: every family of etcd's must
-//! be there with its type and its labels, or have a reason here.
+//! All metrics of a cluster of three compared with those of three real etcds, under the same traffic: kvd must have
+//! every family of etcd with its type and its labels, or a reason here.
 
 use super::metrics::{Figures, figures, put};
 use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject};
@@ -10,7 +10,7 @@ use kvd::api::proto::etcdserverpb::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Families of etcd's that kvd does not have, by their beginning, and why.
+/// Families of etcd that kvd does not have, by prefix, and why.
 const MISSING: &[(&str, &str)] = &[
     ("etcd_debugging_auth_revision", "there are no users and roles yet"),
     ("etcd_debugging_disk_backend_commit_", "the phases of bbolt's commit; LMDB has none of them"),
@@ -26,11 +26,11 @@ const MISSING: &[(&str, &str)] = &[
     ("go_", "it is not written in Go"),
 ];
 
-/// Values of labels that etcd shows and kvd cannot, by family, and why.
+/// Values of labels that etcd shows and kvd cannot show, by family, and why.
 const OTHER_LABELS: &[(&str, &str, &str)] =
     &[("etcd_network_peer_received_bytes_total", "From=\"0\"", "every sender is known by its certificate")];
 
-/// Alerts of etcd's mixin and dashboards rest on these: they must move under this traffic.
+/// Alerts of etcd's mixin and dashboards depend on these: they must change under this traffic.
 const MOVING: &[&str] = &[
     "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds_count",
     "etcd_disk_backend_snapshot_duration_seconds_count",
@@ -73,7 +73,7 @@ async fn reads(server: &Server) {
     }
 }
 
-/// Writes, reads, a lease, a compaction, a backup, a promotion that is refused, and a member that is away for a while.
+/// Writes, reads, a lease, a compaction, a backup, a refused promotion, and a member that is down for a while.
 async fn traffic(servers: &mut [Server]) {
     for server in servers.iter() {
         let api = server.api();
@@ -93,12 +93,12 @@ async fn traffic(servers: &mut [Server]) {
     let mut backup =
         api.maintenance.clone().snapshot(SnapshotRequest {}).await.expect("a backup").into_inner();
     while backup.message().await.expect("a whole backup").is_some() {}
-    // The third goes while it is written to.
+    // The third member goes down while writes continue.
     servers[2].kill();
     let begun = Instant::now();
     let mut number = 0;
     while begun.elapsed() < Duration::from_secs(3) {
-        // A leader may have gone with it.
+        // It may have been the leader.
         let _ = servers[0].api().kv.put(put("b", &number.to_string())).await;
         number += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -119,7 +119,7 @@ async fn traffic(servers: &mut [Server]) {
     servers[0].api().cluster.member_promote(promote).await.expect_err("it never started");
 }
 
-/// Every family of all members: its type, and the sets of names of labels.
+/// Every family of all members: its type, and its sets of label names.
 fn families(pages: &[Figures]) -> BTreeMap<String, (String, BTreeSet<String>)> {
     let mut families: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     for page in pages {

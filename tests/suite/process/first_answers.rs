@@ -1,4 +1,4 @@
-//! What those find who come while a member starts.
+//! What clients see while a member starts.
 
 use crate::harness::{PATIENCE, Setup, free_port, subject};
 use kvd::api::proto::etcdserverpb::{MemberListRequest, RangeRequest, StatusRequest};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The first answer there is to a GET.
+/// The first answer to a GET.
 async fn first_page(endpoint: &str, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {endpoint}\r\nConnection: close\r\n\r\n");
     let start = Instant::now();
@@ -27,11 +27,11 @@ async fn first_page(endpoint: &str, path: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_answered_finds_a_named_member_and_a_version() {
     if !subject().is_kvd() {
-        // etcd lets clients in a moment before the version is decided.
+        // etcd admits clients a moment before the version is decided.
         return;
     }
     let mut server = Setup::of(&subject()).prepare();
-    // A fresh member, and one that comes back.
+    // A new member, and one that restarts.
     for _ in 0..4 {
         server.spawn();
         let endpoint = server.endpoint();

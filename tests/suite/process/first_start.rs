@@ -1,16 +1,15 @@
-//! A first start that is cut off: whatever the moment, the next start makes a member of it.
+//! A first start that is cut off: at any moment, the next start completes it.
 
 use crate::harness::{Dice, Server, Setup, heavy, seed, strace, subject};
 use kvd::api::proto::etcdserverpb::{MemberListRequest, PutRequest};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-/// What writes to a disk.
+/// System calls that write to a disk.
 const WRITES: [&str; 8] =
     ["mkdir", "rename", "fsync", "fdatasync", "ftruncate", "pwrite64", "pwritev", "writev"];
 
-/// A moment to be killed at: when a thread enters this system call for the n-th time, perhaps only on the log's first
-/// file.
+/// A moment of the kill: when a thread enters this system call for the n-th time, perhaps only on the log's first file.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     call: &'static str,
@@ -18,7 +17,7 @@ struct Step {
     log_only: bool,
 }
 
-/// The command that kills what it runs at a step.
+/// The command that runs a program and kills it at a step.
 fn killing(server: &Server, Step { call, nth, log_only }: Step) -> Vec<String> {
     let mut command: Vec<String> = ["strace", "-D", "-f", "-qq", "-o", "/dev/null"].map(String::from).into();
     if log_only {
@@ -30,7 +29,7 @@ fn killing(server: &Server, Step { call, nth, log_only }: Step) -> Vec<String> {
     command
 }
 
-/// Starts it so that it is killed at a step; false if it answers before it comes to that.
+/// Starts it so that it is killed at a step; false if it answers before that step.
 async fn killed_at(server: &mut Server, step: Step) -> bool {
     server.through(&killing(server, step));
     server.spawn();
@@ -70,7 +69,7 @@ async fn killed_at_every_step_of_its_first_start_a_member_begins_again() {
     let mut steps = 0;
     for log_only in [false, true] {
         for call in WRITES {
-            // The log's thread writes for as long as the member runs; the founders are among the first.
+            // The log's thread writes as long as the member runs; the founders are among the first writes.
             for nth in 1..=if log_only { 3 } else { usize::MAX } {
                 let mut server = Setup::of(&subject()).prepare();
                 if !killed_at(&mut server, Step { call, nth, log_only }).await {
@@ -97,7 +96,7 @@ fn three() -> Vec<Server> {
     servers
 }
 
-/// They are started if they are not, and answer, each under its name.
+/// Starts the members that do not run; all answer, each under its name.
 async fn all_answer(servers: &mut [Server], what: &str) {
     for server in servers.iter_mut() {
         if !server.is_running() {
@@ -127,7 +126,7 @@ async fn killed_at_steps_of_their_first_start_three_members_become_a_cluster() {
         ["pwrite64", "fdatasync"].into_iter().flat_map(|call| [step(call, 1, true), step(call, 2, true)]);
     for (round, step) in flushes.chain(names).chain(founding).enumerate() {
         let mut servers = three();
-        // All of them, or one that finds a cluster when it comes back.
+        // All of them, or one that finds a cluster when it restarts.
         let victims = if round % 2 == 0 { 3 } else { 1 };
         for server in &mut servers[victims..] {
             server.spawn();
@@ -137,7 +136,7 @@ async fn killed_at_steps_of_their_first_start_three_members_become_a_cluster() {
             server.spawn();
         }
         for server in &mut servers[..victims] {
-            // It may be beyond this step and wait for others, which wait for it.
+            // It may be past this step and wait for others, which wait for it.
             let _ = tokio::time::timeout(Duration::from_secs(3), server.ended()).await;
             server.kill();
             server.through(&[]);

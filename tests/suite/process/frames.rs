@@ -1,4 +1,4 @@
-//! HTTP/2 spoken by hand, as few frames as it takes (RFC 9113), and a slow link to speak it over.
+//! A minimal HTTP/2 client with raw frames (RFC 9113), and a slow link for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
-/// A frame of the server's.
+/// A frame from the server.
 #[derive(Debug, PartialEq)]
 pub struct Frame {
     pub kind: u8,
@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and says what a client says first.
+    /// Connects and sends what every client sends first.
     pub async fn connect(address: impl tokio::net::ToSocketAddrs) -> Client {
         let mut connection = TcpStream::connect(address).await.expect("a connection");
         connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("the preface is taken");
@@ -50,13 +50,13 @@ impl Client {
         self.connection.write_all(&frame).await.expect("a frame is taken");
     }
 
-    /// Calls a method; `authority` is a field of a header block, as it is to be written.
+    /// Calls a method; `authority` is a field of a header block, in the encoding to send.
     pub async fn call(&mut self, stream: u32, path: &str, authority: &[u8], message: &[u8]) {
         self.send(HEADERS, END_HEADERS, stream, &header_block(path, authority)).await;
         self.send(DATA, END_STREAM, stream, &framed(message)).await;
     }
 
-    /// A frame of the server's; `None` at the end of the connection.
+    /// A frame from the server; `None` at the end of the connection.
     pub async fn receive(&mut self) -> Option<Frame> {
         let mut header = [0; 9];
         self.connection.read_exact(&mut header).await.ok()?;
@@ -66,7 +66,7 @@ impl Client {
         Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// Lets the server send so many bytes more.
+    /// Allows the server to send this many more bytes.
     pub async fn open_window(&mut self, stream: u32, bytes: usize) {
         for stream in [0, stream] {
             self.send(WINDOW_UPDATE, 0, stream, &(bytes as u32).to_be_bytes()).await;
@@ -91,7 +91,7 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     framed
 }
 
-/// A link to `server` that brings a client so many bytes a second and buffers few.
+/// A link to `server` that delivers this many bytes per second to a client and buffers few.
 pub async fn slow_link(server: String, bytes_a_second: usize) -> SocketAddr {
     const PIECE: usize = 16 << 10;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,4 +1,4 @@
-//! A member on a disk that is really full: a small file system of its own, for which the test has to be root.
+//! A member on a disk that is really full: a small file system of its own; the test must be root to mount it.
 
 use crate::harness::{PATIENCE, Server, Setup, skip, subject};
 use kvd::api::proto::etcdserverpb::{
@@ -11,11 +11,11 @@ use tonic::Code;
 
 const VALUE: usize = 128 << 10;
 
-/// A file system in memory, gone with the test.
+/// A file system in memory, unmounted when the test ends.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None`, said by the test's name, if this user cannot mount.
+    /// `None` if this user cannot mount; that is printed with the test's name.
     fn mount(test: &str, dir: PathBuf, size: &str) -> Option<SmallDisk> {
         std::fs::create_dir_all(&dir).expect("a place to mount");
         let options = format!("size={size},mode=0700");
@@ -34,7 +34,7 @@ impl SmallDisk {
         }
     }
 
-    /// Leaves no room.
+    /// Fills the disk completely.
     fn fill(&self) -> PathBuf {
         let ballast = self.0.join("ballast");
         let file = std::fs::File::create(&ballast).expect("a file");
@@ -56,7 +56,7 @@ async fn put(server: &Server, key: &str) -> Result<(), tonic::Status> {
     server.api().kv.put(request).await.map(drop)
 }
 
-/// Puts new keys until one is refused, which says why; how many there are.
+/// Puts new keys until one is refused with the reason; returns their number.
 async fn fill(server: &Server, prefix: &str) -> usize {
     for n in 0..1000 {
         if let Err(status) = put(server, &format!("{prefix}{n:04}")).await {
@@ -79,7 +79,7 @@ async fn errors(server: &Server) -> Vec<String> {
     server.api().maintenance.status(StatusRequest {}).await.expect("a status").into_inner().errors
 }
 
-/// Waits until writes are accepted, by themselves.
+/// Waits until writes are accepted again without any action.
 async fn until_writable(server: &Server) {
     let begun = Instant::now();
     while let Err(status) = put(server, "again").await {
@@ -100,7 +100,7 @@ async fn start(disk: &Path, wal: &Path) -> Server {
     server
 }
 
-/// The store's disk, with the log on another one.
+/// The store's disk is full; the log is on another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_whose_store_has_no_room_serves_reads_and_goes_on_by_itself() {
     const NAME: &str = "a_member_whose_store_has_no_room_serves_reads_and_goes_on_by_itself";
@@ -111,27 +111,27 @@ async fn a_member_whose_store_has_no_room_serves_reads_and_goes_on_by_itself() {
     let Some(disk) = SmallDisk::mount(NAME, dir.path().join("data"), "24m") else { return };
     let mut server = start(&disk.0, &dir.path().join("wal")).await;
 
-    // Writes are refused before there is nothing left.
+    // Writes are refused before the disk is completely full.
     let many = fill(&server, "a").await;
     assert!(many > 10, "{many}");
     assert_eq!(count(&server).await, many);
     let said = errors(&server).await;
     assert!(said.iter().any(|error| error.contains("NOSPACE")), "{said:?}");
 
-    // So it is after a crash, and with a disk on which a stranger has taken the rest.
+    // The same after a crash, and if another program has taken the rest of the disk.
     server.kill();
     let ballast = disk.fill();
     server.start().await;
     assert_eq!(count(&server).await, many);
     assert_eq!(put(&server, "b").await.expect_err("no room").message(), FULL);
 
-    // Whatever else was in the way is gone: nobody has to do anything.
+    // The other program's file is gone: no action of an operator is needed.
     std::fs::remove_file(&ballast).expect("the ballast is there");
     until_writable(&server).await;
     let more = 1 + fill(&server, "b").await;
     disk.fill();
 
-    // Room made from inside, on a disk that stays full.
+    // A client makes room by deleting, on a disk that stays full.
     let all = DeleteRangeRequest { key: "a".into(), range_end: "c".into(), ..Default::default() };
     let answer = server.api().kv.delete_range(all).await.expect("a deletion").into_inner();
     assert_eq!(answer.deleted as usize, many + more);

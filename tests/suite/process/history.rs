@@ -1,5 +1,5 @@
 //! Data that do not belong together: a disk that is not mounted, a copy of another date, another member's files. They
-//! are refused with the way back; whatever is not refused has everything that was acknowledged.
+//! are refused with a way back; data that are accepted have everything that was acknowledged.
 
 use crate::harness::{PATIENCE, Server, Setup, heavy, subject};
 use kvd::api::proto::etcdserverpb::{PutRequest, RangeRequest};
@@ -26,7 +26,7 @@ async fn put(server: &Server, keys: std::ops::Range<usize>) {
     }
 }
 
-/// How many keys it serves, or what it says before it ends.
+/// The number of keys it serves, or what it prints before it ends.
 async fn outcome(server: &mut Server) -> Result<i64, String> {
     server.spawn();
     let begun = Instant::now();
@@ -94,7 +94,7 @@ enum Whose {
 }
 use Whose::{Nobody, Old, Other, Own};
 
-/// What stands in the way, or how many keys are served.
+/// The error that must come, or the number of keys that must be served.
 fn wanted(identity: Whose, log: Whose, store: Whose, all: i64) -> Result<i64, &'static str> {
     match (identity, log, store) {
         (Nobody, Nobody, Nobody) => Ok(0),
@@ -103,7 +103,8 @@ fn wanted(identity: Whose, log: Whose, store: Whose, all: i64) -> Result<i64, &'
         (Other, Other, Other | Nobody) => Ok(1),
         (Other, _, _) | (_, Other, _) | (_, _, Other) => Err("belongs to member"),
         (_, Own, Own) => Ok(all),
-        // A copy of one date cannot be told from the member itself, and the log holds all that the state is made of.
+        // A complete copy of one date cannot be told apart from the member itself, and the log holds everything that
+        // the state is made of.
         (_, Old, Old | Nobody) => Ok(10),
         (_, Own, _) => Err("the store was removed, or is of an older date"),
         (_, Old, Own) => Err("the log was removed, or is of an older date"),
@@ -122,7 +123,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What a member has on its disks, as identity, log and store.
+/// The member's directories: identity, log and store.
 fn keep(server: &Server, to: &Path) {
     copy(&server.data_dir().join("member"), &to.join("member"));
     copy(&wal_dir(server), &to.join("wal"));
@@ -152,7 +153,7 @@ async fn every_triple_of_identity_log_and_store_is_continued_or_refused() {
     put(&server, 0..10).await;
     server.stop().await;
     keep(&server, &place(Old));
-    // The log is cut at checkpoints, which come often.
+    // The log is cut at checkpoints, which are frequent here.
     let often = ["--snapshot-count=10", "--snapshot-catchup-entries=1", "--backend-batch-interval=10ms"];
     server.add_args(&often);
     let mut all = 10;
@@ -197,7 +198,8 @@ fn lay_out(server: &Server, place: &impl Fn(Whose) -> PathBuf, parts: (Whose, Wh
     }
 }
 
-/// As `mkdir data` and a volume of Kubernetes make it; and what is inside is closed again when a volume opens it.
+/// Directories made by `mkdir data` or by a volume of Kubernetes; files inside are closed again after a volume opened
+/// them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_directory_of_the_operators_is_used_with_a_warning() {
     use std::os::unix::fs::PermissionsExt;

@@ -1,11 +1,11 @@
-//! kvctl beside etcdctl 3.7: against the same member both print the same and exit alike.
+//! kvctl compared with etcdctl 3.7: against the same member both print the same and exit with the same code.
 
 use crate::harness::{Server, Setup, free_port, subject, tool};
 use kvd::api::proto::etcdserverpb::PutRequest;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// What a program said, without what differs from run to run: times, and the lines of etcdctl's own log.
+/// A program's output, without what differs from run to run: times, and the lines of etcdctl's log.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     code: Option<i32>,
@@ -17,7 +17,7 @@ impl Said {
     fn of(output: Output) -> Said {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let err = text(&output.stderr);
-        // etcdctl logs its retries as JSON; kvctl says what to do.
+        // etcdctl logs its retries as JSON; kvctl prints a hint.
         let own = err.lines().filter(|line| !line.starts_with('{') && !line.starts_with("hint: "));
         Said {
             code: output.status.code(),
@@ -27,7 +27,7 @@ impl Said {
     }
 }
 
-/// Durations in Go's spelling, and the columns of a table that are as wide as they are, become one word.
+/// Replaces Go durations, and table columns whose width depends on them, by one word.
 fn without_times(text: &str) -> String {
     let mut normal = String::new();
     let mut rest = text;
@@ -64,7 +64,7 @@ fn run(program: &Path, args: &[&str]) -> Output {
     command.output().expect("the program runs")
 }
 
-/// Compares the two, with etcdctl before and after kvctl: only an answer that did not change meanwhile is compared.
+/// Compares the two. etcdctl runs before and after kvctl: an answer that changed in between is not compared.
 fn compare(etcdctl: &Path, args: &[&str]) {
     let kvctl = Path::new(env!("CARGO_BIN_EXE_kvctl"));
     for _ in 0..20 {
@@ -92,7 +92,7 @@ async fn kvctl_prints_what_etcdctl_prints() {
         for format in ["simple", "table", "json", "fields", "protobuf", "nonsense"] {
             for endpoints in [&good, &twice] {
                 if command[1] == "health" && endpoints == &twice {
-                    // etcdctl prints the health of several endpoints in no order.
+                    // etcdctl prints the health of several endpoints in no particular order.
                     continue;
                 }
                 let flags = [&format!("--endpoints={endpoints}"), "-w", format];
@@ -137,7 +137,7 @@ async fn kvctl_finds_its_member_by_the_configuration_and_speaks_tls() {
     let healthy = run(kvctl, &["endpoint", "health", "--wait=1m", &named]);
     let out = String::from_utf8_lossy(&healthy.stdout);
     assert!(out.starts_with(&format!("https://{tls} is healthy")), "{healthy:?}");
-    // Without the file's certificate nobody vouches for the member.
+    // Without the certificate from the file the member is not trusted.
     let stranger = run(kvctl, &["endpoint", "health", "--endpoints", &format!("https://{tls}")]);
     assert_eq!(stranger.status.code(), Some(1), "{stranger:?}");
     let careless =

@@ -1,4 +1,4 @@
-//! Three members: what each says of the leader while there is no quorum, and how they end.
+//! Three members: what each reports about the leader while there is no quorum, and how they end.
 
 use crate::harness::{PATIENCE, Server, Setup, orderly, subject, until};
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
@@ -41,7 +41,7 @@ impl Three {
         three
     }
 
-    /// The place of the leader, once all agree on it.
+    /// The index of the leader, when all agree on it.
     async fn leader(&self) -> usize {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -98,7 +98,7 @@ async fn page(member: &Server, path: &str) -> String {
     answer
 }
 
-/// Waits until the metrics have the lines.
+/// Waits until the metrics have these lines.
 async fn shows(member: &Server, lines: &[&str]) {
     let begun = Instant::now();
     loop {
@@ -111,7 +111,7 @@ async fn shows(member: &Server, lines: &[&str]) {
     }
 }
 
-/// A watch that wants a leader, created.
+/// A watch that requires a leader, created.
 async fn watch_with_leader(
     member: &Server,
 ) -> (tokio::sync::mpsc::Sender<WatchRequest>, tonic::Streaming<kvd::api::proto::etcdserverpb::WatchResponse>)
@@ -130,7 +130,7 @@ async fn watch_with_leader(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_followers_stand_still_says_that_there_is_no_leader() {
     if !subject().is_kvd() {
-        // etcd says the same, with times of its own.
+        // etcd reports the same, with other times.
         return;
     }
     let three = Three::start().await;
@@ -154,7 +154,7 @@ async fn a_leader_whose_followers_stand_still_says_that_there_is_no_leader() {
     assert_eq!((told.leader, told.errors), (0, vec!["etcdserver: no leader".to_string()]));
     let health = page(leader, "/health").await;
     assert!(health.starts_with("HTTP/1.1 503") && health.contains("RAFT NO LEADER"), "{health}");
-    // What it cannot keep it does not promise.
+    // A promise that cannot be kept is not made.
     sender.send(LeaseKeepAliveRequest { id: 7 }).await.expect("the channel is open");
     let refused = kept.message().await.expect_err("no promise");
     assert_eq!(refused.message(), "etcdserver: no leader");
@@ -197,7 +197,7 @@ async fn a_follower_without_a_leader_ends_without_waiting_for_one() {
     let mut left = three.0.remove((place + 1) % 3);
     three.0.iter_mut().for_each(Server::kill);
     until("it has lost its leader", || left.log().contains("lost leader")).await;
-    // Requests that wait for a leader do not hold it up.
+    // Requests that wait for a leader do not delay the end.
     let mut kv = left.api().kv;
     let waiting =
         tokio::spawn(

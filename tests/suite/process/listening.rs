@@ -1,4 +1,4 @@
-//! Where and in which protocols clients are answered.
+//! Addresses and protocols on which clients are answered.
 
 use crate::harness::{Api, Server, Setup, subject};
 use hyper_util::rt::TokioIo;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::transport::Endpoint;
 
-/// One HTTP/1.1 request by hand; the whole answer, head and body.
+/// One raw HTTP/1.1 request; the whole answer, head and body.
 async fn http1(mut connection: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
     connection.write_all(request.as_bytes()).await.expect("the request is taken");
     let mut answer = Vec::new();
@@ -38,7 +38,7 @@ async fn http_1_is_answered_on_the_port_of_grpc() {
     assert!(metrics.contains("\nprocess_resident_memory_bytes "), "{metrics}");
     let nothing = get(&server, "/nothing/here").await;
     assert!(nothing.starts_with("HTTP/1.1 404"), "{nothing}");
-    // And gRPC still is, with HTTP/2 spoken at once.
+    // gRPC works as well, with HTTP/2 from the first byte.
     let request = PutRequest { key: "k".into(), value: "v".into(), ..Default::default() };
     server.api().kv.put(request).await.expect("a put beside HTTP/1");
 }

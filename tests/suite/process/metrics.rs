@@ -1,4 +1,5 @@
-//! The figures of `/metrics` beside those of a real etcd: families by name and type, and the values that must agree.
+//! The metrics of `/metrics` compared with those of a real etcd: families by name and type, and the values that must
+//! agree.
 
 use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject, until};
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What dashboards and alarms are made of; each must be there with etcd's type.
+/// Families that dashboards and alarms use; each must exist with etcd's type.
 const FAMILIES: &[&str] = &[
     "etcd_cluster_version",
     "etcd_debugging_lease_granted_total",
@@ -85,7 +86,7 @@ const FAMILIES: &[&str] = &[
     "promhttp_metric_handler_requests_total",
 ];
 
-/// Values that the same requests must bring about everywhere.
+/// Values that the same requests must produce on both servers.
 const EQUAL: &[&str] = &[
     "etcd_cluster_version{cluster_version=\"3.7\"}",
     "etcd_debugging_lease_granted_total",
@@ -128,7 +129,7 @@ pub struct Figures {
     pub samples: BTreeMap<String, f64>,
 }
 
-/// What a server's page says.
+/// The parsed metrics page of a server.
 pub async fn figures(server: &Server) -> Figures {
     let mut connection = TcpStream::connect(server.endpoint()).await.expect("a connection");
     let request = "GET /metrics HTTP/1.0\r\n\r\n";
@@ -153,7 +154,7 @@ pub fn put(key: &str, value: &str) -> PutRequest {
     PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() }
 }
 
-/// The same requests for everyone; the watch stays open with the answer.
+/// The same requests for every server; the watch stays open as long as the result lives.
 async fn exercise(server: &Server) -> impl Sized {
     let api = server.api();
     let (mut kv, mut lease, mut maintenance) = (api.kv.clone(), api.lease.clone(), api.maintenance.clone());
@@ -228,7 +229,7 @@ async fn figures_have_etcds_names_types_and_values() {
     ] {
         assert!(got.samples.get(busy).is_some_and(|value| *value > 0.0), "nothing counted as {busy}");
     }
-    // A checkpoint is made about every second.
+    // A checkpoint is made about once per second.
     let commits = "etcd_disk_backend_commit_duration_seconds_count";
     let begun = Instant::now();
     while figures(&subject).await.samples.get(commits).is_none_or(|count| *count == 0.0) {

@@ -1,4 +1,4 @@
-//! The daemon as a process: how it is told things, what it listens on, and how it ends.
+//! The daemon as a process: its inputs, the addresses it listens on, and how it ends.
 
 mod authority;
 mod durable_names;

@@ -1,4 +1,4 @@
-//! What a service manager hears, and the sockets it hands over; played by the test, without any systemd.
+//! The service manager's side of notification and socket activation, played by the test, without systemd.
 
 use crate::harness::{Server, Setup, orderly, subject, until};
 use kvd::api::proto::etcdserverpb::PutRequest;
@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
-/// Everything that was said so far, a line each.
+/// Everything that was received so far, one item per line.
 struct Manager {
     socket: UnixDatagram,
     heard: String,
@@ -88,7 +88,7 @@ async fn a_socket_that_is_passed_is_taken_over() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let peer = format!("http://127.0.0.1:{}", crate::harness::free_port());
-    // The shell is what puts the socket where the protocol wants it, and knows the process's number.
+    // The shell passes the socket as the protocol requires, and knows its own process id.
     let script =
         "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=kvd.socket; exec \"$@\"";
     let mut child = Command::new("sh")
@@ -103,7 +103,7 @@ async fn a_socket_that_is_passed_is_taken_over() {
         .expect("it starts");
     let api = crate::harness::Api::lazy(&url);
     let put = PutRequest { key: "k".into(), value: "v".into(), ..Default::default() };
-    // The socket listens all the time, so that the very first call waits for the member.
+    // The socket listens all the time, so even the very first call waits for the member.
     let answer = tokio::time::timeout(crate::harness::PATIENCE, api.kv.clone().put(put)).await;
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
     child.kill().expect("it runs");

@@ -1,4 +1,4 @@
-//! What options do that show only from outside.
+//! Effects of options that are visible only from outside.
 
 use crate::harness::{PATIENCE, Server, Setup, subject, until};
 use kvd::api::proto::etcdserverpb::{
@@ -44,7 +44,7 @@ async fn a_member_defragments_at_its_start_where_that_is_worth_it() {
     let revision = deleted.header.expect("a header").revision;
     kv.compact(CompactionRequest { revision, physical: true }).await.expect("a compaction");
     let begun = Instant::now();
-    // etcd's figures follow with its next commit.
+    // etcd's figures change with its next commit.
     while status(&server).await.db_size_in_use > 1 << 20 {
         assert!(begun.elapsed() < PATIENCE, "the space is not freed");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -9,7 +9,7 @@ use super::frames::{ACK, Client as Raw, DATA, END_HEADERS, END_STREAM, GOAWAY, H
 use super::frames::{RST_STREAM, framed, header_block, slow_link};
 use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject, tool};
 
-/// How a connection ended: after so many pings, with this payload of its GOAWAY.
+/// The end of a connection: after this many pings, with this payload of its GOAWAY.
 #[derive(Debug, PartialEq)]
 struct Expelled {
     pings: usize,
@@ -28,7 +28,7 @@ impl Client {
         Client { raw: Raw::connect(server.endpoint()).await, pings: 0 }
     }
 
-    /// Opens a stream with a watcher that sees nothing, and waits until it is answered.
+    /// Opens a stream with a watcher that sees no events, and waits until it is answered.
     async fn open_watch(&mut self, stream: u32) {
         let block = header_block("/etcdserverpb.Watch/Watch", b"\x41\x04here");
         self.raw.send(HEADERS, END_HEADERS, stream, &block).await;
@@ -37,7 +37,8 @@ impl Client {
         while self.raw.receive().await.expect("a stream is answered").kind != DATA {}
     }
 
-    /// Sends a ping and waits for its answer; the end of the connection instead of it, or right behind it.
+    /// Sends a ping and waits for its answer; or returns the end of the connection, if it comes instead or directly
+    /// after.
     async fn ping(&mut self) -> Option<Expelled> {
         self.pings += 1;
         self.raw.send(PING, 0, 0, &[7; 8]).await;
@@ -51,7 +52,7 @@ impl Client {
         }
     }
 
-    /// The end that was announced by the answer to the last ping, if it was.
+    /// The end that was announced directly after the answer to the last ping, if any.
     async fn last_words(&mut self) -> Option<Expelled> {
         while let Some(frame) = self.raw.receive().await {
             if frame.kind == GOAWAY {
@@ -72,7 +73,7 @@ impl Client {
     }
 }
 
-/// Pings as fast as it is answered, with or without a stream, until the server has had enough.
+/// Pings as fast as it is answered, with or without a stream, until the server ends the connection.
 async fn expelled(server: &Server, with_stream: bool) -> Expelled {
     let mut client = Client::connect(server).await;
     if with_stream {
@@ -84,7 +85,7 @@ async fn expelled(server: &Server, with_stream: bool) -> Expelled {
                 return expelled;
             }
         }
-        // The fourth may be answered before the end is announced.
+        // The fourth ping may be answered before the end is announced.
         if let Some(expelled) = client.ping().await {
             return expelled;
         }
@@ -114,7 +115,7 @@ async fn a_client_that_pings_too_often_is_sent_away_as_by_etcd() {
 async fn pings_that_come_in_time_are_answered_for_ever() {
     for min_time in ["1ms", "0"] {
         if min_time == "0" && !subject().is_kvd() {
-            // There it means grpc's five minutes.
+            // There it means gRPC's default of five minutes.
             continue;
         }
         let server = Setup::of(&subject()).arg(format!("--grpc-keepalive-min-time={min_time}")).start().await;
@@ -149,8 +150,8 @@ fn everything() -> RangeRequest {
     RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() }
 }
 
-/// Reads the answer of a method over a slow link as grpc-go does: it answers data with a ping, one at a time, to measure
-/// the bandwidth. Gives how many bytes came and how many pings were sent.
+/// Reads the answer of a method over a slow link as grpc-go does: it answers data with a ping, one at a time, to
+/// measure the bandwidth. Returns the number of bytes received and of pings sent.
 async fn read_and_ping(link: std::net::SocketAddr, path: &str, message: &[u8]) -> (usize, usize) {
     let mut client = Raw::connect(link).await;
     client.call(1, path, b"\x41\x04here", message).await;
@@ -192,7 +193,7 @@ async fn a_client_that_pings_while_it_reads_a_large_answer_over_a_slow_link_is_s
     });
     for (path, (bytes, pings)) in futures_util::future::join_all(read).await {
         assert!(bytes > LARGE, "{path}: {bytes} bytes");
-        // Three too many would have been enough; the link and its buffers see to it that there are far more.
+        // Three pings too many would be enough; the link and its buffers produce far more.
         assert!(pings > 20, "{path}: {pings} pings");
     }
 }

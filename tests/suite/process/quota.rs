@@ -1,4 +1,4 @@
-//! The ways back from a full store: compaction, defragmentation and the alarm's end, in every order.
+//! Recovery from a full store: compaction, defragmentation and disarming, in every order.
 
 use crate::harness::{Program, Server, Setup, reference, subject, tool};
 use kvd::api::proto::etcdserverpb::alarm_request::AlarmAction;
@@ -32,7 +32,7 @@ async fn full(program: &Program) -> Server {
     Setup::of(program).arg(format!("--quota-backend-bytes={QUOTA}")).start().await
 }
 
-/// Puts to one key until it is refused; the revision then.
+/// Puts to one key until it is refused; returns the revision.
 async fn fill(server: &Server) -> i64 {
     for _ in 0..4 * QUOTA / VALUE {
         if let Err(status) = put(server).await {
@@ -57,7 +57,7 @@ async fn take(server: &Server, step: Step, revision: i64) {
         Defragment => api.maintenance.defragment(DefragmentRequest {}).await.map(drop),
         Disarm => {
             let (action, alarm) = (AlarmAction::Deactivate.into(), AlarmType::Nospace.into());
-            // What etcdctl does: it takes back the alarms that are listed.
+            // As etcdctl does: disarms all alarms that are listed.
             let all = AlarmRequest { action: AlarmAction::Get.into(), member_id: 0, alarm };
             let alarms = api.maintenance.alarm(all).await.expect("a list of alarms").into_inner().alarms;
             for raised in alarms {

@@ -1,4 +1,4 @@
-//! A new configuration in a running member.
+//! A changed configuration in a running member.
 
 use crate::harness::{Server, Setup, subject, until};
 use kvd::api::proto::etcdserverpb::{AlarmRequest, AlarmType, PutRequest, StatusRequest, alarm_request};
@@ -78,7 +78,7 @@ async fn what_can_change_is_in_force_and_what_takes_a_restart_is_told() {
         assert!(lines.lines().any(|told| told == line), "{line} is not in {lines}");
     }
     assert_eq!(member.quota().await, 77_777_777);
-    // A client that leaves in the middle of a request is worth a line of debugging.
+    // A client that leaves in the middle of a request is logged at debug level.
     let mut leaving = TcpStream::connect(member.server.endpoint()).expect("connected");
     leaving.write_all(b"GET /version HTTP/1.1\r\nHo").expect("written");
     drop(leaving);
@@ -135,7 +135,7 @@ async fn a_quota_that_is_raised_counts_for_the_next_write() {
     assert!((1..8).contains(&written), "{written}");
     member.write("quota-backend-bytes = 60000000\n");
     assert!(member.kvctl().status.success());
-    // The alarm stays until it is disarmed, as ever.
+    // The alarm stays until it is disarmed, as always.
     let full = put().await.expect_err("the alarm is raised");
     assert_eq!(full.message(), "etcdserver: mvcc: database space exceeded");
     let disarm = AlarmRequest {

@@ -1,4 +1,4 @@
-//! A revocation list between members, exchanged in a running one.
+//! Replacing the revocation list between members while they run.
 
 use super::authority::Authority;
 use crate::harness::{Server, Setup, subject, until};
@@ -35,7 +35,7 @@ async fn exchange(member: &Server, list: String) {
     until("the files are read again", || read_again(member) > before).await;
 }
 
-/// A linearizable read, which takes both members.
+/// A linearizable read, which needs both members.
 async fn until_both_agree(member: &Server) {
     let request = RangeRequest { key: "k".into(), ..Default::default() };
     while let Err(status) = member.api().kv.range(request.clone()).await {

@@ -1,4 +1,4 @@
-//! Flags as etcd's users write them, variables, and kvd's file with its drop-ins.
+//! Flags in the form of etcd's users, variables, and kvd's file with its drop-ins.
 
 use crate::harness::{Server, Setup, free_port, subject, until};
 use kvd::api::proto::etcdserverpb::{MemberListRequest, StatusRequest};
@@ -15,7 +15,7 @@ async fn quota(server: &Server) -> i64 {
     answer.into_inner().db_size_quota
 }
 
-/// The programs' output for arguments that end it at once.
+/// The program's output for arguments with which it ends at once.
 fn said(args: &[&str]) -> Output {
     Command::new(subject().path()).args(args).env_clear().output().expect("the program runs")
 }

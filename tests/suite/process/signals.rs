@@ -1,4 +1,4 @@
-//! How the daemon ends: promptly, whatever clients hold open.
+//! How the daemon ends: promptly, whatever clients keep open.
 
 use crate::harness::{Server, orderly, subject};
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
@@ -11,7 +11,7 @@ async fn ends_by(signal: Signal) {
     let api = server.api();
     let request = PutRequest { key: "k".into(), value: "v".into(), ..Default::default() };
     api.kv.clone().put(request).await.expect("a put");
-    // Twenty watches that would go on for ever.
+    // Twenty watches that would never end.
     let mut streams = Vec::new();
     for _ in 0..20 {
         let create = WatchCreateRequest { key: "k".into(), ..Default::default() };

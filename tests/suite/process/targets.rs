@@ -1,4 +1,4 @@
-//! Whatever clients write into `:authority`: what they were given as a target is often no authority of a URI.
+//! Clients write any target into `:authority`; often it is not a valid authority of a URI.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ fn literal(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `:authority` with this value: its name by index or in full, to be remembered or not.
+/// `:authority` with this value: its name by index or in full, added to the table or not.
 fn fields(value: &[u8]) -> [Vec<u8>; 4] {
     [&b"\x41"[..], b"\x01", b"\x11", b"\x40\x0a:authority"].map(|name| [name, &literal(value)].concat())
 }
@@ -40,8 +40,8 @@ async fn value(client: &mut Client, stream: u32, about: &str) -> Vec<u8> {
             let Frame { kind, flags, stream: on, payload } = frame;
             match kind {
                 GOAWAY => panic!("{about}: {kind} {payload:?}"),
-                // grpc-go resets a stream that it has answered already if it answered before it saw the end of
-                // the request: that of the request before this one is still to be read.
+                // grpc-go resets a stream that it has answered before it saw the end of the request: this reset belongs
+                // to the previous request.
                 RST_STREAM if on == stream => panic!("{about}: {kind} {payload:?}"),
                 DATA if on == stream => data.extend(payload),
                 HEADERS if on == stream && flags & END_STREAM != 0 => return,
@@ -80,7 +80,7 @@ fn odd() -> Vec<Vec<u8>> {
     odd
 }
 
-/// Asks with every odd authority, in every way to write it, all of them on the same connections.
+/// Sends every invalid authority, in every encoding, all on the same connections.
 async fn asked_in_every_way(program: &Program) {
     let server = Server::of(program).await;
     let request = PutRequest { key: "k".into(), value: "v".into(), ..Default::default() };
@@ -94,7 +94,7 @@ async fn asked_in_every_way(program: &Program) {
             let [together, apart] = &mut clients;
             together.call(stream, RANGE, &field, &message).await;
             assert_eq!(value(together, stream, &about).await, b"v", "{about}");
-            // And over two frames.
+            // The same, split into two frames.
             let block = header_block(RANGE, &field);
             let (first, second) = block.split_at(block.len() / 2);
             apart.send(HEADERS, 0, stream, first).await;
@@ -104,7 +104,7 @@ async fn asked_in_every_way(program: &Program) {
             stream += 2;
         }
     }
-    // What the table has.
+    // The value from the dynamic table.
     let [client, _] = &mut clients;
     client.call(stream, RANGE, b"\x81", &message).await;
     assert_eq!(value(client, stream, "index 1").await, b"v");
@@ -125,7 +125,7 @@ async fn no_authority_is_refused() {
     }
 }
 
-/// What the log says of a client that was refused.
+/// The log lines about a refused client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_are_logged_with_address_and_reason() {
     if !subject().is_kvd() {
@@ -133,7 +133,7 @@ async fn refusals_are_logged_with_address_and_reason() {
     }
     let server = Server::of(&subject()).await;
     let mut client = Client::connect(server.endpoint()).await;
-    // A path that is none: the stream is reset. Then a frame that must not come: the connection ends.
+    // An invalid path: the stream is reset. Then a frame that is not allowed: the connection ends.
     client.call(1, "\u{1}", b"\x41\x04here", &[]).await;
     while client.receive().await.expect("a reset").kind != RST_STREAM {}
     client.send(CONTINUATION, END_HEADERS, 1, &[]).await;
@@ -158,7 +158,7 @@ async fn run(program: &Path, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Old and new etcdctl, with the targets that are no authorities to some of them.
+/// Old and new etcdctl, with targets that are not valid authorities for some of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_etcdctl_reaches_sockets_urls_and_lists() {
     let test = "every_etcdctl_reaches_sockets_urls_and_lists";

@@ -1,4 +1,4 @@
-//! Of whom a certificate is demanded.
+//! Which clients must show a certificate.
 
 use super::authority::Authority;
 use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// A CA, a server's certificate and a client's, and those of a stranger.
+/// A CA, a server's certificate and a client's, and those of another CA.
 struct Certificates {
     ca: CertificateDer<'static>,
     ca_pem: String,
@@ -40,7 +40,7 @@ fn client(authority: &Authority) -> (CertificateDer<'static>, PrivateKeyDer<'sta
     (certificate.der().clone(), key)
 }
 
-/// Whether a client is answered.
+/// True if a client is answered.
 async fn is_served(
     server: &Server,
     ca: &CertificateDer<'static>,
@@ -75,7 +75,7 @@ async fn is_served(
     answer.is_ok_and(|answer| answer == b"HTTP/1.1 200 OK")
 }
 
-/// Who is served under these flags: nobody's certificate, a good one, a stranger's.
+/// Which clients are served under these flags: without certificate, with a good one, with one of another CA.
 async fn served(program: &Program, certificates: &Certificates, flags: &[&str]) -> [bool; 3] {
     let mut server = Setup::of(program).prepare();
     let file = |name: &str, text: &str| -> PathBuf {
@@ -113,7 +113,7 @@ async fn certificates_are_demanded_of_those_of_whom_etcd_demands_them() {
     let certificates = Certificates::new();
     let cases: [(&[&str], [bool; 3]); 3] = [
         (&[], [true, true, true]),
-        // The CA alone is enough to demand certificates of it.
+        // The trusted CA alone makes certificates mandatory.
         (&["--trusted-ca-file=CA"], [false, true, false]),
         (&["--trusted-ca-file=CA", "--client-cert-auth"], [false, true, false]),
     ];

@@ -1,4 +1,4 @@
-//! Streams that nobody reads.
+//! Streams that clients do not read.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tonic::transport::Endpoint;
 use crate::harness::{Api, PATIENCE, Server, subject};
 
 const STREAMS: usize = 1500;
-/// Streams of one connection: its own window is not to stand in the way of others.
+/// Streams of one connection: the connection's window must not block the other connections.
 const TOGETHER: usize = 50;
 
 fn threads(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("a running server").count()
 }
 
-/// Snapshots that nobody reads neither hold up what takes long nor end the member, and those beyond a limit are refused.
+/// Snapshots that clients do not read neither block slow work nor end the member, and those beyond a limit are refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn snapshots_that_nobody_reads_are_in_nobodys_way() {
     if !subject().is_kvd() {
@@ -49,7 +49,7 @@ async fn snapshots_that_nobody_reads_are_in_nobodys_way() {
     assert!(!unread.is_empty() && unread.len() <= 16 && refused > 0, "{} open", unread.len());
     let everything = RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() };
     for _ in 0..4 {
-        // On a connection of its own each, so that every thread that serves clients is asked.
+        // One connection for each, so that every thread that serves clients is used.
         let mut api = server.api();
         let range = tokio::time::timeout(PATIENCE, api.kv.range(everything.clone())).await;
         assert_eq!(range.expect("a long range is answered").expect("a range").into_inner().count, 300);
@@ -59,7 +59,7 @@ async fn snapshots_that_nobody_reads_are_in_nobodys_way() {
     }
     let threads = threads(&server);
     assert!(threads < 200, "{threads} threads");
-    // What is read is whole, late or not.
+    // A stream that is read is complete, even if late.
     let mut stream = unread.pop().expect("a stream");
     let (mut bytes, mut remaining) = (0, 1);
     while let Some(part) =
@@ -69,7 +69,7 @@ async fn snapshots_that_nobody_reads_are_in_nobodys_way() {
         remaining = part.remaining_bytes;
     }
     assert!(remaining == 0 && bytes > 300 * 4096 && bytes % 512 == 32, "{bytes} bytes, {remaining} to come");
-    // A place is free again when its client has gone.
+    // A slot is free again when its client is gone.
     drop((unread, stream));
     loop {
         match api.maintenance.snapshot(SnapshotRequest {}).await {

@@ -1,9 +1,9 @@
 //! etcdctl's own stories: each script in this directory runs against a fresh kvd and a fresh etcd, with
 //! etcdctl of three versions; what it prints (output, errors, exit codes) must be the same.
 //!
-//! A script is bash with the words of `prelude.sh`. A line `# server: FLAGS` gives the servers more flags,
-//! `# clients: VERSIONS` narrows the versions of etcdctl. What differs between any two servers is taken out by
-//! `normal`: ids, times, ports, raft terms and indexes.
+//! A script is bash with the functions of `prelude.sh`. A line `# server: FLAGS` gives the servers more flags, `#
+//! clients: VERSIONS` restricts the versions of etcdctl. `normal` removes what differs between any two servers: ids,
+//! times, ports, raft terms and indexes.
 
 mod normal;
 
@@ -60,7 +60,7 @@ fn header(text: &str, key: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix(&start)).map(|rest| rest.trim().to_owned())
 }
 
-/// What the script prints against a fresh server, normalised.
+/// The script's output against a fresh server, normalised.
 async fn performance(program: &Program, script: &Path, client: &Path, flags: &str) -> String {
     let mut setup = Setup::of(program);
     for flag in flags.split_whitespace() {
@@ -114,7 +114,7 @@ fn difference(expected: &str, got: &str) -> String {
     format!("line {same} differs\n--- etcd prints\n{}\n--- got\n{}\n---", show(&expected), show(&got))
 }
 
-/// `check perf` is a load of a minute with a verdict on the machine; here only that it comes to one.
+/// `check perf` is a load of one minute with a verdict on the machine; here it must only reach a verdict.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_perf_and_datascale_run() {
     let Some(client) = tool("check_perf_and_datascale_run", "3.7.3", "etcdctl") else { return };

@@ -1,9 +1,9 @@
-//! Takes out of a story's output what differs between any two servers.
+//! Removes from a story's output what differs between any two servers.
 
 use crate::harness::Server;
 use std::collections::HashMap;
 
-/// The names under which a server's own values are shown.
+/// Names that replace a server's own values.
 pub struct Normal {
     words: HashMap<String, String>,
     replaced: Vec<(String, &'static str)>,
@@ -11,7 +11,7 @@ pub struct Normal {
 }
 
 impl Normal {
-    /// Knows the server's addresses and directory.
+    /// For the server's addresses and directory.
     pub fn new(server: &Server) -> Normal {
         let replaced = vec![
             (server.endpoint(), "CLIENT"),
@@ -21,13 +21,13 @@ impl Normal {
         Normal { words: HashMap::new(), replaced, seen: 0 }
     }
 
-    /// An id, however it is printed.
+    /// An id, in all forms in which it is printed.
     pub fn name(&mut self, id: u64, name: &str) {
         self.words.insert(format!("{id:x}"), name.to_owned());
         self.words.insert(id.to_string(), name.to_owned());
     }
 
-    /// The text without what varies.
+    /// The text without values that vary.
     pub fn text(&mut self, text: &str) -> String {
         let mut out = String::new();
         for line in text.lines() {
@@ -82,7 +82,7 @@ impl Normal {
     }
 }
 
-/// Padding and the lines of tables follow the length of what was taken out: one character each.
+/// The length of padding and table lines depends on the removed values: each is replaced by one character.
 fn squeezed(line: &str) -> String {
     let mut out = String::new();
     for c in line.chars() {
@@ -93,7 +93,7 @@ fn squeezed(line: &str) -> String {
     out
 }
 
-/// A Go duration that was measured: it has a fraction or a unit below the second.
+/// True for a measured Go duration: it has a fraction or a unit below the second.
 fn duration(word: &str) -> bool {
     let digits = word.trim_end_matches(|c: char| c.is_alphabetic());
     let unit = &word[digits.len()..];
@@ -102,7 +102,7 @@ fn duration(word: &str) -> bool {
         && (matches!(unit, "ns" | "µs" | "ms") || (unit == "s" && digits.contains('.')))
 }
 
-/// A client's log line comes down to its message: the rest is time and source.
+/// Reduces a client's log line to its message: the rest is time and source.
 fn logged(line: &str) -> String {
     if !line.trim_start_matches("! ").starts_with("{\"level\"") {
         return line.to_owned();
