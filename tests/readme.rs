@@ -1,11 +1,11 @@
-//! Every command of the README is run, word for word, on a host of its own: a network namespace in which nothing
-//! listens on the default ports. Needs root, `ip` and `unshare`, `curl` and an etcdctl; what is missing is named.
+//! Runs every command of the README, word for word, on a host of its own: a network namespace in which nothing listens
+//! on the default ports. Needs root, `ip` and `unshare`, `curl` and an etcdctl; a missing program is named.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The commands of the README's `sh` blocks, one string a block.
+/// The commands of the README's `sh` blocks, one string per block.
 fn blocks(readme: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut current: Option<String> = None;
@@ -51,8 +51,8 @@ fn commands_of_the_readme() {
     let ci = std::fs::read_to_string(root.join(".ci/run")).expect("the script of CI");
     assert!(ci.contains("tests/run"), ".ci/run must run the README's test command");
 
-    // Without the reference programs there is no time for an optimised build either: the same program then runs as
-    // it was built for the tests.
+    // If the reference programs are missing, there is no time for an optimised build either: the same program then runs
+    // as it was built for the tests.
     let start =
         if required { format!("cd {} && exec {}", root.display(), start.trim()) } else { "exec kvd".into() };
     let scratch = tempfile::tempdir().expect("a directory");

@@ -1,7 +1,7 @@
-//! Rules of this repository that no compiler checks, by plain reading of its files.
+//! Rules of this repository that no compiler checks. The test reads the source files.
 //!
-//! Every finding names file and line and says what to do. An exception stands in `EXCEPTIONS` with its reason, and an
-//! exception that no finding needs any more fails as well.
+//! Every finding names file and line and says what to do. An exception is in `EXCEPTIONS` with its reason; an exception
+//! that no finding needs any more fails as well.
 
 #[path = "tidy/faults.rs"]
 mod faults;
@@ -20,14 +20,14 @@ use tables::{ABSENT, CRATES, EXCEPTIONS, MAY_USE, ROOMS, ROOT_FILES, ROOT_FOLDER
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 80;
 
-/// The repository: as cargo says at run time, so that a built test can judge another checkout.
+/// The repository: cargo's variable at run time, so that a built test can check another checkout.
 fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     let named = || std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     ROOT.get_or_init(|| named().unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR"))))
 }
 
-/// Files below version control; every file but build products where there is no git (a release archive).
+/// Files under version control; without git (in a release archive) every file except build products.
 fn tracked() -> Vec<String> {
     let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     if let Ok(output) = listed
@@ -84,7 +84,7 @@ fn is_test_root(path: &str) -> bool {
     of_package || of_another || folder.ends_with("/src/bin")
 }
 
-/// What a rule found: file, line (0 where there is none), and what is wrong and to be done.
+/// A finding of a rule: file, line (0 if there is none), and what is wrong and how to mend it.
 struct Finding {
     path: String,
     line: usize,

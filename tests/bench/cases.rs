@@ -1,4 +1,4 @@
-//! What is compared: the cases, what each of them measures, and what kvd is meant to reach.
+//! The cases that are compared, what each of them measures, and the targets for kvd.
 
 use crate::cluster::Cluster;
 use crate::gaps::{self, Failure};
@@ -11,13 +11,13 @@ use crate::{catch_up, hash, lease, watch};
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
 
-/// One thing to compare. Every run of it has servers and data directories of its own.
+/// One comparison. Every run of it has its own servers and data directories.
 pub struct Case {
     /// The name `--cases` selects it by.
     pub id: &'static str,
-    /// For readers.
+    /// A title for readers.
     pub title: &'static str,
-    /// How many members begin the cluster.
+    /// The number of members of the new cluster.
     members: usize,
     kind: Kind,
 }
@@ -161,10 +161,10 @@ fn outcome_rows(row: &'static str, outcome: &Outcome) -> Vec<Sample> {
     values.map(|(metric, value)| Sample { row, metric, value }).to_vec()
 }
 
-/// Fills the server, looks at what it holds, lists everything, and starts it again.
+/// Fills the server, measures memory and disk, lists everything, and restarts the server.
 async fn many_keys(servers: &mut [Server], options: &Options) -> Result<Vec<Sample>, String> {
     let mut rows = outcome_rows("fill", &load::fill(servers, options.keys, VALUE, 1000).await?);
-    // What the server does behind the last put belongs to the fill: until it has been idle for a moment.
+    // The server's work after the last put belongs to the fill: wait until it has been idle for a moment.
     idle(servers).await?;
     let [server] = servers else { return Err("it is about one server".to_owned()) };
     let memory = server.memory()?;

@@ -1,4 +1,4 @@
-//! How long a member that is added to a cluster with much data takes until it has all of it.
+//! How long a member takes to receive all data after it is added to a cluster with much data.
 
 use crate::cluster::{Cluster, status};
 use crate::load;
@@ -9,8 +9,8 @@ use kvd::api::proto::etcdserverpb::RangeRequest;
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
 
-/// Options for both: room for the data, and the way of a cluster that has worked for days, whose log does not reach
-/// back to the beginning any more.
+/// Options for both: room for the data, and a log that no longer reaches back to the beginning, as in a cluster that
+/// has run for days.
 pub const OPTIONS: [&str; 2] = ["--quota-backend-bytes=8589934592", "--snapshot-count=10000"];
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -52,7 +52,7 @@ pub async fn run(
     Ok(values.map(|(metric, value)| Sample { row, metric, value }).to_vec())
 }
 
-/// The revision that a member has applied, and the number of keys it holds where that is asked for.
+/// The revision that a member has applied, and with `all` the number of its keys.
 async fn held(member: &Server, all: bool) -> Option<(i64, i64)> {
     let request = RangeRequest { serializable: true, count_only: true, ..load::list() };
     let request = if all { request } else { RangeRequest { range_end: Default::default(), ..request } };

@@ -1,4 +1,4 @@
-//! Some members on loopback: who leads, and how another one is added.
+//! Some members on loopback: who leads, and how another member is added.
 
 use crate::server::{Program, Server};
 use crate::usage;
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 /// How long the members may take to agree on something.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The members. What is asked of a cluster as a whole is asked of the first one or of all.
+/// The members. A question to the whole cluster goes to the first member or to all.
 pub struct Cluster {
-    /// The members, those that are down too.
+    /// The members, including those that are down.
     pub members: Vec<Server>,
     program: Program,
     parent: PathBuf,
@@ -42,7 +42,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Waits until everybody serves and puts the leader first.
+    /// Waits until all members serve, and puts the leader first.
     async fn answered(&mut self) -> Result<(), String> {
         for member in &mut self.members {
             member.answered().await?;
@@ -56,7 +56,7 @@ impl Cluster {
         self.members.iter().map(Server::entry).collect()
     }
 
-    /// The member that leads, in the eyes of all members; waits until they agree.
+    /// The leader according to all members; waits until they agree.
     pub async fn leader(&self) -> Result<usize, String> {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
@@ -79,7 +79,7 @@ impl Cluster {
         Err("the members do not agree on a leader".to_owned())
     }
 
-    /// Adds a member as an operator does, and returns it before its first start. It is not one of `members` yet.
+    /// Adds a member as an operator does, and returns it before its first start. It is not in `members` yet.
     pub async fn add(&self) -> Result<Server, String> {
         let mut added = Server::place(&self.program, &self.parent, self.members.len())?;
         let start = Instant::now();
@@ -97,7 +97,7 @@ impl Cluster {
     }
 
     async fn announce(&self, peer: &str) -> Result<(), String> {
-        // What was not answered may have been done.
+        // A change without an answer may have been done.
         if self.list().await?.iter().any(|member| member.peer_ur_ls.iter().any(|url| url == peer)) {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Cluster {
     }
 }
 
-/// What a member says of itself, if it answers within a second.
+/// The status of a member, if it answers within a second.
 pub async fn status(member: &Server) -> Option<StatusResponse> {
     let ask = async {
         let mut client = MaintenanceClient::new(Wire::connect(member.port()).await.ok()?);

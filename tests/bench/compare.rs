@@ -1,20 +1,20 @@
 //! Compares kvd with a real etcd: the same load on the same machine, in turn, medians of several rounds.
 //!
-//! `tests/bench/run` is the one command; `cargo bench --bench compare -- --help` tells the options. Each run of a case
+//! `tests/bench/run` is the one command; `cargo bench --bench compare -- --help` lists the options. Each run of a case
 //! has fresh servers with default durability on loopback and fresh data directories on the same file system. The
-//! servers' own CPU time stands beside throughput, because the load generator shares the machine: throughput and
-//! latency say how they do together, CPU for an operation says what the servers cost, those of a cluster added up.
+//! servers' own CPU time is shown next to throughput, because the load generator shares the machine: throughput and
+//! latency show the performance of both together, CPU per operation shows the cost of the servers, summed over a
+//! cluster.
 //!
-//! In clusters kvd's members talk QUIC with mutual TLS, as they always do, and etcd's plain HTTP, as it does where
-//! nothing else is configured.
+//! In clusters kvd's members use QUIC with mutual TLS, as they always do, and etcd's plain HTTP, which is its default.
 //!
-//! | file | what stands there |
+//! | file | content |
 //! |---|---|
-//! | `cases` | what is compared, and the targets |
+//! | `cases` | the comparisons, and the targets |
 //! | `load`, `watch`, `lease`, `hash` | the load |
-//! | `gaps`, `catch_up` | what happens to clusters: leaders that fail, members that are added |
+//! | `gaps`, `catch_up` | events in clusters: leaders that fail, members that are added |
 //! | `wire`, `dice` | its connections and its randomness |
-//! | `server`, `cluster`, `usage` | the processes under load, and what they take |
+//! | `server`, `cluster`, `usage` | the processes under load, and their use of resources |
 //! | `report`, `options` | output and input |
 
 mod cases;
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs everything and prints the report; whether the run is to count as a success.
+/// Runs everything and prints the report; returns whether the run counts as a success.
 fn compare(options: &Options) -> Result<bool, String> {
     let [kvd_args, etcd_args] = options.extra.clone();
     let etcd = Program { name: "etcd", path: options.etcd.clone(), args: etcd_args };
@@ -94,7 +94,7 @@ async fn rounds(options: &Options, programs: &[Program; 2], report: &mut Report)
     }
 }
 
-/// Who ends the comparison ends the servers too, and takes their directories away.
+/// A signal that ends the comparison also ends the servers and removes their directories.
 async fn interrupted() -> std::io::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -133,7 +133,7 @@ fn heading(options: &Options, programs: &[Program; 2]) -> Result<Vec<String>, St
     ])
 }
 
-/// The figures that tell how a run went, for whoever waits for it.
+/// The most important figures of a run, printed while the comparison runs.
 fn progress(samples: &[Sample]) -> String {
     let shown = [
         Metric::Throughput,

@@ -1,5 +1,5 @@
-//! The longest time without an acknowledged write while something happens to a cluster. One writer is at each member,
-//! whatever becomes of the member: a write that is not answered in time is followed by another one at once.
+//! The longest time without an acknowledged write during an event in a cluster. There is one writer per member,
+//! whatever happens to the member: a write that is not answered in time is followed by another one at once.
 
 use crate::cluster::Cluster;
 use crate::dice::Dice;
@@ -14,16 +14,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// How long a writer waits for an answer: short beside an election. Requests that were under way when the leader failed
-/// are lost, and with a longer time the gaps of both servers are multiples of it.
+/// How long a writer waits for an answer: short compared with an election. Requests in progress at the failure of the
+/// leader are lost; with a longer deadline the gaps of both servers would be multiples of it.
 const REQUEST: Duration = Duration::from_millis(50);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long it waits before another attempt.
+/// How long a writer waits before another attempt.
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long something is looked at after it happened, at least, and how long things go well before the next one.
+/// How long writes are observed after an event, at least, and how long the cluster works well before the next event.
 const LOOK: Duration = Duration::from_secs(3);
-/// When a cluster counts as lost.
+/// The deadline after which a cluster counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the leader fails in one run.
 const FAILOVERS: usize = 5;
@@ -35,13 +35,13 @@ const OPERATOR: Duration = Duration::from_secs(5);
 pub enum Failure {
     /// SIGKILL: its sockets are closed, and connections to it refused.
     Kill,
-    /// SIGSTOP: nobody is told anything.
+    /// SIGSTOP: its connections stay open, and nobody is notified.
     Stop,
-    /// SIGTERM: it may hand over.
+    /// SIGTERM: it may transfer its leadership.
     Term,
 }
 
-/// Writers and what they saw.
+/// Writers and their record.
 struct Writers {
     board: Rc<Board>,
     tasks: Vec<JoinHandle<()>>,
@@ -60,7 +60,7 @@ impl Writers {
         Writers { board: Rc::default(), tasks: Vec::new() }
     }
 
-    /// Another writer, at `server`.
+    /// Adds a writer, at `server`.
     fn add(&mut self, server: &Server) {
         let seed = self.tasks.len() as u64;
         self.tasks.push(tokio::task::spawn_local(write(server.port(), seed, self.board.clone())));
@@ -74,7 +74,7 @@ impl Writers {
         times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
-    /// Waits for a while, and until writes have been acknowledged without a longer gap for a second.
+    /// Waits for a while, and then until there has been no longer gap between acknowledged writes for a second.
     async fn go_on(&self) -> Result<(), String> {
         let start = Instant::now();
         tokio::time::sleep(LOOK).await;
@@ -108,7 +108,7 @@ async fn write(port: u16, seed: u64, board: Rc<Board>) {
     }
 }
 
-/// Lets the leader fail again and again.
+/// Lets the leader fail several times.
 pub async fn failover(
     row: &'static str,
     cluster: &mut Cluster,

@@ -1,4 +1,4 @@
-//! What writers notice while the server hashes all it holds.
+//! The effect on writers of hashing all data.
 
 use crate::load::{self, Work};
 use crate::report::{Metric, Sample};
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a value.
 const VALUE: usize = 1 << 10;
-/// Clients that write.
+/// The number of clients that write.
 const WRITERS: usize = 16;
 
 /// Fills the server with `keys` keys, lets writers write for `seconds`, and again while one hash follows another, long
-/// enough for some of them.
+/// enough for several hashes.
 pub async fn run(servers: &[Server], keys: u64, seconds: f64) -> Result<Vec<Sample>, String> {
     load::fill(servers, keys, VALUE, 64).await?;
     crate::cases::idle(servers).await?;
@@ -42,7 +42,7 @@ pub async fn run(servers: &[Server], keys: u64, seconds: f64) -> Result<Vec<Samp
     Ok(rows)
 }
 
-/// Hashes again and again; returns why it cannot.
+/// Hashes repeatedly; returns the error that ended it.
 async fn hash_on(port: u16, times: Rc<RefCell<Vec<Duration>>>) -> String {
     loop {
         match hash(port).await {

@@ -14,10 +14,10 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 /// Connections, each with one stream.
 const STREAMS: usize = 10;
-/// Long enough that nothing expires while we look.
+/// Long enough that nothing expires during the measurement.
 const TTL_SECONDS: i64 = 600;
 
-/// What the streams share.
+/// State shared by the streams.
 struct Window {
     from: Instant,
     until: Instant,

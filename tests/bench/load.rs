@@ -1,4 +1,4 @@
-//! Closed-loop load: a number of clients, each with one request under way, over several connections.
+//! Closed-loop load: a number of clients, each with one request in progress, over several connections.
 
 use crate::dice::Dice;
 use crate::server::{Server, cpu};
@@ -18,7 +18,7 @@ pub const VALUE: usize = 256;
 /// Keys that random requests choose from.
 pub const KEYS: u64 = 10_000;
 
-/// What one client asks, again and again.
+/// The request that a client repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Put of a random key.
@@ -36,7 +36,7 @@ pub enum Work {
     List,
 }
 
-/// What a run of load showed.
+/// The result of a run of load.
 pub struct Outcome {
     /// Operations that ended in the measured time.
     pub count: u64,
@@ -46,7 +46,7 @@ pub struct Outcome {
     pub latency: Histogram<u64>,
     /// User and system time of all servers in the measured time.
     pub server_cpu: Duration,
-    /// Our own.
+    /// CPU time of the load generator.
     pub load_cpu: Duration,
 }
 
@@ -65,15 +65,15 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, 100_000_000_000, 3).expect("the bounds are a fixed and valid choice")
 }
 
-/// Connections for `clients`: few enough to batch writes as busy services do, enough to spread over threads, and the
-/// same number to every server.
+/// Connections for `clients`: few enough to batch writes as busy services do, enough to use several threads, and the
+/// same number for every server.
 async fn connect(servers: &[Server], clients: usize) -> Result<Vec<Wire>, String> {
     let ports: Vec<u16> = servers.iter().map(Server::port).collect();
     let wanted = clients.div_ceil(16).clamp(1, 32);
     Wire::several(&ports, if clients == 1 { 1 } else { wanted.next_multiple_of(ports.len()) }).await
 }
 
-/// Start and end of the measured time and what was seen in it; shared by the clients of one thread.
+/// Start and end of the measured time and the measurements in it; shared by the clients of one thread.
 struct Window {
     from: Cell<Instant>,
     until: Cell<Instant>,
@@ -81,8 +81,8 @@ struct Window {
     failure: RefCell<Option<String>>,
 }
 
-/// Runs `work` with `clients` for `seconds`, after a warm-up of a fifth of it. A client alone is at the first server,
-/// many are at all of them.
+/// Runs `work` with `clients` for `seconds`, after a warm-up of a fifth of it. A single client uses the first server,
+/// several clients use all servers.
 pub async fn run(servers: &[Server], work: Work, clients: usize, seconds: f64) -> Result<Outcome, String> {
     let wires = connect(servers, clients).await?;
     let from = Instant::now() + Duration::from_secs_f64(seconds / 5.0);
@@ -182,7 +182,7 @@ fn compare_and_put(dice: &mut Dice) -> TxnRequest {
     TxnRequest { compare: vec![compare], success, failure: Vec::new() }
 }
 
-/// Puts keys 0 to `count` with values of `size` bytes, each once, in an order that jumps about, with `clients`.
+/// Puts keys 0 to `count` with values of `size` bytes, each once, in a scattered order, with `clients`.
 pub async fn fill(servers: &[Server], count: u64, size: usize, clients: usize) -> Result<Outcome, String> {
     let wires = connect(servers, clients).await?;
     let next = Rc::new(Cell::new(0));

@@ -78,7 +78,7 @@ impl Options {
         }
         let quick = matches.get_flag("quick");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap_or(Path::new("target"));
-        // The servers are started elsewhere.
+        // The servers are started in another directory.
         let path = |name: &str| {
             matches.get_one::<PathBuf>(name).map(|path| std::path::absolute(path).unwrap_or(path.clone()))
         };
@@ -113,7 +113,7 @@ fn words(matches: &ArgMatches, name: &str) -> Vec<String> {
     matches.get_many::<String>(name).unwrap_or_default().cloned().collect()
 }
 
-/// A word that is a case's whole name means that case, any other one all cases that contain it.
+/// A word that equals a case's name selects that case; any other word selects all cases that contain it.
 fn select(words: &[String]) -> Result<Vec<&'static Case>, String> {
     let is_name = |word: &String| CASES.iter().any(|case| case.id == word);
     let fits =

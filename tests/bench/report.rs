@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and as JSON for machines.
+//! The results, as a table for people and as JSON for programs.
 
 use crate::cases::{CASES, PARTS, TARGETS};
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 /// A kind of figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Operations a second.
+    /// Operations per second.
     Throughput,
     /// Half of the operations took no longer (seconds).
     Median,
     /// 99 of 100 operations took no longer (seconds).
     P99,
-    /// User and system time of the server for an operation (seconds).
+    /// User and system time of the server per operation (seconds).
     ServerCpu,
     /// The load generator's own (seconds).
     LoadCpu,
@@ -24,7 +24,7 @@ pub enum Metric {
     Peak,
     /// Allocated blocks of the data directory (bytes).
     Disk,
-    /// `Disk` for a byte of keys and values.
+    /// `Disk` per byte of keys and values.
     DiskPerByte,
     /// How long it took (seconds).
     Time,
@@ -34,16 +34,16 @@ pub enum Metric {
     ReturnGap,
     /// Requests that a server refused or did not answer in time.
     Failed,
-    /// Terms that began.
+    /// The number of new terms.
     Elections,
 }
 
-/// What a target allows.
+/// The limit of a target.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {
-    /// So much of what etcd takes.
+    /// This fraction of etcd's figure.
     OfEtcd(f64),
-    /// So much, in the metric's unit.
+    /// This value, in the metric's unit.
     Absolute(f64),
 }
 
@@ -79,7 +79,7 @@ impl Metric {
         }
     }
 
-    /// The value with a unit that suits its size.
+    /// The value with a unit that fits its size.
     pub fn format(self, value: f64) -> String {
         match self {
             Metric::Throughput if value >= 10_000.0 => format!("{:.1}k/s", value / 1e3),
@@ -105,14 +105,14 @@ impl Metric {
     }
 }
 
-/// One line of the report: the figures of all rounds, etcd's and kvd's.
+/// One line of the report: the figures of all rounds, of etcd and of kvd.
 struct Line {
     row: &'static str,
     metric: Metric,
     values: [Vec<f64>; 2],
 }
 
-/// Everything that was measured. Programs are counted: 0 is etcd, 1 is kvd.
+/// All results. Programs are numbered: 0 is etcd, 1 is kvd.
 pub struct Report {
     heading: Vec<String>,
     lines: Vec<Line>,
@@ -120,7 +120,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Nothing yet; `heading` says what is compared and how.
+    /// An empty report; `heading` describes the comparison.
     pub fn new(heading: Vec<String>) -> Report {
         Report { heading, lines: Vec::new(), failures: Vec::new() }
     }
@@ -139,7 +139,7 @@ impl Report {
         }
     }
 
-    /// Adds a run that did not work out.
+    /// Records a run that failed.
     pub fn fail(&mut self, what: String) {
         self.failures.push(what);
     }
@@ -149,7 +149,7 @@ impl Report {
         self.failures.is_empty() && self.lines.iter().all(|line| line.is_met() != Some(false))
     }
 
-    /// The report as a Markdown table, which reads well on a terminal too.
+    /// The report as a Markdown table, which is also readable on a terminal.
     pub fn markdown(&self) -> String {
         let header =
             ["case", "figure", "etcd", "kvd", "kvd/etcd", "of the rounds", "target", ""].map(str::to_owned);

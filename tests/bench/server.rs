@@ -1,4 +1,4 @@
-//! A server process with a fresh data directory on loopback, default durability, ended by its own process id.
+//! A server process with a fresh data directory on loopback and default durability, ended by its own process id.
 
 use crate::dice::Dice;
 use crate::usage::{self, Memory};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// How long a server may take to answer or to end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One of the two that are compared.
+/// One of the two programs.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// `etcd` or `kvd`, as the report calls it.
@@ -28,7 +28,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The line of `--version` that is about this program, else the first one.
+    /// The line of `--version` for this program, otherwise the first line.
     pub fn version(&self) -> Result<String, String> {
         let output = Command::new(&self.path).arg("--version").output();
         let output = output.map_err(|error| format!("cannot run {}: {error}", self.path.display()))?;
@@ -38,8 +38,7 @@ impl Program {
     }
 }
 
-/// A member of a cluster: a running server, or one that is not started or was stopped and can be started again on its
-/// data.
+/// A member of a cluster: a running server, or one that can be started (again) on its data.
 pub struct Server {
     program: Program,
     name: String,
@@ -47,7 +46,7 @@ pub struct Server {
     child: Option<Child>,
     client_port: u16,
     peer_port: u16,
-    /// The arguments that tell it which cluster it is a member of.
+    /// The arguments that define its cluster.
     belongs: Vec<String>,
 }
 
@@ -127,12 +126,12 @@ impl Server {
         ]
     }
 
-    /// Where other members reach it.
+    /// The URL at which other members reach it.
     pub fn peer_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.peer_port)
     }
 
-    /// What it is called and where other members reach it, as `--initial-cluster` takes it.
+    /// Its name and peer URL, in the form of `--initial-cluster`.
     pub fn entry(&self) -> String {
         format!("{}={}", self.name, self.peer_url())
     }
@@ -143,13 +142,13 @@ impl Server {
         kill_process(pid, signal).map_err(|error| format!("{} is gone: {error}", self.program.name))
     }
 
-    /// SIGTERM, and the end of the process.
+    /// SIGTERM, and waits for the end of the process.
     pub async fn stop(&mut self) -> Result<(), String> {
         self.signal(Signal::TERM)?;
         self.ended().await
     }
 
-    /// Waits for the end of the process, which was told to end.
+    /// Waits for the end of the process, after a signal.
     pub async fn ended(&mut self) -> Result<(), String> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         let start = Instant::now();
@@ -215,8 +214,8 @@ pub fn cpu(servers: &[Server]) -> Result<Duration, String> {
     servers.iter().map(Server::cpu).sum()
 }
 
-/// Two ports that are free for TCP and UDP now. The kernel gives none of their range to outgoing connections: one
-/// that tries to reach a member that is down would else be given the very port, and find itself there.
+/// Two ports that are free for TCP and UDP now, from a range that the kernel does not use for outgoing connections:
+/// otherwise a connection to a member that is down could get that same port, and connect to itself.
 fn free_ports() -> Result<[u16; 2], String> {
     let mut dice = Dice::new(std::time::UNIX_EPOCH.elapsed().map_or(1, |now| now.as_nanos() as u64));
     let drawn = std::iter::repeat_with(|| 20_000 + 2 * dice.below(6_000) as u16).take(1_000);

@@ -1,11 +1,11 @@
-//! What a process costs, read from /proc, and what a directory takes on disk.
+//! The cost of a process, read from /proc, and the disk space of a directory.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// User and system time of all threads of `pid`, those that ended and children it waited for included.
+/// User and system time of all threads of `pid`, including ended threads and children that it waited for.
 pub fn cpu(pid: u32) -> io::Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The second field is the program's name in parentheses and may contain anything.
@@ -18,11 +18,11 @@ pub fn cpu(pid: u32) -> io::Result<Duration> {
 /// Resident memory in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
-    /// All of it, pages of mapped files included.
+    /// All of it, including pages of mapped files.
     pub resident: u64,
-    /// What only this process holds and the kernel cannot drop.
+    /// Memory that only this process holds and the kernel cannot drop.
     pub anonymous: u64,
-    /// The most that was ever resident.
+    /// The highest resident memory so far.
     pub peak: u64,
 }
 
@@ -44,8 +44,8 @@ pub fn disk(path: &Path) -> u64 {
     entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.blocks() * 512).sum()
 }
 
-/// Asks the kernel to write out what earlier runs left behind on the file system of `dir`, so that the next
-/// server's flushes do not pay for it.
+/// Asks the kernel to write out the data that earlier runs left on the file system of `dir`, so that the next server's
+/// flushes do not pay for it.
 pub fn settle(dir: &Path) {
     if let Ok(handle) = std::fs::File::open(dir) {
         let _ = rustix::fs::syncfs(&handle);

@@ -18,14 +18,14 @@ use tonic::Streaming;
 
 /// Connections, each with one stream that carries its share of the watchers.
 const STREAMS: usize = 10;
-/// What writers and readers share. A put's number stands in the first eight bytes of its value.
+/// State shared by writers and readers. The first eight bytes of a put's value are its number.
 struct Board {
     watchers: usize,
     /// When each put was sent, by number.
     sent: RefCell<Vec<Instant>>,
     /// How many watchers have seen each put, by number.
     seen: RefCell<Vec<usize>>,
-    /// One a writer; put `n` belongs to writer `n % writers`.
+    /// One per writer; put `n` belongs to writer `n % writers`.
     all_seen: Vec<Notify>,
     from: Cell<Instant>,
     until: Cell<Instant>,
@@ -33,9 +33,9 @@ struct Board {
     failure: RefCell<Option<String>>,
 }
 
-/// Runs `watchers` on one prefix for `seconds`; an operation is one event at one watcher, its latency runs from the
-/// start of the put. Each of `writers` waits until all watchers have seen its put before it sends the next one, so
-/// that nobody falls behind; several writers let a server put several events into one message.
+/// Runs `watchers` on one prefix for `seconds`. An operation is one event at one watcher; its latency is counted from
+/// the start of the put. Each of `writers` waits until all watchers have seen its put before it sends the next one, so
+/// that no watcher falls behind; several writers let a server put several events into one message.
 pub async fn run(server: &Server, watchers: usize, writers: usize, seconds: f64) -> Result<Outcome, String> {
     let now = Instant::now();
     let board = Rc::new(Board {
@@ -81,7 +81,7 @@ async fn open(wire: Wire, count: usize) -> Result<Streaming<WatchResponse>, toni
         WatchCreateRequest { key: "watch/".into(), range_end: "watch0".into(), ..Default::default() };
     let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
     let requests = tokio_stream::iter(vec![create; count]);
-    // The request stream stays open behind the last request: its end would end the watchers.
+    // The request stream stays open after the last request: its end would end the watchers.
     let requests = tokio_stream::StreamExt::chain(requests, tokio_stream::pending());
     let mut client = WatchClient::new(wire).max_decoding_message_size(usize::MAX);
     let mut stream = client.watch(requests).await?.into_inner();

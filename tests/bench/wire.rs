@@ -1,5 +1,5 @@
-//! One HTTP/2 connection for tonic's generated clients, without the queue and the task that tonic's own channel puts
-//! before each: the load generator shares the machine with the server, so it has to be cheap.
+//! One HTTP/2 connection for tonic's generated clients, without the queue and the task of tonic's own channel: the load
+//! generator shares the machine with the server, so it must be cheap.
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -30,14 +30,14 @@ impl Wire {
         builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
         tokio::spawn(async move {
-            // Its end is seen by the requests that fail with it.
+            // The requests that fail report the end of the connection.
             let _ = connection.await;
         });
         let authority = format!("127.0.0.1:{port}").parse().map_err(|e: http::uri::InvalidUri| failed(&e))?;
         Ok(Wire { sender, authority })
     }
 
-    /// `count` connections, to one port after the other.
+    /// `count` connections, to the ports in turn.
     pub async fn several(ports: &[u16], count: usize) -> Result<Vec<Wire>, String> {
         let mut wires = Vec::with_capacity(count);
         for &port in ports.iter().cycle().take(count) {

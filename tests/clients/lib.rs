@@ -1,4 +1,4 @@
-//! kvd as the crate `etcd-client` meets it. `tests/run` builds kvd and tells where it is in `KVD_BIN`.
+//! kvd with the client crate `etcd-client`. `tests/run` builds kvd and sets its path in `KVD_BIN`.
 #![cfg(test)]
 
 use etcd_client::{

@@ -1,6 +1,6 @@
-//! That bad links are bad, and good ones good again: nobody else would notice a relay that does nothing.
+//! Checks that bad links are bad, and good again afterwards: no other test would notice a relay that does nothing.
 //!
-//! Times are only ever held against a lower bound, and counts against one that chance misses less than once in 10^18.
+//! Times are compared with a lower bound only, and counts with a bound that chance misses less than once in 10^18.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -11,13 +11,13 @@ use super::net::{Host, Net};
 use super::server::PATIENCE;
 
 const SERVER: &str = "10.0.1.2";
-/// A bad link's delay, of which a third may be missing.
+/// A bad link's delay; the real one may be a third shorter.
 const DELAY: u32 = 30;
-/// There and back.
+/// Both directions together.
 const LEAST: Duration = Duration::from_millis(2 * (DELAY - DELAY / 3) as u64);
-/// Few and small enough to wait in a socket's queue all at once.
+/// Few and small enough to fit in a socket's queue all at once.
 const DATAGRAMS: u64 = 200;
-/// Large enough to be handed to a network card uncut.
+/// Large enough to be passed to a network card in one piece.
 const STREAM: usize = 256 << 10;
 
 /// Runs `work` on a host.
@@ -41,7 +41,7 @@ fn sockets(net: &Net) -> [UdpSocket; 2] {
     })
 }
 
-/// The shortest time of some datagrams to the server and back; those that are lost do not count.
+/// The shortest round trip of some datagrams to the server; lost ones do not count.
 fn round_trip([client, server]: &[UdpSocket; 2], attempts: usize) -> Duration {
     let mut shortest = Duration::MAX;
     for number in 0..attempts {
@@ -90,12 +90,12 @@ fn streamed(net: &Net) -> Vec<u8> {
     })
 }
 
-/// Text that shows where a piece is missing or in the wrong place.
+/// A text in which a missing or misplaced piece can be seen.
 fn text() -> Vec<u8> {
     (0u32..).flat_map(u32::to_le_bytes).take(STREAM).collect()
 }
 
-/// Links are made bad and good again.
+/// Makes links bad and good again.
 pub fn bad_and_good() {
     let mut net = Net::new(&[("client", "10.0.1.1"), ("server", SERVER), ("other", "10.0.1.3")]);
     let sockets = sockets(&net);

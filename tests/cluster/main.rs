@@ -1,20 +1,21 @@
 //! Clusters of real processes on hosts that the test makes: network namespaces on a switch.
 //!
-//! | module | what stands there |
+//! | module | content |
 //! |---|---|
 //! | `net` | hosts with given addresses, one subnet, links that can be cut or made bad (by `relay.py`) |
-//! | `links` | that bad links are bad |
+//! | `links` | checks that bad links are bad |
 //! | `server` | one server process on a host |
-//! | `story` | the documents' sessions, command by command, with the real etcdctl of three versions |
-//! | `load` | clusters under load to which things happen, and what must hold afterwards |
+//! | `story` | the sessions of the documentation, command by command, with the real etcdctl of three versions |
+//! | `load` | clusters under load with faults, and what must hold afterwards |
 //!
 //! ```text
 //! cargo test --test cluster                                                              some minutes
 //! KVD_CLUSTER_SECONDS=3600 cargo test --test cluster three_members_under -- --nocapture  longer; prints its seed
 //! ```
 //!
-//! It needs root, iproute2 and Python 3; where they are missing the tests say so and pass, unless `KVD_TESTS_REQUIRE=1` (as
-//! `tests/run` sets it). `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which proves the tests.
+//! The tests need root, iproute2 and Python 3. If one is missing, they print that and pass, unless
+//! `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it). `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which
+//! verifies the tests.
 
 #![allow(clippy::print_stderr)]
 
@@ -33,7 +34,7 @@ mod story;
 
 const VERSIONS: [&str; 3] = ["3.7.3", "3.5.1", "3.4.23"];
 
-/// Whether hosts can be made here; says what is missing where not.
+/// True if hosts can be made here; otherwise prints what is missing.
 fn hosts_can_be_made(test: &str) -> bool {
     match net::missing() {
         None => true,
@@ -44,7 +45,7 @@ fn hosts_can_be_made(test: &str) -> bool {
     }
 }
 
-/// Tells a story with etcdctl of each version.
+/// Runs a story with etcdctl of each version.
 fn tell(name: &str, text: &str) {
     if !hosts_can_be_made(name) {
         return;

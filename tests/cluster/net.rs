@@ -1,4 +1,4 @@
-//! Hosts: network namespaces on one switch, with the addresses that a test wants. All of it is gone when the test ends.
+//! Hosts: network namespaces on one switch, with the addresses that a test needs. All are removed when the test ends.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Numbers the networks of this process.
 static NETWORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Some hosts in one subnet of 24 bits. Dropping it takes everything away.
+/// Some hosts in one /24 subnet. Dropping it removes everything.
 pub struct Net {
     /// Common part of all names; the process id keeps test runs apart.
     prefix: String,
     hosts: Vec<Host>,
-    /// Forwards in place of the bridge while links are bad.
+    /// Forwards instead of the bridge while links are bad.
     relay: Option<Child>,
 }
 
@@ -27,7 +27,7 @@ pub struct Host {
     pub namespace: String,
 }
 
-/// What is missing on this machine for hosts to be made, if anything.
+/// What this machine lacks to make hosts, if anything.
 pub fn missing() -> Option<String> {
     static MISSING: OnceLock<Option<String>> = OnceLock::new();
     MISSING.get_or_init(look_for_what_is_missing).clone()
@@ -121,12 +121,12 @@ impl Net {
         found.unwrap_or_else(|| panic!("there is no host {name}")).clone()
     }
 
-    /// From now on these directions (from, to) are cut and no others: what is sent there vanishes without a word.
+    /// From now on these directions (from, to) are cut and no others: packets in them are dropped silently.
     pub fn cut(&self, directions: &[(&str, &str)]) {
         for from in &self.hosts {
             let mut commands = vec!["neigh flush nud permanent dev eth0".to_owned()];
             for (_, to) in directions.iter().filter(|(name, _)| *name == from.name) {
-                // Nobody has this address: the switch brings such frames to everybody, and nobody takes them.
+                // Nobody has this address: the switch sends such frames to all hosts, and none accepts them.
                 let to = self.host(to).address;
                 commands.push(format!("neigh replace {to} lladdr 02:00:00:00:ff:ff nud permanent dev eth0"));
             }
@@ -146,7 +146,8 @@ impl Net {
         self.cut(&directions);
     }
 
-    /// From now on what these hosts send takes `milliseconds` longer, give or take a third, and `percent` of it is lost.
+    /// From now on packets from these hosts take `milliseconds` longer, plus or minus a third, and `percent` of them
+    /// are lost.
     pub fn trouble(&mut self, milliseconds: u32, percent: u32) {
         self.calm();
         let settings = [milliseconds, milliseconds / 3, percent].map(|number| number.to_string());
@@ -159,7 +160,7 @@ impl Net {
         let heard = BufReader::new(relay.stdout.take().expect("it is piped")).read_line(&mut said);
         self.relay = Some(relay);
         assert!(heard.is_ok() && said == "ready\n", "the relay does not begin: it says {said:?}");
-        // For the moment that both forward, frames arrive twice; no moment is there in which nobody does.
+        // While both forward, frames arrive twice; at no moment neither of them forwards.
         self.plug("nomaster");
     }
 
@@ -205,14 +206,14 @@ impl Drop for Net {
 }
 
 impl Host {
-    /// A command that will run on this host, as the process that is spawned.
+    /// A command that will run on this host.
     pub fn command(&self, program: &std::path::Path) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace]).arg(program);
         command
     }
 
-    /// Moves the calling thread to this host: sockets it makes from now on are this host's.
+    /// Moves the calling thread to this host: sockets it makes from now on belong to this host.
     pub fn enter(&self) {
         let path = format!("/run/netns/{}", self.namespace);
         let namespace = File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -1,4 +1,4 @@
-//! Which programs there are: kvd itself, and the etcds that `tests/provide` installed.
+//! The programs under test: kvd itself, and the etcds that `tests/provide` installed.
 
 use std::path::{Path, PathBuf};
 
@@ -25,12 +25,12 @@ impl Program {
     }
 }
 
-/// What is tested: kvd, or the etcd that `KVD_SUITE_SUBJECT` names (to prove the tests).
+/// The program under test: kvd, or the etcd that `KVD_SUITE_SUBJECT` names (to verify the tests).
 pub fn subject() -> Program {
     std::env::var("KVD_SUITE_SUBJECT").map_or(Program::Kvd, Program::Etcd)
 }
 
-/// etcdctl of a version; nothing (said by test name) where it is not installed.
+/// etcdctl of a version; `None` (printed with the test's name) if it is not installed.
 pub fn etcdctl(test: &str, version: &str) -> Option<PathBuf> {
     let path = installed(version, "etcdctl");
     if path.exists() {
@@ -40,7 +40,7 @@ pub fn etcdctl(test: &str, version: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says that `test` cannot do its work here and why; fails it where everything has to be there.
+/// Prints that `test` cannot run here and why; fails it if everything is required.
 pub fn leave_out(test: &str, reason: &str) {
     eprintln!("left out: {test}: {reason}");
     assert!(std::env::var_os("KVD_TESTS_REQUIRE").is_none(), "{test} needs what is missing: {reason}");

@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::net::Host;
 
-/// How long a condition may take before a test gives up: far above what any machine needs.
+/// How long a condition may take before a test fails: far more than any machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A process with a directory of its own, ended with the test at the latest.
+/// A process with its own directory; it ends at the latest with the test.
 pub struct Server {
     pub host: Host,
     program: PathBuf,
@@ -23,7 +23,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A place for a process, which is not started yet. `dir` is its working directory.
+    /// A process that is not started yet. `dir` is its working directory.
     pub fn new(host: Host, program: &Path, dir: &Path) -> Server {
         std::fs::create_dir_all(dir).expect("a directory for a server");
         let (program, dir) = (program.to_path_buf(), dir.to_path_buf());
@@ -72,7 +72,7 @@ impl Server {
         self.child.as_mut()?.try_wait().expect("the child can be waited for")
     }
 
-    /// Waits for the process to end by itself or by a signal sent before.
+    /// Waits for the process to end by itself or because of an earlier signal.
     pub fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
@@ -89,7 +89,7 @@ impl Server {
     pub fn signal(&mut self, signal: Signal) {
         let Some(child) = &self.child else { return };
         let pid = Pid::from_raw(child.id() as i32).expect("a child has a pid");
-        // It may have ended meanwhile.
+        // It may have ended in the meantime.
         let _ = kill_process(pid, signal);
         self.stopped = match signal {
             Signal::STOP => true,
@@ -98,7 +98,7 @@ impl Server {
         };
     }
 
-    /// `kill -9`, and the end of it.
+    /// `kill -9`, and waits for the end.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -107,7 +107,7 @@ impl Server {
         self.stopped = false;
     }
 
-    /// The last lines it wrote, for the one who looks for a fault.
+    /// The last lines it wrote, for diagnosis.
     pub fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();

@@ -1,5 +1,5 @@
-//! What is fuzzed: each entry takes any bytes and must neither panic nor hang. Used by the fuzz targets, by name, and by
-//! `cargo test --test fuzz`, which replays the corpora.
+//! The entry points for fuzzing: each takes any bytes and must neither panic nor hang. Used by the fuzz targets, by
+//! name, and by `cargo test --test fuzz`, which replays the corpora.
 
 use bytes::Bytes;
 use kvd::config::source::read_toml;
@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-/// The raft log's file as it is found at a start: all of it, or what follows a good header, with zeros up to its length.
+/// The raft log's file at a start: the whole file, or what follows a valid header, with zeros up to its length.
 pub fn log(bytes: &[u8]) {
     kvd::log::read_segment(bytes);
     let (disk, options, name) = new_log();
@@ -39,7 +39,7 @@ pub fn new_log() -> (SimDisk, log::Options, String) {
     (disk, options, segment_name(1))
 }
 
-/// Randomness is not what is looked for here.
+/// Randomness is not what these tests are about.
 struct Zero;
 
 impl kvd::model::Entropy for Zero {
@@ -48,7 +48,7 @@ impl kvd::model::Entropy for Zero {
     }
 }
 
-/// An entry's payload, in the log and on its way between members.
+/// An entry's payload, in the log and between members.
 pub fn payload(bytes: &[u8]) {
     let Ok(payload) = decode_payload(bytes) else { return };
     let _ = payload.weight();
@@ -57,7 +57,7 @@ pub fn payload(bytes: &[u8]) {
     assert_eq!(decode_payload(&again).as_ref(), Ok(&payload), "it is written as something else");
 }
 
-/// What members say to each other.
+/// Messages between members.
 pub fn message(bytes: &[u8]) {
     if let Ok(route) = wire::route_of(bytes) {
         let _ = wire::decode::<wire::Request>(bytes, route);
@@ -71,7 +71,7 @@ pub fn tables(bytes: &[u8]) {
     kvd::store::format::probe(bytes);
 }
 
-/// A snapshot stream as another member sends it.
+/// A snapshot stream from another member.
 pub fn snapshot(bytes: &[u8]) {
     static STORE: LazyLock<(tempfile::TempDir, Store)> = LazyLock::new(|| {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -79,7 +79,7 @@ pub fn snapshot(bytes: &[u8]) {
         (dir, store)
     });
     if STORE.1.restore([Ok(Bytes::copy_from_slice(bytes))]).is_ok() {
-        // Whatever was let in has to be readable.
+        // Data that were accepted must be readable.
         let _ = STORE.1.range(&RangeQuery::current(KeyRange::all()));
         let _ = STORE.1.hash_kv(0);
         let _ = (STORE.1.leases(), STORE.1.members());
@@ -101,7 +101,7 @@ pub fn toml(bytes: &[u8]) {
     }
 }
 
-/// A file system with one configuration in it.
+/// A file system with one configuration file.
 struct OneFile<'b>(&'b [u8]);
 
 impl Files for OneFile<'_> {
@@ -118,7 +118,7 @@ impl Files for OneFile<'_> {
     }
 }
 
-/// A URL of either use, and a duration: what was understood is understood again as it is printed.
+/// A URL of either kind, and a duration: a value that was parsed must be parsed again from its printed form.
 pub fn url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for usage in [UrlUse::Client, UrlUse::Peer] {

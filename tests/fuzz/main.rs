@@ -1,11 +1,11 @@
-//! Replays the corpora of the fuzz targets, and mutations of them, through the same entries: what a stable compiler can
-//! do in seconds. `tests/fuzz/run TARGET` searches further.
+//! Replays the corpora of the fuzz targets, and mutations of them, through the same entry points, with a stable
+//! compiler and in seconds. `tests/fuzz/run TARGET` searches further.
 //!
-//! A failure prints the one command that replays it, and leaves the input beside the corpora's target directory. An input
-//! that the fuzzer found belongs into `tests/fuzz/corpus/TARGET/`, under a name that says what it showed.
+//! A failure prints the one command that replays it, and leaves the input beside the corpora's target directory. An
+//! input that the fuzzer found belongs in `tests/fuzz/corpus/TARGET/`, under a name that says what it showed.
 //!
-//! `KVD_FUZZ_SEED` and `KVD_FUZZ_MUTATIONS` (for each file; 200 where unset) choose the mutations;
-//! `KVD_FUZZ_INPUT=FILE` replays one file only; `KVD_FUZZ_SEEDS=write` makes the corpora's first files again.
+//! `KVD_FUZZ_SEED` and `KVD_FUZZ_MUTATIONS` (per file; 200 if unset) choose the mutations; `KVD_FUZZ_INPUT=FILE`
+//! replays one file only; `KVD_FUZZ_SEEDS=write` makes the corpora's first files again.
 
 mod entries;
 mod mutate;
@@ -23,7 +23,7 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// The files of a corpus by name, after making its seeds where that was asked for.
+/// The files of a corpus by name; makes its seeds first, if requested.
 fn files(target: &str, seeds: fn() -> Vec<(&'static str, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     let dir = corpus(target);
     if std::env::var("KVD_FUZZ_SEEDS").is_ok_and(|value| value == "write") {
@@ -43,7 +43,7 @@ fn files(target: &str, seeds: fn() -> Vec<(&'static str, Vec<u8>)>) -> Vec<(Stri
     files
 }
 
-/// Puts every file of the corpus through `entry`, then mutations of it, fewer by `cost`.
+/// Runs every file of the corpus through `entry`, then mutations of it; `cost` reduces their number.
 fn replay(target: &str, entry: fn(&[u8]), seeds: fn() -> Vec<(&'static str, Vec<u8>)>, cost: u64) {
     if let Some(path) = std::env::var_os("KVD_FUZZ_INPUT") {
         return entry(&std::fs::read(path).expect("the input can be read"));
@@ -106,8 +106,8 @@ fn url() {
     replay("url", entries::url, seeds::url, 1);
 }
 
-/// Bytes that say "a transaction in a transaction in a transaction" cost a reader stack, and the end of the stack is the
-/// end of the process.
+/// Bytes that encode a transaction in a transaction in a transaction use the reader's stack, and a stack overflow ends
+/// the process.
 #[test]
 fn deep_nesting_is_refused() {
     let depth = |depth| kvd::log::decode_payload(&seeds::nested_payload(depth));

@@ -1,6 +1,6 @@
-//! Small repeatable changes to an input, the kind that finds what parsers forgot.
+//! Small repeatable changes to an input, of the kind that shows missing cases in parsers.
 
-/// Numbers at which lengths and counts go wrong.
+/// Numbers at which lengths and counts often fail.
 const EDGES: [u64; 10] = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, u64::MAX];
 
 /// The longest input that is made.

@@ -36,7 +36,7 @@ fn stream(store: &Store) -> Vec<u8> {
     pieces.flatten().collect()
 }
 
-/// A little of everything a store holds.
+/// Some of everything a store holds.
 fn commands() -> Vec<Command> {
     let put = |key: Bytes, value: Bytes, lease| Command::Put(Put { key, value, lease, ..Put::default() });
     vec![
@@ -64,7 +64,7 @@ fn member() -> Member {
     }
 }
 
-/// Entries, votes, a truncation: what the log's file holds behind its header.
+/// Entries, votes, a truncation: the content of the log's file after its header.
 pub fn log() -> Seeds {
     let (disk, options, name) = crate::entries::new_log();
     let log = Log::open(Arc::new(disk.clone()), options).expect("the log opens");
@@ -106,8 +106,7 @@ fn txn() -> Txn {
     Txn { compares: vec![compare], success: vec![put, Op::Txn(inner)], failure: vec![get] }
 }
 
-/// A payload of transactions, each in the one before, written by hand because writing it costs as much stack as
-/// reading it.
+/// A payload of nested transactions, written by hand because encoding it would use as much stack as decoding.
 pub fn nested_payload(depth: usize) -> Vec<u8> {
     let encoded = |txn: Txn| {
         let stamp = Stamp { time_ms: 0 };
@@ -126,7 +125,7 @@ pub fn nested_payload(depth: usize) -> Vec<u8> {
     nested(depth)
 }
 
-/// An answer with a transaction's replies, each in the one before, written by hand likewise.
+/// An answer with nested replies of transactions, also written by hand.
 pub fn nested_answer(depth: usize) -> Vec<u8> {
     let route = Route { cluster: ClusterId(5), from: MemberId(7), to: MemberId(8) };
     let encoded = |replies: Vec<OpReply>| {
@@ -135,7 +134,7 @@ pub fn nested_answer(depth: usize) -> Vec<u8> {
         wire::encode(route, &Answer::Proposed { outcomes, index: 0 }).expect("it can be encoded").to_vec()
     };
     let flat = encoded(Vec::new());
-    // The last of its bytes is the index; before it stands the innermost: kind 3, revision, branch, no replies.
+    // The last byte is the index; before it is the innermost reply: kind 3, revision, branch, no replies.
     let (start, rest) = flat.split_at(flat.len() - 5);
     let nested = |depth| [start, &[3, 0, 0, 1].repeat(depth), rest].concat();
     let once = encoded(vec![OpReply::Txn { revision: 0, succeeded: false, replies: Vec::new() }]);

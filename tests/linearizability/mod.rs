@@ -1,13 +1,13 @@
-//! Is what clients saw of a register explained by one order of their calls?
+//! Checks whether the clients' record of a register is explained by one order of their calls.
 //!
-//! - [`Call`] and [`History`] are what was seen; [`check`] judges each key for itself, which is enough: a history is
-//!   linearizable where the history of each of its objects is (Herlihy and Wing 1990)
-//! - `search` is the search of Wing and Gong (1993) as Lowe (2017) sped it up: call and return of each operation stand in
-//!   a linked list by time, operations are lifted out in some order that the register allows, and no set of operations is
-//!   tried twice with the same value
+//! - [`Call`] and [`History`] are the record; [`check`](History::check) judges each key by itself, which is enough: a
+//!   history is linearizable if the history of each of its objects is (Herlihy and Wing 1990)
+//! - `search` is the search of Wing and Gong (1993) with the improvements of Lowe (2017): call and return of each
+//!   operation are in a linked list by time, operations are removed in some order that the register allows, and no set
+//!   of operations is tried twice with the same value
 //!
-//! A call whose answer never came may have happened at any time after it, or not at all: it returns at the end of time,
-//! where whatever it did no longer contradicts anybody.
+//! A call without an answer may have happened at any time after it, or not at all: it returns at the end of time, where
+//! its effect no longer contradicts any other call.
 
 mod search;
 
@@ -15,52 +15,52 @@ use std::fmt;
 
 pub use search::{Verdict, check_key};
 
-/// A value: every put of a history is given another one.
+/// A value: every put of a history has a different one.
 pub type Value = u64;
 
-/// What was asked.
+/// The request of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// The value.
     Get,
-    /// To have this value.
+    /// Set this value.
     Put(Value),
-    /// To have none.
+    /// Delete the value.
     Delete,
-    /// To have another value if it has this one.
+    /// Set another value if the present one is as expected.
     Swap {
-        /// What it is to have.
+        /// The expected value.
         expected: Option<Value>,
-        /// What it then gets.
+        /// The new value.
         new: Value,
     },
 }
 
-/// What was answered.
+/// The answer to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The value.
     Value(Option<Value>),
     /// It was put.
     Put,
-    /// It is gone; whether it was there.
+    /// It was deleted; whether it existed.
     Deleted(bool),
-    /// Whether it was swapped.
+    /// Whether the value was replaced.
     Swapped(bool),
 }
 
 /// One operation of one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Who called, for the reader.
+    /// The client, for the reader.
     pub client: usize,
     /// The register.
     pub key: usize,
-    /// What was asked.
+    /// The request.
     pub op: Op,
-    /// When, on one clock for all.
+    /// The time of the call, on one clock for all.
     pub called: u64,
-    /// When it was answered, and what; `None` where it was not.
+    /// The time of the answer, and the answer; `None` if there was none.
     pub answer: Option<(u64, Answer)>,
 }
 
@@ -76,13 +76,13 @@ impl fmt::Display for Call {
     }
 }
 
-/// What was seen.
+/// The record of all calls.
 #[derive(Clone, Debug, Default)]
 pub struct History(pub Vec<Call>);
 
 impl History {
-    /// Leaves out what was not answered and, as the values that ever came to be show, was not done either. It explains
-    /// nothing, and every such call would double what the search has to try.
+    /// Removes the calls without an answer whose values never appeared, so they were not done. They explain nothing,
+    /// and every such call would double the work of the search.
     pub fn without_the_lost(mut self, came_to_be: impl Fn(Value) -> bool) -> Self {
         self.0.retain(|call| match call.op {
             Op::Put(value) | Op::Swap { new: value, .. } => call.answer.is_some() || came_to_be(value),
@@ -95,8 +95,8 @@ impl History {
     /// Judges every key.
     ///
     /// # Errors
-    /// The calls of the first key that no order explains (or none was found for within the search's bound), around the
-    /// place where the search got stuck.
+    /// The calls of the first key that no order explains (or for which none was found within the search's limit),
+    /// around the call at which the search got stuck.
     pub fn check(&self) -> Result<(), String> {
         let keys = self.0.iter().map(|call| call.key + 1).max().unwrap_or(0);
         for key in 0..keys {
@@ -118,7 +118,7 @@ impl History {
     }
 }
 
-/// The calls around one of them, in order of their time.
+/// The calls around one of them, in order of time.
 fn lines(calls: &[Call], stuck: usize) -> String {
     let mut order: Vec<usize> = (0..calls.len()).collect();
     order.sort_by_key(|index| calls[*index].called);

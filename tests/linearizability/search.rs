@@ -4,24 +4,24 @@ use std::collections::HashSet;
 
 use super::{Answer, Call, Op, Value};
 
-/// What the search found.
+/// The result of the search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// There is an order.
     Linearizable,
-    /// There is none: however the calls before are ordered, this one's answer does not fit.
+    /// There is none: whatever the order of the calls before, the answer of this one does not fit.
     Impossible {
-        /// Its place in the list.
+        /// Its index in the list.
         stuck: usize,
     },
-    /// The bound was reached.
+    /// The limit was reached.
     Undecided,
 }
 
 /// Most steps of one search: some seconds.
 const STEPS: usize = 5_000_000;
 
-/// The value after an operation; `None` where the register would have answered something else.
+/// The value after an operation; `None` if the register would have given another answer.
 fn step(value: Option<Value>, call: &Call) -> Option<Option<Value>> {
     let answer = call.answer.map(|(_, answer)| answer);
     let (after, fits) = match call.op {
@@ -37,14 +37,14 @@ fn step(value: Option<Value>, call: &Call) -> Option<Option<Value>> {
     fits.then_some(after)
 }
 
-/// Calls and returns by time, as a doubly linked list that entries are lifted out of and put back into.
+/// Calls and returns by time, as a doubly linked list from which entries can be removed and put back.
 struct Timeline {
     entries: Vec<Entry>,
 }
 
 struct Entry {
     call: usize,
-    /// The entry of its return, where this is a call.
+    /// The entry of its return, if this is a call.
     returns: Option<usize>,
     before: usize,
     after: usize,
@@ -60,7 +60,7 @@ impl Timeline {
             events.push((call.called, false, index));
             events.push((call.answer.map_or(u64::MAX, |(returned, _)| returned), true, index));
         }
-        // Of what happens at the same time calls come first: they overlap.
+        // At the same time calls come before returns: they overlap.
         events.sort_unstable();
         let count = events.len();
         let mut entries = vec![Entry { call: usize::MAX, returns: None, before: count, after: 1.min(count) }];
@@ -89,7 +89,7 @@ impl Timeline {
         self.entries[after].before = place;
     }
 
-    /// Takes a call and its return out.
+    /// Removes a call and its return.
     fn lift(&mut self, place: usize) {
         self.unlink(place);
         if let Some(returns) = self.entries[place].returns {
@@ -97,7 +97,7 @@ impl Timeline {
         }
     }
 
-    /// Puts back what [`Timeline::lift`] took out last.
+    /// Puts back the last entry that [`Timeline::lift`] removed.
     fn put_back(&mut self, place: usize) {
         if let Some(returns) = self.entries[place].returns {
             self.relink(returns);
@@ -147,7 +147,7 @@ fn search(calls: &[Call]) -> Verdict {
             place = timeline.entries[place].after;
             continue;
         }
-        // The return of a call that has no place yet: something before was ordered wrongly.
+        // The return of a call that is not in the order yet: an earlier choice was wrong.
         if order.len() >= furthest {
             (furthest, stuck) = (order.len(), call);
         }

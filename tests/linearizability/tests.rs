@@ -1,4 +1,4 @@
-//! Histories whose verdict is known.
+//! Histories with a known verdict.
 
 use super::*;
 
@@ -53,9 +53,9 @@ fn what_overlaps_may_have_happened_in_any_order() {
     // They see both values, but in two orders.
     let calls = [put(1, 10, 1), put(2, 9, 2), get(3, 4, Some(1)), get(5, 6, Some(2)), get(7, 8, Some(1))];
     assert!(matches!(check_key(&calls), Verdict::Impossible { .. }));
-    // A reader sees the value while it is being written, the next one no longer.
+    // A reader sees the value while it is being written, the next one does not.
     rejected(&[put(1, 10, 1), get(2, 3, Some(1)), get(4, 5, None)], 2);
-    // At the very same time is overlapping, too.
+    // The very same time counts as overlapping, too.
     accepted(&[put(1, 5, 1), get(5, 6, None)]);
 }
 
@@ -63,7 +63,7 @@ fn what_overlaps_may_have_happened_in_any_order() {
 fn swaps_answer_what_they_found() {
     accepted(&[swap(1, 2, None, 1, true), swap(3, 4, Some(1), 2, true), swap(5, 6, Some(1), 3, false)]);
     rejected(&[swap(1, 2, None, 1, true), swap(3, 4, None, 2, true)], 1);
-    // Of two at the same time one must lose.
+    // Of two swaps at the same time one must fail.
     accepted(&[put(1, 2, 1), swap(3, 9, Some(1), 2, true), swap(4, 8, Some(1), 3, false)]);
     let both = [put(1, 2, 1), swap(3, 9, Some(1), 2, true), swap(4, 8, Some(1), 3, true)];
     assert!(matches!(check_key(&both), Verdict::Impossible { .. }));
@@ -77,14 +77,14 @@ fn what_was_not_answered_may_happen_late_or_never() {
     accepted(&[lost_put.clone(), get(2, 3, None), get(4, 5, None)]);
     accepted(&[lost_put.clone(), get(2, 3, None), get(4, 5, Some(1))]);
     accepted(&[lost_put.clone(), get(2, 3, None), put(4, 5, 2), get(6, 7, Some(1))]);
-    // Once, at most.
+    // At most once.
     rejected(
         &[lost_put.clone(), get(2, 3, Some(1)), put(4, 5, 2), get(6, 7, Some(2)), get(8, 9, Some(1))],
         4,
     );
-    // And not before it was asked for.
+    // And not before the call.
     rejected(&[get(1, 2, Some(1)), lost(3, Op::Put(1))], 0);
-    // A deletion explains why nothing is there, a get explains nothing.
+    // A deletion explains a missing value, a get explains nothing.
     accepted(&[put(1, 2, 1), lost(3, Op::Delete), get(4, 5, None)]);
     rejected(&[put(1, 2, 1), lost(3, Op::Get), get(4, 5, None)], 2);
     let swap = Op::Swap { expected: Some(1), new: 2 };
@@ -110,7 +110,7 @@ fn keys_are_judged_one_by_one_and_the_culprit_is_named() {
     assert!(said.contains("key 1") && said.contains("> [         7          8] client 0: Get"), "{said}");
 }
 
-/// Many clients on a register that is one: always accepted. One answer changed to another value: never.
+/// Many clients on a correct register: always accepted. One answer changed to another value: never.
 #[test]
 fn random_histories_of_a_real_register() {
     let mut random = 88_172_645_463_325_252u64;
@@ -124,7 +124,7 @@ fn random_histories_of_a_real_register() {
         let mut calls = Vec::new();
         let mut value = None;
         let mut free_at = [0u64; 8];
-        // Each happens at `time`, within a span that overlaps those of the other clients.
+        // Each operation happens at `time`, within a span that overlaps those of the other clients.
         for time in 1..200u64 {
             let client = below(8) as usize;
             let at = time * 10;
@@ -152,7 +152,7 @@ fn random_histories_of_a_real_register() {
             calls.push(Call { client, key: 0, op, called, answer });
         }
         accepted(&calls);
-        // An early one: to find that nothing explains it, all that could is tried.
+        // An early one: to find that nothing explains it, the search tries everything.
         let read = calls.iter().position(|call| matches!(call.answer, Some((_, Answer::Value(_)))));
         if let Some((_, answer)) = read.and_then(|read| calls[read].answer.as_mut()) {
             *answer = Answer::Value(Some(1_000_000));

@@ -1,4 +1,4 @@
-//! Clients: one call at a time each, at any member; what they saw goes into the history.
+//! Clients: one call at a time each, at any member; their record goes into the history.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,17 +16,17 @@ use super::dice::Dice;
 use super::linearizability::{Answer, Call, History, Op, Value};
 use super::world::{Process, World};
 
-/// What a call was, and at which revision it was answered.
+/// A call, and the revision of its answer.
 #[derive(Clone, Debug)]
 pub struct Revised {
     pub call: Call,
     /// The store's revision in the answer.
     pub revision: i64,
-    /// It changed something, at that revision.
+    /// True if it changed something, at that revision.
     pub changed: bool,
 }
 
-/// All that clients saw. Clones share it.
+/// The record of all clients. Clones share it.
 #[derive(Clone, Default)]
 pub struct Record(Arc<Recorded>);
 
@@ -43,7 +43,7 @@ impl Record {
         self.0.time.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A value that nobody else puts.
+    /// A value that no other put uses.
     fn value(&self) -> Value {
         self.0.values.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -72,7 +72,7 @@ pub fn number(text: &[u8]) -> Option<Value> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// What is sent for an operation that changes something.
+/// The command for an operation that changes something.
 fn command(key: usize, op: Op) -> Option<Command> {
     let name = key_name(key);
     let put = |value| Put { key: name.clone(), value: text(value), ..Put::default() };
@@ -121,12 +121,12 @@ async fn ask(process: &Process, key: usize, op: Op) -> Result<Answered, Refusal>
     }
 }
 
-/// True where a refusal says for certain that nothing was done.
+/// True if a refusal means for certain that nothing was done.
 fn nothing_done(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::TooManyRequests | Refusal::NoLeader | Refusal::NotSupportedForLearner)
 }
 
-/// A client that works until it is told to stop.
+/// A client that works until it is stopped.
 pub async fn run(
     client: usize,
     world: World,

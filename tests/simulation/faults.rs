@@ -1,4 +1,4 @@
-//! What happens to a cluster.
+//! The faults of a cluster.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,17 +9,18 @@ use super::dice::Dice;
 use super::switches::Kind;
 use super::world::{Process, World, member};
 
-/// Who does it.
+/// The source of the faults.
 pub struct Faults {
     world: World,
     dice: Dice,
-    /// Members the cluster began with.
+    /// Number of members the cluster began with.
     founders: u64,
     /// The id that the next new member gets.
     next_id: u64,
 }
 
-/// What can happen, how often, and in seeds that have which kind of fault; [`Act::Calm`] and [`Act::Restart`] in all.
+/// The possible acts, their frequency, and the kind of fault that a seed must have for them; [`Act::Calm`] and
+/// [`Act::Restart`] are in all seeds.
 const ACTS: [(Act, usize, Option<Kind>); 23] = [
     (Act::Calm, 4, None),
     (Act::Restart, 8, None),
@@ -74,12 +75,12 @@ enum Act {
 }
 
 impl Faults {
-    /// Nothing has happened yet.
+    /// Before the first fault.
     pub fn new(world: World, dice: Dice, founders: u64) -> Self {
         Self { world, dice, founders, next_id: founders + 1 }
     }
 
-    /// Lets things happen for a while, then makes everything well again.
+    /// Causes faults for a while, then repairs everything.
     pub async fn rage(&mut self, lasting: Duration) {
         let begun = tokio::time::Instant::now();
         while begun.elapsed() < lasting {
@@ -109,7 +110,7 @@ impl Faults {
         }
     }
 
-    /// Starts those whom the members have added, and switches off whom they have removed.
+    /// Starts the members that were added, and switches off those that were removed.
     pub async fn follow_members(&mut self) {
         let Some(leader) = self.world.leader() else { return };
         for removed in leader.store.removed() {
@@ -179,7 +180,7 @@ impl Faults {
         }
     }
 
-    /// Something happens to one member that goes on.
+    /// A fault of one member that keeps running.
     fn hurt(&mut self, act: Act, victim: &Process) {
         let time = Duration::from_millis(self.dice.within(1000, 4000) as u64);
         self.world.journal().note(format!("member {}: {act:?}, for {time:?}", victim.id));
@@ -198,7 +199,7 @@ impl Faults {
         }
     }
 
-    /// The leader is cut off for longer than a lease lasts and an election takes.
+    /// The leader is cut off for longer than a lease lives and an election takes.
     async fn cut_off_leader(&mut self) {
         let Some(leader) = self.world.leader() else { return };
         let others = self.world.running().into_iter().filter(|other| other.id != leader.id);
@@ -210,7 +211,7 @@ impl Faults {
         self.world.network().cut(BTreeSet::new());
     }
 
-    /// The directions that are cut.
+    /// The directions to cut.
     fn cut(&mut self, act: Act) -> BTreeSet<(MemberId, MemberId)> {
         let ids: Vec<u64> = self.world.running().iter().map(|process| process.id).collect();
         let both =
@@ -229,7 +230,7 @@ impl Faults {
                 match act {
                     Act::Split if apart => cut.extend(both(*one, *other)),
                     Act::Isolate if touched => cut.extend(both(*one, *other)),
-                    // One member still reaches both sides.
+                    // One member can still reach both sides.
                     Act::Bridge if apart && !touched => cut.extend(both(*one, *other)),
                     Act::OneWay if touched => {
                         let stranger = if *one == single { *other } else { *one };
@@ -269,7 +270,7 @@ impl Faults {
         });
     }
 
-    /// Proposes beside everything else; what comes of it is seen in the list of members.
+    /// Proposes in parallel to everything else; the result shows in the list of members.
     fn propose(&self, at: Process, command: Command) {
         let world = self.world.clone();
         tokio::spawn(async move {
@@ -289,7 +290,7 @@ impl Faults {
         if running.is_empty() { None } else { Some(running.swap_remove(self.dice.below(running.len()))) }
     }
 
-    /// A new member, as a voter or a learner; or a learner becomes a voter.
+    /// Adds a new member, as a voter or a learner; or promotes a learner.
     fn add(&mut self) {
         let (Some(at), Some(leader)) = (self.anyone(), self.world.leader()) else { return };
         let members = leader.store.members();
@@ -305,7 +306,7 @@ impl Faults {
         self.propose(at, Command::Member(MemberChange::Add(new)));
     }
 
-    /// A learner comes where one is there already, which members with different settings see differently.
+    /// Adds a learner although there is one already; members with different settings treat that differently.
     fn add_learner(&mut self) {
         if let Some(at) = self.anyone().filter(|at| at.store.members().len() as u64 <= self.founders + 2) {
             let new = Member { learner: true, ..member(self.next_id) };
@@ -314,7 +315,7 @@ impl Faults {
         }
     }
 
-    /// Any member goes, the leader as well.
+    /// Removes any member, possibly the leader.
     fn remove(&mut self) {
         let (Some(at), Some(leader)) = (self.anyone(), self.world.leader()) else { return };
         let members = leader.store.members();
@@ -325,7 +326,7 @@ impl Faults {
     }
 }
 
-/// A flush of the log fails at a member; its process ends and is started again, and then power may fail as well.
+/// A flush of the log fails at a member; its process ends and is restarted, and then power may fail as well.
 async fn fail_flush(world: World, victim: Process, after: Duration, then_power: bool) {
     world.fail_flush(&victim);
     let mut ended = victim.crashed.subscribe();

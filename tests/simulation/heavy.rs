@@ -1,5 +1,5 @@
-//! Commands that weigh or cost much: leases with many keys, transactions that write many, and comparisons with long
-//! values. None of their keys is one that the clients work on.
+//! Large or expensive commands: leases with many keys, transactions that write many keys, and comparisons with long
+//! values. The clients use none of their keys.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::dice::Dice;
 use super::switches::Kind;
 use super::world::{Process, World};
 
-/// Bytes of a comparison's value. A hundred of them weigh more than an append may.
+/// Bytes of a comparison's value. A hundred of them are larger than the limit of an append.
 const LONG: usize = 128 << 10;
 /// Comparisons in a row.
 const BURST: usize = 60;
@@ -47,7 +47,7 @@ async fn lease(world: &World, process: &Process, dice: &mut Dice, id: LeaseId) {
     }
 }
 
-/// Transactions that compare with something long, and then write something short.
+/// Transactions that compare with a long value, and then write a short one.
 async fn compare(world: &World, process: &Process, salt: u64) {
     let value = Bytes::from(vec![b'x'; LONG]);
     world.journal().note(format!("long comparisons at {}", process.id));
@@ -70,7 +70,7 @@ async fn compare(world: &World, process: &Process, salt: u64) {
     }
 }
 
-/// Cuts off a member that does not lead: it has to catch up with all of it later.
+/// Cuts off a member that does not lead: it must catch up with all of this later.
 fn leave_one_out(world: &World, process: &Process) {
     let leader = world.leader().map_or(process.id, |leader| leader.id);
     let ids: Vec<u64> = world.running().iter().map(|process| process.id).collect();
@@ -79,7 +79,7 @@ fn leave_one_out(world: &World, process: &Process) {
     world.network().cut(ids.iter().filter(|id| *id != left_out).flat_map(|id| both(*id)).collect());
 }
 
-/// Sends heavy commands of the kinds that the seed has until it is stopped.
+/// Sends heavy commands, of the kinds that the seed has, until it is stopped.
 pub async fn run(world: World, mut dice: Dice, stop: signal::Receiver<bool>) {
     let (mut id, mut long) = (900_000, 2);
     while !*stop.borrow() {
@@ -93,7 +93,7 @@ pub async fn run(world: World, mut dice: Dice, stop: signal::Receiver<bool>) {
         if world.has(Kind::Costly) {
             lease(&world, &process, &mut dice, id).await;
         }
-        // Twice is enough to see it, and each costs a second of computing.
+        // Twice is enough, because each one costs a second of computing.
         if world.has(Kind::Large) && long > 0 && dice.one_in(2) {
             long -= 1;
             compare(&world, &process, dice.next()).await;

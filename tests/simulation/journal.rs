@@ -1,4 +1,4 @@
-//! Everything that happened, in order.
+//! All events of a run, in order.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ struct Inner {
 }
 
 impl Journal {
-    /// An empty one that begins now.
+    /// An empty journal whose time begins now.
     pub fn new() -> Self {
         Self(Arc::new(Inner { started: Instant::now(), lines: Mutex::default(), broken: Mutex::default() }))
     }
@@ -32,12 +32,12 @@ impl Journal {
         self.0.lines.lock().push(line);
     }
 
-    /// Something that must not be.
+    /// Records something that must not happen.
     pub fn broken(&self, what: impl AsRef<str>) {
         self.0.broken.lock().push(what.as_ref().to_string());
     }
 
-    /// What must not be and was.
+    /// The recorded faults.
     pub fn faults(&self) -> Vec<String> {
         self.0.broken.lock().clone()
     }

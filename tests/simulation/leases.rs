@@ -1,5 +1,5 @@
-//! Leases: some are kept alive and must stay, some are not and must go. Holders keep to one member or ask any; what any
-//! member promises one of them holds for all.
+//! Leases: some are kept alive and must stay, others are not and must end. Holders stay with one member or ask any; a
+//! promise of any member is binding for all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::world::{Process, World};
 /// Time to live of all leases here.
 pub const TTL: Duration = Duration::from_secs(4);
 
-/// What became of the leases. Clones share it.
+/// The state of the leases. Clones share it.
 #[derive(Clone, Default)]
 pub struct Leases(Arc<Told>);
 
 #[derive(Default)]
 struct Told {
     kept: Mutex<Vec<Kept>>,
-    /// When what was acknowledged last of a lease was asked for: from then on it lives for its whole time.
+    /// The time of the last request of a lease that was acknowledged: from then on it lives for its whole time.
     promised: Mutex<BTreeMap<LeaseId, (Instant, u64)>>,
 }
 
@@ -34,7 +34,7 @@ struct Told {
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub id: LeaseId,
-    /// It was kept alive to the end; otherwise nobody renewed it.
+    /// It was kept alive to the end; otherwise it was never renewed.
     pub alive: bool,
 }
 
@@ -47,7 +47,7 @@ impl Leases {
         self.0.kept.lock().clone()
     }
 
-    /// Of each lease: when the last grant or renewal that was acknowledged was asked for, and at which member.
+    /// For each lease: the time of the last acknowledged grant or renewal, and the member that acknowledged it.
     pub fn promised(&self) -> BTreeMap<LeaseId, (Instant, u64)> {
         self.0.promised.lock().clone()
     }
@@ -59,7 +59,7 @@ impl Leases {
     }
 }
 
-/// Grants a lease and puts a key under it: when it was asked for, or nothing where that did not work out.
+/// Grants a lease and puts a key under it. Returns the time of the request, or `None` if it failed.
 async fn grant(world: &World, leases: &Leases, dice: &mut Dice, id: LeaseId) -> Option<Instant> {
     let asked = Instant::now();
     let running = world.running();
@@ -76,7 +76,7 @@ async fn grant(world: &World, leases: &Leases, dice: &mut Dice, id: LeaseId) -> 
     matches!(process.unless_it_crashes(work).await, Some(Ok(_))).then_some(asked)
 }
 
-/// Renews a lease at one member: the time it lives, `None` where it does not exist.
+/// Renews a lease at one member: the time it lives, `None` if it does not exist.
 async fn renew(process: &Process, id: LeaseId) -> Result<Option<i64>, Refusal> {
     let here = match process.lessor.renew(id) {
         Renewal::Renewed(ttl) => return Ok(Some(ttl)),
@@ -90,12 +90,12 @@ async fn renew(process: &Process, id: LeaseId) -> Result<Option<i64>, Refusal> {
     }
 }
 
-/// One who keeps a lease alive.
+/// A client that keeps a lease alive.
 struct Holder<'a> {
     world: &'a World,
     leases: &'a Leases,
     dice: &'a mut Dice,
-    /// Stays with a member for as long as that one acknowledges.
+    /// Stays with a member as long as that one acknowledges.
     loyal: bool,
 }
 
@@ -109,7 +109,7 @@ impl Holder<'_> {
         (!running.is_empty()).then(|| running.swap_remove(self.dice.below(running.len())))
     }
 
-    /// Keeps a lease alive until it is stopped. It may only be gone where nobody could renew it for its whole time.
+    /// Keeps a lease alive until it is stopped. The lease may end only if nobody could renew it for its whole time.
     async fn keep(&mut self, id: LeaseId, granted: Instant, stop: &signal::Receiver<bool>) -> bool {
         let (mut renewed, mut last) = (granted, None);
         while !*stop.borrow() {
@@ -139,7 +139,7 @@ impl Holder<'_> {
     }
 }
 
-/// Grants leases one after the other, until it gets to one that it keeps alive to the end.
+/// Grants leases one after another, until one that it keeps alive to the end.
 pub async fn run(world: World, leases: Leases, mut dice: Dice, first: LeaseId, stop: signal::Receiver<bool>) {
     let mut id = first;
     while !*stop.borrow() {

@@ -1,6 +1,6 @@
-//! Streams of watchers that are read slowly, on the simulation's own thread and in its time: no revision that a stream
-//! shows in a header is below one that it has shown before. They live only as long as nothing has to be read from
-//! history, which is another thread's work; `watchers` are there for the rest.
+//! Streams of watchers that are read slowly, on the simulation's own thread and in its time: no header on a stream
+//! shows a lower revision than an earlier one. They only cover events that need not be read from history, because
+//! another thread does that; `watchers` cover the rest.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::sync::watch as signal;
 use super::dice::Dice;
 use super::world::{Process, World};
 
-/// Items after which a stream is given up for one at another member.
+/// Items after which a stream is replaced by one at another member.
 const ITEMS: i64 = 60;
 
-/// Reads one stream after the other until it is stopped.
+/// Reads one stream after another until it is stopped.
 pub async fn run(world: World, mut dice: Dice, stop: signal::Receiver<bool>) {
     while !*stop.borrow() {
         tokio::time::sleep(Duration::from_millis(dice.within(1, 200) as u64)).await;
@@ -23,7 +23,7 @@ pub async fn run(world: World, mut dice: Dice, stop: signal::Receiver<bool>) {
         if !running.is_empty() {
             let process = running.swap_remove(dice.below(running.len()));
             if let Err(what) = read(&process, &mut dice, &stop).await {
-                // Once is enough.
+                // One report is enough.
                 world.journal().note(&what);
                 return world.journal().broken(what);
             }
@@ -37,7 +37,7 @@ async fn read(process: &Process, dice: &mut Dice, stop: &signal::Receiver<bool>)
     let mut newest = 0;
     let mut keys = Vec::new();
     for (tag, range) in (0..).zip(ranges) {
-        // From now on: what was before is not asked for, and so nothing is read from history.
+        // From now on: earlier events are not requested, so nothing is read from history.
         let spec = WatchSpec { tag, range, start_revision: 0, want: Want::default() };
         keys.push(session.open(spec).0);
     }
@@ -45,7 +45,7 @@ async fn read(process: &Process, dice: &mut Dice, stop: &signal::Receiver<bool>)
         if *stop.borrow() {
             return Ok(());
         }
-        // While it does not read, things happen, and it asks for more of them.
+        // While it does not read, events happen, and it requests more of them.
         for _ in 0..dice.below(4) {
             tokio::time::sleep(Duration::from_millis(dice.within(0, 30) as u64)).await;
             match dice.below(3) {
@@ -58,7 +58,7 @@ async fn read(process: &Process, dice: &mut Dice, stop: &signal::Receiver<bool>)
         let next = process.unless_it_crashes(tokio::time::timeout(Duration::from_millis(500), next)).await;
         let shown = match next {
             Some(Ok(Item::Events { header_revision, runs, .. })) => {
-                // An event arrives under its own revision or a later one.
+                // An event arrives with its own revision or a later one in the header.
                 let last = runs.iter().map(|run| run.last()).max().unwrap_or(0);
                 if last > header_revision {
                     return Err(format!("an event of {last} is told at {header_revision}"));

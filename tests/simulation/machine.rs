@@ -1,4 +1,4 @@
-//! What a member is made of: a machine that stays, and on it processes that come and go.
+//! A member's machine, which stays, and the processes that start and end on it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,14 +25,14 @@ pub const ELECTION: Duration = Duration::from_millis(1000);
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 pub const CLUSTER: ClusterId = ClusterId(77);
 
-/// Changes in the head of a store from which on applying waits for its disk.
+/// Number of changes in the head of a store from which on applying waits for its disk.
 const HEAD: usize = 150;
 
-/// What a member keeps when its process ends.
+/// What outlives a member's process.
 pub struct Machine {
     pub log: SimDisk,
     pub store: PathBuf,
-    /// What was in `store` when power failed before.
+    /// The content of `store` at an earlier power failure.
     pub older: Option<PathBuf>,
     /// Where its identity is written.
     pub identity: PathBuf,
@@ -45,7 +45,7 @@ pub struct Machine {
     pub starting: bool,
     /// Its member was removed: it is not started again.
     pub retired: bool,
-    /// What its log must not have lost: it was in it after a start, and was not cut off since.
+    /// A position that its log must not have lost: it was there after a start, and was not truncated since.
     pub kept: Option<LogPosition>,
 }
 
@@ -53,7 +53,7 @@ pub struct Machine {
 pub struct SimClock {
     started: Instant,
     ahead_ms: AtomicI64,
-    /// How long the machine has been up when the run begins.
+    /// How long the machine has been running when the run begins.
     up: Duration,
 }
 
@@ -62,7 +62,7 @@ impl SimClock {
         Arc::new(Self { started, ahead_ms: AtomicI64::new(ahead_ms), up })
     }
 
-    /// Somebody sets it.
+    /// An operator sets the clock.
     pub fn step(&self, by_ms: i64) {
         self.ahead_ms.fetch_add(by_ms, Ordering::Relaxed);
     }
@@ -79,33 +79,33 @@ impl Clock for SimClock {
     }
 }
 
-/// How slow a machine's disks are at present, and how much the store's has yet to take.
+/// How slow a machine's disks are at present, and how much the store's disk has to write.
 #[derive(Default)]
 pub struct Pace {
     log_until: Mutex<Option<Instant>>,
     store_until: Mutex<Option<Instant>>,
-    /// The store's head was full after what was applied last.
+    /// True if the store's head was full after the last command.
     full: AtomicBool,
 }
 
 impl Pace {
-    /// The log's disk does nothing for so long.
+    /// The log's disk does nothing for this long.
     pub fn stall_log(&self, time: Duration) {
         *self.log_until.lock() = Some(Instant::now() + time);
     }
 
-    /// The store's likewise.
+    /// The same for the store's disk.
     pub fn stall_store(&self, time: Duration) {
         *self.store_until.lock() = Some(Instant::now() + time);
     }
 
-    /// Both are as fast as ever.
+    /// Both disks have their normal speed again.
     pub fn recover(&self) {
         (*self.log_until.lock(), *self.store_until.lock()) = (None, None);
     }
 
-    /// Something was applied, and the store's head `is_full` now: how long that had to wait for the store's disk. What
-    /// fills the head does not wait, what comes after it does.
+    /// A command was applied, and the store's head `is_full` now: how long that had to wait for the store's disk. The
+    /// command that fills the head does not wait, the next one does.
     pub fn waited(&self, is_full: bool) -> Duration {
         let was_full = self.full.swap(is_full, Ordering::Relaxed);
         let until = self.store_until.lock().filter(|_| was_full);
@@ -140,17 +140,17 @@ pub struct Process {
     pub log: Log,
     /// True once it has crashed.
     pub crashed: signal::Sender<bool>,
-    /// Raft's thread, and the one that stands for all others.
+    /// Raft's thread, and one for all other threads.
     pub threads: [Processor; 2],
     pub pace: Arc<Pace>,
-    /// Its log's disk is about to fail: that it ends is no fault.
+    /// Its log's disk is about to fail: the end of the process is then no fault.
     pub doomed: Arc<AtomicBool>,
     pub tasks: Arc<Mutex<JoinSet<()>>>,
     pub flusher: Arc<JoinHandle<()>>,
 }
 
 impl Process {
-    /// What `work` comes to on the thread of this process's clients, or nothing where it crashes meanwhile.
+    /// The result of `work` on the thread of this process's clients, or `None` if it crashes in the meantime.
     pub async fn unless_it_crashes<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut crashed = self.crashed.subscribe();
         tokio::select! {
@@ -160,7 +160,7 @@ impl Process {
         }
     }
 
-    /// Stops it for so long, as a signal does.
+    /// Stops it for this long, as a signal does.
     pub fn pause(&self, time: Duration) {
         self.threads.iter().for_each(|thread| thread.stop_for(time));
     }
@@ -169,7 +169,7 @@ impl Process {
         self.threads.iter().any(Processor::is_stopped)
     }
 
-    /// Ends what it does by itself, and what it would still write.
+    /// Ends its tasks, and everything it would still write.
     pub fn stop(&self) {
         self.crashed.send_replace(true);
         self.tasks.lock().abort_all();
@@ -179,7 +179,7 @@ impl Process {
     pub async fn ended(self) {
         self.node.shutdown().await;
         self.flusher.abort();
-        // The observers know the world, which must be able to go.
+        // The observers hold the world, which must be dropped.
         self.store.set_observers(Vec::new());
     }
 }
@@ -192,7 +192,7 @@ impl Entropy for Salts {
     }
 }
 
-/// How a simulated log is opened.
+/// The options of a simulated log.
 pub fn log_options(salts: Dice, segment_bytes: u64) -> Options {
     Options {
         segment_bytes,
@@ -222,7 +222,7 @@ pub fn member(id: u64) -> Member {
     }
 }
 
-/// What a process is started with.
+/// Everything a process is started with.
 pub struct Boot {
     pub id: u64,
     pub log: SimDisk,
@@ -237,23 +237,23 @@ pub struct Boot {
     pub quota: Option<u64>,
 }
 
-/// Makes the observer of what a process applies, given its pace.
+/// Makes the observer of a process, given its pace.
 pub type MakeObserver = Box<dyn FnOnce(Arc<Pace>) -> Arc<dyn Observer> + Send>;
 
-/// Takes why a process cannot go on; true if its disk was about to fail.
+/// Receives the reason why a process cannot continue; true if its disk was about to fail.
 pub type OnFatal = Arc<dyn Fn(&str, bool) + Send + Sync>;
 
-/// Who hears of a process.
+/// The callbacks of a process.
 pub struct Ears {
-    /// What it applies, by its pace.
+    /// For what it applies, by its pace.
     pub observer: MakeObserver,
-    /// Why it cannot go on.
+    /// For the reason why it cannot continue.
     pub on_fatal: OnFatal,
 }
 
 impl Boot {
-    /// Makes log and identity of a member that begins, in the daemon's order: the log gets what it begins with, then the
-    /// identity is written. From then on a log that is empty is one whose disk is not there.
+    /// Makes log and identity of a new member, in the daemon's order: first the log gets what it begins with, then the
+    /// identity is written. From then on an empty log means that its disk is missing.
     async fn found(&self, log: &Log, store: &Store) -> Result<(), String> {
         use kvd::join::identity::{Identity, create, load};
         let is_empty = Standing::of(log, store.applied()).is_log_empty();
@@ -265,7 +265,7 @@ impl Boot {
         create(&self.identity, &identity).map_err(|error| error.to_string())
     }
 
-    /// Brings a process up.
+    /// Starts a member's process.
     ///
     /// # Errors
     /// Why its log, its store or its node cannot be opened.
@@ -358,7 +358,7 @@ impl Boot {
     }
 }
 
-/// Ends the flusher of a start that does not come to its end.
+/// Ends the flusher of a start that does not finish.
 struct Ending(Option<Arc<JoinHandle<()>>>);
 
 impl Ending {
@@ -375,7 +375,7 @@ impl Drop for Ending {
     }
 }
 
-/// Copies a directory, but not who has it open.
+/// Copies a directory, except for the lock of the process that has it open.
 pub fn copy_all(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("the store's directory") {
         let entry = entry.expect("an entry of the store's directory");

@@ -1,17 +1,17 @@
 //! Clusters in one process: real nodes, logs, stores, watchers and leases on a network, on disks and in a time that are
 //! simulated, under faults that a seed chooses.
 //!
-//! | module | what stands there |
+//! | module | content |
 //! |---|---|
-//! | `switches` | which kinds of faults a seed has, and how its members are set |
-//! | `machine` | what a member is made of: disks, clock and threads that stay, a process that comes and goes |
+//! | `switches` | the kinds of faults of a seed, and its members' settings |
+//! | `machine` | a member's machine: disks, clock and threads that stay, and the processes on it |
 //! | `world` | the members: started, crashed with the loss of what was not flushed, started again |
-//! | `trials` | what is tried with the disks of a machine that is off: turned bits, a log that is not there |
+//! | `trials` | tests with the disks of a machine that is off: flipped bits, a missing log |
 //! | `network` | messages that are late, lost, too long, or whose answers are lost or slow; cut links |
-//! | `faults` | what happens to a cluster: cuts, crashes, disks and clocks, changes of members and leaders, compactions |
-//! | `clients` | puts, linearizable gets, swaps and deletions at any member, and what was seen of them |
-//! | `heavy` | commands that weigh or cost much |
-//! | `leases` | leases that are kept alive and others that are not, and what was promised of them |
+//! | `faults` | the faults of a cluster: cuts, crashes, disks and clocks, changes of members and leaders, compactions |
+//! | `clients` | puts, linearizable gets, swaps and deletions at any member, and their record |
+//! | `heavy` | large or expensive commands |
+//! | `leases` | leases that are kept alive and others that are not, and the promises about them |
 //! | `watchers` | clients that follow all events, on a thread of their own, and move to another member when theirs dies |
 //! | `live` | streams that are read slowly |
 //! | `monitor` | what must hold at every moment: no leader without a quorum, and no election for no reason |
@@ -28,7 +28,7 @@
 //!
 //! ```text
 //! cargo test --test simulation                                    the seeds of every run
-//! KVD_SEED=17 cargo test --test simulation                        one seed, with its journal where it fails
+//! KVD_SEED=17 cargo test --test simulation                        one seed, with its journal if it fails
 //! KVD_SEEDS=5000 cargo test --test simulation -- --nocapture      that many new seeds, each printed
 //! KVD_FAULTS=Cuts,Clocks cargo test --test simulation             with these kinds of faults and no others
 //! ```
@@ -55,7 +55,7 @@ mod world;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Seeds of every run, for each size of cluster.
+/// Seeds of every run, per size of cluster.
 const SEEDS: u64 = 10;
 
 /// The seeds to run.
@@ -88,7 +88,7 @@ fn five_members() {
     run_all(5);
 }
 
-/// One seed, twice: everything that is written down is equal, to the millisecond.
+/// One seed, twice: both journals are equal, to the millisecond.
 #[test]
 fn a_seed_is_one_run() {
     for members in [3, 5] {

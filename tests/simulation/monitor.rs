@@ -1,4 +1,4 @@
-//! What must hold at every moment, and is looked at again and again.
+//! What must hold at every moment; it is checked regularly.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use super::world::{ELECTION, Process, World};
 
-/// How often it is looked at.
+/// Interval of the checks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// After so long without the other voters a leader must know that it leads nobody: two election timeouts, the longest of
-/// which is 1.3 s, and some time for what was on its way.
+/// After this time without the other voters a leader must know that it no longer leads: two election timeouts, the
+/// longest of which is 1.3 s, and some time for messages on their way.
 const PATIENCE: Duration = ELECTION.saturating_mul(3);
 
-/// A read that nothing real keeps waiting takes no longer.
+/// A read takes no longer, unless something real delays it.
 const READ: Duration = Duration::from_millis(1000);
 
-/// Looks until it is stopped.
+/// Checks until it is stopped.
 pub async fn run(world: World, stop: signal::Receiver<bool>) {
     let mut alone: BTreeMap<(u64, u64), Instant> = BTreeMap::new();
     let mut terms = BTreeMap::new();
@@ -35,7 +35,7 @@ pub async fn run(world: World, stop: signal::Receiver<bool>) {
     }
 }
 
-/// Whoever reaches no quorum for long does not take itself for the leader.
+/// A member that reaches no quorum for long does not consider itself the leader.
 fn no_leader_without_quorum(
     world: &World,
     process: &Process,
@@ -79,7 +79,7 @@ fn no_election(world: &World, process: &Process, terms: &mut BTreeMap<u64, u64>)
     }
 }
 
-/// In a calm seed in which nothing is slow to be applied, a read takes no longer than messages do.
+/// In a calm seed in which no command is slow to apply, a read takes no longer than its messages.
 pub async fn reads(world: World, stop: signal::Receiver<bool>) {
     while !*stop.borrow() {
         tokio::time::sleep(4 * LOOK).await;

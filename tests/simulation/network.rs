@@ -1,8 +1,8 @@
-//! A network in which messages take their time, get lost, or arrive while their answers get lost.
+//! A network in which messages are delayed, lost, or delivered while their answers are lost.
 //!
-//! Messages of one lane between two members arrive in order, as on a stream; one that is lost does not hold up those
-//! behind it, as though a new connection had been made. Nothing arrives twice. Answers go back as the real lanes let
-//! them, and what is longer than a frame may be does not arrive.
+//! Messages of one lane (a stream for one kind of message) between two members arrive in order, as on a QUIC stream. A
+//! lost message does not delay those behind it, as if a new connection had been made. Nothing arrives twice. Answers
+//! come in the order that real streams allow, and a message that is longer than a frame may be does not arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,11 +23,11 @@ use super::machine::{CLUSTER, Process};
 type Answer = Result<Bytes, TransportError>;
 type Link = (MemberId, MemberId);
 
-/// How long a connection is believed in that brings nothing any more.
+/// How long a silent connection is still considered alive.
 const IDLE: Duration = Duration::from_millis(1000);
 
-/// Most bytes of a message: what an append is cut to, and one large command. Real frames may have sixteen times as many,
-/// of which a weight that is wrong by so much makes use.
+/// Most bytes of a message: the limit of an append, plus one large command. Real frames may have sixteen times as many;
+/// a weight that is wrong by that much would go unnoticed there.
 const FRAME: usize = (4 << 20) + (512 << 10);
 
 /// The network. Clones share it.
@@ -39,22 +39,22 @@ struct Links {
     up: BTreeMap<MemberId, Up>,
     lives: u64,
     cut: BTreeSet<Link>,
-    /// Since when a link is as it is.
+    /// When a link got its present state.
     changed: BTreeMap<Link, Instant>,
-    /// Microseconds a message takes at least and at most, and of those of some members.
+    /// The shortest and longest delay of a message in microseconds, and those of single members.
     delay: (i64, i64),
     slow: BTreeMap<MemberId, (i64, i64)>,
-    /// Of a thousand messages, and of a thousand answers.
+    /// How many of a thousand messages are lost, and of a thousand answers.
     lost: i64,
     lanes: BTreeMap<(Link, u8), mpsc::UnboundedSender<Parcel>>,
     last_arrival: BTreeMap<(Link, u8), Instant>,
     last_answered: BTreeMap<(Link, u8), oneshot::Receiver<()>>,
     snapshots: u64,
-    /// Answers that are not raft's own may take seconds.
+    /// Answers that are not raft's may take seconds.
     slow_answers: bool,
 }
 
-/// A member's process. A new one has another life.
+/// A member's process. A new process has another number.
 #[derive(Clone)]
 struct Up {
     life: u64,
@@ -67,9 +67,9 @@ struct Parcel {
     fate: Fate,
     body: Body,
     back: oneshot::Sender<Answer>,
-    /// Ends when the one before on this lane is answered, where answers keep their order.
+    /// Ends when the previous request on this lane is answered, if answers keep their order.
     turn: Option<oneshot::Receiver<()>>,
-    /// Dropped when this one is.
+    /// Dropped when this request is answered.
     answered: Option<oneshot::Sender<()>>,
 }
 
@@ -78,19 +78,19 @@ enum Body {
     Snapshot(Bytes, Vec<io::Result<Bytes>>),
 }
 
-/// What the dice say of a message before it leaves.
+/// The fate of a message, drawn before it leaves.
 struct Fate {
     lost: bool,
     answer_lost: bool,
     answer_takes: Duration,
-    /// What the answer takes beside, where it is one that may be slow.
+    /// Additional delay of the answer, if it is one that may be slow.
     slow: Duration,
-    /// Whether the sender finds out before anything left, where there is no way.
+    /// Whether the sender notices before sending anything that there is no way.
     noticed: bool,
 }
 
 impl Network {
-    /// A network on which all is well.
+    /// A network without faults.
     pub fn new(dice: Dice) -> Self {
         Self(Arc::new(Mutex::new(Links {
             dice,
@@ -109,12 +109,12 @@ impl Network {
         })))
     }
 
-    /// From now on some answers that are not raft's own take seconds.
+    /// From now on some answers that are not raft's take seconds.
     pub fn answer_slowly(&self, slowly: bool) {
         self.0.lock().slow_answers = slowly;
     }
 
-    /// The way out of a member's new process, which cannot be reached yet.
+    /// The outgoing side of a member's new process, which cannot be reached yet.
     pub fn exit(&self, from: MemberId) -> Arc<dyn Transport> {
         let mut links = self.0.lock();
         links.lives += 1;
@@ -123,7 +123,7 @@ impl Network {
         Arc::new(Exit { network: self.clone(), from, life })
     }
 
-    /// From now on the member answers.
+    /// From now on the member can be reached.
     pub fn attach(&self, member: MemberId, process: Process) {
         if let Some(up) = self.0.lock().up.get_mut(&member) {
             up.process = Some(process);
@@ -131,7 +131,7 @@ impl Network {
         }
     }
 
-    /// The member's process is gone: nothing it says is heard any more.
+    /// The member's process is gone: its messages are no longer delivered.
     pub fn detach(&self, member: MemberId) {
         self.0.lock().up.remove(&member);
     }
@@ -147,14 +147,14 @@ impl Network {
         }
     }
 
-    /// How long messages take, in microseconds.
+    /// The delay of messages, in microseconds.
     pub fn set_delay(&self, least: i64, most: i64) {
         let mut links = self.0.lock();
         links.delay = (least, most);
         links.slow.clear();
     }
 
-    /// How long messages from and to one member take.
+    /// The delay of messages from and to one member.
     pub fn slow_down(&self, member: MemberId, least: i64, most: i64) {
         self.0.lock().slow.insert(member, (least, most));
     }
@@ -164,7 +164,7 @@ impl Network {
         self.0.lock().lost = of_a_thousand;
     }
 
-    /// How many snapshots have been taken to their end.
+    /// How many snapshots have been received completely.
     pub fn snapshots(&self) -> u64 {
         self.0.lock().snapshots
     }
@@ -173,7 +173,7 @@ impl Network {
         let (back, answer) = oneshot::channel();
         let mut links = self.0.lock();
         if links.up.get(&from.0).is_none_or(|up| up.life != from.1) {
-            // Dropped: nobody hears of a process that is gone.
+            // Dropped: a process that is gone gets no answer.
             return answer;
         }
         if let Body::Call(request) = &body
@@ -202,7 +202,7 @@ impl Network {
         answer
     }
 
-    /// Brings the messages of one lane.
+    /// Delivers the messages of one lane.
     async fn carry(self, link: Link, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
         while let Some(parcel) = parcels.recv().await {
             if parcel.arrives > Instant::now() {
@@ -230,7 +230,7 @@ impl Network {
         }
     }
 
-    /// Who takes a message in, if it gets there.
+    /// The process that receives a message, if it arrives.
     fn at_the_door(&self, link: Link, fate: &Fate) -> Result<(Process, u64), TransportError> {
         let links = self.0.lock();
         let gone = || TransportError::Unreachable(format!("nobody answers at {}", link.1));
@@ -264,7 +264,7 @@ impl Network {
         };
         tokio::time::sleep(fate.slow).await;
         if let Some(turn) = turn {
-            // The one before was answered, or it was lost.
+            // The previous request was answered, or it was lost.
             let _ = turn.await;
         }
         let lost = |why: &str| Err(TransportError::Lost(why.to_string()));
@@ -309,13 +309,13 @@ impl Links {
     }
 }
 
-/// True where the answers of a lane keep the order of its requests: no real one's do, since what is slow would hold back
-/// what is urgent.
+/// True if the answers of a lane keep the order of its requests. On no real lane they do, because a slow answer would
+/// delay an urgent one.
 fn in_order(_lane: u8) -> bool {
     false
 }
 
-/// A renewal of a lease, or a change of members: what the leader may have to wait for.
+/// A renewal of a lease, or a membership change: requests for which the leader may have to wait.
 fn may_be_slow((from, to): Link, request: &[u8]) -> bool {
     match decode(request, Route { cluster: CLUSTER, from, to }) {
         Ok(Request::Desk(_)) => true,
@@ -326,7 +326,7 @@ fn may_be_slow((from, to): Link, request: &[u8]) -> bool {
     }
 }
 
-/// A process's way into the network.
+/// A process's access to the network.
 struct Exit {
     network: Network,
     from: MemberId,

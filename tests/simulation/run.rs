@@ -19,23 +19,23 @@ use super::{heavy, live, monitor};
 
 /// Simulated time under faults.
 const LASTING: Duration = Duration::from_secs(10);
-/// Simulated time in which a cluster that is well again must have got over it.
+/// Simulated time in which a cluster without faults must have recovered.
 const RECOVERY: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 6;
 const KEYS: usize = 4;
 
-/// What became of a seed.
+/// The result of a seed.
 pub struct Outcome {
     pub seed: u64,
     pub members: u64,
-    /// Everything that happened.
+    /// All events.
     pub journal: Vec<String>,
-    /// What does not hold.
+    /// Everything that does not hold.
     pub faults: Vec<String>,
 }
 
 impl Outcome {
-    /// Panics where something does not hold, with what happened before.
+    /// Panics if something does not hold, and prints the events before it.
     pub fn expect_good(&self) {
         if self.faults.is_empty() {
             return;
@@ -44,7 +44,7 @@ impl Outcome {
             Some(_) => 0,
             None => self.journal.len().saturating_sub(40),
         };
-        // What differs in its numbers only is said once.
+        // Faults that differ only in numbers are printed once.
         let kind = |what: &str| what.chars().filter(|c| !c.is_ascii_digit()).take(60).collect::<String>();
         let mut kinds = std::collections::BTreeSet::new();
         let first = |what: &&str| kinds.insert(kind(what));
@@ -63,7 +63,7 @@ impl Outcome {
 /// Runs a seed.
 pub fn run(seed: u64, members: u64) -> Outcome {
     let mut dice = Dice::new(seed.wrapping_mul(31).wrapping_add(members));
-    // On a thread of its own: what a simulation leaves in the thread must not be there for the next.
+    // On its own thread: state that a simulation leaves in the thread must not reach the next one.
     let thread = std::thread::spawn(move || {
         kvd::raft::simulate(dice.next());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -115,7 +115,7 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     faults.rage(LASTING).await;
     if let Err(why) = recover(&world, &mut faults).await {
         journal.broken(format!("the cluster does not recover: {why}"));
-        // Nothing more can be said of it; the watchers' thread ends with the process.
+        // There is nothing more to check; the watchers' thread ends with the process.
         world.end().await;
         return (journal.lines(), journal.faults());
     }
@@ -138,14 +138,14 @@ fn network_notes(world: &World) -> String {
     format!("{} snapshots were sent", world.network().snapshots())
 }
 
-/// Waits until all members are there, know each other and have applied the same.
+/// Waits until all members run, know each other and have applied the same.
 async fn recover(world: &World, faults: &mut Faults) -> Result<(), String> {
     let begun = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
         faults.follow_members().await;
         for id in world.down() {
-            // What had begun before has ended it.
+            // A start that had begun before has ended it.
             world.start(id, Vec::new()).await;
         }
         match verify::unsettled(world) {

@@ -1,5 +1,5 @@
-//! Which kinds of faults a seed has, and how the members of its cluster are set: the first thing that its dice say, and
-//! the first line of its journal.
+//! The kinds of faults of a seed, and the settings of its members: the first draws of its dice, and the first line of
+//! its journal.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,37 +12,37 @@ use super::dice::Dice;
 pub enum Kind {
     /// Links are cut for moments.
     Cuts,
-    /// Messages are late and get lost.
+    /// Messages are delayed and lost.
     Weather,
     /// Power fails.
     Crashes,
-    /// Members come and go.
+    /// Members are added and removed.
     Members,
-    /// Leadership is handed over.
+    /// Leadership is transferred.
     Transfers,
     /// A leader is cut off for longer than leases and elections take.
     CutOffLeaders,
-    /// Processes are stopped for moments, and go on.
+    /// Processes are stopped for moments, and continue.
     Pauses,
     /// Wall clocks differ by hours, and are set.
     Clocks,
-    /// Members differ in their settings.
+    /// Members have different settings.
     Unlike,
-    /// Power fails in the first moments of a member, and while it takes in a snapshot.
+    /// Power fails in the first moments of a member, and while it receives a snapshot.
     EarlyCrashes,
-    /// The log's disk is not there at a start.
+    /// The log's disk is missing at a start.
     LostDisks,
-    /// A flush fails: the process ends and is started again.
+    /// A flush fails: the process ends and is restarted.
     FailedFlushes,
-    /// A bit of the log turns over while the machine is off.
+    /// A bit of the log flips while the machine is off.
     Flips,
-    /// The store's disk takes seconds.
+    /// Writes to the store's disk take seconds.
     SlowStores,
-    /// The log's disk takes seconds.
+    /// Writes to the log's disk take seconds.
     SlowLogs,
-    /// Single commands take seconds to be applied.
+    /// Single commands take seconds to apply.
     Costly,
-    /// Commands with much in them that is not a value.
+    /// Commands in which much is not a value.
     Large,
     /// Answers that are not raft's take seconds.
     SlowAnswers,
@@ -55,7 +55,7 @@ use Kind::{
     Members, Pauses, Quota, SlowAnswers, SlowLogs, SlowStores, Transfers, Unlike, Weather,
 };
 
-/// What may cost a healthy cluster its leader. All else must not.
+/// Kinds that may cost a healthy cluster its leader. All others must not.
 const ROUGH: [Kind; 9] =
     [Cuts, Weather, Crashes, Members, Transfers, CutOffLeaders, Pauses, FailedFlushes, EarlyCrashes];
 
@@ -66,10 +66,10 @@ const GENTLE: [Kind; 8] = [Clocks, Unlike, SlowStores, Costly, Large, SlowAnswer
 pub struct Switches(BTreeSet<Kind>);
 
 impl Switches {
-    /// One seed in four is calm: nothing in it is a reason for an election, and none may take place. The others have
-    /// most of what has always been simulated and some of the rest.
+    /// One seed in four is calm: it has no reason for an election, and none may take place. The others have most of the
+    /// basic kinds and some of the rest.
     ///
-    /// `KVD_FAULTS` names the kinds instead, for whoever looks for one.
+    /// `KVD_FAULTS` names the kinds instead, to search for one.
     pub fn of(dice: &mut Dice) -> Self {
         if let Ok(named) = std::env::var("KVD_FAULTS") {
             let named: Vec<&str> = named.split(',').collect();
@@ -91,7 +91,7 @@ impl Switches {
         self.0.contains(&kind)
     }
 
-    /// True where nothing is a reason for an election.
+    /// True if nothing is a reason for an election.
     pub fn is_calm(&self) -> bool {
         !ROUGH.iter().any(|kind| self.has(*kind)) && !self.has(SlowLogs)
     }
@@ -104,7 +104,7 @@ impl fmt::Display for Switches {
     }
 }
 
-/// How a member is set, for all of its life.
+/// The settings of a member, for all its life.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub snapshot_count: u64,
@@ -117,7 +117,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What all members have in common. With few entries kept, whoever was away for long needs a snapshot.
+    /// The settings that all members share. Few entries are kept, so that a member that was away for long needs a
+    /// snapshot.
     pub fn common(dice: &mut Dice) -> Self {
         Self {
             snapshot_count: dice.pick(&[40, 400, 10_000]),

@@ -1,4 +1,4 @@
-//! What is tried with a machine's disks before its member is started again: nothing of it changes them.
+//! Tests with a machine's disks before its member is restarted: none of them changes the disks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use kvd::peer::NoTransport;
 use super::dice::Dice;
 use super::machine::{Boot, Ears, copy_all, log_options};
 
-/// What a log holds, as far as it counts.
+/// The relevant content of a log.
 type Held = (kvd::log::Bounds, Option<Vote>, Vec<Entry>);
 
 fn open(disk: SimDisk) -> Result<Log, LogError> {
@@ -23,7 +23,7 @@ fn held(log: &Log) -> Result<Held, LogError> {
     Ok((bounds, log.vote(), log.read(bounds.first..bounds.next, usize::MAX)?))
 }
 
-/// True where a log has a place, or has had it and purged it.
+/// True if a log holds a position, or has held it and purged it.
 pub fn is_held(log: &Log, at: LogPosition) -> bool {
     if log.bounds().purged.is_some_and(|purged| purged.index >= at.index) {
         return true;
@@ -32,14 +32,14 @@ pub fn is_held(log: &Log, at: LogPosition) -> bool {
     found.is_ok_and(|found| found.iter().all(|entry| entry.position == at))
 }
 
-/// What a log held after a start is there after a power failure.
+/// What a log held after a start is still there after a power failure.
 pub fn lost(boot: &Boot, kept: LogPosition) -> Option<String> {
     let log = open(boot.log.after_kill()).ok()?;
     let bounds = log.bounds();
     (!is_held(&log, kept)).then(|| format!("its log had {kept:?} after a start and has {bounds:?} now"))
 }
 
-/// A frame of a segment: the file, where it begins, and how many of its bytes mean something.
+/// A frame of a segment: the file, its offset, and how many of its bytes are in use.
 type Frame = (String, usize, usize);
 
 fn frames(disk: &SimDisk) -> Vec<Frame> {
@@ -60,13 +60,13 @@ fn frames(disk: &SimDisk) -> Vec<Frame> {
     frames
 }
 
-/// One bit turns over anywhere before the last frame: the log is refused, or whole.
+/// One bit flips anywhere before the last frame: the log is refused, or complete.
 pub fn flipped(boot: &Boot, dice: &mut Dice) -> Option<String> {
     let whole = open(boot.log.after_kill()).and_then(|log| held(&log)).ok()?;
     for _ in 0..3 {
         let copy = boot.log.after_kill();
         let mut frames = frames(&copy);
-        // A last write that is damaged cannot be told from one that a crash cut off.
+        // A damaged last write cannot be told apart from one that a crash cut off.
         frames.pop();
         let newest = frames.iter().rposition(|(_, at, _)| *at == FIRST_FRAME as usize)?;
         let (name, at, length) = match dice.below(3) {
@@ -88,7 +88,7 @@ pub fn flipped(boot: &Boot, dice: &mut Dice) -> Option<String> {
     None
 }
 
-/// Beside a store that holds something, an empty log is refused: its disk is not there.
+/// An empty log next to a store with data is refused: the log's disk is missing.
 pub async fn without_log(boot: &Boot, identity: PathBuf, store: PathBuf) -> Option<String> {
     copy_all(&boot.store, &store);
     copy_all(&boot.identity, &identity);
@@ -120,7 +120,7 @@ pub async fn without_log(boot: &Boot, identity: PathBuf, store: PathBuf) -> Opti
     }
 }
 
-/// Hears nothing.
+/// An observer that does nothing.
 struct Deaf;
 
 impl kvd::model::Observer for Deaf {

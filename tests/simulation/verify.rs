@@ -11,8 +11,8 @@ use super::linearizability::{Answer, Op};
 use super::watchers::{Watched, Watchers};
 use super::world::{Process, World};
 
-/// Why the cluster is not at rest yet; nothing where it is: every member runs, votes or learns, and has caught up to
-/// within what is being written now.
+/// Why the cluster is not settled yet; `None` if it is: every member runs, votes or learns, and has caught up except
+/// for what is being written now.
 pub fn unsettled(world: &World) -> Option<String> {
     let Some(leader) = world.leader() else {
         let status = |process: Process| format!("{:?}", process.node.status());
@@ -46,11 +46,11 @@ fn of_members(world: &World) -> Vec<Process> {
     leader.store.members().iter().filter_map(|member| world.process(member.id.0)).collect()
 }
 
-/// Every member of a cluster that is well takes a write, and brings it to its end.
+/// Every member of a healthy cluster accepts a write, and completes it.
 pub async fn writable(world: &World) {
     for process in of_members(world) {
         let mut outcome = None;
-        // One may wait for commands before it that cost seconds.
+        // A write may wait for earlier commands that take seconds.
         for _ in 0..3 {
             let put = Put { key: "w".into(), value: "written".into(), ..Put::default() };
             outcome = process.unless_it_crashes(process.node.propose(Command::Put(put))).await;
@@ -59,7 +59,7 @@ pub async fn writable(world: &World) {
                 break;
             }
         }
-        // It may have been removed meanwhile.
+        // It may have been removed in the meantime.
         let ids: Vec<u64> = of_members(world).iter().map(|member| member.id).collect();
         if let Some(refused) = outcome.filter(|_| ids.contains(&process.id)) {
             world.journal().broken(format!("member {} cannot write: {refused:?}", process.id));
@@ -67,7 +67,7 @@ pub async fn writable(world: &World) {
     }
 }
 
-/// Waits until all members have applied the same, now that nobody writes any more.
+/// Waits until all members have applied the same, after the last write.
 pub async fn settled(world: &World) {
     for _ in 0..600 {
         let applied: Vec<u64> =
@@ -80,7 +80,7 @@ pub async fn settled(world: &World) {
     world.journal().broken("the members did not come to the same end of the log");
 }
 
-/// Leases kept alive are there with their keys, the others go, and their keys with them.
+/// Leases kept alive exist with their keys; the others have ended, and their keys are gone.
 pub async fn leases(world: &World, held: &Leases) {
     let Some(leader) = world.leader() else { return world.journal().broken("nobody leads at the end") };
     let there: Vec<i64> = leader.store.leases().expect("readable").iter().map(|lease| lease.id).collect();
@@ -124,7 +124,7 @@ pub async fn leases(world: &World, held: &Leases) {
     }
 }
 
-/// All members hold the same, and it is what was applied.
+/// All members hold the same data, and it is what was applied.
 pub fn members(world: &World, notes: &str) {
     let truth = world.truth();
     let processes = of_members(world);
@@ -160,7 +160,7 @@ pub fn members(world: &World, notes: &str) {
     world.journal().note(format!("{} revisions; {notes}; {:?}", truth.len(), hashes.first()));
 }
 
-/// What clients saw is linearizable, and what was acknowledged is there.
+/// The clients' record is linearizable, and every acknowledged write is there.
 pub fn clients(world: &World, record: &Record) {
     let journal = world.journal();
     let truth = world.truth();
@@ -201,7 +201,7 @@ pub fn clients(world: &World, record: &Record) {
     in_real_time(world, &mut revised);
 }
 
-/// Over all keys: who calls after something was answered sees a revision that is not older, and changes come later.
+/// Over all keys: a call after an answer sees no older revision, and its change comes later.
 fn in_real_time(world: &World, revised: &mut [Revised]) {
     let mut returns: Vec<(u64, i64)> =
         revised.iter().filter_map(|one| Some((one.call.answer?.0, one.revision))).collect();
@@ -221,7 +221,7 @@ fn in_real_time(world: &World, revised: &mut [Revised]) {
     }
 }
 
-/// Every watcher saw every event of its range once and in order, but for what was compacted before.
+/// Every watcher saw every event of its range once and in order, except for what was compacted before.
 pub fn watchers(world: &World, watchers: Watchers) {
     let truth = world.truth();
     let last = truth.keys().max().copied().unwrap_or(1);

@@ -1,7 +1,7 @@
-//! Watchers: each follows a range of keys from the beginning to the end, at one member after the other.
+//! Watchers: each follows a range of keys from the beginning to the end, at one member after another.
 //!
-//! They live on a thread and a runtime of their own, in real time: what they do must not change the order in which
-//! things happen in the simulation, and history is read by threads anyway.
+//! They run on a thread and a runtime of their own, in real time: they must not change the order of events in the
+//! simulation, and history is read by threads anyway.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ use super::world::{Seen, World, seen};
 /// How long a watcher may take at the end to see the rest, in real time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a watcher saw.
+/// The record of a watcher.
 pub struct Watched {
     pub range: KeyRange,
-    /// Events with their revisions, in the order they were told.
+    /// Events with their revisions, in the order received.
     pub events: Vec<(i64, Seen)>,
     /// Revisions it could not see because they were compacted before it asked.
     pub gaps: Vec<RangeInclusive<i64>>,
-    /// How often it began anew.
+    /// The number of feeds it opened.
     pub feeds: usize,
     /// The highest revision that the present feed has shown.
     shown: i64,
-    /// What it was told and should not have been.
+    /// Items that it should not have received.
     pub broken: Vec<String>,
 }
 
-/// All watchers, at work.
+/// All watchers, running.
 pub struct Watchers {
     last: Arc<AtomicI64>,
     thread: JoinHandle<Vec<Watched>>,
@@ -61,7 +61,7 @@ impl Watchers {
         Self { last, thread }
     }
 
-    /// Lets them go on to a revision, the last there is, and tells what they saw.
+    /// Lets them run up to a revision, the last one, and returns their records.
     pub fn finish(self, revision: i64) -> Vec<Watched> {
         self.last.store(revision, Ordering::SeqCst);
         self.thread.join().expect("watchers do not panic")
@@ -93,7 +93,7 @@ async fn watch(world: World, mut dice: Dice, range: KeyRange, last: Arc<AtomicI6
         let feed = process.hub.watch(spec);
         watched.shown = feed.opened_at();
         let mut crashed = process.crashed.subscribe();
-        // After so many items it moves on by itself.
+        // After this many items it changes to another member.
         for _ in 0..dice.within(1, 200) {
             let Some(item) = next_item(&feed, &mut crashed).await else { break };
             if !watched.take(item, &mut next) {
@@ -104,7 +104,7 @@ async fn watch(world: World, mut dice: Dice, range: KeyRange, last: Arc<AtomicI6
     watched
 }
 
-/// The next thing told; nothing where the member crashed or is silent for long.
+/// The next item; `None` if the member crashed or is silent for long.
 async fn next_item(feed: &Feed, crashed: &mut signal::Receiver<bool>) -> Option<FeedItem> {
     for _ in 0..10 {
         tokio::select! {
@@ -118,7 +118,7 @@ async fn next_item(feed: &Feed, crashed: &mut signal::Receiver<bool>) -> Option<
 }
 
 impl Watched {
-    /// Time on a stream only goes forward.
+    /// Revisions on a stream only go forward.
     fn show(&mut self, revision: i64) {
         if revision < self.shown {
             self.broken.push(format!("revision {revision} is shown after {}", self.shown));
@@ -126,7 +126,7 @@ impl Watched {
         self.shown = revision;
     }
 
-    /// Takes in what was told; false where the feed has ended.
+    /// Records an item; false if the feed has ended.
     fn take(&mut self, item: FeedItem, next: &mut i64) -> bool {
         match item {
             FeedItem::Events { header_revision, runs } => {

@@ -1,4 +1,4 @@
-//! The members: started, crashed with the loss of what was not flushed, started again; and what they agree on.
+//! The members: started, crashed with the loss of unflushed data, restarted; and what they agree on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use super::trials;
 
 pub use super::machine::{ELECTION, Process, member};
 
-/// An event as it is compared: kind, key, value.
+/// An event in comparable form: kind, key, value.
 pub type Seen = (EventKind, Vec<u8>, Vec<u8>);
 
 /// One event of a revision.
@@ -44,13 +44,13 @@ struct Inner {
     switches: Switches,
     dir: TempDir,
     state: Mutex<State>,
-    /// What each revision did, as the first member that applied it said.
+    /// The events of each revision, from the first member that applied it.
     truth: Mutex<BTreeMap<i64, Vec<Seen>>>,
     /// When leases were first seen to have ended.
     ended: Mutex<BTreeMap<LeaseId, Instant>>,
-    /// What is left of crashed processes, until it has ended.
+    /// Remains of crashed processes, until they have ended.
     remains: Mutex<Vec<JoinHandle<()>>>,
-    /// Nothing happens any more.
+    /// No faults any more.
     at_peace: AtomicBool,
     started: Instant,
 }
@@ -64,12 +64,12 @@ struct State {
     quota: Option<u64>,
 }
 
-/// What becomes of what a process has written when it ends.
+/// What is lost of a process's writes when it ends.
 #[derive(Clone, Copy, PartialEq)]
 enum Loss {
-    /// Power fails: what was not flushed may be there in any part.
+    /// Power fails: of unflushed writes any part may be there.
     Unflushed,
-    /// The machine goes on: all of it is there.
+    /// The machine keeps running: all of it is there.
     Nothing,
 }
 
@@ -81,7 +81,7 @@ struct Comparing {
     dice: Mutex<Dice>,
 }
 
-/// Keys that a command deletes from which on it is a costly one, and what each of them then costs.
+/// Number of deleted keys from which on a command is costly, and the cost of each key.
 const COSTLY: (usize, Duration) = (12, Duration::from_millis(80));
 
 impl Observer for Comparing {
@@ -117,7 +117,7 @@ impl Observer for Comparing {
 
     fn on_compacted(&self, _: i64) {}
 
-    /// A snapshot is in place, what raft makes of it is not yet on disk: a bad moment.
+    /// A snapshot is installed, but raft's record of it is not on disk yet: a bad moment for a crash.
     fn on_restored(&self, _: i64) {
         let mut dice = self.dice.lock();
         if self.world.has(Kind::EarlyCrashes) && !self.world.is_at_peace() && dice.one_in(2) {
@@ -132,7 +132,7 @@ impl Observer for Comparing {
     }
 }
 
-/// Where files go that need not outlive the run: memory, where the system has a place for that.
+/// The directory for files that need not outlive the run: in memory, if the system supports that.
 fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     let builder = || tempfile::Builder::new();
@@ -181,7 +181,7 @@ impl World {
         self.0.switches.is_calm()
     }
 
-    /// From now on nothing is done to anybody.
+    /// From now on there are no faults.
     pub fn make_peace(&self) {
         self.0.at_peace.store(true, Ordering::Relaxed);
     }
@@ -190,7 +190,7 @@ impl World {
         self.0.at_peace.load(Ordering::Relaxed)
     }
 
-    /// What each revision did.
+    /// The events of each revision.
     pub fn truth(&self) -> BTreeMap<i64, Vec<Seen>> {
         self.0.truth.lock().clone()
     }
@@ -205,12 +205,12 @@ impl World {
         self.0.state.lock().machines.values().filter_map(|machine| machine.running.clone()).collect()
     }
 
-    /// The process of a member, where it runs.
+    /// The process of a member, if it runs.
     pub fn process(&self, id: u64) -> Option<Process> {
         self.0.state.lock().machines.get(&id)?.running.clone()
     }
 
-    /// The members whose machines are off but could be switched on.
+    /// The members whose machines are off but may be switched on.
     pub fn down(&self) -> Vec<u64> {
         let state = self.0.state.lock();
         let down = |machine: &Machine| machine.running.is_none() && !machine.starting && !machine.retired;
@@ -242,7 +242,7 @@ impl World {
         }
     }
 
-    /// The next flush of a member's log fails: its process is to end.
+    /// The next flush of a member's log fails: its process must end.
     pub fn fail_flush(&self, victim: &Process) {
         victim.doomed.store(true, Ordering::Relaxed);
         if let Some(machine) = self.0.state.lock().machines.get(&victim.id) {
@@ -250,7 +250,7 @@ impl World {
         }
     }
 
-    /// The quota is lifted in every member's configuration, and read by those that run.
+    /// The quota is lifted in every member's configuration, and running members reload it.
     pub fn lift_quota(&self) {
         self.0.state.lock().quota = None;
         for process in self.running() {
@@ -265,7 +265,7 @@ impl World {
         dir
     }
 
-    /// The machine of a member that comes for the first time.
+    /// The machine of a new member.
     fn new_machine(&self, state: &mut State, founders: &[Member]) -> Machine {
         let mut dice = Dice::new(state.dice.next());
         let hours = if self.has(Kind::Clocks) { 3 * 3_600_000 } else { 400 };
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// What a member's next process is started with, and dice for what happens on the way.
+    /// Everything a member's next process is started with, and dice for faults during the start.
     fn boot(&self, id: u64, founders: &[Member]) -> (Boot, Dice, Option<LogPosition>, bool) {
         let mut state = self.0.state.lock();
         let state = &mut *state;
@@ -333,7 +333,7 @@ impl World {
         }
     }
 
-    /// Starts a member, for the first time or again. It may crash on the way.
+    /// Starts a member, for the first time or again. It may crash during the start.
     pub async fn start(&self, id: u64, founders: Vec<Member>) {
         let set = |starting| {
             if let Some(machine) = self.0.state.lock().machines.get_mut(&id) {
@@ -364,7 +364,7 @@ impl World {
             () = tokio::time::sleep(crash_after.unwrap_or(Duration::MAX)) => {
                 self.0.journal.note(format!("member {id} crashes while it starts"));
                 self.0.network.detach(MemberId(id));
-                // What the attempt would still write must not be found.
+                // Data that the attempt would still write must not be found.
                 self.keep_what_is_there(id, &log, Loss::Unflushed);
                 return;
             }
@@ -387,7 +387,7 @@ impl World {
         }
     }
 
-    /// What a machine must refuse, and what must be on its disk, before it is started in earnest.
+    /// Bad starts that a machine must refuse, and what must be on its disk, before the real start.
     async fn try_bad_starts(&self, boot: &Boot, dice: &mut Dice, kept: Option<LogPosition>) {
         let fresh = || self.fresh_dir(&mut self.0.state.lock());
         let mut broken = Vec::new();
@@ -406,7 +406,7 @@ impl World {
         }
     }
 
-    /// Puts what is left of a process's data before the next one.
+    /// Gives the next process what is left of the last one's data.
     fn keep_what_is_there(&self, id: u64, log: &SimDisk, loss: Loss) {
         let mut state = self.0.state.lock();
         let dir = self.fresh_dir(&mut state);
@@ -419,7 +419,7 @@ impl World {
         machine.older = Some(std::mem::replace(&mut machine.store, dir));
     }
 
-    /// Power fails at a member: of what its log had not flushed any part may be there, of its store what was folded.
+    /// Power fails at a member: of unflushed writes of its log any part may be there, of its store the last checkpoint.
     pub fn crash(&self, id: u64) {
         self.end_process(id, Loss::Unflushed);
     }
@@ -447,7 +447,7 @@ impl World {
         self.0.remains.lock().push(tokio::spawn(process.ended()));
     }
 
-    /// A member that was removed for ever is switched off.
+    /// Switches off a member that was removed for ever.
     pub fn retire(&self, id: u64) {
         self.crash(id);
         if let Some(machine) = self.0.state.lock().machines.get_mut(&id) {
@@ -471,7 +471,7 @@ impl World {
                 self.0.journal.broken(format!("a process ended badly: {error}"));
             }
         }
-        // Whoever still holds a part of the world must not keep its files.
+        // A task that still holds a part of the world must not keep its files.
         std::fs::remove_dir_all(self.0.dir.path()).expect("the scratch directory can be removed");
     }
 }

@@ -1,19 +1,19 @@
-//! Reads `tests/FAULTS.md`: which scenario has which test, and which is open.
+//! Reads `tests/FAULTS.md`: which test covers which scenario, and which scenarios are open.
 
 use std::path::Path;
 
-/// What a line of the table names, or what is wrong with it.
+/// The proof that a line of the table names, or what is wrong with it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Proof<'t> {
     /// A test function of a file.
     Test { file: &'t str, name: &'t str },
     /// A script that some test runs.
     Script(&'t str),
-    /// Neither: a test's name that cannot be read.
+    /// Neither: a name that cannot be parsed.
     Unreadable(&'t str),
 }
 
-/// What the last cell of a row names; empty where the scenario is open, `None` for what is no row of a scenario.
+/// The proofs in the last cell of a row; empty if the scenario is open, `None` if it is not a row of a scenario.
 pub fn proofs(line: &str) -> Option<Vec<Proof<'_>>> {
     let cells: Vec<&str> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim).collect();
     let last = *cells.last()?;
@@ -37,7 +37,7 @@ fn proof(text: &str) -> Proof<'_> {
     }
 }
 
-/// What is wrong with a row: a test or a script that is not there.
+/// What is wrong with a row: a test or a script that does not exist.
 pub fn fault(root: &Path, proof: &Proof<'_>) -> Option<String> {
     match proof {
         Proof::Test { file, name } => {
@@ -54,7 +54,7 @@ pub fn fault(root: &Path, proof: &Proof<'_>) -> Option<String> {
     }
 }
 
-/// True where a function of that name stands a few lines below a test's attribute, or is made by a macro of tests.
+/// True if a function of that name is a few lines below a test's attribute, or is made by a macro of tests.
 fn is_test(text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().collect();
     let declared = format!("fn {name}(");

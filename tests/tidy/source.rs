@@ -1,4 +1,4 @@
-//! Rust source as the tidy rules see it: comments and strings blanked, test code marked, modules followed.
+//! Rust source for the tidy rules: comments and strings blanked, test code marked, modules followed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -51,7 +51,7 @@ impl Source {
         self.text.lines().count()
     }
 
-    /// Offsets of `needle` in the code, where it does not continue an identifier.
+    /// Offsets of `needle` in the code, unless it is part of a longer identifier.
     pub fn find(&self, needle: &str) -> Vec<usize> {
         let first_is_word = needle.bytes().next().is_some_and(is_word);
         let last_is_word = needle.bytes().last().is_some_and(is_word);
@@ -111,7 +111,7 @@ impl Source {
     }
 
     /// Files that the `mod name;` lines of this file load, each with whether it is test code. The modules of a crate's
-    /// root and of a `mod.rs` stand beside it, those of another file in a folder of its name.
+    /// root and of a `mod.rs` are next to it, those of another file in a folder of its name.
     pub fn modules(&self, is_root: bool) -> Vec<(PathBuf, bool)> {
         let path = Path::new(&self.path);
         let parent = path.parent().unwrap_or(Path::new(""));
@@ -183,7 +183,7 @@ pub fn reachable(root: &Path, roots: &[String]) -> BTreeMap<String, Source> {
     found
 }
 
-/// A path without the `..` that a `#[path]` may bring.
+/// A path without the `..` that a `#[path]` may contain.
 fn without_parents(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -230,7 +230,7 @@ fn closing(code: &[u8], open: usize) -> usize {
     code.len()
 }
 
-/// The braces of the item that starts at `at`; none where it ends with `;` first.
+/// The braces of the item that starts at `at`; `None` if it ends with `;` first.
 fn body_after(code: &[u8], mut at: usize) -> Option<Range<usize>> {
     loop {
         match code.get(at)? {
@@ -293,7 +293,7 @@ const ITEM_WORDS: &[&str] = &[
     "union",
 ];
 
-/// What stands behind `#[cfg(test)]` and its relatives.
+/// The ranges behind `#[cfg(test)]` and similar attributes.
 fn test_ranges(code: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for start in 0..code.len() {
@@ -352,7 +352,7 @@ fn blank(text: &[u8]) -> Vec<u8> {
     code
 }
 
-/// The end of the comment or literal that starts at `at`; `at` itself where none does.
+/// The end of the comment or literal that starts at `at`; `at` itself if none does.
 fn literal_end(text: &[u8], at: usize) -> usize {
     let rest = &text[at..];
     let in_word = at > 0 && is_word(text[at - 1]);

@@ -1,4 +1,4 @@
-//! What is agreed: rooms, directions, where foreign crates stand, and the exceptions with their reasons.
+//! The agreed tables: rooms, directions, the rooms of foreign crates, and the exceptions with their reasons.
 
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] = &[
@@ -32,7 +32,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
 ];
 
-/// Foreign crates, the rooms they may be named in, and what the others do instead.
+/// Foreign crates, the rooms that may name them, and what the others do instead.
 pub const CRATES: &[(&str, &[&str], &str)] = &[
     ("openraft", &["raft"], "use model's words and raft::Node"),
     ("openraft_rt", &["raft"], "use tokio"),
@@ -76,7 +76,7 @@ pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
     ),
 ];
 
-/// Files with unsafe code, and what forces it.
+/// Files with unsafe code, and the reason.
 pub const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/store/lmdb.rs", "heed opens an environment by a memory map, which another process could change"),
     ("src/daemon/sockets.rs", "sockets that systemd passes come as numbers, which nobody owns yet"),
@@ -103,7 +103,7 @@ pub const ROOT_FILES: &[&str] = &[
     ".gitattributes",
 ];
 
-/// A finding that is right as it is.
+/// A finding that is accepted as it is.
 pub struct Exception {
     /// The rule's name, as its message begins.
     pub rule: &'static str,
@@ -111,7 +111,7 @@ pub struct Exception {
     pub path: &'static str,
     /// Part of the finding's text.
     pub what: &'static str,
-    /// Why it stays; it is for the reader.
+    /// Why it is accepted; for the reader.
     #[allow(dead_code)]
     pub reason: &'static str,
 }

@@ -1,4 +1,4 @@
-//! Clients on a host of their own: writers and readers, one call at a time each, and watchers.
+//! Clients on their own host: writers and readers with one call at a time each, and watchers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -27,26 +27,26 @@ use super::members::{Cluster, on_host};
 const CLIENTS: usize = 8;
 const WATCHERS: usize = 2;
 const KEYS: usize = 6;
-/// Keys are left behind after so long: what became of calls without an answer is then no longer of interest.
+/// Keys are abandoned after this time: by then the outcome of calls without an answer does not matter any more.
 const EPOCH: Duration = Duration::from_secs(5);
 /// How long a client waits for an answer.
 const PATIENT: Duration = Duration::from_secs(4);
 
-/// An event: its revision, its key, its value or nothing where it was deleted.
+/// An event: its revision, its key, its value or `None` if it was deleted.
 pub type Seen = (i64, String, Option<Value>);
 
-/// What clients saw.
+/// The clients' record.
 #[derive(Default)]
 pub struct Record {
     pub calls: Mutex<Vec<Call>>,
     /// Changes that were acknowledged: revision, key, value.
     pub acknowledged: Mutex<Vec<Seen>>,
-    /// What each watcher was told, in order.
+    /// The events that each watcher received, in order.
     pub watched: Mutex<Vec<Vec<Seen>>>,
     /// Milliseconds at which a write was acknowledged.
     pub writes: Mutex<Vec<u64>>,
     marks: Mutex<Vec<(u64, String)>>,
-    /// Whether the lease was there whenever anybody asked; nothing until it is granted.
+    /// Whether the lease existed each time it was checked; `None` until it is granted.
     lease: Mutex<Option<bool>>,
     values: AtomicU64,
     newest: AtomicI64,
@@ -54,7 +54,7 @@ pub struct Record {
     watch_until: AtomicI64,
 }
 
-/// All clients, at work.
+/// All clients, running.
 pub struct Clients {
     pub record: Arc<Record>,
     begun: Instant,
@@ -67,7 +67,7 @@ pub fn key_name(key: usize) -> String {
 }
 
 impl Clients {
-    /// Starts them, at all members that there may ever be.
+    /// Starts clients that use all members, including those that join later.
     pub fn start(cluster: &Cluster, seed: u64) -> Clients {
         let record = Arc::new(Record { watch_until: AtomicI64::new(i64::MAX), ..Record::default() });
         let begun = Instant::now();
@@ -95,7 +95,7 @@ impl Clients {
         Clients { record, begun, thread }
     }
 
-    /// Remembers that something happens now.
+    /// Records that an event happens now.
     pub fn mark(&self, what: &str) {
         self.record.marks.lock().push((self.begun.elapsed().as_millis() as u64, what.to_string()));
     }
@@ -110,7 +110,8 @@ impl Clients {
         }
     }
 
-    /// Lets them end their calls, and the watchers see everything up to a revision that is read when all calls are over.
+    /// Lets the clients finish their calls, and the watchers see everything up to a revision that is read after all
+    /// calls.
     pub fn finish(self, last_revision: impl FnOnce() -> i64) -> Arc<Record> {
         self.record.stop.store(true, Ordering::SeqCst);
         std::thread::sleep(PATIENT + Duration::from_millis(500));
@@ -125,7 +126,7 @@ impl Record {
         History(self.calls.lock().clone())
     }
 
-    /// The longest time without an acknowledged write after each thing that happened, until the next one.
+    /// The longest time without an acknowledged write after each event, until the next one.
     pub fn gaps(&self) -> Vec<(String, u64)> {
         let (marks, mut writes) = (self.marks.lock().clone(), self.writes.lock().clone());
         writes.sort_unstable();
@@ -139,7 +140,7 @@ impl Record {
         marks.iter().enumerate().map(gap).collect()
     }
 
-    /// True where the lease was there to the end.
+    /// True if the lease existed to the end.
     pub fn lease_is_held(&self) -> bool {
         *self.lease.lock() == Some(true)
     }
@@ -199,7 +200,7 @@ impl Client {
                     continue;
                 }
                 Ok(Err(_)) | Err(_) => {
-                    // Whether it was done nobody knows; somebody else may know more.
+                    // Nobody knows whether it was done; another member may know more.
                     member = self.dice.below(self.apis.len());
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -227,7 +228,7 @@ impl Client {
     }
 }
 
-/// True where there was no connection on which the request could have left.
+/// True if there was no connection on which the request could have been sent.
 fn never_left(status: &tonic::Status) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(status);
     while let Some(error) = cause {
@@ -280,7 +281,7 @@ async fn ask(api: &Api, key: &str, op: Op) -> Answered {
     }
 }
 
-/// Keeps a lease alive, at one member after the other. Its time is longer than anything that happens here lasts.
+/// Keeps a lease alive, at one member after another. Its time to live is longer than any event lasts.
 async fn hold_a_lease(urls: Vec<String>, record: Arc<Record>, mut dice: Dice) {
     let mut lease = 0;
     while !record.stop.load(Ordering::SeqCst) {
@@ -305,7 +306,7 @@ fn number(value: &[u8]) -> Option<Value> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// Watches all keys from the beginning, at one member after the other.
+/// Watches all keys from the beginning, at one member after another.
 async fn watch(urls: Vec<String>, record: Arc<Record>, mut dice: Dice) {
     let mut seen: Vec<Seen> = Vec::new();
     let done =
@@ -317,7 +318,7 @@ async fn watch(urls: Vec<String>, record: Arc<Record>, mut dice: Dice) {
     let mut ending = None;
     while !done(&seen) && !begun_to_end(&mut ending) {
         let url = &urls[dice.below(urls.len())];
-        // A stream that has been silent for long, or has told much, is left for another member.
+        // A stream that has been silent for long, or has sent much, is replaced by one at another member.
         let told = dice.within(100, 3000) as usize;
         let _ = tokio::time::timeout(Duration::from_secs(10), follow(url, &mut seen, told, &done)).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -342,7 +343,7 @@ async fn follow(
     let before = seen.len();
     let mut shown = 0;
     while let Some(answer) = stream.message().await? {
-        // Time on a stream only goes forward; etcd shows none where a compaction ends a watcher.
+        // Revisions on a stream only go forward; etcd shows none if a compaction ends a watcher.
         let revision = answer.header.as_ref().map_or(0, |header| header.revision);
         let forward = revision >= shown || !subject().is_kvd();
         assert!(forward, "{url}: a watch stream shows revision {revision} after {shown}");

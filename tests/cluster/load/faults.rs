@@ -1,4 +1,4 @@
-//! What happens to a cluster under load.
+//! The faults of a cluster under load.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,34 +8,34 @@ use rustix::process::Signal;
 use super::super::dice::Dice;
 use super::members::Cluster;
 
-/// One thing that happens.
+/// One kind of fault.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// `kill -9` of the leader.
     KillLeader,
-    /// `kill -9` of another one.
+    /// `kill -9` of a follower.
     KillFollower,
-    /// `kill -9` of so many that no quorum is left.
+    /// `kill -9` of so many members that no quorum is left.
     KillMajority,
     /// `kill -9` of all.
     KillAll,
-    /// The leader stands still for some seconds, and goes on as though nothing had been.
+    /// The leader is stopped for some seconds, and continues.
     StopLeader,
-    /// Any member stands still.
+    /// Any member is stopped likewise.
     StopAny,
     /// A member is cut off from the others.
     CutOff,
-    /// The others do not hear the leader, which hears them; or the other way round.
+    /// The others do not receive the leader's messages, but it receives theirs; or the reverse.
     OneWay,
-    /// Two groups that only one member still reaches.
+    /// Two groups that can only communicate through one member.
     Bridge,
     /// Every member is restarted with SIGTERM, one after the other.
     Rolling,
-    /// Slow links that lose one message in fifty and swap others.
+    /// Slow links that lose one message in fifty and reorder others.
     BadLinks,
 }
 
-/// What there is for every cluster.
+/// The faults for every cluster.
 pub const FAULTS: &[Fault] = &[
     Fault::KillLeader,
     Fault::KillFollower,
@@ -51,7 +51,7 @@ pub const FAULTS: &[Fault] = &[
 ];
 
 impl Fault {
-    /// Lets it happen, for as long as it lasts.
+    /// Applies the fault for its duration.
     pub fn happen(self, cluster: &mut Cluster, dice: &mut Dice) {
         let leader = cluster.leader();
         let members = cluster.members();
@@ -87,7 +87,7 @@ impl Fault {
                 cluster.net.cut(&cut);
             }
             Fault::Bridge => {
-                // The leader is at one end, so that the other end has to find out.
+                // The leader is at one end, so that the other end has to notice.
                 let names: Vec<&str> = others.iter().map(|other| cluster.name(*other)).collect();
                 let (near, far) = names[1..].split_at((names.len() - 1) / 2);
                 let near: Vec<&str> = near.iter().copied().chain([cluster.name(leader)]).collect();

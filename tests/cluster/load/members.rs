@@ -46,7 +46,7 @@ fn address(member: usize) -> String {
 }
 
 impl Cluster {
-    /// Hosts for so many members, of which the first `founders` will begin the cluster.
+    /// Hosts for this many members; the first `founders` of them begin the cluster.
     pub fn new(members: usize, founders: usize, subject: Program) -> Cluster {
         let addresses: Vec<String> = (0..members).map(address).collect();
         let mut hosts: Vec<(&str, &str)> =
@@ -69,12 +69,12 @@ impl Cluster {
         NAMES[member]
     }
 
-    /// The members inside.
+    /// The members that belong to the cluster.
     pub fn members(&self) -> Vec<usize> {
         (0..self.servers.len()).filter(|member| self.inside[*member]).collect()
     }
 
-    /// Where a member serves clients.
+    /// The URL at which a member serves clients.
     pub fn url(&self, member: usize) -> String {
         format!("http://{}:2379", address(member))
     }
@@ -98,7 +98,7 @@ impl Cluster {
             flag("initial-cluster", self.peers(initial)),
             flag("initial-cluster-state", state.into()),
             flag("initial-cluster-token", "under-load".into()),
-            // Few enough that whoever is away for long needs a snapshot.
+            // So few that a member that was away for long needs a snapshot.
             flag("snapshot-count", "1000".into()),
         ]
     }
@@ -119,13 +119,13 @@ impl Cluster {
             return;
         }
         self.servers[member].kill();
-        // What is given for the beginning of a cluster does not count any more.
+        // Options for the start of a cluster do not count any more.
         let founders: Vec<usize> = (0..self.founders).collect();
         let args = self.args(member, &founders, "new");
         self.servers[member].start(&args, &[]);
     }
 
-    /// Everybody runs, goes on and reaches everybody.
+    /// All members run, are not stopped, and can reach each other.
     pub fn heal(&mut self) {
         self.net.cut(&[]);
         self.net.calm();
@@ -143,7 +143,7 @@ impl Cluster {
         })
     }
 
-    /// The member that leads, as a majority of the members says; waits for one.
+    /// The leader according to a majority of the members; waits for one.
     pub fn leader(&self) -> usize {
         let begun = Instant::now();
         loop {
@@ -172,7 +172,7 @@ impl Cluster {
         members[dice.below(members.len())]
     }
 
-    /// Waits until every member knows a leader and everybody has made itself known.
+    /// Waits until every member knows a leader and all have published their names.
     pub fn settled(&self) {
         self.leader();
         let begun = Instant::now();
@@ -202,7 +202,7 @@ impl Cluster {
         })
     }
 
-    /// Repeats a change of members until it is done: etcd refuses while its connections are younger than five seconds.
+    /// Repeats a membership change until it is done: etcd refuses while its connections are younger than five seconds.
     fn change<T: Send>(
         &mut self,
         what: &str,
@@ -266,7 +266,7 @@ impl Cluster {
         self.settled();
     }
 
-    /// The last lines of all members, for the one who looks for a fault.
+    /// The last lines of all members, for diagnosis.
     pub fn tails(&self) -> String {
         let tail = |member: &usize| format!("\n--- {}\n{}", NAMES[*member], self.servers[*member].tail());
         self.members().iter().map(tail).collect()

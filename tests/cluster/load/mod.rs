@@ -1,8 +1,8 @@
-//! Clusters under load while things happen to them.
+//! Clusters under load while faults happen.
 //!
-//! - `members`: the processes of a cluster, and what an operator does with them
-//! - `clients`: clients on a host of their own that write, read and watch; what they saw
-//! - `faults`: what happens, chosen by a seed
+//! - `members`: the processes of a cluster, and an operator's actions
+//! - `clients`: clients on a host of their own that write, read and watch; their record
+//! - `faults`: the faults, chosen by a seed
 //! - `verify`: what must hold in the end
 
 mod clients;
@@ -21,13 +21,13 @@ pub use faults::FAULTS;
 use faults::Fault;
 use members::Cluster;
 
-/// How long things happen, without the time to get over them; `KVD_CLUSTER_SECONDS` makes it longer.
+/// Duration of the faults, without the time for recovery; `KVD_CLUSTER_SECONDS` extends it.
 fn lasting() -> Duration {
     let seconds = std::env::var("KVD_CLUSTER_SECONDS").ok().map(|text| text.parse().expect("a number"));
     Duration::from_secs(seconds.unwrap_or(25))
 }
 
-/// The seed of a run, said together with the command that repeats it.
+/// The seed of a run, printed with the command that repeats it.
 fn seed(test: &str) -> u64 {
     let seed = match std::env::var("KVD_SEED") {
         Ok(text) => text.parse().expect("KVD_SEED is a number"),
@@ -40,10 +40,10 @@ fn seed(test: &str) -> u64 {
     seed
 }
 
-/// Clusters under load go one at a time: each wants the machine for itself.
+/// Clusters under load run one at a time: each needs the whole machine.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A cluster of some members, to which these things happen in an order that the seed draws.
+/// A cluster of some members, with these faults in an order that the seed draws.
 pub fn under_faults(test: &str, members: usize, faults: &[Fault]) {
     let _turn = TURN.lock();
     let mut dice = Dice::new(seed(test));
@@ -65,7 +65,7 @@ pub fn under_faults(test: &str, members: usize, faults: &[Fault]) {
     verify::all(test, &mut cluster, clients);
 }
 
-/// A single member grows to three and to five and shrinks again, the leader going too.
+/// A single member grows to three and to five members and shrinks again; the leader is removed, too.
 pub fn growing_and_shrinking(test: &str) {
     let _turn = TURN.lock();
     let mut dice = Dice::new(seed(test));

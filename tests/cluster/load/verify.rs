@@ -53,13 +53,13 @@ fn same(what: &str, truth: &[Seen], told: &[Seen]) {
     }
 }
 
-/// The revision that everybody agrees on.
+/// The revision that all members agree on.
 fn last_revision(cluster: &mut Cluster) -> i64 {
     let leader = cluster.leader();
     read(cluster, leader).expect("the leader answers")
 }
 
-/// A linearizable read at a member: the revision.
+/// A linearizable read at a member; returns the revision.
 fn read(cluster: &Cluster, member: usize) -> Option<i64> {
     let url = cluster.url(member);
     on_host(&cluster.client_host(), async move {

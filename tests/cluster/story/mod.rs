@@ -1,22 +1,22 @@
-//! Stories: what the documents do on several hosts, command by command, with what is printed.
+//! Stories: the sessions of the documentation on several hosts, command by command, with their output.
 //!
 //! ```text
-//! hosts node01=192.168.0.61 node02=192.168.0.62      the hosts there are
+//! hosts node01=192.168.0.61 node02=192.168.0.62      the hosts
 //! node01$ export NODE01=192.168.0.61                 sets a variable for later commands
 //! node01$ etcd --name node01 ... &                   starts the server under test there
-//! node01$ etcdctl member list                        runs a command to its end; what it prints stands below:
+//! node01$ etcdctl member list                        runs a command to its end; its output stands below:
 //! | <id>, started, node01, <any>                     a line of its output (see `pattern`)
 //! ~ ...                                              lines that may come in any order
 //! ! Error: etcdserver: member not found              a line of its errors
-//! exit 1                                             how it ends, where that is not 0
-//! node01$ until etcdctl get a                        the same, tried again until it is as written
-//! node01$ soon etcdctl member add ...                etcd may refuse for some seconds (it wants a connection of five),
+//! exit 1                                             its exit status, if that is not 0
+//! node01$ until etcdctl get a                        the same, repeated until the output is as written
+//! node01$ soon etcdctl member add ...                etcd may refuse for some seconds (it needs a connection of five),
 //!                                                    kvd must do it at once
 //! node01 logs SOME TEXT                              waits for the server to write that
 //! node01 ends 1                                      waits for the server to end by itself (`*`: with any code)
 //! node01 killed                                      kill -9
 //! node01 loses its data                              removes the data directory
-//! ?kvd, ?etcd, ?etcdctl=3.7, ?etcdctl<3.6            in front of a line: only there
+//! ?kvd, ?etcd, ?etcdctl=3.7, ?etcdctl<3.6            before a line: only for that program
 //! ```
 
 pub mod pattern;
@@ -32,7 +32,7 @@ use super::net::Net;
 use super::programs::Program;
 use super::server::{PATIENCE, Server};
 
-/// What a story is told with.
+/// The programs for a story.
 pub struct Cast {
     /// The server under test.
     pub subject: Program,
@@ -41,7 +41,7 @@ pub struct Cast {
     pub version: String,
 }
 
-/// One command or event with what is expected of it.
+/// One command or event with its expected result.
 #[derive(Debug)]
 struct Step {
     number: usize,
@@ -59,7 +59,7 @@ struct Stage<'a> {
     dir: tempfile::TempDir,
 }
 
-/// Tells a story, which ends in a panic where something is not as written.
+/// Runs a story; panics if anything differs from the text.
 pub fn tell(text: &str, cast: &Cast) {
     let steps = steps(text, cast);
     let (first, steps) = steps.split_first().expect("a story has lines");
@@ -76,7 +76,7 @@ pub fn tell(text: &str, cast: &Cast) {
     }
 }
 
-/// The steps for this cast.
+/// The steps for these programs.
 fn steps(text: &str, cast: &Cast) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut continued = String::new();
@@ -112,7 +112,7 @@ fn steps(text: &str, cast: &Cast) -> Vec<Step> {
     steps
 }
 
-/// The line without its condition; nothing where it does not hold.
+/// The line without its condition; `None` if the condition does not hold.
 fn for_this_cast<'a>(line: &'a str, cast: &Cast) -> Option<&'a str> {
     let Some(conditional) = line.strip_prefix('?') else { return Some(line) };
     let (condition, rest) = conditional.split_once(' ').unwrap_or((conditional, ""));
@@ -128,7 +128,7 @@ fn for_this_cast<'a>(line: &'a str, cast: &Cast) -> Option<&'a str> {
     holds.then_some(rest)
 }
 
-/// What a command came to.
+/// The result of a command.
 struct Ended {
     out: String,
     err: String,
@@ -232,7 +232,7 @@ impl Stage<'_> {
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
         let output = command.output().expect("etcdctl runs");
-        // Its own log lines, which it writes beside the error, are the client library's affair.
+        // The client library's log lines on standard error are not part of the story.
         let err = String::from_utf8_lossy(&output.stderr).into_owned();
         let err = err.lines().filter(|line| !line.starts_with('{')).map(|line| format!("{line}\n")).collect();
         Ended { out: String::from_utf8_lossy(&output.stdout).into_owned(), err, code: code(output.status) }

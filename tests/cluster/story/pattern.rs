@@ -1,9 +1,9 @@
-//! What a command is expected to print.
+//! The expected output of a command.
 //!
-//! A line is literal but for what stands in angle brackets: `<id>` is a member's id and `<id:NAME>` keeps it as a
-//! variable, `<n>` is a number, `<any>` is anything, `<set:a,b>` the same parts between commas in any order. A line `...`
-//! stands for any number of lines. Blanks in a row, and the lines of tables, count as one: tables are as wide as what
-//! stands in them.
+//! A line is literal except for patterns in angle brackets: `<id>` is a member's id and `<id:NAME>` keeps it as a
+//! variable, `<n>` is a number, `<any>` is anything, `<set:a,b>` the same parts between commas in any order. A line
+//! `...` stands for any number of lines. Consecutive blanks, or characters of table lines, count as one: the width of a
+//! table depends on its content.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ pub type Variables = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     pub text: String,
-    /// Lines that follow each other and have this may come in any order.
+    /// Consecutive lines with this flag may come in any order.
     pub any_order: bool,
 }
 
-/// Compares what was printed with what is expected, and keeps what patterns name.
+/// Compares output with what is expected, and keeps the named values.
 ///
 /// # Errors
-/// The first line that does not fit.
+/// The first line that does not match.
 pub fn compare(expected: &[Expected], printed: &str, variables: &mut Variables) -> Result<(), String> {
     let printed: Vec<String> = printed.lines().map(squeezed).collect();
     match fits(expected, &printed, variables) {
@@ -44,7 +44,7 @@ fn fits(expected: &[Expected], printed: &[String], variables: &Variables) -> Opt
     }
     if first.any_order {
         let group = expected.iter().take_while(|line| line.any_order).count();
-        // Each line of the group in turn may be the next one printed.
+        // Each line of the group may be the next line of the output.
         return (0..group).find_map(|pick| {
             let mut left = expected.to_vec();
             let picked = left.remove(pick);
@@ -56,7 +56,7 @@ fn fits(expected: &[Expected], printed: &[String], variables: &Variables) -> Opt
     fits(rest, &printed[1..], &found)
 }
 
-/// The variables after a line that fits.
+/// The variables after a line that matches.
 fn line_fits(pattern: &str, line: &str, variables: &Variables) -> Option<Variables> {
     let mut found = variables.clone();
     rest_fits(&squeezed(substituted(pattern, variables)), line, &mut found).then_some(found)
@@ -74,7 +74,7 @@ fn rest_fits(pattern: &str, line: &str, found: &mut Variables) -> bool {
     let Some((literal, (token, after))) = next_token(pattern) else { return pattern == line };
     let Some(line) = line.strip_prefix(literal) else { return false };
     let (kind, name) = token.split_once(':').unwrap_or((token, ""));
-    // Longest first: a number or an id is never cut in two.
+    // Longest first: a number or an id is never split.
     for end in (0..=line.len()).rev().filter(|end| line.is_char_boundary(*end)) {
         let part = &line[..end];
         let fits = match kind {
@@ -108,7 +108,7 @@ fn same_parts(one: &str, other: &str) -> bool {
     sorted(one) == sorted(other)
 }
 
-/// Blanks and the lines of tables in a row count as one; blanks at the end do not count.
+/// Consecutive blanks or characters of table lines count as one; blanks at the end do not count.
 fn squeezed(line: impl AsRef<str>) -> String {
     let mut out = String::new();
     for c in line.as_ref().trim_end().chars() {

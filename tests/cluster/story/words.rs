@@ -1,4 +1,4 @@
-//! Command lines as the documents write them: words, quotes, variables.
+//! Command lines as in the documentation: words, quotes, variables.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub struct CommandLine {
     pub background: bool,
 }
 
-/// Takes a command line apart. `$NAME` and `${NAME}` stand for the variables outside single quotes.
+/// Splits a command line. `$NAME` and `${NAME}` are replaced by variables outside single quotes.
 pub fn parse(line: &str, variables: &BTreeMap<String, String>) -> CommandLine {
     let mut words = words(line, variables);
     let background = words.last().is_some_and(|word| word == "&");
