@@ -74,7 +74,7 @@ _kvd() {
 
     case "${cmd}" in
         kvd)
-            opts="-h --name --data-dir --wal-dir --listen-client-urls --listen-client-http-urls --listen-metrics-urls --listen-peer-urls --heartbeat-interval --election-timeout --initial-election-tick-advance --snapshot-count --snapshot-catchup-entries --max-snapshots --max-wals --memory-mlock --quota-backend-bytes --backend-bbolt-freelist-type --backend-batch-interval --backend-batch-limit --max-txn-ops --max-request-bytes --max-concurrent-streams --grpc-keepalive-min-time --grpc-keepalive-interval --grpc-keepalive-timeout --socket-reuse-port --socket-reuse-address --raft-read-timeout --raft-write-timeout --enable-grpc-gateway --feature-gates --initial-advertise-peer-urls --advertise-client-urls --initial-cluster --initial-cluster-state --initial-cluster-token --discovery-endpoints --discovery-token --discovery-dial-timeout --discovery-request-timeout --discovery-keepalive-time --discovery-keepalive-timeout --discovery-insecure-transport --discovery-insecure-skip-tls-verify --discovery-cert --discovery-key --discovery-cacert --discovery-user --discovery-password --discovery-srv --discovery-srv-name --discovery-fallback --strict-reconfig-check --pre-vote --max-learners --auto-compaction-mode --auto-compaction-retention --v2-deprecation --enable-v2 --experimental-enable-v2v3 --discovery --discovery-proxy --cluster-secret-file --cluster-secret --join-peers --join-role --join-timeout --admin-socket --lmdb-map-size-bytes --cert-file --key-file --client-cert-file --client-key-file --client-cert-auth --client-crl-file --client-cert-allowed-hostname --trusted-ca-file --auto-tls --peer-cert-file --peer-key-file --peer-client-cert-file --peer-client-key-file --peer-client-cert-auth --peer-trusted-ca-file --peer-auto-tls --peer-crl-file --peer-cert-allowed-cn --peer-cert-allowed-hostname --peer-skip-client-san-verification --self-signed-cert-validity --cipher-suites --tls-min-version --tls-max-version --cors --host-whitelist --auth-token --bcrypt-cost --auth-token-ttl --log-level --log-format --log-outputs --logger --enable-log-rotation --log-rotation-config-json --enable-pprof --metrics --warning-apply-duration --warning-unary-request-duration --enable-distributed-tracing --distributed-tracing-address --distributed-tracing-service-name --distributed-tracing-instance-id --distributed-tracing-sampling-rate --corrupt-check-time --compact-hash-check-time --compaction-batch-limit --compaction-sleep-interval --watch-progress-notify-interval --downgrade-check-time --bootstrap-defrag-threshold-megabytes --force-new-cluster --unsafe-no-fsync --config-file --version --experimental-backend-bbolt-freelist-type --experimental-bootstrap-defrag-threshold-megabytes --experimental-compact-hash-check-enabled --experimental-compact-hash-check-time --experimental-compaction-batch-limit --experimental-compaction-sleep-interval --experimental-corrupt-check-time --experimental-distributed-tracing-address --experimental-distributed-tracing-instance-id --experimental-distributed-tracing-sampling-rate --experimental-distributed-tracing-service-name --experimental-downgrade-check-time --experimental-enable-distributed-tracing --experimental-enable-lease-checkpoint --experimental-enable-lease-checkpoint-persist --experimental-initial-corrupt-check --experimental-max-learners --experimental-memory-mlock --experimental-peer-skip-client-san-verification --experimental-snapshot-catchup-entries --experimental-stop-grpc-service-on-defrag --experimental-txn-mode-write-with-shared-buffer --experimental-warning-apply-duration --experimental-warning-unary-request-duration --experimental-watch-progress-notify-interval --proxy --proxy-failure-wait --proxy-refresh-interval --proxy-dial-timeout --proxy-write-timeout --proxy-read-timeout --debug --log-output --log-package-levels --next-cluster-version-compatible --cluster-active-size --cluster-remove-delay --cluster-sync-interval --config --force --max-result-buffer --max-retry-attempts --peer-heartbeat-interval --peer-election-timeout --retry-interval --snapshot --v --vv --test.coverprofile --test.outputdir --help check config help"
+            opts="-h --name --data-dir --wal-dir --admin-socket --memory-mlock --listen-client-urls --listen-client-http-urls --listen-metrics-urls --listen-peer-urls --initial-advertise-peer-urls --advertise-client-urls --socket-reuse-port --socket-reuse-address --initial-cluster --initial-cluster-state --initial-cluster-token --discovery-endpoints --discovery-token --discovery-dial-timeout --discovery-request-timeout --discovery-keepalive-time --discovery-keepalive-timeout --discovery-insecure-transport --discovery-insecure-skip-tls-verify --discovery-cert --discovery-key --discovery-cacert --discovery-user --discovery-password --discovery-srv --discovery-srv-name --discovery-fallback --discovery --discovery-proxy --join-peers --join-role --join-timeout --heartbeat-interval --election-timeout --pre-vote --strict-reconfig-check --max-learners --snapshot-count --snapshot-catchup-entries --initial-election-tick-advance --max-snapshots --max-wals --raft-read-timeout --raft-write-timeout --downgrade-check-time --quota-backend-bytes --backend-batch-interval --backend-batch-limit --lmdb-map-size-bytes --auto-compaction-mode --auto-compaction-retention --compaction-batch-limit --compaction-sleep-interval --bootstrap-defrag-threshold-megabytes --corrupt-check-time --compact-hash-check-time --backend-bbolt-freelist-type --max-txn-ops --max-request-bytes --max-concurrent-streams --grpc-keepalive-min-time --grpc-keepalive-interval --grpc-keepalive-timeout --watch-progress-notify-interval --cert-file --key-file --client-cert-auth --client-crl-file --client-cert-allowed-hostname --trusted-ca-file --auto-tls --self-signed-cert-validity --cipher-suites --tls-min-version --tls-max-version --client-cert-file --client-key-file --cluster-secret-file --cluster-secret --peer-cert-file --peer-key-file --peer-client-cert-file --peer-client-key-file --peer-client-cert-auth --peer-trusted-ca-file --peer-auto-tls --peer-crl-file --peer-cert-allowed-cn --peer-cert-allowed-hostname --peer-skip-client-san-verification --enable-grpc-gateway --enable-v2 --cors --host-whitelist --metrics --v2-deprecation --experimental-enable-v2v3 --enable-pprof --auth-token --bcrypt-cost --auth-token-ttl --log-level --log-format --log-outputs --enable-log-rotation --log-rotation-config-json --warning-apply-duration --warning-unary-request-duration --logger --enable-distributed-tracing --distributed-tracing-address --distributed-tracing-service-name --distributed-tracing-instance-id --distributed-tracing-sampling-rate --feature-gates --force-new-cluster --unsafe-no-fsync --config-file --version --experimental-backend-bbolt-freelist-type --experimental-bootstrap-defrag-threshold-megabytes --experimental-compact-hash-check-enabled --experimental-compact-hash-check-time --experimental-compaction-batch-limit --experimental-compaction-sleep-interval --experimental-corrupt-check-time --experimental-distributed-tracing-address --experimental-distributed-tracing-instance-id --experimental-distributed-tracing-sampling-rate --experimental-distributed-tracing-service-name --experimental-downgrade-check-time --experimental-enable-distributed-tracing --experimental-enable-lease-checkpoint --experimental-enable-lease-checkpoint-persist --experimental-initial-corrupt-check --experimental-max-learners --experimental-memory-mlock --experimental-peer-skip-client-san-verification --experimental-snapshot-catchup-entries --experimental-stop-grpc-service-on-defrag --experimental-txn-mode-write-with-shared-buffer --experimental-warning-apply-duration --experimental-warning-unary-request-duration --experimental-watch-progress-notify-interval --proxy --proxy-failure-wait --proxy-refresh-interval --proxy-dial-timeout --proxy-write-timeout --proxy-read-timeout --debug --log-output --log-package-levels --next-cluster-version-compatible --cluster-active-size --cluster-remove-delay --cluster-sync-interval --config --force --max-result-buffer --max-retry-attempts --peer-heartbeat-interval --peer-election-timeout --retry-interval --snapshot --v --vv --test.coverprofile --test.outputdir --help check config help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -89,6 +89,14 @@ _kvd() {
                     return 0
                     ;;
                 --wal-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory-mlock)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -108,75 +116,11 @@ _kvd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --heartbeat-interval)
+                --initial-advertise-peer-urls)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --election-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --initial-election-tick-advance)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --snapshot-count)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --snapshot-catchup-entries)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-snapshots)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-wals)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --memory-mlock)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --quota-backend-bytes)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --backend-bbolt-freelist-type)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --backend-batch-interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --backend-batch-limit)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-txn-ops)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-request-bytes)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-concurrent-streams)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --grpc-keepalive-min-time)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --grpc-keepalive-interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --grpc-keepalive-timeout)
+                --advertise-client-urls)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -185,30 +129,6 @@ _kvd() {
                     return 0
                     ;;
                 --socket-reuse-address)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --raft-read-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --raft-write-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --enable-grpc-gateway)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --feature-gates)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --initial-advertise-peer-urls)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --advertise-client-urls)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -288,51 +208,11 @@ _kvd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --strict-reconfig-check)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --pre-vote)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-learners)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --auto-compaction-mode)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --auto-compaction-retention)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --v2-deprecation)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --enable-v2)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --experimental-enable-v2v3)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --discovery)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --discovery-proxy)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --cluster-secret-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --cluster-secret)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -348,11 +228,131 @@ _kvd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --admin-socket)
+                --heartbeat-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --election-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pre-vote)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --strict-reconfig-check)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-learners)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --snapshot-count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --snapshot-catchup-entries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --initial-election-tick-advance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-snapshots)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-wals)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --raft-read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --raft-write-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --downgrade-check-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quota-backend-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend-batch-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend-batch-limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --lmdb-map-size-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auto-compaction-mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auto-compaction-retention)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compaction-batch-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compaction-sleep-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bootstrap-defrag-threshold-megabytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --corrupt-check-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compact-hash-check-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend-bbolt-freelist-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-txn-ops)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-request-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent-streams)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grpc-keepalive-min-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grpc-keepalive-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grpc-keepalive-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch-progress-notify-interval)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -361,14 +361,6 @@ _kvd() {
                     return 0
                     ;;
                 --key-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --client-cert-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --client-key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -389,6 +381,38 @@ _kvd() {
                     return 0
                     ;;
                 --auto-tls)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --self-signed-cert-validity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cipher-suites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-min-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-max-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-cert-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster-secret)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -436,19 +460,11 @@ _kvd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --self-signed-cert-validity)
+                --enable-grpc-gateway)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --cipher-suites)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --tls-min-version)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --tls-max-version)
+                --enable-v2)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -457,6 +473,22 @@ _kvd() {
                     return 0
                     ;;
                 --host-whitelist)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --v2-deprecation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --experimental-enable-v2v3)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --enable-pprof)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -484,10 +516,6 @@ _kvd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --logger)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --enable-log-rotation)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -496,19 +524,15 @@ _kvd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --enable-pprof)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --metrics)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --warning-apply-duration)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --warning-unary-request-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --logger)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -532,31 +556,7 @@ _kvd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --corrupt-check-time)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --compact-hash-check-time)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --compaction-batch-limit)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --compaction-sleep-interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --watch-progress-notify-interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --downgrade-check-time)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --bootstrap-defrag-threshold-megabytes)
+                --feature-gates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -23,7 +23,7 @@ pub const ETCD_VERSION: &str = "3.7.3";
 pub const STORAGE_VERSION: &str = "3.7.0";
 
 /// Limits and intervals that the faces need, already checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Largest raft request in bytes (`--max-request-bytes`), measured on etcd's `InternalRaftRequest`.
     pub max_request_bytes: usize,
@@ -46,7 +46,7 @@ pub struct Settings {
 }
 
 /// Filters of the HTTP pages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     /// Origins whose pages may ask (`--cors`); `*` is all.
     pub cors: Vec<String>,

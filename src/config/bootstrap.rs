@@ -1,14 +1,15 @@
 //! The options that only count while the data directory is empty, and what can be wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::config::Config;
 use super::diagnostic::Diagnostic;
 use super::options::{self, OptionSpec};
-use super::settings::Settings;
+use super::sections::ClusterState;
 use super::surroundings::{Disk, Files};
 use super::url::{Url, join_urls};
-use super::value::{Value, cluster_text};
+use super::value::cluster_text;
 
 /// The options that an initialised data directory wins over, as with etcd.
 pub fn bootstrap_options() -> impl Iterator<Item = &'static OptionSpec> {
@@ -26,65 +27,57 @@ pub(super) fn is_initialised_in(files: &dyn Files, data_dir: &Path) -> bool {
     files.exists(&data_dir.join("member").join("identity"))
 }
 
-/// What stands against bootstrapping, as far as that can be told without asking the network.
-pub(super) fn problems(settings: &Settings) -> Vec<Diagnostic> {
-    let mut problems = Vec::new();
-    let existing = settings.text("initial-cluster-state") == "existing";
-    if !settings.list("join-peers").is_empty() {
-        if !existing {
-            let message = "[join] is for a cluster that exists: initial-cluster-state must be \"existing\"";
-            problems.push(about(settings, "join-peers", message.to_string()));
-        }
-        return problems;
+impl Config {
+    /// What is wrong with the options that only count while the data directory is empty, as far as that can be told
+    /// without the network. The daemon refuses to start with any of these if it has to bootstrap, and ignores them on a
+    /// member that has data, as etcd does.
+    pub fn bootstrap_problems(&self) -> Vec<Diagnostic> {
+        let problem = match (self.join.peers.is_empty(), self.discovery.finds_members()) {
+            (false, _) => self.join_problem(),
+            (true, true) => self.discovery_problem(),
+            (true, false) => self.static_problem().map(|message| ("initial-cluster", message)),
+        };
+        let about =
+            |(option, message)| Diagnostic::error(message).about(option).at(self.origin(option).place());
+        problem.map(about).into_iter().collect()
     }
-    let found_elsewhere =
-        ["discovery-srv", "discovery-endpoints"].iter().any(|name| !settings.get(name).value.is_empty());
-    if found_elsewhere {
-        if existing && !settings.list("discovery-endpoints").is_empty() {
-            let message = "discovery URL should not be set when joining existing initial cluster";
-            problems.push(about(settings, "discovery-endpoints", message.to_string()));
-        }
-        return problems;
-    }
-    let Value::Cluster(members) = &settings.get("initial-cluster").value else { return problems };
-    if members.is_empty() {
-        let message = "initial cluster unset and no discovery endpoints found";
-        problems.push(about(settings, "initial-cluster", message.to_string()));
-        return problems;
-    }
-    let problem = static_problem(settings, members, existing);
-    problems.extend(problem.map(|message| about(settings, "initial-cluster", message)));
-    problems
-}
 
-fn about(settings: &Settings, option: &'static str, message: String) -> Diagnostic {
-    Diagnostic::error(message).about(option).at(settings.origin(option).place())
-}
+    fn exists(&self) -> bool {
+        self.clustering.initial_cluster_state == ClusterState::Existing
+    }
 
-fn static_problem(
-    settings: &Settings,
-    members: &BTreeMap<String, Vec<Url>>,
-    existing: bool,
-) -> Option<String> {
-    let name = settings.text("name");
-    let Some(own) = members.get(&name) else {
-        return Some(format!("couldn't find local name {name:?} in the initial cluster configuration"));
-    };
-    let mut seen = BTreeSet::new();
-    if !members.values().flatten().all(|url| seen.insert(url.as_str())) {
-        return Some(format!("initial cluster {} has duplicate url", cluster_text(members)));
+    fn join_problem(&self) -> Option<(&'static str, String)> {
+        let message = "[join] is for a cluster that exists: initial-cluster-state must be \"existing\"";
+        (!self.exists()).then(|| ("join-peers", message.to_string()))
     }
-    if existing {
-        // Its URLs were announced when it was added; they need not be repeated.
-        return None;
+
+    fn discovery_problem(&self) -> Option<(&'static str, String)> {
+        let message = "discovery URL should not be set when joining existing initial cluster";
+        let by_etcd = !self.discovery.endpoints.is_empty();
+        (self.exists() && by_etcd).then(|| ("discovery-endpoints", message.to_string()))
     }
-    // Without DNS a host name matches anything; `advertised_problem` is asked again by whoever can resolve names.
-    advertised_problem(&name, own, &settings.urls("initial-advertise-peer-urls"), |url| {
-        match url.socket_addr() {
-            Some(address) => Ok(Some(address.to_string())),
-            None => Ok(None),
+
+    fn static_problem(&self) -> Option<String> {
+        let (name, members) = (&self.member.name, &self.clustering.initial_cluster);
+        if members.is_empty() {
+            return Some("initial cluster unset and no discovery endpoints found".to_string());
         }
-    })
+        let Some(own) = members.get(name) else {
+            return Some(format!("couldn't find local name {name:?} in the initial cluster configuration"));
+        };
+        let mut seen = BTreeSet::new();
+        if !members.values().flatten().all(|url| seen.insert(url.as_str())) {
+            return Some(format!("initial cluster {} has duplicate url", cluster_text(members)));
+        }
+        if self.exists() {
+            // Its URLs were announced when it was added; they need not be repeated.
+            return None;
+        }
+        // Without DNS a host name matches anything; whoever can resolve names asks again.
+        advertised_problem(name, own, &self.addresses.advertise_peer_urls, |url| {
+            Ok(url.socket_addr().map(|address| address.to_string()))
+        })
+    }
 }
 
 /// Compares the member's own entry of `initial-cluster` with what it advertises, as etcd does: as texts first, then by

@@ -3,16 +3,21 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `options/` | the one table of all options; help, man pages and the sample file are made from it |
+//! | `sections/` | the options, topic by topic: row, type, default, rules |
+//! | `spec.rs`, `typed.rs`, `gates.rs` | what a row is, and how it becomes a field; feature gates |
+//! | `options.rs` | all rows: help, man pages and the sample file are made from them |
 //! | `source/` | command line (Go's syntax), environment, TOML: each turns text into checked values |
 //! | `value.rs`, `url.rs`, `duration.rs` | single values |
-//! | `read.rs`, `derive.rs`, `check.rs`, `bootstrap.rs` | sources laid over each other, values that follow, rules |
-//! | `config.rs`, `types.rs` | the result |
-//! | `diagnostic.rs`, `settings.rs` | findings and origins |
+//! | `settings.rs`, `findings.rs`, `diagnostic.rs` | all values with their origins; what is found in them |
+//! | `read.rs` | sources laid over each other |
+//! | `config.rs`, `bootstrap.rs` | the result: the struct of all sections; what a first start needs |
 //! | `reload.rs` | what a new configuration changes in a running member |
 //! | `admin.rs` | what kvctl and the daemon say over the admin socket |
 //! | `render/` | TOML, the sample file, the man pages |
 //! | `cli/` | `kvd`'s command line: what is to be done, and every answer but running |
+//!
+//! An option is one row in its section. Whether a reload applies it is said there; [`Config::reloaded`] follows the rows,
+//! and a test of the daemon demands that such an option changes something in a running member.
 //!
 //! Rules: the outside is only touched through [`Surroundings`]; reading never panics, whatever it is given; every
 //! error is reported at once; a value's text never appears in a finding when the option is a secret.
@@ -23,22 +28,24 @@
 
 pub mod admin;
 mod bootstrap;
-mod check;
 pub mod cli;
 #[allow(clippy::module_inception)]
 mod config;
-mod derive;
 mod diagnostic;
 mod duration;
+mod findings;
+mod gates;
 pub mod options;
 mod read;
 mod reload;
 pub mod render;
+mod sections;
 mod settings;
 pub mod source;
+mod spec;
 mod surroundings;
 mod tls_names;
-mod types;
+mod typed;
 mod url;
 mod value;
 
@@ -46,12 +53,13 @@ pub use bootstrap::{advertised_problem, bootstrap_options, is_initialised};
 pub use config::Config;
 pub use diagnostic::{Diagnostic, FilePlace, Place, Severity, summary};
 pub use duration::{DurationError, format_duration, parse_duration};
-pub use options::{Gate, GateStage};
+pub use gates::{Gate, GateStage};
 pub use read::{DEFAULT_FILE, Outcome, read};
 pub use reload::{Change, Takes, changes};
+pub use sections::*;
 pub use settings::{Given, Origin, Setting, Settings};
 pub use surroundings::{Disk, Files, Surroundings, default_host};
 pub use tls_names::{SUITES, SuiteSupport, suite_support};
-pub use types::*;
+pub use typed::Secret;
 pub use url::{Scheme, Url, UrlError, UrlUse, join_urls, parse_url_list};
 pub use value::{Value, cluster_text, parse_cluster, parse_gates};

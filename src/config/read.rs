@@ -5,14 +5,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::config::Config;
+use super::config::{Config, derive};
 use super::diagnostic::{Diagnostic, Place};
-use super::options::{Effect, GATES, Kind, OptionSpec};
+use super::options;
 use super::settings::{Given, Origin, Settings};
 use super::source::{Reading, read_environment, read_flags, read_toml};
+use super::spec::{Effect, Kind, OptionSpec};
 use super::surroundings::Surroundings;
 use super::value::Value;
-use super::{check, derive};
 
 /// Where kvd looks when no file is named.
 pub const DEFAULT_FILE: &str = "/etc/kv/cluster.toml";
@@ -162,10 +162,11 @@ impl Layers {
         match spec.effect {
             Effect::Acts if spec.key.is_empty() => {}
             Effect::Acts => self.put(spec, value, place),
-            Effect::Ignored(reason) => self.ignore(spec, &value, reason, place),
+            Effect::Ignored(reason) => self.ignore(spec, reason, place),
             Effect::Refused { harmless, reason } => {
-                let is_harmless = harmless.contains(&value.to_text(spec.kind).as_str());
-                self.refuse(spec, (!is_harmless).then(|| reason.to_string()), place);
+                let text = value.to_text(spec.kind);
+                let refusal = (!harmless.contains(&text.as_str())).then(|| reason(&text));
+                self.refuse(spec, refusal, place);
             }
             Effect::Alias(name) => self.rename(spec, name, value, place),
             Effect::GateAlias(gate) => {
@@ -195,7 +196,7 @@ impl Layers {
     }
 
     fn rename(&mut self, spec: &'static OptionSpec, name: &'static str, value: Value, place: Place) {
-        let Some(now) = super::options::find(name) else { return };
+        let Some(now) = options::find(name) else { return };
         // 3.4's --debug is the one former name with another kind of value.
         let value = match (value, now.kind) {
             (Value::Bool(true), Kind::Choice(_)) => Value::Text("debug".to_string()),
@@ -219,15 +220,7 @@ impl Layers {
         self.notes.insert(spec.name, note);
     }
 
-    fn ignore(&mut self, spec: &'static OptionSpec, value: &Value, reason: &str, place: Place) {
-        if spec.name == "logger" {
-            let refusal = match value.to_text(spec.kind).as_str() {
-                "zap" => None,
-                "capnslog" => Some("--logger=capnslog is removed in v3.5".to_string()),
-                other => Some(format!("unknown logger option {other:?}")),
-            };
-            return self.refuse(spec, refusal, place);
-        }
+    fn ignore(&mut self, spec: &'static OptionSpec, reason: &str, place: Place) {
         let note = Diagnostic::warning(format!("--{} has no effect: {reason}", spec.name));
         self.notes.insert(spec.name, note.about(spec.name).at(Some(place)));
     }
@@ -243,57 +236,47 @@ impl Layers {
     }
 
     fn settings(&mut self) -> &mut Settings {
-        self.settings.get_or_insert_with(Settings::defaults)
+        self.settings.get_or_insert_with(defaults)
     }
 
     fn finish(mut self, surroundings: &Surroundings<'_>) -> Outcome {
         self.diagnostics.extend(std::mem::take(&mut self.refusals).into_values());
         self.diagnostics.extend(std::mem::take(&mut self.notes).into_values());
-        let mut settings = self.settings.take().unwrap_or_else(Settings::defaults);
+        let mut settings = self.settings.take().unwrap_or_else(defaults);
         self.diagnostics.extend(without_effect_yet(&settings));
-        let mut bootstrap_problems = Vec::new();
+        let mut config = None;
         if !self.diagnostics.iter().any(Diagnostic::is_error) {
-            let has_default_file = self.files.iter().any(|path| path == Path::new(DEFAULT_FILE));
-            derive::derive(&mut settings, surroundings, has_default_file);
-            self.diagnostics.extend(check::check(&mut settings));
-            bootstrap_problems = super::bootstrap::problems(&settings);
+            let installed = self.files.iter().any(|path| path == Path::new(DEFAULT_FILE));
+            self.diagnostics.extend(derive(&mut settings, surroundings, installed));
+            let (made, found) = Config::new(settings);
+            self.diagnostics.extend(found);
+            self.diagnostics.extend(made.check());
+            config = Some(made);
         }
         // Stable: the order of sources stays within errors and warnings.
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
-        let good = !self.diagnostics.iter().any(Diagnostic::is_error);
-        let config = good.then(|| Config::new(settings, bootstrap_problems));
+        let config = config.filter(|_| !self.diagnostics.iter().any(Diagnostic::is_error));
         Outcome { config, diagnostics: self.diagnostics, files: self.files }
     }
 }
 
+fn defaults() -> Settings {
+    Settings::defaults(options::all().filter(|spec| spec.acts()))
+}
+
 /// Options that were given another value than their default, and that nothing acts on yet.
-fn without_effect_yet(settings: &Settings) -> Vec<Diagnostic> {
-    let defaults = Settings::defaults();
+fn without_effect_yet(settings: &Settings) -> impl Iterator<Item = Diagnostic> {
+    let defaults = defaults();
     let idle = settings.iter().filter(|(spec, setting)| {
         spec.pending && setting.origin.is_given() && setting.value != defaults.get(spec.name).value
     });
-    let idle = idle.map(|(spec, setting)| {
-        let message = format!("--{} has no effect yet in this version of kvd", spec.name);
-        Diagnostic::warning(message).about(spec.name).at(setting.origin.place())
-    });
-    idle.chain(gates_without_effect(settings)).collect()
-}
-
-/// Feature gates that were turned the other way, and that change nothing here. A group of gates is all of its gates,
-/// and nobody who turns them all on means a certain one.
-fn gates_without_effect(settings: &Settings) -> impl Iterator<Item = Diagnostic> + '_ {
-    let setting = settings.get("feature-gates");
-    let given = match &setting.value {
-        Value::Gates(gates) => Some(gates),
-        _ => None,
-    };
-    let turned = GATES.iter().filter(move |gate| {
-        given.and_then(|given| given.get(gate.name)).is_some_and(|on| *on != gate.default)
-    });
-    turned.map(move |gate| {
-        let message = format!("feature gate {} changes nothing: {}", gate.name, gate.idle);
-        Diagnostic::warning(message).about("feature-gates").at(setting.origin.place())
-    })
+    let idle: Vec<Diagnostic> = idle
+        .map(|(spec, setting)| {
+            let message = format!("--{} has no effect yet in this version of kvd", spec.name);
+            Diagnostic::warning(message).about(spec.name).at(setting.origin.place())
+        })
+        .collect();
+    idle.into_iter()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diagnostic {

@@ -2,8 +2,8 @@
 
 use super::config::Config;
 use super::diagnostic::MASK;
-use super::options::OptionSpec;
 use super::settings::Setting;
+use super::spec::OptionSpec;
 use super::value::quote;
 
 /// What it takes to bring a change into force.

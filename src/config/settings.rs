@@ -1,11 +1,11 @@
 //! The values of all options with their origins, before they become a typed configuration.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use super::diagnostic::Place;
-use super::options::{self, OptionSpec};
+use super::spec::OptionSpec;
+use super::typed::FromValue;
 use super::value::Value;
 
 /// Where an option's value comes from.
@@ -95,40 +95,68 @@ impl fmt::Debug for Given {
 /// Every option's value. Two are equal when their values are, wherever these come from.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    values: BTreeMap<&'static str, Setting>,
+    /// In the order in which options are shown.
+    rows: Vec<(&'static OptionSpec, Setting)>,
 }
 
 impl PartialEq for Settings {
     fn eq(&self, other: &Self) -> bool {
-        self.values.len() == other.values.len()
-            && self.values.iter().all(|(name, setting)| {
-                other.values.get(name).is_some_and(|theirs| theirs.value == setting.value)
+        self.rows.len() == other.rows.len()
+            && self.rows.iter().zip(&other.rows).all(|((spec, setting), (theirs, other))| {
+                spec.name == theirs.name && setting.value == other.value
             })
     }
 }
 
 impl Settings {
-    /// All defaults.
-    pub fn defaults() -> Self {
-        let mut settings = Self::default();
-        for spec in options::all().filter(|spec| spec.acts()) {
-            let value = Value::parse(spec.kind, spec.default).unwrap_or(Value::Text(String::new()));
-            settings.set(spec.name, value, Origin::Default);
-        }
-        settings
+    /// The defaults of these options.
+    pub fn defaults(specs: impl Iterator<Item = &'static OptionSpec>) -> Self {
+        let rows = specs.map(|spec| (spec, Setting { value: default_of(spec), origin: Origin::Default }));
+        Self { rows: rows.collect() }
     }
 
     /// Puts a value in force.
-    pub fn set(&mut self, name: &'static str, value: Value, origin: Origin) {
-        self.values.insert(name, Setting { value, origin });
+    ///
+    /// # Panics
+    /// As [`row`](Self::row).
+    pub fn set(&mut self, name: &str, value: Value, origin: Origin) {
+        match self.rows.iter_mut().find(|(spec, _)| spec.name == name) {
+            Some((_, setting)) => *setting = Setting { value, origin },
+            None => panic!("no option is called {name}"),
+        }
+    }
+
+    /// Puts the default in force, because of what `origin` says.
+    ///
+    /// # Panics
+    /// As [`row`](Self::row).
+    pub fn set_default(&mut self, name: &str, origin: Origin) {
+        let default = default_of(self.row(name).0);
+        self.set(name, default, origin);
+    }
+
+    /// An option with its value.
+    ///
+    /// # Panics
+    /// For a name that no option has; a test asks for all that kvd's code asks for.
+    pub fn row(&self, name: &str) -> (&'static OptionSpec, &Setting) {
+        match self.rows.iter().find(|(spec, _)| spec.name == name) {
+            Some((spec, setting)) => (spec, setting),
+            None => panic!("no option is called {name}"),
+        }
     }
 
     /// The value in force.
     ///
     /// # Panics
-    /// For a name that is not in the table of options; a test asks for all that kvd's code asks for.
+    /// As [`row`](Self::row).
     pub fn get(&self, name: &str) -> &Setting {
-        self.values.get(name).unwrap_or_else(|| panic!("no option is called {name}"))
+        self.row(name).1
+    }
+
+    /// The value as a type that it can be, which its kind decides.
+    pub(super) fn read<T: FromValue + Default>(&self, name: &str) -> T {
+        T::from_value(&self.get(name).value).unwrap_or_default()
     }
 
     /// The origin of an option's value.
@@ -141,8 +169,18 @@ impl Settings {
         self.origin(name).is_given()
     }
 
-    /// All options that act, in the order of the table.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static OptionSpec, &Setting)> {
-        options::all().filter_map(|spec| Some((spec, self.values.get(spec.name)?)))
+    /// True if the value says nothing: an empty text or list.
+    pub fn is_empty(&self, name: &str) -> bool {
+        self.get(name).value.is_empty()
     }
+
+    /// All options that act, in the order in which they are shown.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static OptionSpec, &Setting)> {
+        self.rows.iter().map(|(spec, setting)| (*spec, setting))
+    }
+}
+
+/// A default that cannot be read is a mistake in its row, which making any configuration would show.
+fn default_of(spec: &OptionSpec) -> Value {
+    Value::parse(spec.kind, spec.default).unwrap_or(Value::Text(String::new()))
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::duration::{format_duration, nanos_to_duration, parse_duration};
-use super::options::{Kind, OptionSpec, find_gate};
+use super::gates::find_gate;
+use super::spec::{Kind, OptionSpec};
 use super::url::{Url, UrlUse, join_urls, parse_url_list};
 
 /// A checked value. Which variant an option has follows from its [`Kind`].
@@ -112,6 +113,16 @@ impl Value {
             Self::Cluster(members) => members.is_empty(),
             Self::Gates(gates) => gates.is_empty(),
             Self::Bool(_) | Self::Number(_) | Self::Signed(_) | Self::Duration(_) => false,
+        }
+    }
+
+    /// True for a number or a duration of nothing.
+    pub(super) fn is_zero(&self) -> bool {
+        match self {
+            Self::Number(number) => *number == 0,
+            Self::Signed(number) => *number == 0,
+            Self::Duration(duration) => duration.is_zero(),
+            _ => false,
         }
     }
 

@@ -123,14 +123,14 @@ pub(super) fn admin_socket() -> Option<PathBuf> {
     if !Disk.exists(&path) {
         return None;
     }
-    read(&surroundings(&path)).into_result().ok().and_then(|(config, _)| config.admin_socket)
+    read(&surroundings(&path)).into_result().ok().and_then(|(config, _)| config.member.admin_socket)
 }
 
 /// How this machine reaches its own member: without TLS by loopback, with TLS by the advertised name, because the
 /// certificate is issued for that name.
 fn endpoint_of(config: &Config) -> String {
     let is_tls = |url: &&Url| matches!(url.scheme(), Scheme::Https | Scheme::Unixs);
-    let listen = &config.listen_client_urls;
+    let listen = &config.addresses.listen_client_urls;
     let is_local =
         |url: &&Url| url.socket_path().is_some() || url.socket_addr().is_some_and(|at| at.ip().is_loopback());
     if let Some(url) = listen.iter().filter(is_local).find(|url| !is_tls(url)) {
@@ -140,7 +140,14 @@ fn endpoint_of(config: &Config) -> String {
         return DEFAULT_ENDPOINT.to_string();
     };
     if is_tls(&first) && first.socket_path().is_none() {
-        return config.advertise_client_urls.iter().find(is_tls).unwrap_or(first).as_str().to_string();
+        return config
+            .addresses
+            .advertise_client_urls
+            .iter()
+            .find(is_tls)
+            .unwrap_or(first)
+            .as_str()
+            .to_string();
     }
     match first.socket_addr() {
         Some(address) if address.ip().is_unspecified() => {
@@ -157,10 +164,10 @@ fn endpoint_of(config: &Config) -> String {
 /// Files that a client on this machine can use. If clients must show a certificate, the server's own will do.
 fn fill(tls: &mut TlsFiles, config: &Config) {
     let client = &config.client_tls;
-    let own = match (&client.key_pair, client.auto_tls) {
-        (Some(pair), _) => Some((pair.cert.clone(), pair.key.clone())),
+    let own = match (client.key_pair(), client.auto_tls) {
+        (Some(pair), _) => Some((pair.cert, pair.key)),
         (None, true) => {
-            let directory = config.data_dir.join("fixtures/client");
+            let directory = config.member.data_dir.join("fixtures/client");
             Some((directory.join("cert.pem"), directory.join("key.pem")))
         }
         (None, false) => None,
@@ -168,9 +175,9 @@ fn fill(tls: &mut TlsFiles, config: &Config) {
     let Some((cert, key)) = own else { return };
     tls.own = Some(cert.clone());
     if tls.cacert.is_none() {
-        tls.cacert.clone_from(&client.trusted_ca);
+        tls.cacert.clone_from(&client.trusted_ca_file);
     }
-    let asks = client.cert_auth || client.trusted_ca.is_some();
+    let asks = client.cert_auth || client.trusted_ca_file.is_some();
     if asks && tls.cert.is_none() && tls.key.is_none() {
         (tls.cert, tls.key) = (Some(cert), Some(key));
     }

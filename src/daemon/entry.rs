@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::directory::Directories;
 use super::history::{self, HistoryError, Remains};
 use super::member::MemberError;
-use crate::config::{Bootstrap, ClusterState, Config};
+use crate::config::{ClusterState, Config, JoinRole};
 use crate::join::bootstrap::{self, InitialMember};
 use crate::join::enter::{self, Asker};
 use crate::join::identity::{self, Identity};
@@ -37,10 +37,11 @@ const MAX_LOOKUPS: usize = 32;
 /// # Errors
 /// [`MemberError::Config`].
 pub fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
-    if let (Bootstrap::Static(members), None, ClusterState::Existing) =
-        (&config.bootstrap, &config.join, config.cluster_state)
+    let members = &config.clustering.initial_cluster;
+    if config.join.peers.is_empty()
+        && config.clustering.initial_cluster_state == ClusterState::Existing
         && !members.is_empty()
-        && !members.contains_key(&config.name)
+        && !members.contains_key(&config.member.name)
     {
         // The cluster is asked all the same, to say what its list is.
         return Ok(());
@@ -93,16 +94,20 @@ pub async fn enter(
 
 /// Who this member is going to be, and the members a new cluster begins with; none if the cluster exists.
 async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, Vec<Member>), MemberError> {
-    match (&config.join, config.cluster_state) {
-        (Some(join), _) => {
+    let name = &config.member.name;
+    let peers = config.join.urls();
+    match (peers.is_empty(), config.clustering.initial_cluster_state) {
+        (false, _) => {
+            let learner = config.join.role == JoinRole::Learner;
+            let urls = &config.addresses.advertise_peer_urls;
             let candidate = Candidate {
-                name: config.name.clone(),
-                peer_urls: config.advertise_peer_urls.iter().map(|url| url.as_str().to_string()).collect(),
-                learner: join.learner,
+                name: name.clone(),
+                peer_urls: urls.iter().map(|url| url.as_str().to_string()).collect(),
+                learner,
             };
-            tracing::info!(peers = ?join.peers, learner = join.learner, "joining a cluster");
+            tracing::info!(?peers, learner, "joining a cluster");
             let tell = |what: &str| tracing::warn!("cannot join yet: {what}");
-            let (identity, roll) = enter::join(asker, &candidate, &join.peers, join.timeout, tell).await?;
+            let (identity, roll) = enter::join(asker, &candidate, &peers, config.join.timeout, tell).await?;
             tracing::info!(
                 local_member_id = %identity.member,
                 cluster_id = %identity.cluster,
@@ -111,13 +116,14 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
             );
             Ok((identity, Vec::new()))
         }
-        (None, ClusterState::Existing) => {
+        (true, ClusterState::Existing) => {
             let names = Names::new(MAX_LOOKUPS);
-            let identity = enter::existing(asker, &names, &config.name, &initial_members(config)?).await?;
+            let identity = enter::existing(asker, &names, name, &initial_members(config)?).await?;
             Ok((identity, Vec::new()))
         }
-        (None, ClusterState::New) => {
-            let plan = bootstrap::plan(&config.name, &initial_members(config)?, &config.cluster_token)?;
+        (true, ClusterState::New) => {
+            let plan =
+                bootstrap::plan(name, &initial_members(config)?, &config.clustering.initial_cluster_token)?;
             enter::refuse_second_start(asker, &plan).await?;
             Ok((plan.identity, plan.members))
         }
@@ -125,14 +131,14 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
 }
 
 fn initial_members(config: &Config) -> Result<Vec<InitialMember>, MemberError> {
-    let Bootstrap::Static(members) = &config.bootstrap else {
+    if config.discovery.finds_members() {
         let message = "discovery is not served by this version of kvd: name the members in initial-cluster, or give \
                        this daemon a [join] table";
         return Err(MemberError::Config(message.to_string()));
-    };
+    }
     let urls = |urls: &[crate::config::Url]| urls.iter().map(|url| url.as_str().to_string()).collect();
+    let members = config.clustering.initial_cluster.iter();
     Ok(members
-        .iter()
         .map(|(name, peer_urls)| InitialMember { name: name.clone(), peer_urls: urls(peer_urls) })
         .collect())
 }

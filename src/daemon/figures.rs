@@ -22,7 +22,7 @@ pub struct Figures {
 impl Figures {
     /// Of this log, this node, the other members, and the gates of this configuration.
     pub fn new(config: &Config, log: Log, node: Node, peers: Peers) -> Self {
-        Self { log, node, peers, gates: config.gates() }
+        Self { log, node, peers, gates: config.features.all() }
     }
 }
 

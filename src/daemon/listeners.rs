@@ -23,15 +23,17 @@ pub struct Clients {
 /// Binds everything clients connect to, or takes it over. Errors name the URL.
 pub fn bind(config: &Config, inherited: &mut Inherited) -> io::Result<Clients> {
     let tls = client_tls(config)?.map(Tls::new).transpose()?.map(Arc::new);
-    let split = !config.listen_client_http_urls.is_empty();
+    let split = !config.addresses.listen_client_http_urls.is_empty();
     let faces = if split { Faces::Grpc } else { Faces::All };
     let groups = [
-        (&config.listen_client_urls, faces),
-        (&config.listen_client_http_urls, Faces::Http),
-        (&config.listen_metrics_urls, Faces::Metrics),
+        (&config.addresses.listen_client_urls, faces),
+        (&config.addresses.listen_client_http_urls, Faces::Http),
+        (&config.addresses.listen_metrics_urls, Faces::Metrics),
     ];
-    let options =
-        SocketOptions { reuse_port: config.socket.reuse_port, reuse_address: config.socket.reuse_address };
+    let options = SocketOptions {
+        reuse_port: config.addresses.socket_reuse_port,
+        reuse_address: config.addresses.socket_reuse_address,
+    };
     let mut listeners = Vec::new();
     for (urls, faces) in groups {
         for url in urls {
@@ -120,8 +122,8 @@ pub fn client_tls(config: &Config) -> io::Result<Option<TlsOptions>> {
         cert_file,
         key_file,
         client_cert_auth: tls.cert_auth,
-        trusted_ca_file: tls.trusted_ca.clone(),
-        crl_file: tls.crl.clone(),
+        trusted_ca_file: tls.trusted_ca_file.clone(),
+        crl_file: tls.crl_file.clone(),
         allowed_hostnames: tls.allowed_hostnames.clone(),
         cipher_suites: tls.cipher_suites.clone(),
         only_tls13: tls.min_version == TlsVersion::Tls13,
@@ -132,19 +134,19 @@ pub fn client_tls(config: &Config) -> io::Result<Option<TlsOptions>> {
 /// The operator's certificate and key, or the self-signed ones of `--auto-tls`.
 fn certificate(config: &Config) -> io::Result<Option<(PathBuf, PathBuf)>> {
     let tls = &config.client_tls;
-    if let Some(pair) = &tls.key_pair {
-        return Ok(Some((pair.cert.clone(), pair.key.clone())));
+    if let Some(pair) = tls.key_pair() {
+        return Ok(Some((pair.cert, pair.key)));
     }
     if !tls.auto_tls {
         return Ok(None);
     }
-    let urls = config.listen_client_urls.iter().chain(&config.advertise_client_urls);
+    let urls = config.addresses.listen_client_urls.iter().chain(&config.addresses.advertise_client_urls);
     let mut hosts: Vec<String> =
         urls.map(|url| url.host().to_string()).filter(|host| !host.is_empty()).collect();
     hosts.push("localhost".to_string());
     hosts.sort();
     hosts.dedup();
     let files =
-        self_signed::provide(&config.data_dir.join("fixtures/client"), &hosts, tls.self_signed_years)?;
+        self_signed::provide(&config.member.data_dir.join("fixtures/client"), &hosts, tls.self_signed_years)?;
     Ok(Some((files.cert, files.key)))
 }

@@ -17,16 +17,15 @@ use super::notices::{HISTORY, Notice, REMOVED};
 use super::outside::{SystemClock, SystemEntropy};
 use super::peers::{self, Counter, Door};
 use super::readiness::Readiness;
+use super::running::{Running, retention, settings};
 use super::sockets::Inherited;
-use super::{
-    EXIT_CONFIG, EXIT_HISTORY, EXIT_IDENTITY, EXIT_START, fatal, level, listeners, logging, systemd,
-};
+use super::{EXIT_CONFIG, EXIT_HISTORY, EXIT_IDENTITY, EXIT_START, fatal, listeners, logging, systemd};
 use crate::api::leases::{self, LeaderLessor};
 use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
-use crate::api::services::{Access, FanOut, Services, Settings, Stop, Stopper};
+use crate::api::services::{FanOut, Services, Stop, Stopper};
 use crate::api::space::SpaceWatch;
-use crate::config::{AutoCompaction, Config};
+use crate::config::Config;
 use crate::join::bootstrap::BootstrapError;
 use crate::join::enter::EntryError;
 use crate::join::identity::{self, Identity, IdentityError};
@@ -119,12 +118,12 @@ impl Member {
     /// Starts in order: directories, sockets, store, log, identity, raft, then the faces. What is wrong with a socket, a
     /// file or a disk is found before the cluster is asked to let this member in; see `entry.rs`.
     pub async fn start(config: &Config, mut inherited: Inherited) -> Result<Self, MemberError> {
-        let fresh = identity::load(&config.data_dir.join("member"))?.is_none();
+        let fresh = identity::load(&config.member.data_dir.join("member"))?.is_none();
         if fresh {
             entry::refuse_bad_bootstrap(config)?;
         }
         let clients = listeners::bind(config, &mut inherited)?;
-        let directories = directory::prepare(&config.data_dir, config.wal_dir.as_deref())?;
+        let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
         // The log's lock comes first: it says that no other process works on these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
         identity::refuse_removed(&directories.member)?;
@@ -197,18 +196,19 @@ impl Member {
         Ok(identity::mark_removed(&self.directory)?)
     }
 
-    /// Brings a new configuration into force as far as a running member can. All of it or, on an error, nothing.
+    /// Brings what a reload can change into force; `config` is the one of [`Config::reloaded`]. All of it or, on an
+    /// error, nothing.
     ///
     /// # Errors
     /// What is wrong with the files that the configuration names.
     pub fn apply(&self, config: &Config) -> Result<(), MemberError> {
-        let options = listeners::client_tls(config)?;
-        match (&self.tls, options) {
-            (Some(tls), Some(options)) => {
+        let Running { settings, quota, retention, level, tls } = Running::of(config)?;
+        match (&self.tls, tls) {
+            (Some(current), Some(options)) => {
                 // Tried first, since the certificates between members can still be refused.
                 Tls::new(options.clone())?;
                 self.credentials.reload()?;
-                tls.reload(options)?;
+                current.reload(options)?;
             }
             (Some(_), None) => {
                 let message = "there are https listeners: cert-file and key-file cannot be taken away";
@@ -216,27 +216,16 @@ impl Member {
             }
             (None, _) => self.credentials.reload()?,
         }
-        let now = settings(config);
-        let started = self.services.settings().clone();
-        self.services.set_settings(Settings {
-            election_timeout: started.election_timeout,
-            heartbeat_interval: started.heartbeat_interval,
-            slow_read: started.slow_read,
-            extensive_metrics: started.extensive_metrics,
-            ..now
-        });
-        self.store.set_quota(config.storage.quota);
-        self.retention.send_if_modified(|retention| {
-            let new = self::retention(config);
-            std::mem::replace(retention, new) != new
-        });
-        logging::set_level(level(config));
+        self.services.set_settings(settings);
+        self.store.set_quota(quota);
+        self.retention.send_if_modified(|current| std::mem::replace(current, retention) != retention);
+        logging::set_level(level);
         Ok(())
     }
 
     /// True where there are files that [`apply`](Self::apply) reads anew.
     pub fn has_tls_files(&self, config: &Config) -> bool {
-        self.tls.is_some() || config.peer_tls.key_pair.is_some()
+        self.tls.is_some() || config.peer_tls.key_pair().is_some()
     }
 
     /// Tells systemd that raft and the state machine still move, where it asks. Not the disk: one that stalls for a
@@ -365,10 +354,10 @@ fn open_store(config: &Config, directories: &Directories) -> Result<Store, Store
     let defaults = store::Options::default();
     let storage = &config.storage;
     let checkpoint = match defaults.checkpoint {
-        CheckpointPolicy::Background { interval, bytes, operations } => CheckpointPolicy::Background {
-            interval: storage.checkpoint_interval.unwrap_or(interval),
+        CheckpointPolicy::Background { bytes, .. } => CheckpointPolicy::Background {
+            interval: storage.checkpoint_interval,
             bytes,
-            operations: storage.checkpoint_operations.map_or(operations, |count| count as usize),
+            operations: storage.checkpoint_operations,
         },
         other => other,
     };
@@ -383,8 +372,8 @@ fn open_store(config: &Config, directories: &Directories) -> Result<Store, Store
         ..defaults
     };
     let store = Store::open(&directories.store, options)?;
-    if let Some(threshold) = storage.defragment_at_start {
-        defragment_where_worth(&store, threshold)?;
+    if let Some(megabytes) = storage.defragment_at_start {
+        defragment_where_worth(&store, megabytes << 20)?;
     }
     Ok(store)
 }
@@ -401,14 +390,14 @@ fn defragment_where_worth(store: &Store, threshold: u64) -> Result<(), StoreErro
 }
 
 fn open_log(config: &Config, disk: Arc<RealDisk>) -> Result<Log, LogError> {
-    if config.unsafe_no_fsync {
+    if config.emergency.unsafe_no_fsync {
         tracing::warn!(
             "unsafe-no-fsync: the log is not flushed; a crash of the machine loses what was acknowledged, \
              or spoils the member's data for good"
         );
     }
     let options = log::Options {
-        flush: !config.unsafe_no_fsync,
+        flush: !config.emergency.unsafe_no_fsync,
         on_failure: Arc::new(|error| fatal("the log failed", error)),
         ..log::Options::new(Arc::new(SystemEntropy))
     };
@@ -434,10 +423,10 @@ async fn start_node(
     Node::start_on_thread(NodeOptions {
         id: identity.member,
         cluster: identity.cluster,
-        name: config.name.clone(),
+        name: config.member.name.clone(),
         client_urls: client_urls(config),
         // A new cluster is one already.
-        force_new_cluster: config.force_new_cluster && !fresh,
+        force_new_cluster: config.emergency.force_new_cluster && !fresh,
         log,
         store,
         transport,
@@ -456,22 +445,9 @@ async fn start_node(
 
 /// The operator's own certificates; those that are issued are renewed by themselves.
 fn certificates(config: &Config) -> Vec<PathBuf> {
-    let pairs = [&config.client_tls.key_pair, &config.peer_tls.key_pair, &config.peer_tls.client_key_pair];
-    pairs.into_iter().flatten().map(|pair| pair.cert.clone()).collect()
-}
-
-fn settings(config: &Config) -> Settings {
-    Settings {
-        max_request_bytes: config.limits.max_request_bytes,
-        max_txn_ops: config.limits.max_txn_ops,
-        election_timeout: config.raft.election_timeout,
-        heartbeat_interval: config.raft.heartbeat_interval,
-        watch_progress_interval: config.limits.watch_progress_interval,
-        slow_request: config.logging.warn_request,
-        slow_read: config.logging.warn_apply,
-        extensive_metrics: config.http.extensive_metrics,
-        access: Access { cors: config.http.cors.clone(), host_whitelist: config.http.host_whitelist.clone() },
-    }
+    let (client, peer) = (&config.client_tls, &config.peer_tls);
+    let pairs = [client.key_pair(), peer.key_pair(), peer.client_key_pair()];
+    pairs.into_iter().flatten().map(|pair| pair.cert).collect()
 }
 
 fn readiness(config: &Config, id: MemberId, node: &Node, store: &Store) -> Readiness {
@@ -479,14 +455,14 @@ fn readiness(config: &Config, id: MemberId, node: &Node, store: &Store) -> Readi
         node: node.clone(),
         store: store.clone(),
         id,
-        name: config.name.clone(),
+        name: config.member.name.clone(),
         client_urls: client_urls(config),
         patience: settings(config).request_timeout(),
     }
 }
 
 fn client_urls(config: &Config) -> Vec<String> {
-    config.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect()
+    config.addresses.advertise_client_urls.iter().map(|url| url.as_str().to_string()).collect()
 }
 
 fn server_options(config: &Config) -> ServerOptions {
@@ -498,14 +474,6 @@ fn server_options(config: &Config) -> ServerOptions {
         keepalive_interval: limits.keepalive_interval.unwrap_or_default(),
         keepalive_timeout: limits.keepalive_timeout.unwrap_or(defaults.keepalive_timeout),
         ..defaults
-    }
-}
-
-fn retention(config: &Config) -> Retention {
-    match config.storage.auto_compaction {
-        AutoCompaction::Off => Retention::Off,
-        AutoCompaction::Periodic(period) => Retention::Period(period),
-        AutoCompaction::Revision(keep) => Retention::Revisions(keep),
     }
 }
 

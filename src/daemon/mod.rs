@@ -10,7 +10,7 @@
 //! | `listeners.rs` | the sockets clients connect to |
 //! | `readiness.rs` | when clients are let in |
 //! | `compactor.rs` | automatic compaction |
-//! | `admin.rs`, `reload.rs` | the socket for operators; a new configuration in a running member |
+//! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
 //! | `news.rs`, `notices.rs` | what is worth telling an operator, and its explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; starts that take long |
 //! | `figures.rs` | what the daemon adds to the metrics |
@@ -36,6 +36,7 @@ mod peers;
 mod readiness;
 mod reload;
 mod rotation;
+mod running;
 mod sockets;
 mod startup;
 mod systemd;
@@ -46,10 +47,9 @@ use std::time::Duration;
 pub use command::main;
 pub use notices::catalog;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::level_filters::LevelFilter;
 
 use crate::config::admin::{Answer, Request};
-use crate::config::{Config, Diagnostic, LogFormat, LogLevel, LogOutput, LogRotation};
+use crate::config::{Config, Diagnostic, LogFormat, LogOutput, LogRotation};
 use admin::AdminSocket;
 use member::{Member, MemberError};
 use reload::Reloader;
@@ -82,8 +82,8 @@ pub fn run(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         etcd_version = crate::api::services::ETCD_VERSION,
-        data_dir = %config.data_dir.display(),
-        name = config.name,
+        data_dir = %config.member.data_dir.display(),
+        name = config.member.name,
         "starting kvd"
     );
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -157,7 +157,7 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
 
 async fn start(config: &Config, inherited: Inherited) -> Result<(Member, Option<AdminSocket>), MemberError> {
     let member = Member::start(config, inherited).await?;
-    let admin = config.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
+    let admin = config.member.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
     Ok((member, admin))
 }
 
@@ -198,16 +198,6 @@ fn rotation(rules: LogRotation) -> rotation::Rules {
     }
 }
 
-/// The least level that is logged.
-fn level(config: &Config) -> LevelFilter {
-    match config.logging.level {
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Error => LevelFilter::ERROR,
-    }
-}
-
 fn start_logging(config: &Config) -> std::io::Result<()> {
     let format = match config.logging.format {
         LogFormat::Auto => logging::Format::Auto,
@@ -224,9 +214,9 @@ fn start_logging(config: &Config) -> std::io::Result<()> {
             LogOutput::Stdout => logging::Output::Stdout,
             LogOutput::Journal => logging::Output::Journal,
             LogOutput::File(path) => {
-                logging::Output::File(path.clone(), config.logging.rotation.map(rotation))
+                logging::Output::File(path.clone(), config.logging.rotation().map(rotation))
             }
         })
         .collect();
-    logging::start(level(config), format, &outputs)
+    logging::start(running::level(config), format, &outputs)
 }

@@ -31,7 +31,7 @@ const MAX_LOOKUPS_FOR_STRANGERS: usize = 4;
 pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc<Credentials>)> {
     let credentials = Arc::new(credentials(config).map_err(io::Error::other)?);
     let mut listen: Vec<SocketAddr> = Vec::new();
-    for url in &config.listen_peer_urls {
+    for url in &config.addresses.listen_peer_urls {
         if url.socket_path().is_some() {
             let message = format!(
                 "--listen-peer-urls {}: members talk QUIC, which has no unix sockets; give it host:port",
@@ -65,22 +65,22 @@ pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc
 fn credentials(config: &Config) -> Result<Credentials, PkiError> {
     let clock = Arc::new(SystemClock);
     let tls = &config.peer_tls;
-    let pair = |pair: &KeyPair| Pair { cert: pair.cert.clone(), key: pair.key.clone() };
+    let pair = |pair: KeyPair| Pair { cert: pair.cert, key: pair.key };
     // Without a CA nobody could be verified: a certificate alone stands for none at all.
-    if let (Some(own), Some(trusted_ca)) = (&tls.key_pair, &tls.trusted_ca) {
+    if let (Some(own), Some(trusted_ca)) = (tls.key_pair(), &tls.trusted_ca_file) {
         let files = Files {
             pair: pair(own),
-            client_pair: tls.client_key_pair.as_ref().map(pair),
+            client_pair: tls.client_key_pair().map(pair),
             trusted_ca: trusted_ca.clone(),
-            crl: tls.crl.clone(),
+            crl: tls.crl_file.clone(),
             allowed_cn: tls.allowed_cn.clone(),
             allowed_hostnames: tls.allowed_hostnames.clone(),
         };
         return Credentials::from_files(files, clock);
     }
-    let source = match &config.cluster_secret {
+    let source = match config.peer_tls.secret() {
         Some(ClusterSecret::Inline(secret)) => SecretSource::Text(secret.expose().to_string()),
-        Some(ClusterSecret::File(path)) => SecretSource::File(path.clone()),
+        Some(ClusterSecret::File(path)) => SecretSource::File(path.to_path_buf()),
         None => SecretSource::Absent,
     };
     Credentials::from_secret(source, clock)

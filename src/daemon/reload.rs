@@ -57,7 +57,7 @@ impl<'m> Reloader<'m> {
         };
         let (new, warnings) = new;
         // What can fail comes first, so that a refusal leaves everything as it was.
-        if let Err(error) = self.member.apply(&new) {
+        if let Err(error) = self.member.apply(&self.started.reloaded(&new)) {
             return Answer::refused(format!("{error}\n"));
         }
         let mut lines = lines(self.started, &self.current.borrow(), &new);
@@ -133,8 +133,8 @@ mod tests {
             told,
             [
                 "log-level = \"debug\" is in force",
-                "heartbeat-interval = 200 takes a restart",
                 "initial-cluster-token = \"other\" only counts at the first start",
+                "heartbeat-interval = 200 takes a restart",
             ]
         );
         // What was applied is no news the next time; what waits for a restart still is.

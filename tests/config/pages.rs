@@ -62,7 +62,9 @@ fn the_sample_and_the_installed_file_are_valid_and_local() {
         let config = outcome.config.expect("no errors");
         assert_eq!(config.bootstrap_problems(), []);
         let local = |url: &kvd::config::Url| url.socket_addr().is_some_and(|at| at.ip().is_loopback());
-        assert!(config.listen_client_urls.iter().chain(&config.listen_peer_urls).all(local));
+        assert!(
+            config.addresses.listen_client_urls.iter().chain(&config.addresses.listen_peer_urls).all(local)
+        );
     }
 }
 
@@ -101,7 +103,7 @@ fn every_line_of_the_sample_can_be_uncommented() {
     let changed: Vec<&str> =
         kvd::config::changes(&plain, &full).iter().map(|change| change.spec.name).collect();
     assert_eq!(changed, ["feature-gates"], "only the gates are named now, with their defaults");
-    assert_eq!(plain.gates_on(), full.gates_on());
+    assert_eq!(plain.features.all(), full.features.all());
     for spec in options::all().filter(|spec| spec.acts()) {
         let key = spec.key.rsplit('.').next().expect("a key");
         assert!(sample.contains(key), "{} is not in the sample", spec.name);

@@ -121,12 +121,12 @@ fn sources_merge_option_by_option() {
         .env("ETCD_FEATURE_GATES", "CompactHashCheck=true")
         .args(&["-name", "flag", "--experimental-initial-corrupt-check=false"])
         .config();
-    assert_eq!(config.name, "flag");
+    assert_eq!(config.member.name, "flag");
     assert_eq!(config.raft.election_timeout.as_millis(), 3000);
     assert_eq!(config.raft.heartbeat_interval.as_millis(), 200);
-    assert!(config.gate("CompactHashCheck"));
-    assert!(!config.gate("InitialCorruptCheck"), "a later source wins gate by gate");
-    assert!(config.gate("FastLeaseKeepAlive"), "a beta gate is on by default");
+    assert!(config.features.is_on("CompactHashCheck"));
+    assert!(!config.features.is_on("InitialCorruptCheck"), "a later source wins gate by gate");
+    assert!(config.features.is_on("FastLeaseKeepAlive"), "a beta gate is on by default");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn drop_ins_are_read_in_the_order_of_their_names() {
         .file("/etc/kv/cluster.toml.d/10-a.toml", "name = \"a\"\nmax-txn-ops = 7")
         .file("/etc/kv/cluster.toml.d/30-c.toml.bak", "name = \"c\"")
         .config();
-    assert_eq!((config.name.as_str(), config.limits.max_txn_ops), ("b", 7));
+    assert_eq!((config.member.name.as_str(), config.limits.max_txn_ops), ("b", 7));
 }
 
 #[test]
@@ -146,22 +146,22 @@ fn the_file_is_named_by_flag_then_by_variables() {
         .file("/b.toml", "name = \"b\"")
         .file("/c.toml", "name = \"c\"")
         .toml("name = \"default-file\"");
-    assert_eq!(world.config().name, "default-file");
+    assert_eq!(world.config().member.name, "default-file");
     let etcd = world.env("ETCD_CONFIG_FILE", "/a.toml");
-    assert_eq!(etcd.config().name, "a");
+    assert_eq!(etcd.config().member.name, "a");
     let own = etcd.env("KVD_CONFIG_FILE", "/b.toml");
-    assert_eq!(own.config().name, "b");
-    assert_eq!(own.args(&["--config-file=/c.toml"]).config().name, "c");
+    assert_eq!(own.config().member.name, "b");
+    assert_eq!(own.args(&["--config-file=/c.toml"]).config().member.name, "c");
 }
 
 #[test]
 fn without_anything_it_is_a_member_of_its_own() {
     let config = World::default().config();
-    assert_eq!(config.name, "default");
-    assert_eq!(config.data_dir.to_str(), Some("default.etcd"));
-    assert_eq!(config.listen_client_urls[0].as_str(), "http://localhost:2379");
-    assert_eq!(config.listen_peer_urls[0].as_str(), "http://localhost:2380");
-    assert_eq!(config.advertise_peer_urls[0].as_str(), "http://localhost:2380");
+    assert_eq!(config.member.name, "default");
+    assert_eq!(config.member.data_dir.to_str(), Some("default.etcd"));
+    assert_eq!(config.addresses.listen_client_urls[0].as_str(), "http://localhost:2379");
+    assert_eq!(config.addresses.listen_peer_urls[0].as_str(), "http://localhost:2380");
+    assert_eq!(config.addresses.advertise_peer_urls[0].as_str(), "http://localhost:2380");
     assert_eq!(config.bootstrap_problems(), []);
     assert_eq!(config.storage.quota, Some(2_147_483_648));
 }
@@ -170,5 +170,5 @@ fn without_anything_it_is_a_member_of_its_own() {
 fn the_last_of_several_flags_wins_and_an_empty_variable_is_none() {
     let config =
         World::default().env("ETCD_DATA_DIR", "").args(&["-name=a", "--name", "b", "-name", "c"]).config();
-    assert_eq!((config.name.as_str(), config.data_dir.to_str()), ("c", Some("c.etcd")));
+    assert_eq!((config.member.name.as_str(), config.member.data_dir.to_str()), ("c", Some("c.etcd")));
 }

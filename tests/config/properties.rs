@@ -247,7 +247,7 @@ fn a_secret_is_never_shown() {
             assert!(!told.contains(secret), "{command:?} {world:?}\n{told}");
         }
         if let Some(config) = world.read().config {
-            assert!(!format!("{:?}", config.cluster_secret).contains(secret));
+            assert!(!format!("{:?}", config.peer_tls.cluster_secret).contains(secret));
             assert!(!format!("{config:?}").contains(secret), "Debug of a Config shows a secret");
         }
     }

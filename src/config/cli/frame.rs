@@ -72,7 +72,7 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
 /// A server flag. clap shows it; its value is read elsewhere.
 fn argument(spec: &'static OptionSpec) -> Arg {
     let hidden = !matches!(spec.effect, Effect::Acts);
-    let mut help = spec.help.to_string();
+    let mut help = spec.description();
     if !spec.default.is_empty() && spec.section != Section::Program {
         help.push_str(&format!(" [default: {}]", spec.default));
     }

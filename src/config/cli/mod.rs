@@ -13,7 +13,7 @@ use std::ffi::OsString;
 
 use super::config::Config;
 use super::diagnostic::{Diagnostic, summary};
-use super::options::{self, did_you_mean};
+use super::options::did_you_mean;
 use super::read::{Outcome, read};
 use super::source::{is_flag, read_flags};
 use super::surroundings::Surroundings;
@@ -179,14 +179,14 @@ fn with_config(surroundings: &Surroundings<'_>, act: impl FnOnce(&Config) -> Ans
 fn check(surroundings: &Surroundings<'_>, json: bool) -> Answer {
     let Outcome { config, mut diagnostics, files } = read(surroundings);
     if let Some(config) = &config {
-        let initialised = bootstrap::is_initialised_in(surroundings.files, &config.data_dir);
-        diagnostics.extend(config.bootstrap_problems().iter().cloned().map(|problem| match initialised {
+        let initialised = bootstrap::is_initialised_in(surroundings.files, &config.member.data_dir);
+        diagnostics.extend(config.bootstrap_problems().into_iter().map(|problem| match initialised {
             false => problem,
             true => Diagnostic {
                 severity: super::diagnostic::Severity::Warning,
                 help: Some(format!(
                     "it does not count: {} holds a member already",
-                    config.data_dir.display()
+                    config.member.data_dir.display()
                 )),
                 ..problem
             },
@@ -215,25 +215,8 @@ fn check(surroundings: &Surroundings<'_>, json: bool) -> Answer {
 
 /// Files that options name and that are not there. Starting tells it as well, but one at a time.
 fn missing_files(config: &Config, surroundings: &Surroundings<'_>) -> Vec<Diagnostic> {
-    let named = [
-        "cert-file",
-        "key-file",
-        "client-crl-file",
-        "trusted-ca-file",
-        "peer-cert-file",
-        "peer-key-file",
-        "peer-client-cert-file",
-        "peer-client-key-file",
-        "peer-trusted-ca-file",
-        "peer-crl-file",
-        "cluster-secret-file",
-        "discovery-cert",
-        "discovery-key",
-        "discovery-cacert",
-    ];
     let mut missing = Vec::new();
-    for spec in named.iter().filter_map(|name| options::find(name)) {
-        let setting = config.settings().get(spec.name);
+    for (spec, setting) in config.settings().iter().filter(|(spec, _)| spec.names_file) {
         let path = setting.value.to_text(spec.kind);
         if !path.is_empty() && !surroundings.files.exists(path.as_ref()) {
             let error = Diagnostic::error(format!(

@@ -222,7 +222,7 @@ fn flag(page: &mut Page, spec: &OptionSpec) {
     };
     page.item(&format!("\\fB{}\\fR{value}", escape(&format!("--{}", spec.name)))).text(&format!(
         "{}{}",
-        spec.help,
+        spec.description(),
         notes(spec)
     ));
 }
@@ -232,7 +232,7 @@ fn key(page: &mut Page, spec: &OptionSpec) {
         Some((table, key)) => format!("[{table}] {key}"),
         None => spec.key.to_string(),
     };
-    page.item(&format!("\\fB{}\\fR", escape(&title))).text(&format!("{}{}", spec.help, notes(spec)));
+    page.item(&format!("\\fB{}\\fR", escape(&title))).text(&format!("{}{}", spec.description(), notes(spec)));
 }
 
 /// Default, variable and what a change takes.

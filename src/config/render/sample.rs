@@ -73,7 +73,7 @@ fn is_table(spec: &OptionSpec) -> bool {
 }
 
 fn explain(text: &mut String, spec: &OptionSpec) {
-    let help = format!("{}{}", spec.help, spec.marks());
+    let help = format!("{}{}", spec.description(), spec.marks());
     for line in wrap(&help, 108) {
         text.push_str(&format!("# {line}\n"));
     }

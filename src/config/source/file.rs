@@ -12,7 +12,7 @@ use super::super::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use super::super::options::{self, Kind, OptionSpec, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::{PARSE_ERROR, Value, cluster_urls, describe, gate_name};
-use super::{Reading, etcds_text, expectation};
+use super::{Reading, expectation};
 
 /// More findings than this are counted only: nobody reads them, and a file of another kind has one a line.
 const MAX_FINDINGS: usize = 100;
@@ -124,13 +124,7 @@ impl Reader<'_> {
         }
         let help = problem.help.or_else(|| expectation(spec, ""));
         let given = entry.value.get_ref().as_str();
-        let etcds = match given.filter(|_| matches!(spec.kind, Kind::Choice(_))) {
-            Some(state) if spec.name == "initial-cluster-state" => {
-                Some(format!("unexpected clusterState {state:?}"))
-            }
-            Some(text) => etcds_text(spec, text),
-            None => None,
-        };
+        let etcds = given.and_then(|text| spec.words.map(|words| words(text)));
         let message = match (etcds, problem.message.as_str()) {
             (Some(etcds), _) => etcds,
             // Go's two words say less than the file's reader knows.
@@ -179,7 +173,7 @@ impl Reader<'_> {
             DeValue::Boolean(on) if kind == Kind::Bool => Ok(Value::Bool(*on)),
             DeValue::Integer(number) => one(match i64::from_str_radix(number.as_str(), number.radix()) {
                 // A count of hours or revisions, though a text to etcd.
-                Ok(number) if spec.name == "auto-compaction-retention" => Ok(Value::Text(number.to_string())),
+                Ok(number) if spec.takes_numbers => Ok(Value::Text(number.to_string())),
                 Ok(number) => Value::from_integer(kind, number).unwrap_or_else(|| Err(expected(kind, value))),
                 Err(_) => Err("value out of range".to_string()),
             }),

@@ -10,8 +10,8 @@ pub use file::read_toml;
 pub use flags::{is_flag, read_flags};
 
 use super::diagnostic::{Diagnostic, MASK};
-use super::options::{Kind, OptionSpec};
 use super::settings::Given;
+use super::spec::{Kind, OptionSpec};
 use super::value::{PARSE_ERROR, describe};
 
 /// What one source says.
@@ -21,18 +21,6 @@ pub struct Reading {
     pub given: Vec<Given>,
     /// What could not be read.
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// etcd's words for a value that is none of a choice, where they are not those of Go's flag package.
-fn etcds_text(spec: &OptionSpec, value: &str) -> Option<String> {
-    match spec.name {
-        "auto-compaction-mode" => Some(format!("unknown auto-compaction-mode {value:?}")),
-        "log-format" => Some(format!("unknown log format: {value}, supported values json, console")),
-        "tls-min-version" | "tls-max-version" => {
-            Some(format!("unexpected TLS version {value:?} (must be one of: TLS1.2, TLS1.3)"))
-        }
-        _ => None,
-    }
 }
 
 /// What would have been right.

@@ -182,7 +182,7 @@ impl Conversion {
             Effect::Ignored(reason) => self.drop(item, reason),
             Effect::Refused { harmless, .. } if harmless.contains(&value.to_text(spec.kind).as_str()) => {}
             Effect::Refused { reason, .. } => {
-                let error = Diagnostic::error(reason).about(spec.name);
+                let error = Diagnostic::error(reason(&value.to_text(spec.kind))).about(spec.name);
                 self.errors.push(error.at(Some(Place::File(item.place.clone()))));
             }
             Effect::Alias(now) => self.renamed(spec, now, value),

@@ -1,41 +1,39 @@
-//! One definition of every option. Flags, variables, the file's keys, the help text, both man pages and the sample
-//! file are all made from this table; nothing else in kvd knows an option's name, default or meaning.
-//!
-//! Rules: an option stands in the table of its section; its help says what kvd does with it, in one or two sentences;
-//! an option that changes nothing here says why (`Effect::Ignored`), one whose silent loss would be dangerous is
-//! refused (`Effect::Refused`), a former name leads to its successor (`Effect::Alias`, `Effect::GateAlias`), and what
-//! the daemon does not act on yet is marked `pending()` until it does.
+//! What an option is: its names, what it accepts, its default, and what giving it does. The rows themselves stand in
+//! `sections/`.
 
-mod clustering;
-mod features;
-mod gates;
-mod member;
-mod monitoring;
-mod own;
-mod retired;
-mod security;
-
-pub use gates::{GATES, Gate, GateStage, find_gate};
-
-/// The groups under which options are shown.
+/// The groups under which options are shown; each is a file of `sections/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
-    /// This member: name, directories, listeners, limits.
+    /// This member: its name and directories.
     Member,
-    /// How clusters come about.
+    /// Where it listens, and where others find it.
+    Addresses,
+    /// How a cluster begins.
     Clustering,
-    /// The cluster's secret and the one-step join: kvd's own.
-    Identity,
-    /// TLS and who may speak.
-    Security,
+    /// How the first members find each other.
+    Discovery,
+    /// The one-step join.
+    Join,
+    /// Elections, membership and the log.
+    Raft,
+    /// The state on disk.
+    Storage,
+    /// Limits of requests and connections.
+    Limits,
+    /// TLS towards clients.
+    ClientTls,
+    /// What members prove their identity with.
+    PeerTls,
+    /// HTTP and JSON.
+    Http,
     /// Users' tokens and passwords.
     Auth,
-    /// Logs, metrics and warnings.
-    Monitoring,
-    /// Background work.
+    /// Logs and warnings.
+    Logging,
+    /// Feature gates.
     Features,
     /// For emergencies.
-    Unsafe,
+    Emergency,
     /// The program itself.
     Program,
     /// Names of older etcds.
@@ -44,15 +42,22 @@ pub enum Section {
 
 impl Section {
     /// All sections, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::Member,
+        Self::Addresses,
         Self::Clustering,
-        Self::Identity,
-        Self::Security,
+        Self::Discovery,
+        Self::Join,
+        Self::Raft,
+        Self::Storage,
+        Self::Limits,
+        Self::ClientTls,
+        Self::PeerTls,
+        Self::Http,
         Self::Auth,
-        Self::Monitoring,
+        Self::Logging,
         Self::Features,
-        Self::Unsafe,
+        Self::Emergency,
         Self::Program,
         Self::Retired,
     ];
@@ -61,13 +66,20 @@ impl Section {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Member => "Member",
+            Self::Addresses => "Addresses",
             Self::Clustering => "Clustering",
-            Self::Identity => "Identity and joining",
-            Self::Security => "Security",
+            Self::Discovery => "Discovery",
+            Self::Join => "Joining",
+            Self::Raft => "Consensus and membership",
+            Self::Storage => "Storage",
+            Self::Limits => "Limits",
+            Self::ClientTls => "TLS with clients",
+            Self::PeerTls => "TLS between members",
+            Self::Http => "HTTP",
             Self::Auth => "Auth",
-            Self::Monitoring => "Monitoring and logging",
-            Self::Features => "Background work",
-            Self::Unsafe => "Emergencies",
+            Self::Logging => "Logging",
+            Self::Features => "Feature gates",
+            Self::Emergency => "Emergencies",
             Self::Program => "Program",
             Self::Retired => "Names of older etcd versions",
         }
@@ -139,7 +151,7 @@ impl Kind {
 }
 
 /// What giving the option does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Effect {
     /// It acts.
     Acts,
@@ -150,8 +162,8 @@ pub enum Effect {
     Refused {
         /// Values that change nothing.
         harmless: &'static [&'static str],
-        /// Why it is refused and what to use.
-        reason: &'static str,
+        /// Why the value is refused, and what to use.
+        reason: fn(&str) -> String,
     },
     /// A former name of the named option.
     Alias(&'static str),
@@ -191,6 +203,14 @@ pub struct OptionSpec {
     pub pending: bool,
     /// A reload applies it to a running member.
     pub reloads: bool,
+    /// What a zero stands for, in the flag's spelling; empty if zero is a value like others.
+    pub zero_means: &'static str,
+    /// In the file, a number stands for its own text.
+    pub takes_numbers: bool,
+    /// It names a file that has to be there.
+    pub names_file: bool,
+    /// etcd's words for a value that is none of the choice.
+    pub words: Option<fn(&str) -> String>,
     /// Never shown in clear.
     pub secret: bool,
     /// Only read while the data directory is empty.
@@ -204,7 +224,12 @@ pub struct OptionSpec {
 
 impl OptionSpec {
     /// An option of etcd's that acts, whose key is its name.
-    const fn etcd(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Self {
+    pub(super) const fn etcd(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
         Self {
             name,
             key: name,
@@ -216,6 +241,10 @@ impl OptionSpec {
             effect: Effect::Acts,
             pending: false,
             reloads: false,
+            zero_means: "",
+            takes_numbers: false,
+            names_file: false,
+            words: None,
             secret: false,
             bootstrap: false,
             empty_is_default: false,
@@ -224,59 +253,84 @@ impl OptionSpec {
     }
 
     /// An option of kvd's own.
-    const fn own(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Self {
+    pub(super) const fn own(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
         let mut spec = Self::etcd(name, kind, default, help);
         spec.owner = Owner::Kvd;
         spec.since = "kvd";
         spec
     }
 
-    const fn section(mut self, section: Section) -> Self {
+    pub(super) const fn section(mut self, section: Section) -> Self {
         self.section = section;
         self
     }
 
-    const fn key(mut self, key: &'static str) -> Self {
+    pub(super) const fn key(mut self, key: &'static str) -> Self {
         self.key = key;
         self
     }
 
-    const fn since(mut self, since: &'static str) -> Self {
+    pub(super) const fn since(mut self, since: &'static str) -> Self {
         self.since = since;
         self
     }
 
-    const fn ignored(mut self, reason: &'static str) -> Self {
+    pub(super) const fn ignored(mut self, reason: &'static str) -> Self {
         self.effect = Effect::Ignored(reason);
         self
     }
 
-    const fn effect(mut self, effect: Effect) -> Self {
+    pub(super) const fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
         self
     }
 
-    const fn pending(mut self) -> Self {
+    pub(super) const fn pending(mut self) -> Self {
         self.pending = true;
         self
     }
 
-    const fn reloads(mut self) -> Self {
+    pub(super) const fn reloads(mut self) -> Self {
         self.reloads = true;
         self
     }
 
-    const fn secret(mut self) -> Self {
+    pub(super) const fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
-    const fn bootstrap(mut self) -> Self {
+    pub(super) const fn zero_means(mut self, text: &'static str) -> Self {
+        self.zero_means = text;
+        self
+    }
+
+    pub(super) const fn takes_numbers(mut self) -> Self {
+        self.takes_numbers = true;
+        self
+    }
+
+    pub(super) const fn names_file(mut self) -> Self {
+        self.names_file = true;
+        self
+    }
+
+    pub(super) const fn words(mut self, words: fn(&str) -> String) -> Self {
+        self.words = Some(words);
+        self
+    }
+
+    pub(super) const fn bootstrap(mut self) -> Self {
         self.bootstrap = true;
         self
     }
 
-    const fn empty_is_default(mut self) -> Self {
+    pub(super) const fn empty_is_default(mut self) -> Self {
         self.empty_is_default = true;
         self
     }
@@ -290,6 +344,14 @@ impl OptionSpec {
         format!("{prefix}{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
+    /// The help with what a zero stands for.
+    pub fn description(&self) -> String {
+        match self.zero_means {
+            "" => self.help.to_string(),
+            zero => format!("{} 0 means {zero}.", self.help),
+        }
+    }
+
     /// What is said of the option beside its help.
     pub fn marks(&self) -> String {
         let marks =
@@ -300,103 +362,5 @@ impl OptionSpec {
     /// True when the option does something here, so that it belongs into `config show` and the sample file.
     pub fn acts(&self) -> bool {
         matches!(self.effect, Effect::Acts) && !self.key.is_empty()
-    }
-}
-
-/// All tables, in the order in which options are shown.
-const TABLES: [&[OptionSpec]; 8] = [
-    member::OPTIONS,
-    clustering::OPTIONS,
-    own::OPTIONS,
-    security::OPTIONS,
-    monitoring::OPTIONS,
-    features::OPTIONS,
-    own::PROGRAM,
-    retired::OPTIONS,
-];
-
-/// Every option.
-pub fn all() -> impl Iterator<Item = &'static OptionSpec> {
-    TABLES.iter().flat_map(|table| table.iter())
-}
-
-/// The option of that flag name.
-pub fn find(name: &str) -> Option<&'static OptionSpec> {
-    all().find(|spec| spec.name == name)
-}
-
-/// The option of that key in the file.
-pub fn find_key(key: &str) -> Option<&'static OptionSpec> {
-    all().find(|spec| !spec.key.is_empty() && spec.key == key)
-}
-
-/// The option of that environment variable.
-pub fn find_variable(variable: &str) -> Option<&'static OptionSpec> {
-    all().find(|spec| spec.variable() == variable)
-}
-
-/// The candidate most like `word`, when it is like enough to be worth a question: a few letters apart, or begun and
-/// not finished.
-pub fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let likeness = |candidate: &str| {
-        let begun = word.len() >= 4 && candidate.starts_with(word);
-        let apart = strsim::normalized_damerau_levenshtein(word, candidate);
-        // The shortest of several that begin alike is the most likely one.
-        if begun { apart.max(0.9) - candidate.len() as f64 / 10_000.0 } else { apart }
-    };
-    candidates
-        .map(|candidate| (likeness(candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn names_keys_and_variables_are_unique() {
-        let mut names = HashSet::new();
-        let mut keys = HashSet::new();
-        let mut variables = HashSet::new();
-        for spec in all() {
-            assert!(names.insert(spec.name), "two options are called {}", spec.name);
-            assert!(spec.key.is_empty() || keys.insert(spec.key), "two options have the key {}", spec.key);
-            assert!(variables.insert(spec.variable()), "two options have the variable {}", spec.variable());
-            assert!(!spec.help.is_empty(), "{} has no help", spec.name);
-        }
-    }
-
-    #[test]
-    fn former_names_lead_somewhere() {
-        for spec in all() {
-            match spec.effect {
-                Effect::Alias(name) => {
-                    assert!(find(name).is_some_and(OptionSpec::acts_or_warns), "{}", spec.name)
-                }
-                Effect::GateAlias(gate) => assert!(find_gate(gate).is_some(), "{}", spec.name),
-                _ => {}
-            }
-        }
-    }
-
-    impl OptionSpec {
-        fn acts_or_warns(&self) -> bool {
-            matches!(self.effect, Effect::Acts | Effect::Ignored(_))
-        }
-    }
-
-    #[test]
-    fn suggestions_are_close_or_absent() {
-        let names = || all().map(|spec| spec.name);
-        assert_eq!(did_you_mean("listen-client-url", names()), Some("listen-client-urls"));
-        assert_eq!(did_you_mean("heartbeet-interval", names()), Some("heartbeat-interval"));
-        assert_eq!(did_you_mean("listen-client", names()), Some("listen-client-urls"));
-        assert_eq!(did_you_mean("nmae", names()), Some("name"));
-        assert_eq!(did_you_mean("zzz", names()), None);
-        assert_eq!(did_you_mean("service-host", names()), None);
     }
 }

@@ -1,0 +1,34 @@
+//! The HTTP and JSON interfaces.
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::findings::Findings;
+use crate::config::spec::{Kind, OptionSpec, Section};
+use crate::config::typed::{FromValue, choice, mismatch, section};
+use crate::config::value::Value;
+
+choice! {
+    /// How much `/metrics` shows.
+    pub enum Metrics {
+        /// The usual.
+        Basic = "basic",
+        /// And a histogram of every gRPC method.
+        Extensive = "extensive",
+    }
+}
+
+section! {
+    /// HTTP.
+    pub struct Http under Http {
+        gateway: bool = etcd("enable-grpc-gateway", Kind::Bool, "true", "Serves the JSON gateway (/v3/...) beside gRPC.").pending();
+        v2: bool = etcd("enable-v2", Kind::Bool, "false", "Serves the /v2 interface.").pending().since("3.4, 3.5");
+        cors: Vec<String> = etcd("cors", Kind::Origins, "*", "The origins whose pages may call the HTTP interfaces; * for all.").reloads();
+        /// Empty for all, too.
+        host_whitelist: Vec<String> = etcd("host-whitelist", Kind::List, "*", "The Host names to which plain HTTP responds; * for all.").reloads();
+        metrics: Metrics = etcd("metrics", Kind::Choice(Metrics::CHOICES), "basic", "extensive adds a histogram of every gRPC method.").empty_is_default();
+    }
+    without effect {
+        OptionSpec::etcd("v2-deprecation", Kind::Choice(&["not-yet", "write-only", "write-only-skip-check", "write-only-drop-data", "gone"]), "write-only", "The phase of the v2 store's retirement.").since("3.5 to 3.7").ignored("kvd has no v2 store"),
+        OptionSpec::etcd("experimental-enable-v2v3", Kind::Text, "", "Serves /v2/keys on keys under this prefix.").since("3.4, 3.5").ignored("kvd has no v2 store to emulate"),
+        OptionSpec::etcd("enable-pprof", Kind::Bool, "false", "Serves Go's profiler.").ignored("Go's profiler does not exist here; use perf"),
+    }
+}

@@ -1,0 +1,52 @@
+//! Limits of requests and connections.
+
+use std::time::Duration;
+
+use super::U32;
+use crate::config::findings::Findings;
+use crate::config::spec::{Kind, OptionSpec, Section};
+use crate::config::typed::section;
+use crate::model::MAX_REQUEST_BYTES;
+
+/// Above this etcd warns.
+const LARGE_REQUEST: usize = 10 << 20;
+
+/// The shortest interval of progress notifications, as etcd has it.
+const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+section! {
+    /// Limits of requests and connections.
+    pub struct Limits under Limits {
+        max_txn_ops: usize = etcd("max-txn-ops", Kind::Number(U32), "128", "The most operations in one transaction.").reloads();
+        max_request_bytes: usize = etcd("max-request-bytes", Kind::Number(U32), "1572864", "The largest request in bytes.").reloads();
+        max_concurrent_streams: u32 = etcd("max-concurrent-streams", Kind::Number(U32), "4294967295", "The most HTTP/2 streams of one client connection.");
+        /// None allows all.
+        keepalive_min_time: Option<Duration> = etcd("grpc-keepalive-min-time", Kind::Duration, "5s", "The shortest interval at which a client may ping; one that pings more often is disconnected. 0 allows all.");
+        /// None for no pings.
+        keepalive_interval: Option<Duration> = etcd("grpc-keepalive-interval", Kind::Duration, "2h", "How often the server pings an idle client connection. 0 means never.");
+        /// None for the library's default.
+        keepalive_timeout: Option<Duration> = etcd("grpc-keepalive-timeout", Kind::Duration, "20s", "How long the server waits for the response to its ping before it closes the connection. 0 means the library's default.");
+        watch_progress_interval: Duration = etcd("watch-progress-notify-interval", Kind::Duration, "0s", "How often an idle watcher that asked for it gets the current revision; at least 100ms.").since("3.6").zero_means("10m").reloads();
+    }
+}
+
+impl Limits {
+    pub(in crate::config) fn check(&self, found: &mut Findings<'_>) {
+        if self.watch_progress_interval < MIN_PROGRESS_INTERVAL {
+            let message = "--watch-progress-notify-interval is raised to 100ms";
+            found.warn("watch-progress-notify-interval", message);
+        }
+        let bytes = self.max_request_bytes;
+        if bytes > MAX_REQUEST_BYTES {
+            let message = format!(
+                "--max-request-bytes {bytes}: members cannot pass on requests of more than {MAX_REQUEST_BYTES} bytes"
+            );
+            found.error("max-request-bytes", message);
+        } else if bytes > LARGE_REQUEST {
+            let message = format!(
+                "exceeded recommended request limit: {bytes} bytes, recommended {LARGE_REQUEST} bytes"
+            );
+            found.warn("max-request-bytes", message);
+        }
+    }
+}
