@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::lease::Options;
 use crate::log::{self, Log, Mode, SimDisk};
-use crate::model::{Clock, ClusterId, Entropy, Member, MemberId};
+use crate::model::{Caller, Clock, ClusterId, Entropy, Member, MemberId};
 use crate::raft::{self, Loopback, NodeOptions};
 use crate::store::{self, CheckpointPolicy, Store};
 
@@ -144,7 +144,7 @@ impl Three {
     }
 
     async fn grant(&self, at: usize, id: LeaseId, ttl: i64) {
-        self.members[at].node.propose(Command::LeaseGrant { id, ttl }).await.unwrap();
+        self.members[at].node.propose(Caller::Anonymous, Command::LeaseGrant { id, ttl }).await.unwrap();
     }
 
     /// When the lease is gone at a member.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::model::{Alarm, AlarmKind, Command, LeaseChange, Observer, Refusal, RevisionEvents};
+use crate::model::{Alarm, AlarmKind, Caller, Command, LeaseChange, Observer, Refusal, RevisionEvents};
 use crate::raft::Node;
 use crate::store::{Store, quota};
 
@@ -89,7 +89,7 @@ async fn raise(node: &Node, store: &Store) -> Result<(), Refusal> {
     }
     let sizes = store.sizes();
     tracing::warn!(in_use = sizes.in_use, quota = sizes.quota, "space quota exceeded");
-    node.propose(Command::AlarmRaise(alarm)).await.map(drop)
+    node.propose(Caller::System, Command::AlarmRaise(alarm)).await.map(drop)
 }
 
 #[cfg(test)]
@@ -119,23 +119,23 @@ mod tests {
         });
         // As they come from a member that has room: nobody here looks before they are in the log.
         for _ in 0..3 {
-            let reply = services.node.propose(put(10_000)).await;
+            let reply = services.node.propose(Caller::Anonymous, put(10_000)).await;
             assert!(matches!(reply, Ok(Reply::Op(_)) | Err(Refusal::NoSpace)), "{reply:?}");
         }
         while store.alarms().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(services.node.propose(put(1)).await, Err(Refusal::NoSpace));
+        assert_eq!(services.node.propose(Caller::Anonymous, put(1)).await, Err(Refusal::NoSpace));
         // Disarmed while it is full: the next write that is asked for here raises it again.
         let alarm = store.alarms()[0];
-        services.node.propose(Command::AlarmClear(alarm)).await.unwrap();
+        services.node.propose(Caller::Anonymous, Command::AlarmClear(alarm)).await.unwrap();
         assert_eq!(services.check_quota(&put(1)).await, Err(Refusal::NoSpace));
         assert_eq!(store.alarms(), [alarm]);
         // A larger quota counts at once, for what is asked for and for what is answered.
         store.set_quota(Some(1 << 30));
-        services.node.propose(Command::AlarmClear(alarm)).await.unwrap();
+        services.node.propose(Caller::Anonymous, Command::AlarmClear(alarm)).await.unwrap();
         assert_eq!(services.check_quota(&put(10_000)).await, Ok(()));
-        assert!(services.node.propose(put(10_000)).await.is_ok());
+        assert!(services.node.propose(Caller::Anonymous, put(10_000)).await.is_ok());
         running.abort();
     }
 

@@ -22,7 +22,7 @@ pub fn code(refusal: &Refusal) -> Code {
     match refusal {
         R::EmptyKey | R::KeyNotFound | R::ValueProvided | R::LeaseProvided => Code::InvalidArgument,
         R::TooManyOps | R::NestedTooDeep | R::DuplicateKey | R::InvalidSortOption => Code::InvalidArgument,
-        R::RequestTooLarge | R::MemberBadUrls | R::UserEmpty => Code::InvalidArgument,
+        R::RequestTooLarge | R::MemberBadUrls | R::UserEmpty | R::AuthOldRevision => Code::InvalidArgument,
         R::WrongDowngradeVersionFormat | R::InvalidDowngradeTarget => Code::InvalidArgument,
         R::Compacted { .. } | R::FutureRevision | R::LeaseTtlTooLarge => Code::OutOfRange,
         R::NoSpace => Code::ResourceExhausted,
@@ -96,6 +96,7 @@ pub fn text(refusal: &Refusal) -> Cow<'static, str> {
         R::InvalidToken => "etcdserver: invalid auth token",
         R::PermissionDenied => "etcdserver: permission denied",
         R::AuthNotEnabled => "etcdserver: authentication is not enabled",
+        R::AuthOldRevision => "etcdserver: revision of auth store is old",
     })
 }
 
@@ -220,6 +221,7 @@ mod tests {
         InvalidToken | Unauthenticated | etcdserver: invalid auth token
         PermissionDenied | PermissionDenied | etcdserver: permission denied
         AuthNotEnabled | FailedPrecondition | etcdserver: authentication is not enabled
+        AuthOldRevision | InvalidArgument | etcdserver: revision of auth store is old
         NotSupported | Unimplemented | why
         Internal | Internal | why";
 

@@ -31,7 +31,7 @@ use crate::join::enter::EntryError;
 use crate::join::identity::{self, Identity, IdentityError};
 use crate::lease::{self, Lessor};
 use crate::log::{self, Log, LogError, RealDisk};
-use crate::model::{Clock, Command, MemberId, Refusal};
+use crate::model::{Caller, Clock, Command, MemberId, Refusal};
 use crate::peer::{Quic, Transport};
 use crate::pki::{self, Credentials, PkiError};
 use crate::raft::{Node, NodeOptions, StartError};
@@ -498,6 +498,6 @@ impl compactor::Member for Compacting {
     }
 
     async fn compact(&self, revision: i64) -> Result<(), Refusal> {
-        self.node.propose(Command::Compact { revision }).await.map(drop)
+        self.node.propose(Caller::System, Command::Compact { revision }).await.map(drop)
     }
 }

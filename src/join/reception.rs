@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::enter::with_urls;
 use super::existing;
 use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode_question, encode};
-use crate::model::{Clock, Command, Member, MemberChange, Refusal, Reply};
+use crate::model::{Caller, Clock, Command, Member, MemberChange, Refusal, Reply};
 use crate::peer::Names;
 use crate::raft::Node;
 
@@ -62,7 +62,7 @@ impl Reception {
         let now = self.clock.now_ms() / 1000;
         let member = Member::added(candidate.peer_urls, candidate.learner, now)?;
         let id = member.id;
-        match self.node.propose(Command::Member(MemberChange::Add(member))).await? {
+        match self.node.propose(Caller::System, Command::Member(MemberChange::Add(member))).await? {
             Reply::Members { members, .. } => {
                 tracing::info!(member = %id, name = candidate.name, learner = candidate.learner, "a member joined");
                 Ok(Answer::Joined(Roll { cluster: self.node.status().cluster, members }, id))

@@ -6,7 +6,7 @@ use super::format::ITEM_HEADER;
 use super::{Entry, Payload, Vote};
 
 /// The version of an entry's encoding.
-pub const ENTRY_VERSION: u8 = 1;
+pub const ENTRY_VERSION: u8 = 2;
 
 /// One item of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +123,7 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) -> Result<(), String> {
     })
 }
 
-/// Appends an entry's payload with its version. Entries are sent to other members in the same form.
+/// Appends an entry's payload with its version.
 ///
 /// # Errors
 /// As [`Item::encode`].
@@ -277,18 +277,23 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Command, Proposal, Put, Stamp};
+    use crate::log::Group;
+    use crate::model::{Caller, Command, Proposal, Put, Stamp, StateDigest};
 
     fn items() -> Vec<Item> {
         let position = LogPosition { term: 3, leader: 4, index: 5 };
         let put = Put { key: "k".into(), value: "v".into(), ..Put::default() };
-        let proposal = Proposal { stamp: Stamp { time_ms: 7 }, command: Command::Put(put) };
+        let caller = Caller::User { name: "u".into(), auth_revision: 9 };
+        let proposal =
+            Proposal { stamp: Stamp { time_ms: 7, tenant: 8 }, caller, command: Command::Put(put) };
         let membership = Payload::Membership { raft: "m".into(), change: Some(Arc::new(proposal.clone())) };
+        let digest = Some(StateDigest { index: 4, scheme: 1, value: [5; 32] });
+        let group = Group { digest, proposals: vec![proposal] };
         let vote = Vote { term: 1, voted_for: 2, committed: true };
         vec![
             Item::Start(Start { vote: Some(vote), purged: None, committed: Some(position) }),
             Item::Entry(Entry { position, payload: Payload::Blank }),
-            Item::Entry(Entry { position, payload: Payload::Group(Arc::new(vec![proposal])) }),
+            Item::Entry(Entry { position, payload: Payload::Group(Arc::new(group)) }),
             Item::Entry(Entry { position, payload: membership }),
             Item::Vote(vote),
             Item::Truncate(None),
@@ -308,6 +313,33 @@ mod tests {
                 assert!(Item::decode(&bytes[..cut]).is_err(), "{item:?} cut at {cut}");
             }
         }
+    }
+
+    /// The bytes of version 2, written down: a change here is a change of the format.
+    #[test]
+    fn an_entry_of_version_2_stays_as_it_is() {
+        let hex = |payload: &Payload| {
+            let mut bytes = Vec::new();
+            encode_payload(payload, &mut bytes).unwrap();
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let payloads: Vec<Payload> = items()
+            .into_iter()
+            .filter_map(|item| match item {
+                Item::Entry(entry) => Some(entry.payload),
+                _ => None,
+            })
+            .collect();
+        let [blank, group, membership] = payloads.as_slice() else { panic!("three entries") };
+        let proposal = "0e080101750900016b017600000000";
+        assert_eq!(hex(blank), "0200");
+        assert_eq!(hex(group), format!("0201010401{}01{proposal}", "05".repeat(32)));
+        assert_eq!(hex(membership), format!("0202016d01{proposal}"));
+        let put = Put { key: "k".into(), value: "v".into(), ..Put::default() };
+        let proposal =
+            Proposal { stamp: Stamp::at(7), caller: Caller::Anonymous, command: Command::Put(put) };
+        let group = Payload::Group(Arc::new(vec![proposal].into()));
+        assert_eq!(hex(&group), "02010001_0e00_00_00016b017600000000".replace('_', ""));
     }
 
     #[test]

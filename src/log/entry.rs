@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, LogPosition, Proposal};
+use crate::model::{Caller, Command, LogPosition, Proposal, StateDigest};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +21,8 @@ pub struct Entry {
 pub enum Payload {
     /// Nothing; a new leader begins with it.
     Blank,
-    /// Proposals, applied one after the other.
-    Group(Arc<Vec<Proposal>>),
+    /// Proposals.
+    Group(Arc<Group>),
     /// A raft configuration, together with the change of members that it belongs to.
     Membership {
         /// The configuration, in raft's own encoding.
@@ -30,6 +30,21 @@ pub enum Payload {
         /// The change of members.
         change: Option<Arc<Proposal>>,
     },
+}
+
+/// Proposals that share an entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// A digest of the leader's state at an earlier entry, for every member to compare with its own.
+    pub digest: Option<StateDigest>,
+    /// Applied one after the other.
+    pub proposals: Vec<Proposal>,
+}
+
+impl From<Vec<Proposal>> for Group {
+    fn from(proposals: Vec<Proposal>) -> Self {
+        Self { digest: None, proposals }
+    }
 }
 
 /// Bytes of an entry or a command in addition to its own encoding: its position, its share of headers, memory.
@@ -42,9 +57,9 @@ impl Payload {
     }
 }
 
-/// The bytes of a command in its encoding, with everything it carries.
-pub fn weight(command: &Command) -> usize {
-    FIXED.saturating_add(encoded(command))
+/// The bytes of a command and its caller in their encoding, with everything they carry.
+pub fn weight(caller: &Caller, command: &Command) -> usize {
+    FIXED.saturating_add(encoded(caller)).saturating_add(encoded(command))
 }
 
 fn encoded<T: Serialize>(value: &T) -> usize {
@@ -108,9 +123,12 @@ mod tests {
     fn whatever_a_command_carries_is_weighed() {
         for command in large() {
             let what = format!("{command:?}").chars().take(40).collect::<String>();
-            let proposal = Proposal { stamp: Stamp { time_ms: i64::MAX }, command };
-            let of_command = weight(&proposal.command);
-            let payload = Payload::Group(Arc::new(vec![proposal]));
+            let caller = Caller::User { name: "n".repeat(1000).into(), auth_revision: u64::MAX };
+            let stamp = Stamp { time_ms: i64::MAX, tenant: u32::MAX };
+            let of_command = weight(&caller, &command);
+            let proposals = vec![Proposal { stamp, caller, command }];
+            let digest = Some(StateDigest { index: 1, scheme: 1, value: [1; 32] });
+            let payload = Payload::Group(Arc::new(Group { digest, proposals }));
             let mut bytes = Vec::new();
             encode_payload(&payload, &mut bytes).unwrap();
             let range = bytes.len()..bytes.len() + 100;

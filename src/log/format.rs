@@ -1,4 +1,4 @@
-//! The log on disk, format version 1.
+//! The log on disk, format version 2.
 //!
 //! # Files
 //! The directory holds segments, named by their sequence number in hex (`0000000000000001.seg`), a lock file, and
@@ -13,7 +13,7 @@
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 8 | magic `kvd-log\n` |
-//! | 8 | 4 | format version, 1 |
+//! | 8 | 4 | format version, 2 |
 //! | 12 | 4 | offset of the first frame, 4096 |
 //! | 16 | 8 | sequence number |
 //! | 24 | 8 | salt: random, so that what an earlier use left behind never looks valid |
@@ -74,7 +74,7 @@
 //! | kind | what | body |
 //! |---|---|---|
 //! | 1 | start | first in every segment: optional vote, optional purged position, optional committed position |
-//! | 2 | entry | position, encoding version (1 byte, 1), payload: [`Payload`] in postcard |
+//! | 2 | entry | position, encoding version (1 byte, 2), payload: [`Payload`] in postcard |
 //! | 3 | vote | term, member (8 bytes each), 1 byte: 1 once it is a leader's |
 //! | 4 | truncate | optional position: entries after it no longer count |
 //! | 5 | purge | position: entries up to it no longer count |
@@ -92,7 +92,7 @@ use super::codec::Reader;
 /// The first bytes of a segment.
 pub const MAGIC: [u8; 8] = *b"kvd-log\n";
 /// The format version this program writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Offset of a segment's first frame.
 pub const FIRST_FRAME: u64 = 4096;
 /// Bytes before a frame's payload.
@@ -287,21 +287,21 @@ mod tests {
     #[test]
     fn another_version_is_told_apart_from_damage() {
         let mut bytes = SegmentHeader { sequence: 7, salt: 99, length: 8192 }.encode();
-        bytes[8] = 2;
+        bytes[8] = 1;
         assert!(matches!(SegmentHeader::decode(&bytes), Err(HeaderFault::Damaged(_))));
         let crc = crc32c(&bytes[..40]);
         bytes[40..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderFault::Version(2)));
+        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderFault::Version(1)));
     }
 
-    /// The bytes of version 1, written down: a change here is a change of the format.
+    /// The bytes of version 2, written down: a change here is a change of the format.
     #[test]
-    fn version_1_stays_as_it_is() {
+    fn version_2_stays_as_it_is() {
         let header = SegmentHeader { sequence: 1, salt: 2, length: 3 };
         let hex: String = header.encode().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
-            "6b76642d6c6f670a01000000001000000100000000000000020000000000000003000000000000007089acde"
+            "6b76642d6c6f670a02000000001000000100000000000000020000000000000003000000000000002df84798"
         );
         assert_eq!(segment_name(0x1f), "000000000000001f.seg");
         assert_eq!(sequence_of("000000000000001f.seg"), Some(0x1f));

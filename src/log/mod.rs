@@ -35,7 +35,7 @@ mod tests;
 
 pub use codec::{ItemFault, decode_payload, encode_payload};
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use entry::{Entry, Payload, Vote, weight};
+pub use entry::{Entry, Group, Payload, Vote, weight};
 pub use error::LogError;
 pub use figures::Figures;
 pub use frames::read_segment;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::format::{FIRST_FRAME, segment_name};
 use super::*;
-use crate::model::{Command, Entropy, LogPosition, Proposal, Put, Stamp};
+use crate::model::{Caller, Command, Entropy, LogPosition, Proposal, Put, Stamp};
 
 struct Numbers(Mutex<u64>);
 
@@ -45,8 +45,8 @@ fn at(term: u64, index: u64) -> LogPosition {
 
 fn entry(term: u64, index: u64, size: usize) -> Entry {
     let put = Put { key: format!("key-{index}").into(), value: vec![b'v'; size].into(), ..Put::default() };
-    let proposal = Proposal { stamp: Stamp { time_ms: 1 }, command: Command::Put(put) };
-    Entry { position: at(term, index), payload: Payload::Group(Arc::new(vec![proposal])) }
+    let proposal = Proposal { stamp: Stamp::at(1), caller: Caller::Anonymous, command: Command::Put(put) };
+    Entry { position: at(term, index), payload: Payload::Group(Arc::new(vec![proposal].into())) }
 }
 
 fn append(log: &Log, entries: Vec<Entry>) -> Result<(), LogError> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alarm, AlarmKind, Delete, LeaseId, Member, MemberId, Put, Txn};
+use super::{Alarm, AlarmKind, Caller, Delete, LeaseId, Member, MemberId, Put, Txn};
 
 /// Upper bound for `--max-request-bytes`: every member receives what any other one was asked for, in one message.
 pub const MAX_REQUEST_BYTES: usize = 48 << 20;
@@ -11,19 +11,30 @@ pub const MAX_REQUEST_BYTES: usize = 48 << 20;
 /// command than as a request.
 pub const MAX_COMMAND_BYTES: usize = 60 << 20;
 
-/// Information that the leader adds to a command, only to be shown to people. Nothing is decided by it: the next
-/// leader's clock may be hours away.
+/// Information that the leader adds to a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The proposing leader's wall clock, in milliseconds since the epoch.
+    /// The proposing leader's wall clock, in milliseconds since the epoch. For what people read: nothing is decided by
+    /// it, since the next leader's clock may be hours away.
     pub time_ms: i64,
+    /// The tenant that pays for the command; 0 is the cluster itself, as long as there are no others.
+    pub tenant: u32,
 }
 
-/// A command with its stamp: one unit of work in the log. A log entry holds one or more of them.
+impl Stamp {
+    /// The stamp of a command that the cluster itself pays for; `time_ms` as above.
+    pub fn at(time_ms: i64) -> Self {
+        Self { time_ms, tenant: 0 }
+    }
+}
+
+/// A command with its stamp and its caller: one unit of work in the log. A log entry holds one or more of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     /// Added by the leader.
     pub stamp: Stamp,
+    /// Whoever asked for it. Checked again when the command is applied.
+    pub caller: Caller,
     /// What to do.
     pub command: Command,
 }

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod command;
+mod digest;
 mod event;
 mod histogram;
 mod key;
@@ -22,6 +23,7 @@ mod user;
 
 pub use alarm::{Alarm, AlarmKind};
 pub use command::{Command, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, MemberChange, Proposal, Stamp};
+pub use digest::StateDigest;
 pub use event::{Event, EventKind, RevisionEvents};
 pub use histogram::Histogram;
 pub use key::{KeyRange, RangeEnd, prefix_end};

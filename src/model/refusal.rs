@@ -147,6 +147,9 @@ pub enum Refusal {
     /// Authentication is off.
     #[error("authentication is not enabled")]
     AuthNotEnabled,
+    /// Users or roles have changed since the caller was let in. Nothing was done: whoever let it in may do so again.
+    #[error("revision of users and roles is old")]
+    AuthOldRevision,
     /// The request is part of etcd's API but not served by this version.
     #[error("not supported: {0}")]
     NotSupported(String),

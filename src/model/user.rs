@@ -1,5 +1,7 @@
 //! Who asks for something.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// Whoever a request or a command comes from. It travels with the command through the log, as the header of etcd's
@@ -12,10 +14,10 @@ pub enum Caller {
     Anonymous,
     /// A user.
     User {
-        /// Its name.
-        name: String,
+        /// Its name. Cloning shares it.
+        name: Arc<str>,
         /// The revision of users and roles at which its token was checked. A command with an older revision than the
-        /// current one is refused, and the client tries again with a new token.
+        /// current one when it is applied is refused with [`AuthOldRevision`](super::Refusal::AuthOldRevision).
         auth_revision: u64,
     },
     /// kvd itself: leases that expire, members that publish their names, automatic compaction.

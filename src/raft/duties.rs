@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::members;
 use super::node::Inner;
 use crate::log::Space;
-use crate::model::{Command, MemberChange, MemberId, Refusal};
+use crate::model::{Caller, Command, MemberChange, MemberId, Refusal};
 
 /// The version a cluster of this kvd has, as etcd writes it.
 pub const CLUSTER_VERSION: &str = "3.7.0";
@@ -97,7 +97,7 @@ pub async fn publish(inner: Arc<Inner>) {
                     name: options.name.clone(),
                     client_urls: options.client_urls.clone(),
                 };
-                let outcome = inner.outcome(Command::Member(change));
+                let outcome = inner.outcome(Caller::System, Command::Member(change));
                 match tokio::time::timeout(options.request_timeout(), outcome).await {
                     Ok(Ok(_)) => return,
                     Ok(Err(error)) => tracing::warn!(%error, "this member could not make itself known yet"),
@@ -183,6 +183,7 @@ async fn decide_version(inner: &Arc<Inner>) -> Result<(), Refusal> {
         return Ok(());
     }
     let command = Command::ClusterVersion(CLUSTER_VERSION.to_string());
-    let outcome = tokio::time::timeout(inner.options.request_timeout(), inner.outcome(command)).await;
+    let outcome = inner.outcome(Caller::System, command);
+    let outcome = tokio::time::timeout(inner.options.request_timeout(), outcome).await;
     outcome.unwrap_or(Err(Refusal::Timeout)).map(|_| ())
 }

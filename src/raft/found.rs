@@ -12,7 +12,7 @@ use super::installed::cut_log;
 use super::options::{NodeOptions, StartError};
 use super::types::{Config, Peer, decode_config, encode_config};
 use crate::log::{Bounds, Done, Entry, Log, LogError, Payload, Vote};
-use crate::model::{Command, LogPosition, Member, MemberChange, Proposal, Stamp};
+use crate::model::{Caller, Command, LogPosition, Member, MemberChange, Proposal, Stamp};
 
 /// How far log and store have come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,8 +135,9 @@ async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartErro
     let term = 1 + vote.map_or(0, |vote| vote.term).max(last.map_or(0, |last| last.term));
     let index = last.map_or(0, |last| last.index + 1);
     let position = LogPosition { term, leader: 0, index };
-    let stamp = Stamp { time_ms: options.clock.now_ms() };
-    let change = Proposal { stamp, command: Command::Member(MemberChange::Retain(options.id)) };
+    let stamp = Stamp::at(options.clock.now_ms());
+    let command = Command::Member(MemberChange::Retain(options.id));
+    let change = Proposal { stamp, caller: Caller::System, command };
     let raft = encode_config(&config).map_err(storage)?;
     let payload = Payload::Membership { raft, change: Some(Arc::new(change)) };
     // The vote comes first: the log must not hold an entry of a term this member never voted in.
@@ -177,6 +178,7 @@ pub async fn found(log: &Log, founders: &[Member]) -> Result<(), StartError> {
     let config = Config::from(nodes);
     let add = |member: &Member| Proposal {
         stamp: Stamp::default(),
+        caller: Caller::System,
         command: Command::Member(MemberChange::Add(Member {
             name: String::new(),
             client_urls: Vec::new(),
@@ -188,8 +190,8 @@ pub async fn found(log: &Log, founders: &[Member]) -> Result<(), StartError> {
     let at = |index| LogPosition { term: 0, leader: 0, index };
     let mut entries = vec![Entry { position: at(0), payload: Payload::Membership { raft, change } }];
     if !others.is_empty() {
-        let group = others.iter().map(add).collect();
-        entries.push(Entry { position: at(1), payload: Payload::Group(Arc::new(group)) });
+        let group: Vec<Proposal> = others.iter().map(add).collect();
+        entries.push(Entry { position: at(1), payload: Payload::Group(Arc::new(group.into())) });
     }
     flushed(|done| log.append(entries, done)).await
 }

@@ -19,7 +19,7 @@ use super::reads::{Round, own_round};
 use super::rules::{self, Seat};
 use super::types::{Config, Payload, Peer, Types};
 use super::wire::{Answer, Request};
-use crate::model::{Command, Member, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::model::{Caller, Command, Member, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
 use crate::peer::{Lane, TransportError};
 
 /// Pause before a change that could not be appended yet is tried again.
@@ -31,16 +31,18 @@ const PROMOTE_LAG: u64 = 200;
 ///
 /// # Errors
 /// The refusals of etcd's member calls.
-pub async fn change(inner: &Arc<Inner>, change: MemberChange) -> Result<Reply, Refusal> {
+pub async fn change(inner: &Arc<Inner>, caller: Caller, change: MemberChange) -> Result<Reply, Refusal> {
     loop {
         match inner.shared.leader() {
-            Some(leader) if leader == inner.shared.id() => match lead_change(inner, &change, true).await {
-                Err(Refusal::NotLeader) => {}
-                Ok(Reply::Refused(refusal)) => return Err(refusal),
-                done => return done,
-            },
+            Some(leader) if leader == inner.shared.id() => {
+                match lead_change(inner, &caller, &change, true).await {
+                    Err(Refusal::NotLeader) => {}
+                    Ok(Reply::Refused(refusal)) => return Err(refusal),
+                    done => return done,
+                }
+            }
             Some(leader) => {
-                let request = Request::Propose(vec![Command::Member(change.clone())]);
+                let request = Request::Propose(vec![(caller.clone(), Command::Member(change.clone()))]);
                 match ask(inner, leader, Lane::Desk, &request).await {
                     Ok(Answer::Proposed { mut outcomes, index }) if outcomes.len() == 1 => {
                         inner.shared.wait_applied(index).await;
@@ -65,7 +67,12 @@ pub async fn change(inner: &Arc<Inner>, change: MemberChange) -> Result<Reply, R
 ///
 /// # Errors
 /// As [`change`]; [`Refusal::NotLeader`] where another one has to do it, and nothing was done.
-pub async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool) -> Result<Reply, Refusal> {
+pub async fn lead_change(
+    inner: &Arc<Inner>,
+    caller: &Caller,
+    change: &MemberChange,
+    asked: bool,
+) -> Result<Reply, Refusal> {
     let raft = inner.raft().ok_or(Refusal::Stopped)?;
     let _one_at_a_time = inner.members.lock().await;
     loop {
@@ -92,8 +99,9 @@ pub async fn lead_change(inner: &Arc<Inner>, change: &MemberChange, asked: bool)
             }
         }
         let next = next_config(config, change, &inner.options.store.members())?;
-        let stamp = Stamp { time_ms: inner.options.clock.now_ms() };
-        let proposal = Arc::new(Proposal { stamp, command: Command::Member(change.clone()) });
+        let stamp = Stamp::at(inner.options.clock.now_ms());
+        let command = Command::Member(change.clone());
+        let proposal = Arc::new(Proposal { stamp, caller: caller.clone(), command });
         let based_on = Precondition::LastMembershipLogId { last_membership_log_id: *stored.log_id() };
         match append(raft, config, next, change, proposal, based_on).await {
             Ok(Some(reply)) => {
@@ -261,7 +269,7 @@ pub async fn promote_pending(inner: &Arc<Inner>) {
     for member in inner.options.store.members() {
         if member.pending && inner.connected(member.id, Duration::ZERO) && caught_up(inner, member.id, false)
         {
-            match lead_change(inner, &MemberChange::Promote(member.id), false).await {
+            match lead_change(inner, &Caller::System, &MemberChange::Promote(member.id), false).await {
                 // As soon as those who are missing are back.
                 Err(Refusal::Unhealthy) => {}
                 Ok(Reply::Refused(error)) | Err(error) => {

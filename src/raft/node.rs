@@ -28,7 +28,9 @@ use super::state_machine::StateMachine;
 use super::types::{Peer, Types};
 use super::wire::{Answer, Request};
 use crate::log::{Space, weight};
-use crate::model::{Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Refusal, Reply};
+use crate::model::{
+    Caller, Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Refusal, Reply,
+};
 use crate::peer::{Lane, Pending};
 use crate::store::quota;
 
@@ -170,17 +172,18 @@ impl Node {
         started.await.map_err(|_| gone())?
     }
 
-    /// Proposes a command and waits until it is applied here; a follower has the leader propose it. Ends by its own
-    /// deadline (etcd's request timeout); dropping it gives up waiting, not always the command.
+    /// Proposes a command for `caller` and waits until it is applied here; a follower has the leader propose it. Ends by
+    /// its own deadline (etcd's request timeout); dropping it gives up waiting, not always the command.
     ///
     /// # Errors
-    /// What applying it refused; [`Refusal::TooManyRequests`] where too much waits to be applied;
+    /// What applying it refused, [`Refusal::AuthOldRevision`] among it: whoever let the caller in may do so anew and
+    /// propose again, since nothing was done; [`Refusal::TooManyRequests`] where too much waits to be applied;
     /// [`Refusal::Timeout`] and its kin where the outcome is not known, or no leader was found in time;
     /// [`Refusal::Stopped`].
-    pub async fn propose(&self, command: Command) -> Result<Reply, Refusal> {
+    pub async fn propose(&self, caller: Caller, command: Command) -> Result<Reply, Refusal> {
         let started = Instant::now();
         let figures = &self.0.shared.figures;
-        let work = self.0.outcome(command);
+        let work = self.0.outcome(caller, command);
         let _pending = figures.pending();
         let outcome = match tokio::time::timeout(self.0.options.request_timeout(), work).await {
             Ok(Ok((Reply::Refused(refusal), _))) => return Err(refusal),
@@ -192,13 +195,14 @@ impl Node {
         outcome.inspect_err(|_| _ = figures.failed.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// As [`Node::propose`], but only as the leader of `term`; never handed on to another leader.
+    /// Proposes a command of kvd's own as [`Node::propose`] does, but only as the leader of `term`; it is never handed
+    /// on to another leader.
     ///
     /// # Errors
     /// As [`Node::propose`]; [`Refusal::NotLeader`] where this member does not lead in that term, and nothing was done.
     pub async fn propose_in_term(&self, term: u64, command: Command) -> Result<Reply, Refusal> {
         let started = Instant::now();
-        let work = self.0.queued(command, Some(term));
+        let work = self.0.queued(Caller::System, command, Some(term));
         match tokio::time::timeout(self.0.options.request_timeout(), work).await {
             Ok(Ok((Reply::Refused(refusal), _))) => Err(refusal),
             Ok(outcome) => outcome.map(|(reply, _)| reply),
@@ -441,20 +445,20 @@ impl Inner {
     }
 
     /// Brings a command to its outcome, without a deadline.
-    pub(super) async fn outcome(self: &Arc<Self>, command: Command) -> Outcome {
+    pub(super) async fn outcome(self: &Arc<Self>, caller: Caller, command: Command) -> Outcome {
         if self.is_stopped() {
             return Err(Refusal::Stopped);
         }
         match command {
             Command::Member(change) if !matches!(change, MemberChange::Publish { .. }) => {
-                members::change(self, change).await.map(|reply| (reply, 0))
+                members::change(self, caller, change).await.map(|reply| (reply, 0))
             }
-            command => self.queued(command, None).await,
+            command => self.queued(caller, command, None).await,
         }
     }
 
     /// As [`Inner::outcome`], for a command that changes no members; bound to a term where one is given.
-    async fn queued(&self, command: Command, term: Option<u64>) -> Outcome {
+    async fn queued(&self, caller: Caller, command: Command, term: Option<u64>) -> Outcome {
         if self.is_stopped() {
             return Err(Refusal::Stopped);
         }
@@ -465,13 +469,14 @@ impl Inner {
         if self.shared.backlog() > MAX_BACKLOG {
             return Err(Refusal::TooManyRequests);
         }
-        let weight = weight(&command);
+        let weight = weight(&caller, &command);
         if weight > MAX_COMMAND_BYTES {
             return Err(Refusal::RequestTooLarge);
         }
         let charge = Charge::new(&self.queued_bytes, weight).ok_or(Refusal::TooManyRequests)?;
         let (sender, outcome) = oneshot::channel();
-        self.enqueue(Waiting { command, weight, reply: ReplyTo { sender, term }, _charge: charge });
+        let reply = ReplyTo { sender, term };
+        self.enqueue(Waiting { caller, command, weight, reply, _charge: charge });
         outcome.await.unwrap_or(Err(Refusal::Stopped))
     }
 

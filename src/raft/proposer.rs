@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::node::Inner;
 use super::types::{Callback, Group, Types};
 use super::wire::{Answer, Request, Route, decode, encode};
-use crate::model::{Command, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::log;
+use crate::model::{Caller, Command, MemberId, Proposal, Refusal, Reply, Stamp};
 use crate::peer::{Lane, TransportError};
 
 /// What became of a command, with the index of its entry.
@@ -19,6 +20,8 @@ pub type Outcome = Result<(Reply, u64), Refusal>;
 
 /// A command that waits.
 pub struct Waiting {
+    /// Whoever asks for it.
+    pub caller: Caller,
     /// What to do.
     pub command: Command,
     /// The bytes it takes up.
@@ -171,12 +174,12 @@ fn take_group(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 
 /// Gives a group to raft as one entry.
 async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphorePermit) {
-    let stamp = Stamp { time_ms: inner.options.clock.now_ms() };
-    let (proposals, replies): (Vec<_>, Vec<_>) = group
-        .into_iter()
-        .map(|waiting| (Proposal { stamp, command: waiting.command }, (waiting.weight, waiting.reply)))
-        .unzip();
-    let proposals = Arc::new(proposals);
+    let stamp = Stamp::at(inner.options.clock.now_ms());
+    let stamped = |Waiting { caller, command, weight, reply, .. }: Waiting| {
+        (Proposal { stamp, caller, command }, (weight, reply))
+    };
+    let (proposals, replies): (Vec<_>, Vec<_>) = group.into_iter().map(stamped).unzip();
+    let proposals = Arc::new(log::Group::from(proposals));
     let entry = Group(proposals.clone());
     let back = inner.clone();
     let callback = Callback(Box::new(move |result: openraft::raft::ClientWriteResult<Types>| {
@@ -213,14 +216,14 @@ fn answer_all(replies: impl IntoIterator<Item = ReplyTo>, refusal: &Refusal) {
 
 impl Inner {
     /// Queues commands again that were not appended, after a pause.
-    fn retry(self: &Arc<Self>, proposals: Arc<Vec<Proposal>>, replies: Vec<(usize, ReplyTo)>) {
-        let commands = proposals.iter().map(|proposal| proposal.command.clone());
+    fn retry(self: &Arc<Self>, group: Arc<log::Group>, replies: Vec<(usize, ReplyTo)>) {
         // They were admitted before and are not turned away now.
-        let waiting = |(command, (weight, reply))| {
+        let waiting = |(proposal, (weight, reply)): (&Proposal, (usize, ReplyTo))| {
+            let Proposal { caller, command, .. } = proposal.clone();
             let _charge = Charge::none(&self.queued_bytes);
-            Waiting { command, weight, reply, _charge }
+            Waiting { caller, command, weight, reply, _charge }
         };
-        self.requeue(commands.zip(replies).map(waiting).collect());
+        self.requeue(group.proposals.iter().zip(replies).map(waiting).collect());
     }
 
     fn requeue(self: &Arc<Self>, group: Vec<Waiting>) {
@@ -240,8 +243,8 @@ impl Inner {
 /// Sends a group to the leader and hands out its answer, once what it did is applied here, too: who writes here reads
 /// here what was written.
 async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permit: OwnedSemaphorePermit) {
-    let commands: Vec<Command> = group.iter().map(|waiting| waiting.command.clone()).collect();
-    let answer = ask(&inner, leader, Lane::Forward, &Request::Propose(commands)).await;
+    let asked = group.iter().map(|waiting| (waiting.caller.clone(), waiting.command.clone())).collect();
+    let answer = ask(&inner, leader, Lane::Forward, &Request::Propose(asked)).await;
     drop(permit);
     match answer {
         Ok(Answer::Proposed { outcomes, index }) if outcomes.len() == group.len() => {

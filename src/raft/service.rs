@@ -18,7 +18,7 @@ use super::state_machine::{SnapshotData, meta_of};
 use super::types::{Entry, Types, from_log, from_vote, log_id, position, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
 use crate::log::{self, Payload, Vote};
-use crate::model::{Command, LogPosition, MemberChange, MemberId, Refusal};
+use crate::model::{Caller, Command, LogPosition, MemberChange, MemberId, Refusal};
 use crate::peer::Pieces;
 use crate::store::SnapshotHeader;
 
@@ -77,7 +77,7 @@ impl Node {
                     Err(error) => Err(io::Error::other(error).into()),
                 }
             }
-            Request::Propose(commands) => Ok(self.propose_for_other(commands).await),
+            Request::Propose(asked) => Ok(self.propose_for_other(asked).await),
             Request::ReadIndex => match own_round(&self.0).await {
                 Round::Index(index) => Ok(Answer::ReadIndex(index)),
                 Round::LeaderChanged => Ok(Answer::NotLeader),
@@ -145,24 +145,25 @@ impl Node {
         })
     }
 
-    async fn propose_for_other(&self, commands: Vec<Command>) -> Answer {
+    async fn propose_for_other(&self, asked: Vec<(Caller, Command)>) -> Answer {
         let _underway = Underway::new(&self.0.for_others);
         if !self.0.shared.is_leader() || self.0.is_stopped() {
             return Answer::NotLeader;
         }
-        if let [Command::Member(change)] = commands.as_slice()
+        if let [(caller, Command::Member(change))] = asked.as_slice()
             && !matches!(change, MemberChange::Publish { .. })
         {
             // Where leadership goes elsewhere on the way (this member is to be removed, say), the one who asked takes it
             // there itself: an answer through a member that is being removed could get lost with it.
-            return match members::lead_change(&self.0, change, true).await {
+            return match members::lead_change(&self.0, caller, change, true).await {
                 Err(Refusal::NotLeader) => Answer::NotLeader,
                 outcome => Answer::Proposed { outcomes: vec![outcome], index: 0 },
             };
         }
         let mut index = 0;
-        let mut outcomes = Vec::with_capacity(commands.len());
-        for outcome in join_all(commands.into_iter().map(|command| self.0.outcome(command))).await {
+        let mut outcomes = Vec::with_capacity(asked.len());
+        let proposed = asked.into_iter().map(|(caller, command)| self.0.outcome(caller, command));
+        for outcome in join_all(proposed).await {
             outcomes.push(outcome.map(|(reply, at)| {
                 index = index.max(at);
                 reply

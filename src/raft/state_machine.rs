@@ -53,7 +53,7 @@ impl StateMachine {
     /// Applies an entry where it belongs.
     async fn apply_one(&mut self, entry: Entry) -> Result<Replies, io::Error> {
         let effort = match &entry.payload {
-            Payload::Group(group) => effort::effort(&group.0),
+            Payload::Group(group) => effort::effort(&group.0.proposals),
             _ => 1,
         };
         if effort > effort::CHEAP || self.store.may_wait() {
@@ -77,7 +77,7 @@ impl StateMachine {
 pub fn apply(store: &Store, entry: &Entry) -> Result<Replies, StoreError> {
     let at = position(&entry.log_id);
     match &entry.payload {
-        Payload::Group(group) => store.apply(at, &group.0).map(Replies),
+        Payload::Group(group) => store.apply(at, &group.0.proposals).map(Replies),
         Payload::Config { config, change } => {
             let bytes = encode_config(config).map_err(|error| StoreError::Damaged(error.to_string()))?;
             let reply = store.apply_membership(at, bytes, change.as_deref())?;

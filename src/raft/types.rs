@@ -50,13 +50,13 @@ pub type RaftVote = openraft::alias::VoteOf<Types>;
 /// A configuration with its place.
 pub type StoredConfig = openraft::alias::StoredMembershipOf<Types>;
 
-/// Proposals that share an entry.
+/// Proposals that share an entry. Cloning shares them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Group(pub Arc<Vec<Proposal>>);
+pub struct Group(pub Arc<log::Group>);
 
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} proposals", self.0.len())
+        write!(f, "{} proposals", self.0.proposals.len())
     }
 }
 
@@ -192,7 +192,7 @@ pub fn to_log(entry: &Entry) -> Result<log::Entry, std::io::Error> {
 pub fn from_log(entry: log::Entry) -> Result<Entry, std::io::Error> {
     let payload = match entry.payload {
         log::Payload::Blank => Payload::Blank,
-        log::Payload::Group(proposals) => Payload::Group(Group(proposals)),
+        log::Payload::Group(group) => Payload::Group(Group(group)),
         log::Payload::Membership { raft, change } => {
             Payload::Config { config: decode_config(&raft)?, change }
         }

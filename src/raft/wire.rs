@@ -5,10 +5,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::log::{Payload, Vote};
-use crate::model::{ClusterId, Command, LogPosition, MemberId, Refusal, Reply};
+use crate::model::{Caller, ClusterId, Command, LogPosition, MemberId, Refusal, Reply};
 
 /// The version of the messages.
-pub const WIRE_VERSION: u8 = 2;
+pub const WIRE_VERSION: u8 = 3;
 /// Bytes before the message itself.
 const HEADER: usize = 25;
 
@@ -59,8 +59,8 @@ pub enum Request {
         /// The configuration in it, with its place.
         config: Option<(LogPosition, Bytes)>,
     },
-    /// Propose these as the leader.
-    Propose(Vec<Command>),
+    /// Propose these as the leader, each for its caller.
+    Propose(Vec<(Caller, Command)>),
     /// How far must one have applied, to read what was acknowledged before?
     ReadIndex,
     /// A question to the leader's desk.

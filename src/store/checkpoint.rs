@@ -107,6 +107,8 @@ impl Folding {
             in_use: before.in_use + self.layer.read().growth,
             allocated: self.allocated,
             cluster_version: self.registry.cluster_version.clone(),
+            // One from before says nothing about what was applied since.
+            digest: None,
             ..before.clone()
         }
     }

@@ -134,10 +134,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Delete, KeyRange, Put, RangeQuery, Stamp};
+    use crate::model::{Caller, Delete, KeyRange, Put, RangeQuery, Stamp};
 
     fn of(command: Command) -> usize {
-        effort(&[Proposal { stamp: Stamp::default(), command }])
+        effort(&[Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command }])
     }
 
     #[test]

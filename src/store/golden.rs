@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use self::parse::{Line, Parser};
 use super::tests::manual;
 use super::*;
-use crate::model::Stamp;
+use crate::model::{Caller, Stamp};
 
 struct Story {
     dir: tempfile::TempDir,
@@ -53,7 +53,11 @@ impl Story {
     fn run(&mut self, line: &str) -> String {
         match Parser::new(line).line() {
             Line::Command(command) => {
-                self.log.push(Proposal { stamp: Stamp { time_ms: 1000 * self.log.len() as i64 }, command });
+                self.log.push(Proposal {
+                    stamp: Stamp::at(1000 * self.log.len() as i64),
+                    caller: Caller::Anonymous,
+                    command,
+                });
                 print::reply(&self.apply(self.log.len() - 1))
             }
             Line::Range(query) => {

@@ -14,8 +14,8 @@ use self::random::Random;
 use super::tests::manual;
 use super::*;
 use crate::model::{
-    Command, Compare, CompareOp, CompareTarget, Delete, Op, Put, RangeEnd, RevisionBounds, Sort, SortTarget,
-    Stamp,
+    Caller, Command, Compare, CompareOp, CompareTarget, Delete, Op, Put, RangeEnd, RevisionBounds, Sort,
+    SortTarget, Stamp,
 };
 
 const STEPS: usize = 300;
@@ -105,9 +105,9 @@ impl Run {
 
     fn command(&mut self) {
         let command = self.any_command();
-        let stamp = Stamp { time_ms: self.log.len() as i64 };
+        let stamp = Stamp::at(self.log.len() as i64);
         let expected = self.model.apply(&command);
-        let proposal = Proposal { stamp, command };
+        let proposal = Proposal { stamp, caller: Caller::Anonymous, command };
         self.log.push((proposal.clone(), expected.clone()));
         for member in &self.members {
             let replies = member

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tests::manual;
 use super::*;
-use crate::model::{AlarmKind, Command, Delete, LeaseChange, MemberChange, Op, Put, Stamp};
+use crate::model::{AlarmKind, Caller, Command, Delete, LeaseChange, MemberChange, Op, Put, Stamp};
 
 /// Settings as far apart as they can be.
 fn different() -> Vec<Options> {
@@ -66,7 +66,7 @@ fn members_with_different_settings_answer_and_end_alike() {
         .collect();
     for (index, command) in (1..).zip(commands()) {
         let position = LogPosition { term: 1, leader: 1, index };
-        let proposal = [Proposal { stamp: Stamp::default(), command }];
+        let proposal = [Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command }];
         let replies: Vec<_> = stores.iter().map(|store| store.apply(position, &proposal).unwrap()).collect();
         for reply in &replies {
             assert_eq!(*reply, replies[0], "{:?}", proposal[0].command);
@@ -107,7 +107,10 @@ fn a_write_above_the_quota_is_done_answered_so_and_noticed() {
     let mut run = |command: Command| {
         index += 1;
         let position = LogPosition { term: 1, leader: 1, index };
-        store.apply(position, &[Proposal { stamp: Stamp::default(), command }]).unwrap().remove(0)
+        store
+            .apply(position, &[Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command }])
+            .unwrap()
+            .remove(0)
     };
     let large = || Command::Put(Put { key: "k".into(), value: vec![0; 8000].into(), ..Put::default() });
     assert!(matches!(run(large()), Reply::Op(_)));

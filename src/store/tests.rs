@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::model::{AlarmKind, Command, Delete, Event, LeaseChange, MemberChange, Op, Put, Stamp};
+use crate::model::{AlarmKind, Caller, Command, Delete, Event, LeaseChange, MemberChange, Op, Put, Stamp};
 
 /// Options without a thread.
 pub(super) fn manual() -> Options {
@@ -34,7 +34,8 @@ impl Bench {
 
     pub fn run(&mut self, command: Command) -> Reply {
         self.index += 1;
-        let proposal = Proposal { stamp: Stamp { time_ms: 1000 * self.index as i64 }, command };
+        let proposal =
+            Proposal { stamp: Stamp::at(1000 * self.index as i64), caller: Caller::Anonymous, command };
         self.store.apply(self.position(), &[proposal]).unwrap().pop().unwrap()
     }
 

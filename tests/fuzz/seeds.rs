@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use kvd::log::format::FIRST_FRAME;
-use kvd::log::{Entry, Log, Payload, Vote, encode_payload};
+use kvd::log::{Entry, Group, Log, Payload, Vote, encode_payload};
 use kvd::model::{
-    Alarm, AlarmKind, ClusterId, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Lease,
-    LogPosition, Member, MemberChange, MemberId, Op, OpReply, Proposal, Put, RangeQuery, Reply, Stamp, Txn,
+    Alarm, AlarmKind, Caller, ClusterId, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Lease,
+    LogPosition, Member, MemberChange, MemberId, Op, OpReply, Proposal, Put, RangeQuery, Reply, Stamp,
+    StateDigest, Txn,
 };
 use kvd::raft::wire::{self, Answer, Ballot, Request, Route, WireError};
 use kvd::store::{Options, Store};
@@ -19,8 +20,7 @@ pub fn snapshot() -> Seeds {
     let store = Store::open(dir.path(), Options::default()).expect("a store in an empty directory");
     for (index, command) in commands().into_iter().enumerate() {
         let position = LogPosition { term: 2, leader: 7, index: index as u64 };
-        let proposal = Proposal { stamp: Stamp { time_ms: 1_700_000_000_000 }, command };
-        store.apply(position, &[proposal]).expect("the commands are applied");
+        store.apply(position, &[proposal(Caller::Anonymous, command)]).expect("the commands are applied");
     }
     store.checkpoint().expect("a checkpoint");
     let whole = stream(&store);
@@ -86,14 +86,22 @@ pub fn log() -> Seeds {
 
 /// One payload of each kind.
 fn payloads() -> Vec<Payload> {
-    let stamp = Stamp { time_ms: 1_700_000_000_000 };
-    let group = commands().into_iter().map(|command| Proposal { stamp, command });
+    let digest = Some(StateDigest { index: 2, scheme: 1, value: [7; 32] });
+    let proposals = commands().into_iter().map(|command| proposal(user(), command)).collect();
     vec![
         Payload::Blank,
-        Payload::Group(Arc::new(group.collect())),
-        Payload::Group(Arc::new(vec![Proposal { stamp, command: Command::Txn(txn()) }])),
+        Payload::Group(Arc::new(Group { digest, proposals })),
+        Payload::Group(Arc::new(vec![proposal(Caller::Anonymous, Command::Txn(txn()))].into())),
         Payload::Membership { raft: Bytes::from_static(b"\x01configuration"), change: None },
     ]
+}
+
+fn proposal(caller: Caller, command: Command) -> Proposal {
+    Proposal { stamp: Stamp { time_ms: 1_700_000_000_000, tenant: 3 }, caller, command }
+}
+
+fn user() -> Caller {
+    Caller::User { name: "alice".into(), auth_revision: 9 }
 }
 
 /// A transaction with another one inside.
@@ -109,9 +117,8 @@ fn txn() -> Txn {
 /// A payload of nested transactions, written by hand because encoding it would use as much stack as decoding.
 pub fn nested_payload(depth: usize) -> Vec<u8> {
     let encoded = |txn: Txn| {
-        let stamp = Stamp { time_ms: 0 };
         let mut bytes = Vec::new();
-        let group = Payload::Group(Arc::new(vec![Proposal { stamp, command: Command::Txn(txn) }]));
+        let group = Payload::Group(Arc::new(vec![proposal(Caller::Anonymous, Command::Txn(txn))].into()));
         encode_payload(&group, &mut bytes).expect("it can be encoded");
         bytes
     };
@@ -168,7 +175,7 @@ pub fn message() -> Seeds {
             "snapshot",
             Request::Snapshot { vote, position, config: Some((position, Bytes::from_static(b"\x01"))) },
         ),
-        ("propose", Request::Propose(commands())),
+        ("propose", Request::Propose(commands().into_iter().map(|command| (user(), command)).collect())),
         ("read-index", Request::ReadIndex),
     ];
     let answers = [

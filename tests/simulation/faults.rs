@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kvd::model::{Command, Member, MemberChange, MemberId};
+use kvd::model::{Caller, Command, Member, MemberChange, MemberId};
 
 use super::dice::Dice;
 use super::switches::Kind;
@@ -275,7 +275,7 @@ impl Faults {
         let world = self.world.clone();
         tokio::spawn(async move {
             let said = format!("{command:?} at {}", at.id);
-            let reply = at.unless_it_crashes(at.node.propose(command)).await;
+            let reply = at.unless_it_crashes(at.node.propose(Caller::Anonymous, command)).await;
             let done = match reply {
                 None => "crashed".to_string(),
                 Some(Ok(_)) => "done".to_string(),

@@ -319,8 +319,8 @@ fn in_order(_lane: u8) -> bool {
 fn may_be_slow((from, to): Link, request: &[u8]) -> bool {
     match decode(request, Route { cluster: CLUSTER, from, to }) {
         Ok(Request::Desk(_)) => true,
-        Ok(Request::Propose(commands)) => {
-            matches!(&commands[..], [Command::Member(change)] if !matches!(change, MemberChange::Publish { .. }))
+        Ok(Request::Propose(asked)) => {
+            matches!(&asked[..], [(_, Command::Member(change))] if !matches!(change, MemberChange::Publish { .. }))
         }
         _ => false,
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kvd::model::{Command, EventKind, KeyRange, Put, RangeQuery};
+use kvd::model::{Caller, Command, EventKind, KeyRange, Put, RangeQuery};
 
 use super::clients::{Record, Revised, key_name, number, text};
 use super::leases::{Leases, TTL, key_of};
@@ -53,7 +53,8 @@ pub async fn writable(world: &World) {
         // A write may wait for earlier commands that take seconds.
         for _ in 0..3 {
             let put = Put { key: "w".into(), value: "written".into(), ..Put::default() };
-            outcome = process.unless_it_crashes(process.node.propose(Command::Put(put))).await;
+            outcome =
+                process.unless_it_crashes(process.node.propose(Caller::Anonymous, Command::Put(put))).await;
             if matches!(outcome, Some(Ok(_))) || process.node.is_learner() {
                 outcome = None;
                 break;

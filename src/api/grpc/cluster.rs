@@ -8,7 +8,7 @@ use super::{convert, unexpected};
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::cluster_server::Cluster;
 use crate::api::services::Services;
-use crate::model::{Command, Member, MemberChange, MemberId, Refusal, Reply};
+use crate::model::{Caller, Command, Member, MemberChange, MemberId, Refusal, Reply};
 
 /// See the module.
 pub struct ClusterService {
@@ -31,7 +31,7 @@ async fn change(
     services: &Services,
     change: MemberChange,
 ) -> Result<(Option<Member>, Vec<pb::Member>), Refusal> {
-    match services.node.propose(Command::Member(change)).await? {
+    match services.node.propose(Caller::Anonymous, Command::Member(change)).await? {
         Reply::Members { member, members } => {
             Ok((member, members.into_iter().map(convert::member).collect()))
         }

@@ -14,7 +14,7 @@ use crate::api::jobs::Job;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::kv_server::Kv;
 use crate::api::services::Services;
-use crate::model::{Command, OpReply, Refusal, Reply};
+use crate::model::{Caller, Command, OpReply, Refusal, Reply};
 
 /// Streams of ranges that are on their way at a time. Each has read a chunk ahead of its client.
 const RANGE_STREAMS: usize = 256;
@@ -54,7 +54,7 @@ impl KvService {
         self.services.check_quota(&command).await?;
         checked?;
         self.services.check_size(length)?;
-        match self.services.node.propose(command).await? {
+        match self.services.node.propose(Caller::Anonymous, command).await? {
             Reply::Op(OpReply::Put { revision, prev_kv }) => Ok(pb::PutResponse {
                 header: Some(self.services.header_at(revision)),
                 prev_kv: prev_kv.map(convert::key_value),
@@ -70,7 +70,7 @@ impl KvService {
         let length = request.encoded_len();
         let delete = convert::delete(request)?;
         self.services.check_size(length)?;
-        match self.services.node.propose(Command::Delete(delete)).await? {
+        match self.services.node.propose(Caller::Anonymous, Command::Delete(delete)).await? {
             Reply::Op(OpReply::Delete { revision, deleted, prev_kvs }) => Ok(pb::DeleteRangeResponse {
                 header: Some(self.services.header_at(revision)),
                 deleted,
@@ -100,7 +100,7 @@ impl KvService {
                 conflicts::check(txn)?;
             }
             self.services.check_size(length)?;
-            match self.services.node.propose(command).await? {
+            match self.services.node.propose(Caller::Anonymous, command).await? {
                 Reply::Op(reply) => reply,
                 other => return Err(unexpected(&other)),
             }
@@ -116,7 +116,11 @@ impl KvService {
     }
 
     async fn compact(&self, request: pb::CompactionRequest) -> Result<pb::CompactionResponse, Refusal> {
-        let outcome = self.services.node.propose(Command::Compact { revision: request.revision }).await;
+        let outcome = self
+            .services
+            .node
+            .propose(Caller::Anonymous, Command::Compact { revision: request.revision })
+            .await;
         // As in etcd, a compaction that was done before still waits for the deletion that is under way.
         if request.physical && matches!(outcome, Ok(_) | Err(Refusal::Compacted { .. })) {
             let store = self.services.store.clone();

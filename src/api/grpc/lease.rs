@@ -18,7 +18,7 @@ use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::lease_server::Lease;
 use crate::api::services::Services;
 use crate::lease::{Renewal, TimeToLive};
-use crate::model::{Command, LeaseId, Refusal, Reply};
+use crate::model::{Caller, Command, LeaseId, Refusal, Reply};
 
 /// Pause between attempts to reach the leader.
 const RETRY: Duration = Duration::from_millis(50);
@@ -77,7 +77,7 @@ pub(super) async fn grant(services: &Services, id: LeaseId, ttl: i64) -> Result<
     let chosen = if id == 0 { services.lessor.new_id() } else { id };
     let command = Command::LeaseGrant { id: chosen, ttl: ttl.max(services.lessor.min_ttl()) };
     services.check_quota(&command).await?;
-    match services.node.propose(command).await? {
+    match services.node.propose(Caller::Anonymous, command).await? {
         Reply::Lease { id, ttl, .. } => Ok((id, ttl)),
         other => Err(unexpected(&other)),
     }
@@ -164,7 +164,11 @@ impl Lease for LeaseService {
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
         // The revision of the deletions, not one that came after it.
-        let reply = self.services.node.propose(Command::LeaseRevoke { id: request.into_inner().id }).await?;
+        let reply = self
+            .services
+            .node
+            .propose(Caller::Anonymous, Command::LeaseRevoke { id: request.into_inner().id })
+            .await?;
         let header = match reply {
             Reply::Done { revision } => self.services.header_at(revision),
             _ => self.services.header(),

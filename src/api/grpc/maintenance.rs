@@ -12,7 +12,7 @@ use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::alarm_request::AlarmAction;
 use crate::api::proto::etcdserverpb::maintenance_server::Maintenance;
 use crate::api::services::{ETCD_VERSION, STORAGE_VERSION, Services};
-use crate::model::{Alarm, AlarmKind, Command, MemberId, Refusal, Reply};
+use crate::model::{Alarm, AlarmKind, Caller, Command, MemberId, Refusal, Reply};
 
 /// Snapshots that are read at a time. Each keeps pages of the store from being used again.
 const SNAPSHOTS: usize = 16;
@@ -67,7 +67,7 @@ impl MaintenanceService {
             }
         };
         let lists = matches!(command, Command::AlarmList { .. });
-        match self.services.node.propose(command).await? {
+        match self.services.node.propose(Caller::Anonymous, command).await? {
             Reply::Alarms { mut alarms, .. } => {
                 let asked = lists && kind != Some(AlarmKind::Corrupt);
                 let own = self.full_disk().filter(|own| asked && !alarms.contains(own));

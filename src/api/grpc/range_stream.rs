@@ -203,7 +203,7 @@ mod tests {
     use super::super::stories::lone_leader;
     use super::*;
     use crate::api::services::{Settings, Stopper};
-    use crate::model::{Command, Put};
+    use crate::model::{Caller, Command, Put};
 
     /// All messages of a stream, put together.
     async fn streamed(
@@ -230,11 +230,11 @@ mod tests {
         for number in (0..30).chain([3, 7, 3, 29]) {
             let value = format!("{}", (number * 7 + services.store.revision()) % 11);
             let put = Put { key: format!("k{number:02}").into(), value: value.into(), ..Put::default() };
-            services.node.propose(Command::Put(put)).await.expect("a put");
+            services.node.propose(Caller::Anonymous, Command::Put(put)).await.expect("a put");
         }
         let range = KeyRange::single("k11");
         let delete = Command::Delete(crate::model::Delete { range, prev_kv: false });
-        services.node.propose(delete).await.expect("a deletion");
+        services.node.propose(Caller::Anonymous, delete).await.expect("a deletion");
         (services, stopper, dir)
     }
 

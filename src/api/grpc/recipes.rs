@@ -12,8 +12,8 @@ use crate::api::proto::etcdserverpb::ResponseHeader;
 use crate::api::services::Services;
 use crate::api::status;
 use crate::model::{
-    Command, Compare, CompareOp, CompareTarget, Delete, EventKind, KeyRange, KeyValue, LeaseId, Op, OpReply,
-    Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn, prefix_end,
+    Caller, Command, Compare, CompareOp, CompareTarget, Delete, EventKind, KeyRange, KeyValue, LeaseId, Op,
+    OpReply, Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn, prefix_end,
 };
 use crate::watch::{Feed, FeedItem, Want, WatchSpec};
 
@@ -93,7 +93,7 @@ impl Recipes {
 
     async fn propose(&self, command: Command) -> Result<Answered<(bool, Vec<OpReply>)>, Refusal> {
         self.services.check_quota(&command).await?;
-        match self.services.node.propose(command).await? {
+        match self.services.node.propose(Caller::Anonymous, command).await? {
             Reply::Op(OpReply::Txn { revision, succeeded, replies }) => {
                 Ok(Answered { header: self.services.header_at(revision), value: (succeeded, replies) })
             }
@@ -104,7 +104,7 @@ impl Recipes {
     /// Deletes a key, if it exists.
     pub(super) async fn delete(&self, key: Bytes) -> Result<ResponseHeader, Status> {
         let delete = Delete { range: KeyRange::single(key), prev_kv: false };
-        match self.services.node.propose(Command::Delete(delete)).await {
+        match self.services.node.propose(Caller::Anonymous, Command::Delete(delete)).await {
             Ok(Reply::Op(OpReply::Delete { revision, .. })) => Ok(self.services.header_at(revision)),
             Ok(other) => Err(status::plain(&unexpected(&other))),
             Err(refusal) => Err(status::plain(&refusal)),

@@ -18,7 +18,7 @@ use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
 use crate::api::proto::mvccpb;
 use crate::api::services::{Services, Settings, Stop, Stopper};
-use crate::model::{Command, Delete, KeyRange, Op, Put, Txn, prefix_end};
+use crate::model::{Caller, Command, Delete, KeyRange, Op, Put, Txn, prefix_end};
 use crate::store::{Options, Store};
 
 const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/watch");
@@ -137,7 +137,7 @@ impl Story {
     }
 
     async fn propose(&self, command: Command) {
-        self.services.node.propose(command).await.expect("applied");
+        self.services.node.propose(Caller::Anonymous, command).await.expect("applied");
     }
 
     async fn answer(&mut self) -> Vec<String> {

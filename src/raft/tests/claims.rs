@@ -39,7 +39,7 @@ async fn a_cut_that_heals_before_anybody_else_is_elected_gives_the_leader_back()
     }
     let asked = tokio::spawn({
         let node = node.clone();
-        async move { node.propose(put("a", "1")).await }
+        async move { node.propose(Caller::Anonymous, put("a", "1")).await }
     });
     for id in 1..=3 {
         cluster.network.isolate(MemberId(id), false);
@@ -73,7 +73,7 @@ async fn a_follower_that_is_cut_off_knows_no_leader() {
 async fn a_member_that_comes_back_alone_claims_no_leader() {
     let mut cluster = Cluster::new(3).await;
     let leader = cluster.leader().await;
-    cluster.node(leader).propose(put("a", "1")).await.unwrap();
+    cluster.node(leader).propose(Caller::Anonymous, put("a", "1")).await.unwrap();
     for id in 1..=3 {
         cluster.stop(id).await;
     }
@@ -101,17 +101,17 @@ async fn a_member_is_added_while_one_of_three_is_down() {
     let down = leader % 3 + 1;
     cluster.stop(down).await;
     let add = MemberChange::Add(Member { pending: true, ..member(4) });
-    cluster.node(leader).propose(Command::Member(add)).await.unwrap();
+    cluster.node(leader).propose(Caller::Anonymous, Command::Member(add)).await.unwrap();
     cluster.start(4, Vec::new()).await;
     until("it votes", || cluster.store(leader).members().iter().any(|m| m.id == MemberId(4) && !m.pending))
         .await;
-    cluster.node(leader).propose(put("a", "1")).await.unwrap();
+    cluster.node(leader).propose(Caller::Anonymous, put("a", "1")).await.unwrap();
     until("it is known", || cluster.store(leader).members().iter().all(Member::is_started)).await;
     // Three of four are there: one that votes cannot be spared, the one that is down can.
     let spared = (1..=3).find(|id| *id != leader && *id != down).unwrap();
     let remove = |id| Command::Member(MemberChange::Remove(MemberId(id)));
-    cluster.node(leader).propose(remove(down)).await.unwrap();
-    cluster.node(leader).propose(remove(spared)).await.unwrap();
+    cluster.node(leader).propose(Caller::Anonymous, remove(down)).await.unwrap();
+    cluster.node(leader).propose(Caller::Anonymous, remove(spared)).await.unwrap();
     assert_eq!(cluster.store(leader).members().len(), 2);
     cluster.shut_down().await;
 }
@@ -124,17 +124,17 @@ async fn who_has_caught_up_and_is_gone_is_not_made_a_voter() {
     let down = leader % 3 + 1;
     cluster.stop(down).await;
     let add = MemberChange::Add(Member { learner: true, ..member(4) });
-    cluster.node(leader).propose(Command::Member(add)).await.unwrap();
+    cluster.node(leader).propose(Caller::Anonymous, Command::Member(add)).await.unwrap();
     cluster.start(4, Vec::new()).await;
     for n in 0..100 {
-        cluster.node(leader).propose(put("b", &n.to_string())).await.unwrap();
+        cluster.node(leader).propose(Caller::Anonymous, put("b", &n.to_string())).await.unwrap();
     }
-    cluster.node(leader).propose(put("a", "1")).await.unwrap();
+    cluster.node(leader).propose(Caller::Anonymous, put("a", "1")).await.unwrap();
     until("it has caught up", || value(&cluster.store(4), "a").is_some()).await;
     cluster.stop(4).await;
     let promote = Command::Member(MemberChange::Promote(MemberId(4)));
-    assert_eq!(cluster.node(leader).propose(promote).await, Err(Refusal::Unhealthy));
-    cluster.node(leader).propose(put("a", "2")).await.unwrap();
+    assert_eq!(cluster.node(leader).propose(Caller::Anonymous, promote).await, Err(Refusal::Unhealthy));
+    cluster.node(leader).propose(Caller::Anonymous, put("a", "2")).await.unwrap();
     cluster.shut_down().await;
 }
 
@@ -146,7 +146,7 @@ async fn the_leader_decides_how_many_learners_there_may_be() {
     until("all are known", || cluster.store(leader).members().iter().all(Member::is_started)).await;
     for added in 0..3 {
         let add = MemberChange::Add(Member { learner: true, ..member(10 + added) });
-        let outcome = cluster.node(leader).propose(Command::Member(add)).await;
+        let outcome = cluster.node(leader).propose(Caller::Anonymous, Command::Member(add)).await;
         assert_eq!(outcome.is_ok(), added < leader, "{outcome:?}");
     }
     let members = cluster.store(leader).members();

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::*;
-use crate::model::{Compare, CompareOp, CompareTarget, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, Op, Txn};
+use crate::log::Payload;
+use crate::model::{
+    Compare, CompareOp, CompareTarget, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, Op, Proposal, Txn,
+};
 
 async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {
-    cluster.node(through).propose(put(key, text)).await.unwrap();
+    cluster.node(through).propose(Caller::Anonymous, put(key, text)).await.unwrap();
 }
 
 /// Waits until every running member has the value.
@@ -42,6 +45,47 @@ async fn three_members_elect_and_replicate() {
     cluster.shut_down().await;
 }
 
+/// All proposals in a member's log.
+fn proposals(cluster: &Cluster, id: u64) -> Vec<Proposal> {
+    let log = cluster.node(id).0.options.log.clone();
+    let entries = log.read(0..log.bounds().next, usize::MAX).unwrap();
+    let of = |payload| match payload {
+        Payload::Blank => Vec::new(),
+        Payload::Group(group) => group.proposals.clone(),
+        Payload::Membership { change, .. } => change.iter().map(|change| change.as_ref().clone()).collect(),
+    };
+    entries.into_iter().flat_map(|entry| of(entry.payload)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_log_names_the_caller_of_each_command() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let (leads, follows) = (cluster.node(leader), cluster.node(other_than(leader)));
+    let user = |name: &str| Caller::User { name: name.into(), auth_revision: 7 };
+    leads.propose(user("a"), put("a", "1")).await.unwrap();
+    follows.propose(user("b"), put("b", "1")).await.unwrap();
+    let add = MemberChange::Add(Member { learner: true, ..member(4) });
+    follows.propose(user("c"), Command::Member(add)).await.unwrap();
+    leads.propose_in_term(leads.term(), Command::LeaseGrant { id: 7, ttl: 60 }).await.unwrap();
+    follows.propose(Caller::Anonymous, put("z", "1")).await.unwrap();
+    everywhere(&cluster, "z", "1").await;
+    let caller_of = |command: &Command| match command {
+        Command::Put(put) if put.key == "z" => Caller::Anonymous,
+        Command::Put(put) => user(std::str::from_utf8(&put.key).unwrap()),
+        Command::Member(MemberChange::Add(member)) if member.learner => user("c"),
+        _ => Caller::System,
+    };
+    for id in 1..=3 {
+        let all = proposals(&cluster, id);
+        assert!(all.len() > 8, "founders, names, a version, and what was asked for: {all:?}");
+        for proposal in all {
+            assert_eq!(proposal.caller, caller_of(&proposal.command), "member {id}: {proposal:?}");
+        }
+    }
+    cluster.shut_down().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_cut_off_neither_writes_nor_reads() {
     let cluster = Cluster::new(3).await;
@@ -53,7 +97,7 @@ async fn a_leader_that_is_cut_off_neither_writes_nor_reads() {
     write(&cluster, new, "a", "2").await;
     let read = cluster.node(old).read_index().await;
     assert!(matches!(read, Err(Refusal::Timeout | Refusal::LeaderChanged)), "{read:?}");
-    let written = cluster.node(old).propose(put("a", "3")).await;
+    let written = cluster.node(old).propose(Caller::Anonymous, put("a", "3")).await;
     let late = [Refusal::Timeout, Refusal::TimeoutConnectionLost, Refusal::TimeoutLeaderFailed];
     assert!(written.as_ref().is_err_and(|refusal| late.contains(refusal)), "{written:?}");
     cluster.network.isolate(MemberId(old), false);
@@ -76,7 +120,7 @@ async fn what_is_lost_with_a_leader_holds_up_nobody() {
     for n in 0..100 {
         for through in &others {
             let node = cluster.node(*through);
-            sent.spawn(async move { node.propose(put("b", &n.to_string())).await });
+            sent.spawn(async move { node.propose(Caller::Anonymous, put("b", &n.to_string())).await });
         }
         // One message each, until there are as many as may be on their way.
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -115,7 +159,9 @@ async fn writes_through_a_follower_survive_the_stop_of_the_leader() {
             let mut written = 0;
             let mut afterwards = 0;
             while afterwards < 20 {
-                node.propose(put(&format!("w{writer}"), &written.to_string())).await.unwrap();
+                node.propose(Caller::Anonymous, put(&format!("w{writer}"), &written.to_string()))
+                    .await
+                    .unwrap();
                 written += 1;
                 afterwards += i32::from(stopped.load(Ordering::Relaxed));
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -190,7 +236,7 @@ async fn a_single_member_grows_and_shrinks_again() {
     until("it is known", || cluster.store(1).members().iter().any(|member| member.name == "m1")).await;
     for id in 2..=3 {
         let add = MemberChange::Add(Member { pending: true, ..member(id) });
-        let reply = cluster.node(1).propose(Command::Member(add)).await.unwrap();
+        let reply = cluster.node(1).propose(Caller::Anonymous, Command::Member(add)).await.unwrap();
         let Reply::Members { members, .. } = reply else { panic!("{reply:?}") };
         assert_eq!(members.len() as u64, id);
         // The newcomer is not there: writes and reads go on.
@@ -204,14 +250,24 @@ async fn a_single_member_grows_and_shrinks_again() {
     }
     assert!(!cluster.node(1).0.shared.is_sole_leader());
     let twice = MemberChange::Add(Member { pending: true, ..member(2) });
-    assert_eq!(cluster.node(2).propose(Command::Member(twice)).await, Err(Refusal::MemberExists));
+    assert_eq!(
+        cluster.node(2).propose(Caller::Anonymous, Command::Member(twice)).await,
+        Err(Refusal::MemberExists)
+    );
     // The leader goes last but one, after handing over.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    cluster.node(1).propose(Command::Member(MemberChange::Remove(MemberId(1)))).await.unwrap();
+    cluster
+        .node(1)
+        .propose(Caller::Anonymous, Command::Member(MemberChange::Remove(MemberId(1))))
+        .await
+        .unwrap();
     let left = cluster.leader_among(&[2, 3]).await;
     until("two are left", || cluster.store(left).members().len() == 2).await;
     let again = MemberChange::Add(Member { pending: true, ..member(1) });
-    assert_eq!(cluster.node(left).propose(Command::Member(again)).await, Err(Refusal::MemberNotFound));
+    assert_eq!(
+        cluster.node(left).propose(Caller::Anonymous, Command::Member(again)).await,
+        Err(Refusal::MemberNotFound)
+    );
     write(&cluster, left, "a", "end").await;
     cluster.shut_down().await;
 }
@@ -224,7 +280,7 @@ async fn a_learner_waits_to_be_promoted() {
     let add = MemberChange::Add(Member { learner: true, ..member(4) });
     let propose = |id: u64, change: MemberChange| {
         let node = cluster.node(id);
-        async move { node.propose(Command::Member(change)).await }
+        async move { node.propose(Caller::Anonymous, Command::Member(change)).await }
     };
     propose(leader, add).await.unwrap();
     let second = MemberChange::Add(Member { learner: true, ..member(5) });
@@ -246,7 +302,7 @@ async fn a_learner_waits_to_be_promoted() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(cluster.node(4).status().is_learner);
     let promote = Command::Member(MemberChange::Promote(MemberId(4)));
-    cluster.node(other_than(leader)).propose(promote).await.unwrap();
+    cluster.node(other_than(leader)).propose(Caller::Anonymous, promote).await.unwrap();
     until("it votes", || !cluster.node(4).status().is_learner).await;
     cluster.shut_down().await;
 }
@@ -288,7 +344,7 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     let leader = cluster.leader().await;
     cluster
         .node(leader)
-        .propose(Command::Member(MemberChange::Add(Member { learner: true, ..member(4) })))
+        .propose(Caller::Anonymous, Command::Member(MemberChange::Add(Member { learner: true, ..member(4) })))
         .await
         .unwrap();
     write(&cluster, leader, "a", "1").await;
@@ -317,7 +373,11 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     cluster.start(survivor, Vec::new()).await;
     cluster.leader().await;
     let added = Member { pending: true, ..member(5) };
-    cluster.node(survivor).propose(Command::Member(MemberChange::Add(added))).await.unwrap();
+    cluster
+        .node(survivor)
+        .propose(Caller::Anonymous, Command::Member(MemberChange::Add(added)))
+        .await
+        .unwrap();
     cluster.start(5, Vec::new()).await;
     everywhere(&cluster, "a", "2").await;
     until("it votes", || cluster.store(survivor).members().iter().all(|member| !member.pending)).await;
@@ -343,7 +403,7 @@ async fn a_member_catches_up_whatever_its_entries_carry() {
         };
         let Command::Put(put) = put("k", &n.to_string()) else { unreachable!() };
         let txn = Txn { compares: vec![compare], success: vec![Op::Put(put)], failure: Vec::new() };
-        cluster.node(leader).propose(Command::Txn(txn)).await.unwrap();
+        cluster.node(leader).propose(Caller::Anonymous, Command::Txn(txn)).await.unwrap();
     }
     cluster.network.isolate(MemberId(away), false);
     until("it has caught up", || value(&cluster.store(away), "k").as_deref() == Some("11")).await;
@@ -358,11 +418,11 @@ async fn a_command_that_no_message_holds_is_refused() {
         Command::Put(Put { key: "k".into(), value: Bytes::from(vec![0; size]), ..Put::default() })
     };
     for through in [leader, other_than(leader)] {
-        let refused = cluster.node(through).propose(large(MAX_COMMAND_BYTES)).await;
+        let refused = cluster.node(through).propose(Caller::Anonymous, large(MAX_COMMAND_BYTES)).await;
         assert_eq!(refused, Err(Refusal::RequestTooLarge));
     }
     // The largest that a client can ask for arrives everywhere.
-    cluster.node(other_than(leader)).propose(large(MAX_REQUEST_BYTES)).await.unwrap();
+    cluster.node(other_than(leader)).propose(Caller::Anonymous, large(MAX_REQUEST_BYTES)).await.unwrap();
     for id in cluster.running() {
         let query = RangeQuery::current(KeyRange::single("k"));
         let store = cluster.store(id);

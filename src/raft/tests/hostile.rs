@@ -53,7 +53,7 @@ impl Victim {
         let cluster = Cluster::new(3).await;
         let leader = cluster.leader().await;
         for n in 0..20 {
-            cluster.node(leader).propose(put(&format!("k{n}"), "v")).await.unwrap();
+            cluster.node(leader).propose(Caller::Anonymous, put(&format!("k{n}"), "v")).await.unwrap();
         }
         let id = leader % 3 + 1;
         until("replicated", || value(&cluster.store(id), "k19").is_some()).await;
@@ -95,7 +95,7 @@ impl Victim {
             self.cluster.node(id).pulse().await.unwrap();
         }
         let written = async {
-            while self.cluster.node(self.id).propose(put("after", "all")).await.is_err() {
+            while self.cluster.node(self.id).propose(Caller::Anonymous, put("after", "all")).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
@@ -397,7 +397,7 @@ async fn answers_that_cannot_be_true_are_not_believed() {
     cluster.network.mute(MemberId(3), true);
     let leader = cluster.leader_among(&[1, 2]).await;
     for n in 0..50 {
-        while cluster.node(leader).propose(put("k", &n.to_string())).await.is_err() {
+        while cluster.node(leader).propose(Caller::Anonymous, put("k", &n.to_string())).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

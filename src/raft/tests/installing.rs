@@ -62,7 +62,7 @@ async fn a_crash_at_any_step_of_a_snapshot_is_survived() {
     })
     .await;
     let deposed = cluster.leader().await;
-    cluster.node(deposed).propose(put("first", "v")).await.unwrap();
+    cluster.node(deposed).propose(Caller::Anonymous, put("first", "v")).await.unwrap();
     cluster.store(deposed).checkpoint().unwrap();
     let term = cluster.node(deposed).status().term;
     cluster.stop(deposed).await;
@@ -79,12 +79,16 @@ async fn a_crash_at_any_step_of_a_snapshot_is_survived() {
     let survivors = cluster.running();
     for round in 0..2 {
         for n in 0..150 {
-            cluster.node(leader).propose(put(&format!("k{round}-{n}"), "v")).await.unwrap();
+            cluster
+                .node(leader)
+                .propose(Caller::Anonymous, put(&format!("k{round}-{n}"), "v"))
+                .await
+                .unwrap();
         }
         survivors.iter().for_each(|id| cluster.store(*id).checkpoint().unwrap());
     }
     for n in 0..60 {
-        cluster.node(leader).propose(put(&format!("last-{n}"), "v")).await.unwrap();
+        cluster.node(leader).propose(Caller::Anonymous, put(&format!("last-{n}"), "v")).await.unwrap();
     }
     let first = |id: u64| cluster.node(id).0.options.log.bounds().first;
     until("the logs are shortened", || survivors.iter().all(|id| first(*id) > 100)).await;

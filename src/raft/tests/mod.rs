@@ -19,8 +19,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::log::{Log, Mode, Options, SimDisk};
 use crate::model::{
-    Clock, ClusterId, Command, Entropy, KeyRange, Member, MemberChange, MemberId, Put, RangeQuery, Refusal,
-    Reply,
+    Caller, Clock, ClusterId, Command, Entropy, KeyRange, Member, MemberChange, MemberId, Put, RangeQuery,
+    Refusal, Reply,
 };
 use crate::store::{self, CheckpointPolicy, Store};
 

@@ -7,7 +7,7 @@ async fn it_leads_at_once_and_again_after_a_restart() {
     let mut cluster = Cluster::new(1).await;
     cluster.leader().await;
     let node = cluster.node(1);
-    let Ok(Reply::Op(_)) = node.propose(put("a", "1")).await else { panic!("put") };
+    let Ok(Reply::Op(_)) = node.propose(Caller::Anonymous, put("a", "1")).await else { panic!("put") };
     node.read_index().await.unwrap();
     assert_eq!(value(&cluster.store(1), "a").as_deref(), Some("1"));
     until("the member is known", || cluster.store(1).members().iter().any(|member| member.name == "m1"))
@@ -40,7 +40,7 @@ async fn many_proposals_share_entries_and_keep_their_replies() {
     let before = node.status().last_log;
     let all = (0..2000).map(|n| {
         let node = node.clone();
-        async move { (n, node.propose(put(&format!("k{n}"), &n.to_string())).await) }
+        async move { (n, node.propose(Caller::Anonymous, put(&format!("k{n}"), &n.to_string())).await) }
     });
     let mut revisions = Vec::new();
     for (n, reply) in futures_util::future::join_all(all).await {
@@ -59,7 +59,7 @@ async fn many_proposals_share_entries_and_keep_their_replies() {
 async fn refusals_of_the_state_come_back_as_such() {
     let cluster = Cluster::new(1).await;
     cluster.leader().await;
-    let refused = cluster.node(1).propose(Command::LeaseRevoke { id: 4711 }).await;
+    let refused = cluster.node(1).propose(Caller::Anonymous, Command::LeaseRevoke { id: 4711 }).await;
     assert_eq!(refused, Err(Refusal::LeaseNotFound));
     cluster.shut_down().await;
 }
@@ -73,13 +73,13 @@ async fn the_log_is_shortened_behind_the_checkpoint() {
     .await;
     cluster.leader().await;
     for n in 0..300 {
-        cluster.node(1).propose(put("k", &n.to_string())).await.unwrap();
+        cluster.node(1).propose(Caller::Anonymous, put("k", &n.to_string())).await.unwrap();
     }
     let first = |cluster: &Cluster| cluster.node(1).0.options.log.bounds().first;
     assert_eq!(first(&cluster), 0, "nothing is on disk but the log");
     cluster.store(1).checkpoint().unwrap();
     for n in 0..150 {
-        cluster.node(1).propose(put("k", &n.to_string())).await.unwrap();
+        cluster.node(1).propose(Caller::Anonymous, put("k", &n.to_string())).await.unwrap();
     }
     until("the log is shortened", || first(&cluster) > 200).await;
     cluster.stop(1).await;
@@ -94,7 +94,7 @@ async fn after_a_power_failure_what_was_acknowledged_is_there() {
     let mut cluster = Cluster::new(1).await;
     cluster.leader().await;
     for n in 0..50 {
-        cluster.node(1).propose(put(&format!("k{n}"), "v")).await.unwrap();
+        cluster.node(1).propose(Caller::Anonymous, put(&format!("k{n}"), "v")).await.unwrap();
     }
     let failed = cluster.machines[&1].disk.after_power_failure();
     cluster.stop(1).await;
@@ -119,7 +119,7 @@ async fn a_state_that_was_removed_is_not_begun_anew() {
     cluster.leader().await;
     for round in 0..2 {
         for _ in 0..50 {
-            cluster.node(1).propose(put("k", "v")).await.unwrap();
+            cluster.node(1).propose(Caller::Anonymous, put("k", "v")).await.unwrap();
         }
         cluster.store(1).checkpoint().unwrap();
         assert!(round == 0 || cluster.node(1).0.options.log.bounds().first > 0);
@@ -137,11 +137,11 @@ async fn a_state_that_was_removed_is_not_begun_anew() {
 async fn a_disk_that_fails_ends_the_member() {
     let cluster = Cluster::with(1, |options| options.on_fatal = Arc::new(|_| {})).await;
     cluster.leader().await;
-    cluster.node(1).propose(put("a", "1")).await.unwrap();
+    cluster.node(1).propose(Caller::Anonymous, put("a", "1")).await.unwrap();
     cluster.machines[&1].disk.fail_in(0);
-    assert!(cluster.node(1).propose(put("a", "2")).await.is_err());
+    assert!(cluster.node(1).propose(Caller::Anonymous, put("a", "2")).await.is_err());
     until("it does not lead any more", || cluster.node(1).status().leader.is_none()).await;
-    assert!(cluster.node(1).propose(put("a", "3")).await.is_err());
+    assert!(cluster.node(1).propose(Caller::Anonymous, put("a", "3")).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,12 +149,12 @@ async fn a_log_without_room_holds_up_writes_and_nothing_else() {
     let mut cluster = Cluster::new(1).await;
     cluster.leader().await;
     let node = cluster.node(1);
-    node.propose(put("a", "1")).await.unwrap();
+    node.propose(Caller::Anonymous, put("a", "1")).await.unwrap();
     let disk = cluster.machines[&1].disk.clone();
     disk.set_room(Some(0));
     let large = "v".repeat(10_000);
     let mut written = 0;
-    while node.propose(put(&format!("k{written}"), &large)).await.is_ok() {
+    while node.propose(Caller::Anonymous, put(&format!("k{written}"), &large)).await.is_ok() {
         written += 1;
         assert!(written < 100, "the disk is full");
     }
@@ -167,7 +167,7 @@ async fn a_log_without_room_holds_up_writes_and_nothing_else() {
     disk.set_room(None);
     log.flush();
     assert_eq!(log.space(), crate::log::Space::Enough);
-    node.propose(put("a", "2")).await.unwrap();
+    node.propose(Caller::Anonymous, put("a", "2")).await.unwrap();
     assert_eq!(value(&cluster.store(1), &format!("k{written}")), Some(large), "what had waited is written");
     drop((node, log));
     cluster.stop(1).await;

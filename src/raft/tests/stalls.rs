@@ -85,7 +85,7 @@ async fn a_command_that_takes_long_holds_back_no_heartbeat() {
     let cluster = Cluster::new(3).await;
     let leader = cluster.leader().await;
     let node = cluster.node(leader);
-    node.propose(Command::LeaseGrant { id: 7, ttl: 60 }).await.unwrap();
+    node.propose(Caller::Anonymous, Command::LeaseGrant { id: 7, ttl: 60 }).await.unwrap();
     until("all know the leader", || cluster.running().iter().all(|id| cluster.node(*id).leader().is_some()))
         .await;
     let before = terms(&cluster);
@@ -96,7 +96,7 @@ async fn a_command_that_takes_long_holds_back_no_heartbeat() {
     }
     let revoke = tokio::spawn({
         let node = node.clone();
-        async move { node.propose(Command::LeaseRevoke { id: 7 }).await }
+        async move { node.propose(Caller::Anonymous, Command::LeaseRevoke { id: 7 }).await }
     });
     pass(STALL).await;
     assert!(!revoke.is_finished());
@@ -135,7 +135,7 @@ async fn a_store_whose_disk_stands_still_holds_back_no_heartbeat() {
     let mut writes = Vec::new();
     until_threads("the memory is full", || {
         let (node, key) = (cluster.node(leader), format!("k{}", writes.len()));
-        writes.push(tokio::spawn(async move { node.propose(put(&key, "v")).await }));
+        writes.push(tokio::spawn(async move { node.propose(Caller::Anonymous, put(&key, "v")).await }));
         cluster.store(leader).is_waiting()
     })
     .await;
@@ -205,5 +205,5 @@ async fn a_member_starts_on_a_full_disk_with_more_than_its_memory_holds() {
 }
 
 async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {
-    cluster.node(through).propose(put(key, text)).await.unwrap();
+    cluster.node(through).propose(Caller::Anonymous, put(key, text)).await.unwrap();
 }

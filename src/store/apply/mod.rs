@@ -27,8 +27,8 @@ use super::mvcc::revision::Revision;
 use super::registry::Registry;
 use super::{StoreError, quota};
 use crate::model::{
-    AlarmKind, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply, RevisionEvents,
-    Stamp,
+    AlarmKind, Caller, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply,
+    RevisionEvents, Stamp,
 };
 
 pub(super) use txn::{ReadStop, run_read_only};
@@ -123,7 +123,8 @@ impl<'s> Applying<'s> {
     /// Runs one command.
     pub(super) fn run(&mut self, proposal: &Proposal) -> Result<Reply, StoreError> {
         self.stamp = proposal.stamp;
-        if let Some(refusal) = self.alarm_refusal(&proposal.command) {
+        let alarm = self.alarm_refusal(&proposal.command);
+        if let Some(refusal) = alarm.or_else(|| self.caller_refusal(proposal)) {
             return Ok(Reply::Refused(refusal));
         }
         let reply = match self.execute(&proposal.command) {
@@ -185,6 +186,15 @@ impl<'s> Applying<'s> {
         }
         let needs_space = quota::cost(command) > 0;
         (needs_space && self.registry.alarmed(AlarmKind::NoSpace)).then_some(Refusal::NoSpace)
+    }
+
+    /// Refuses what the caller may not do by the users and roles that the entry finds: those by which it was let in may
+    /// have changed since. A caller that was let in by an older revision of them gets [`Refusal::AuthOldRevision`].
+    /// There are no users, so all callers are the same: everything is allowed.
+    fn caller_refusal(&self, proposal: &Proposal) -> Option<Refusal> {
+        match proposal.caller {
+            Caller::System | Caller::Anonymous | Caller::User { .. } => None,
+        }
     }
 
     fn compact(&mut self, revision: i64) -> Result<Reply, Stop> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::LogPosition;
+use crate::model::{LogPosition, StateDigest};
 
 /// The store's figures, durable together with what they describe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,6 @@ pub struct Meta {
     pub allocated: u64,
     /// The cluster's version.
     pub cluster_version: Option<String>,
-    /// Reserved for a digest of the whole state.
-    pub digest: Option<[u8; 32]>,
+    /// The digest of the state. It counts only if it names the last log entry contained.
+    pub digest: Option<StateDigest>,
 }

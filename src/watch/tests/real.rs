@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::model::Change;
 use super::random::{self, Subject};
-use crate::model::{Command, Delete, LogPosition, Op, Proposal, Put, Reply, Stamp, Txn};
+use crate::model::{Caller, Command, Delete, LogPosition, Op, Proposal, Put, Reply, Stamp, Txn};
 use crate::store::{self, CheckpointPolicy, Store};
 use crate::watch::{Hub, Options};
 
@@ -21,7 +21,7 @@ impl Real {
     fn propose(&mut self, commands: Vec<Command>) {
         let position = LogPosition { term: 1, leader: 1, index: self.index };
         self.index += 1;
-        let proposal = |command| Proposal { stamp: Stamp::default(), command };
+        let proposal = |command| Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command };
         let proposals: Vec<Proposal> = commands.into_iter().map(proposal).collect();
         for reply in self.store.apply(position, &proposals).expect("applied") {
             assert!(!matches!(reply, Reply::Refused(_)), "{reply:?}");
