@@ -1,4 +1,4 @@
-//! Who comes in: handshake, greeting, and the decision.
+//! Incoming connections: handshake, greeting, and the decision.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,25 +23,25 @@ use super::tuning::{
 use crate::model::MemberId;
 use crate::pki::Holder;
 
-/// A caller that was let in.
+/// A caller that was admitted.
 pub(super) struct Admitted {
     pub connection: Connection,
     pub serving: Arc<Serving>,
     pub caller: Caller,
     pub purpose: Purpose,
-    /// The stream of the greeting.
+    /// The stream of the greeting, for clock probes.
     pub probes: (FrameReader, FrameWriter),
-    /// Counts those who ask.
+    /// Its place among the callers that only ask.
     pub place: Place,
 }
 
-/// Who was refused: by its member id where that is known, by its address otherwise.
+/// A refused caller: by its member id if that is known, otherwise by its address.
 struct Refused {
     who: String,
     rejection: Rejection,
 }
 
-/// One of a limited number of places; it is free again when this is dropped.
+/// One of a limited number of places; dropping it frees it.
 pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Place {
@@ -61,12 +61,12 @@ impl Drop for Place {
     }
 }
 
-/// quinn's settings for those who come in, with the TLS of this moment.
+/// quinn's settings for incoming connections, with the present TLS credentials.
 pub(super) fn server_config(shared: &Shared) -> Result<ServerConfig, String> {
     new_server_config(&shared.options.credentials, &shared.listening)
 }
 
-/// The same without the rest.
+/// The same from its parts.
 pub(super) fn new_server_config(
     credentials: &crate::pki::Credentials,
     transport: &Arc<quinn::TransportConfig>,
@@ -88,14 +88,14 @@ pub(super) fn new_server_config(
     Ok(config)
 }
 
-/// Takes connections from one socket, until it is closed.
+/// Accepts connections on one socket, until it is closed.
 pub(super) async fn run(shared: Arc<Shared>, endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
         let place = Place::take(&shared.handshakes);
         if place.number() > 2 * MAX_HANDSHAKES {
             incoming.refuse();
         } else if place.number() > MAX_HANDSHAKES && incoming.may_retry() {
-            // `may_retry` says that it cannot fail; where it does, the other side tries again by itself.
+            // `may_retry` says that this cannot fail; if it fails anyway, the other side tries again by itself.
             let _ = incoming.retry();
         } else {
             shared.handle.spawn(receive(shared.clone(), incoming, place));
@@ -135,7 +135,7 @@ async fn admit(shared: &Arc<Shared>, incoming: Incoming) -> Result<Admitted, Ref
     let (greeting, probes) = match result {
         Ok(heard) => heard,
         Err(rejection) => {
-            // Where the caller has ended it, its reason counts.
+            // If the caller has closed the connection, its own reason counts.
             let rejection = match connection.close_reason().map(|error| why(address, &error)) {
                 Some(Failure::Rejected(_, rejection)) => rejection,
                 _ => rejection,
@@ -175,7 +175,7 @@ async fn hear(connection: &Connection) -> Result<(Greeting, (FrameReader, FrameW
     if kind(&mut recv).await? != Kind::Greeting {
         return Err(Rejection::Malformed("the first stream is no greeting".into()));
     }
-    // Fails only where the connection has ended, which reading finds at once.
+    // Fails only if the connection has ended, which the next read reports.
     let _ = send.set_priority(Kind::Greeting.priority());
     let mut reader = FrameReader::new(recv, MAX_GREETING);
     let frame = reader.required().await.map_err(|error| malformed(&error))?;
@@ -190,7 +190,7 @@ async fn hear(connection: &Connection) -> Result<(Greeting, (FrameReader, FrameW
     }
 }
 
-/// Whether a caller is let in, and by which service.
+/// Decides whether a caller is admitted, and by which service.
 fn judge(
     shared: &Shared,
     greeting: &Greeting,
@@ -260,14 +260,14 @@ async fn welcome(
     Ok(Admitted { connection, serving, caller, purpose: greeting.purpose, probes: (reader, writer), place })
 }
 
-/// Says no: with all there is to say on the stream, then by closing.
+/// Refuses a caller: sends the whole reason on the stream, then closes the connection.
 async fn refuse(connection: &Connection, mut writer: FrameWriter, rejection: &Rejection) {
     writer.push(&[], encode(&Reply::Refused(rejection.clone())));
     finish(&mut writer).await;
     close(connection, rejection);
 }
 
-/// Sends what is queued and waits a moment until it has arrived, as closing would overtake it.
+/// Sends what is queued and waits a moment until it has arrived, because closing would overtake it.
 async fn finish(writer: &mut FrameWriter) {
     const MOMENT: Duration = Duration::from_millis(500);
     let _ = timeout(MOMENT, async {

@@ -1,6 +1,6 @@
 //! From a member's URL to host and port.
 
-/// Host and port of a peer URL: `http://`, `https://` or `quic://`, all of which are QUIC.
+/// Host and port of a peer URL: `http://`, `https://` or `quic://`; all of them mean QUIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// A name or an address, without brackets.
@@ -10,7 +10,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads a URL.
+    /// Parses a URL.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let bad = || format!("{url}: not a peer URL");
         let (scheme, rest) = url.trim().split_once("://").ok_or_else(bad)?;

@@ -1,4 +1,4 @@
-//! One question, before or beside being a member: the list of members, or to be let in.
+//! One question by a process that need not be a member: for the list of members, or for admission.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::model::MemberId;
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
-    /// Nobody could be reached; every URL with its reason.
+    /// Nobody could be reached; the text has every URL with its reason.
     #[error("{0}")]
     Unreachable(String),
-    /// Someone was reached and refused.
+    /// A server was reached, and refused or was refused.
     #[error("{address}: {rejection}")]
     Rejected {
-        /// Who.
+        /// Its address.
         address: String,
-        /// Why.
+        /// The reason.
         rejection: Rejection,
     },
     /// No answer in time.
@@ -34,8 +34,8 @@ pub enum AskError {
     Timeout,
 }
 
-/// Asks at one URL after the other until one answers. A refusal by one does not keep the next from being asked, but is
-/// what is told in the end.
+/// Asks at one URL after another until one answers. After a refusal the next URL is still tried, but the refusal is
+/// what is reported at the end.
 pub(super) async fn ask(
     shared: Arc<Shared>,
     urls: Vec<String>,
@@ -102,7 +102,7 @@ pub(super) async fn serve(
     let answered = answered.unwrap_or_else(|_| Err(Rejection::NotReady("no answer in time".into())));
     let (head, payload) = answer(answered);
     writer.push(&[head], payload);
-    // The one who asked may be gone.
+    // The asking side may be gone.
     let _ = writer.flush().await;
     let _ = writer.stream().finish();
     Ok(())

@@ -11,37 +11,37 @@ use crate::model::MemberId;
 /// One comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// How far the other clock is ahead, ms; behind where negative.
+    /// How far the other clock is ahead, in ms; negative if it is behind.
     pub ahead_ms: i64,
-    /// What the question and its answer took: the difference is known no better than half of it.
+    /// Duration of the request and its answer: the difference is only known up to half of it.
     pub round_trip: Duration,
 }
 
 impl Sample {
-    /// From the other clock's time in an answer that has come just now, after `round_trip`.
+    /// From the other clock's time in an answer that has just arrived, after `round_trip`.
     pub(super) fn new(now_ms: i64, other_ms: i64, round_trip: Duration) -> Self {
         let half = i64::try_from(round_trip.as_millis() / 2).unwrap_or(i64::MAX);
         Self { ahead_ms: other_ms.saturating_sub(now_ms.saturating_sub(half)), round_trip }
     }
 
-    /// As the other side sees it.
+    /// The same, seen from the other side.
     pub(super) fn turned(self) -> Self {
         Self { ahead_ms: self.ahead_ms.saturating_neg(), ..self }
     }
 
-    /// Differs by more than [`CLOCK_LIMIT`], whatever the way took.
+    /// True if the difference is more than [`CLOCK_LIMIT`], whatever the delays were.
     fn is_too_far(self) -> bool {
         let surely = Duration::from_millis(self.ahead_ms.unsigned_abs()).saturating_sub(self.round_trip / 2);
         surely > CLOCK_LIMIT
     }
 }
 
-/// What is known of one member's clock.
+/// The last comparison with one member's clock.
 #[derive(Default)]
 pub(super) struct ClockWatch(Mutex<(Option<Sample>, Option<Instant>)>);
 
 impl ClockWatch {
-    /// Notes a comparison, and warns where the clocks differ too much: at once, then every [`WARN_AGAIN`].
+    /// Records a comparison, and warns if the clocks differ too much: at once, then every [`WARN_AGAIN`].
     pub(super) fn note(&self, peer: MemberId, sample: Sample) {
         let now = Instant::now();
         let mut known = self.0.lock();
@@ -76,14 +76,14 @@ mod tests {
     #[test]
     fn half_of_the_round_trip_is_not_held_against_a_clock() {
         let sample = |now, other, trip| Sample::new(now, other, Duration::from_millis(trip));
-        // Asked at 1000, answered at 1100 by a clock that says 1050: both agree.
+        // Sent at 1000, answered at 1100 by a clock that says 1050: both agree.
         assert_eq!(sample(1100, 1050, 100).ahead_ms, 0);
         assert_eq!(sample(1000, 3500, 0).ahead_ms, 2500);
         assert_eq!(sample(1000, 3500, 0).turned().ahead_ms, -2500);
         assert!(!sample(0, 1000, 0).is_too_far());
         assert!(sample(0, 1001, 0).is_too_far());
         assert!(sample(5000, 3900, 0).is_too_far());
-        // 1.4 s off, but the way took 1 s: it may be 0.9 s.
+        // 1.4 s off, but the round trip took 1 s: it may be 0.9 s.
         assert!(!sample(0, 900, 1000).is_too_far());
         assert!(sample(0, 1100, 1000).is_too_far());
         let far = Sample { ahead_ms: i64::MIN, round_trip: Duration::ZERO };

@@ -1,4 +1,4 @@
-//! A UDP socket that hands the kernel no more than it takes.
+//! A UDP socket that gives the kernel no more than it accepts at once.
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
@@ -9,17 +9,17 @@ use std::task::{Context, Poll};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 
-/// The kernel refuses datagrams that are more than this together (an IP packet of 64 KiB, as which they travel until
-/// the device cuts them). To quinn, that would look like loss which never ends.
+/// The kernel refuses datagrams that are larger than this in total (until the device splits them they are one IP packet
+/// of 64 KiB). To quinn such a refusal would look like packet loss that never ends.
 const AT_ONCE: usize = 65_000;
 
-/// quinn sends ten datagrams in one call (UDP segmentation offload), however large they are. This makes it several
-/// calls where they are large.
+/// quinn sends ten datagrams in one call (UDP segmentation offload), however large they are. This makes several calls
+/// if they are large.
 #[derive(Debug)]
 pub(super) struct Datagrams(Arc<dyn AsyncUdpSocket>);
 
 impl Datagrams {
-    /// Takes a socket that does not block.
+    /// Takes a non-blocking socket.
     ///
     /// # Errors
     /// The runtime's.
@@ -37,8 +37,8 @@ impl AsyncUdpSocket for Datagrams {
         let Some(size) = transmit.segment_size else { return self.0.try_send(transmit) };
         for contents in transmit.contents.chunks((AT_ONCE / size).max(1) * size) {
             let segment_size = (contents.len() > size).then_some(size);
-            // Where there is no room after the first ones, quinn sends them again with the others, and the peer knows
-            // them.
+            // If there is no room after the first ones, quinn sends them again together with the others, and the peer
+            // ignores the duplicates.
             self.0.try_send(&Transmit { contents, segment_size, ..*transmit })?;
         }
         Ok(())
@@ -82,7 +82,7 @@ mod tests {
         to.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a time");
         let socket = Datagrams::over(from).expect("a socket of a runtime");
         let destination = to.local_addr().expect("bound");
-        // The last one is shorter.
+        // The last datagram is shorter.
         let contents: Vec<u8> = (0..4 * 16_000 + 9_000_u32).map(|number| (number / 1000) as u8).collect();
         let transmit = Transmit {
             destination,

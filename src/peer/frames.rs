@@ -1,4 +1,4 @@
-//! Frames on a stream: a length of four bytes, little-endian, then so many bytes.
+//! Frames on a stream: a length of four bytes, little-endian, then that many bytes.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quinn::{ReadError, RecvStream, SendStream, WriteError};
 
-/// Payloads up to this size are copied together; larger ones are passed on as they are.
+/// Payloads up to this size are copied together; larger ones are passed on without a copy.
 const COPIED: usize = 4 << 10;
-/// What is set aside for a frame before its bytes have come; a length alone costs no more. A snapshot's pieces fit.
+/// Bytes reserved for a frame before its content has arrived; a length alone costs no more. A snapshot's pieces fit.
 const SET_ASIDE: usize = 80 << 10;
-/// The largest piece taken from the stream at once.
+/// The largest piece that is read from the stream at once.
 const CHUNK: usize = 256 << 10;
 
 /// Why no frame can be read.
@@ -21,15 +21,15 @@ pub(super) enum FrameError {
     /// The stream or its connection has ended.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The stream ended inside a frame, or before one that had to come.
+    /// The stream ended inside a frame, or before a required one.
     #[error("the stream ends too soon")]
     Cut,
-    /// Longer than allowed here.
+    /// The frame is longer than allowed here.
     #[error("a frame of {0} bytes, at most {1} are allowed")]
     TooLong(usize, usize),
 }
 
-/// Cuts a byte stream into frames.
+/// Splits a byte stream into frames.
 pub(super) struct Cutter {
     limit: usize,
     header: [u8; 4],
@@ -43,13 +43,13 @@ impl Cutter {
         Self { limit, header: [0; 4], header_filled: 0, body: BytesMut::new(), rest: Bytes::new() }
     }
 
-    /// Adds what came next; only after [`Cutter::take`] found nothing more.
+    /// Adds the next bytes; only after [`Cutter::take`] found no more frames.
     pub(super) fn add(&mut self, bytes: Bytes) {
         debug_assert!(self.rest.is_empty(), "take everything before adding");
         self.rest = bytes;
     }
 
-    /// The next frame, where it is complete.
+    /// The next frame, if it is complete.
     pub(super) fn take(&mut self) -> Result<Option<Bytes>, FrameError> {
         while let Some(slot) = self.header.get_mut(self.header_filled) {
             if self.rest.is_empty() {
@@ -86,17 +86,17 @@ pub(super) struct FrameReader {
 }
 
 impl FrameReader {
-    /// Takes frames of at most `limit` bytes.
+    /// Reads frames of at most `limit` bytes.
     pub(super) fn new(stream: RecvStream, limit: usize) -> Self {
         Self { stream, cutter: Cutter::new(limit) }
     }
 
-    /// Takes longer or shorter frames from now on.
+    /// Changes the limit from now on.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.cutter.limit = limit;
     }
 
-    /// The next frame; `None` at the end of the stream. Nothing is lost where it is not polled to its end.
+    /// The next frame; `None` at the end of the stream. Nothing is lost if it is not polled to its end.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, FrameError>> {
         loop {
             if let Some(frame) = self.cutter.take()? {
@@ -116,7 +116,7 @@ impl FrameReader {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next frame, which has to be there.
+    /// The next frame; its absence is an error.
     pub(super) async fn required(&mut self) -> Result<Bytes, FrameError> {
         self.next().await?.ok_or(FrameError::Cut)
     }
@@ -136,13 +136,13 @@ impl FrameWriter {
         Self { stream, small: BytesMut::new(), queue: VecDeque::new(), queued: 0 }
     }
 
-    /// Queues a byte that is no frame.
+    /// Queues a single byte without a frame.
     pub(super) fn push_byte(&mut self, byte: u8) {
         self.small.put_u8(byte);
         self.queued += 1;
     }
 
-    /// Queues a frame of both parts.
+    /// Queues a frame that consists of both parts.
     pub(super) fn push(&mut self, head: &[u8], payload: Bytes) {
         let length = u32::try_from(head.len() + payload.len()).unwrap_or(u32::MAX);
         self.small.put_u32_le(length);
@@ -156,12 +156,12 @@ impl FrameWriter {
         }
     }
 
-    /// Bytes that are queued and not with quinn yet.
+    /// Bytes that are queued and not yet passed to quinn.
     pub(super) fn queued(&self) -> usize {
         self.queued
     }
 
-    /// Hands everything that is queued to quinn, which sends it on. Nothing is lost where it is not polled to its end.
+    /// Passes everything that is queued to quinn, which sends it. Nothing is lost if it is not polled to its end.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         if !self.small.is_empty() {
             self.queue.push_back(self.small.split().freeze());
@@ -188,7 +188,7 @@ impl FrameWriter {
         self.flush().await
     }
 
-    /// The stream itself: its end, its priority.
+    /// The stream itself, to end it or to set its priority.
     pub(super) fn stream(&mut self) -> &mut SendStream {
         &mut self.stream
     }

@@ -1,4 +1,4 @@
-//! The first words on a connection: who speaks to whom, and whether it is let in.
+//! The first messages on a connection: who talks to whom, and whether the caller is admitted.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::Rejection;
 use super::tuning::PROTOCOL;
 use crate::model::{ClusterId, MemberId};
 
-/// What a stream is for: its first byte.
+/// The purpose of a stream: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Greeting = 0,
@@ -33,7 +33,7 @@ impl Kind {
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
 
-    /// What goes first where both want to be sent (quinn: higher first). A snapshot never holds up a heartbeat.
+    /// The priority among streams with data to send (quinn: higher first). A snapshot never delays a heartbeat.
     pub(super) fn priority(self) -> i32 {
         match self {
             Self::Greeting | Self::Control => 3,
@@ -44,7 +44,7 @@ impl Kind {
     }
 }
 
-/// Why someone calls.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Purpose {
     /// As a member.
@@ -53,46 +53,46 @@ pub(super) enum Purpose {
     Ask,
 }
 
-/// What the one who dials says first. The protocol's version stays the first field for ever.
+/// The first message of the dialling side. The protocol's version stays the first field for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Greeting {
     pub protocol: u16,
     pub purpose: Purpose,
-    /// Zero where it has none yet; likewise `from`.
+    /// Zero if it has none yet; likewise `from`.
     pub cluster: ClusterId,
     pub from: MemberId,
-    /// Whom it wants to reach; zero for whoever is there.
+    /// The member it wants to reach; zero for any.
     pub to: MemberId,
     /// Its wall clock, ms since the epoch.
     pub clock_ms: i64,
-    /// Its kvd.
+    /// The version of its kvd.
     pub version: String,
 }
 
-/// What it is answered.
+/// The answer to a greeting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reply {
     Welcome(Welcome),
     Refused(Rejection),
 }
 
-/// Who answers.
+/// The member that answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Welcome {
     pub cluster: ClusterId,
     pub member: MemberId,
     /// Its wall clock, ms since the epoch.
     pub clock_ms: i64,
-    /// Its kvd.
+    /// The version of its kvd.
     pub version: String,
 }
 
-/// Compares clocks, now and then, on the stream of the greeting.
+/// Compares clocks, at intervals, on the stream of the greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Probe {
     /// The dialling side's clock.
     pub clock_ms: i64,
-    /// How far the other one's is ahead of it, as it measured last, with the round trip it took; in ms.
+    /// How far the other clock was ahead of it at the last measurement, and the round trip; both in ms.
     pub measured: Option<(i64, u32)>,
 }
 
@@ -103,10 +103,10 @@ pub(super) struct Echo {
 }
 
 impl Greeting {
-    /// Reads a greeting.
+    /// Parses a greeting.
     ///
     /// # Errors
-    /// [`Rejection::Protocol`] and [`Rejection::Malformed`], to be told to the sender.
+    /// [`Rejection::Protocol`] and [`Rejection::Malformed`], to be sent to the caller.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Rejection> {
         let malformed = |error: postcard::Error| Rejection::Malformed(format!("greeting: {error}"));
         let (protocol, _) = postcard::take_from_bytes::<u16>(bytes).map_err(malformed)?;
@@ -117,13 +117,13 @@ impl Greeting {
     }
 }
 
-/// Any message of this room as bytes.
+/// Encodes any message of this room.
 pub(super) fn encode<T: Serialize>(message: &T) -> Bytes {
-    // An empty frame is understood by nobody, which the other side says; no type here is known to cause one.
+    // An empty frame is refused by the other side as malformed; no type here is known to cause one.
     postcard::to_stdvec(message).unwrap_or_default().into()
 }
 
-/// And back.
+/// Decodes a message of this room.
 ///
 /// # Errors
 /// [`Rejection::Malformed`].
@@ -134,10 +134,10 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejec
 /// The first byte of an answer.
 pub(super) const ANSWERED: u8 = 0;
 pub(super) const REJECTED: u8 = 1;
-/// On lanes: more frames of the same answer follow; the last one says which of the two it is.
+/// On lanes: more frames of the same answer follow; the last one has the kind of the answer.
 pub(super) const PART: u8 = 2;
 
-/// An answer's head and payload, for [`super::frames::FrameWriter::push`].
+/// The head and payload of an answer, for [`super::frames::FrameWriter::push`].
 pub(super) fn answer(result: Result<Bytes, Rejection>) -> (u8, Bytes) {
     match result {
         Ok(bytes) => (ANSWERED, bytes),
@@ -145,7 +145,7 @@ pub(super) fn answer(result: Result<Bytes, Rejection>) -> (u8, Bytes) {
     }
 }
 
-/// Takes an answer apart.
+/// Splits an answer into its kind and payload.
 pub(super) fn read_answer(mut frame: Bytes) -> Result<Bytes, Rejection> {
     if frame.is_empty() {
         return Err(Rejection::Malformed("an empty answer".into()));

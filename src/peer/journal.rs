@@ -1,4 +1,4 @@
-//! What is logged of connections that fail: once for each change of the reason, and never a flood.
+//! The log lines about failed connections: one for each change of the reason, and a limited number in total.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 /// Peers and addresses that are remembered.
 const REMEMBERED: usize = 256;
-/// The same reason again.
+/// Interval before the same reason is logged again.
 const SAME_AGAIN: Duration = Duration::from_secs(600);
 /// Lines that may be written within [`PERIOD`]; strangers can cause them.
 const LINES: u32 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Remembers what was said.
+/// Remembers what was logged.
 pub(super) struct Journal(Mutex<Said>);
 
 struct Said {
@@ -30,7 +30,7 @@ impl Journal {
         Self(Mutex::new(Said { reasons, period: Instant::now(), lines: 0, kept_back: 0 }))
     }
 
-    /// A connection that came in was refused by this member, or ended before it was let in.
+    /// An incoming connection was refused by this member, or ended before it was admitted.
     pub(super) fn refused(&self, peer: &str, address: &str, reason: &dyn std::fmt::Display) {
         let reason = reason.to_string();
         if self.is_news(format!("in {peer}"), &reason) {
@@ -38,7 +38,7 @@ impl Journal {
         }
     }
 
-    /// A connection that goes out was refused by the other side.
+    /// An outgoing connection was refused by the other side.
     pub(super) fn refused_by(&self, peer: &str, address: &str, reason: &dyn std::fmt::Display) {
         let reason = reason.to_string();
         if self.is_news(format!("out {peer}"), &reason) {
@@ -53,7 +53,7 @@ impl Journal {
         }
     }
 
-    /// What comes next is news, whatever it is: it went well in between.
+    /// A connection succeeded: the next failure is logged, even for an old reason.
     pub(super) fn went_well(&self, incoming: bool, peer: &str) {
         let way = if incoming { "in" } else { "out" };
         self.0.lock().reasons.remove(&format!("{way} {peer}"));

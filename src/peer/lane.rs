@@ -1,5 +1,5 @@
-//! The dialling side of a lane: requests go out in the order they were placed, each with a number; answers carry the number
-//! of their request and come back as they are ready.
+//! The dialling side of a lane, the stream for one kind of request: requests are sent in the order in which they were
+//! queued, each with a number; answers carry the number of their request and arrive in any order.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -17,10 +17,10 @@ use super::status::Counters;
 use super::transport::Rejection;
 use super::tuning::{MAX_ANSWER, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, WRITE_AHEAD};
 
-/// What comes of a request.
+/// The outcome of a request.
 pub(super) type Outcome = Result<Bytes, TransportError>;
 
-/// Where a lane's requests are placed. It outlives connections.
+/// The queue of a lane. It outlives connections.
 pub(super) struct Lane {
     state: Mutex<State>,
     /// The largest request.
@@ -31,15 +31,15 @@ struct State {
     mode: Mode,
     queue: VecDeque<Outgoing>,
     queued_bytes: usize,
-    /// Placed and without an outcome yet.
+    /// Requests in the queue or sent, without an outcome yet.
     in_flight: usize,
     waker: Option<Waker>,
 }
 
 enum Mode {
-    /// No connection: requests fail at once, for this reason.
+    /// There is no connection: requests fail at once, for this reason.
     Closed(Arc<str>),
-    /// A connection is being made, or stands: requests are taken.
+    /// A connection exists or is being made: requests are accepted.
     Open,
 }
 
@@ -55,10 +55,10 @@ impl Lane {
         Self { state: Mutex::new(State { mode, queue, queued_bytes: 0, in_flight: 0, waker: None }), limit }
     }
 
-    /// Gives a request its place.
+    /// Queues a request.
     ///
     /// # Errors
-    /// Where there is no connection or no room, with the reason; it is surely not sent.
+    /// If there is no connection or no room, with the reason; the request is certainly not sent.
     pub(super) fn place(&self, request: Bytes) -> Result<oneshot::Receiver<Outcome>, NotPlaced> {
         if request.len() > self.limit {
             let text = format!("a request of {} bytes, at most {} are allowed", request.len(), self.limit);
@@ -84,12 +84,12 @@ impl Lane {
         Ok(outcome)
     }
 
-    /// Takes requests from now on.
+    /// Accepts requests from now on.
     pub(super) fn open(&self) {
         self.state.lock().mode = Mode::Open;
     }
 
-    /// Takes no more, and gives up those that were not sent.
+    /// Accepts no more requests, and drops those that were not sent.
     pub(super) fn close(&self, reason: &Arc<str>) {
         let unsent = {
             let mut state = self.state.lock();
@@ -100,13 +100,13 @@ impl Lane {
             std::mem::take(&mut state.queue)
         };
         for outgoing in unsent {
-            // Nobody waits any more: that is fine.
+            // The caller may have stopped waiting; that is fine.
             let _ = outgoing.answer.send(Err(TransportError::Unreachable(reason.to_string())));
         }
     }
 
-    /// Moves requests to `writer` until that has enough. True where there are no more; the next one wakes this task.
-    /// `done` of those taken before have their outcome.
+    /// Moves requests to `writer` until it has enough. True if there are no more; the next one wakes this task. `done`
+    /// is the number of earlier requests that have their outcome.
     fn take(&self, cx: &Context<'_>, done: usize, writer: &mut FrameWriter, waiting: &mut Waiting) -> bool {
         let mut state = self.state.lock();
         state.in_flight = state.in_flight.saturating_sub(done);
@@ -117,7 +117,7 @@ impl Lane {
             };
             state.queued_bytes = state.queued_bytes.saturating_sub(request.len());
             if answer.is_closed() {
-                // Given up before it was sent.
+                // The caller gave up before it was sent.
                 state.in_flight = state.in_flight.saturating_sub(1);
                 continue;
             }
@@ -126,7 +126,7 @@ impl Lane {
         false
     }
 
-    /// Carries requests and answers over the streams of one connection until one of them ends; returns why.
+    /// Sends requests and receives answers over the streams of one connection until one of them ends; returns why.
     pub(super) async fn run(
         &self,
         mut reader: FrameReader,
@@ -177,17 +177,17 @@ impl Lane {
     }
 }
 
-/// Requests of one connection that have no answer yet, by their numbers.
+/// The requests of one connection without an answer yet, by their numbers.
 #[derive(Default)]
 struct Waiting {
     answers: HashMap<u32, oneshot::Sender<Outcome>>,
     next: u32,
-    /// The beginning of an answer that takes several frames.
+    /// The first frames of an answer that takes several frames.
     begun: Option<(u32, BytesMut)>,
 }
 
 impl Waiting {
-    /// Gives a request its number.
+    /// Assigns a number to a request.
     fn add(&mut self, answer: oneshot::Sender<Outcome>) -> u32 {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
@@ -195,7 +195,7 @@ impl Waiting {
         number
     }
 
-    /// Takes a frame; true where it completes an answer. A frame that cannot be one ends the stream.
+    /// Takes a frame; true if it completes an answer. An invalid frame ends the stream.
     fn take(&mut self, mut frame: Bytes) -> Result<bool, &'static str> {
         let number = frame.try_get_u32_le().map_err(|_| "an answer without a number")?;
         if !self.answers.contains_key(&number) {
@@ -204,7 +204,7 @@ impl Waiting {
         let is_part = frame.first() == Some(&PART);
         if is_part || self.begun.is_some() {
             let (begun, mut bytes) = self.begun.take().unwrap_or((number, BytesMut::new()));
-            // Only the last frame says what kind of answer it is: it goes to the front.
+            // Only the last frame has the kind of the answer: it is put in front.
             let kind = frame.split_to(frame.len().min(1));
             if begun != number || bytes.len() + frame.len() > MAX_ANSWER {
                 return Err("an answer in parts that do not fit together");
@@ -223,14 +223,14 @@ impl Waiting {
             frame = bytes.freeze();
         }
         if let Some(answer) = self.answers.remove(&number) {
-            // Nobody may wait any more.
+            // The caller may have stopped waiting.
             let _ = answer.send(outcome(frame));
         }
         Ok(true)
     }
 }
 
-/// Why a request was not taken.
+/// Why a request was not accepted.
 #[derive(Debug)]
 pub(super) enum NotPlaced {
     /// There is no connection.
@@ -239,7 +239,7 @@ pub(super) enum NotPlaced {
     NoRoom(String),
 }
 
-/// A member that rejects a request has done nothing about it, except where it did not even understand it.
+/// A member that rejects a request has done nothing about it, unless it could not parse it.
 fn outcome(frame: Bytes) -> Outcome {
     read_answer(frame).map_err(|rejection| match rejection {
         Rejection::Malformed(_) | Rejection::Closed(_) => TransportError::Lost(rejection.to_string()),

@@ -1,4 +1,4 @@
-//! The way to one member: one connection, kept up while somebody wants it, and the lanes on it.
+//! The outgoing connection to one member: it is kept while it is used, and carries the lanes.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::tuning::{
     ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, NUMBERED, PROBE, SHORT_LIVED, STAGGER, WANTED, patience,
 };
 
-/// The way to one member.
+/// The outgoing connection to one member.
 pub(super) struct Link {
     control: Lane,
     append: Lane,
@@ -30,16 +30,16 @@ pub(super) struct Link {
     desk: Lane,
     state: Mutex<State>,
     live: watch::Sender<Option<Live>>,
-    /// The member was heard of: a new attempt makes sense at once.
+    /// The member has connected to this one: a new attempt makes sense at once.
     heard: Notify,
 }
 
 struct State {
     urls: Arc<[String]>,
     wanted: Instant,
-    /// A task keeps the connection.
+    /// A task maintains the connection.
     running: bool,
-    /// Given up for good.
+    /// Closed for ever.
     ended: bool,
     problem: Option<String>,
 }
@@ -83,19 +83,19 @@ impl Link {
         ]
     }
 
-    /// The connection and since when it stands.
+    /// The connection, and since when it exists.
     pub(super) fn connected(&self) -> Option<(Connection, Instant)> {
         self.live.borrow().as_ref().map(|live| (live.connection.clone(), live.since))
     }
 
-    /// The member has connected to this one, so it is there again, wherever an attempt to reach it stands.
+    /// The member has connected to this one, so it is running again, whatever the state of an attempt to reach it.
     pub(super) fn heard(&self) {
         if self.live.borrow().is_none() {
             self.heard.notify_waiters();
         }
     }
 
-    /// True while a task keeps the connection or tries to.
+    /// True while a task maintains the connection or tries to make it.
     pub(super) fn is_running(&self) -> bool {
         self.state.lock().running
     }
@@ -105,7 +105,7 @@ impl Link {
         self.state.lock().problem.clone()
     }
 
-    /// Gives the way up for good.
+    /// Closes the connection for ever.
     pub(super) fn end(&self, reason: &Rejection) {
         self.state.lock().ended = true;
         if let Some((connection, _)) = self.connected() {
@@ -122,7 +122,7 @@ impl Link {
         self.lanes().iter().for_each(|(lane, ..)| lane.open());
     }
 
-    /// True where nobody has called for long, or nobody is to call any more; then the next call starts anew.
+    /// True if there was no call for long, or no more calls are allowed; the next call starts a new task.
     fn stops(&self) -> bool {
         let mut state = self.state.lock();
         state.running = !state.ended && state.wanted.elapsed() < WANTED;
@@ -130,10 +130,10 @@ impl Link {
     }
 }
 
-/// Gives a request its place in a lane to a member; a connection is made where there is none.
+/// Queues a request in a lane to a member; a connection is made if there is none.
 ///
 /// # Errors
-/// Where it is surely not sent, and why.
+/// If the request is certainly not sent, with the reason.
 pub(super) fn place(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
@@ -145,7 +145,7 @@ pub(super) fn place(
     let lane = peer.link.lane(lane);
     match lane.place(request.clone()) {
         Ok(outcome) => Ok(outcome),
-        // Between the two calls the task may have ended for want of work.
+        // Between the two calls the task may have ended because there was nothing to do.
         Err(NotPlaced::Closed(reason)) if starts || !want(shared, peer, urls) => Err(reason.to_string()),
         Err(NotPlaced::Closed(_)) => lane.place(request).map_err(|error| match error {
             NotPlaced::Closed(reason) => reason.to_string(),
@@ -155,7 +155,7 @@ pub(super) fn place(
     }
 }
 
-/// Says that the connection is wanted. True where this has set it going.
+/// Records that the connection is wanted. True if this has started the task.
 fn want(shared: &Arc<Shared>, peer: &Arc<Peer>, urls: &[String]) -> bool {
     let link = &peer.link;
     let mut state = link.state.lock();
@@ -173,7 +173,7 @@ fn want(shared: &Arc<Shared>, peer: &Arc<Peer>, urls: &[String]) -> bool {
     true
 }
 
-/// The connection to a member, made where there is none; waits for it as long as calls do.
+/// The connection to a member, made if there is none; waits for it as long as calls do.
 pub(super) async fn connection(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
@@ -190,12 +190,12 @@ pub(super) async fn connection(
     }
 }
 
-/// Keeps the connection to a member, until nobody wants it.
+/// Maintains the connection to a member until it is no longer wanted.
 async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
     let link = &peer.link;
     let name = peer.member.to_string();
     let mut pause = BACKOFF.0;
-    // Calls wait for the first attempt only; afterwards they fail at once until there is a connection.
+    // Calls wait for the first attempt only; after that they fail at once until there is a connection.
     let mut first = true;
     loop {
         let began = Instant::now();
@@ -246,8 +246,8 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
     }
 }
 
-/// The member has called while an attempt to reach it was under way for some time. The next packet of that attempt may
-/// be due much later than the first of a new one.
+/// Returns when the member connects to this one while an attempt to reach it has been running for some time. The next
+/// packet of that attempt may be due much later than the first one of a new attempt.
 async fn is_back(link: &Link) {
     tokio::time::sleep(STAGGER).await;
     link.heard.notified().await;
@@ -284,7 +284,7 @@ async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>, first: bool) -> Result<
     dialling.await
 }
 
-/// Carries lanes and probes over a connection until it ends; says why it did.
+/// Serves lanes and probes over a connection until it ends; returns why it did.
 async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Failure {
     let Dialled { connection, address, welcome, sample, probes } = dialled;
     let link = &peer.link;
@@ -300,7 +300,7 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
         let peer = peer.clone();
         tasks.spawn(async move {
             let (lane, kind, limit) = peer.link.lanes()[index];
-            // Fails only where the connection has ended, which the lane finds at once.
+            // Fails only if the connection has ended, which the lane reports at once.
             let _ = send.set_priority(kind.priority());
             let (reader, mut writer) = (FrameReader::new(recv, limit + NUMBERED), FrameWriter::new(send));
             writer.push_byte(kind as u8);
@@ -321,13 +321,13 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
         }
     };
     link.live.send_replace(None);
-    // No task of this connection may touch the lanes once they are opened for the next one.
+    // No task of this connection may use the lanes after they are opened for the next one.
     link.close_lanes(&failure.to_string());
     tasks.shutdown().await;
     failure
 }
 
-/// Ends a connection of which no more is to be expected.
+/// Closes a connection from which nothing more is expected.
 fn lost(connection: &Connection, address: std::net::SocketAddr, text: &str) -> Failure {
     if let Some(error) = connection.close_reason() {
         return why(address, &error);
@@ -336,7 +336,7 @@ fn lost(connection: &Connection, address: std::net::SocketAddr, text: &str) -> F
     Failure::Unreachable(format!("{address}: {text}"))
 }
 
-/// Compares clocks now and then. Ends only with the connection.
+/// Compares clocks at intervals. Ends only with the connection.
 async fn probe(
     shared: Arc<Shared>,
     peer: Arc<Peer>,

@@ -1,5 +1,5 @@
-//! Names of hosts to addresses. The system's resolver blocks, for as long as it likes: it is asked on a thread that does
-//! nothing else, once a name at a time, and nobody waits for it longer than [`RESOLVE`].
+//! Resolves host names to addresses. The system's resolver blocks for an unlimited time: so it is called on threads of
+//! its own, once per name at a time, and nobody waits for it longer than [`RESOLVE`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,21 +14,21 @@ use super::tuning::{MAX_ADDRESSES, RESOLVE};
 /// The addresses of a host; blocks.
 pub type Resolver = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
 
-/// The system's.
+/// The system's resolver.
 fn system(host: &str) -> io::Result<Vec<IpAddr>> {
     Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 type Found = Result<Vec<IpAddr>, String>;
 
-/// Names whose last addresses are remembered.
+/// Number of names whose last addresses are remembered.
 const REMEMBERED: usize = 256;
 
-/// Looks up names. Clones share what is under way.
+/// Resolves names. Clones share the lookups in progress.
 #[derive(Clone)]
 pub struct Names {
     resolver: Resolver,
-    /// Names that are looked up at the same time, at most: one thread each.
+    /// Most names that are looked up at the same time: one thread each.
     limit: usize,
     state: Arc<Mutex<State>>,
 }
@@ -36,26 +36,26 @@ pub struct Names {
 #[derive(Default)]
 struct State {
     running: BTreeMap<String, watch::Receiver<Option<Found>>>,
-    /// What they led to last, for when the resolver fails.
+    /// The last addresses of each name, in case the resolver fails.
     last: BTreeMap<String, Vec<IpAddr>>,
 }
 
 impl Names {
-    /// Asks the system's resolver for at most `limit` names at the same time.
+    /// Uses the system's resolver for at most `limit` names at the same time.
     pub fn new(limit: usize) -> Self {
         Self::asking(Arc::new(system), limit)
     }
 
-    /// Asks `resolver`.
+    /// Uses `resolver`.
     pub fn asking(resolver: Resolver, limit: usize) -> Self {
         Self { resolver, limit, state: Arc::default() }
     }
 
-    /// Where a host is: an address as it is written; a name as the resolver says now, or said last where it does not
-    /// answer in time or fails.
+    /// The addresses of a host: an address as it is written; a name as the resolver answers now, or as it answered last
+    /// if it fails or does not answer in time.
     ///
     /// # Errors
-    /// A text that says why it is nowhere.
+    /// A text that says why there is no address.
     pub async fn find(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         let at = |addresses: Vec<IpAddr>| {
             addresses.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, port)).collect()
@@ -80,7 +80,7 @@ impl Names {
         }
     }
 
-    /// Begins to look a name up, unless that is under way.
+    /// Starts a lookup of a name, unless one is in progress.
     fn look_up(&self, host: &str) -> Result<watch::Receiver<Option<Found>>, String> {
         let mut state = self.state.lock();
         if let Some(running) = state.running.get(host) {

@@ -1,4 +1,4 @@
-//! What the peer port is opened with.
+//! The options of the peer port.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use super::Names;
 use crate::model::Clock;
 use crate::pki::Credentials;
 
-/// What [`super::Quic`] is started with.
+/// Options of [`super::Quic`].
 #[derive(Clone)]
 pub struct Options {
-    /// Who this member is and whom it believes.
+    /// This member's identity, and the certificates it accepts.
     pub credentials: Arc<Credentials>,
-    /// The addresses to listen at (UDP); may be empty for someone who only asks.
+    /// The addresses to listen on (UDP); may be empty for a process that only asks.
     pub listen: Vec<SocketAddr>,
-    /// Sockets that are bound already (socket activation); they are listened at, too.
+    /// Sockets that are bound already (socket activation); they are used for listening, too.
     pub sockets: Vec<Arc<UdpSocket>>,
-    /// The wall clock, told to other members and compared with theirs.
+    /// The wall clock, sent to other members and compared with theirs.
     pub clock: Arc<dyn Clock>,
     /// Pause between heartbeats (etcd `--heartbeat-interval`).
     pub heartbeat: Duration,
-    /// etcd's `--election-timeout`: a connection on which nothing was heard for so long is gone.
+    /// etcd's `--election-timeout`: a connection that was silent for this long is lost.
     pub election: Duration,
-    /// How names in peer URLs are looked up.
+    /// The resolver for names in peer URLs.
     pub names: Names,
-    /// kvd's version, told in the greeting.
+    /// kvd's version, sent in the greeting.
     pub version: String,
 }

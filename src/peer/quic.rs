@@ -26,7 +26,7 @@ use super::{Options, PeerStatus, accept, link, snapshot};
 use crate::model::{ClusterId, MemberId};
 use crate::pki::Holder;
 
-/// The peer port: QUIC to and from other members. Clones share it; everything ends with the last one, or with
+/// The peer port: QUIC to and from other members. Clones share it; it is closed with the last one, or by
 /// [`Quic::close`].
 #[derive(Clone)]
 pub struct Quic {
@@ -34,7 +34,7 @@ pub struct Quic {
     thread: Arc<Thread>,
 }
 
-/// What all tasks of the port know.
+/// State that all tasks of the port share.
 pub(super) struct Shared {
     pub options: Options,
     /// The runtime of the thread `kvd-peer`.
@@ -44,16 +44,16 @@ pub(super) struct Shared {
     pub journal: Journal,
     pub exits: Exits,
     pub names: Names,
-    /// quinn's settings for connections that go out, and for those that come in.
+    /// quinn's settings for outgoing connections, and for incoming ones.
     pub dialling: Arc<TransportConfig>,
     pub listening: Arc<TransportConfig>,
     pub handshakes: Arc<AtomicUsize>,
     pub askers: Arc<AtomicUsize>,
     pub callers: Arc<AtomicUsize>,
     pub snapshots: Semaphore,
-    /// Bytes that have come of snapshots that are being taken over.
+    /// Bytes received of snapshots that are not complete yet.
     pub snapshot_bytes: AtomicU64,
-    /// The members that say this one was removed from the cluster.
+    /// The members that report that this one was removed from the cluster.
     pub told_removed: watch::Sender<BTreeSet<MemberId>>,
     /// Emptied by closing, which frees the ports.
     listeners: parking_lot::Mutex<Vec<Endpoint>>,
@@ -62,7 +62,7 @@ pub(super) struct Shared {
     closed: AtomicBool,
 }
 
-/// Who this member is, and who answers for it.
+/// This member's identity, and the service that answers for it.
 pub(super) struct Serving {
     pub member: MemberId,
     pub cluster: ClusterId,
@@ -70,7 +70,7 @@ pub(super) struct Serving {
 }
 
 impl Shared {
-    /// This member, zero as long as it is none.
+    /// This member; zero while it is not a member.
     pub(super) fn identity(&self) -> Holder {
         let serving = self.serving.load();
         serving
@@ -79,7 +79,7 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// A member says that this one was removed, or lets it in.
+    /// A member reports that this one was removed, or admits it.
     pub(super) fn told(&self, by: MemberId, removed: bool) {
         self.told_removed.send_if_modified(|told| if removed { told.insert(by) } else { told.remove(&by) });
     }
@@ -100,11 +100,11 @@ impl Drop for Thread {
 }
 
 impl Quic {
-    /// Binds the sockets and starts the thread `kvd-peer`, on which everything of this port runs. Until
-    /// [`Quic::serve`] is called, callers are told that this member is not ready.
+    /// Binds the sockets and starts the thread `kvd-peer`, on which everything of this port runs. Until [`Quic::serve`]
+    /// is called, callers get the answer that this member is not ready.
     ///
     /// # Errors
-    /// Where an address cannot be bound, which is named, or no certificate can be issued.
+    /// If an address cannot be bound (the error names it), or no certificate can be issued.
     pub fn bind(options: Options) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
@@ -115,7 +115,7 @@ impl Quic {
         let shared = match shared {
             Ok(shared) => Arc::new(shared),
             Err(error) => {
-                // Waiting for its threads is not allowed where the caller is inside a runtime of its own.
+                // Inside another runtime it is not allowed to wait for this one's threads.
                 runtime.shutdown_background();
                 return Err(error);
             }
@@ -136,8 +136,8 @@ impl Quic {
         Ok(Self { shared, thread: Arc::new(Thread(parking_lot::Mutex::new(Some(stop)))) })
     }
 
-    /// Asks one question of whoever answers at the first of `urls` that works, before this member has an identity or
-    /// beside it. The answer comes with who gave it.
+    /// Asks one question at the first of `urls` that works, before this member has an identity or in addition to it.
+    /// The answer comes with the address that gave it.
     ///
     /// # Errors
     /// See [`AskError`].
@@ -154,52 +154,52 @@ impl Quic {
         }
     }
 
-    /// From now on this member is `member` of `cluster`: callers whom the service admits are answered by it, and calls
-    /// go out in this name.
+    /// From now on this member is `member` of `cluster`: the service answers callers that it admits, and outgoing calls
+    /// carry this identity.
     pub fn serve(&self, member: MemberId, cluster: ClusterId, service: Arc<dyn Service>) {
         self.shared.options.credentials.identify(Holder { member, cluster });
         self.shared.serving.store(Some(Arc::new(Serving { member, cluster, service })));
     }
 
-    /// The way out.
+    /// The transport over this port, for outgoing calls.
     pub fn transport(&self) -> Arc<dyn Transport> {
         Arc::new(self.clone())
     }
 
-    /// The connections with every member that was spoken to.
+    /// The connections with every known member.
     pub fn peers(&self) -> Vec<PeerStatus> {
         self.shared.peers.all().iter().map(|peer| peer.status()).collect()
     }
 
-    /// Bytes that have come of a snapshot that is being taken over, if there is one.
+    /// Bytes received of a snapshot that is not complete yet, if there is one.
     pub fn snapshot_bytes(&self) -> Option<u64> {
         Some(self.shared.snapshot_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
-    /// The members that say this one was removed from the cluster, and have not let it in since. What each says is worth
-    /// no more than its own word.
+    /// The members that report that this one was removed from the cluster, and have not admitted it since. Each report
+    /// proves no more than what that member believes.
     pub fn told_removed(&self) -> watch::Receiver<BTreeSet<MemberId>> {
         self.shared.told_removed.subscribe()
     }
 
-    /// Closes the connections with a member that was removed, telling it so. Whether it is let in again, the service
-    /// decides.
+    /// Closes the connections with a member that was removed, and sends it the reason. The service decides whether it
+    /// is admitted again.
     pub fn expel(&self, member: MemberId) {
         if let Some(peer) = self.shared.peers.remove(member) {
             peer.close(&Rejection::Removed);
         }
     }
 
-    /// The addresses that are listened at.
+    /// The addresses that this port listens on.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
         self.shared.addresses.clone()
     }
 
-    /// Closes all connections, tells the other sides, and frees the sockets. Calls fail from now on.
+    /// Closes all connections with a reason, and frees the sockets. Later calls fail.
     pub async fn close(&self) {
         let shared = self.shared.clone();
         let closing = self.shared.handle.spawn(async move { close_all(&shared).await });
-        // Cancelled only where the thread has ended already.
+        // Cancelled only if the thread has ended already.
         let _ = closing.await;
         self.thread.0.lock().take();
     }
@@ -246,7 +246,7 @@ async fn close_all(shared: &Shared) {
     for endpoint in &endpoints {
         endpoint.close(reason.code().into(), reason.to_string().as_bytes());
     }
-    // What was closed is told to the other sides; who does not hear it finds out by a timeout.
+    // The other sides are notified of the close; a side that does not receive the notice gets a timeout.
     let told = async {
         for endpoint in &endpoints {
             endpoint.wait_idle().await;
@@ -257,14 +257,15 @@ async fn close_all(shared: &Shared) {
     for task in accepting {
         let _ = task.await;
     }
-    // quinn's own tasks give the sockets back once nobody holds them; they run on this thread, after this one yields.
+    // quinn's own tasks close the sockets after the last handle is dropped; they run on this thread, after this task
+    // yields.
     drop(endpoints);
     for _ in 0..16 {
         tokio::task::yield_now().await;
     }
 }
 
-/// A task of the port's runtime that is given up when this is dropped.
+/// A task of the port's runtime that is aborted when this is dropped.
 struct Running<T> {
     task: Option<JoinHandle<T>>,
     abort: AbortHandle,
@@ -275,7 +276,7 @@ impl<T> Running<T> {
         Self { abort: task.abort_handle(), task: Some(task) }
     }
 
-    /// What came of it; `None` where the port was closed meanwhile.
+    /// Its result; `None` if the port was closed in the meantime.
     async fn finish(mut self) -> Option<T> {
         self.task.take()?.await.ok()
     }

@@ -1,4 +1,4 @@
-//! One record a member: the way to it, its connections to this one, and what is counted.
+//! One record per member: the connection to it, its connections to this one, and counters.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use super::transport::Rejection;
 use super::tuning::{MAX_CONNECTIONS_A_MEMBER, MAX_RECORDS};
 use crate::model::MemberId;
 
-/// All members this one has spoken to or was called by.
+/// All members that this one has called or was called by.
 #[derive(Default)]
 pub(super) struct Registry(Mutex<BTreeMap<MemberId, Arc<Peer>>>);
 
-/// One of them.
+/// One member.
 pub(super) struct Peer {
     pub member: MemberId,
-    /// The way to it.
+    /// The connection to it.
     pub link: Link,
     /// Its connections to this member, oldest first.
     incoming: Mutex<Vec<Incoming>>,
@@ -44,7 +44,7 @@ struct Incoming {
 }
 
 impl Registry {
-    /// The record of a member; made where there is none.
+    /// The record of a member; made if there is none.
     pub(super) fn peer(&self, member: MemberId) -> Arc<Peer> {
         let mut peers = self.0.lock();
         if peers.len() >= MAX_RECORDS && !peers.contains_key(&member) {
@@ -53,12 +53,12 @@ impl Registry {
         peers.entry(member).or_insert_with(|| Arc::new(Peer::new(member))).clone()
     }
 
-    /// The record, where there is one.
+    /// The record, if there is one.
     pub(super) fn find(&self, member: MemberId) -> Option<Arc<Peer>> {
         self.0.lock().get(&member).cloned()
     }
 
-    /// Takes the record out.
+    /// Removes the record.
     pub(super) fn remove(&self, member: MemberId) -> Option<Arc<Peer>> {
         self.0.lock().remove(&member)
     }
@@ -84,20 +84,20 @@ impl Peer {
         self.link.is_running() || !self.incoming.lock().is_empty()
     }
 
-    /// Notes what a greeting says.
+    /// Records what a greeting says.
     pub(super) fn met(&self, address: Option<SocketAddr>, version: &str) {
         let mut told = self.told.lock();
         told.address = address.or(told.address);
         told.version = Some(version.to_owned());
     }
 
-    /// Notes a comparison of clocks, made over this member's own connection.
+    /// Records a comparison of clocks, made over this member's own connection.
     pub(super) fn probed(&self, sample: Sample) {
         self.told.lock().round_trips.add(sample.round_trip);
         self.clock.note(self.member, sample);
     }
 
-    /// A connection of the member was let in. True where it had none before.
+    /// A connection of the member was admitted. True if it had none before.
     pub(super) fn enters(&self, connection: &quinn::Connection) -> bool {
         let mut incoming = self.incoming.lock();
         let first = incoming.is_empty();
@@ -111,14 +111,14 @@ impl Peer {
         first
     }
 
-    /// It has ended. True where that was the last one.
+    /// The connection has ended. True if it was the last one.
     pub(super) fn leaves(&self, connection: &quinn::Connection) -> bool {
         let mut incoming = self.incoming.lock();
         incoming.retain(|other| other.connection.stable_id() != connection.stable_id());
         incoming.is_empty()
     }
 
-    /// Closes every connection with the member, both ways.
+    /// Closes every connection with the member, in both directions.
     pub(super) fn close(&self, reason: &Rejection) {
         self.link.end(reason);
         for incoming in self.incoming.lock().iter() {
@@ -126,7 +126,7 @@ impl Peer {
         }
     }
 
-    /// How long the member's oldest connection to this one has stood.
+    /// The age of the member's oldest connection to this one.
     pub(super) fn heard_for(&self) -> Option<Duration> {
         self.incoming.lock().first().map(|incoming| incoming.since.elapsed())
     }
@@ -156,7 +156,7 @@ impl Peer {
     }
 }
 
-/// Closes a connection for a reason, which the other side is told.
+/// Closes a connection and sends the reason to the other side.
 pub(super) fn close(connection: &quinn::Connection, reason: &Rejection) {
     connection.close(reason.code().into(), reason.to_string().as_bytes());
 }

@@ -35,7 +35,7 @@ pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
         tasks.spawn(question(connection.clone(), serving, caller));
         tokio::select! {
             _ = connection.closed() => {}
-            // The one who asked closes once it has read the answer.
+            // The asking side closes the connection after it has read the answer.
             _ = tasks.join_next() => drop(timeout(HANDSHAKE, connection.closed()).await),
         }
         close(&connection, &Rejection::Closed("the question is answered".into()));
@@ -127,7 +127,7 @@ async fn stream(
 ) -> Result<(), Rejection> {
     let kind = timeout(HANDSHAKE, kind(&mut recv)).await;
     let kind = kind.map_err(|_| Rejection::Malformed("a stream that says nothing".into()))??;
-    // Fails only where the connection has ended, which reading finds at once.
+    // Fails only if the connection has ended, which the next read reports.
     let _ = send.set_priority(kind.priority());
     let writer = FrameWriter::new(send);
     let (lane, limit) = match kind {
@@ -172,16 +172,16 @@ async fn take_snapshot(
     }
     let (head, payload) = answer(result);
     writer.push(&[head], payload);
-    // The sender may have given it up, which is its right.
+    // The sender may have given up, which it is free to do.
     let _ = writer.flush().await;
     let _ = writer.stream().finish();
     Ok(())
 }
 
-/// The number and the size of a request, and what was answered.
+/// The number and the size of a request, and its answer.
 type Answered = (u32, usize, Result<Bytes, Rejection>);
 
-/// Serves one lane: hands requests over as they come, and sends the answers as they are ready.
+/// Serves one lane: passes requests to the service as they arrive, and sends answers when they are ready.
 struct LaneServer<'a> {
     serving: &'a Serving,
     peer: &'a Peer,
@@ -206,7 +206,7 @@ impl LaneServer<'_> {
             let mut moved = self.take_answers(cx)?;
             match self.writer.poll_flush(cx) {
                 Poll::Ready(Ok(())) | Poll::Pending => {}
-                // The connection's end says more than the stream's.
+                // The error of the connection says more than that of the stream.
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
             }
             moved |= self.take_requests(cx)?;
@@ -239,7 +239,7 @@ impl LaneServer<'_> {
         Ok(moved)
     }
 
-    /// Queues an answer, in parts where it is longer than a frame.
+    /// Queues an answer, in parts if it is longer than a frame.
     fn put_answer(&mut self, number: u32, result: Result<Bytes, Rejection>) {
         let (mut kind, mut payload) = answer(result);
         if payload.len() > MAX_ANSWER {
@@ -279,7 +279,7 @@ impl LaneServer<'_> {
                     let answering = self.serving.service.call(self.peer.member, self.lane, request);
                     self.answers.push(Box::pin(async move {
                         let answered = timeout(SERVICE_DEADLINE, answering).await;
-                        // It may have been done, which is what the caller makes of this.
+                        // It may have been done, and the caller must treat it that way.
                         let late = |_| Err(Rejection::Closed("no answer in time".into()));
                         (number, size, answered.unwrap_or_else(late))
                     }));

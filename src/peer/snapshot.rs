@@ -1,6 +1,6 @@
 //! Snapshots, each on a stream of its own: the request, the body in pieces, an empty frame, the length of the body.
-//! Without the last two the receiver takes it for cut off, whatever came before. That nothing was changed on the way is
-//! QUIC's affair.
+//! Without the last two the receiver considers it incomplete, whatever came before. QUIC guarantees that nothing is
+//! changed on the way.
 
 use std::io;
 use std::pin::pin;
@@ -21,7 +21,7 @@ use super::registry::Peer;
 use super::transport::{Pieces, Rejection, TransportError};
 use super::tuning::{MAX_CONTROL_FRAME, SNAPSHOT_PIECE, SNAPSHOT_STALL};
 
-/// Pieces between the network and the one who reads or writes the snapshot.
+/// Pieces buffered between the network and the reader or writer of the snapshot.
 const AHEAD: usize = 16;
 
 /// The last frame: the length of the body.
@@ -46,7 +46,7 @@ pub(super) async fn send(
         Ok(Err(error)) => return unsent(error.to_string()),
         Err(_) => return unsent("the peer takes no more snapshots".into()),
     };
-    // Fails only where the connection has ended, which writing finds at once.
+    // Fails only if the connection has ended, which the next write reports.
     let _ = send.set_priority(Kind::Snapshot.priority());
     let (mut reader, mut writer) = (FrameReader::new(recv, MAX_CONTROL_FRAME), FrameWriter::new(send));
     let lost = |text: String| TransportError::Lost(text);
@@ -57,9 +57,9 @@ pub(super) async fn send(
         sent = write(&mut writer, &peer, request, body) => sent,
     };
     if let Err(text) = sent {
-        // A stream that is dropped counts as finished; this one is not.
+        // A stream that is dropped counts as finished; this one is not finished.
         let _ = writer.stream().reset(Rejection::Malformed(String::new()).code().into());
-        // The receiver may have said why it stopped listening.
+        // The receiver may have said why it stopped reading.
         return match timeout(Duration::from_millis(100), reader.required()).await {
             Ok(Ok(frame)) => answer(frame),
             _ => Err(lost(text)),
@@ -102,7 +102,7 @@ async fn flush(writer: &mut FrameWriter) -> Result<(), String> {
     flushed.map_err(|_| "the peer takes nothing any more")?.map_err(|error| error.to_string())
 }
 
-/// Reads the body on a thread for blocking work, a little ahead. Ends early once the receiver is gone.
+/// Reads the body on a thread for blocking work, a few pieces ahead. Ends early if the receiver is gone.
 fn read_ahead(body: Pieces) -> mpsc::Receiver<io::Result<Bytes>> {
     let (pieces, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
@@ -125,7 +125,7 @@ fn read_ahead(body: Pieces) -> mpsc::Receiver<io::Result<Bytes>> {
     receiver
 }
 
-/// Counts the bytes of one snapshot in the total, and takes them out of it however the snapshot ends.
+/// Counts the bytes of one snapshot in the total, and subtracts them again when the snapshot ends in any way.
 struct Progress<'a> {
     total: &'a AtomicU64,
     own: u64,
@@ -144,9 +144,9 @@ impl Drop for Progress<'_> {
     }
 }
 
-/// A snapshot on its way from the network to the one who takes it.
+/// A snapshot on its way from the network to its consumer.
 struct Arriving {
-    /// `None` after the last one.
+    /// `None` after the last piece.
     pieces: mpsc::Receiver<Option<Bytes>>,
     is_over: bool,
 }
@@ -167,7 +167,7 @@ impl Iterator for Arriving {
     }
 }
 
-/// Takes a snapshot of a member, which the service gets while it arrives.
+/// Receives a snapshot of a member; the service reads it while it arrives.
 pub(super) async fn receive(
     shared: &Shared,
     serving: &Serving,
@@ -185,7 +185,7 @@ pub(super) async fn receive(
     {
         let mut passed = pin!(pass_on(peer, reader, sender, &mut progress));
         tokio::select! {
-            // Before the end, that is a refusal.
+            // An answer before the end is a refusal.
             answer = &mut taken => return answer,
             passed = &mut passed => passed?,
         }
@@ -193,7 +193,7 @@ pub(super) async fn receive(
     taken.await
 }
 
-/// Passes on what comes. Only where all of it has come does the end follow.
+/// Passes on the pieces. Only if all of them have arrived is the end passed on.
 async fn pass_on(
     peer: &Peer,
     reader: &mut FrameReader,
@@ -209,7 +209,7 @@ async fn pass_on(
         peer.counters.received_bytes.add(piece.len());
         progress.add(piece.len());
         if pieces.send(Some(piece)).await.is_err() {
-            // Nobody takes them any more: the answer says why.
+            // The consumer stopped reading: its answer says why.
             return Ok(());
         }
     }
@@ -217,7 +217,7 @@ async fn pass_on(
     if next(reader).await? != end_of(progress.own) {
         return Err(malformed("the length is not that of the sender"));
     }
-    // Nobody may be there to hear it.
+    // The consumer may be gone.
     let _ = pieces.send(None).await;
     Ok(())
 }

@@ -11,10 +11,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::datagrams::Datagrams;
 use super::tuning::SOCKET_BUFFER;
 
-/// A socket to listen at `address`; `both` lets an IPv6 wildcard take IPv4 as well, as Go has it.
+/// A socket that listens on `address`; with `both` an IPv6 wildcard accepts IPv4 as well, as in Go.
 ///
 /// # Errors
-/// They name the address.
+/// The error names the address.
 pub(super) fn bind(address: SocketAddr, both: bool) -> io::Result<UdpSocket> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("udp {address}: {error}"));
     let socket =
@@ -28,25 +28,25 @@ pub(super) fn bind(address: SocketAddr, both: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Asks for large buffers; past the system's limit where this process may.
+/// Asks for large buffers; beyond the system's limit if this process is allowed to.
 fn enlarge(socket: &Socket) {
     if sockopt::set_socket_recv_buffer_size_force(socket, SOCKET_BUFFER).is_err() {
         let asked = socket.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| socket.recv_buffer_size());
-        // The kernel doubles what it is asked for and cuts silently.
+        // The kernel doubles the requested size, and limits it silently.
         if asked.as_ref().is_ok_and(|size| *size < 2 * SOCKET_BUFFER) {
             tracing::debug!(size = ?asked.ok(), "the UDP receive buffer is small: raise net.core.rmem_max");
         }
     }
-    // Sending is paced; a small buffer costs little.
+    // Sending is paced; a small send buffer costs little.
     if let Err(error) = socket.set_send_buffer_size(SOCKET_BUFFER) {
         tracing::debug!(%error, "the UDP send buffer keeps its size");
     }
 }
 
-/// The endpoints of all addresses to listen at, and of sockets that are bound already.
+/// The endpoints for all addresses to listen on, and for sockets that are bound already.
 ///
 /// # Errors
-/// For the first address that is taken or is none of this machine's.
+/// For the first address that is in use or does not belong to this machine.
 pub(super) fn listen(
     addresses: &[SocketAddr],
     bound: &[Arc<UdpSocket>],
@@ -56,7 +56,7 @@ pub(super) fn listen(
     let takes_v4 = |port: u16| !addresses.iter().any(|other| other.is_ipv4() && other.port() == port);
     let opened = addresses.iter().map(|address| bind(*address, takes_v4(address.port())));
     let taken = bound.iter().map(|socket| {
-        // Buffers of a socket unit are larger than what this process may ask for; the smaller request changes nothing.
+        // A socket unit may set larger buffers than this process may ask for; then the smaller request changes nothing.
         socket.set_nonblocking(true)?;
         socket.try_clone()
     });
@@ -72,8 +72,8 @@ fn endpoint(
     Endpoint::new_with_abstract_socket(config.clone(), server.cloned(), socket, Arc::new(TokioRuntime))
 }
 
-/// The endpoints connections go out from, one a family: not those that listen, whose address may be one that does not
-/// reach every member.
+/// The endpoints for outgoing connections, one per address family. The listening sockets are not used, because their
+/// address may not be able to reach every member.
 #[derive(Clone)]
 pub(super) struct Exits {
     v4: Option<Endpoint>,
@@ -82,7 +82,7 @@ pub(super) struct Exits {
 
 impl Exits {
     /// # Errors
-    /// Where this machine has neither family.
+    /// If this machine has neither family.
     pub(super) fn open(config: &EndpointConfig) -> io::Result<Self> {
         let open = |address: SocketAddr| endpoint(config, None, bind(address, false)?);
         let v4 = open((Ipv4Addr::UNSPECIFIED, 0).into());
@@ -93,7 +93,7 @@ impl Exits {
         }
     }
 
-    /// The one to reach `address` from.
+    /// The endpoint that can reach `address`.
     pub(super) fn to(&self, address: SocketAddr) -> Option<&Endpoint> {
         if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
     }

@@ -1,4 +1,4 @@
-//! What is known of the other members' connections, for an operator and for metrics.
+//! The state of the connections with other members, for operators and for metrics.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,44 +12,44 @@ use crate::model::{Histogram, MemberId};
 pub struct PeerStatus {
     /// The member.
     pub member: MemberId,
-    /// Where it is reached, or was last.
+    /// Its present or last address.
     pub address: Option<SocketAddr>,
-    /// kvd's version there.
+    /// The version of its kvd.
     pub version: Option<String>,
-    /// How long this member's own connection to it has stood; `None` where there is none.
+    /// How long this member's connection to it has existed; `None` if there is none.
     pub connected_for: Option<Duration>,
-    /// How long its connection to this member has stood.
+    /// How long its connection to this member has existed.
     pub heard_for: Option<Duration>,
     /// The round trip, smoothed.
     pub round_trip: Option<Duration>,
-    /// How far its clock is ahead of this one's, ms; behind where negative.
+    /// How far its clock is ahead of this one's, in ms; negative if it is behind.
     pub clock_ahead_ms: Option<i64>,
     /// Bytes of requests, answers and snapshots sent to it (etcd_network_peer_sent_bytes_total).
     pub sent_bytes: u64,
-    /// Bytes received of it (etcd_network_peer_received_bytes_total).
+    /// Bytes received from it (etcd_network_peer_received_bytes_total).
     pub received_bytes: u64,
     /// Requests that were not sent, or not answered in time (etcd_network_peer_sent_failures_total).
     pub sent_failures: u64,
-    /// Requests of it that were refused (etcd_network_peer_received_failures_total).
+    /// Requests from it that were refused (etcd_network_peer_received_failures_total).
     pub received_failures: u64,
     /// Connections to it that were lost (etcd_network_disconnected_peers_total).
     pub disconnects: u64,
     /// Why it cannot be reached at present.
     pub problem: Option<String>,
-    /// Round trips as probes measured them (etcd_network_peer_round_trip_time_seconds).
+    /// Round trips measured by probes (etcd_network_peer_round_trip_time_seconds).
     pub round_trips: RoundTrips,
     /// Snapshots sent to it (etcd_network_snapshot_send_...).
     pub snapshots_sent: Arc<Transfers>,
-    /// Snapshots received of it (etcd_network_snapshot_receive_...).
+    /// Snapshots received from it (etcd_network_snapshot_receive_...).
     pub snapshots_received: Arc<Transfers>,
 }
 
-/// Snapshots that go one way between this member and another.
+/// Counters of snapshots in one direction between this member and another.
 #[derive(Debug)]
 pub struct Transfers {
     under_way: AtomicU64,
     failures: AtomicU64,
-    /// Of those that arrived whole and were taken.
+    /// Durations of the snapshots that arrived completely and were accepted.
     took: Histogram,
 }
 
@@ -62,22 +62,22 @@ impl Default for Transfers {
 }
 
 impl Transfers {
-    /// Those under way.
+    /// Snapshots in progress.
     pub fn under_way(&self) -> u64 {
         self.under_way.load(Ordering::Relaxed)
     }
 
-    /// Those that failed, or were given up.
+    /// Snapshots that failed or were aborted.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// How long those took that succeeded, in seconds.
+    /// Durations of the successful ones, in seconds.
     pub fn took(&self) -> &Histogram {
         &self.took
     }
 
-    /// One begins. Unless it is said to be done, it counts as failed once this is dropped.
+    /// A snapshot begins. Unless [`Transfer::done`] is called, it counts as failed when this is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Transfer {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         Transfer { transfers: self.clone(), begun: Instant::now(), is_done: false }
@@ -92,7 +92,7 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    /// It was taken.
+    /// It was accepted.
     pub(super) fn done(mut self) {
         self.is_done = true;
         self.transfers.took.observe_time(self.begun.elapsed());
@@ -109,17 +109,17 @@ impl Drop for Transfer {
 /// A histogram of round trips.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoundTrips {
-    /// How many took at most 0.1 ms times two to the power of the index; not cumulative. Slower ones only count in
-    /// `count`.
+    /// The number of round trips that took at most 0.1 ms times two to the power of the index; not cumulative. Slower
+    /// ones only count in `count`.
     pub buckets: [u64; 16],
-    /// All.
+    /// The number of all.
     pub count: u64,
     /// Their sum, seconds.
     pub sum_seconds: f64,
 }
 
 impl RoundTrips {
-    /// Adds one.
+    /// Adds a round trip.
     pub(super) fn add(&mut self, round_trip: Duration) {
         let bound = |index: usize| Duration::from_micros(100) * (1 << index);
         let bucket = self.buckets.iter_mut().enumerate().find(|(index, _)| round_trip <= bound(*index));
@@ -131,7 +131,7 @@ impl RoundTrips {
     }
 }
 
-/// Counts of one member, over all its connections.
+/// Counters of one member, over all its connections.
 #[derive(Default)]
 pub(super) struct Counters {
     pub sent_bytes: Counter,
@@ -143,7 +143,7 @@ pub(super) struct Counters {
     pub snapshots_received: Arc<Transfers>,
 }
 
-/// A number that grows.
+/// A number that only grows.
 #[derive(Default)]
 pub(super) struct Counter(AtomicU64);
 

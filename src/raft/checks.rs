@@ -1,22 +1,22 @@
-//! What another member says is checked before raft hears of it: raft takes its peers at their word, and ends the process
-//! where that makes no sense.
+//! Checks of other members' messages, before raft receives them: raft trusts its peers, and ends the process if their
+//! messages are inconsistent.
 
 use crate::log::{Log, Vote};
 use crate::model::{LogPosition, MemberId};
 
-/// No cluster comes so far: terms and indexes beyond are lies, and would overflow.
+/// No cluster gets this far: higher terms and indexes are false, and would overflow.
 const MOST: u64 = 1 << 62;
-/// Terms that a member can have missed: one a millisecond for years.
+/// Terms that a member can have missed: one per millisecond for years.
 const MISSED_TERMS: u64 = 1 << 40;
 
-/// Why something cannot be true.
+/// Why a message cannot be true.
 pub type Untrue = String;
 
 fn ensure(holds: bool, what: impl FnOnce() -> Untrue) -> Result<(), Untrue> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// A place that an owner of `vote` can speak of.
+/// A position that the owner of `vote` may name.
 fn place(at: LogPosition, vote: Vote) -> Result<(), Untrue> {
     ensure(at.index < MOST, || format!("there is no index {}", at.index))?;
     ensure(at.term <= vote.term, || format!("an entry of term {} in term {}", at.term, vote.term))
@@ -30,32 +30,32 @@ fn is_same(one: LogPosition, other: LogPosition) -> bool {
 fn vote(vote: Vote, candidate: MemberId, committed: bool, term: u64) -> Result<(), Untrue> {
     ensure(vote.voted_for == candidate.0, || format!("a vote for {}", MemberId(vote.voted_for)))?;
     ensure(vote.committed == committed, || "a vote of the wrong kind".into())?;
-    // Term 0 founded the cluster; nobody leads in it.
+    // Term 0 founded the cluster; it has no leader.
     ensure(vote.term > 0 && vote.term < MOST && vote.term <= term.saturating_add(MISSED_TERMS), || {
         format!("term {} is out of reach from {term}", vote.term)
     })
 }
 
-/// Entries of a leader, in its log's order.
+/// Entries from a leader, in its log's order.
 pub struct Append<'e> {
     /// The leader.
     pub from: MemberId,
     /// Its vote.
     pub vote: Vote,
-    /// The place before the first entry.
+    /// The position before the first entry.
     pub previous: Option<LogPosition>,
-    /// The places of the entries.
+    /// The positions of the entries.
     pub entries: &'e [LogPosition],
-    /// How far it says that entries are committed.
+    /// The last entry that is committed according to the leader.
     pub committed: Option<LogPosition>,
 }
 
 impl Append<'_> {
-    /// Checks what a leader says against itself and against this member's log. Returns how far its entries are
-    /// committed that this member's log is sure to hold.
+    /// Checks a leader's message for consistency, also with this member's log. Returns the last committed entry of the
+    /// leader that this member's log certainly holds.
     ///
     /// # Errors
-    /// Where it cannot be true.
+    /// If it cannot be true.
     pub fn check(&self, log: &Log) -> Result<Option<LogPosition>, Untrue> {
         let own_term = log.vote().map_or(0, |vote| vote.term);
         vote(self.vote, self.from, true, own_term)?;
@@ -88,12 +88,14 @@ impl Append<'_> {
             ensure(is_same(*sent, committed), || format!("{committed:?} is committed, {sent:?} was sent"))?;
             return Ok(Some(committed).filter(|_| agreed));
         }
-        // It lies in what was sent before, which may still be on its way into the log: it will be said again.
+        // It is among entries that were sent before and may still be on their way into the log: the leader will repeat
+        // it.
         let own = log.position_at(committed.index);
         Ok(Some(committed).filter(|_| agreed && own.is_some_and(|own| is_same(own, committed))))
     }
 
-    /// True where this member's log holds the place before the entries. What is committed here is committed for ever.
+    /// True if this member's log holds the position before the entries. Entries that are committed here are committed
+    /// for ever.
     fn agrees(&self, log: &Log) -> Result<bool, Untrue> {
         let purged = log.bounds().purged;
         let settled = log.committed().into_iter().chain(purged).map(|at| at.index + 1);
@@ -112,28 +114,28 @@ impl Append<'_> {
     }
 }
 
-/// A candidate's case.
+/// Checks a candidate's request for a vote.
 ///
 /// # Errors
-/// Where it cannot be true.
+/// If it cannot be true.
 pub fn ballot(from: MemberId, asked: Vote, last: Option<LogPosition>, log: &Log) -> Result<(), Untrue> {
     vote(asked, from, false, log.vote().map_or(0, |vote| vote.term))?;
     last.map_or(Ok(()), |last| place(last, asked))
 }
 
-/// A leader's word on who is to follow it.
+/// Checks a leader's message about its successor.
 ///
 /// # Errors
-/// Where it cannot be true.
+/// If it cannot be true.
 pub fn transfer(from: MemberId, leader: Vote, last: Option<LogPosition>, log: &Log) -> Result<(), Untrue> {
     vote(leader, from, true, log.vote().map_or(0, |vote| vote.term))?;
     last.map_or(Ok(()), |last| place(last, leader))
 }
 
-/// The header of a leader's snapshot: the last place in it and that of its configuration.
+/// Checks the header of a leader's snapshot: its last position and the position of its configuration.
 ///
 /// # Errors
-/// Where it cannot be true.
+/// If it cannot be true.
 pub fn snapshot(
     from: MemberId,
     leader: Vote,
@@ -152,10 +154,10 @@ pub fn snapshot(
     ensure(follows, || format!("a snapshot up to {last:?} after {end:?}"))
 }
 
-/// A vote that is said to stand against `asked`, which is this member's.
+/// Checks a vote that is reported to be higher than `asked`, which is this member's.
 ///
 /// # Errors
-/// Where it cannot be true. That this member was elected, it never learns from others.
+/// If it cannot be true. A member never learns from others that it was elected.
 pub fn higher_vote(own: MemberId, asked: Vote, higher: Vote) -> Result<Vote, Untrue> {
     ensure(higher.term > asked.term && higher.voted_for != own.0, || {
         format!("{higher:?} against {asked:?}")
@@ -163,10 +165,10 @@ pub fn higher_vote(own: MemberId, asked: Vote, higher: Vote) -> Result<Vote, Unt
     vote(higher, MemberId(higher.voted_for), higher.committed, asked.term).map(|()| higher)
 }
 
-/// The answer to a candidate, which is this member.
+/// Checks the answer to a candidate, which is this member.
 ///
 /// # Errors
-/// Where it cannot be true.
+/// If it cannot be true.
 pub fn voted(own: MemberId, asked: Vote, stands: Vote, last: Option<LogPosition>) -> Result<(), Untrue> {
     if stands.term > asked.term {
         higher_vote(own, asked, stands)?;
@@ -174,10 +176,10 @@ pub fn voted(own: MemberId, asked: Vote, stands: Vote, last: Option<LogPosition>
     last.map_or(Ok(()), |last| place(last, Vote { term: stands.term.max(asked.term), ..stands }))
 }
 
-/// The vote with which a snapshot is answered: the sender's, or a higher one.
+/// Checks the vote in the answer to a snapshot: the sender's, or a higher one.
 ///
 /// # Errors
-/// Where it cannot be true.
+/// If it cannot be true.
 pub fn installed(own: MemberId, sent: Vote, stands: Vote) -> Result<Vote, Untrue> {
     if stands == sent { Ok(stands) } else { higher_vote(own, sent, stands) }
 }

@@ -1,7 +1,8 @@
-//! Who leads, as far as this member may claim. Raft keeps its leader until it hears of another one, however long ago it
-//! heard the last word of it; a member that is cut off would believe in a leader, perhaps itself, for ever. So a leader
-//! counts only while it is confirmed: a follower hears its leader, and a leader hears a quorum, each within the election
-//! timeout by this member's monotonic clock (etcd's check-quorum). Pure: the caller gives it the time.
+//! Who leads, as far as this member may claim. Raft keeps its leader until it learns of another one, however long ago
+//! it received the last message; a member that is cut off would believe in a leader, perhaps itself, for ever. So a
+//! leader counts only while it is confirmed: a follower receives its leader's messages, and a leader a quorum's
+//! answers, within the election timeout by this member's monotonic clock (etcd's check-quorum). Pure: the caller passes
+//! the time.
 
 use std::time::Duration;
 
@@ -9,12 +10,12 @@ use tokio::time::Instant;
 
 use crate::model::MemberId;
 
-/// What a leader has of a quorum.
+/// The support of a leader by a quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quorum {
-    /// This member is all of it.
+    /// This member alone is a quorum.
     Alone,
-    /// When that was sent which a quorum has answered last; `None`: nothing yet.
+    /// The send time of the last message that a quorum has answered; `None`: no answers yet.
     Heard(Option<Instant>),
 }
 
@@ -22,13 +23,13 @@ pub enum Quorum {
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
     own: MemberId,
-    /// For so long a confirmation counts.
+    /// How long a confirmation counts.
     patience: Duration,
     term: u64,
     leader: Option<MemberId>,
-    /// When this member was elected, or ceased to be a quorum by itself.
+    /// When this member was elected, or stopped being a quorum by itself.
     elected: Instant,
-    /// The newest leader that was heard: its term, who it is, when.
+    /// The newest leader whose messages arrived: term, id, time of the last one.
     heard: Option<(u64, MemberId, Instant)>,
 }
 
@@ -38,7 +39,7 @@ impl Claim {
         Self { own, patience, term: 0, leader: None, elected: now, heard: None }
     }
 
-    /// What raft believes from now on. This member is named only if a quorum has elected it in this life.
+    /// Sets what raft believes from now on. It names this member only if a quorum has elected it in this process.
     pub fn believe(&mut self, term: u64, leader: Option<MemberId>, now: Instant) {
         let changed = (self.term, self.leader) != (term, leader);
         (self.term, self.leader) = (term, leader);
@@ -47,19 +48,19 @@ impl Claim {
         }
     }
 
-    /// The term that raft is in.
+    /// Raft's present term.
     pub fn term(&self) -> u64 {
         self.term
     }
 
-    /// A message of a leader has arrived.
+    /// A message from a leader has arrived.
     pub fn hear(&mut self, term: u64, leader: MemberId, now: Instant) {
         if self.heard.is_none_or(|(newest, ..)| newest <= term) {
             self.heard = Some((term, leader, now));
         }
     }
 
-    /// From now on this member needs others for a quorum: as in an election, they have a while to answer.
+    /// From now on this member needs others for a quorum: as after an election, they have some time to answer.
     pub fn needs_others(&mut self, now: Instant) {
         self.elected = now;
     }
@@ -74,8 +75,8 @@ impl Claim {
         holds.then_some(leader)
     }
 
-    /// When to look again: the leader will be unconfirmed by then if nothing is heard, or, if it is unconfirmed now, may
-    /// have been confirmed by then. `None`: nothing changes by itself.
+    /// When to check again: by then the leader will be unconfirmed if nothing arrives, or, if it is unconfirmed now,
+    /// may be confirmed. `None`: nothing changes by itself.
     pub fn look_again(&self, quorum: Quorum, now: Instant, pause: Duration) -> Option<Instant> {
         let leader = self.leader?;
         if leader == self.own && quorum == Quorum::Alone {
@@ -105,7 +106,7 @@ mod tests {
     const OTHER: MemberId = MemberId(2);
     const PATIENCE: Duration = Duration::from_millis(1000);
 
-    /// A claim, and a clock in milliseconds for it.
+    /// A claim, and its clock in milliseconds.
     fn claim() -> (Claim, impl Fn(u64) -> Instant) {
         let start = Instant::now();
         (Claim::new(OWN, PATIENCE, start), move |ms| start + Duration::from_millis(ms))
@@ -120,11 +121,11 @@ mod tests {
         assert_eq!(claim.leader(Quorum::Heard(None), at(1100)), None);
         assert_eq!(claim.leader(heard(900), at(1899)), Some(OWN));
         assert_eq!(claim.leader(heard(900), at(1900)), None);
-        // As after SIGSTOP: the clock went on, nobody has answered since.
+        // As after SIGSTOP: the clock continued, and nobody has answered since.
         assert_eq!(claim.leader(heard(900), at(3_600_000)), None);
         assert_eq!(claim.leader(heard(3_600_000), at(3_600_001)), Some(OWN));
         assert_eq!(claim.leader(Quorum::Alone, at(9_999_999)), Some(OWN));
-        // The same belief again is no new election.
+        // The same belief again is not a new election.
         claim.believe(3, Some(OWN), at(5000));
         assert_eq!(claim.leader(heard(900), at(5000)), None);
     }
@@ -142,7 +143,7 @@ mod tests {
     fn a_follower_knows_the_leader_it_hears() {
         let (mut claim, at) = claim();
         let quorum = Quorum::Heard(None);
-        // What the log of an earlier life says of a leader is no word of it.
+        // A leader named in the log of an earlier process has sent nothing to this one.
         claim.believe(4, Some(OTHER), at(0));
         assert_eq!(claim.leader(quorum, at(0)), None);
         claim.hear(3, OTHER, at(10));
@@ -151,7 +152,7 @@ mod tests {
         claim.hear(3, OTHER, at(900));
         assert_eq!(claim.leader(quorum, at(1019)), Some(OTHER));
         assert_eq!(claim.leader(quorum, at(1020)), None);
-        // Its word comes before raft has made up its mind.
+        // Its message arrives before raft has decided.
         claim.hear(5, MemberId(3), at(1100));
         assert_eq!(claim.leader(quorum, at(1100)), None);
         claim.believe(5, Some(MemberId(3)), at(1101));

@@ -1,15 +1,15 @@
-//! What a crash leaves between taking over a snapshot and cutting the log.
+//! Repairs the state after a crash between installing a snapshot and truncating the log.
 //!
-//! A snapshot replaces the state first; only then is the log cut. The log's own writes of that time may be lost as well,
-//! so that any older log can stand beside the new state: one that ends before the snapshot, one whose entries contradict
-//! it, one whose last entry has a higher term than the snapshot. Raft would take the order of its log for spoiled and
-//! refuse to start, or believe entries that were never committed.
+//! Installing a snapshot replaces the state first; only then is the log truncated. The log's own writes of that time
+//! may be lost as well, so that any older log can be next to the new state: one that ends before the snapshot, one
+//! whose entries contradict it, one whose last entry has a higher term than the snapshot. Raft would consider the order
+//! of such a log corrupt and refuse to start, or believe in entries that were never committed.
 
 use super::options::NodeOptions;
 use crate::log::LogError;
 
-/// Cuts a log that does not hold the last entry of the state: its entries end before it, or contradict what is
-/// committed. What was committed of them is in the state.
+/// Truncates a log that does not hold the last entry of the state: its entries end before it, or contradict what is
+/// committed. The committed ones among them are in the state.
 ///
 /// # Errors
 /// If the log has failed.

@@ -1,4 +1,4 @@
-//! The log as raft wants it: [`crate::log`] behind openraft's traits.
+//! The log for raft: [`crate::log`] behind openraft's traits.
 
 use std::fmt::Debug;
 use std::io;
@@ -50,7 +50,7 @@ impl LogStore {
         start.max(bounds.first)..end.min(bounds.next)
     }
 
-    /// Reads from memory at once, from the disk beside this thread, which heartbeats need.
+    /// Reads from memory at once, from disk outside this thread, because heartbeats need it.
     async fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, io::Error> {
         if range.is_empty() {
             return Ok(Vec::new());
@@ -113,7 +113,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        // What is known to be committed was applied before raft began (see `replay`), as far as there was room.
+        // Entries known to be committed were applied before raft started (see `replay`), as far as there was room.
         Ok(None)
     }
 

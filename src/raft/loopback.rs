@@ -1,4 +1,4 @@
-//! A network inside one process, whose links can be cut: for tests and simulations.
+//! A network inside one process with links that can be cut: for tests and simulations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ struct Links {
     nodes: BTreeMap<MemberId, Node>,
     /// Directions that are cut: from, to.
     cut: BTreeSet<(MemberId, MemberId)>,
-    /// How long requests and answers are on their way; snapshots take no time.
+    /// Delay of requests and answers; snapshots are not delayed.
     delay: Duration,
     snapshots: u64,
     /// The longest request.
@@ -36,27 +36,27 @@ impl Default for Limit {
 }
 
 impl Loopback {
-    /// The way out of one member.
+    /// The transport of one member.
     pub fn from(&self, member: MemberId) -> Arc<dyn Transport> {
         Arc::new(Exit { network: self.clone(), from: member })
     }
 
-    /// Lets a member be reached.
+    /// Makes a member reachable.
     pub fn attach(&self, member: MemberId, node: Node) {
         self.0.lock().nodes.insert(member, node);
     }
 
-    /// Takes a member away.
+    /// Removes a member.
     pub fn detach(&self, member: MemberId) {
         self.0.lock().nodes.remove(&member);
     }
 
-    /// Cuts a member off, or lets it back in.
+    /// Cuts a member off, or reconnects it.
     pub fn isolate(&self, member: MemberId, isolated: bool) {
         self.cut(isolated, |from, to| from == member || to == member);
     }
 
-    /// Cuts the ways out of a member, which goes on hearing the others, or opens them again.
+    /// Cuts the outgoing directions of a member, which still receives messages, or restores them.
     pub fn mute(&self, member: MemberId, muted: bool) {
         self.cut(muted, |from, _| from == member);
     }
@@ -74,12 +74,12 @@ impl Loopback {
         }
     }
 
-    /// Makes requests and answers take so long, each.
+    /// Delays each request and each answer by this time.
     pub fn slow_down(&self, delay: Duration) {
         self.0.lock().delay = delay;
     }
 
-    /// Takes no longer requests than this.
+    /// Refuses longer requests than this.
     pub fn limit(&self, bytes: usize) {
         self.0.lock().limit = Limit(bytes);
     }

@@ -1,4 +1,4 @@
-//! What a node is started with.
+//! The options of a node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use crate::model::{Clock, ClusterId, MemberId};
 use crate::peer::Transport;
 use crate::store::Store;
 
-/// What a [`super::Node`] is started with.
+/// Options of a [`super::Node`].
 #[derive(Clone)]
 pub struct NodeOptions {
     /// This member.
     pub id: MemberId,
     /// Its cluster.
     pub cluster: ClusterId,
-    /// The member's name, made known through the log.
+    /// The member's name, published through the log.
     pub name: String,
-    /// The URLs clients reach it at, made known through the log.
+    /// The URLs at which clients reach it, published through the log.
     pub client_urls: Vec<String>,
-    /// Leave all other members out of the cluster, where there are data (etcd `--force-new-cluster`).
+    /// Remove all other members from the cluster, if there are data (etcd `--force-new-cluster`).
     pub force_new_cluster: bool,
     /// The raft log.
     pub log: Log,
@@ -44,8 +44,7 @@ pub struct NodeOptions {
     pub max_learners: usize,
     /// Ask peers before disturbing them with an election (etcd `--pre-vote`).
     pub pre_vote: bool,
-    /// Called once where the node cannot go on (a disk that fails, a state that cannot be applied): the process must
-    /// end.
+    /// Called once if the node cannot continue (a disk fails, or the state cannot be applied): the process must end.
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -59,13 +58,13 @@ impl NodeOptions {
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Log and store are not of one history.
+    /// Log and store do not come from the same history.
     #[error(transparent)]
     Misfit(#[from] Misfit),
     /// Log or store cannot be read.
     #[error("{0}")]
     Storage(String),
-    /// Heartbeat and election timeout do not go together.
+    /// Heartbeat interval and election timeout do not fit together.
     #[error("heartbeat interval and election timeout: {0}")]
     Timing(String),
     /// The thread or its runtime cannot be started.

@@ -1,6 +1,6 @@
-//! The processor of a simulated machine. Simulated time stands still while a task runs; so that work can take time as it
-//! does on a real thread, whatever runs meanwhile says what it costs ([`spend`]), and until that time has passed nothing
-//! else of the same thread gets on. Outside of a simulation none of this does anything.
+//! The processor of a simulated machine. Simulated time stands still while a task runs. So that work can take time as
+//! it does on a real thread, running code reports its cost ([`spend`]), and until that time has passed nothing else on
+//! the same thread continues. Outside of a simulation none of this has any effect.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 thread_local! {
-    /// The processor that the task under way runs on.
+    /// The processor on which the current task runs.
     static HERE: RefCell<Option<Processor>> = const { RefCell::new(None) };
-    /// What was spent beside the processor, while work is done there.
+    /// Time spent on work outside the processor, while there is such work.
     static BESIDE: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
@@ -24,23 +24,23 @@ thread_local! {
 pub struct Processor(Arc<Mutex<Option<Instant>>>);
 
 impl Processor {
-    /// Runs `work` on it, with all that a node in it spawns.
+    /// Runs `work` on it, with everything that a node in it spawns.
     pub fn run<F: Future>(&self, work: F) -> OnProcessor<F> {
         OnProcessor { processor: self.clone(), work: Box::pin(work), pause: None }
     }
 
-    /// From now on nothing gets on for so long, beside what it is busy with already.
+    /// From now on nothing continues for this long, in addition to the work it is already busy with.
     pub fn stop_for(&self, time: Duration) {
         let mut busy = self.0.lock();
         *busy = Some(busy.unwrap_or_else(Instant::now).max(Instant::now()) + time);
     }
 
-    /// True while nothing gets on.
+    /// True while nothing continues.
     pub fn is_stopped(&self) -> bool {
         self.busy_until().is_some()
     }
 
-    /// Where the task under way runs; `None` outside of a simulation.
+    /// The processor of the current task; `None` outside of a simulation.
     pub(super) fn here() -> Option<Self> {
         HERE.with_borrow(Clone::clone)
     }
@@ -50,8 +50,8 @@ impl Processor {
     }
 }
 
-/// What is under way in a simulation costs so much time: of the thread it runs on, or, inside of
-/// [`super::offload`], of the one who waits for it.
+/// The current work of a simulation costs this much time: of the thread it runs on, or, inside [`super::offload`], of
+/// the task that waits for it.
 pub fn spend(time: Duration) {
     match BESIDE.get() {
         Some(before) => BESIDE.set(Some(before + time)),
@@ -63,7 +63,7 @@ pub fn spend(time: Duration) {
     }
 }
 
-/// Does work beside the processor; what was spent on it.
+/// Does work outside the processor; returns its result and the time spent.
 pub(super) fn beside<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     BESIDE.set(Some(Duration::ZERO));
     let done = work();
@@ -93,7 +93,7 @@ impl<F: Future> Future for OnProcessor<F> {
     }
 }
 
-/// Puts back what ran before.
+/// Restores the previous processor.
 struct Here(Option<Processor>);
 
 impl Drop for Here {

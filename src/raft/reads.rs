@@ -1,4 +1,4 @@
-//! Reads that see everything acknowledged before them: the read index, asked for once for all who wait.
+//! Linearizable reads: the read index, requested once for all waiting readers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,13 +14,13 @@ use super::wire::{Answer, Request};
 use crate::model::Refusal;
 use crate::peer::Lane;
 
-/// Someone who waits.
+/// A waiting reader.
 pub type Reader = oneshot::Sender<Result<(), Refusal>>;
 
 /// Pause before a round that failed is repeated.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// Runs until the node stops: whoever comes while a round is on its way shares the next one.
+/// Runs until the node stops. A reader that comes while a round is in progress shares the next one.
 pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Reader>) {
     let mut readers: Vec<Reader> = Vec::new();
     let mut leadership = inner.shared.leadership();
@@ -66,18 +66,18 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Reader>) 
 
 fn answer(readers: Vec<Reader>, result: &Result<(), Refusal>) {
     for reader in readers {
-        // Nobody may wait any more.
+        // The reader may have stopped waiting.
         let _ = reader.send(result.clone());
     }
 }
 
-/// How a round ended.
+/// The result of a round.
 pub enum Round {
-    /// Whoever has applied the entry with this index may read.
+    /// A reader may read after the entry with this index is applied.
     Index(u64),
-    /// The leader it asked lost its place meanwhile.
+    /// The leader that was asked lost its leadership in the meantime.
     LeaderChanged,
-    /// No leader, or it could not be asked: worth another try.
+    /// There is no leader, or it could not be asked: try again.
     Again,
     /// Raft has stopped.
     Stopped,
@@ -95,8 +95,8 @@ async fn round(inner: &Arc<Inner>) -> Round {
     }
 }
 
-/// The round of a leader: a quorum confirms that it still is one. Never by its lease alone, which a member that
-/// restarts quickly does not know of.
+/// The round of a leader: a quorum confirms that it still leads. Never by its lease alone, because a member that
+/// restarts quickly does not remember the lease.
 pub async fn own_round(inner: &Arc<Inner>) -> Round {
     let Some(raft) = inner.raft() else { return Round::Stopped };
     match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {

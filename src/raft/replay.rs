@@ -1,6 +1,7 @@
-//! Before raft runs, what is known to be committed is applied: a member that finds no quorum then reads what it could read
-//! before its restart. Raft would do it, too, but wait without end for a store whose disk is full, and the member would
-//! serve nothing. So what finds no room is left to the running raft, which waits for it beside everything else.
+//! Before raft starts, entries known to be committed are applied: a member without a quorum can then answer the same
+//! reads as before its restart. Raft would do the same, but it would wait without end for a store whose disk is full,
+//! and the member would serve nothing. So entries without room are left to the running raft, which waits for room while
+//! everything else continues.
 
 use std::io;
 
@@ -14,7 +15,7 @@ use crate::store::Store;
 /// Bytes of entries that are read at a time.
 const READ: usize = 4 << 20;
 
-/// Applies what the log knows to be committed, as far as the store has room.
+/// Applies the entries that the log knows to be committed, as far as the store has room.
 ///
 /// # Errors
 /// [`StartError::Storage`].
@@ -25,8 +26,8 @@ pub async fn replay(options: &NodeOptions) -> Result<(), StartError> {
 }
 
 fn replay_all(log: &Log, store: &Store) -> Result<(), io::Error> {
-    // Only if the log holds it: what lies below a place that is missing may be something else than was committed. What
-    // the log's end lost in a crash comes back from the leader.
+    // Only if the log holds it: entries below a missing position may differ from the committed ones. What the log's end
+    // lost in a crash comes back from the leader.
     let Some(committed) = log.committed().filter(|committed| log.holds(*committed)) else { return Ok(()) };
     let mut next = store.applied().map_or(0, |applied| applied.index + 1);
     while next <= committed.index {

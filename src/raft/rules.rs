@@ -1,31 +1,31 @@
-//! Which changes of members leave a cluster that works (etcd's strict reconfiguration checks). Pure.
+//! Which membership changes leave a cluster that works (etcd's strict reconfiguration checks). Pure.
 //!
-//! An added member votes only once it has caught up, so an addition costs no quorum: what must hold is the quorum of
-//! those who vote now. A promotion and a removal must leave a quorum of the voters that there are afterwards.
+//! An added member votes only after it has caught up, so an addition costs no quorum: the present voters must have a
+//! quorum. A promotion and a removal must leave a quorum among the voters after the change.
 
 use crate::model::{MemberId, Refusal};
 
-/// A member as the rules see it.
+/// A member for these rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seat {
-    /// Who it is.
+    /// Its id.
     pub id: MemberId,
     /// It has a vote in raft.
     pub votes: bool,
-    /// It was added to learn only; one that neither votes nor learns is a voter that still catches up.
+    /// It was added as a learner; a member that neither votes nor learns is a voter that is still catching up.
     pub learner: bool,
-    /// It has made its name known at some time.
+    /// It has published its name at some time.
     pub started: bool,
     /// It can be reached now.
     pub active: bool,
 }
 
-/// Whether so many of so many are a quorum.
+/// True if `there` of `of` members are a quorum.
 fn suffice(there: usize, of: usize) -> bool {
     there > of / 2
 }
 
-/// True if those who are reached are a quorum of `voters`.
+/// True if the reachable ones are a quorum of `voters`.
 fn works<'s>(voters: impl Iterator<Item = &'s Seat> + Clone) -> bool {
     suffice(voters.clone().filter(|seat| seat.active).count(), voters.count())
 }
@@ -33,8 +33,9 @@ fn works<'s>(voters: impl Iterator<Item = &'s Seat> + Clone) -> bool {
 /// Whether a member may be added.
 ///
 /// # Errors
-/// [`Refusal::NotEnoughStarted`] for a voter, if those that have ever started would be no quorum with it counted (a
-/// second member may always be added to one); [`Refusal::Unhealthy`] if the voters reached are no quorum.
+/// [`Refusal::NotEnoughStarted`] for a voter, if the members that have ever started would not be a quorum with it
+/// counted (a second member may always be added to one); [`Refusal::Unhealthy`] if the reachable voters are not a
+/// quorum.
 pub fn may_add(seats: &[Seat], learner: bool) -> Result<(), Refusal> {
     if !learner {
         enough_started(seats)?;
@@ -51,16 +52,16 @@ pub fn may_promote(seats: &[Seat], id: MemberId) -> Result<(), Refusal> {
     if keeps_quorum(seats, id) { Ok(()) } else { Err(Refusal::Unhealthy) }
 }
 
-/// True if the voters reached are a quorum once the member votes, too.
+/// True if the reachable voters are a quorum after the member votes, too.
 pub fn keeps_quorum(seats: &[Seat], id: MemberId) -> bool {
     works(seats.iter().filter(|seat| seat.votes || seat.id == id))
 }
 
-/// Whether a member may be removed. One without a vote always may.
+/// Whether a member may be removed. A member without a vote always may.
 ///
 /// # Errors
-/// [`Refusal::NotEnoughStarted`] if of the voters left those that have ever started are no quorum;
-/// [`Refusal::Unhealthy`] if those reached are none.
+/// [`Refusal::NotEnoughStarted`] if those of the remaining voters that have ever started are not a quorum;
+/// [`Refusal::Unhealthy`] if the reachable ones are not.
 pub fn may_remove(seats: &[Seat], id: MemberId) -> Result<(), Refusal> {
     if !seats.iter().any(|seat| seat.id == id && seat.votes) {
         return Ok(());
@@ -72,7 +73,7 @@ pub fn may_remove(seats: &[Seat], id: MemberId) -> Result<(), Refusal> {
     if works(left) { Ok(()) } else { Err(Refusal::Unhealthy) }
 }
 
-/// etcd's check before a vote is added: members that are to vote count, whether they have caught up or not.
+/// etcd's check before a vote is added: future voters count, whether they have caught up or not.
 fn enough_started(seats: &[Seat]) -> Result<(), Refusal> {
     let all = seats.iter().filter(|seat| !seat.learner);
     let started = all.clone().filter(|seat| seat.started).count();
@@ -85,9 +86,9 @@ fn enough_started(seats: &[Seat]) -> Result<(), Refusal> {
 mod tests {
     use super::*;
 
-    /// Members 1, 2, ... by a letter each: `V` votes, `d` votes and is down, `u` votes and has never started, `P` is to
-    /// vote and catches up, `p` likewise and is not there, `q` has started, is to vote and is down, `L` learns, `l`
-    /// likewise and is down.
+    /// Members 1, 2, ... by a letter each: `V` votes, `d` votes and is down, `u` votes and has never started, `P`
+    /// catches up to become a voter, `p` likewise and has never started, `q` likewise, has started and is down, `L`
+    /// learns, `l` learns and is down.
     fn seats(letters: &str) -> Vec<Seat> {
         let seat = |(number, letter): (usize, char)| Seat {
             id: MemberId(1 + number as u64),
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn promotions() {
-        // Members, who is promoted, whether it may be if somebody asks, whether a quorum is left.
+        // Members, the member to promote, whether it may be if a client asks, whether a quorum is left.
         for (members, id, may, keeps) in [
             ("VL", 2, OK, true),
             ("Vl", 2, UNHEALTHY, false),
@@ -169,7 +170,7 @@ mod tests {
             ("VVVdd", 1, UNHEALTHY),
             ("VVVdd", 4, OK),
             ("VVVVd", 1, OK),
-            // Who does not vote yet is no part of the quorum that is left.
+            // A member without a vote yet is not part of the remaining quorum.
             ("VVdP", 2, UNHEALTHY),
             ("VVVp", 3, OK),
             ("Vp", 1, STARTED),

@@ -1,5 +1,5 @@
-//! The runtime under raft: tokio, with dice that a simulation can load. Everything else that would differ between two
-//! runs of the same simulation (the order in which threads get on) is kept out here, too.
+//! The runtime under raft: tokio, with random numbers that a simulation can seed. Everything else that would differ
+//! between two runs of the same simulation (the order of threads) is kept out here, too.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -15,22 +15,22 @@ use rand::rngs::StdRng;
 use super::processor::{Processor, beside};
 
 thread_local! {
-    /// Where the next dice of a simulation come from; `None` where chance is real.
+    /// The seed of the next random generator of a simulation; `None` if random numbers are real.
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Makes this thread one of a simulation: nodes that run on it draw their election timeouts from `seed`, and do on the
-/// thread itself what they would otherwise give to a thread pool. The same seed then makes the same run, on a
-/// current-thread runtime whose clock is paused.
+/// Makes this thread a simulation: nodes that run on it draw their election timeouts from `seed`, and run work on the
+/// thread itself that they would otherwise give to a thread pool. The same seed then gives the same run, on a
+/// current-thread runtime with a paused clock.
 pub fn simulate(seed: u64) {
     SEED.set(Some(seed));
 }
 
-/// Runs what takes long beside the runtime; in a simulation ([`simulate`]) at once, and then waits for as long as it
-/// said it takes ([`super::spend`]).
+/// Runs slow work outside the runtime's thread; in a simulation ([`simulate`]) at once, and then waits for the time
+/// that the work reported ([`super::spend`]).
 ///
 /// # Errors
-/// Where `work` panics, or the runtime is shut down before it begins.
+/// If `work` panics, or the runtime is shut down before it begins.
 pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
     if SEED.get().is_some() {
         let (done, spent) = beside(work);
@@ -42,7 +42,7 @@ pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
-/// tokio, as raft uses it.
+/// tokio as raft's runtime.
 #[derive(Debug)]
 pub struct Runtime(TokioRuntime);
 
@@ -96,7 +96,7 @@ impl AsyncRuntime for Runtime {
         TokioRuntime::is_panic(join_error)
     }
 
-    /// New dice each time: raft throws them once an election.
+    /// A new generator each time: raft uses it once per election.
     fn thread_rng() -> StdRng {
         match SEED.get() {
             None => StdRng::from_rng(&mut rand::rng()),

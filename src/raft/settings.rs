@@ -4,17 +4,18 @@ use openraft::{Config, SnapshotPolicy, StepDownPolicy};
 
 use super::options::{NodeOptions, StartError};
 
-/// Commits that wait to be applied before raft's core waits, and with it heartbeats: more than there can be, since a
-/// member takes no entries when it has [`MAX_UNAPPLIED`](super::service) to apply.
+/// Commits that may wait to be applied before raft's core waits, and with it heartbeats: more than there can be,
+/// because a member accepts no entries when it has [`MAX_UNAPPLIED`](super::service) to apply.
 const WAITING_COMMITS: u64 = 4 * super::service::MAX_UNAPPLIED;
 
 /// The settings for a heartbeat interval H and an election timeout T. openraft grants the leader a lease of the longest
-/// timeout, and adds one that it draws anew for every election: so with 0.25 T to 0.45 T a member asks for votes when
-/// it has heard nothing for 0.7 T to 0.9 T, where one of etcd waits for T to 2 T. It may be that early because it asks
-/// first: whoever hears the leader refuses, and nothing has happened. T is 5 H at least, so no timeout is below H.
+/// timeout, and adds a timeout that it draws anew for every election. So with 0.25 T to 0.45 T a member asks for votes
+/// after 0.7 T to 0.9 T without a message, while a member of etcd waits for T to 2 T. It may be that early because it
+/// asks first: a member that receives the leader's messages refuses, and nothing has happened. T is at least 5 H, so no
+/// timeout is below H.
 ///
 /// # Errors
-/// [`StartError::Timing`] where the two do not go together.
+/// [`StartError::Timing`] if the two do not fit together.
 pub fn settings(options: &NodeOptions) -> Result<Config, StartError> {
     let heartbeat = options.heartbeat.as_millis() as u64;
     let election = options.election.as_millis() as u64;

@@ -21,14 +21,14 @@ async fn lanes_are_pipelined_and_keep_their_order() {
     let mut calls = VecDeque::new();
     for number in 0..200_u32 {
         for lane in LANES {
-            // Every tenth is large, so that both ways of writing frames are mixed.
+            // Every tenth request is large, so that both ways of writing frames are mixed.
             let size = if number % 10 == 0 { 50_000 } else { 10 };
             let mut request = format!("wait {lane:?} {number} ").into_bytes();
             request.resize(request.len() + size, b'.');
             calls.push_back((one.call(&two, lane, &request), request));
         }
     }
-    // All of them arrive although none is answered.
+    // All of them arrive, although none is answered.
     until("all requests arrive", || two.deputy.seen.lock().len() == 801).await;
     two.deputy.gate.send_replace(true);
     for (call, request) in calls {
@@ -91,7 +91,7 @@ async fn an_answer_longer_than_a_frame_comes_in_parts() {
         assert_eq!(beside.await, Ok(Bytes::from_static(b"wait")));
         two.deputy.gate.send_replace(false);
     }
-    // There is a bound, and what is beyond it costs no connection.
+    // There is a limit, and exceeding it does not cost the connection.
     let beyond = one.call(&two, Lane::Forward, b"large 300000000").await;
     assert!(matches!(&beyond, Err(TransportError::Lost(why)) if why.contains("at most")), "{beyond:?}");
     assert_eq!(one.call(&two, Lane::Forward, b"a").await, Ok(Bytes::from_static(b"a")));
@@ -122,7 +122,7 @@ async fn a_resolver_that_never_answers_holds_up_nobody() {
         4,
     );
     let (one, two) = (Member::on(Quic::bind(deaf).expect("bound")), Member::new());
-    // One of its URLs is a name: the other one is enough, at the first attempt and whenever it is lost.
+    // One of its URLs is a name: the other one is enough, at the first attempt and whenever the connection is lost.
     let urls = [vec!["http://name:2380".to_string()], two.urls()].concat();
     one.reach_at(two.id, &urls).await;
     let lost = super::lab::new_id();
@@ -144,7 +144,7 @@ async fn nobody_there_is_found_out_and_then_said_at_once() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let urls = [format!("http://{}", silent.local_addr().expect("bound"))];
     let to = super::lab::new_id();
-    // Two calls wait for the attempt, in their places; neither has left.
+    // Two calls wait for the attempt in the queue; neither has been sent.
     let calls = [b"a", b"b"].map(|request| one.call_at(to, &urls, Lane::Append, request));
     for result in join_all(calls).await {
         assert!(matches!(result, Err(TransportError::Unreachable(_))), "{result:?}");
@@ -200,7 +200,7 @@ async fn a_member_that_comes_back_is_tried_at_once() {
     let silent = Relay::to("127.0.0.1:9".parse().expect("an address")).await;
     let urls = [format!("http://{}", silent.address)];
     let id = super::lab::new_id();
-    // An attempt lasts ten seconds here, and the longer it lasts the rarer its packets are.
+    // An attempt lasts ten seconds here, and its packets become rarer with time.
     let failed = one.call_at(id, &urls, Lane::Control, b"x").await;
     assert!(matches!(failed, Err(TransportError::Unreachable(_))), "{failed:?}");
     *silent.target.lock() = hidden.local_addresses()[0];
@@ -210,7 +210,7 @@ async fn a_member_that_comes_back_is_tried_at_once() {
     assert!(back.deputy.seen.lock().iter().any(|(from, ..)| *from == one.id));
 }
 
-/// Passes datagrams on between everybody who sends to it and one target, which can be exchanged.
+/// Forwards datagrams between all senders and one target, which can be replaced.
 struct Relay {
     address: SocketAddr,
     target: Arc<Mutex<SocketAddr>>,
@@ -252,7 +252,7 @@ async fn a_member_that_was_killed_says_so_when_it_is_back() {
     let relay = Relay::to(killed.address()).await;
     let urls = [format!("http://{}", relay.address)];
     one.reach_at(killed.id, &urls).await;
-    // Its successor knows nothing of the connection, and its first word about it is a reset: long before the timeout.
+    // Its successor does not know the connection, and answers with a reset: long before the timeout.
     let back = Member::named(killed.id, CLUSTER, port(SECRET));
     *relay.target.lock() = back.address();
     one.reach_at(killed.id, &urls).await;
@@ -297,7 +297,7 @@ async fn a_lane_takes_only_so_much() {
     let refused = refused.count();
     assert!((1..=76).contains(&refused), "{refused} refused");
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1100 - refused);
-    // And an answer that is too long for its lane is an error, not a hole.
+    // And an answer that is too long for its lane is an error, not a missing answer.
     let large = vec![0; 65 << 20];
     let long = one.call(&two, Lane::Append, &large).await.expect_err("too long").to_string();
     assert!(long.contains("a request of 68157440 bytes, at most 67108864 are allowed"), "{long}");

@@ -1,4 +1,4 @@
-//! What strangers and broken members send does no harm.
+//! Invalid data from strangers and broken members does no harm.
 
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::peer::tuning::{ALPN, MAX_CONNECTIONS_A_MEMBER, MAX_GREETING, MAX_RECO
 use crate::peer::{Lane, Rejection};
 use crate::pki::Holder;
 
-/// Small dice of its own, so that a failure is replayed by its seed.
+/// Small dice, so that a failure can be replayed by its seed.
 struct Dice(u64);
 
 impl Dice {
-    /// From `KVD_SEED`, or drawn; printed.
+    /// The seed from `KVD_SEED`, or a random one; printed.
     fn new() -> Self {
         let named = std::env::var("KVD_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed: u64 = named.unwrap_or_else(rand::random);
@@ -41,7 +41,7 @@ impl Dice {
     }
 }
 
-/// Someone with a good certificate who says what it likes.
+/// A caller with a valid certificate that sends whatever the test wants.
 pub struct Stranger {
     pub connection: Connection,
     pub id: MemberId,
@@ -81,7 +81,7 @@ impl Stranger {
         Ok(Self { connection: connecting.await?, id, _endpoint: endpoint })
     }
 
-    /// Says a greeting, in its own name.
+    /// Sends a greeting, in its own name.
     pub async fn greet(&self, greeting: &Greeting) -> Result<Welcome, Rejection> {
         let greeting = Greeting { from: self.id, ..greeting.clone() };
         let (mut reader, mut writer) = self.open(Kind::Greeting as u8).await;
@@ -119,7 +119,7 @@ async fn random_datagrams_are_nothing() {
     for round in 0..3000 {
         let mut bytes = dice.bytes(1400);
         if let (Some(first), 1..) = (bytes.first_mut(), round % 3) {
-            // Something like a first packet, or like one of a connection.
+            // Something like a first packet, or like a packet of a connection.
             *first = if round % 3 == 1 { 0xc0 | *first & 0x3f } else { 0x40 | *first & 0x3f };
         }
         if round % 9 == 1 && bytes.len() > 5 {
@@ -143,14 +143,14 @@ async fn garbage_instead_of_a_greeting_is_refused() {
         let (mut send, _recv) = stranger.connection.open_bi().await.expect("a stream");
         let mut bytes = dice.bytes(3000);
         bytes.insert(0, dice.next() as u8 % 8);
-        // Where it is shorter than it says, its end is what tells.
+        // If it is shorter than its length says, its end shows that.
         if send.write_all(&bytes).await.is_ok() {
             let _ = send.finish();
         }
         let closed = tokio::time::timeout(LONG, stranger.connection.closed()).await.expect("in time");
         assert!(matches!(closed, ConnectionError::ApplicationClosed(_)), "{closed:?}");
     }
-    // Too long, and nothing but silence on a stream of the wrong kind.
+    // Too long; and silence on a stream of the wrong kind.
     let stranger = Stranger::connect(&two).await;
     let (_reader, mut writer) = stranger.open(Kind::Greeting as u8).await;
     let _ = writer.send(vec![0; MAX_GREETING + 1].into()).await;
@@ -168,12 +168,12 @@ async fn garbage_instead_of_a_greeting_is_refused() {
 async fn a_caller_that_breaks_the_rules_is_shown_out() {
     let two = Member::new();
     let name = |stranger: &Stranger| stranger.id.to_string();
-    // Before it is let in there is no second stream.
+    // Before it is admitted there is no second stream.
     let stranger = Stranger::connect(&two).await;
     let _first = stranger.connection.open_bi().await.expect("one");
     let second = tokio::time::timeout(Duration::from_millis(100), stranger.connection.open_bi()).await;
     assert!(second.is_err(), "a second stream before the greeting");
-    // A frame of four gigabytes: its length alone is enough.
+    // A frame of four gigabytes: its length alone is enough to refuse it.
     for (kind, words) in [
         (Kind::Append as u8, "a frame of 4294967295 bytes, at most 67108869 are allowed"),
         (Kind::Control as u8, "a frame of 4294967295 bytes, at most 1048581 are allowed"),
@@ -188,7 +188,7 @@ async fn a_caller_that_breaks_the_rules_is_shown_out() {
         stranger.is_closed_for(words).await;
         until_logged(&["rejected a connection of a peer", &name(&stranger), words]).await;
     }
-    // A probe that is none.
+    // An invalid probe.
     let stranger = Stranger::connect(&two).await;
     let (mut reader, mut writer) = stranger.open(Kind::Greeting as u8).await;
     let hello = Greeting { from: stranger.id, ..greeting(&two) };
@@ -196,7 +196,7 @@ async fn a_caller_that_breaks_the_rules_is_shown_out() {
     reader.required().await.expect("a reply");
     let _ = writer.send(vec![0xff; 30].into()).await;
     tokio::time::timeout(LONG, stranger.connection.closed()).await.expect("closed");
-    // It may not be this very member either.
+    // It may not claim to be the receiving member itself either.
     let stranger = Stranger::connect(&two).await;
     let refused = stranger.greet(&Greeting { to: MemberId(1), ..greeting(&two) }).await;
     assert_eq!(refused, Err(Rejection::OtherMember { here: two.id, there: MemberId(1) }));
@@ -244,7 +244,7 @@ async fn a_member_has_few_connections_and_the_newest_win() {
 #[tokio::test]
 async fn many_names_are_not_remembered_for_ever() {
     let two = Member::new();
-    // As many as somebody with the secret can think of.
+    // As many ids as a holder of the secret can invent.
     let records = Registry::default();
     for number in 0..5000 {
         records.peer(MemberId(number));

@@ -1,4 +1,4 @@
-//! Members with a service that does as it is told, and what they log.
+//! Members with a service that the test controls, and their log lines.
 
 use std::future::Future;
 use std::io::Write;
@@ -20,10 +20,10 @@ use crate::pki::{Credentials, SecretSource};
 
 pub const CLUSTER: ClusterId = ClusterId(0xc1);
 pub const SECRET: &str = "correct horse battery";
-/// Long enough for whatever a test asks for.
+/// Long enough for everything a test asks for.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// The real clock, set wrong by so much.
+/// The real clock, wrong by this much.
 pub struct OffClock(pub AtomicI64);
 
 impl Clock for OffClock {
@@ -41,28 +41,28 @@ pub fn clock(off_ms: i64) -> Arc<OffClock> {
     Arc::new(OffClock(AtomicI64::new(off_ms)))
 }
 
-/// A member id that no other test uses, so that its log lines can be told apart.
+/// A member id that no other test uses, so that its log lines can be distinguished.
 pub fn new_id() -> MemberId {
     static NEXT: AtomicU64 = AtomicU64::new(0x5eed_0001);
     MemberId(NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-/// So many bytes, no two neighbours alike.
+/// This many bytes, no two neighbours alike.
 pub fn pattern(size: usize) -> Bytes {
     let mut bytes = (0..=250).collect::<Vec<u8>>().repeat(size / 251 + 1);
     bytes.truncate(size);
     bytes.into()
 }
 
-/// Answers `wait...` once the gate is open, `large N` with N bytes, `never...` never, rejects `reject...` and `malformed...`; anything else it
-/// sends back.
+/// Answers `wait...` after the gate is open, `large N` with N bytes, `never...` never, rejects `reject...` and
+/// `malformed...`; it sends anything else back.
 pub struct Deputy {
     pub admits: Mutex<Result<(), Rejection>>,
-    /// Done when the next caller is looked at.
+    /// Runs when the next caller is checked.
     pub meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     pub seen: Mutex<Vec<(MemberId, Lane, Bytes)>>,
     pub gate: watch::Sender<bool>,
-    /// Request, length and checksum of what came.
+    /// Request, length and checksum of every snapshot received.
     pub snapshots: Arc<Mutex<Vec<(Bytes, u64, u32)>>>,
     pub asked: Mutex<Vec<Caller>>,
 }
@@ -258,7 +258,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(LONG, waiting).await.is_ok(), "never: {what}");
 }
 
-/// Everything this room has logged in this process.
+/// Everything that this room has logged in this process.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

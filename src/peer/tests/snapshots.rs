@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::lab::{LONG, Member, logged, until};
 use crate::peer::{Lane, Transport, TransportError};
 
-/// So many bytes of a pattern, and then an error where one is asked for.
+/// This many bytes of a pattern, and then an error if requested.
 struct Body {
     left: usize,
     next: u8,
@@ -92,7 +92,7 @@ async fn what_is_cut_off_is_never_taken() {
     let failing = Box::new(Body { fails: true, ..*body(3 << 20) });
     let failed = send(&one, &two, failing).await;
     assert!(matches!(failed, Err(TransportError::Lost(_))), "{failed:?}");
-    // Given up in the middle.
+    // Aborted in the middle.
     {
         let before = two.status(one.id).received_bytes;
         let mut sending = std::pin::pin!(send(&one, &two, body(1 << 30)));
@@ -104,7 +104,7 @@ async fn what_is_cut_off_is_never_taken() {
     let name = one.id.to_string();
     until("both are noticed", || logged(&["a snapshot was not taken", &name]).len() == 2).await;
     assert_eq!(*two.deputy.snapshots.lock(), []);
-    // Nothing else suffered, and the places are free again.
+    // Nothing else was affected, and the places are free again.
     for _ in 0..3 {
         send(&one, &two, body(5000)).await.expect("taken");
     }
