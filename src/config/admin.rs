@@ -1,4 +1,5 @@
-//! What is said over the admin socket, on both ends: one line asks, one line of JSON answers, then the daemon closes.
+//! The messages on the admin socket, for both ends: the request is one line, the answer one line of JSON, then the
+//! daemon closes.
 //!
 //! ```text
 //! > reload
@@ -7,13 +8,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// No answer is longer (bytes); findings of a configuration are limited themselves.
+/// The longest answer, in bytes; the findings of a configuration have limits of their own.
 pub const MAX_ANSWER: u64 = 1 << 20;
 
-/// No request is longer (bytes).
+/// The longest request, in bytes.
 pub const MAX_REQUEST: usize = 64;
 
-/// What can be asked for.
+/// The requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Read the configuration again.
@@ -23,7 +24,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The line that asks for it.
+    /// The line of the request.
     pub const fn line(self) -> &'static str {
         match self {
             Request::Reload => "reload\n",
@@ -31,7 +32,7 @@ impl Request {
         }
     }
 
-    /// What a line asks for.
+    /// Parses a request.
     pub fn parse(line: &str) -> Option<Self> {
         [Request::Reload, Request::Status]
             .into_iter()
@@ -42,7 +43,7 @@ impl Request {
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// What was done, and what is left to be done; a line each.
+    /// What was done, and what remains to be done; one entry per line.
     pub lines: Vec<String>,
     /// Findings that do not refuse the configuration.
     pub warnings: Vec<String>,
@@ -51,18 +52,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer that refuses.
+    /// An answer that refuses the request.
     pub fn refused(error: impl Into<String>) -> Self {
         Self { error: Some(error.into()), ..Self::default() }
     }
 
-    /// The line of JSON.
+    /// The answer as a line of JSON.
     pub fn line(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_else(|_| "{}".to_string());
         format!("{json}\n")
     }
 
-    /// An answer that was read.
+    /// Parses an answer.
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text.trim_end()).ok()
     }

@@ -1,4 +1,4 @@
-//! The configuration as the rest of kvd sees it.
+//! The configuration for the rest of kvd.
 
 use super::diagnostic::Diagnostic;
 use super::findings::Findings;
@@ -13,8 +13,9 @@ use super::surroundings::Surroundings;
 /// Declares the sections once: the fields of [`Config`], the tables of rows, and how values become sections.
 macro_rules! sections {
     ($($(#[$doc:meta])* $field:ident: $section:ident,)*) => {
-        /// A checked configuration: every value typed, every rule of etcd's among options held. It is only made by
-        /// [`read`](super::read()); two are equal if they mean the same, wherever their values come from.
+        /// A checked configuration: every value typed, every rule of etcd between options fulfilled. Only
+        /// [`read`](super::read()) makes it. Two configurations are equal if they mean the same, regardless of where
+        /// their values come from.
         #[derive(Clone, Debug)]
         pub struct Config {
             $($(#[$doc])* pub $field: $section,)*
@@ -26,7 +27,7 @@ macro_rules! sections {
             &[$($section::OPTIONS,)* program::OPTIONS, retired::OPTIONS];
 
         impl Config {
-            /// Makes the sections from settings, and reports values that cannot be what their option is.
+            /// Makes the sections from settings, and reports values that are not valid for their option.
             pub(super) fn new(settings: Settings) -> (Self, Vec<Diagnostic>) {
                 let mut found = Findings::of(&settings);
                 $(let $field = $section::read(&mut found);)*
@@ -40,7 +41,7 @@ macro_rules! sections {
 sections! {
     /// This member.
     member: Member,
-    /// Where it listens, and the addresses it gives to others.
+    /// The addresses it listens on, and the addresses it gives to others.
     addresses: Addresses,
     /// How a cluster begins.
     clustering: Clustering,
@@ -66,11 +67,11 @@ sections! {
     logging: Logging,
     /// Feature gates.
     features: Features,
-    /// What no member runs with for long.
+    /// Options that no member uses for long.
     emergency: Emergency,
 }
 
-/// The sections follow from the values.
+/// The sections are derived from the values.
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         self.settings == other.settings
@@ -98,14 +99,14 @@ impl Config {
         findings.finish()
     }
 
-    /// This configuration as a reload that reads `new` leaves it: options that a reload applies have their new values,
-    /// all others those they have here.
+    /// This configuration after a reload that reads `new`: options that a reload applies have their new values, all
+    /// others keep those they have here.
     pub fn reloaded(&self, new: &Config) -> Config {
         let mut settings = new.settings.clone();
         for (spec, setting) in self.settings.iter().filter(|(spec, _)| !spec.reloads) {
             settings.set(spec.name, setting.value.clone(), setting.origin.clone());
         }
-        // Both were good, and so is each of their values.
+        // Both were valid, and so is each of their values.
         Config::new(settings).0
     }
 
@@ -120,8 +121,8 @@ impl Config {
     }
 }
 
-/// Fills in what was not given, and corrects what etcd corrects, with a warning. `installed` says that
-/// /etc/kv/cluster.toml was read. The order is that in which values follow from each other.
+/// Fills in missing values, and corrects what etcd corrects, with a warning. `installed` says that /etc/kv/cluster.toml
+/// was read. The order follows the dependencies between values.
 pub(super) fn derive(
     settings: &mut Settings,
     surroundings: &Surroundings<'_>,

@@ -1,12 +1,11 @@
-//! Durations as Go writes and reads them (`1h30m`, `100ms`, `1.5s`), because every etcd flag, variable and unit file
-//! in the field does.
+//! Durations in Go's syntax (`1h30m`, `100ms`, `1.5s`), which is used in all flags, variables and unit files of etcd.
 
 use std::time::Duration;
 
 /// Go keeps a duration in a signed 64-bit count of nanoseconds; so does every value accepted here.
 const MAX_NANOS: u128 = i64::MAX as u128;
 
-/// Why a text is no duration.
+/// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// Not a sequence of numbers with units.
@@ -15,10 +14,10 @@ pub enum DurationError {
     /// A number without a unit.
     #[error("time: missing unit in duration {0:?}")]
     MissingUnit(String),
-    /// A unit Go does not know.
+    /// A unit that Go does not know.
     #[error("time: unknown unit {1:?} in duration {0:?}")]
     UnknownUnit(String, String),
-    /// Below zero: no option of kvd has a use for it.
+    /// A negative duration: no option of kvd accepts one.
     #[error("negative duration {0:?}")]
     Negative(String),
 }
@@ -52,7 +51,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(nanos_to_duration(total))
 }
 
-/// One number with its unit; returns its nanoseconds and what follows it.
+/// One number with its unit; returns its nanoseconds and the text after it.
 fn parse_element<'t>(whole: &str, text: &'t str) -> Result<(u128, &'t str), DurationError> {
     let invalid = || DurationError::Invalid(whole.to_string());
     let (integer, rest) = split_digits(text);
@@ -77,7 +76,7 @@ fn parse_element<'t>(whole: &str, text: &'t str) -> Result<(u128, &'t str), Dura
     };
     let integer: u128 = if integer.is_empty() { 0 } else { integer.parse().map_err(|_| invalid())? };
     let mut nanos = integer.checked_mul(scale).filter(|n| *n <= MAX_NANOS).ok_or_else(invalid)?;
-    // The fraction is cut, as in Go, at what the unit can hold: fifteen digits are finer than a nanosecond of an hour.
+    // Go cuts the fraction at the precision of the unit: fifteen digits are finer than a nanosecond of an hour.
     let (mut part, mut power) = (0_u128, 1_u128);
     for digit in fraction.bytes().take(15) {
         part = part * 10 + u128::from(digit - b'0');
@@ -92,7 +91,7 @@ fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// A duration of so many nanoseconds; at most Go's largest.
+/// A duration of this many nanoseconds; at most Go's largest.
 pub(super) fn nanos_to_duration(nanos: u128) -> Duration {
     let nanos = nanos.min(MAX_NANOS);
     Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32)

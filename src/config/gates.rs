@@ -1,11 +1,11 @@
 //! Feature gates, with etcd's names, stages and defaults.
 
-/// How far a feature has come.
+/// The stage of a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateStage {
-    /// Off unless asked for.
+    /// Off by default.
     Alpha,
-    /// On unless turned off.
+    /// On by default.
     Beta,
 }
 
@@ -16,11 +16,11 @@ pub struct Gate {
     pub name: &'static str,
     /// Its stage.
     pub stage: GateStage,
-    /// Whether it is on when nothing is said.
+    /// Whether it is on by default.
     pub default: bool,
     /// What it does.
     pub help: &'static str,
-    /// Why kvd is the same with it and without it.
+    /// Why kvd behaves the same with and without it.
     pub idle: &'static str,
 }
 

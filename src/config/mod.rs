@@ -4,27 +4,27 @@
 //! | file | what |
 //! |---|---|
 //! | `sections/` | the options, topic by topic: row, type, default, rules |
-//! | `spec.rs`, `typed.rs`, `gates.rs` | what a row is, and how it becomes a field; feature gates |
+//! | `spec.rs`, `typed.rs`, `gates.rs` | the structure of a row, and how it becomes a field; feature gates |
 //! | `options.rs` | all rows: help, man pages and the sample file are made from them |
 //! | `source/` | command line (Go's syntax), environment, TOML: each turns text into checked values |
 //! | `value.rs`, `url.rs`, `duration.rs` | single values |
-//! | `settings.rs`, `findings.rs`, `diagnostic.rs` | all values with their origins; what is found in them |
-//! | `read.rs` | sources laid over each other |
+//! | `settings.rs`, `findings.rs`, `diagnostic.rs` | all values with their origins; findings |
+//! | `read.rs` | merges the sources |
 //! | `config.rs`, `bootstrap.rs` | the result: the struct of all sections; what a first start needs |
 //! | `reload.rs` | what a new configuration changes in a running member |
-//! | `admin.rs` | what kvctl and the daemon say over the admin socket |
+//! | `admin.rs` | the messages between kvctl and the daemon on the admin socket |
 //! | `render/` | TOML, the sample file, the man pages |
-//! | `cli/` | `kvd`'s command line: what is to be done, and every answer but running |
+//! | `cli/` | `kvd`'s command line: what to do, and all commands except running the daemon |
 //!
-//! An option is one row in its section. Whether a reload applies it is said there; [`Config::reloaded`] follows the rows,
-//! and a test of the daemon demands that such an option changes something in a running member.
+//! An option is one row in its section. The row says whether a reload applies it; [`Config::reloaded`] follows the
+//! rows, and a test of the daemon checks that such an option changes something in a running member.
 //!
-//! Rules: the outside is only touched through [`Surroundings`]; reading never panics, whatever it is given; every
-//! error is reported at once; a value's text never appears in a finding when the option is a secret.
+//! Rules: everything outside is accessed through [`Surroundings`]; reading never panics, whatever the input; all errors
+//! are reported at once; if an option is a secret, its value never appears in a finding.
 //!
-//! Where kvd differs from etcd on purpose: all sources merge (etcd's file silences flags and variables); a variable
-//! beside a flag of the same option is no error; unknown keys of the file are errors; numbers in the file may be
-//! durations in Go's spelling; configuration errors exit with 78.
+//! Intended differences from etcd: all sources merge (in etcd a file disables flags and variables); a variable together
+//! with a flag for the same option is not an error; unknown keys of the file are errors; numbers in the file may be
+//! durations in Go's syntax; configuration errors exit with 78.
 
 pub mod admin;
 mod bootstrap;

@@ -1,5 +1,5 @@
 //! Every option of every section. Flags, variables, the file's keys, the help text, both man pages and the sample file
-//! are all made from these rows; nothing else in kvd knows an option's default or meaning.
+//! are generated from these rows; nothing else in kvd knows an option's default or meaning.
 
 use super::config::TABLES;
 
@@ -26,13 +26,13 @@ pub fn find_variable(variable: &str) -> Option<&'static OptionSpec> {
     all().find(|spec| spec.variable() == variable)
 }
 
-/// The candidate most like `word`, when it is like enough to be worth a question: a few letters apart, or begun and
-/// not finished.
+/// The candidate that is most similar to `word`, if it is similar enough for a question: a few letters differ, or
+/// `word` is a beginning of it.
 pub fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let likeness = |candidate: &str| {
         let begun = word.len() >= 4 && candidate.starts_with(word);
         let apart = strsim::normalized_damerau_levenshtein(word, candidate);
-        // The shortest of several that begin alike is the most likely one.
+        // Of several with the same beginning, the shortest is the most likely one.
         if begun { apart.max(0.9) - candidate.len() as f64 / 10_000.0 } else { apart }
     };
     candidates

@@ -6,25 +6,25 @@ use super::settings::Setting;
 use super::spec::OptionSpec;
 use super::value::quote;
 
-/// What it takes to bring a change into force.
+/// What is needed to apply a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     /// A reload.
     Reload,
     /// A restart.
     Restart,
-    /// Nothing brings it into force: the member is long past its start.
+    /// Nothing applies it: it only matters at the first start.
     Nothing,
 }
 
-/// One option that has another value now.
+/// One option whose value has changed.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The option.
     pub spec: &'static OptionSpec,
-    /// Its value and origin until now.
+    /// Its previous value and origin.
     pub old: Setting,
-    /// Its value and origin from now on.
+    /// Its new value and origin.
     pub new: Setting,
 }
 
@@ -34,7 +34,7 @@ impl Change {
         shown(self.spec, &self.new)
     }
 
-    /// What it takes to bring it into force.
+    /// What is needed to apply it.
     pub fn takes(&self) -> Takes {
         if self.spec.bootstrap {
             Takes::Nothing
@@ -51,7 +51,7 @@ pub(super) fn shown(spec: &OptionSpec, setting: &Setting) -> String {
     if spec.secret && !setting.value.is_empty() { quote(MASK) } else { setting.value.to_toml(spec.kind) }
 }
 
-/// The options whose values differ, in the order of the table. Another origin alone is no change.
+/// The options whose values differ, in the order of the table. A different origin alone is not a change.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     old.settings()
         .iter()

@@ -1,12 +1,11 @@
-//! What an option is: its names, what it accepts, its default, and what giving it does. The rows themselves stand in
-//! `sections/`.
+//! The description of an option: its names, its values, its default, and its effect. The rows are in `sections/`.
 
-/// The groups under which options are shown; each is a file of `sections/`.
+/// The groups in which options are shown; each is a file of `sections/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
     /// This member: its name and directories.
     Member,
-    /// Where it listens, and where others find it.
+    /// The addresses it listens on, and those at which others reach it.
     Addresses,
     /// How a cluster begins.
     Clustering,
@@ -22,7 +21,7 @@ pub enum Section {
     Limits,
     /// TLS towards clients.
     ClientTls,
-    /// What members prove their identity with.
+    /// Credentials of members for each other.
     PeerTls,
     /// HTTP and JSON.
     Http,
@@ -86,7 +85,7 @@ impl Section {
     }
 }
 
-/// What texts an option accepts and what value they become.
+/// The values that an option accepts, and the type they become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Any text.
@@ -99,7 +98,7 @@ pub enum Kind {
     Number(u64),
     /// A whole number that may be negative.
     Signed,
-    /// A Go duration; in the file also whole nanoseconds, as in etcd's.
+    /// A Go duration; in the file also whole nanoseconds, as in etcd's file.
     Duration,
     /// Whole milliseconds, or a Go duration.
     Millis,
@@ -119,12 +118,12 @@ pub enum Kind {
     Cluster,
     /// `Gate=bool` pairs, or a table of them.
     Gates,
-    /// A flag of old that takes any value or none.
+    /// An obsolete flag with any value or none.
     Anything,
 }
 
 impl Kind {
-    /// What stands for a value in help texts.
+    /// The placeholder for a value in help texts.
     pub fn placeholder(self) -> String {
         match self {
             Self::Text => "TEXT".to_string(),
@@ -144,34 +143,34 @@ impl Kind {
         }
     }
 
-    /// True when Go's flag syntax lets the flag stand alone, so that it does not take the next argument.
+    /// True if Go's flag syntax allows the flag without a value, so that it does not take the next argument.
     pub fn is_switch(self) -> bool {
         matches!(self, Self::Bool | Self::Anything)
     }
 }
 
-/// What giving the option does.
+/// The effect of setting the option.
 #[derive(Clone, Copy, Debug)]
 pub enum Effect {
-    /// It acts.
+    /// It is used.
     Acts,
-    /// It is accepted with one warning that gives this reason.
+    /// It is accepted, with one warning that gives this reason.
     Ignored(&'static str),
-    /// Any value but the harmless ones is an error with this text, since ignoring it would do something else than
-    /// asked.
+    /// Any value except the harmless ones is an error with this text, because ignoring it would do something other than
+    /// requested.
     Refused {
         /// Values that change nothing.
         harmless: &'static [&'static str],
         /// Why the value is refused, and what to use.
         reason: fn(&str) -> String,
     },
-    /// A former name of the named option.
+    /// A previous name of the named option.
     Alias(&'static str),
-    /// A former name of the named feature gate.
+    /// A previous name of the named feature gate.
     GateAlias(&'static str),
 }
 
-/// Whose option it is; decides the variable's prefix.
+/// The owner of an option; decides the variable's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// etcd's: `ETCD_NAME`.
@@ -185,45 +184,45 @@ pub enum Owner {
 pub struct OptionSpec {
     /// The flag's name, without dashes.
     pub name: &'static str,
-    /// The key in cluster.toml, with dots for tables; empty when the file has none.
+    /// The key in cluster.toml, with dots for tables; empty if the file has none.
     pub key: &'static str,
     /// What it accepts.
     pub kind: Kind,
-    /// The default, in the flag's spelling; empty for none.
+    /// The default, in the flag's syntax; empty for none.
     pub default: &'static str,
-    /// Where it is shown.
+    /// The section in which it is shown.
     pub section: Section,
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
     /// The etcd versions that have it, or `kvd`.
     pub since: &'static str,
-    /// What giving it does.
+    /// Its effect.
     pub effect: Effect,
-    /// Accepted and checked, but nothing in kvd acts on it yet: giving it another value than the default is a warning.
+    /// Accepted and checked, but not used by kvd yet: any other value than the default causes a warning.
     pub pending: bool,
     /// A reload applies it to a running member.
     pub reloads: bool,
-    /// What a zero stands for, in the flag's spelling; empty if zero is a value like others.
+    /// The meaning of zero, in the flag's syntax; empty if zero is an ordinary value.
     pub zero_means: &'static str,
-    /// In the file, a number stands for its own text.
+    /// In the file, a number is accepted in place of its text.
     pub takes_numbers: bool,
-    /// It names a file that has to be there.
+    /// It names a file that must exist.
     pub names_file: bool,
-    /// etcd's words for a value that is none of the choice.
+    /// etcd's text for a value that is not among the choices.
     pub words: Option<fn(&str) -> String>,
     /// Never shown in clear.
     pub secret: bool,
-    /// Only read while the data directory is empty.
+    /// Only used while the data directory is empty.
     pub bootstrap: bool,
-    /// An empty text stands for the default, as in etcd. Of other options it is a text or list with nothing in it, or,
-    /// if their kind has no such value, an error.
+    /// An empty text means the default, as in etcd. For other options it is an empty text or list, or an error if their
+    /// kind has no such value.
     pub empty_is_default: bool,
-    /// What it is for.
+    /// Its description.
     pub help: &'static str,
 }
 
 impl OptionSpec {
-    /// An option of etcd's that acts, whose key is its name.
+    /// An option of etcd that is used, and whose key is its name.
     pub(super) const fn etcd(
         name: &'static str,
         kind: Kind,
@@ -344,7 +343,7 @@ impl OptionSpec {
         format!("{prefix}{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
-    /// The help with what a zero stands for.
+    /// The description, with the meaning of zero.
     pub fn description(&self) -> String {
         match self.zero_means {
             "" => self.help.to_string(),
@@ -352,14 +351,14 @@ impl OptionSpec {
         }
     }
 
-    /// What is said of the option beside its help.
+    /// Notes on the option in addition to its description.
     pub fn marks(&self) -> String {
         let marks =
             [(self.pending, " [not yet]"), (self.reloads, " [reload]"), (self.bootstrap, " [first start]")];
         marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark).collect()
     }
 
-    /// True when the option does something here, so that it belongs into `config show` and the sample file.
+    /// True if the option is used, so that it belongs in `config show` and the sample file.
     pub fn acts(&self) -> bool {
         matches!(self.effect, Effect::Acts) && !self.key.is_empty()
     }

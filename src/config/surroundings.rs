@@ -1,10 +1,10 @@
-//! Everything outside that a configuration is read from, so that tests can give their own.
+//! Everything outside kvd that a configuration is read from, so that tests can replace it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-/// No configuration is larger; a file that is would be something else, given by mistake.
+/// The largest configuration; a larger file is something else, given by mistake.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The file system, as far as configurations need it.
@@ -12,16 +12,16 @@ pub trait Files {
     /// A file's bytes.
     ///
     /// # Errors
-    /// As the file system has them; also when the file is larger than a configuration can be.
+    /// Errors of the file system; also if the file is larger than a configuration can be.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The files of a directory; empty when there is no such directory.
+    /// The files of a directory; empty if there is no such directory.
     ///
     /// # Errors
-    /// When there is one but it cannot be listed.
+    /// If it exists but cannot be listed.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
-    /// True when there is such a file or directory.
+    /// True if there is such a file or directory.
     fn exists(&self, path: &Path) -> bool;
 }
 
@@ -33,7 +33,7 @@ impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         use io::Read;
         let mut bytes = Vec::new();
-        // Read through `take`, not after a look at the size: a pipe or /dev/zero has none.
+        // Read through `take`, not after checking the size: a pipe or /dev/zero has none.
         std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(io::Error::new(
@@ -57,7 +57,7 @@ impl Files for Disk {
     }
 }
 
-/// What a configuration is read from.
+/// The sources of a configuration.
 pub struct Surroundings<'a> {
     /// Server flags, without the program's name and sub-command.
     pub arguments: Vec<String>,
@@ -65,7 +65,7 @@ pub struct Surroundings<'a> {
     pub variables: Vec<(String, String)>,
     /// The file system.
     pub files: &'a dyn Files,
-    /// The address other machines know this one by, where that can be told.
+    /// The address at which other machines reach this one, if it is known.
     pub default_host: fn() -> Option<IpAddr>,
 }
 
@@ -87,11 +87,11 @@ impl Surroundings<'_> {
     }
 }
 
-/// The address of the interface that the default route leaves by. Nothing is sent: connecting a UDP socket only asks
-/// the kernel for the route.
+/// The address of the interface of the default route. Nothing is sent: connecting a UDP socket only asks the kernel for
+/// the route.
 pub fn default_host() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // 192.0.2.1 is set aside for documentation (RFC 5737): no machine's own network, so the default route is taken.
+    // 192.0.2.1 is reserved for documentation (RFC 5737): no machine is in that network, so the default route is used.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_unspecified() && !address.is_loopback()).then_some(address)

@@ -1,17 +1,17 @@
-//! Cipher suites by the names Go gives them, which is how etcd's `cipher-suites` spells them.
+//! Cipher suites by Go's names, as in etcd's `cipher-suites`.
 
-/// Whether kvd has a suite.
+/// Whether kvd supports a suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SuiteSupport {
-    /// It has.
+    /// It does.
     Yes,
     /// Go has it, kvd does not: no forward secrecy, or CBC, RC4, 3DES.
     Weak,
-    /// Nobody has.
+    /// Neither Go nor kvd has it.
     Unknown,
 }
 
-/// The suites of TLS 1.2 and 1.3 that kvd has.
+/// The suites of TLS 1.2 and 1.3 that kvd supports.
 pub const SUITES: [&str; 11] = [
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
@@ -45,7 +45,7 @@ const WEAK: [&str; 16] = [
     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
 ];
 
-/// Whether kvd has the suite of that name.
+/// Whether kvd supports the suite of that name.
 pub fn suite_support(name: &str) -> SuiteSupport {
     if SUITES.contains(&name) {
         SuiteSupport::Yes

@@ -1,4 +1,4 @@
-//! From an option's checked [`Value`] to the type that the rest of kvd works with, and how a section declares both.
+//! From an option's checked [`Value`] to the type that the rest of kvd uses, and how a section declares both.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A type that an option's value becomes.
+/// A type that an option's value is converted to.
 pub trait FromValue: Sized {
     /// The value as this type.
     ///
@@ -35,15 +35,15 @@ pub trait FromValue: Sized {
     fn from_value(value: &Value) -> Result<Self, Diagnostic>;
 }
 
-/// For a value of another kind than the type is made from: a mistake in a section, which every reading of the defaults
-/// would show.
+/// For a value of another kind than the type expects: a mistake in a section, which every reading of the defaults would
+/// show.
 pub(super) fn mismatch<T>(value: &Value) -> Result<T, Diagnostic> {
     let variant = format!("{value:?}");
     let variant = variant.split('(').next().unwrap_or_default();
     Err(Diagnostic::error(format!("a value of the kind {variant} is none of this option's")))
 }
 
-/// Types that are what the value holds.
+/// Types that equal the type of the value.
 macro_rules! plain {
     ($($type:ty = $variant:ident,)*) => {
         $(impl FromValue for $type {
@@ -122,8 +122,8 @@ impl FromValue for Option<Secret> {
     }
 }
 
-/// Declares a section: the options of one topic, each in one row that names its field, its type, its names and default,
-/// and what the help says. The row is all there is of an option; its rules stand in the section's `check`.
+/// Declares a section: the options of one topic, each in one row with its field, its type, its names and default, and
+/// its description. The row is the whole definition of an option; its rules are in the section's `check`.
 ///
 /// ```text
 /// section! {
@@ -180,7 +180,7 @@ macro_rules! section {
     };
 }
 
-/// Declares what a choice means: each variant with the texts that stand for it.
+/// Declares a choice: each variant with its texts.
 macro_rules! choice {
     (
         $(#[$meta:meta])*

@@ -1,4 +1,4 @@
-//! The URLs of an etcd configuration: where to listen and what to advertise.
+//! The URLs of an etcd configuration: addresses to listen on and to advertise.
 //!
 //! They are kept as written (scheme in lower case), because member ids are computed from the text.
 
@@ -6,14 +6,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// How a URL says it is to be spoken to.
+/// The protocol that a URL names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// Plain TCP for clients. For members: QUIC, encrypted in every case.
     Http,
     /// TLS over TCP for clients. For members: QUIC, as for `http`.
     Https,
-    /// A member's URL that says what it is: QUIC.
+    /// A member's URL that names the real protocol: QUIC.
     Quic,
     /// A Unix socket, plain.
     Unix,
@@ -54,7 +54,7 @@ pub struct Url {
     path: PathBuf,
 }
 
-/// Why a text is no URL for a member or a client; the texts are etcd's where etcd has one.
+/// Why a text is not a URL for a member or a client; the texts are etcd's if etcd has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// A list without a single URL.
@@ -63,16 +63,16 @@ pub enum UrlError {
     /// Neither `http` nor `https`, `unix`, `unixs`.
     #[error("URL scheme must be http, https, unix, or unixs: {0}")]
     Scheme(String),
-    /// A scheme no member can be reached at.
+    /// A scheme for which no member can be reached.
     #[error("URL scheme of a member must be http, https, or quic: {0}")]
     PeerScheme(String),
-    /// No port, or something beside host and port.
+    /// No port, or something in addition to host and port.
     #[error("URL address does not have the form \"host:port\": {0}")]
     Address(String),
     /// A path after the address.
     #[error("URL must not contain a path: {0}")]
     Path(String),
-    /// A port that is no number below 65536.
+    /// A port that is not a number below 65536.
     #[error("parse {0:?}: invalid port {1:?} after host")]
     Port(String, String),
     /// White space, control characters or user names in the host.
@@ -80,20 +80,20 @@ pub enum UrlError {
     Host(String),
 }
 
-/// For whom a URL is meant; the two accept different schemes.
+/// The purpose of a URL; the two accept different schemes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UrlUse {
-    /// Spoken to by clients: http, https, unix, unixs.
+    /// For clients: http, https, unix, unixs.
     Client,
-    /// Spoken to by members: http, https, quic; all of them are QUIC.
+    /// For members: http, https, quic; all of them are QUIC.
     Peer,
 }
 
 impl Url {
-    /// Reads one URL, with white space around it allowed.
+    /// Parses one URL; white space around it is allowed.
     ///
     /// # Errors
-    /// When the scheme does not suit the use, or the rest is not exactly `host:port` or a socket's path.
+    /// If the scheme does not fit the purpose, or the rest is not exactly `host:port` or a socket's path.
     pub fn parse(text: &str, usage: UrlUse) -> Result<Self, UrlError> {
         let text = text.trim();
         let whole = || text.to_string();
@@ -137,7 +137,7 @@ impl Url {
     }
 
     fn unix(scheme: Scheme, rest: &str, whole: &str) -> Result<Self, UrlError> {
-        // etcd takes host and path together as the socket's name: unix://dir/name is relative, unix:///dir/name is not.
+        // In etcd host and path together are the socket's name: unix://dir/name is relative, unix:///dir/name is not.
         let path = rest.strip_prefix("//").unwrap_or(rest);
         if path.is_empty() || path.contains(['\0', '?', '#', '\n']) {
             return Err(UrlError::Host(whole.to_string()));
@@ -146,7 +146,7 @@ impl Url {
         Ok(Self { text, scheme, host: String::new(), port: 0, path: PathBuf::from(path) })
     }
 
-    /// How it is spoken to.
+    /// Its scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -161,7 +161,7 @@ impl Url {
         self.port
     }
 
-    /// `host:port` as it stands in the URL.
+    /// `host:port` as it is in the URL.
     pub fn authority(&self) -> &str {
         self.text.split_once("://").map_or("", |(_, rest)| if self.scheme.is_unix() { "" } else { rest })
     }
@@ -171,7 +171,7 @@ impl Url {
         self.scheme.is_unix().then_some(self.path.as_path())
     }
 
-    /// The address to bind or to connect to without asking DNS: an IP, or `localhost` taken as 127.0.0.1.
+    /// The address to bind or to connect to without DNS: an IP, or `localhost`, which means 127.0.0.1.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         if self.scheme.is_unix() {
             return None;
@@ -183,12 +183,12 @@ impl Url {
         self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
 
-    /// The URL as text; what etcd prints, compares and hashes.
+    /// The URL as text, as etcd prints, compares and hashes it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The same URL at another host.
+    /// The same URL with another host.
     pub fn with_host(&self, host: IpAddr, port: u16) -> Self {
         let address = SocketAddr::new(host, port);
         let text = format!("{}://{address}", self.scheme.as_str());
@@ -202,7 +202,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// Splits `host:port` or `[v6]:port` as Go's `net.SplitHostPort`; none when there is no port or the form is wrong.
+/// Splits `host:port` or `[v6]:port` like Go's `net.SplitHostPort`; `None` if there is no port or the form is wrong.
 fn split_host_port(address: &str) -> Option<(&str, &str)> {
     if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
@@ -216,10 +216,10 @@ fn valid_host(host: &str) -> bool {
     host.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"@\"<>\\^`{|}".contains(c))
 }
 
-/// Reads a comma-separated list; de-duplicated and sorted, as etcd keeps it.
+/// Parses a comma-separated list; de-duplicated and sorted, as in etcd.
 ///
 /// # Errors
-/// For the first URL that is none, or an empty list.
+/// For the first invalid URL, or an empty list.
 pub fn parse_url_list(texts: &[&str], usage: UrlUse) -> Result<Vec<Url>, UrlError> {
     if texts.is_empty() {
         return Err(UrlError::Empty);

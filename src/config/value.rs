@@ -8,7 +8,7 @@ use super::gates::find_gate;
 use super::spec::{Kind, OptionSpec};
 use super::url::{Url, UrlUse, join_urls, parse_url_list};
 
-/// A checked value. Which variant an option has follows from its [`Kind`].
+/// A checked value. The variant follows from the option's [`Kind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// [`Kind::Bool`].
@@ -31,13 +31,13 @@ pub enum Value {
     Gates(BTreeMap<String, bool>),
 }
 
-/// Go's words for a text that is no number, boolean or duration.
+/// Go's text for an invalid number, boolean or duration.
 pub(super) const PARSE_ERROR: &str = "parse error";
-/// Go's words for a number that is too large.
+/// Go's text for a number that is too large.
 const OUT_OF_RANGE: &str = "value out of range";
 
 impl Value {
-    /// Reads the text that an option is given.
+    /// Parses the text given for an option.
     ///
     /// # Errors
     /// As [`Value::parse`].
@@ -46,10 +46,10 @@ impl Value {
         Self::parse(spec.kind, if stands_for_default { spec.default } else { text })
     }
 
-    /// Reads a text of that kind.
+    /// Parses a text of that kind.
     ///
     /// # Errors
-    /// The reason, in etcd's words where etcd has some; the caller adds what was given to whom.
+    /// The reason, in etcd's words if etcd has some; the caller adds the option and the text.
     pub fn parse(kind: Kind, text: &str) -> Result<Self, String> {
         match kind {
             Kind::Text | Kind::Path | Kind::Anything => Ok(Self::Text(text.to_string())),
@@ -69,10 +69,10 @@ impl Value {
         }
     }
 
-    /// Reads a list that the file holds as an array of texts.
+    /// Parses a list from an array of texts in the file.
     ///
     /// # Errors
-    /// When the option takes no list, or an element is none of its values.
+    /// If the option is not a list, or an element is not valid.
     pub fn parse_array(kind: Kind, elements: &[&str]) -> Result<Self, String> {
         match kind {
             Kind::ClientUrls => parse_urls(elements, UrlUse::Client),
@@ -84,7 +84,7 @@ impl Value {
         }
     }
 
-    /// Reads a whole number of the file; `None` when the option takes none. For [`Kind::Duration`] it counts
+    /// Converts a whole number of the file; `None` if the option does not accept one. For [`Kind::Duration`] it counts
     /// nanoseconds, as in etcd's file.
     pub fn from_integer(kind: Kind, number: i64) -> Option<Result<Self, String>> {
         let scaled = |scale: u128| match u128::try_from(number) {
@@ -104,7 +104,7 @@ impl Value {
         }
     }
 
-    /// True for a value that says nothing: an empty text or list.
+    /// True for an empty text or list.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) => text.is_empty(),
@@ -116,7 +116,7 @@ impl Value {
         }
     }
 
-    /// True for a number or a duration of nothing.
+    /// True for zero, as a number or a duration.
     pub(super) fn is_zero(&self) -> bool {
         match self {
             Self::Number(number) => *number == 0,
@@ -126,7 +126,7 @@ impl Value {
         }
     }
 
-    /// The value as a flag would take it.
+    /// The value in a flag's syntax.
     pub fn to_text(&self, kind: Kind) -> String {
         match self {
             Self::Bool(value) => value.to_string(),
@@ -146,11 +146,11 @@ impl Value {
         }
     }
 
-    /// The value as it stands in cluster.toml, on one line.
+    /// The value in cluster.toml's syntax, on one line.
     pub fn to_toml(&self, kind: Kind) -> String {
         match self {
             Self::Bool(value) => value.to_string(),
-            // TOML's integers end at i64; the few larger ones are written as text, which is read as well.
+            // TOML's integers end at i64; the few larger ones are written as text, which can be read as well.
             Self::Number(value) if *value > i64::MAX as u64 => format!("\"{value}\""),
             Self::Number(value) => value.to_string(),
             Self::Signed(value) => value.to_string(),
@@ -171,7 +171,7 @@ impl Value {
     }
 }
 
-/// What an option expects, for error texts.
+/// The expected form of an option's value, for error texts.
 pub(super) fn describe(kind: Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::Path | Kind::Choice(_) | Kind::Anything => "a string",
@@ -229,7 +229,7 @@ fn parse_signed(text: &str) -> Result<i64, String> {
     i64::try_from(number).map_err(|_| OUT_OF_RANGE.to_string())
 }
 
-/// A count of a unit, as etcd has it, or a duration.
+/// A count of a unit, as in etcd, or a duration.
 fn parse_scaled(text: &str, unit_nanos: u128) -> Result<Duration, String> {
     match parse_magnitude(text) {
         Ok(count) => match u128::from(count).checked_mul(unit_nanos) {
@@ -238,7 +238,7 @@ fn parse_scaled(text: &str, unit_nanos: u128) -> Result<Duration, String> {
         },
         Err(reason) => match parse_duration(text) {
             Ok(duration) => Ok(duration),
-            // A number with a bad unit is told apart from something that is no number at all.
+            // A number with a bad unit has another error than a text that is not a number.
             Err(error) if text.starts_with(|c: char| c.is_ascii_digit()) && reason == PARSE_ERROR => {
                 Err(error.to_string())
             }
@@ -247,12 +247,12 @@ fn parse_scaled(text: &str, unit_nanos: u128) -> Result<Duration, String> {
     }
 }
 
-/// Splits at commas; an empty text is an empty list.
+/// Splits at commas; an empty text gives an empty list.
 fn split_list(text: &str) -> Vec<&str> {
     if text.is_empty() { Vec::new() } else { text.split(',').collect() }
 }
 
-/// Trims, drops empty elements and doubles, keeps the order.
+/// Trims, removes empty elements and duplicates, keeps the order.
 fn to_list(elements: &[&str]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let trimmed = elements.iter().map(|element| element.trim());
@@ -285,7 +285,7 @@ fn parse_choice(text: &str, choices: &[&str]) -> Result<Value, String> {
 /// Reads `name=URL,name=URL`; a name may come several times.
 ///
 /// # Errors
-/// With etcd's text for the first URL that is none.
+/// With etcd's text for the first invalid URL.
 pub fn parse_cluster(text: &str) -> Result<BTreeMap<String, Vec<Url>>, String> {
     let mut members: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for element in text.split(',').map(str::trim).filter(|element| !element.is_empty()) {
@@ -321,7 +321,7 @@ pub fn parse_gates(text: &str) -> Result<BTreeMap<String, bool>, String> {
     Ok(gates)
 }
 
-/// A gate's or group's name, when it is one.
+/// The name of a gate or a group, if it is one.
 pub(super) fn gate_name(name: &str) -> Result<String, String> {
     if matches!(name, "AllAlpha" | "AllBeta") || find_gate(name).is_some() {
         Ok(name.to_string())
@@ -330,7 +330,7 @@ pub(super) fn gate_name(name: &str) -> Result<String, String> {
     }
 }
 
-/// The count to write where etcd has a count: only when nothing is lost by it.
+/// The count to write if etcd uses a count: only if nothing is lost by it.
 fn whole_units(kind: Kind, value: Duration) -> Option<u128> {
     let unit = match kind {
         Kind::Millis => 1_000_000,

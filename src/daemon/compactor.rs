@@ -8,18 +8,18 @@ use tokio::time::Instant;
 
 use crate::model::Refusal;
 
-/// When history is forgotten by itself.
+/// The retention of history under automatic compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
     /// Never.
     Off,
-    /// Keep what happened within this time.
+    /// Keep the history of this time.
     Period(Duration),
     /// Keep this many revisions.
     Revisions(i64),
 }
 
-/// How often a retention by revisions is looked at (etcd's five minutes).
+/// Interval at which a retention by revisions is checked (etcd's five minutes).
 const REVISION_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// What the compactor needs of the member it runs on.
@@ -32,7 +32,7 @@ pub trait Member {
     fn compact(&self, revision: i64) -> impl Future<Output = Result<(), Refusal>>;
 }
 
-/// Compacts for as long as it is polled. A change of the retention begins anew: what was sampled is forgotten.
+/// Compacts for as long as it is polled. A change of the retention starts over: samples are dropped.
 pub async fn run(mut retention: watch::Receiver<Retention>, member: &impl Member) {
     loop {
         let now = *retention.borrow_and_update();
@@ -53,8 +53,8 @@ async fn follow(retention: Retention, member: &impl Member) {
     }
 }
 
-/// Samples the revision ten times an interval (the period, at most an hour) and compacts once an interval to the
-/// revision of one period ago. Samples are taken on every member, so that a new leader knows the past.
+/// Samples the revision ten times per interval (the period, at most an hour) and compacts once per interval to the
+/// revision of one period ago. Every member takes samples, so that a new leader knows the past.
 async fn by_period(period: Duration, member: &impl Member) {
     let interval = period.min(Duration::from_secs(3600));
     let pause = (interval / 10).max(Duration::from_millis(1));
@@ -89,7 +89,7 @@ async fn by_revisions(keep: i64, member: &impl Member) {
     }
 }
 
-/// True where nothing is left to do: compacted, or not this member's task.
+/// True if nothing is left to do: it was compacted, or this member is not the leader.
 async fn compact(member: &impl Member, revision: i64) -> bool {
     if !member.is_leader() {
         return true;
@@ -135,7 +135,7 @@ mod tests {
             self.leader.get()
         }
 
-        /// One revision a second.
+        /// One revision per second.
         fn revision(&self) -> i64 {
             self.start.elapsed().as_secs() as i64 + 1
         }

@@ -1,5 +1,6 @@
-//! The data directory: what kvd makes in it is closed to others (CVE-2020-15113), and corrected if it is not. The
-//! directory itself, and `--wal-dir`, may be the operator's, or a volume's that a group shares: a warning is enough.
+//! The data directory. kvd closes what it makes there to other users (CVE-2020-15113), and corrects the mode if needed.
+//! The directory itself, and `--wal-dir`, may belong to the operator, or be a volume that a group shares: there a
+//! warning is enough.
 //!
 //! ```text
 //! DATA-DIR/member/identity   which member of which cluster (join/identity.rs); log/ and store/ hold a copy
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
-/// Where a member's data are.
+/// The directories of a member's data.
 #[derive(Clone, Debug)]
 pub struct Directories {
     /// The identity's.
@@ -23,7 +24,7 @@ pub struct Directories {
     pub store: PathBuf,
 }
 
-/// Makes what is missing, durably, and closes what kvd has made to others. Errors name the directory.
+/// Makes missing directories, durably, and closes what kvd has made to other users. Errors name the directory.
 pub fn prepare(data_dir: &Path, log_dir: Option<&Path>) -> io::Result<Directories> {
     let member = data_dir.join("member");
     let directories = Directories {
@@ -52,7 +53,7 @@ fn naming(directory: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
 }
 
-/// Refuses a directory that etcd itself has written: its files are not kvd's, and must not be mixed.
+/// Refuses a directory that etcd itself has written: its files are not kvd's, and the two must not be mixed.
 fn refuse_foreign(member: &Path) -> io::Result<()> {
     let database = member.join("snap").join("db");
     if database.exists() {
@@ -77,7 +78,7 @@ mod tests {
         let (data, wal) = (parent.path().join("data"), parent.path().join("wal"));
         let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
-        // As `mkdir` makes them, and as Kubernetes mounts a volume with a group of its own.
+        // As `mkdir` makes them, and as Kubernetes mounts a volume with a group.
         for around in [0o755, 0o2775, 0o2777] {
             for dir in [&data, &wal] {
                 let _ = fs::create_dir(dir);
@@ -89,7 +90,7 @@ mod tests {
             fs::write(&inside, "").expect("written");
             let modes = [&data, &wal, &directories.member, &directories.store].map(|dir| mode(dir) & 0o777);
             assert_eq!(modes, [around & 0o777, around & 0o777, 0o700, 0o700]);
-            // A volume's group gets at everything when it is mounted again.
+            // A volume's group gets access to everything when the volume is mounted again.
             set(&directories.member, 0o2770);
             set(&inside, 0o660);
             prepare(&data, Some(&wal)).expect("corrected");

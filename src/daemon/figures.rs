@@ -1,4 +1,4 @@
-//! Figures that the faces cannot know: of the log, of the features that are on, and of the other members.
+//! Metrics that the API room cannot know: of the log, of the enabled features, and of the other members.
 
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use crate::peer::{PeerStatus, Quic, RoundTrips, Transfers};
 use crate::raft::Node;
 use crate::store::Store;
 
-/// What the daemon adds to `/metrics`.
+/// The metrics that the daemon adds to `/metrics`.
 pub struct Figures {
     log: Log,
     node: Node,
@@ -20,7 +20,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Of this log, this node, the other members, and the gates of this configuration.
+    /// The metrics of this log, this node, the other members, and the gates of this configuration.
     pub fn new(config: &Config, log: Log, node: Node, peers: Peers) -> Self {
         Self { log, node, peers, gates: config.features.all() }
     }
@@ -53,7 +53,7 @@ impl Source for Figures {
     }
 }
 
-/// What is counted of the connections with other members.
+/// Counters of the connections with other members.
 pub struct Peers {
     own: MemberId,
     store: Store,
@@ -61,7 +61,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Of the connections of this port with the members that the store knows.
+    /// Counters of this port's connections with the members that the store knows.
     pub fn new(own: MemberId, store: Store, quic: Quic) -> Self {
         Self { own, store, quic }
     }
@@ -70,7 +70,7 @@ impl Peers {
 /// One family with a number for each member.
 type Numbers = (&'static str, &'static str, fn(&PeerStatus) -> u64, &'static str);
 
-/// Those labelled with the other member alone, and the label.
+/// Metrics whose only label is the other member, and that label.
 const TO: [Numbers; 5] = [
     ("etcd_network_peer_sent_bytes_total", "counter", |peer| peer.sent_bytes, "Bytes sent to a member."),
     (
@@ -148,7 +148,7 @@ const BOTH: [Numbers; 2] = [
 impl Peers {
     fn write(&self, page: &mut Page) {
         let members: Vec<MemberId> = self.store.members().iter().map(|member| member.id).collect();
-        // Only members have labels: whoever else called has no name here.
+        // Only members have labels: other callers have no name here.
         let mut peers = self.quic.peers();
         peers.retain(|peer| peer.member != self.own && members.contains(&peer.member));
         let own = self.own;

@@ -1,6 +1,6 @@
-//! Whether identity, log and store are of one history. A crash leaves pairs of them that are continued; a disk that is
-//! not mounted, a removed file or a copy of another date or member leaves pairs that must not be: going on could lose
-//! what was acknowledged, or vote twice.
+//! Whether identity, log and store belong to one history. After a crash some combinations can be continued. A disk that
+//! is not mounted, a removed file or a copy of another date or member gives combinations that must not be continued:
+//! that could lose acknowledged writes, or vote twice.
 
 use std::path::{Path, PathBuf};
 
@@ -10,19 +10,19 @@ use crate::log::Log;
 use crate::raft::{Misfit, Standing};
 use crate::store::Store;
 
-/// Why the data are not used. Nothing was changed.
+/// Why the data are refused. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
-    /// The identity is there, the log is not.
+    /// There is an identity, but no log.
     #[error(
         "the log of member {} of cluster {} is not in {}: is its disk mounted? The log holds the member's votes and \
          what it acknowledged, so it does not start without. Mount the disk and start again. {}",
         .identity.member, .identity.cluster, .dir.display(), leave_and_join(.identity)
     )]
     NoLog {
-        /// Where it should be.
+        /// The directory in which the log should be.
         dir: PathBuf,
-        /// Whose it should be.
+        /// The member it should belong to.
         identity: Identity,
     },
     /// There are data, but no identity.
@@ -34,9 +34,9 @@ pub enum HistoryError {
     NoIdentity {
         /// The data.
         dir: PathBuf,
-        /// Whose they are, if they say so.
+        /// The owner, if the data name one.
         owner: Option<Identity>,
-        /// Where the identity should be.
+        /// The directory in which the identity should be.
         member: PathBuf,
     },
     /// Two members' data.
@@ -46,14 +46,14 @@ pub enum HistoryError {
         .dir.display(), .found.member, .found.cluster, .identity.member, .identity.cluster
     )]
     Foreign {
-        /// What is another member's.
+        /// The directory with another member's data.
         dir: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         found: Identity,
-        /// Whose it should be.
+        /// The owner it should have.
         identity: Identity,
     },
-    /// Log and store do not fit.
+    /// Log and store do not fit together.
     #[error(
         "log {} and state {} are not of one history: {misfit}. Put back what was there and start again. {}",
         .log.display(), .store.display(), leave_and_join(.identity)
@@ -65,7 +65,7 @@ pub enum HistoryError {
         store: PathBuf,
         /// What does not fit.
         misfit: Misfit,
-        /// Whose they are.
+        /// Their owner.
         identity: Identity,
     },
 }
@@ -82,7 +82,8 @@ fn of(owner: &Option<Identity>) -> String {
     owner.map(|owner| format!(" ({} of cluster {})", owner.member, owner.cluster)).unwrap_or_default()
 }
 
-/// A directory of data and whose it says it is; nothing if a version of kvd made it that left no copy of the identity.
+/// A directory of data and the owner that it names; `None` if a version of kvd made it that wrote no copy of the
+/// identity.
 #[derive(Clone, Debug)]
 struct Part {
     dir: PathBuf,
@@ -95,7 +96,7 @@ impl Part {
     }
 }
 
-/// What an earlier life of the member has left.
+/// The data that an earlier process of the member has left.
 #[derive(Clone, Debug)]
 pub struct Remains {
     member: PathBuf,
@@ -106,10 +107,10 @@ pub struct Remains {
 }
 
 impl Remains {
-    /// Of these directories, whose log and store are open.
+    /// The data of these directories; log and store are open.
     ///
     /// # Errors
-    /// Identities that cannot be read.
+    /// If an identity cannot be read.
     pub fn of(directories: &Directories, log: &Log, store: &Store) -> Result<Self, IdentityError> {
         Ok(Self {
             member: directories.member.clone(),
@@ -120,7 +121,8 @@ impl Remains {
         })
     }
 
-    /// Who goes on with these data; nobody if it is a first start, or one that follows a first start that was cut off.
+    /// The member that continues with these data; `None` for a first start, or for one after a first start that was cut
+    /// off.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -154,7 +156,7 @@ impl Remains {
     }
 }
 
-/// Puts copies of the identity beside log and store, durably.
+/// Writes copies of the identity next to log and store, durably.
 ///
 /// # Errors
 /// Those of the file system.
@@ -190,7 +192,7 @@ mod tests {
         (vote, Bounds { purged, first: purged.map_or(0, |purged| purged.index + 1), next, last })
     }
 
-    /// Every log that a life can end with, and an empty one.
+    /// All kinds of logs that a process can leave, and an empty one.
     fn logs() -> [(&'static str, (Option<Vote>, Bounds)); 7] {
         [
             ("empty", log(None, None, None)),
@@ -287,7 +289,7 @@ mod tests {
                 for owners in [[Some(OTHER), Some(OWN)], [Some(OWN), Some(OTHER)], [None, Some(OTHER)]] {
                     assert_eq!(verdict(&remains(Some(OWN), owners, standing)), "foreign", "{standing:?}");
                 }
-                // Data of a version that left no copies are judged by what they hold.
+                // Data of a version that wrote no copies are judged by their content.
                 assert_eq!(verdict(&remains(Some(OWN), [None; 2], standing)), alone);
             }
         }

@@ -1,4 +1,4 @@
-//! What changes in a running member that an operator wants to hear of, found by comparing how it is with how it was.
+//! Changes in a running member that an operator should know, found by comparing its present state with the last one.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::notices::{
 };
 use crate::model::{Alarm, AlarmKind};
 
-/// A certificate that ends within this time is warned of.
+/// A certificate that expires within this time causes a warning.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// How often it is warned of.
+/// Interval of that warning.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// How a member is.
+/// The state of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// It has no vote.
@@ -26,18 +26,18 @@ pub struct View {
     pub led: bool,
     /// The alarms, in order.
     pub alarms: Vec<Alarm>,
-    /// How much of the quota is taken, in percent; nothing without a quota.
+    /// How much of the quota is used, in percent; `None` without a quota.
     pub full: Option<u64>,
     /// The store's disk is full.
     pub no_room: bool,
 }
 
-/// Something to tell.
+/// A message for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
     /// Its kind, by its id.
     pub id: &'static str,
-    /// It is good news.
+    /// True if the change is for the better.
     pub good: bool,
     /// The line.
     pub text: String,
@@ -62,9 +62,9 @@ impl News {
     }
 }
 
-/// What has been seen and told so far.
+/// What has been seen and reported so far.
 pub struct Observer {
-    /// How long a member may be without a leader before it is told: elections take their time.
+    /// How long a member may be without a leader before it is reported: elections take some time.
     patience: Duration,
     seen: Option<View>,
     leaderless: Option<Instant>,
@@ -73,12 +73,13 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Nothing is seen yet.
+    /// Before the first comparison.
     pub fn new(patience: Duration) -> Self {
         Self { patience, seen: None, leaderless: None, told_lost: false, told_full: false }
     }
 
-    /// What is new. Without a first look there is nothing to compare with but what is wrong in itself.
+    /// The messages for changes since the last state. At the first call there is no earlier state, so only problems are
+    /// reported.
     pub fn look(&mut self, view: View, now: Instant) -> Vec<News> {
         let mut news = Vec::new();
         let seen = self.seen.replace(view.clone());
@@ -117,7 +118,7 @@ impl Observer {
         }
     }
 
-    /// Warns at four fifths, and again only after it was clearly below.
+    /// Warns at four fifths, and again only after the use was clearly lower.
     fn quota(&mut self, full: Option<u64>, news: &mut Vec<News>) {
         let full = full.unwrap_or_default();
         if full >= 80 && !self.told_full {
@@ -148,7 +149,7 @@ fn alarms(before: &[Alarm], now: &[Alarm], news: &mut Vec<News>) {
     }
 }
 
-/// The operator's certificates, looked at once a day.
+/// The operator's certificates, checked once a day.
 pub struct Certificates {
     files: Vec<PathBuf>,
     looked: Option<Instant>,
@@ -160,8 +161,8 @@ impl Certificates {
         Self { files, looked: None }
     }
 
-    /// Those that end soon, once a day. `until` tells a file's last moment and `wall` what time it is, both in seconds
-    /// since the unix epoch.
+    /// Messages for certificates that expire soon, once a day. `until` returns the end of a file's validity and `wall`
+    /// is the time, both in seconds since the unix epoch.
     pub fn look(&mut self, now: Instant, wall: i64, until: impl Fn(&PathBuf) -> Option<i64>) -> Vec<News> {
         if self.looked.is_some_and(|looked| now.duration_since(looked) < AGAIN) {
             return Vec::new();

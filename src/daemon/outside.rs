@@ -1,14 +1,14 @@
-//! The real clock and the real randomness behind the seams of `model`.
+//! The real clock and the real random numbers, behind the traits of `model`.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::{Clock, Entropy};
 
-/// The machine's clocks. The monotonic one goes on while the process is stopped.
+/// The machine's clocks. The monotonic clock continues while the process is stopped.
 pub struct SystemClock;
 
-/// Where the monotonic clock begins.
+/// The zero of the monotonic clock.
 static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock for SystemClock {
@@ -24,7 +24,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The operating system's random numbers, through a generator a thread.
+/// The operating system's random numbers, through one generator per thread.
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {

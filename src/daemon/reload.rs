@@ -1,4 +1,4 @@
-//! A new configuration in a running member: read, judged as a whole, and then brought into force as far as it can be.
+//! A new configuration in a running member: read, checked as a whole, and then applied as far as possible.
 
 use std::cell::RefCell;
 
@@ -9,13 +9,13 @@ use crate::config::admin::Answer;
 use crate::config::cli::text_of;
 use crate::config::{Change, Config, Surroundings, Takes, changes, read};
 
-/// Reads the configuration again when asked to, always from the same command line and variables.
+/// Reads the configuration again on request, always with the same command line and variables.
 pub struct Reloader<'m> {
     member: &'m Member,
     arguments: Vec<String>,
-    /// As the member was started: what takes a restart is compared with this.
+    /// The configuration of the start: changes that need a restart are found by comparing with it.
     started: &'m Config,
-    /// The last good one: what a reload changes is compared with this.
+    /// The last valid one: changes that a reload applies are found by comparing with it.
     current: RefCell<Config>,
 }
 
@@ -25,7 +25,7 @@ impl<'m> Reloader<'m> {
         Self { member, arguments, started, current: RefCell::new(started.clone()) }
     }
 
-    /// Reads and applies. Logged as well as answered. Nothing changes where there is an error.
+    /// Reads and applies. The result is logged and returned. On an error nothing changes.
     pub fn reload(&self) -> Answer {
         systemd::reloading();
         let answer = self.attempt();
@@ -56,7 +56,7 @@ impl<'m> Reloader<'m> {
             Err(findings) => return Answer::refused(text_of(&findings)),
         };
         let (new, warnings) = new;
-        // What can fail comes first, so that a refusal leaves everything as it was.
+        // Steps that can fail come first, so that a refusal changes nothing.
         if let Err(error) = self.member.apply(&self.started.reloaded(&new)) {
             return Answer::refused(format!("{error}\n"));
         }
@@ -70,7 +70,7 @@ impl<'m> Reloader<'m> {
     }
 }
 
-/// What the new configuration changes, a line each; secrets are masked.
+/// What the new configuration changes, one line each; secrets are masked.
 fn lines(started: &Config, current: &Config, new: &Config) -> Vec<String> {
     let at_once = changes(current, new).into_iter().filter(|change| change.takes() == Takes::Reload);
     let at_once = at_once.map(|change| format!("{} is in force", assignment(&change)));
@@ -137,7 +137,7 @@ mod tests {
                 "heartbeat-interval = 200 takes a restart",
             ]
         );
-        // What was applied is no news the next time; what waits for a restart still is.
+        // A change that was applied is not reported the next time; one that waits for a restart is.
         assert_eq!(lines(&started, &now, &now).len(), 2);
     }
 

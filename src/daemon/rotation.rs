@@ -1,5 +1,5 @@
-//! A log file that is put aside when it is full, by the rules and under the names of etcd's `--enable-log-rotation`
-//! (lumberjack): `kvd.log` becomes `kvd-2026-01-31T12-00-00.000.log`, perhaps compressed, and the oldest go.
+//! A log file that is renamed when it is full, by the rules and names of etcd's `--enable-log-rotation` (lumberjack):
+//! `kvd.log` becomes `kvd-2026-01-31T12-00-00.000.log`, perhaps compressed, and the oldest files are removed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,22 +14,22 @@ use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// When a file is full, and what becomes of full ones.
+/// When a file is full, and what is done with full files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Bytes that a file holds.
+    /// Largest size of a file in bytes.
     pub max_bytes: u64,
-    /// Files put aside longer ago than this go; `None` keeps them.
+    /// Full files older than this are removed; `None` keeps them.
     pub max_age: Option<Duration>,
-    /// So many files put aside stay; `None` for all.
+    /// How many full files are kept; `None` for all.
     pub max_backups: Option<usize>,
-    /// Names carry local time instead of UTC.
+    /// Names use local time instead of UTC.
     pub local_time: bool,
-    /// Files put aside are compressed with gzip.
+    /// Full files are compressed with gzip.
     pub compress: bool,
 }
 
-/// How the time stands in a name.
+/// The format of the time in a name.
 const STAMP: &str = "%Y-%m-%dT%H-%M-%S%.3f";
 const COMPRESSED: &str = ".gz";
 
@@ -51,7 +51,7 @@ struct Current {
 }
 
 impl Rotating {
-    /// Appends to the file at `path`, creating it where there is none.
+    /// Appends to the file at `path`, and creates it if there is none.
     pub fn open(path: PathBuf, rules: Rules) -> io::Result<Self> {
         let file = open(&path)?;
         let size = file.metadata()?.len();
@@ -63,11 +63,11 @@ impl Rotating {
         let inner = &self.0;
         let mut current = inner.current.lock();
         if current.size > 0 && current.size.saturating_add(line.len() as u64) > inner.rules.max_bytes {
-            // Where it cannot be put aside, a file that grows is better than lines that are lost.
+            // If it cannot be renamed, a growing file is better than lost lines.
             if let Ok(file) = inner.put_aside() {
                 *current = Current { file, size: 0 };
                 let tidy = self.clone();
-                // Without a thread it is done after the next time.
+                // Without a thread this is done after the next rotation.
                 let _ = std::thread::Builder::new().name("kvd-log-files".into()).spawn(move || tidy.0.tidy());
             }
         }
@@ -82,9 +82,9 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 impl Inner {
-    /// Gives the file its other name and begins a new one.
+    /// Renames the file and begins a new one.
     fn put_aside(&self) -> io::Result<File> {
-        // Two may be full within a millisecond; neither must take the other's place.
+        // Two files may become full within a millisecond; neither may replace the other.
         let mut at = self.now();
         while self.is_taken(at) {
             at += TimeDelta::milliseconds(1);
@@ -97,7 +97,7 @@ impl Inner {
         if self.rules.local_time { Local::now().naive_local() } else { Utc::now().naive_utc() }
     }
 
-    /// The name of a file that was put aside then.
+    /// The name of a file that was renamed at that time.
     fn backup(&self, at: NaiveDateTime) -> PathBuf {
         let (stem, extension) = self.parts();
         self.path.with_file_name(format!("{stem}-{}{extension}", at.format(STAMP)))
@@ -110,7 +110,7 @@ impl Inner {
         plain.exists() || Path::new(&compressed).exists()
     }
 
-    /// The name before its extension, and that with its dot.
+    /// The name before the extension, and the extension with its dot.
     fn parts(&self) -> (String, String) {
         let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let extension = text(self.path.extension());
@@ -118,7 +118,7 @@ impl Inner {
         (text(self.path.file_stem()), format!("{dot}{extension}"))
     }
 
-    /// The files put aside, the newest first.
+    /// The renamed files, the newest first.
     fn backups(&self) -> io::Result<Vec<(NaiveDateTime, PathBuf)>> {
         let (stem, extension) = self.parts();
         let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -139,7 +139,7 @@ impl Inner {
         Ok(found)
     }
 
-    /// Removes what is too old or too many, and compresses the rest. What fails is tried again the next time.
+    /// Removes files that are too old or too many, and compresses the others. A failure is tried again the next time.
     fn tidy(&self) {
         let _turn = self.tidying.lock();
         let Ok(backups) = self.backups() else { return };
@@ -158,7 +158,7 @@ impl Inner {
     }
 }
 
-/// Replaces a file by its compressed form; at no time is neither of them whole.
+/// Replaces a file by its compressed form; at every moment at least one of them is complete.
 fn compress(path: &Path) -> io::Result<()> {
     let named = |suffix: &str| {
         let mut name = path.as_os_str().to_os_string();
@@ -175,7 +175,7 @@ fn compress(path: &Path) -> io::Result<()> {
 }
 
 impl Write for Rotating {
-    /// Takes a whole line.
+    /// Writes a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.append(line)?;
         Ok(line.len())

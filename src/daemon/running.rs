@@ -1,4 +1,4 @@
-//! What a running member takes from its configuration and can change without a restart.
+//! The settings of a running member that can change without a restart.
 
 use std::io;
 
@@ -10,24 +10,24 @@ use crate::api::server::tls::TlsOptions;
 use crate::api::services::{Access, Settings};
 use crate::config::{AutoCompaction, Config, LogLevel, Metrics};
 
-/// All of it. A member begins with the one of its configuration; a reload replaces it by that of
-/// [`Config::reloaded`], in which options that take a restart have the values of the start.
+/// All of them. A member begins with those of its configuration; a reload replaces them by those of
+/// [`Config::reloaded`], in which options that need a restart have the values of the start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Running {
-    /// Limits and intervals of the faces.
+    /// Limits and intervals of the API.
     pub settings: Settings,
     /// Bytes of the store above which writes are refused.
     pub quota: Option<u64>,
-    /// What automatic compaction keeps.
+    /// The retention of automatic compaction.
     pub retention: Retention,
-    /// The least level that is logged.
+    /// The lowest level that is logged.
     pub level: LevelFilter,
-    /// TLS towards clients, if there is any.
+    /// TLS for clients, if there is any.
     pub tls: Option<TlsOptions>,
 }
 
 impl Running {
-    /// What this configuration says.
+    /// The settings in this configuration.
     ///
     /// # Errors
     /// If a self-signed certificate cannot be made.
@@ -42,7 +42,7 @@ impl Running {
     }
 }
 
-/// What the faces need.
+/// The settings of the API.
 pub fn settings(config: &Config) -> Settings {
     Settings {
         max_request_bytes: config.limits.max_request_bytes,
@@ -57,17 +57,17 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// What automatic compaction keeps.
+/// The retention of automatic compaction.
 pub fn retention(config: &Config) -> Retention {
     match config.storage.auto_compaction() {
-        // A checked configuration has no retention that is none.
+        // A checked configuration has no invalid retention.
         Ok(AutoCompaction::Off) | Err(_) => Retention::Off,
         Ok(AutoCompaction::Periodic(period)) => Retention::Period(period),
         Ok(AutoCompaction::Revision(keep)) => Retention::Revisions(keep),
     }
 }
 
-/// The least level that is logged.
+/// The lowest level that is logged.
 pub fn level(config: &Config) -> LevelFilter {
     match config.logging.level {
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -83,7 +83,7 @@ mod tests {
     use crate::config::options::{self, Kind, OptionSpec};
     use crate::config::{Surroundings, read};
 
-    /// The configuration of these flags, without any file.
+    /// The configuration from these flags, without any file.
     fn config(flags: &[String]) -> Config {
         let nothing = ["--config-file=/dev/null".to_string()];
         let mut surroundings = Surroundings::of_process(nothing.iter().chain(flags).cloned().collect());
@@ -94,7 +94,7 @@ mod tests {
         }
     }
 
-    /// With listeners that use TLS, and with compaction, so that options about them matter.
+    /// With listeners that use TLS, and with compaction, so that options about them have an effect.
     fn started() -> Vec<String> {
         let flags = "--listen-client-urls=https://127.0.0.1:2379 --advertise-client-urls=https://127.0.0.1:2379 \
                      --cert-file=/a --key-file=/a --trusted-ca-file=/a --auto-compaction-retention=5";
@@ -126,8 +126,8 @@ mod tests {
         }
     }
 
-    /// A row marked `reloads()` says to operators that a reload brings the option into force. If nothing here takes it
-    /// up, that is not so.
+    /// A row marked `reloads()` promises operators that a reload applies the option. This test fails if no setting of a
+    /// running member changes with it.
     #[test]
     fn whatever_reloads_changes_something_in_a_running_member() {
         let started_with = config(&started());
@@ -144,7 +144,7 @@ mod tests {
         assert!(tried >= 19, "only {tried} options were tried");
     }
 
-    /// The others keep the value of the start until a restart, whatever else changes.
+    /// All other options keep the value of the start until a restart, whatever else changes.
     #[test]
     fn whatever_takes_a_restart_keeps_its_value() {
         let started_with = config(&started());

@@ -1,5 +1,5 @@
-//! A value whose changes can be waited for, as tokio's `watch` is. That one wakes those who wait in an order drawn by
-//! lot; this one wakes them in the order they came, so that a simulation is the same run each time.
+//! A value whose changes can be waited for, like tokio's `watch`. tokio wakes waiting tasks in a random order; this one
+//! wakes them in the order in which they came, so that a simulation is the same run each time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use openraft_rt::watch::{RecvError, SendError, Watch, WatchReceiver, WatchSender
 use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 
-/// A look at the value, which cannot change meanwhile: never to be held across an `await`.
+/// A read guard of the value, which cannot change in the meantime: never hold it across an `await`.
 pub type Ref<'a, T> = RwLockReadGuard<'a, T>;
 
 /// All senders are gone, and the value will not change any more.
@@ -19,7 +19,7 @@ pub struct Closed;
 
 struct Channel<T> {
     value: RwLock<T>,
-    /// Counts the changes. Written while the value is locked for writing.
+    /// Counts the changes. Changed only while the value is locked for writing.
     version: AtomicUsize,
     changed: Notify,
     senders: AtomicUsize,
@@ -30,14 +30,14 @@ struct Channel<T> {
 /// Changes the value. Clones share it.
 pub struct Sender<T>(Arc<Channel<T>>);
 
-/// Looks at the value and waits for its changes.
+/// Reads the value and waits for its changes.
 pub struct Receiver<T> {
     channel: Arc<Channel<T>>,
     seen: usize,
 }
 
 impl<T> Sender<T> {
-    /// A sender of a new value.
+    /// A sender with a first value.
     pub fn new(value: T) -> Self {
         Self(Arc::new(Channel {
             value: RwLock::new(value),
@@ -61,7 +61,7 @@ impl<T> Sender<T> {
         self.0.value.read()
     }
 
-    /// Puts another value in place of the present one, which is handed back.
+    /// Replaces the value, and returns the old one.
     pub fn send_replace(&self, mut value: T) -> T {
         self.send_if_modified(|present| {
             std::mem::swap(present, &mut value);
@@ -70,7 +70,7 @@ impl<T> Sender<T> {
         value
     }
 
-    /// Lets `modify` change the value; those who wait are woken where it answers true. Answers what it does.
+    /// Lets `modify` change the value; wakes waiting receivers if it returns true. Returns the same.
     pub fn send_if_modified(&self, modify: impl FnOnce(&mut T) -> bool) -> bool {
         let modified = {
             let mut value = self.0.value.write();
@@ -116,15 +116,15 @@ impl<T> Receiver<T> {
         value
     }
 
-    /// Lets the present value count as seen.
+    /// Marks the present value as seen.
     pub fn mark_unchanged(&mut self) {
         self.seen = self.channel.version.load(Ordering::Acquire);
     }
 
-    /// Waits for a value that was not seen, which then is. Dropping the future loses nothing.
+    /// Waits for an unseen value, and marks it as seen. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`Closed`], where no unseen value is left.
+    /// [`Closed`] if there is no unseen value left.
     pub async fn changed(&mut self) -> Result<(), Closed> {
         loop {
             let notified = self.channel.changed.notified();
@@ -143,10 +143,10 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits for a value that fulfils the condition, the present one included.
+    /// Waits for a value that fulfils the condition; the present one counts.
     ///
     /// # Errors
-    /// [`Closed`], where none will come.
+    /// [`Closed`] if no such value can come.
     pub async fn wait_for(&mut self, mut condition: impl FnMut(&T) -> bool) -> Result<T, Closed>
     where
         T: Clone,
@@ -177,7 +177,7 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-/// The same for the raft library.
+/// The same as a type for the raft library.
 pub struct Signals;
 
 impl Watch for Signals {

@@ -1,7 +1,7 @@
-//! The state as raft wants it: [`crate::store`] behind openraft's traits. Entries are applied one after the other:
-//! cheap ones on the thread that raft runs on, since each hand-over costs a wake-up; those that take long, or may have
-//! to wait for the store's disk, on another one, since heartbeats and votes wait for neither. Replies go straight to
-//! those who wait for them.
+//! The state for raft: [`crate::store`] behind openraft's traits. Entries are applied one after another: cheap ones on
+//! raft's thread, because each hand-over costs a wake-up; slow ones, or ones that may have to wait for the store's
+//! disk, on another thread, so that heartbeats and votes wait for neither. Replies go directly to the callers that wait
+//! for them.
 
 use std::io;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use super::types::{
 use crate::model::LogPosition;
 use crate::store::{Prepared, SnapshotReader, Store, StoreError, effort};
 
-/// What a snapshot is made of.
+/// The content of a snapshot.
 pub enum SnapshotData {
     /// This member's own state, to be sent.
     Own(Box<SnapshotReader>),
-    /// Another member's state, loaded and durable beside this member's own.
+    /// Another member's state, loaded and durable next to this member's own.
     Received(Box<Prepared>),
 }
 
@@ -33,7 +33,7 @@ pub enum SnapshotData {
 pub struct StateMachine {
     store: Store,
     shared: Arc<Shared>,
-    /// What was applied on raft's thread since others had their turn, in keys.
+    /// How many keys were changed on raft's thread since other tasks had their turn.
     in_a_row: usize,
 }
 
@@ -42,7 +42,7 @@ fn failed(error: StoreError) -> io::Error {
 }
 
 impl StateMachine {
-    /// The state in `store`, keeping `shared` up to date.
+    /// The state in `store`; updates `shared`.
     pub fn new(store: Store, shared: Arc<Shared>) -> Self {
         if let Some(applied) = store.applied() {
             shared.set_applied(applied, true);
@@ -50,7 +50,7 @@ impl StateMachine {
         Self { store, shared, in_a_row: 0 }
     }
 
-    /// Applies an entry where it belongs.
+    /// Applies an entry on the right thread.
     async fn apply_one(&mut self, entry: Entry) -> Result<Replies, io::Error> {
         let effort = match &entry.payload {
             Payload::Group(group) => effort::effort(&group.0.proposals),
@@ -62,7 +62,7 @@ impl StateMachine {
         }
         self.in_a_row = self.in_a_row.saturating_add(effort);
         if self.in_a_row > effort::CHEAP {
-            // Many cheap ones take long, too.
+            // Many cheap entries take long, too.
             tokio::task::yield_now().await;
             self.in_a_row = effort;
         }
@@ -70,7 +70,7 @@ impl StateMachine {
     }
 }
 
-/// Applies an entry, and says what comes of its commands.
+/// Applies an entry, and returns the replies to its commands.
 ///
 /// # Errors
 /// Those of the store.
@@ -87,10 +87,10 @@ pub fn apply(store: &Store, entry: &Entry) -> Result<Replies, StoreError> {
     }
 }
 
-/// What raft wants to know of a snapshot that reaches to `last`.
+/// The metadata of a snapshot that ends at `last`.
 ///
 /// # Errors
-/// Where its configuration is of another version.
+/// If its configuration is of another version.
 pub fn meta_of(
     last: Option<LogPosition>,
     config: Option<&(LogPosition, Bytes)>,
@@ -102,7 +102,7 @@ pub fn meta_of(
     Ok(SnapshotMeta { last_log_id: last.map(log_id), last_membership: config })
 }
 
-/// The last checkpoint as a snapshot. Making one is a matter of opening it, which may read the disk.
+/// The last checkpoint as a snapshot. It only has to be opened, which may read the disk.
 async fn own_snapshot(store: &Store) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
     let store = store.clone();
     let reader = offload(move || store.snapshot()).await?.map_err(failed)?;
@@ -140,7 +140,7 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
-        // Without a checkpoint there is nothing a snapshot could be: it waits for the next one.
+        // Without a checkpoint there can be no snapshot: raft waits for the next one.
         (force || self.store.checkpointed().is_some()).then(|| Builder { store: self.store.clone(), force })
     }
 
@@ -181,7 +181,7 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 }
 
-/// "Builds" a snapshot: the last checkpoint is one.
+/// "Builds" a snapshot: it is the last checkpoint.
 pub struct Builder {
     store: Store,
     force: bool,
@@ -194,7 +194,7 @@ impl RaftSnapshotBuilder<Types> for Builder {
         if self.force {
             let store = self.store.clone();
             match offload(move || store.checkpoint()).await? {
-                // On a full disk the checkpoint before is the newest there is.
+                // On a full disk the previous checkpoint is the newest one.
                 Ok(()) | Err(StoreError::Full { .. }) => {}
                 Err(error) => return Err(failed(error)),
             }

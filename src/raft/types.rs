@@ -1,4 +1,4 @@
-//! The raft library's type parameters, and the way between its types and the log's own.
+//! The raft library's type parameters, and conversions between its types and the log's own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::log::{self, Vote};
 use crate::model::{LogPosition, Member, Proposal, Reply};
 
-/// kvd's choice of types: one leader a term, groups of proposals as entries.
+/// kvd's choice of types: one leader per term, groups of proposals as entries.
 #[derive(Debug, Clone, Copy, Default, Eq, PartialEq, Ord, PartialOrd)]
 pub struct Types;
 
@@ -39,15 +39,15 @@ impl RaftTypeConfig for Types {
     type ErrorSource = openraft::impls::BoxedErrorSource;
 }
 
-/// The raft configuration: voters, and where everyone is.
+/// The raft configuration: voters, and the addresses of all members.
 pub type Config = Membership<u64, Peer>;
-/// An entry as raft handles it.
+/// An entry in raft's type.
 pub type Entry = <Types as RaftTypeConfig>::Entry;
-/// A place as raft handles it.
+/// A position in raft's type.
 pub type LogId = openraft::alias::LogIdOf<Types>;
-/// A vote as raft handles it.
+/// A vote in raft's type.
 pub type RaftVote = openraft::alias::VoteOf<Types>;
-/// A configuration with its place.
+/// A configuration with its position.
 pub type StoredConfig = openraft::alias::StoredMembershipOf<Types>;
 
 /// Proposals that share an entry. Cloning shares them.
@@ -60,25 +60,26 @@ impl fmt::Display for Group {
     }
 }
 
-/// One reply a proposal of the entry, in order.
+/// One reply per proposal of the entry, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Replies(pub Vec<Reply>);
 
-/// What raft knows of a member besides its id. Part of the replicated configuration: see [`encode_config`].
+/// What raft knows about a member besides its id. Part of the replicated configuration: see [`encode_config`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
-    /// Where the other members reach it.
+    /// The URLs at which the other members reach it.
     pub urls: Vec<String>,
 }
 
 impl Peer {
-    /// What raft has to know of this member.
+    /// The part of this member that raft needs.
     pub fn of(member: &Member) -> Self {
         Self { urls: member.peer_urls.clone() }
     }
 }
 
-/// What an entry says. A configuration keeps the change of members it belongs to, so that both are one entry.
+/// The content of an entry. A configuration carries the membership change that it belongs to, so that both are one
+/// entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Payload {
     /// Nothing.
@@ -92,7 +93,7 @@ pub enum Payload {
         /// The change.
         change: Option<Arc<Proposal>>,
     },
-    /// The change of members of an entry that is about to get its configuration. Never in the log.
+    /// The membership change of an entry that is about to get its configuration. Never in the log.
     Change(Arc<Proposal>),
 }
 
@@ -146,22 +147,22 @@ impl<T: openraft::OptionalSend + 'static> openraft::raft::responder::Responder<T
     }
 }
 
-/// The place in the log's words. Raft's does not name the leader: with one leader a term the term says enough.
+/// The position in the log's type. Raft's type does not name the leader: with one leader per term the term is enough.
 pub fn position(id: &LogId) -> LogPosition {
     LogPosition { term: id.leader_id.term, leader: 0, index: id.index }
 }
 
-/// The place in raft's words.
+/// The position in raft's type.
 pub fn log_id(position: LogPosition) -> LogId {
     LogId::new(LeaderId::new(position.term, position.leader).to_committed(), position.index)
 }
 
-/// The vote in the log's words.
+/// The vote in the log's type.
 pub fn to_vote(vote: &RaftVote) -> Vote {
     Vote { term: vote.leader_id.term, voted_for: vote.leader_id.voted_for, committed: vote.committed }
 }
 
-/// The vote in raft's words.
+/// The vote in raft's type.
 pub fn from_vote(vote: Vote) -> RaftVote {
     if vote.committed {
         RaftVote::new_committed(vote.term, vote.voted_for)
@@ -170,10 +171,10 @@ pub fn from_vote(vote: Vote) -> RaftVote {
     }
 }
 
-/// The entry in the log's words.
+/// The entry in the log's type.
 ///
 /// # Errors
-/// Where a configuration cannot be encoded, which none is known to do.
+/// If a configuration cannot be encoded; none is known to be like that.
 pub fn to_log(entry: &Entry) -> Result<log::Entry, std::io::Error> {
     let payload = match &entry.payload {
         Payload::Blank | Payload::Change(_) => log::Payload::Blank,
@@ -185,10 +186,10 @@ pub fn to_log(entry: &Entry) -> Result<log::Entry, std::io::Error> {
     Ok(log::Entry { position: position(&entry.log_id), payload })
 }
 
-/// The entry in raft's words.
+/// The entry in raft's type.
 ///
 /// # Errors
-/// Where it holds a configuration of another version.
+/// If it holds a configuration of another version.
 pub fn from_log(entry: log::Entry) -> Result<Entry, std::io::Error> {
     let payload = match entry.payload {
         log::Payload::Blank => Payload::Blank,
@@ -205,15 +206,16 @@ const CONFIG_VERSION: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct ConfigV1 {
-    /// One set of voters, or two while they change.
+    /// One set of voters, or two during a change.
     voters: Vec<Vec<u64>>,
     nodes: Vec<(u64, Vec<String>)>,
 }
 
-/// A configuration as log, store and wire carry it: a version byte, then sets of voters and all members' peer URLs.
+/// A configuration in the encoding of log, store and wire: a version byte, then sets of voters and all members' peer
+/// URLs.
 ///
 /// # Errors
-/// None is known; memory.
+/// None is known, except for lack of memory.
 pub fn encode_config(config: &Config) -> Result<Bytes, std::io::Error> {
     let wire = ConfigV1 {
         voters: config.get_joint_config().iter().map(|set| set.iter().copied().collect()).collect(),
@@ -226,7 +228,7 @@ pub fn encode_config(config: &Config) -> Result<Bytes, std::io::Error> {
 /// Reads what [`encode_config`] wrote. Never panics.
 ///
 /// # Errors
-/// `InvalidData` for another version, other bytes, no voters, or a voter that is no member.
+/// `InvalidData` for another version, invalid bytes, no voters, or a voter that is not a member.
 pub fn decode_config(bytes: &[u8]) -> Result<Config, std::io::Error> {
     let invalid = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
     let Some((&CONFIG_VERSION, rest)) = bytes.split_first() else {

@@ -2,13 +2,13 @@
 
 use crate::model::{Command, Op, Put, Txn};
 
-/// Counted for a put beside key and value.
+/// Bytes counted for a put in addition to key and value.
 const PUT_OVERHEAD: u64 = 256;
 
-/// Counted for a lease.
+/// Bytes counted for a lease.
 const LEASE: u64 = 64;
 
-/// Cost in bytes; 0 for what is always allowed.
+/// Cost in bytes; 0 for commands that are always allowed.
 pub fn cost(command: &Command) -> u64 {
     match command {
         Command::Put(put) => cost_of_put(put),
@@ -22,7 +22,7 @@ fn cost_of_put(put: &Put) -> u64 {
     PUT_OVERHEAD + (put.key.len() + put.value.len()) as u64
 }
 
-/// The dearer one of the branches, with the transactions inside them.
+/// The more expensive one of the branches, including the transactions inside them.
 fn cost_of_txn(txn: &Txn) -> u64 {
     let cost = |ops: &[Op]| -> u64 {
         let costs = ops.iter().map(|op| match op {

@@ -1,5 +1,5 @@
-//! What a start makes sure of before anyone relies on it: that what it reads is on the disk, and not only in the memory of
-//! a system whose last flush has failed.
+//! Checks of a start before anything relies on the data: what it reads must be on the disk, and not only in the memory
+//! of a system whose last flush has failed.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::tests::{Bench, manual};
 use super::{Options, Store, StoreError};
 
-/// A directory of a store that holds one key, and the state before it that a crash has left beside it.
+/// A directory of a store with one key, and the previous state that a crash has left next to it.
 fn left_by_a_crash() -> tempfile::TempDir {
     let mut source = Bench::new(manual());
     source.put("new", "x");
@@ -32,7 +32,7 @@ fn inode(path: &Path) -> u64 {
 fn current_is_written_anew_before_the_state_it_replaces_is_removed() {
     let dir = left_by_a_crash();
     let (current, older) = (dir.path().join("CURRENT"), dir.path().join("state-1"));
-    // In the way of the new file.
+    // Blocks the new file.
     let blocked = dir.path().join("CURRENT.new");
     fs::create_dir(&blocked).unwrap();
     assert!(matches!(Store::open(dir.path(), manual()), Err(StoreError::Io { .. })));
@@ -45,7 +45,7 @@ fn current_is_written_anew_before_the_state_it_replaces_is_removed() {
     assert_eq!(store.get(b"new").unwrap().unwrap().value, "x");
 }
 
-/// Opens with commits that end like this; how many there were.
+/// Opens the store with commits that end with this result; returns how many there were.
 fn opened(dir: &Path, end: Option<i32>) -> (Result<Store, StoreError>, usize) {
     let commits = Arc::new(AtomicUsize::new(0));
     let seen = commits.clone();
@@ -67,7 +67,7 @@ fn the_last_commit_is_confirmed_by_one_of_the_start() {
     drop(store);
     let (failed, _) = opened(dir.path(), Some(libc::EIO));
     assert!(matches!(failed, Err(StoreError::Lmdb { .. })), "the disk does not hold what it says");
-    // A full disk has not failed.
+    // A full disk is not a failure.
     for end in [Some(libc::ENOSPC), None] {
         let (store, commits) = opened(dir.path(), end);
         let store = store.unwrap();

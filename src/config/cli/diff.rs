@@ -24,7 +24,7 @@ pub(super) fn diff(config: &Config, file: Option<&str>, surroundings: &Surroundi
     Answer::out(out)
 }
 
-/// A configuration of some flags only, without the variables of options.
+/// A configuration from some flags only, without variables.
 fn alone(arguments: Vec<String>, surroundings: &Surroundings<'_>) -> Result<Config, Answer> {
     let only = Surroundings {
         arguments,
@@ -43,7 +43,7 @@ fn alone(arguments: Vec<String>, surroundings: &Surroundings<'_>) -> Result<Conf
     }
 }
 
-/// Surroundings without any file: what is left are the defaults.
+/// Surroundings without any file: only the defaults remain.
 fn nothing<'a>(_: &Surroundings<'a>) -> Surroundings<'a> {
     fn unknown() -> Option<IpAddr> {
         None

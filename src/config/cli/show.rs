@@ -7,7 +7,7 @@ use crate::config::config::Config;
 use crate::config::diagnostic::MASK;
 use crate::config::render::{self, Shown};
 
-/// How to show it.
+/// The form of the output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
     /// Each value's origin.

@@ -1,9 +1,9 @@
-//! `kvd --version`, in the lines that tools read etcd's version from.
+//! `kvd --version`, in the format from which tools read etcd's version.
 
-/// The etcd whose protocols and answers kvd has.
+/// The etcd version whose protocols and answers kvd implements.
 const ETCD_VERSION: &str = "3.7.3";
 
-/// etcd's four lines, true to what kvd is, and kvd's own version.
+/// etcd's four lines with kvd's real values, and kvd's own version.
 pub fn version_text() -> String {
     format!(
         "etcd Version: {ETCD_VERSION}\nGit SHA: {}\nGo Version: none (kvd is written in Rust)\nGo OS/Arch: {}/{}\nkvd Version: {}\n",
@@ -14,7 +14,7 @@ pub fn version_text() -> String {
     )
 }
 
-/// Go's name of a processor.
+/// Go's name for a processor.
 fn go_arch(arch: &str) -> &str {
     match arch {
         "x86_64" => "amd64",

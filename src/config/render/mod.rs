@@ -1,4 +1,4 @@
-//! Texts made from the table of options: a configuration as TOML, the sample file, the man pages.
+//! Texts generated from the table of options: a configuration as TOML, the sample file, the man pages.
 
 mod man;
 mod sample;
@@ -8,7 +8,7 @@ pub use man::{Page, escape, man_kvd, man_toml};
 pub use sample::sample;
 pub use toml::{Document, Shown, show};
 
-/// Breaks a text into lines of at most so many characters; longer words stay whole.
+/// Breaks a text into lines of at most this many characters; longer words stay whole.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

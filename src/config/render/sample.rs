@@ -1,10 +1,10 @@
-//! `config/cluster.toml`: a valid single member, with every option explained.
+//! `config/cluster.toml`: a valid single member, with an explanation of every option.
 
 use super::wrap;
 use crate::config::options::{self, GATES, OptionSpec, Section};
 use crate::config::value::Value;
 
-/// What the sample sets; all else is shown with its default, commented out.
+/// Options that the sample sets; all others are shown with their default, commented out.
 const ACTIVE: [(&str, &str); 7] = [
     ("name", "\"kv1\""),
     ("data-dir", "\"/var/lib/kv\""),

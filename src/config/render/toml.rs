@@ -1,4 +1,4 @@
-//! A configuration as TOML that [`read`](crate::config::read) takes again.
+//! A configuration as TOML that [`read`](crate::config::read) can read again.
 
 use crate::config::config::Config;
 use crate::config::diagnostic::MASK;
@@ -6,7 +6,7 @@ use crate::config::options::OptionSpec;
 use crate::config::settings::{Origin, Setting};
 use crate::config::value::{Value, quote, toml_key};
 
-/// Lines of TOML that find their tables by themselves. Keys without a table come first, as TOML demands.
+/// Lines of TOML, each added to its table. Keys without a table come first, as TOML requires.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
     top: Vec<String>,
@@ -44,13 +44,13 @@ impl Document {
         lines.extend(entries);
     }
 
-    /// The same with the secret in clear, for files that are to be used.
+    /// The same with the secret in clear, for files that will be used.
     pub fn put_clear(&mut self, spec: &OptionSpec, value: &Value, above: &[String]) {
         let clear = OptionSpec { secret: false, ..*spec };
         self.put(&clear, value, above, "");
     }
 
-    /// Adds a line as it is to a table; an empty name is the top.
+    /// Adds a line unchanged to a table; an empty name is the top.
     pub fn line(&mut self, table: &str, line: String) {
         self.table(table).push(line);
     }
@@ -90,16 +90,16 @@ impl Document {
     }
 }
 
-/// How much of a configuration is shown.
+/// What is shown of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// Each value's origin behind it.
     pub origins: bool,
-    /// Secrets in clear; only for tests of reading back.
+    /// Secrets in clear; only for tests that read the result back.
     pub secrets: bool,
 }
 
-/// All values in force as TOML; what is empty is left out. Secrets are masked.
+/// All values in force as TOML, without empty ones. Secrets are masked.
 pub fn show(config: &Config, shown: Shown) -> String {
     let mut document = Document::default();
     for (spec, setting) in config.settings().iter() {
@@ -113,7 +113,7 @@ pub fn show(config: &Config, shown: Shown) -> String {
     document.text()
 }
 
-/// Empty by default and empty now.
+/// True if it is empty by default and now.
 fn is_silent(spec: &OptionSpec, setting: &Setting) -> bool {
     setting.value.is_empty() && (spec.default.is_empty() || !matches!(setting.origin, Origin::Given(_)))
 }

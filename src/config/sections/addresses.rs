@@ -27,8 +27,9 @@ section! {
 }
 
 impl Addresses {
-    /// As etcd: a member that listens everywhere, and that was given no URL of its own for other members, gives them the
-    /// address of the default route. Client URLs need no such guess: they are required if listeners for clients are given.
+    /// As in etcd: if a member listens on all addresses and has no URL of its own for other members, it gives them the
+    /// address of the default route. Client URLs need no such guess: they are required if listeners for clients are
+    /// given.
     pub(in crate::config) fn derive(settings: &mut Settings, surroundings: &Surroundings<'_>) {
         let name = "initial-advertise-peer-urls";
         if settings.is_given(name) {
@@ -59,7 +60,7 @@ impl Addresses {
             ("listen-metrics-urls", &self.listen_metrics_urls, false),
         ] {
             for url in urls.iter().filter(|url| !url.scheme().is_unix() && url.socket_addr().is_none()) {
-                // A zone makes an IP that the standard library does not read; binding resolves it.
+                // An address with a zone is not parsed by the standard library; binding resolves it.
                 if !url.host().contains('%') {
                     found.error(option, format!("expected IP in URL for binding ({url})"));
                 }

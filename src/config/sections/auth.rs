@@ -24,7 +24,7 @@ section! {
 /// `auth-token`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthToken {
-    /// A random text, known to this member.
+    /// A random text, known only to this member.
     Simple,
     /// A signed token.
     Jwt {
@@ -44,7 +44,7 @@ const JWT_METHODS: [&str; 13] = [
     "HS512", "EdDSA",
 ];
 
-/// etcd only says that something is wrong; the help says what.
+/// etcd only reports that something is wrong; the help text says what.
 impl FromValue for AuthToken {
     fn from_value(value: &Value) -> Result<Self, Diagnostic> {
         let refuse = |reason| Diagnostic::error("auth: invalid auth options").help(reason);

@@ -22,7 +22,7 @@ choice! {
 }
 
 section! {
-    /// How a cluster begins. Only looked at while the data directory is empty, see
+    /// How a cluster begins. Only used while the data directory is empty, see
     /// [`Config::bootstrap_problems`](crate::config::Config::bootstrap_problems).
     pub struct Clustering under Clustering {
         /// Empty if the members are found in another way.
@@ -37,7 +37,7 @@ fn unexpected_state(text: &str) -> String {
 }
 
 impl Clustering {
-    /// A member that names no others begins a cluster alone.
+    /// A member that names no others begins a cluster by itself.
     pub(in crate::config) fn derive(settings: &mut Settings) {
         if settings.is_given("initial-cluster") {
             return;

@@ -5,7 +5,7 @@ use crate::config::spec::{Kind, OptionSpec, Section};
 use crate::config::typed::section;
 
 section! {
-    /// What no member runs with for long.
+    /// Options that no member uses for long.
     pub struct Emergency under Emergency {
         force_new_cluster: bool = etcd("force-new-cluster", Kind::Bool, "false", "Starts a cluster of one member from this member's data. For the loss of a majority, and for one start only.");
         unsafe_no_fsync: bool = etcd("unsafe-no-fsync", Kind::Bool, "false", "Does not flush the log. A crash of the machine loses or spoils data.");

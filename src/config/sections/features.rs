@@ -41,7 +41,7 @@ impl Features {
                 "enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint";
             found.error("feature-gates", message);
         }
-        // A group of gates is all of its gates: nobody who turns them all on means a certain one.
+        // A group stands for all its gates: setting a group does not mean a particular gate.
         let turned = |gate: &&crate::config::gates::Gate| {
             self.given.get(gate.name).is_some_and(|on| *on != gate.default)
         };

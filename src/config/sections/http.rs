@@ -9,9 +9,9 @@ use crate::config::value::Value;
 choice! {
     /// How much `/metrics` shows.
     pub enum Metrics {
-        /// The usual.
+        /// The usual metrics.
         Basic = "basic",
-        /// And a histogram of every gRPC method.
+        /// In addition, a histogram for every gRPC method.
         Extensive = "extensive",
     }
 }
@@ -22,7 +22,7 @@ section! {
         gateway: bool = etcd("enable-grpc-gateway", Kind::Bool, "true", "Serves the JSON gateway (/v3/...) beside gRPC.").pending();
         v2: bool = etcd("enable-v2", Kind::Bool, "false", "Serves the /v2 interface.").pending().since("3.4, 3.5");
         cors: Vec<String> = etcd("cors", Kind::Origins, "*", "The origins whose pages may call the HTTP interfaces; * for all.").reloads();
-        /// Empty for all, too.
+        /// An empty list also means all.
         host_whitelist: Vec<String> = etcd("host-whitelist", Kind::List, "*", "The Host names to which plain HTTP responds; * for all.").reloads();
         metrics: Metrics = etcd("metrics", Kind::Choice(Metrics::CHOICES), "basic", "extensive adds a histogram of every gRPC method.").empty_is_default();
     }

@@ -9,7 +9,7 @@ use crate::config::typed::{FromValue, choice, mismatch, section};
 use crate::config::value::Value;
 
 choice! {
-    /// What a member joins as.
+    /// The role in which a member joins.
     pub enum JoinRole {
         /// It votes once it has caught up.
         Voter = "voter",
@@ -21,10 +21,10 @@ choice! {
 section! {
     /// The one-step join.
     pub struct Join under Join {
-        /// As they are given; [`urls`](Self::urls) has them as URLs.
+        /// As given; [`urls`](Self::urls) has them as URLs.
         peers: Vec<String> = own("join-peers", Kind::List, "", "Members of the cluster to join in one step: their peer URLs, or host:port. Needs initial-cluster-state existing.").key("join.peers").bootstrap();
         role: JoinRole = own("join-role", Kind::Choice(JoinRole::CHOICES), "voter", "Joins as a voter, which votes once it has caught up, or as a learner, which does not vote until it is promoted.").empty_is_default().key("join.role").bootstrap();
-        /// Zero is for ever.
+        /// Zero means for ever.
         timeout: Duration = own("join-timeout", Kind::Duration, "2m", "How long to try to join; 0 for ever.").key("join.timeout").bootstrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Logs, and what is worth a warning in them.
+//! Logs, and thresholds for warnings in them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use crate::config::typed::{FromValue, choice, mismatch, section};
 use crate::config::value::Value;
 
 choice! {
-    /// The least level that is logged.
+    /// The lowest level that is logged.
     pub enum LogLevel {
         /// Everything.
         Debug = "debug",
-        /// What operators follow.
+        /// Messages that operators follow.
         Info = "info",
-        /// What may need them.
+        /// Messages that may need an operator.
         Warn = "warn",
-        /// What failed.
+        /// Failures.
         Error = "error" | "panic" | "fatal",
     }
 }
 
 choice! {
-    /// How a log line looks.
+    /// The format of a log line.
     pub enum LogFormat {
         /// Plain on a terminal, JSON otherwise.
         Auto = "auto",
@@ -44,7 +44,7 @@ section! {
         format: LogFormat = etcd("log-format", Kind::Choice(LogFormat::CHOICES), "auto", "Plain lines, or one JSON object a line; auto is plain on a terminal and JSON otherwise. etcd's default is json.").words(unknown_format).empty_is_default().since("3.6");
         outputs: Vec<LogOutput> = etcd("log-outputs", Kind::List, "default", "Where logs go: default (the journal under systemd, standard error otherwise), stderr, stdout, systemd/journal, or files.");
         rotates: bool = etcd("enable-log-rotation", Kind::Bool, "false", "Rotates the one file of log-outputs as log-rotation-config-json says.").since("3.5");
-        /// Or why it is none, which matters if `rotates`; see [`rotation`](Self::rotation).
+        /// Or why it is not valid, which matters if `rotates`; see [`rotation`](Self::rotation).
         rotation_rules: Result<LogRotation, String> = etcd("log-rotation-config-json", Kind::Text, "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, \"compress\": false}", "Rotation: at maxsize megabytes (0 means 100) a file gets a name with the time, local with localtime, and a new one begins; compress gzips the old one. Files older than maxage days or beyond maxbackups are removed; 0 keeps all.").since("3.5");
         warn_apply: Duration = etcd("warning-apply-duration", Kind::Duration, "100ms", "An entry that takes longer than this to apply is logged, and counted in the metrics.").since("3.6");
         warn_request: Duration = etcd("warning-unary-request-duration", Kind::Duration, "300ms", "A request that takes longer than this is logged.").since("3.6").zero_means("300ms").reloads();
@@ -101,13 +101,13 @@ impl FromValue for Vec<LogOutput> {
 /// `log-rotation-config-json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogRotation {
-    /// Megabytes of a file; 0 means 100.
+    /// Largest size of a file in megabytes; 0 means 100.
     pub max_size_megabytes: u64,
-    /// Days a file is kept; 0 for ever.
+    /// Days for which a file is kept; 0 means for ever.
     pub max_age_days: u64,
-    /// Files that are kept; 0 for all.
+    /// Number of files that are kept; 0 means all.
     pub max_backups: u64,
-    /// Names carry local time.
+    /// File names use local time.
     pub local_time: bool,
     /// Compress old files.
     pub compress: bool,
@@ -142,7 +142,7 @@ impl LogRotation {
 }
 
 impl Logging {
-    /// The rotation of the one file, if there is any.
+    /// The rotation of the log file, if there is any.
     pub fn rotation(&self) -> Option<LogRotation> {
         self.rotation_rules.as_ref().ok().copied().filter(|_| self.rotates)
     }

@@ -64,7 +64,7 @@ impl Member {
     }
 }
 
-/// systemd separates several directories by colons.
+/// systemd separates several directories with colons.
 fn first_directory(list: &str) -> Option<&str> {
     list.split(':').find(|directory| !directory.is_empty())
 }

@@ -1,4 +1,5 @@
-//! Names that older etcds knew: the experimental flags, those removed since, and those etcd itself drops in silence.
+//! Names that older etcds accepted: the experimental flags, flags removed since, and flags that etcd itself ignores
+//! silently.
 
 use super::{U32, U64};
 use crate::config::spec::{Effect, Kind, OptionSpec, Section};
@@ -19,7 +20,7 @@ const fn gate(name: &'static str, now: &'static str) -> OptionSpec {
         .effect(Effect::GateAlias(now))
 }
 
-/// A flag that no etcd since 3.0 gives a meaning to, all of them booleans to etcd's parser.
+/// A flag that has had no meaning in etcd since 3.0; all of them are booleans for etcd's parser.
 const fn dropped(name: &'static str) -> OptionSpec {
     opt(name, Kind::Anything, "", "Without meaning.").since("2.x").key("").ignored("etcd drops it, too")
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Longer than anything that is not confirmed counts.
+/// Longer than any unconfirmed claim counts.
 const LONG: Duration = Duration::from_millis(1500);
 
 #[tokio::test(start_paused = true)]
@@ -25,7 +25,7 @@ async fn a_leader_that_is_cut_off_knows_no_leader() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_that_heals_before_anybody_else_is_elected_gives_the_leader_back() {
-    // Without the others nobody can be elected: both followers stand still, as it were.
+    // Without the others nobody can be elected; it is as if both followers were stopped.
     let cluster = Cluster::new(3).await;
     let leader = cluster.leader().await;
     let node = cluster.node(leader);
@@ -78,7 +78,7 @@ async fn a_member_that_comes_back_alone_claims_no_leader() {
         cluster.stop(id).await;
     }
     for id in 1..=3 {
-        // Its log still says whom it followed, or that it led.
+        // Its log still names the leader that it followed, or that it led.
         cluster.start(id, Vec::new()).await;
         for _ in 0..20 {
             assert_eq!(cluster.node(id).leader(), None, "member {id}");
@@ -107,7 +107,7 @@ async fn a_member_is_added_while_one_of_three_is_down() {
         .await;
     cluster.node(leader).propose(Caller::Anonymous, put("a", "1")).await.unwrap();
     until("it is known", || cluster.store(leader).members().iter().all(Member::is_started)).await;
-    // Three of four are there: one that votes cannot be spared, the one that is down can.
+    // Three of four are up: a voter that is up must stay, the one that is down may be removed.
     let spared = (1..=3).find(|id| *id != leader && *id != down).unwrap();
     let remove = |id| Command::Member(MemberChange::Remove(MemberId(id)));
     cluster.node(leader).propose(Caller::Anonymous, remove(down)).await.unwrap();
@@ -138,7 +138,7 @@ async fn who_has_caught_up_and_is_gone_is_not_made_a_voter() {
     cluster.shut_down().await;
 }
 
-/// Each has its own opinion of how many learners there may be; the leader's counts, and all end alike.
+/// Members differ in how many learners they allow; the leader's limit counts, and all end with the same state.
 #[tokio::test(start_paused = true)]
 async fn the_leader_decides_how_many_learners_there_may_be() {
     let cluster = Cluster::with(3, |options| options.max_learners = options.id.0 as usize).await;

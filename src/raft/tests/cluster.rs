@@ -31,7 +31,7 @@ async fn three_members_elect_and_replicate() {
     let leader = cluster.leader().await;
     let follower = other_than(leader);
     write(&cluster, leader, "a", "1").await;
-    // Through a follower: it can be read there as soon as it is acknowledged.
+    // Through a follower: there it can be read as soon as it is acknowledged.
     write(&cluster, follower, "b", "2").await;
     assert_eq!(value(&cluster.store(follower), "b").as_deref(), Some("2"));
     write(&cluster, leader, "c", "3").await;
@@ -101,7 +101,7 @@ async fn a_leader_that_is_cut_off_neither_writes_nor_reads() {
     let late = [Refusal::Timeout, Refusal::TimeoutConnectionLost, Refusal::TimeoutLeaderFailed];
     assert!(written.as_ref().is_err_and(|refusal| late.contains(refusal)), "{written:?}");
     cluster.network.isolate(MemberId(old), false);
-    // It may have to learn of the new leader first.
+    // It may first have to learn of the new leader.
     while let Err(refusal) = cluster.node(old).read_index().await {
         assert_eq!(refusal, Refusal::LeaderChanged);
     }
@@ -109,7 +109,8 @@ async fn a_leader_that_is_cut_off_neither_writes_nor_reads() {
     cluster.shut_down().await;
 }
 
-/// What a leader took and cannot answer any more waits for its deadline; what comes after goes to the next leader.
+/// Requests that a leader accepted and cannot answer any more wait for their deadline; later ones go to the next
+/// leader.
 #[tokio::test(start_paused = true)]
 async fn what_is_lost_with_a_leader_holds_up_nobody() {
     let cluster = Cluster::new(3).await;
@@ -122,7 +123,7 @@ async fn what_is_lost_with_a_leader_holds_up_nobody() {
             let node = cluster.node(*through);
             sent.spawn(async move { node.propose(Caller::Anonymous, put("b", &n.to_string())).await });
         }
-        // One message each, until there are as many as may be on their way.
+        // One message each, until the limit of messages in flight is reached.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     cluster.network.isolate(MemberId(old), true);
@@ -149,7 +150,7 @@ async fn writes_through_a_follower_survive_the_stop_of_the_leader() {
     let cluster = Cluster::new(3).await;
     let old = cluster.leader().await;
     let follower = other_than(old);
-    // Something is always on its way.
+    // There is always a message on its way.
     cluster.network.slow_down(Duration::from_millis(5));
     let mut writers = tokio::task::JoinSet::new();
     let stopped = Arc::new(AtomicBool::new(false));
@@ -228,7 +229,7 @@ async fn leadership_moves_to_those_who_can_have_it() {
     cluster.shut_down().await;
 }
 
-/// A single member grows to three, never waiting for those who are not there yet.
+/// A single member grows to three, and never waits for members that have not started.
 #[tokio::test(start_paused = true)]
 async fn a_single_member_grows_and_shrinks_again() {
     let mut cluster = Cluster::new(1).await;
@@ -239,7 +240,7 @@ async fn a_single_member_grows_and_shrinks_again() {
         let reply = cluster.node(1).propose(Caller::Anonymous, Command::Member(add)).await.unwrap();
         let Reply::Members { members, .. } = reply else { panic!("{reply:?}") };
         assert_eq!(members.len() as u64, id);
-        // The newcomer is not there: writes and reads go on.
+        // The new member is not running: writes and reads continue.
         write(&cluster, 1, "a", &id.to_string()).await;
         cluster.node(1).read_index().await.unwrap();
         cluster.start(id, Vec::new()).await;
@@ -254,7 +255,7 @@ async fn a_single_member_grows_and_shrinks_again() {
         cluster.node(2).propose(Caller::Anonymous, Command::Member(twice)).await,
         Err(Refusal::MemberExists)
     );
-    // The leader goes last but one, after handing over.
+    // The leader is the second to last one to stop, after a transfer.
     tokio::time::sleep(Duration::from_secs(1)).await;
     cluster
         .node(1)
@@ -362,7 +363,7 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     assert_eq!(members().iter().map(|member| member.id.0).collect::<Vec<_>>(), [survivor]);
     assert_eq!(cluster.store(survivor).removed().len(), 3);
     assert_eq!(cluster.store(survivor).revision(), revision + 1);
-    // Again, as when the option was left in the file: nothing changes any more.
+    // Again, as if the option was left in the file: nothing changes any more.
     cluster.stop(survivor).await;
     cluster.start(survivor, Vec::new()).await;
     cluster.leader().await;
@@ -384,13 +385,13 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     cluster.shut_down().await;
 }
 
-/// Values that transactions only compare with are as much in the way of an append as those they write.
+/// Values that transactions only compare with count towards the size of an append like those they write.
 #[tokio::test(start_paused = true)]
 async fn a_member_catches_up_whatever_its_entries_carry() {
     let cluster = Cluster::new(3).await;
     let leader = cluster.leader().await;
     let away = other_than(leader);
-    // What is sent at once is 4 MB, or one entry.
+    // The limit of an append is 4 MB, or one entry.
     cluster.network.limit(5 << 20);
     cluster.network.isolate(MemberId(away), true);
     write(&cluster, leader, "k", "first").await;
@@ -421,7 +422,7 @@ async fn a_command_that_no_message_holds_is_refused() {
         let refused = cluster.node(through).propose(Caller::Anonymous, large(MAX_COMMAND_BYTES)).await;
         assert_eq!(refused, Err(Refusal::RequestTooLarge));
     }
-    // The largest that a client can ask for arrives everywhere.
+    // The largest command that a client can send arrives everywhere.
     cluster.node(other_than(leader)).propose(Caller::Anonymous, large(MAX_REQUEST_BYTES)).await.unwrap();
     for id in cluster.running() {
         let query = RangeQuery::current(KeyRange::single("k"));

@@ -1,4 +1,5 @@
-//! Members, as far as it is decided when a change is applied (etcd semantics section 10), and alarms (section 11).
+//! The part of membership changes that is decided when they are applied (etcd semantics section 10), and alarms
+//! (section 11).
 
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ fn remove(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
     Ok(id)
 }
 
-/// All others go; the one that stays has a vote, whatever it was.
+/// Removes all other members; the one that stays becomes a voter, whatever it was.
 fn retain(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
     let mut own = registry.members.remove(&id).ok_or(Refusal::MemberNotFound)?;
     (own.learner, own.pending) = (false, false);
@@ -83,7 +84,7 @@ fn update(registry: &mut Registry, id: MemberId, peer_urls: &[String]) -> Result
     Ok(id)
 }
 
-/// A learner becomes a voter, and a pending voter a voter that counts.
+/// A learner becomes a voter, and a pending voter a full voter.
 fn promote(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
     let member = registry.members.get_mut(&id).ok_or(Refusal::MemberNotFound)?;
     if !member.learner && !member.pending {

@@ -1,5 +1,5 @@
-//! Transactions (etcd semantics section 5): first all compares, nested ones too, against the state before; then checks
-//! of the operations that will run; then these, in order, each seeing those before it.
+//! Transactions (etcd semantics section 5): first all compares, including nested ones, against the state before; then
+//! checks of the operations that will run; then these operations, in order, each with the effects of those before it.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -15,10 +15,10 @@ use crate::store::mvcc::range;
 use crate::store::mvcc::read::{Hold, ScanError};
 use crate::store::mvcc::revision::Revision;
 
-/// Transactions nested deeper are refused: no client needs it, and it bounds the stack.
+/// Transactions nested deeper are refused: no client needs them, and the limit bounds the stack.
 const MAX_DEPTH: usize = 32;
 
-/// Which branch each transaction takes, in the order in which they are come to.
+/// The branch of each transaction, in the order in which they are reached.
 type Path = VecDeque<bool>;
 
 impl Applying<'_> {
@@ -99,7 +99,7 @@ pub(in crate::store) fn run_read_only(
     Ok(OpReply::Txn { revision: now, succeeded: succeeded == Some(true), replies })
 }
 
-/// What stops a read-only transaction.
+/// Why a read-only transaction stops.
 #[derive(Debug)]
 pub(in crate::store) enum ReadStop {
     Refused(Refusal),
@@ -118,7 +118,7 @@ impl From<ScanError> for ReadStop {
     }
 }
 
-/// A scan that holds its reader cannot be overtaken.
+/// A scan that holds its reader cannot be overtaken by a compaction.
 fn held(error: ScanError) -> Stop {
     Stop::Failed(match error {
         ScanError::Store(error) => error,
@@ -142,8 +142,8 @@ fn branch(txn: &Txn, succeeded: Option<bool>) -> &[Op] {
     if succeeded == Some(true) { &txn.success } else { &txn.failure }
 }
 
-/// The revision of a range inside a transaction. As in etcd, zero is "current" and skips the check, while a negative
-/// one is checked as it stands: -1 passes as long as nothing was compacted.
+/// The revision of a range inside a transaction. As in etcd, zero means the current one and skips the check, while a
+/// negative one is checked like any other: -1 passes as long as nothing was compacted.
 fn check_revision(query: &RangeQuery, current: i64, compacted: i64) -> Result<(), Refusal> {
     match query.revision {
         0 => Ok(()),
@@ -201,7 +201,7 @@ fn all(
     Ok(range::run(reader, hold, &RangeQuery::current(range.clone()), at, at.main)?.kvs)
 }
 
-/// No key in the range: a value is never like one that is not there, everything else is zero.
+/// There is no key in the range: a compare of the value is always false, all other attributes count as zero.
 fn holds_for_nothing(compare: &Compare) -> bool {
     !matches!(compare.target, CompareTarget::Value(_)) && holds_for(compare, &KeyValue::default())
 }

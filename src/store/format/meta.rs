@@ -1,11 +1,11 @@
-//! The meta record: the figures of the whole state.
+//! The meta record: the counters and positions of the whole state.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{LogPosition, StateDigest};
 
-/// The store's figures, durable together with what they describe.
+/// The store's record of its state, durable together with the data it describes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The last log entry contained.
@@ -18,7 +18,7 @@ pub struct Meta {
     pub compacted: i64,
     /// The compacted revision up to which superfluous versions have been removed.
     pub pruned: i64,
-    /// Main and sub revision where removing goes on: everything before has been dealt with.
+    /// Main and sub revision at which the removal continues: everything before is done.
     pub prune_from: (i64, u32),
     /// See [`crate::store::Sizes`].
     pub in_use: u64,

@@ -11,7 +11,7 @@ pub fn put(out: &mut impl BufMut, mut number: u64) {
     out.put_u8(number as u8);
 }
 
-/// Takes a number off the front of `bytes`; `None` where they end in it or it does not fit.
+/// Takes a number off the front of `bytes`; `None` if they end too early or the number is too large.
 pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {

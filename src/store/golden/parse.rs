@@ -10,8 +10,8 @@
 //! add ID URL [learner|pending] | remove ID | update ID URL | promote ID | publish ID NAME URL
 //! ```
 //! RANGE is `a`, `a..c`, `a..` (open), `a*` (prefix) or `..` (all). A COMPARE is `mod(RANGE)=N` with value, version,
-//! create, mod or lease and one of `= != < >`. `x^901` is 901 times x, `%` followed by two hex digits a byte, `""`
-//! the empty text.
+//! create, mod or lease and one of `= != < >`. `x^901` is the letter x 901 times, `%` followed by two hex digits a
+//! byte, `""` the empty text.
 
 use bytes::Bytes;
 

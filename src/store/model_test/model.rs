@@ -1,4 +1,4 @@
-//! A multi-version key space as one would first write it: every state kept whole.
+//! A multi-version key space in the simplest form: every state is kept as a whole.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub struct Model {
     pub revision: i64,
     pub compacted: i64,
     pub leases: BTreeMap<LeaseId, i64>,
-    /// The change under way.
+    /// The change in progress.
     pending: State,
     changes: Vec<Event>,
 }
@@ -129,7 +129,7 @@ impl Model {
             kv.lease = put.lease;
         }
         self.pending.insert(put.key.clone(), kv.clone());
-        // Events tell of the state before the revision, whatever else the transaction did.
+        // Events show the state before the revision, whatever else the transaction did.
         let before = self.now().get(&put.key).filter(|_| kv.create_revision <= self.revision).cloned();
         self.changes.push(Event { kind: EventKind::Put, kv, prev_kv: before });
         OpReply::Put { revision: self.after(), prev_kv: prev.filter(|_| put.prev_kv) }
@@ -152,7 +152,7 @@ impl Model {
         }
     }
 
-    /// The transaction with only the branches that run: the other ones empty, the compares gone.
+    /// The transaction with only the branches that run: the others are empty, and the compares removed.
     fn choose(&self, txn: &Txn) -> Chosen {
         let succeeded = txn.compares.iter().all(|compare| self.holds(compare));
         let ops = if succeeded { &txn.success } else { &txn.failure };
@@ -232,7 +232,7 @@ impl Model {
         })
     }
 
-    /// `inside` a change, where the state under way is the current one.
+    /// `inside` a change: its own state is the current one.
     pub fn range(&self, query: &RangeQuery, inside: bool) -> Result<RangeResult, Refusal> {
         let at = if query.revision > 0 { query.revision } else { self.revision };
         if at > self.revision {

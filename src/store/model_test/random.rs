@@ -42,7 +42,7 @@ impl Random {
     }
 }
 
-/// Keys that meet the corners of the long-key scheme.
+/// Keys for the edge cases of the long-key scheme.
 pub fn keys() -> Vec<Bytes> {
     let mut keys: Vec<Vec<u8>> =
         ["a", "b", "b\0", "b\0\0", "b\x01", "ba", "c", "\0", "\u{7f}"].map(Into::into).into();

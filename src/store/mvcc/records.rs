@@ -1,4 +1,4 @@
-//! The values of the tables of versions.
+//! The values in the tables of versions.
 
 use super::revision::Revision;
 use crate::store::format::varint;
@@ -7,7 +7,7 @@ const TOMBSTONE: u8 = 0;
 const INLINE: u8 = 1;
 const CHUNKED: u8 = 2;
 
-/// A version of a key as it is stored.
+/// A version of a key in its stored form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'v> {
     /// The key was deleted.
@@ -29,10 +29,10 @@ pub struct Live<'v> {
     pub value: Value<'v>,
 }
 
-/// Where a value is.
+/// The place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'v> {
-    /// Here.
+    /// In the record.
     Inline(&'v [u8]),
     /// In `chunks`, under the version's revision.
     Chunked {
@@ -104,7 +104,7 @@ pub enum ChangeKind {
     Update,
     /// Deleted the key.
     Delete,
-    /// Put a key that was not there: no version before it is made superfluous by it.
+    /// Put a key that did not exist: it makes no earlier version superfluous.
     Create,
 }
 

@@ -1,9 +1,9 @@
-//! A place in the history of the key space.
+//! A position in the history of the key space.
 
-/// Main and sub revision: one main revision a change that was applied, one sub revision each key it changed.
+/// Main and sub revision: one main revision per applied change, one sub revision per key that it changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision {
-    /// The one clients see.
+    /// The revision that clients see.
     pub main: i64,
     /// Counted from zero in the order of execution.
     pub sub: u32,

@@ -1,4 +1,4 @@
-//! Walking through a table in the order of user keys, across the namespaces of long keys (see [`crate::store::format`]).
+//! Walks through a table in the order of user keys, across the namespaces of long keys (see [`crate::store::format`]).
 
 use std::marker::PhantomData;
 use std::ops::Bound;
@@ -12,9 +12,9 @@ use super::revision::Revision;
 use crate::store::StoreError;
 use crate::store::lmdb::Table;
 
-/// A row under way through a table: its user key is in [`Walk::key`].
+/// A row of a walk through a table; its user key is in [`Walk::key`].
 pub(in crate::store) struct Row<'t> {
-    /// The revision, where the table's keys say it.
+    /// The revision, if the table's keys contain it.
     pub at: Option<Revision>,
     /// The value.
     pub value: &'t [u8],
@@ -22,7 +22,7 @@ pub(in crate::store) struct Row<'t> {
 
 struct Level<'t> {
     namespace: Namespace,
-    /// Over the part of the user key that was consumed above this level, of this length.
+    /// Hash of the part of the user key that was consumed above this level, which has this length.
     hash: Sha256,
     prefix: usize,
     rows: RoRange<'t, Bytes, Bytes>,
@@ -41,8 +41,8 @@ impl<'t, S: Shape> Walk<'t, S> {
     /// Begins at the first row whose user key is at least `start`.
     pub fn from(table: Table, txn: &'t RoTxn<'t>, start: &[u8]) -> Result<Self, StoreError> {
         let mut walk = Self { table, txn, levels: Vec::new(), key: Vec::new(), shape: PhantomData };
-        // Where `start` is long, the walk begins in its own namespace and comes back through those it passed, behind
-        // the markers by which it left them.
+        // If `start` is long, the walk begins in its own namespace and returns through the namespaces above, after the
+        // markers by which it left them.
         let mut hash = Sha256::new();
         let mut rest = start;
         while rest.len() > SEGMENT {
@@ -60,12 +60,12 @@ impl<'t, S: Shape> Walk<'t, S> {
         Ok(walk)
     }
 
-    /// The user key of the row that [`Walk::next`] gave last.
+    /// The user key of the row that [`Walk::next`] returned last.
     pub fn key(&self) -> &[u8] {
         &self.key
     }
 
-    /// Goes down into the namespace of what follows `self.key`.
+    /// Descends into the namespace of the bytes after `self.key`.
     fn enter(&mut self, namespace: Namespace, hash: Sha256, from: Bound<&[u8]>) -> Result<(), StoreError> {
         let bounds = (from, Bound::Unbounded);
         let rows = self.table.range(self.txn, &bounds).map_err(StoreError::lmdb("scanning"))?;

@@ -1,4 +1,4 @@
-//! Command lines of etcd: of a container, of a unit, or as a shell would read them.
+//! Command lines of etcd: of a container, of a unit, or in a shell's syntax.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,20 +9,20 @@ use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use crate::config::options::{self, OptionSpec, Section};
 use crate::config::source::is_flag;
 
-/// No command line that starts etcd has more words.
+/// The most words in a command line that starts etcd.
 const MAX_WORDS: usize = 2000;
 
-/// One word and where it stands.
+/// One word and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Word {
     pub text: String,
     pub place: FilePlace,
 }
 
-/// The flags behind etcd's own name, if these words run it. The one word of `sh -c` is a command line itself.
+/// The flags after etcd's own name, if these words run it. The one word of `sh -c` is a command line itself.
 ///
 /// # Errors
-/// Quotes that are not closed.
+/// If a quote is not closed.
 pub(super) fn flags_of_etcd(words: &[Word]) -> Result<Option<Vec<Word>>, Box<Diagnostic>> {
     let is_etcd = |word: &Word| word.text.rsplit('/').next() == Some("etcd");
     if let Some(at) = words.iter().position(is_etcd) {
@@ -44,16 +44,16 @@ pub(super) fn looks_like_command(path: &Arc<PathBuf>, text: &str) -> Option<Vec<
     let start = text.find(first)?;
     let place = locate(path, text, start..start + first.len());
     let words = split(&text[start..], &place).ok()?;
-    // A YAML document has its first word before a colon.
+    // In a YAML document the first word is followed by a colon.
     let is_yaml =
         words.first().is_none_or(|word| word.text.ends_with(':') || word.text.starts_with(['{', '[', '-']));
     if is_yaml { None } else { flags_of_etcd(&words).ok()? }
 }
 
-/// The words of a line, quotes and joined lines taken away as a shell does. References stay as they are.
+/// The words of a line, with quotes and line continuations resolved as in a shell. References stay as they are.
 ///
 /// # Errors
-/// Quotes that are not closed.
+/// If a quote is not closed.
 pub(super) fn split(line: &str, place: &FilePlace) -> Result<Vec<Word>, Box<Diagnostic>> {
     let refuse = |message: &str| Box::new(Diagnostic::error(message).at(Some(Place::File(place.clone()))));
     let mut words: Vec<Word> = Vec::new();
@@ -89,10 +89,10 @@ pub(super) fn split(line: &str, place: &FilePlace) -> Result<Vec<Word>, Box<Diag
     Ok(words)
 }
 
-/// Reads the flags in Go's syntax, references to variables followed.
+/// Reads the flags in Go's syntax, with references to variables resolved.
 ///
 /// # Errors
-/// Every flag that etcd does not have or that lacks its value, and every reference that leads nowhere.
+/// Every unknown flag, every flag without its value, and every reference to something unknown.
 pub(super) fn read(
     words: &[Word],
     variables: &BTreeMap<String, String>,
@@ -103,7 +103,7 @@ pub(super) fn read(
     while let Some(word) = rest.next() {
         let error = |message: String| Diagnostic::error(message).at(Some(Place::File(word.place.clone())));
         if !is_flag(&word.text) {
-            // What follows `;`, `&&` or a pipe belongs to the shell, and so do its redirections.
+            // The text after `;`, `&&` or a pipe belongs to the shell, and so do redirections.
             if [";", "&&", "||", "|", "&"].contains(&word.text.as_str()) || word.text.contains('>') {
                 break;
             }
@@ -132,7 +132,7 @@ pub(super) fn read(
             Some(help) => errors.push(error(format!("--{name} names the file to convert")).help(help)),
             None if spec.section == Section::Program => {}
             None => {
-                // Of a flag that comes twice, the last one counts.
+                // If a flag comes twice, the last one counts.
                 items.retain(|item: &Item| item.key != spec.name);
                 let (key, content) = (spec.name.to_string(), Content::Scalar(text));
                 items.push(Item { key, spec: Some(spec), content, place: word.place.clone() });
@@ -142,13 +142,13 @@ pub(super) fn read(
     if errors.is_empty() { Ok(items) } else { Err(errors) }
 }
 
-/// Given a configuration file, etcd reads nothing else.
+/// If a configuration file is given, etcd reads nothing else.
 pub(super) fn leads_elsewhere(spec: &OptionSpec, file: &str) -> Option<String> {
     let names_file = spec.name == "config-file" && !file.is_empty();
     names_file.then(|| format!("etcd reads nothing but that file then: kvd config from-etcd {file}"))
 }
 
-/// The words with their references followed; one that is a reference as a whole may become several or none.
+/// The words with their references resolved; a word that consists of one reference may become several words or none.
 fn expanded(words: &[Word], variables: &BTreeMap<String, String>, errors: &mut Vec<Diagnostic>) -> Vec<Word> {
     let mut found = Vec::new();
     for word in words {
@@ -170,7 +170,7 @@ fn expanded(words: &[Word], variables: &BTreeMap<String, String>, errors: &mut V
 /// The text with `$(NAME)`, `${NAME}` and `$NAME` replaced; `$$` is a dollar.
 ///
 /// # Errors
-/// A reference to what is not known here.
+/// A reference to an unknown variable.
 pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
@@ -194,7 +194,7 @@ pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result
     Ok(out)
 }
 
-/// The name behind a dollar and what follows it; an empty name for what is no name.
+/// The name after a dollar sign and the text after it; an empty name if there is none.
 fn reference(text: &str) -> (&str, &str) {
     for (open, close) in [('(', ')'), ('{', '}')] {
         if let Some(inner) = text.strip_prefix(open) {
@@ -212,10 +212,10 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The variables with their own references followed.
+/// The variables with their own references resolved.
 ///
 /// # Errors
-/// A reference to what is not known here.
+/// A reference to an unknown variable.
 pub(super) fn resolved(
     items: Vec<Item>,
     variables: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! YAML that is no file of etcd's own, but runs it: pod manifests (kubeadm's among them) and what they are made from, compose
+//! YAML that is not etcd's own file, but runs etcd: pod manifests (including kubeadm's) and their templates, compose
 //! files, and the cloud-configs of CoreOS.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ struct Found {
     items: Vec<Item>,
 }
 
-/// True for a document that is not etcd's own file, going by its keys.
+/// True for a document that is not etcd's own file, judged by its keys.
 pub(super) fn looks_like_manifest(entries: &Entries) -> bool {
     let has = |wanted: &str| entries.iter().any(|(name, _, _)| name == wanted);
     let is_map = |wanted: &str| {
@@ -29,7 +29,7 @@ pub(super) fn looks_like_manifest(entries: &Entries) -> bool {
 /// Reads the one etcd that these documents run or set up.
 ///
 /// # Errors
-/// When there is none or more than one, and for what cannot be understood of it.
+/// If there is none or more than one, and for everything in it that cannot be read.
 pub(super) fn read(reader: &Reader<'_>, documents: Vec<Node>) -> Result<Vec<Item>, Vec<Diagnostic>> {
     let mut found = Vec::new();
     for document in &documents {
@@ -87,7 +87,7 @@ fn cloud_config(reader: &Reader<'_>, entries: &Entries) -> Option<Result<Vec<Ite
     Some(if errors.is_empty() { Ok(items) } else { Err(errors) })
 }
 
-/// Looks through the whole document for what runs etcd.
+/// Searches the whole document for whatever runs etcd.
 fn search(
     reader: &Reader<'_>,
     node: &Node,
@@ -120,7 +120,7 @@ fn search(
     Ok(())
 }
 
-/// The flags of a container that runs etcd: by its command, or by its image and arguments alone.
+/// The flags of a container that runs etcd: recognised by its command, or by its image and arguments.
 fn flags_of(reader: &Reader<'_>, entries: &Entries) -> Result<Option<Vec<Word>>, Vec<Diagnostic>> {
     let mut words = Vec::new();
     for key in ["entrypoint", "command", "args"] {

@@ -1,9 +1,9 @@
 //! `kvd config from-etcd`: etcd's own configuration becomes a cluster.toml.
 //!
-//! Whatever sets up an etcd is understood: its YAML file, the same in JSON (which is YAML), the shell-like file of variables
-//! that service units read, the units themselves, and what runs it in a container or set it up in CoreOS. What has no place
-//! in kvd becomes a comment; a value that etcd would not take either is an error, and so is a file that says nothing to
-//! etcd; what kvd finds wrong with the result is said as a warning.
+//! Everything that configures an etcd is accepted: its YAML file, the same in JSON (which is YAML), the shell-like file
+//! of variables that service units read, the units themselves, and manifests that run it in a container or set it up in
+//! CoreOS. A setting without a counterpart in kvd becomes a comment; a value that etcd would refuse, too, is an error,
+//! and so is a file without any setting of etcd; kvd's findings in the result are printed as warnings.
 
 mod command;
 mod manifest;
@@ -26,11 +26,11 @@ use crate::config::value::{PARSE_ERROR, Value, describe};
 struct Item {
     /// The key in the file: dotted for YAML, the variable's name for a shell file.
     key: String,
-    /// The option, where one has that key.
+    /// The option, if one has that key.
     spec: Option<&'static OptionSpec>,
     /// The text of a scalar, or the elements of an array.
     content: Content,
-    /// Where it stands.
+    /// Its place in the file.
     place: FilePlace,
 }
 
@@ -39,7 +39,7 @@ enum Content {
     Array(Vec<String>),
     /// A YAML null or an empty variable: as if the key were not there.
     Nothing,
-    /// A value that only who runs the container knows.
+    /// A value that is only known where the container runs.
     Elsewhere,
 }
 
@@ -62,11 +62,11 @@ pub(super) fn from_etcd(file: &str, surroundings: &Surroundings<'_>) -> Answer {
     }
 }
 
-/// The text of a cluster.toml that means the same as etcd's file, and what was left out. `files` are asked for what a unit
-/// refers to. It never panics.
+/// The text of a cluster.toml that means the same as etcd's file, and what was left out. `files` is used to read files
+/// that a unit refers to. It never panics.
 ///
 /// # Errors
-/// All syntax errors and all values that etcd would not take either.
+/// All syntax errors and all values that etcd would refuse, too.
 pub fn convert(
     path: &Path,
     text: &str,
@@ -87,7 +87,7 @@ pub fn convert(
     for item in &items {
         conversion.item(item);
     }
-    // A file with nothing but comments is one of variables as well: Debian's is, as it comes.
+    // A file with nothing but comments is also a file of variables: Debian's is like that when installed.
     if is_shell || items.is_empty() {
         conversion.units_name(files);
     }
@@ -97,7 +97,7 @@ pub fn convert(
     Ok((toml, warnings))
 }
 
-/// What `kvd check` would find in the new file; no longer errors here, since the file is there to be looked at.
+/// The findings of `kvd check` in the new file; they are not errors here, because the user is going to review the file.
 fn what_kvd_says(toml: &str) -> Vec<Diagnostic> {
     struct OneFile<'t>(&'t str);
     impl Files for OneFile<'_> {
@@ -211,7 +211,7 @@ impl Conversion {
         }
     }
 
-    /// A file of variables may leave the name to the unit that reads it: Debian's gives the member the host's name.
+    /// A file of variables may leave the name to the unit that reads it: Debian's unit uses the host's name.
     fn units_name(&mut self, files: &dyn Files) {
         if self.done.contains(&"name") {
             return;
@@ -231,7 +231,8 @@ impl Conversion {
         }
     }
 
-    /// A default of etcd's file that kvd does not have: there, clients may be listened to without being told where.
+    /// A default of etcd's file that kvd does not have: in the file, clients may be listened to without an advertised
+    /// URL.
     fn etcds_defaults(&mut self) {
         if self.done.contains(&"listen-client-urls")
             && !self.done.contains(&"advertise-client-urls")
@@ -242,7 +243,7 @@ impl Conversion {
         }
     }
 
-    /// A key that comes twice, under two names, counts once: TOML would not take it again.
+    /// A key that comes twice, under two names, counts once: TOML refuses duplicates.
     fn put(&mut self, spec: &'static OptionSpec, value: &Value, above: &[String]) {
         if value.is_empty() && spec.default.is_empty() {
             return;
@@ -281,12 +282,12 @@ impl Conversion {
     }
 }
 
-/// One line for a comment, whatever a key or path holds.
+/// One line for a comment, whatever a key or path contains.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// The option's value; none where the key says nothing.
+/// The option's value; `None` if the key sets nothing.
 fn value_of(spec: &'static OptionSpec, content: &Content) -> Option<Result<Value, String>> {
     match content {
         Content::Nothing | Content::Elsewhere => None,
@@ -306,7 +307,7 @@ fn value_of(spec: &'static OptionSpec, content: &Content) -> Option<Result<Value
                 (Kind::Bool, "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N") => "false",
                 (_, text) => text,
             };
-            // An empty text in etcd's file leaves the default, whatever the type.
+            // An empty text in etcd's file means the default, whatever the type.
             let is_text = matches!(spec.kind, Kind::Text | Kind::Path);
             if text.is_empty() && (spec.empty_is_default || !is_text) {
                 return None;

@@ -1,5 +1,5 @@
-//! Files of variables: /etc/default/etcd, /etc/sysconfig/etcd, /etc/etcd/etcd.conf of some distributions, EnvironmentFile= of
-//! systemd, and what `etcdctl member add` prints.
+//! Files of variables: /etc/default/etcd, /etc/sysconfig/etcd, /etc/etcd/etcd.conf of some distributions, systemd's
+//! EnvironmentFile=, and the output of `etcdctl member add`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,16 +8,17 @@ use super::{Content, Item, command};
 use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use crate::config::options::{self, Section};
 
-/// No file of variables has more lines that say something.
+/// The most lines with content in a file of variables.
 const MAX_LINES: usize = 2000;
 
-/// True when the first line that says something is an assignment.
+/// True if the first line with content is an assignment.
 pub(super) fn looks_like_shell(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     first.is_some_and(|line| assignment(line).is_some())
 }
 
-/// Reads what the variables say to etcd, the flags in one of them (Debian's DAEMON_ARGS) first: they win.
+/// Reads the variables' settings for etcd. The flags in one of them (Debian's DAEMON_ARGS) come first and have
+/// priority.
 pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
     let all = assignments(path, text)?;
     let variables = command::variables(&all);
@@ -39,7 +40,7 @@ pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Dia
     if errors.is_empty() { Ok(items) } else { Err(errors) }
 }
 
-/// True for a variable of etcd's or kvd's; those of other programs say nothing about etcd.
+/// True for a variable of etcd or kvd; those of other programs do not concern etcd.
 pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with("ETCD_") || name.starts_with("KVD_")
 }
@@ -48,12 +49,12 @@ pub(super) fn is_ours(name: &str) -> bool {
 pub(super) fn item(name: &str, value: String, place: FilePlace) -> Item {
     let spec = options::find_variable(name);
     let spec = spec.filter(|spec| spec.section != Section::Program || spec.name == "config-file");
-    // etcd takes an empty variable for none.
+    // etcd treats an empty variable as not set.
     let content = if value.is_empty() { Content::Nothing } else { Content::Scalar(value) };
     Item { key: name.to_string(), spec, content, place }
 }
 
-/// Reads all assignments; a later one of the same variable wins.
+/// Reads all assignments; a later one of the same variable has priority.
 pub(super) fn assignments(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
     let (mut items, mut errors) = (Vec::<Item>::new(), Vec::new());
     let mut offset = 0;
@@ -62,7 +63,7 @@ pub(super) fn assignments(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, 
         let start = offset;
         offset += line.len();
         let mut whole = line.trim_end_matches(['\n', '\r']).to_string();
-        // A backslash at the end joins the next line, for the shell as for systemd.
+        // A backslash at the end joins the next line, in the shell and in systemd.
         while whole.ends_with('\\') && lines.peek().is_some() {
             whole.pop();
             if let Some(next) = lines.next() {
@@ -102,7 +103,7 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, value.trim()))
 }
 
-/// Takes quotes and backslashes away as a shell does; a reference to another variable cannot be followed.
+/// Removes quotes and backslashes as a shell does; references to other variables are not resolved.
 fn unquote(raw: &str) -> Result<String, String> {
     let mut value = String::new();
     let mut chars = raw.chars().peekable();
@@ -113,7 +114,7 @@ fn unquote(raw: &str) -> Result<String, String> {
             (Some(open), c) if c == open => quote = None,
             (Some('\''), c) => value.push(c),
             (quote, '\\') => match chars.next() {
-                // Within double quotes a backslash is only taken away before these.
+                // Within double quotes a backslash is only removed before these.
                 Some(next) if quote.is_none() || "\"\\$`".contains(next) => value.push(next),
                 Some(next) => value.extend(['\\', next]),
                 None => value.push('\\'),

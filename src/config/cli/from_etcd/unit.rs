@@ -8,10 +8,10 @@ use super::{Item, shell};
 use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use crate::config::surroundings::Files;
 
-/// Where the kernel says what the host is called.
+/// The kernel's file with the host name.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
-/// The units that may run etcd on this machine, the one that counts first.
+/// The units that may run etcd on this machine, the preferred one first.
 const UNITS: [&str; 4] = [
     "/etc/systemd/system/etcd.service",
     "/run/systemd/system/etcd.service",
@@ -19,7 +19,7 @@ const UNITS: [&str; 4] = [
     "/lib/systemd/system/etcd.service",
 ];
 
-/// True when the first line that says something is a section's heading.
+/// True if the first line with content is a section's heading.
 pub(super) fn looks_like_unit(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     first.is_some_and(|line| matches!(line, "[Unit]" | "[Service]" | "[Install]"))
@@ -32,7 +32,8 @@ pub(super) fn host_name(files: &dyn Files) -> Option<String> {
     (!name.is_empty()).then(|| name.to_string())
 }
 
-/// What the unit of this machine gives a variable that its file leaves out; the outer `None` where there is no unit.
+/// The value that this machine's unit gives a variable that is missing in its file; the outer `None` if there is no
+/// unit.
 pub(super) fn variable_of_unit(name: &str, files: &dyn Files) -> Option<Option<String>> {
     let text = UNITS.iter().find_map(|unit| files.read(Path::new(unit)).ok())?;
     let text = String::from_utf8(text).ok()?;
@@ -41,13 +42,13 @@ pub(super) fn variable_of_unit(name: &str, files: &dyn Files) -> Option<Option<S
     Some(command::variables(&environment).remove(name))
 }
 
-/// Reads what the unit gives etcd.
+/// Reads the settings that the unit passes to etcd.
 pub(super) fn read(path: &Arc<PathBuf>, text: &str, files: &dyn Files) -> Result<Vec<Item>, Vec<Diagnostic>> {
     let unit = Unit { path, text, files };
     let lines = unit.lines();
     let mut environment = unit.environment(&lines)?;
     for item in unit.files(&lines)? {
-        // A file wins over what the unit says itself.
+        // A file has priority over the unit's own Environment= lines.
         environment.retain(|known| known.key != item.key);
         environment.push(item);
     }
@@ -98,7 +99,7 @@ impl Unit<'_> {
                 whole.pop();
                 let Some(next) = lines.next() else { break };
                 offset += next.len();
-                // A comment within a continued line is passed over.
+                // A comment within a continued line is skipped.
                 match next.trim() {
                     next if next.starts_with(['#', ';']) => whole.push('\\'),
                     next => whole.extend([" ", next]),
@@ -106,7 +107,7 @@ impl Unit<'_> {
             }
             let Some((key, value)) = whole.split_once('=') else { continue };
             let (key, value) = (key.trim().to_string(), value.trim().to_string());
-            // An empty value takes back what stands above it.
+            // An empty value resets the lines above it.
             if value.is_empty() {
                 found.retain(|known| known.key != key);
                 continue;
@@ -117,7 +118,7 @@ impl Unit<'_> {
         found
     }
 
-    /// The variables of all Environment= lines; a later one of the same variable wins.
+    /// The variables of all Environment= lines; a later one of the same variable has priority.
     fn environment(&self, lines: &[Line]) -> Result<Vec<Item>, Vec<Diagnostic>> {
         let mut items: Vec<Item> = Vec::new();
         for line in lines.iter().filter(|line| line.key == "Environment") {
@@ -131,7 +132,7 @@ impl Unit<'_> {
         Ok(items)
     }
 
-    /// The variables of all EnvironmentFile= lines. Only a file with a dash before its name may be missing.
+    /// The variables of all EnvironmentFile= lines. A file may only be missing if its name begins with a dash.
     fn files(&self, lines: &[Line]) -> Result<Vec<Item>, Vec<Diagnostic>> {
         let mut items = Vec::new();
         for line in lines.iter().filter(|line| line.key == "EnvironmentFile") {

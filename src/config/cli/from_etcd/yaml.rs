@@ -9,12 +9,12 @@ use super::{Content, Item, manifest};
 use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use crate::config::options::{self, OptionSpec};
 
-/// Deeper files are not etcd's.
+/// The deepest nesting; deeper files are not etcd's.
 const MAX_DEPTH: usize = 16;
-/// Nor are files with more keys or elements.
+/// The most keys or elements; larger files are not etcd's.
 const MAX_NODES: usize = 2000;
 
-/// A YAML value as far as etcd's file needs it.
+/// A YAML value, as far as etcd's file needs it.
 pub(super) enum Node {
     Scalar(String, Span),
     Null,
@@ -22,7 +22,7 @@ pub(super) enum Node {
     Mapping(Vec<(String, Span, Node)>),
 }
 
-/// Reads all keys with their values, or what a manifest runs.
+/// Reads all keys with their values, or the etcd that a manifest runs.
 pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
     let mut reader = Reader { path, text, events: Parser::new_from_str(text), nodes: 0 };
     let documents = reader.documents().map_err(|error| vec![*error])?;
@@ -45,7 +45,7 @@ pub(super) fn read(path: &Arc<PathBuf>, text: &str) -> Result<Vec<Item>, Vec<Dia
     Ok(items)
 }
 
-/// Makes dotted keys of nested maps. Keys are looked up as etcd does, without regard to case.
+/// Turns nested maps into dotted keys. Keys are matched as in etcd, ignoring case.
 fn flatten(reader: &Reader<'_>, entries: Vec<(String, Span, Node)>, prefix: &str, items: &mut Vec<Item>) {
     for (name, span, node) in entries {
         let key = format!("{prefix}{name}");
@@ -79,7 +79,7 @@ fn scalar(node: Node) -> Option<String> {
     }
 }
 
-/// `a=b,c=d` of a map, which is how a flag spells it.
+/// `a=b,c=d` from a map, in a flag's syntax.
 fn pairs(entries: &[(String, Span, Node)]) -> String {
     let pairs: Vec<String> = entries
         .iter()
@@ -180,7 +180,7 @@ impl<'t> Reader<'t> {
         Box::new(Diagnostic::error(message).at(Some(Place::File(self.place(span)))))
     }
 
-    /// The parser counts characters; the place wants bytes.
+    /// The parser counts characters; a place needs bytes.
     pub fn place(&self, span: Span) -> FilePlace {
         let byte = |index: usize| self.text.char_indices().nth(index).map_or(self.text.len(), |(at, _)| at);
         locate(self.path, self.text, byte(span.start.index())..byte(span.end.index()))
