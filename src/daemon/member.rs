@@ -13,9 +13,9 @@ use super::entry;
 use super::figures::{Figures, Peers};
 use super::history::HistoryError;
 use super::news::{Certificates, News, Observer, View};
-use super::notices::{HISTORY, Notice, REMOVED};
+use super::notices::{COPY, HISTORY, Notice, OUTDATED, REMOVED};
 use super::outside::{SystemClock, SystemEntropy};
-use super::peers::{self, Counter, Door};
+use super::peers::{self, Counter, Door, Ending};
 use super::readiness::Readiness;
 use super::running::{Running, retention, settings};
 use super::sockets::Inherited;
@@ -59,6 +59,9 @@ pub enum MemberError {
     /// Identity, log and store do not belong together.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// Another process of the member is there.
+    #[error("{0}")]
+    Copy(String),
     /// The log.
     #[error("the log: {0}")]
     Log(#[from] LogError),
@@ -78,7 +81,7 @@ impl MemberError {
     pub fn exit_code(&self) -> u8 {
         match self {
             MemberError::Config(_) | MemberError::Bootstrap(_) => EXIT_CONFIG,
-            MemberError::Identity(IdentityError::Removed { .. }) => EXIT_IDENTITY,
+            MemberError::Identity(IdentityError::Removed { .. }) | MemberError::Copy(_) => EXIT_IDENTITY,
             MemberError::History(_) => EXIT_HISTORY,
             _ => EXIT_START,
         }
@@ -86,7 +89,11 @@ impl MemberError {
 
     /// What explains it in the journal, if an operator has to act on it.
     pub fn notice(&self) -> Option<&'static Notice> {
-        matches!(self, MemberError::History(_)).then_some(&HISTORY)
+        match self {
+            MemberError::History(_) => Some(&HISTORY),
+            MemberError::Copy(_) => Some(&COPY),
+            _ => None,
+        }
     }
 }
 
@@ -135,6 +142,8 @@ impl Member {
         let log = open_log(config, disk)?;
         systemd::status("finding the cluster");
         let identity = entry::enter(config, &directories, (&log, &store), &Door(quic.clone())).await?;
+        quic.identify(identity.member, identity.cluster);
+        refuse_copy(&quic, identity.member, &store).await?;
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(config, identity.member, &store);
         let space = SpaceWatch::new();
@@ -171,11 +180,11 @@ impl Member {
     }
 
     /// Does what a member does beside serving: lets clients in, follows who leads, expires leases, compacts, tells
-    /// systemd. Ends where this member is removed from its cluster, which is remembered in its directory.
+    /// systemd. Ends when this member is to take no part any more; that it was removed is remembered in its directory.
     ///
     /// # Errors
-    /// Where it cannot be remembered.
-    pub async fn keep_house(&self) -> Result<(), MemberError> {
+    /// If it cannot be remembered.
+    pub async fn keep_house(&self) -> Result<Ending, MemberError> {
         let compacting = Compacting { node: self.node.clone(), store: self.store.clone() };
         let house = async {
             tokio::join!(
@@ -187,13 +196,23 @@ impl Member {
                 self.prove_alive(),
             );
         };
-        tokio::select! {
-            () = house => {}
-            () = peers::watch_members(self.node.clone(), self.quic.clone()) => {}
+        let ending = tokio::select! {
+            () = house => std::future::pending().await,
+            ending = peers::watch_members(self.node.clone(), self.quic.clone()) => ending,
+        };
+        match &ending {
+            Ending::Removed => {
+                tracing::error!(
+                    message_id = REMOVED.id,
+                    "the member has been permanently removed from the cluster"
+                );
+                tracing::error!(data_dir = %self.directory.display(), "data-dir used by this member must be removed");
+                identity::mark_removed(&self.directory)?;
+            }
+            Ending::Copy(why) => tracing::error!(message_id = COPY.id, "the member ends: {why}"),
+            Ending::Outdated(why) => tracing::error!(message_id = OUTDATED.id, "the member ends: {why}"),
         }
-        tracing::error!(message_id = REMOVED.id, "the member has been permanently removed from the cluster");
-        tracing::error!(data_dir = %self.directory.display(), "data-dir used by this member must be removed");
-        Ok(identity::mark_removed(&self.directory)?)
+        Ok(ending)
     }
 
     /// Brings what a reload can change into force; `config` is the one of [`Config::reloaded`]. All of it or, on an
@@ -347,6 +366,16 @@ impl Member {
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         served.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         closed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+/// Refuses to go on if another process of this very member answers at one of its peer URLs. A member that has not applied
+/// anything yet knows none; its copies are refused by the others.
+async fn refuse_copy(quic: &Quic, own: MemberId, store: &Store) -> Result<(), MemberError> {
+    let urls = store.members().into_iter().find(|member| member.id == own).map(|member| member.peer_urls);
+    match quic.other_self(&urls.unwrap_or_default()).await {
+        Some(address) => Err(MemberError::Copy(peers::other_process(own, &address))),
+        None => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@
 //! | `logging.rs`, `rotation.rs`, `systemd.rs`, `outside.rs` | the log, its files, systemd, the real clock and randomness |
 //!
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
-//! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 where the data are of a removed member, 78 where the configuration cannot be used.
+//! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 if the data are of a removed member or a copy of a member's, 78 where the configuration cannot be used.
 
 mod admin;
 mod command;
@@ -52,6 +52,7 @@ use crate::config::admin::{Answer, Request};
 use crate::config::{Config, Diagnostic, LogFormat, LogOutput, LogRotation};
 use admin::AdminSocket;
 use member::{Member, MemberError};
+use peers::Ending;
 use reload::Reloader;
 use sockets::Inherited;
 use startup::Patience;
@@ -59,7 +60,7 @@ use startup::Patience;
 const EXIT_START: u8 = 1;
 /// `EX_DATAERR` of sysexits.h: identity, log and store do not belong together, or one of them is missing.
 const EXIT_HISTORY: u8 = 65;
-/// The data are those of a member that was removed; trying again does not help.
+/// The data are those of a member that was removed, or a copy of a member's; trying again does not help.
 const EXIT_IDENTITY: u8 = 77;
 const EXIT_CONFIG: u8 = 78;
 /// `EX_IOERR` of sysexits.h: log or store cannot be trusted any more.
@@ -128,12 +129,18 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
     drop(patience);
     systemd::ready(&member.status());
     let reloader = Reloader::new(&member, arguments, config);
+    let mut code = ExitCode::SUCCESS;
     let received = tokio::select! {
         kept = member.keep_house() => {
-            if let Err(error) = kept {
-                tracing::error!("the data may be taken for those of a member: {error}");
+            match kept {
+                Ok(Ending::Removed) => {}
+                Ok(Ending::Copy(_) | Ending::Outdated(_)) => code = ExitCode::from(EXIT_IDENTITY),
+                Err(error) => tracing::error!("the data may be taken for those of a member: {error}"),
             }
-            systemd::status("removed from the cluster; the data directory must be removed");
+            systemd::status(match code == ExitCode::SUCCESS {
+                true => "removed from the cluster; the data directory must be removed",
+                false => "refused: the data are a copy of the member's, or an older copy",
+            });
             None
         }
         () = hear(&reloader, &mut hangup) => None,
@@ -147,7 +154,7 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
     systemd::stopping();
     let _patience = Patience::begin();
     match member.stop().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => code,
         Err(error) => {
             tracing::error!(error, "did not stop cleanly");
             ExitCode::from(EXIT_START)

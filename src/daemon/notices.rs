@@ -95,6 +95,30 @@ pub const REMOVED: Notice = notice(
      cluster.toml(5).",
 );
 
+/// Two processes of one member.
+pub const COPY: Notice = notice(
+    "78d5104f7ea078d7cf19e2d17b760ac6",
+    "This process runs on a copy of a member's data",
+    "Another process of the same member is there: it answers at the member's peer URL, or the other members are\n\
+     connected to it. Two processes with one identity could vote twice, so this one ends and is not started again; the\n\
+     other one and the cluster go on. The line beside this one says where the other one is.\n\n\
+     As a rule a disk, a volume or a virtual machine was cloned. Empty data-dir and wal-dir of the clone and let it join\n\
+     as a new member; see [join] in cluster.toml(5). If the member has moved and this is its new place, stop the old one\n\
+     for good before this one is started.",
+);
+
+/// The data are of an older date than what the member has acknowledged.
+pub const OUTDATED: Notice = notice(
+    "ea3d9409e2e52c4381c5e203aa5c3705",
+    "The data of this member are an older copy",
+    "The leader knows of entries that this member has acknowledged and that its log does not hold: the disk was exchanged\n\
+     for an older copy, a snapshot or a backup, or has lost what was flushed. Going on could lose acknowledged writes, so\n\
+     the service ends and is not started again. Nothing was changed.\n\n\
+     If the newer data are still there, put them back and start again. Otherwise leave and join again: on another member\n\n    \
+     etcdctl member remove ID\n\nthen empty data-dir and wal-dir here, and start it with a [join] table, or after\n\
+     `etcdctl member add`; see cluster.toml(5).",
+);
+
 /// Identity, log and store do not belong together.
 pub const HISTORY: Notice = notice(
     "3d0460f541b44b1faf5ad0175e982f36",
@@ -132,7 +156,7 @@ pub const CERTIFICATE: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 14] = [
+const ALL: [&Notice; 16] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -143,6 +167,8 @@ const ALL: [&Notice; 14] = [
     &CORRUPT,
     &ALARM_OVER,
     &REMOVED,
+    &COPY,
+    &OUTDATED,
     &HISTORY,
     &RELOADED,
     &CONFIG_REFUSED,

@@ -1,6 +1,6 @@
 //! The peer port: how it is opened, and what this member answers there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::listeners;
-use super::outside::SystemClock;
+use super::outside::{SystemClock, SystemEntropy};
 use super::sockets::Inherited;
 use crate::config::{ClusterSecret, Config, KeyPair};
 use crate::join::enter::Asker;
 use crate::join::reception::Reception;
-use crate::model::{ClusterId, Member, MemberId};
+use crate::model::{ClusterId, Entropy, Member, MemberId, Progress};
 use crate::peer::{self, Caller, Lane, Names, Pending, Pieces, Quic, Rejection, Service};
 use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
 use crate::raft::Node;
@@ -57,6 +57,7 @@ pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc
         heartbeat: config.raft.heartbeat_interval,
         election: config.raft.election_timeout,
         names: Names::new(MAX_LOOKUPS),
+        incarnation: SystemEntropy.next(),
         version: env!("CARGO_PKG_VERSION").to_string(),
     })?;
     Ok((quic, credentials))
@@ -116,6 +117,18 @@ impl Service for Counter {
         if self.node.was_removed(caller.member) { Err(Rejection::Removed) } else { Ok(()) }
     }
 
+    fn peer_urls(&self, of: MemberId) -> Vec<String> {
+        self.node.peer_urls(of)
+    }
+
+    fn progress(&self) -> Progress {
+        self.node.progress()
+    }
+
+    fn acknowledged(&self, by: MemberId) -> Option<Progress> {
+        self.node.acknowledged(by)
+    }
+
     fn call(&self, from: MemberId, _lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
         let node = self.node.clone();
         Box::pin(async move { node.serve(from, &request).await.map_err(malformed) })
@@ -154,10 +167,22 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long a member that was removed has to pass on the answer to whoever asked it for that.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Says in the log who comes and goes, and shuts the door behind those that are removed. Ends when this member itself is.
-pub async fn watch_members(node: Node, quic: Quic) {
+/// Why a member takes no part any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was removed from its cluster.
+    Removed,
+    /// Another process of it is there, and this one has a copy of its data.
+    Copy(String),
+    /// Its data are an older copy.
+    Outdated(String),
+}
+
+/// Says in the log who comes and goes, and shuts the door behind those that are removed. Ends when this member itself is
+/// to take no part any more.
+pub async fn watch_members(node: Node, quic: Quic) -> Ending {
     let own = node.status().id;
-    let mut told = quic.told_removed();
+    let mut refusals = quic.refusals();
     let mut removed = node.removed();
     let mut leaving: Vec<(MemberId, Instant)> = Vec::new();
     let mut known = node.members();
@@ -165,7 +190,7 @@ pub async fn watch_members(node: Node, quic: Quic) {
     loop {
         let now = node.removed();
         if now.contains(&own) {
-            return;
+            return Ending::Removed;
         }
         leaving.extend(
             now.iter().filter(|member| !removed.contains(member)).map(|member| (*member, Instant::now())),
@@ -183,20 +208,54 @@ pub async fn watch_members(node: Node, quic: Quic) {
             tell(&known, &members);
             known = members;
         }
-        let says = told.borrow_and_update().clone();
-        if believes(own, &node.voters(), &says) {
-            return;
+        let says = refusals.borrow_and_update().clone();
+        if let Some(ending) = ending(&node, &quic, &says).await {
+            return ending;
         }
         if says.len() > said {
-            tracing::warn!(by = ?says, "told that this member was removed; believed once most other voters say so");
+            let why: Vec<String> = says.values().map(ToString::to_string).collect();
+            tracing::warn!(by = ?says.keys(), ?why, "refused for good by others; believed if it is confirmed");
         }
         said = says.len();
         tokio::select! {
             // An error means that the port is closed; the pause goes on.
-            Ok(()) = told.changed() => {}
+            Ok(()) = refusals.changed() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+/// Whether what other members hold against this one is believed: what it can see for itself at once, anything else if most
+/// of them say so.
+async fn ending(node: &Node, quic: &Quic, says: &BTreeMap<MemberId, Rejection>) -> Option<Ending> {
+    let own = node.status().id;
+    let say = |what: fn(&Rejection) -> bool| -> BTreeSet<MemberId> {
+        says.iter().filter(|(_, refusal)| what(refusal)).map(|(by, _)| *by).collect()
+    };
+    if believes(own, &node.voters(), &say(|refusal| matches!(refusal, Rejection::Removed))) {
+        return Some(Ending::Removed);
+    }
+    for (by, refusal) in says {
+        if let Rejection::Outdated(acknowledged) = refusal
+            && node.progress().lacks(acknowledged)
+        {
+            return Some(Ending::Outdated(format!("member {by}: {refusal}")));
+        }
+    }
+    let (by, refusal) = says.iter().find(|(_, refusal)| matches!(refusal, Rejection::Copy(_)))?;
+    if let Some(address) = quic.other_self(&node.peer_urls(own)).await {
+        return Some(Ending::Copy(other_process(own, &address)));
+    }
+    let copy = say(|refusal| matches!(refusal, Rejection::Copy(_)));
+    believes(own, &node.voters(), &copy).then(|| Ending::Copy(format!("member {by}: {refusal}")))
+}
+
+/// Why a process that has a copy of a member's data does not go on.
+pub fn other_process(own: MemberId, address: &SocketAddr) -> String {
+    format!(
+        "another process of this member ({own}) answers at {address}, its peer URL: this one runs on a copy of the \
+         member's data"
+    )
 }
 
 /// Whether this member was removed, by the word of others: one of them may be out of order, or lie. Those that voted with

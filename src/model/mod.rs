@@ -30,7 +30,7 @@ pub use key::{KeyRange, RangeEnd, prefix_end};
 pub use lease::{Lease, LeaseId};
 pub use member::{ClusterId, Member, MemberId, cluster_id};
 pub use observer::{LeaseChange, Observer};
-pub use position::LogPosition;
+pub use position::{LogPosition, Progress};
 pub use query::{KeyValue, RangeQuery, RangeResult, RevisionBounds, Sort, SortTarget};
 pub use refusal::Refusal;
 pub use reply::{OpReply, Reply};

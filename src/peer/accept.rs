@@ -13,13 +13,13 @@ use super::dial::{EXCHANGED, Failure, certificates, why};
 use super::frames::{FrameReader, FrameWriter};
 use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, encode};
 use super::quic::{Serving, Shared};
-use super::registry::close;
-use super::serve;
+use super::registry::{Entry, close};
 use super::transport::{Caller, Rejection};
 use super::tuning::{
     ALPN, HANDSHAKE, MAX_ASKERS, MAX_CALLERS, MAX_GREETING, MAX_HANDSHAKES, STREAMS_ASKER, STREAMS_MEMBER,
     WINDOW,
 };
+use super::{proof, serve};
 use crate::model::MemberId;
 use crate::pki::Holder;
 
@@ -28,7 +28,8 @@ pub(super) struct Admitted {
     pub connection: Connection,
     pub serving: Arc<Serving>,
     pub caller: Caller,
-    pub purpose: Purpose,
+    /// Its place in the member's record; none for a caller that only asks.
+    pub entry: Option<Entry>,
     /// The stream of the greeting, for clock probes.
     pub probes: (FrameReader, FrameWriter),
     /// Its place among the callers that only ask.
@@ -150,8 +151,19 @@ async fn admit(shared: &Arc<Shared>, incoming: Incoming) -> Result<Admitted, Ref
     } else {
         Err(Rejection::NotReady(EXCHANGED.into()))
     };
+    let judgement = match judgement {
+        Ok((serving, place)) if greeting.purpose == Purpose::Member => {
+            let (peer, urls) = (shared.peers.peer(greeting.from), serving.service.peer_urls(greeting.from));
+            let entered = proof::enter(shared, &peer, &urls, &connection, greeting.incarnation).await;
+            entered.map(|entry| (serving, place, Some(entry)))
+        }
+        judgement => judgement.map(|(serving, place)| (serving, place, None)),
+    };
     match judgement {
-        Ok((serving, place)) => welcome(shared, connection, serving, place, greeting, caller, probes).await,
+        Ok((serving, place, entry)) => {
+            let admitted = Admitted { connection, serving, caller, entry, probes, place };
+            welcome(shared, admitted, &greeting.version).await
+        }
         Err(rejection) => {
             refuse(&connection, probes.1, &rejection).await;
             let known = greeting.from != MemberId(0) && !matches!(rejection, Rejection::Certificate(_));
@@ -200,6 +212,9 @@ fn judge(
     let says = Holder { member: caller.member, cluster: caller.cluster };
     let checked = shared.options.credentials.check_holder(chain, says);
     checked.map_err(|error| Rejection::Certificate(error.to_string()))?;
+    if greeting.incarnation == shared.options.incarnation {
+        return Err(Rejection::Closed("this is the very process that calls".into()));
+    }
     let serving = shared.serving.load_full();
     let serving = serving.ok_or_else(|| Rejection::NotReady("this member is starting".into()))?;
     let is_member = greeting.purpose == Purpose::Member;
@@ -210,6 +225,9 @@ fn judge(
     if greeting.to != serving.member && !anybody {
         return Err(Rejection::OtherMember { here: serving.member, there: greeting.to });
     }
+    if caller.member == serving.member {
+        shared.journal.copied(&caller.member.to_string(), &caller.address);
+    }
     if !is_member {
         let place = Place::take(&shared.askers);
         if place.number() > MAX_ASKERS {
@@ -218,46 +236,57 @@ fn judge(
         return Ok((serving, place));
     }
     if caller.member == serving.member {
-        return Err(Rejection::Malformed("the caller says that it is this very member".into()));
+        return Err(Rejection::Copy("the caller says that it is this very member".into()));
     }
     let place = Place::take(&shared.callers);
     if place.number() > MAX_CALLERS {
         return Err(Rejection::NotReady("too many connections".into()));
     }
     serving.service.admit(caller)?;
+    compare(shared, &serving, greeting)?;
     Ok((serving, place))
 }
 
-async fn welcome(
-    shared: &Shared,
-    connection: Connection,
-    serving: Arc<Serving>,
-    place: Place,
-    greeting: Greeting,
-    caller: Caller,
-    (reader, mut writer): (FrameReader, FrameWriter),
-) -> Result<Admitted, Refused> {
-    let streams = match greeting.purpose {
-        Purpose::Member => {
+/// Whether either of the two lacks what it has acknowledged to the other: its disk was exchanged for an older copy.
+fn compare(shared: &Shared, serving: &Serving, greeting: &Greeting) -> Result<(), Rejection> {
+    let (caller, own) = (greeting.from, serving.service.progress());
+    if let Some(acknowledged) = greeting.acknowledged.filter(|acknowledged| own.lacks(acknowledged)) {
+        let outdated = Rejection::Outdated(acknowledged);
+        shared.judged(caller, Some(&outdated));
+        return Err(Rejection::NotReady(outdated.to_string()));
+    }
+    match serving.service.acknowledged(caller) {
+        Some(acknowledged) if greeting.progress.lacks(&acknowledged) => {
+            Err(Rejection::Outdated(acknowledged))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn welcome(shared: &Shared, mut admitted: Admitted, version: &str) -> Result<Admitted, Refused> {
+    let Admitted { connection, serving, caller, entry, probes, .. } = &mut admitted;
+    let streams = match entry {
+        Some(entry) => {
             connection.set_receive_window(VarInt::from_u32(WINDOW));
-            shared.peers.peer(caller.member).met(None, &greeting.version);
+            entry.peer.met(None, version);
             STREAMS_MEMBER
         }
-        Purpose::Ask => STREAMS_ASKER,
+        None => STREAMS_ASKER,
     };
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(streams));
     let welcome = Welcome {
         cluster: serving.cluster,
         member: serving.member,
+        incarnation: shared.options.incarnation,
         clock_ms: shared.options.clock.now_ms(),
         version: shared.options.version.clone(),
     };
-    let sent = writer.send(encode(&Reply::Welcome(welcome))).await;
+    let sent = probes.1.send(encode(&Reply::Welcome(welcome))).await;
     sent.map_err(|error| Refused {
         who: caller.member.to_string(),
         rejection: Rejection::Closed(error.to_string()),
     })?;
-    Ok(Admitted { connection, serving, caller, purpose: greeting.purpose, probes: (reader, writer), place })
+    Ok(admitted)
 }
 
 /// Refuses a caller: sends the whole reason on the stream, then closes the connection.

@@ -19,7 +19,7 @@ use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, decode, encode};
 use super::quic::Shared;
 use super::registry::close;
 use super::transport::Rejection;
-use super::tuning::{ALPN, ATTEMPT, MAX_ADDRESSES, MAX_GREETING, PROTOCOL, STAGGER};
+use super::tuning::{self, ALPN, MAX_ADDRESSES, MAX_GREETING, PROTOCOL, STAGGER};
 use crate::model::MemberId;
 use crate::pki::Holder;
 
@@ -125,7 +125,7 @@ async fn attempt(
     purpose: Purpose,
     to: MemberId,
 ) -> Result<Dialled, Failure> {
-    let limit = ATTEMPT.max(shared.options.election);
+    let limit = tuning::attempt(shared.options.election);
     match tokio::time::timeout(limit, connect(shared, &host, address, purpose, to)).await {
         Ok(result) => result,
         Err(_) => Err(Failure::Unreachable(format!("{address}: no answer within {limit:?}"))),
@@ -150,7 +150,9 @@ async fn connect(
     if result.is_ok() && shared.options.credentials.reloads() != reloads {
         result = Err(Failure::Rejected(address.to_string(), Rejection::NotReady(EXCHANGED.into())));
     }
-    if let Err(Failure::Rejected(_, Rejection::Removed)) = &result {
+    if let Err(Failure::Rejected(_, rejection)) = &result
+        && rejection.is_final()
+    {
         // Only the member itself can say so in its name.
         let says = Holder { member: to, cluster: shared.identity().cluster };
         if let Err(error) = shared.options.credentials.check_holder(&certificates(&connection), says) {
@@ -177,15 +179,7 @@ async fn greet(
     let (mut reader, mut writer) = (FrameReader::new(recv, MAX_GREETING), FrameWriter::new(send));
     // The stream can only be closed together with the connection, which the reader will find.
     let _ = writer.stream().set_priority(Kind::Greeting.priority());
-    let greeting = Greeting {
-        protocol: PROTOCOL,
-        purpose,
-        cluster: own.cluster,
-        from: own.member,
-        to,
-        clock_ms: shared.options.clock.now_ms(),
-        version: shared.options.version.clone(),
-    };
+    let greeting = greeting(shared, purpose, to);
     let asked = Instant::now();
     writer.push_byte(Kind::Greeting as u8);
     let sent = writer.send(encode(&greeting)).await;
@@ -214,6 +208,24 @@ async fn greet(
     }
     let sample = Sample::new(shared.options.clock.now_ms(), welcome.clock_ms, round_trip);
     Ok(Dialled { connection: connection.clone(), address, welcome, sample, probes: (reader, writer) })
+}
+
+fn greeting(shared: &Shared, purpose: Purpose, to: MemberId) -> Greeting {
+    let own = shared.identity();
+    let serving = shared.serving.load();
+    let service = serving.as_ref().map(|serving| &serving.service).filter(|_| purpose == Purpose::Member);
+    Greeting {
+        protocol: PROTOCOL,
+        purpose,
+        cluster: own.cluster,
+        from: own.member,
+        to,
+        incarnation: shared.options.incarnation,
+        progress: service.map(|service| service.progress()).unwrap_or_default(),
+        acknowledged: service.and_then(|service| service.acknowledged(to)),
+        clock_ms: shared.options.clock.now_ms(),
+        version: shared.options.version.clone(),
+    }
 }
 
 fn client_config(shared: &Shared) -> Result<ClientConfig, String> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rejection;
 use super::tuning::PROTOCOL;
-use crate::model::{ClusterId, MemberId};
+use crate::model::{ClusterId, MemberId, Progress};
 
 /// The purpose of a stream: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,12 @@ pub(super) struct Greeting {
     pub from: MemberId,
     /// The member it wants to reach; zero for any.
     pub to: MemberId,
+    /// Which run of a process it is: another number for each.
+    pub incarnation: u64,
+    /// How far its log has come.
+    pub progress: Progress,
+    /// What the one who is called has acknowledged to it.
+    pub acknowledged: Option<Progress>,
     /// Its wall clock, ms since the epoch.
     pub clock_ms: i64,
     /// The version of its kvd.
@@ -81,6 +87,8 @@ pub(super) enum Reply {
 pub(super) struct Welcome {
     pub cluster: ClusterId,
     pub member: MemberId,
+    /// Which run of a process it is.
+    pub incarnation: u64,
     /// Its wall clock, ms since the epoch.
     pub clock_ms: i64,
     /// The version of its kvd.
@@ -169,6 +177,9 @@ mod tests {
             cluster: ClusterId(7),
             from: MemberId(8),
             to: MemberId(9),
+            incarnation: 10,
+            progress: Progress::default(),
+            acknowledged: Some(Progress::default()),
             clock_ms: -5,
             version: "0.1.0".into(),
         };
@@ -179,7 +190,7 @@ mod tests {
         }
         let other = encode(&Greeting { protocol: 1, ..greeting });
         let text = Greeting::read(&other).expect_err("another version").to_string();
-        assert_eq!(text, "protocol version mismatch: this member speaks 2, not 1");
+        assert_eq!(text, "protocol version mismatch: this member speaks 3, not 1");
 
         let rejection = Rejection::OtherCluster { here: ClusterId(1), there: ClusterId(2) };
         for result in [Ok(Bytes::from_static(b"fine")), Ok(Bytes::new()), Err(rejection)] {

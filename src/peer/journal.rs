@@ -38,6 +38,18 @@ impl Journal {
         }
     }
 
+    /// Somebody has called in the name of this very member.
+    pub(super) fn copied(&self, own: &str, address: &str) {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        if self.is_news(format!("copy {own}"), host) {
+            tracing::warn!(
+                member = own,
+                address,
+                "another process calls in the name of this member: it runs on a copy of its data"
+            );
+        }
+    }
+
     /// An outgoing connection was refused by the other side.
     pub(super) fn refused_by(&self, peer: &str, address: &str, reason: &dyn std::fmt::Display) {
         let reason = reason.to_string();

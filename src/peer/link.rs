@@ -47,6 +47,8 @@ struct State {
 #[derive(Clone)]
 struct Live {
     connection: Connection,
+    /// The process at the other end.
+    incarnation: u64,
     since: Instant,
 }
 
@@ -86,6 +88,12 @@ impl Link {
     /// The connection, and since when it exists.
     pub(super) fn connected(&self) -> Option<(Connection, Instant)> {
         self.live.borrow().as_ref().map(|live| (live.connection.clone(), live.since))
+    }
+
+    /// The connection, if it is one with another process than this.
+    pub(super) fn connected_to_other(&self, incarnation: u64) -> Option<Connection> {
+        let live = self.live.borrow();
+        live.as_ref().filter(|live| live.incarnation != incarnation).map(|live| live.connection.clone())
     }
 
     /// The member has connected to this one, so it is running again, whatever the state of an attempt to reach it.
@@ -258,8 +266,8 @@ fn report(shared: &Shared, peer: &Peer, name: &str, failure: &Failure) {
         Failure::Rejected(_, Rejection::Closed(_)) => {}
         Failure::Rejected(address, rejection) => {
             shared.journal.refused_by(name, address, rejection);
-            if *rejection == Rejection::Removed {
-                shared.told(peer.member, true);
+            if rejection.is_final() {
+                shared.judged(peer.member, Some(rejection));
             }
         }
         Failure::Unreachable(text) => {
@@ -290,7 +298,8 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
     let link = &peer.link;
     peer.met(Some(address), &welcome.version);
     peer.probed(sample);
-    shared.told(peer.member, false);
+    peer.found_at_home(welcome.incarnation, address);
+    shared.judged(peer.member, None);
     let mut tasks = JoinSet::new();
     for index in 0..link.lanes().len() {
         let opened = tokio::time::timeout(ATTEMPT, connection.open_bi()).await;
@@ -309,7 +318,8 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
     }
     tasks.spawn(probe(shared.clone(), peer.clone(), probes, sample));
     link.open_lanes();
-    link.live.send_replace(Some(Live { connection: connection.clone(), since: Instant::now() }));
+    let (incarnation, since) = (welcome.incarnation, Instant::now());
+    link.live.send_replace(Some(Live { connection: connection.clone(), incarnation, since }));
     if link.state.lock().ended {
         close(&connection, &Rejection::Removed);
     }

@@ -25,6 +25,8 @@ pub struct Options {
     pub election: Duration,
     /// The resolver for names in peer URLs.
     pub names: Names,
+    /// Random, another one for each run of a process: it tells a member from a process on a copy of its data.
+    pub incarnation: u64,
     /// kvd's version, sent in the greeting.
     pub version: String,
 }

@@ -1,13 +1,13 @@
 //! The peer port itself.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use quinn::{Endpoint, TransportConfig};
 use tokio::runtime::Handle;
@@ -22,7 +22,7 @@ use super::registry::Registry;
 use super::sockets::{self, Exits};
 use super::transport::{Caller, Lane, Pending, Pieces, Rejection, Service, Transport, TransportError};
 use super::tuning::{self, MAX_SNAPSHOTS};
-use super::{Options, PeerStatus, accept, link, snapshot};
+use super::{Options, PeerStatus, accept, link, proof, snapshot};
 use crate::model::{ClusterId, MemberId};
 use crate::pki::Holder;
 
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub options: Options,
     /// The runtime of the thread `kvd-peer`.
     pub handle: Handle,
+    /// This member, zero as long as it is none.
+    identity: ArcSwap<Holder>,
     pub serving: ArcSwapOption<Serving>,
     pub peers: Registry,
     pub journal: Journal,
@@ -53,8 +55,8 @@ pub(super) struct Shared {
     pub snapshots: Semaphore,
     /// Bytes received of snapshots that are not complete yet.
     pub snapshot_bytes: AtomicU64,
-    /// The members that report that this one was removed from the cluster.
-    pub told_removed: watch::Sender<BTreeSet<MemberId>>,
+    /// The members that say this one is to take no part any more, and why.
+    refusals: watch::Sender<BTreeMap<MemberId, Rejection>>,
     /// Emptied by closing, which frees the ports.
     listeners: parking_lot::Mutex<Vec<Endpoint>>,
     addresses: Vec<SocketAddr>,
@@ -72,16 +74,20 @@ pub(super) struct Serving {
 impl Shared {
     /// This member; zero while it is not a member.
     pub(super) fn identity(&self) -> Holder {
-        let serving = self.serving.load();
-        serving
-            .as_ref()
-            .map(|serving| Holder { member: serving.member, cluster: serving.cluster })
-            .unwrap_or_default()
+        **self.identity.load()
     }
 
-    /// A member reports that this one was removed, or admits it.
-    pub(super) fn told(&self, by: MemberId, removed: bool) {
-        self.told_removed.send_if_modified(|told| if removed { told.insert(by) } else { told.remove(&by) });
+    fn identify(&self, own: Holder) {
+        self.options.credentials.identify(own);
+        self.identity.store(Arc::new(own));
+    }
+
+    /// A member refuses this one for good ([`Rejection::is_final`]), or lets it in.
+    pub(super) fn judged(&self, by: MemberId, refusal: Option<&Rejection>) {
+        self.refusals.send_if_modified(|refusals| match refusal {
+            Some(refusal) => refusals.insert(by, refusal.clone()).as_ref() != Some(refusal),
+            None => refusals.remove(&by).is_some(),
+        });
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -154,10 +160,24 @@ impl Quic {
         }
     }
 
+    /// From now on this port is that of `member` of `cluster`. Nobody is answered and nobody called before
+    /// [`Quic::serve`].
+    pub fn identify(&self, member: MemberId, cluster: ClusterId) {
+        self.shared.identify(Holder { member, cluster });
+    }
+
+    /// Where another process of this very member answers at one of its own peer URLs: this one runs on a copy of its data.
+    /// Ends within half the time of an attempt to connect; nothing is found if nobody answers.
+    pub async fn other_self(&self, urls: &[String]) -> Option<SocketAddr> {
+        let (shared, urls) = (self.shared.clone(), urls.to_vec());
+        let asked = self.shared.handle.spawn(async move { proof::other_self(&shared, &urls).await });
+        Running::new(asked).finish().await.flatten()
+    }
+
     /// From now on this member is `member` of `cluster`: the service answers callers that it admits, and outgoing calls
     /// carry this identity.
     pub fn serve(&self, member: MemberId, cluster: ClusterId, service: Arc<dyn Service>) {
-        self.shared.options.credentials.identify(Holder { member, cluster });
+        self.identify(member, cluster);
         self.shared.serving.store(Some(Arc::new(Serving { member, cluster, service })));
     }
 
@@ -176,10 +196,10 @@ impl Quic {
         Some(self.shared.snapshot_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
-    /// The members that report that this one was removed from the cluster, and have not admitted it since. Each report
-    /// proves no more than what that member believes.
-    pub fn told_removed(&self) -> watch::Receiver<BTreeSet<MemberId>> {
-        self.shared.told_removed.subscribe()
+    /// The members that say this one is to take no part any more ([`Rejection::is_final`]), and have not let it in since.
+    /// What each says is worth no more than its own word.
+    pub fn refusals(&self) -> watch::Receiver<BTreeMap<MemberId, Rejection>> {
+        self.shared.refusals.subscribe()
     }
 
     /// Closes the connections with a member that was removed, and sends it the reason. The service decides whether it
@@ -213,6 +233,7 @@ impl Shared {
         let listeners = sockets::listen(&options.listen, &options.sockets, &endpoint, &server)?;
         Ok(Self {
             handle,
+            identity: ArcSwap::default(),
             serving: ArcSwapOption::empty(),
             peers: Registry::default(),
             journal: Journal::new(),
@@ -225,7 +246,7 @@ impl Shared {
             callers: Arc::default(),
             snapshots: Semaphore::new(MAX_SNAPSHOTS),
             snapshot_bytes: AtomicU64::new(0),
-            told_removed: watch::Sender::default(),
+            refusals: watch::Sender::default(),
             addresses: listeners.iter().filter_map(|endpoint| endpoint.local_addr().ok()).collect(),
             listeners: parking_lot::Mutex::new(listeners),
             accepting: parking_lot::Mutex::default(),
@@ -301,7 +322,7 @@ impl Transport for Quic {
         let peer = shared.peers.peer(to);
         let placed = if shared.is_closed() {
             Err("the peer port is closed".into())
-        } else if shared.identity().member == MemberId(0) {
+        } else if shared.serving.load().is_none() {
             Err("this member has no identity yet".into())
         } else {
             link::place(shared, &peer, urls, lane, request)

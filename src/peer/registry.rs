@@ -26,6 +26,10 @@ pub(super) struct Peer {
     pub link: Link,
     /// Its connections to this member, oldest first.
     incoming: Mutex<Vec<Incoming>>,
+    /// The process that was found at the member's own URLs last.
+    home: Mutex<Option<u64>>,
+    /// Held while a process of the member that is not known yet is compared with what is.
+    pub proving: tokio::sync::Mutex<()>,
     pub counters: Counters,
     pub clock: ClockWatch,
     told: Mutex<Told>,
@@ -40,7 +44,20 @@ struct Told {
 
 struct Incoming {
     connection: quinn::Connection,
+    incarnation: u64,
     since: Instant,
+}
+
+/// A connection that came in, in the member's record until this is dropped.
+pub(super) struct Entry {
+    pub peer: Arc<Peer>,
+    connection: quinn::Connection,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.peer.leaves(&self.connection);
+    }
 }
 
 impl Registry {
@@ -74,6 +91,8 @@ impl Peer {
             member,
             link: Link::new(),
             incoming: Mutex::default(),
+            home: Mutex::default(),
+            proving: tokio::sync::Mutex::default(),
             counters: Counters::default(),
             clock: ClockWatch::default(),
             told: Mutex::default(),
@@ -97,25 +116,47 @@ impl Peer {
         self.clock.note(self.member, sample);
     }
 
-    /// A connection of the member was admitted. True if it had none before.
-    pub(super) fn enters(&self, connection: &quinn::Connection) -> bool {
+    /// A connection of a process of the member comes in.
+    pub(super) fn enters(self: &Arc<Self>, connection: &quinn::Connection, incarnation: u64) -> Entry {
         let mut incoming = self.incoming.lock();
-        let first = incoming.is_empty();
         if incoming.len() >= MAX_CONNECTIONS_A_MEMBER {
             close(
                 &incoming.remove(0).connection,
                 &Rejection::Closed("a newer connection takes its place".into()),
             );
         }
-        incoming.push(Incoming { connection: connection.clone(), since: Instant::now() });
-        first
+        incoming.push(Incoming { connection: connection.clone(), incarnation, since: Instant::now() });
+        Entry { peer: self.clone(), connection: connection.clone() }
     }
 
-    /// The connection has ended. True if it was the last one.
-    pub(super) fn leaves(&self, connection: &quinn::Connection) -> bool {
+    fn leaves(&self, connection: &quinn::Connection) {
         let mut incoming = self.incoming.lock();
         incoming.retain(|other| other.connection.stable_id() != connection.stable_id());
-        incoming.is_empty()
+    }
+
+    /// True if this process was found at the member's own URLs last.
+    pub(super) fn is_at_home(&self, incarnation: u64) -> bool {
+        *self.home.lock() == Some(incarnation)
+    }
+
+    /// The connections, both ways, with processes of the member other than this one.
+    pub(super) fn others(&self, incarnation: u64) -> Vec<quinn::Connection> {
+        let incoming = self.incoming.lock();
+        let others = incoming.iter().filter(|other| other.incarnation != incarnation);
+        let mut others: Vec<_> = others.map(|other| other.connection.clone()).collect();
+        others.extend(self.link.connected_to_other(incarnation));
+        others
+    }
+
+    /// This process was found at the member's own URLs, which makes it the member: the others are at most copies. Says
+    /// whose connections were closed.
+    pub(super) fn found_at_home(&self, incarnation: u64, address: SocketAddr) {
+        *self.home.lock() = Some(incarnation);
+        for other in self.others(incarnation) {
+            let from = other.remote_address();
+            tracing::info!(remote_peer_id = %self.member, %address, %from, "a newer process of a peer takes its place");
+            close(&other, &Rejection::Copy(is_elsewhere(self.member, address)));
+        }
     }
 
     /// Closes every connection with the member, in both directions.
@@ -159,4 +200,12 @@ impl Peer {
 /// Closes a connection and sends the reason to the other side.
 pub(super) fn close(connection: &quinn::Connection, reason: &Rejection) {
     connection.close(reason.code().into(), reason.to_string().as_bytes());
+}
+
+/// Why a process of a member is refused: the member is there.
+pub(super) fn is_elsewhere(member: MemberId, address: SocketAddr) -> String {
+    format!(
+        "another process of member {member} answers at {address}, the member's peer URL: whoever calls from elsewhere \
+         in its name runs on a copy of its data"
+    )
 }

@@ -16,7 +16,7 @@ use super::accept::{Admitted, kind};
 use super::clock::Sample;
 use super::dial::{Failure, why};
 use super::frames::{FrameReader, FrameWriter};
-use super::greeting::{Echo, Kind, PART, Probe, Purpose, answer, decode, encode};
+use super::greeting::{Echo, Kind, PART, Probe, answer, decode, encode};
 use super::quic::{Serving, Shared};
 use super::registry::{Peer, close};
 use super::transport::{Caller, Lane, Rejection};
@@ -28,9 +28,9 @@ use super::{ask, snapshot};
 
 /// Serves a caller until its connection ends.
 pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
-    let Admitted { connection, serving, caller, purpose, probes, place } = admitted;
+    let Admitted { connection, serving, caller, entry, probes, place } = admitted;
     let address = connection.remote_address();
-    if purpose == Purpose::Ask {
+    let Some(entry) = entry else {
         let mut tasks = JoinSet::new();
         tasks.spawn(question(connection.clone(), serving, caller));
         tokio::select! {
@@ -40,14 +40,12 @@ pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
         }
         close(&connection, &Rejection::Closed("the question is answered".into()));
         return;
-    }
-    let peer = shared.peers.peer(caller.member);
+    };
+    let peer = entry.peer.clone();
     let name = caller.member.to_string();
     shared.journal.went_well(true, &name);
     peer.link.heard();
-    if peer.enters(&connection) {
-        tracing::debug!(remote_peer_id = name, %address, "a peer has connected");
-    }
+    tracing::debug!(remote_peer_id = name, %address, "a peer has connected");
     let mut tasks = JoinSet::new();
     tasks.spawn(echo(shared.clone(), peer.clone(), probes));
     let rejection = loop {
@@ -71,9 +69,9 @@ pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
     };
     close(&connection, &rejection);
     drop(place);
-    peer.leaves(&connection);
+    drop(entry);
     match rejection {
-        Rejection::Removed => shared.told(caller.member, true),
+        rejection if rejection.is_final() => shared.judged(caller.member, Some(&rejection)),
         Rejection::Closed(reason) => tracing::debug!(remote_peer_id = name, reason, "a peer has gone"),
         other => shared.journal.refused(&name, &address.to_string(), &other),
     }

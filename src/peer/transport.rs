@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::tuning::MAX_FRAME;
-use crate::model::{ClusterId, MemberId};
+use crate::model::{ClusterId, MemberId, Progress};
 
 /// A future in a box.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -166,6 +166,21 @@ pub enum Rejection {
     /// A newer connection has taken the place of this one, or the other side is shutting down.
     #[error("closed: {0}")]
     Closed(String),
+    /// The one who calls is a copy of a member: another process of that member is there. The text says where.
+    #[error("{0}")]
+    Copy(String),
+    /// The log of the one who calls ends before what it has acknowledged: its data are an older copy.
+    #[error(
+        "the data of the member are an older copy: its log ends before {}, which it has acknowledged", end(.0)
+    )]
+    Outdated(Progress),
+}
+
+fn end(acknowledged: &Progress) -> String {
+    match acknowledged.last {
+        Some(last) => format!("entry {} of term {}", last.index, acknowledged.term),
+        None => format!("term {}", acknowledged.term),
+    }
 }
 
 impl Rejection {
@@ -181,10 +196,18 @@ impl Rejection {
             Self::Malformed(_) => 6,
             Self::Protocol(_) => 7,
             Self::Certificate(_) => 8,
+            Self::Copy(_) => 9,
+            Self::Outdated(_) => 10,
         }
     }
 
-    /// What a close code and its reason mean, where they are all there is. The ids of a mismatch are not among them.
+    /// True if it says of the one who is refused that it is to take no part any more.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Removed | Self::Copy(_) | Self::Outdated(_))
+    }
+
+    /// What a close code and its reason mean, where they are all there is. The ids of a mismatch are not among them, nor
+    /// is the place of what an older copy lacks.
     pub(super) fn from_close(code: u64, reason: &str) -> Self {
         let known = ["closed: ", "not ready: ", "protocol version mismatch: ", "bad certificate: "];
         let reason = known.iter().find_map(|prefix| reason.strip_prefix(prefix)).unwrap_or(reason).to_owned();
@@ -195,6 +218,7 @@ impl Rejection {
             5 => Self::NotReady(reason),
             7 => Self::Protocol(reason),
             8 => Self::Certificate(reason),
+            9 => Self::Copy(reason),
             _ => Self::Malformed(reason),
         }
     }
@@ -207,6 +231,15 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// [`Rejection`], which the caller is told.
     fn admit(&self, caller: &Caller) -> Result<(), Rejection>;
+
+    /// The peer URLs of a member as the cluster has them; none if it is not known here.
+    fn peer_urls(&self, of: MemberId) -> Vec<String>;
+
+    /// How far this member's log has come.
+    fn progress(&self) -> Progress;
+
+    /// The most that a member has acknowledged to this one; nothing if it has acknowledged nothing since the start.
+    fn acknowledged(&self, by: MemberId) -> Option<Progress>;
 
     /// Answers a request of a member. Called, and first polled, in the order in which the requests of a lane came, without
     /// waiting for the answers of those before; answers go back as they are ready.

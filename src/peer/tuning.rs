@@ -13,7 +13,7 @@ use crate::model::MAX_COMMAND_BYTES;
 /// The protocol, with its version.
 pub(super) const ALPN: &[u8] = b"kvd/1";
 /// The version in the greeting: of the messages after it.
-pub(super) const PROTOCOL: u16 = 2;
+pub(super) const PROTOCOL: u16 = 3;
 
 /// From the first packet of a caller until it is admitted.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -108,6 +108,17 @@ pub(super) const PROBE: Duration = Duration::from_secs(5);
 pub(super) const CLOCK_LIMIT: Duration = Duration::from_secs(1);
 /// Interval before the same warning is repeated.
 pub(super) const WARN_AGAIN: Duration = Duration::from_secs(30);
+
+/// How long one attempt to connect, greeting included, may take.
+pub(super) fn attempt(election: Duration) -> Duration {
+    ATTEMPT.max(election)
+}
+
+/// How long an unknown process of a member is compared with what is known of the member: well within the attempt of the
+/// caller, and longer than the pauses between packets of a connection that lives.
+pub(super) fn proof(election: Duration) -> Duration {
+    attempt(election) / 2
+}
 
 /// How long calls wait for a first attempt to connect; a running member answers much sooner.
 pub(super) fn patience(election: Duration) -> Duration {

@@ -29,7 +29,7 @@ use super::types::{Peer, Types};
 use super::wire::{Answer, Request};
 use crate::log::{Space, weight};
 use crate::model::{
-    Caller, Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Refusal, Reply,
+    Caller, Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Progress, Refusal, Reply,
 };
 use crate::peer::{Lane, Pending};
 use crate::store::quota;
@@ -321,6 +321,25 @@ impl Node {
     /// True where the member was removed, likewise.
     pub fn was_removed(&self, member: MemberId) -> bool {
         self.removed().contains(&member)
+    }
+
+    /// How far this member's log has come, or its state if that is further.
+    pub fn progress(&self) -> Progress {
+        let (log, applied) = (&self.0.options.log, self.0.options.store.applied());
+        let bounds = log.bounds();
+        let ends = [bounds.last, bounds.purged, applied].into_iter().flatten();
+        let last = ends.max_by_key(|at| (at.term, at.index));
+        Progress { term: log.vote().map_or(0, |vote| vote.term), last }
+    }
+
+    /// The most that a member has acknowledged to this one, as its leader since the start.
+    pub fn acknowledged(&self, by: MemberId) -> Option<Progress> {
+        self.0.shared.replicas.progress(by)
+    }
+
+    /// The peer URLs of a member, as this member's log says; none if it is not known here.
+    pub fn peer_urls(&self, of: MemberId) -> Vec<String> {
+        self.0.peer(of).map(|peer| peer.urls).unwrap_or_default()
     }
 
     /// How many voters can be reached, this member included, and how many there are.

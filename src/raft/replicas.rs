@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::log::Vote;
-use crate::model::{LogPosition, MemberId};
+use crate::model::{LogPosition, MemberId, Progress};
 
 /// What goes away within this, as when a member is stopped, is not worth a word.
 const LASTING: Duration = Duration::from_secs(1);
@@ -53,6 +53,12 @@ impl Replicas {
         let replicas = self.0.lock();
         let (vote, last) = replicas.get(&by)?.acknowledged?;
         (vote == to).then_some(last)
+    }
+
+    /// The most that a member has acknowledged to this one, as the leader of whatever term. It cannot stand before it.
+    pub fn progress(&self, of: MemberId) -> Option<Progress> {
+        let (vote, last) = self.0.lock().get(&of)?.acknowledged?;
+        Some(Progress { term: vote.term, last: Some(last) })
     }
 
     /// Entries did not reach a member, for a reason that lies in them or in the member. Logged once it lasts, and when it
@@ -103,6 +109,8 @@ mod tests {
             (replicas.acknowledged_to(two, vote(1)), replicas.acknowledged_to(two, vote(2))),
             (None, at(3))
         );
+        assert_eq!(replicas.progress(two), Some(Progress { term: 2, last: at(3) }));
+        assert_eq!(replicas.progress(MemberId(3)), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -163,7 +163,11 @@ const EXIT_STATUS: [(&str, &str); 6] = [
          systemd does not restart it.",
     ),
     ("74", "Log or store cannot be trusted any more: the disk failed."),
-    ("77", "The other members refuse this member's identity. systemd does not restart it."),
+    (
+        "77",
+        "The member was removed, or its data are a copy of a member's that runs elsewhere, or an older copy of its own. \
+         systemd does not restart it.",
+    ),
     ("78", "The configuration or the command line is wrong (etcd: 1 and 2). systemd does not restart it."),
 ];
 

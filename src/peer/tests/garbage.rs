@@ -8,7 +8,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint};
 
 use super::lab::{CLUSTER, LONG, Member, SECRET, clock, new_id, secret, until, until_logged};
-use crate::model::MemberId;
+use crate::model::{MemberId, Progress};
 use crate::peer::frames::{Cutter, FrameError, FrameReader, FrameWriter};
 use crate::peer::greeting::{Greeting, Kind, Purpose, Reply, Welcome, decode, encode};
 use crate::peer::registry::Registry;
@@ -55,6 +55,9 @@ pub fn greeting(to: &Member) -> Greeting {
         cluster: CLUSTER,
         from: new_id(),
         to: to.id,
+        incarnation: rand::random(),
+        progress: Progress::default(),
+        acknowledged: None,
         clock_ms: 0,
         version: String::new(),
     }
@@ -229,11 +232,11 @@ async fn a_stream_of_nonsense_ends_no_more_than_its_connection() {
 #[tokio::test]
 async fn a_member_has_few_connections_and_the_newest_win() {
     let two = Member::new();
-    let id = new_id();
+    let (id, hello) = (new_id(), greeting(&two));
     let mut strangers = Vec::new();
     for _ in 0..=MAX_CONNECTIONS_A_MEMBER {
         let stranger = Stranger::connect_as(&two, ALPN, id).await.expect("connected");
-        stranger.greet(&greeting(&two)).await.expect("welcome");
+        stranger.greet(&hello).await.expect("welcome");
         strangers.push(stranger);
     }
     strangers[0].is_closed_for("a newer connection takes its place").await;

@@ -1,5 +1,6 @@
 //! Members with a service that the test controls, and their log lines.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::model::{Clock, ClusterId, MemberId};
+use crate::model::{Clock, ClusterId, MemberId, Progress};
 use crate::peer::{
     Caller, Lane, Names, Options, PeerStatus, Pending, Pieces, Quic, Rejection, Service, Transport,
     TransportError,
@@ -65,6 +66,9 @@ pub struct Deputy {
     /// Request, length and checksum of every snapshot received.
     pub snapshots: Arc<Mutex<Vec<(Bytes, u64, u32)>>>,
     pub asked: Mutex<Vec<Caller>>,
+    pub urls: Mutex<BTreeMap<MemberId, Vec<String>>>,
+    pub progress: Mutex<Progress>,
+    pub acknowledged: Mutex<BTreeMap<MemberId, Progress>>,
 }
 
 impl Deputy {
@@ -76,6 +80,9 @@ impl Deputy {
             gate: watch::Sender::new(false),
             snapshots: Arc::default(),
             asked: Mutex::default(),
+            urls: Mutex::default(),
+            progress: Mutex::default(),
+            acknowledged: Mutex::default(),
         })
     }
 
@@ -91,6 +98,18 @@ impl Service for Deputy {
             meanwhile();
         }
         self.admits.lock().clone()
+    }
+
+    fn peer_urls(&self, of: MemberId) -> Vec<String> {
+        self.urls.lock().get(&of).cloned().unwrap_or_default()
+    }
+
+    fn progress(&self) -> Progress {
+        *self.progress.lock()
+    }
+
+    fn acknowledged(&self, by: MemberId) -> Option<Progress> {
+        self.acknowledged.lock().get(&by).copied()
     }
 
     fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
@@ -156,6 +175,7 @@ pub fn options(credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Options 
         // A busy machine must not cost a connection.
         election: Duration::from_secs(10),
         names: Names::new(8),
+        incarnation: rand::random(),
         version: "0.1.0-test".into(),
     }
 }

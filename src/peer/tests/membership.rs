@@ -67,10 +67,10 @@ async fn a_member_that_is_expelled_is_told_on_both_its_connections() {
     one.reach(three).await;
     three.reach(one).await;
     three.reach(two).await;
-    let mut told = three.quic.told_removed();
+    let mut told = three.quic.refusals();
     *one.deputy.admits.lock() = Err(Rejection::Removed);
     one.quic.expel(three.id);
-    tokio::time::timeout(LONG, told.wait_for(|told| told.contains(&one.id)))
+    tokio::time::timeout(LONG, told.wait_for(|told| told.contains_key(&one.id)))
         .await
         .expect("in time")
         .expect("open");
@@ -79,26 +79,26 @@ async fn a_member_that_is_expelled_is_told_on_both_its_connections() {
     // Others are not affected.
     three.reach(two).await;
     one.reach(two).await;
-    assert!(one.quic.told_removed().borrow().is_empty() && two.quic.told_removed().borrow().is_empty());
+    assert!(one.quic.refusals().borrow().is_empty() && two.quic.refusals().borrow().is_empty());
     // It is its word until it lets the other one in.
     *one.deputy.admits.lock() = Ok(());
     three.reach(one).await;
-    until("it is taken back", || three.quic.told_removed().borrow().is_empty()).await;
+    until("it is taken back", || three.quic.refusals().borrow().is_empty()).await;
     // Only the one who was called by it: the connection that came in is closed.
     let four = Member::new();
     four.reach(two).await;
-    let mut told = four.quic.told_removed();
+    let mut told = four.quic.refusals();
     two.quic.expel(four.id);
-    tokio::time::timeout(LONG, told.wait_for(|told| told.contains(&two.id)))
+    tokio::time::timeout(LONG, told.wait_for(|told| told.contains_key(&two.id)))
         .await
         .expect("in time")
         .expect("open");
     // Only the one who calls it.
     let five = Member::new();
     two.reach(&five).await;
-    let mut told = five.quic.told_removed();
+    let mut told = five.quic.refusals();
     two.quic.expel(five.id);
-    tokio::time::timeout(LONG, told.wait_for(|told| told.contains(&two.id)))
+    tokio::time::timeout(LONG, told.wait_for(|told| told.contains_key(&two.id)))
         .await
         .expect("in time")
         .expect("open");

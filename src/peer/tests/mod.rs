@@ -3,6 +3,7 @@
 //! Deadlines are generous, as the machine may be busy: no test waits for a time if it can wait for a condition.
 
 mod calls;
+mod copies;
 mod garbage;
 mod lab;
 mod membership;

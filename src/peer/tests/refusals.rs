@@ -57,13 +57,13 @@ async fn another_member_at_that_address() {
 async fn a_member_that_was_removed_learns_of_it() {
     let (one, two) = (Member::new(), Member::new());
     *two.deputy.admits.lock() = Err(Rejection::Removed);
-    let told = one.quic.told_removed();
+    let told = one.quic.refusals();
     assert!(told.borrow().is_empty());
     let words = "the member has been permanently removed from the cluster";
     refused(&one, two.id, &two, words).await;
     logged_there(&one.id.to_string(), words).await;
     assert!(!told.borrow().is_empty());
-    assert!(two.quic.told_removed().borrow().is_empty());
+    assert!(two.quic.refusals().borrow().is_empty());
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn someone_unknown_until_it_is_known() {
     *two.deputy.admits.lock() = Ok(());
     one.reach(&two).await;
     assert!(one.status(two.id).problem.is_none());
-    assert!(one.quic.told_removed().borrow().is_empty());
+    assert!(one.quic.refusals().borrow().is_empty());
 }
 
 #[tokio::test]
@@ -140,12 +140,12 @@ async fn an_expired_certificate() {
 #[tokio::test]
 async fn another_protocol() {
     let two = Member::new();
-    let words = "protocol version mismatch: this member speaks 2, not 1";
+    let words = "protocol version mismatch: this member speaks 3, not 1";
     let mut greeting = super::garbage::greeting(&two);
     greeting.protocol = 1;
     let stranger = super::garbage::Stranger::connect(&two).await;
     let refused = stranger.greet(&greeting).await;
-    assert_eq!(refused, Err(Rejection::Protocol("this member speaks 2, not 1".into())));
+    assert_eq!(refused, Err(Rejection::Protocol("this member speaks 3, not 1".into())));
     until_logged(&["rejected a connection of a peer", words]).await;
     let closed = stranger.connection.closed().await.to_string();
     assert!(closed.contains(words), "{closed}");

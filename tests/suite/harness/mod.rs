@@ -7,6 +7,7 @@ mod heavy;
 mod ports;
 mod program;
 mod server;
+mod three;
 mod wait;
 
 pub use api::Api;
@@ -15,4 +16,5 @@ pub use heavy::heavy;
 pub use ports::free_port;
 pub use program::{Program, reference, seed, skip, strace, subject, tool};
 pub use server::{Server, Setup, orderly};
+pub use three::{Three, answers, status};
 pub use wait::{PATIENCE, until};

@@ -112,7 +112,7 @@ fn wanted(identity: Whose, log: Whose, store: Whose, all: i64) -> Result<i64, &'
 }
 
 /// A copy of a directory.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
     for entry in fs::read_dir(from).expect("there").flatten() {
         let target = to.join(entry.file_name());

@@ -1,93 +1,16 @@
 //! Three members: what each reports about the leader while there is no quorum, and how they end.
 
-use crate::harness::{PATIENCE, Server, Setup, orderly, subject, until};
+use crate::harness::{PATIENCE, Server, Three, answers, orderly, status, subject, until};
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
 use kvd::api::proto::etcdserverpb::{
-    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest, RangeRequest, StatusRequest,
-    StatusResponse, WatchCreateRequest, WatchRequest,
+    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest, RangeRequest, WatchCreateRequest,
+    WatchRequest,
 };
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_stream::wrappers::ReceiverStream;
-
-struct Three(Vec<Server>);
-
-impl Three {
-    /// Three members of one cluster, answering.
-    async fn start() -> Three {
-        let mut members: Vec<Server> = (0..3).map(|_| Setup::of(&subject()).bare().prepare()).collect();
-        let named = |(number, member): (usize, &Server)| format!("m{number}={}", member.peer_url());
-        let cluster = members.iter().enumerate().map(named).collect::<Vec<_>>().join(",");
-        for (number, member) in members.iter_mut().enumerate() {
-            let (client, peer) = (member.url(), member.peer_url());
-            let data = member.data_dir().display().to_string();
-            member.add_args(&[
-                &format!("--name=m{number}"),
-                &format!("--data-dir={data}"),
-                &format!("--listen-client-urls={client}"),
-                &format!("--advertise-client-urls={client}"),
-                &format!("--listen-peer-urls={peer}"),
-                &format!("--initial-advertise-peer-urls={peer}"),
-                &format!("--initial-cluster={cluster}"),
-            ]);
-            member.spawn();
-        }
-        let three = Three(members);
-        for member in &three.0 {
-            answers(member).await;
-        }
-        three
-    }
-
-    /// The index of the leader, when all agree on it.
-    async fn leader(&self) -> usize {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            let mut seen = Vec::new();
-            for member in &self.0 {
-                let status = status(member).await;
-                let id = status.header.as_ref().map_or(0, |header| header.member_id);
-                seen.push((id, status.leader));
-            }
-            let leader = seen[0].1;
-            if leader != 0
-                && seen.iter().all(|(_, other)| *other == leader)
-                && let Some(place) = seen.iter().position(|(id, _)| *id == leader)
-            {
-                return place;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("they do not agree on a leader");
-    }
-}
-
-/// Waits until the member answers a linearizable read.
-async fn answers(member: &Server) {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        let read = RangeRequest { key: "k".into(), ..RangeRequest::default() };
-        let mut kv = member.api().kv;
-        if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(10), kv.range(read)).await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("no answer: {}", member.log());
-}
-
-async fn status(member: &Server) -> StatusResponse {
-    let begun = Instant::now();
-    loop {
-        match member.api().maintenance.status(StatusRequest {}).await {
-            Ok(answer) => return answer.into_inner(),
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 async fn page(member: &Server, path: &str) -> String {
     let mut stream = TcpStream::connect(member.endpoint()).await.expect("connected");

@@ -1,0 +1,85 @@
+//! A cluster of three.
+
+use super::wait::PATIENCE;
+use super::{Server, Setup, subject};
+use kvd::api::proto::etcdserverpb::{RangeRequest, StatusRequest, StatusResponse};
+use std::time::{Duration, Instant};
+
+/// The members, by number.
+pub struct Three(pub Vec<Server>);
+
+impl Three {
+    /// Three members of one cluster, answering.
+    pub async fn start() -> Three {
+        let mut members: Vec<Server> = (0..3).map(|_| Setup::of(&subject()).bare().prepare()).collect();
+        let named = |(number, member): (usize, &Server)| format!("m{number}={}", member.peer_url());
+        let cluster = members.iter().enumerate().map(named).collect::<Vec<_>>().join(",");
+        for (number, member) in members.iter_mut().enumerate() {
+            let (client, peer) = (member.url(), member.peer_url());
+            let data = member.data_dir().display().to_string();
+            member.add_args(&[
+                &format!("--name=m{number}"),
+                &format!("--data-dir={data}"),
+                &format!("--listen-client-urls={client}"),
+                &format!("--advertise-client-urls={client}"),
+                &format!("--listen-peer-urls={peer}"),
+                &format!("--initial-advertise-peer-urls={peer}"),
+                &format!("--initial-cluster={cluster}"),
+            ]);
+            member.spawn();
+        }
+        let three = Three(members);
+        for member in &three.0 {
+            answers(member).await;
+        }
+        three
+    }
+
+    /// The index of the leader, when all agree on it.
+    pub async fn leader(&self) -> usize {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let mut seen = Vec::new();
+            for member in &self.0 {
+                let status = status(member).await;
+                let id = status.header.as_ref().map_or(0, |header| header.member_id);
+                seen.push((id, status.leader));
+            }
+            let leader = seen[0].1;
+            if leader != 0
+                && seen.iter().all(|(_, other)| *other == leader)
+                && let Some(place) = seen.iter().position(|(id, _)| *id == leader)
+            {
+                return place;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("they do not agree on a leader");
+    }
+}
+
+/// Waits until the member answers a linearizable read.
+pub async fn answers(member: &Server) {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let read = RangeRequest { key: "k".into(), ..RangeRequest::default() };
+        let mut kv = member.api().kv;
+        if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(10), kv.range(read)).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no answer: {}", member.log());
+}
+
+/// Its status, once it answers.
+pub async fn status(member: &Server) -> StatusResponse {
+    let begun = Instant::now();
+    loop {
+        match member.api().maintenance.status(StatusRequest {}).await {
+            Ok(answer) => return answer.into_inner(),
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
