@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lease::{Answering, Lessor, Proposer, Remote, Renewal, TimeToLive};
 use crate::model::{Command, LeaseId, Refusal, Reply};
-use crate::raft::{Desk, Node, Pending, offload};
+use crate::raft::{Handler, Node, Pending, Topic, TopicTaken, offload};
 
 /// Longest wait of a renewal that another member has sent here; it asks again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -30,9 +30,16 @@ enum Told {
     TimeToLive(Option<(i64, i64)>),
 }
 
-/// Runs a member's lessor for ever: follows who leads, lets leases run out, answers other members.
+/// Lets other members ask this one's lessor, while it leads.
+///
+/// # Errors
+/// [`TopicTaken`].
+pub fn answer(node: &Node, lessor: &Arc<Lessor>) -> Result<(), TopicTaken> {
+    node.register(Topic::LEASES, Arc::new(LeaseHandler { node: node.clone(), lessor: lessor.clone() }))
+}
+
+/// Runs a member's lessor for ever: follows who leads, lets leases run out.
 pub async fn run(node: Node, lessor: Arc<Lessor>) {
-    node.set_desk(Arc::new(LeaseDesk { node: node.clone(), lessor: lessor.clone() }));
     let expiry = lessor.clone().run(Arc::new(LeaseProposer(node.clone())));
     tokio::join!(expiry, follow(node, lessor));
 }
@@ -79,7 +86,7 @@ impl LeaderLessor {
     fn ask(&self, question: Question) -> Answering<Told> {
         let node = self.0.clone();
         Box::pin(async move {
-            let answer = node.ask_leader(encode(&question)?).await?;
+            let answer = node.ask_leader(Topic::LEASES, encode(&question)?).await?;
             postcard::from_bytes(&answer).map_err(|error| Refusal::Internal(error.to_string()))
         })
     }
@@ -110,12 +117,12 @@ impl Remote for LeaderLessor {
 }
 
 /// Answers other members.
-struct LeaseDesk {
+struct LeaseHandler {
     node: Node,
     lessor: Arc<Lessor>,
 }
 
-impl Desk for LeaseDesk {
+impl Handler for LeaseHandler {
     fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>> {
         let (node, lessor) = (self.node.clone(), self.lessor.clone());
         Box::pin(async move {

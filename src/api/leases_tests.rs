@@ -128,6 +128,7 @@ impl Three {
             on_fatal: Arc::new(|why| panic!("fatal: {why}")),
         });
         let node = node.await.unwrap();
+        answer(&node, &lessor).expect("one lessor a node");
         tokio::spawn(run(node.clone(), lessor.clone()));
         Running { node, store, lessor, clock, _dir: dir }
     }

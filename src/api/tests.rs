@@ -127,6 +127,7 @@ pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Se
     .await
     .unwrap();
     node.leadership().wait_for(|leadership| leadership.leading).await.unwrap();
+    super::leases::answer(&node, &lessor).expect("one lessor a node");
     tokio::spawn(super::leases::run(node.clone(), lessor.clone()));
     while !lessor.is_primary() {
         tokio::task::yield_now().await;

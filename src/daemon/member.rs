@@ -34,7 +34,7 @@ use crate::log::{self, Log, LogError, RealDisk};
 use crate::model::{Caller, Clock, Command, MemberId, Refusal};
 use crate::peer::{Quic, Transport};
 use crate::pki::{self, Credentials, PkiError};
-use crate::raft::{Node, NodeOptions, StartError};
+use crate::raft::{Node, NodeOptions, StartError, TopicTaken};
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
 use crate::watch::{self, Hub};
 
@@ -68,6 +68,9 @@ pub enum MemberError {
     /// The store.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
+    /// Two parts of this member want to answer the same questions.
+    #[error(transparent)]
+    Topic(#[from] TopicTaken),
     /// Raft.
     #[error("raft: {0}")]
     Raft(#[from] StartError),
@@ -151,6 +154,7 @@ impl Member {
         systemd::status("replaying the log");
         let node =
             start_node(config, (identity, fresh), log.clone(), store.clone(), quic.transport()).await?;
+        leases::answer(&node, &lessor)?;
         quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
         let (stopper, stop) = Stop::channel();
         let fan_out =

@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Forward = 3,
     Snapshot = 4,
     Question = 5,
-    Desk = 6,
+    Service = 6,
 }
 
 impl Kind {
@@ -28,7 +28,7 @@ impl Kind {
             Self::Forward,
             Self::Snapshot,
             Self::Question,
-            Self::Desk,
+            Self::Service,
         ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -38,7 +38,7 @@ impl Kind {
         match self {
             Self::Greeting | Self::Control => 3,
             Self::Append => 2,
-            Self::Forward | Self::Question | Self::Desk => 1,
+            Self::Forward | Self::Question | Self::Service => 1,
             Self::Snapshot => 0,
         }
     }

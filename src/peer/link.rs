@@ -27,7 +27,7 @@ pub(super) struct Link {
     control: Lane,
     append: Lane,
     forward: Lane,
-    desk: Lane,
+    service: Lane,
     state: Mutex<State>,
     live: watch::Sender<Option<Live>>,
     /// The member has connected to this one: a new attempt makes sense at once.
@@ -60,7 +60,7 @@ impl Link {
             control: Lane::new(MAX_CONTROL_FRAME),
             append: Lane::new(MAX_FRAME),
             forward: Lane::new(MAX_FRAME),
-            desk: Lane::new(MAX_CONTROL_FRAME),
+            service: Lane::new(MAX_CONTROL_FRAME),
             state: Mutex::new(state),
             live: watch::Sender::new(None),
             heard: Notify::new(),
@@ -72,7 +72,7 @@ impl Link {
             transport::Lane::Control => &self.control,
             transport::Lane::Append => &self.append,
             transport::Lane::Forward => &self.forward,
-            transport::Lane::Desk => &self.desk,
+            transport::Lane::Service => &self.service,
         }
     }
 
@@ -81,7 +81,7 @@ impl Link {
             (&self.control, Kind::Control, MAX_CONTROL_FRAME),
             (&self.append, Kind::Append, MAX_FRAME),
             (&self.forward, Kind::Forward, MAX_FRAME),
-            (&self.desk, Kind::Desk, MAX_CONTROL_FRAME),
+            (&self.service, Kind::Service, MAX_CONTROL_FRAME),
         ]
     }
 

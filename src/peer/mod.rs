@@ -19,7 +19,7 @@
 //! | byte | stream | frames there | frames back |
 //! |---|---|---|---|
 //! | 0 | greeting, the first one | [`greeting::Greeting`], then clock probes | [`greeting::Reply`], then echoes |
-//! | 1, 2, 3, 6 | the lanes control, append, forward, desk; one each | requests, each behind its number | answers as they are ready, behind the number of their request |
+//! | 1, 2, 3, 6 | the lanes control, append, forward, service; one each | requests, each behind its number | answers as they are ready, behind the number of their request |
 //! | 4 | a snapshot | the request, the body in pieces, an empty frame, the body's length | one answer |
 //! | 5 | a question | one | one answer |
 //!

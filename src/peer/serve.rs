@@ -132,7 +132,7 @@ async fn stream(
         Kind::Control => (Lane::Control, MAX_CONTROL_FRAME),
         Kind::Append => (Lane::Append, MAX_FRAME),
         Kind::Forward => (Lane::Forward, MAX_FRAME),
-        Kind::Desk => (Lane::Desk, MAX_CONTROL_FRAME),
+        Kind::Service => (Lane::Service, MAX_CONTROL_FRAME),
         Kind::Snapshot => return take_snapshot(shared, serving, peer, recv, writer).await,
         other => return Err(Rejection::Malformed(format!("a stream {other:?} where none is due"))),
     };

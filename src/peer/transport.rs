@@ -27,7 +27,7 @@ pub enum Lane {
     /// Proposals forwarded to the leader.
     Forward,
     /// What the leader may take long to answer: renewals of leases, changes of members.
-    Desk,
+    Service,
 }
 
 /// The longest request of the lanes [`Lane::Append`] and [`Lane::Forward`].

@@ -43,7 +43,7 @@ pub async fn change(inner: &Arc<Inner>, caller: Caller, change: MemberChange) ->
             }
             Some(leader) => {
                 let request = Request::Propose(vec![(caller.clone(), Command::Member(change.clone()))]);
-                match ask(inner, leader, Lane::Desk, &request).await {
+                match ask(inner, leader, Lane::Service, &request).await {
                     Ok(Answer::Proposed { mut outcomes, index }) if outcomes.len() == 1 => {
                         inner.shared.wait_applied(index).await;
                         return match outcomes.pop() {

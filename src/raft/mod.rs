@@ -10,6 +10,7 @@
 //!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
 //! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable, and a [`Processor`]
 //!   makes work on it take time
+//! - `topics` are what members ask their leader beside raft's affairs, each with a handler of its own
 //! - `checks` is what others say, held against itself and the log; `replicas` what a leader knows of the others' logs
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
 //!
@@ -39,6 +40,7 @@ mod settings;
 mod shared;
 mod signal;
 mod state_machine;
+mod topics;
 mod types;
 pub mod wire;
 
@@ -49,10 +51,11 @@ pub use crate::peer::Pending;
 pub use duties::CLUSTER_VERSION;
 pub use found::{Misfit, Standing, found};
 pub use loopback::Loopback;
-pub use node::{Desk, Node};
+pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use processor::{OnProcessor, Processor, spend};
 pub use runtime::{offload, simulate};
 pub use shared::{Figures, Leadership, Status};
 pub use signal::{Closed, Receiver, Ref, Sender};
+pub use topics::{Handler, Topic, TopicTaken};
 pub use types::{Peer, decode_config};

@@ -25,13 +25,14 @@ use super::settings::settings;
 use super::shared::{Figures, Leadership, Shared, Status};
 use super::signal::{Receiver, Sender};
 use super::state_machine::StateMachine;
+use super::topics::{Handler, Topic, TopicTaken, Topics};
 use super::types::{Peer, Types};
 use super::wire::{Answer, Request};
 use crate::log::{Space, weight};
 use crate::model::{
     Caller, Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Progress, Refusal, Reply,
 };
-use crate::peer::{Lane, Pending};
+use crate::peer::Lane;
 use crate::store::quota;
 
 /// openraft's handle with kvd's types.
@@ -49,7 +50,8 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     /// Held while members are changed: one change at a time.
     pub(super) members: Mutex<()>,
-    desk: OnceLock<Arc<dyn Desk>>,
+    /// Who answers what members ask their leader.
+    pub(super) topics: Topics,
     raft: OnceLock<Raft>,
     runtime: tokio::runtime::Handle,
     /// In a simulation: what the tasks run on.
@@ -68,12 +70,6 @@ pub(super) struct Inner {
     /// Set when the node is to stop, and when it has.
     stopped: Sender<bool>,
     ended: Sender<bool>,
-}
-
-/// Answers what members ask their leader beside raft's own affairs; what it is about is theirs to know.
-pub trait Desk: Send + Sync + 'static {
-    /// Answers a question, or says why not; [`Refusal::NotLeader`] sends the other one looking for the leader.
-    fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>>;
 }
 
 /// Entries that may be committed but not applied before new commands are turned away (etcd `maxGapBetweenApplyAndCommitIndex`).
@@ -106,7 +102,7 @@ impl Node {
             options,
             shared,
             members: Mutex::new(()),
-            desk: OnceLock::new(),
+            topics: Topics::default(),
             raft: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
             processor: Processor::here(),
@@ -210,26 +206,30 @@ impl Node {
         }
     }
 
-    /// Asks the leader's desk (see [`Node::set_desk`]), which may be this member's own.
+    /// Asks the leader's handler of a topic (see [`Node::register`]), which may be this member's own.
     ///
     /// # Errors
-    /// [`Refusal::NoLeader`]; [`Refusal::Timeout`], also where the leader could not be reached; what the desk refuses.
-    pub async fn ask_leader(&self, question: Bytes) -> Result<Bytes, Refusal> {
+    /// [`Refusal::NoLeader`]; [`Refusal::Timeout`], also if the leader could not be reached; what the handler refuses.
+    pub async fn ask_leader(&self, topic: Topic, question: Bytes) -> Result<Bytes, Refusal> {
         match self.0.shared.leader() {
             None => Err(Refusal::NoLeader),
-            Some(leader) if leader == self.0.shared.id() => self.0.at_desk(question).await,
-            Some(leader) => match ask(&self.0, leader, Lane::Desk, &Request::Desk(question)).await {
-                Ok(Answer::Desk(answer)) => answer,
-                Ok(_) => Err(Refusal::NotLeader),
-                Err(_) => Err(Refusal::Timeout),
-            },
+            Some(leader) if leader == self.0.shared.id() => self.0.topics.answer(topic, question).await,
+            Some(leader) => {
+                match ask(&self.0, leader, Lane::Service, &Request::Service { topic, question }).await {
+                    Ok(Answer::Service(answer)) => answer,
+                    Ok(_) => Err(Refusal::NotLeader),
+                    Err(_) => Err(Refusal::Timeout),
+                }
+            }
         }
     }
 
-    /// Who answers the questions that other members ask this one as their leader. To be set once, at the start.
-    pub fn set_desk(&self, desk: Arc<dyn Desk>) {
-        // A second one changes nothing.
-        let _ = self.0.desk.set(desk);
+    /// Has a topic's questions, of other members and of this one, answered here while this member leads.
+    ///
+    /// # Errors
+    /// [`TopicTaken`].
+    pub fn register(&self, topic: Topic, handler: Arc<dyn Handler>) -> Result<(), TopicTaken> {
+        self.0.topics.register(topic, handler)
     }
 
     /// Waits until everything that was acknowledged before the call, by any member, can be read from the local store.
@@ -497,14 +497,6 @@ impl Inner {
         let reply = ReplyTo { sender, term };
         self.enqueue(Waiting { caller, command, weight, reply, _charge: charge });
         outcome.await.unwrap_or(Err(Refusal::Stopped))
-    }
-
-    /// Has the desk answer.
-    pub(super) async fn at_desk(&self, question: Bytes) -> Result<Bytes, Refusal> {
-        match self.desk.get() {
-            Some(desk) => desk.answer(question).await,
-            None => Err(Refusal::NotLeader),
-        }
     }
 
     /// Where raft believes a member to be.

@@ -84,7 +84,9 @@ impl Node {
                 Round::Again => Err(io::Error::other("no quorum").into()),
                 Round::Stopped => Err(io::Error::other("stopped").into()),
             },
-            Request::Desk(question) => Ok(Answer::Desk(self.0.at_desk(question).await)),
+            Request::Service { topic, question } => {
+                Ok(Answer::Service(self.0.topics.answer(topic, question).await))
+            }
             Request::Snapshot { .. } => Err(Fault::Untrue("a snapshot without its body".into())),
         }
     }

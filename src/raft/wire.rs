@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::topics::Topic;
 use crate::log::{Payload, Vote};
 use crate::model::{Caller, ClusterId, Command, LogPosition, MemberId, Refusal, Reply};
 
@@ -63,8 +64,13 @@ pub enum Request {
     Propose(Vec<(Caller, Command)>),
     /// How far must one have applied, to read what was acknowledged before?
     ReadIndex,
-    /// A question to the leader's desk.
-    Desk(Bytes),
+    /// A question to the leader's handler of a topic.
+    Service {
+        /// What it is about.
+        topic: Topic,
+        /// What the handler reads.
+        question: Bytes,
+    },
 }
 
 /// A candidate's case.
@@ -113,8 +119,8 @@ pub enum Answer {
     ReadIndex(u64),
     /// Something else went wrong; it may have been done.
     Failed(String),
-    /// What the desk says.
-    Desk(Result<Bytes, Refusal>),
+    /// What the handler says.
+    Service(Result<Bytes, Refusal>),
 }
 
 /// Of a text that another member wrote, so much is passed on.
@@ -134,7 +140,7 @@ impl Answer {
             Answer::NotLeader => "not the leader",
             Answer::ReadIndex(_) => "a read index",
             Answer::Failed(why) => return why.chars().take(MOST_TEXT).collect(),
-            Answer::Desk(_) => "what the desk says",
+            Answer::Service(_) => "what a handler says",
         };
         name.to_string()
     }

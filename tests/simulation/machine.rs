@@ -328,6 +328,7 @@ impl Boot {
         };
         let node = threads[0].run(Node::start(options)).await.map_err(|error| error.to_string())?;
         let mut tasks = JoinSet::new();
+        leases::answer(&node, &lessor).expect("one lessor a node");
         tasks.spawn(threads[1].run(leases::run(node.clone(), lessor.clone())));
         let (folded, slow, (least, most)) = (store.clone(), pace.clone(), self.settings.checkpoints);
         tasks.spawn(async move {

@@ -318,7 +318,7 @@ fn in_order(_lane: u8) -> bool {
 /// A renewal of a lease, or a membership change: requests for which the leader may have to wait.
 fn may_be_slow((from, to): Link, request: &[u8]) -> bool {
     match decode(request, Route { cluster: CLUSTER, from, to }) {
-        Ok(Request::Desk(_)) => true,
+        Ok(Request::Service { .. }) => true,
         Ok(Request::Propose(asked)) => {
             matches!(&asked[..], [(_, Command::Member(change))] if !matches!(change, MemberChange::Publish { .. }))
         }
@@ -354,7 +354,7 @@ impl Transport for Exit {
             Lane::Control => 0,
             Lane::Append => 1,
             Lane::Forward => 2,
-            Lane::Desk => 4,
+            Lane::Service => 4,
         };
         let answer = self.network.send((self.from, self.life), to, lane, Body::Call(request));
         Box::pin(within(timeout, answer))

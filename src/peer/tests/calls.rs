@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::lab::{CLUSTER, LONG, Member, SECRET, clock, logged, options, pattern, port, secret, until};
 use crate::peer::{Lane, Names, Quic, Transport, TransportError};
 
-const LANES: [Lane; 4] = [Lane::Control, Lane::Append, Lane::Forward, Lane::Desk];
+const LANES: [Lane; 4] = [Lane::Control, Lane::Append, Lane::Forward, Lane::Service];
 
 #[tokio::test]
 async fn lanes_are_pipelined_and_keep_their_order() {
@@ -83,7 +83,9 @@ async fn no_answer_waits_for_another() {
 async fn an_answer_longer_than_a_frame_comes_in_parts() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
-    for (lane, size) in [(Lane::Forward, 70_000_000), (Lane::Desk, 1 << 20), (Lane::Desk, (1 << 20) + 1)] {
+    for (lane, size) in
+        [(Lane::Forward, 70_000_000), (Lane::Service, 1 << 20), (Lane::Service, (1 << 20) + 1)]
+    {
         let beside = one.call(&two, lane, b"wait");
         let answer = one.call(&two, lane, format!("large {size}").as_bytes()).await.expect("answered");
         assert!(answer == pattern(size), "{lane:?}: {} bytes of {size}", answer.len());

@@ -7,6 +7,7 @@ use super::*;
 use crate::log::{Payload, Vote};
 use crate::model::LogPosition;
 use crate::peer::{Lane, Pending, Pieces, Transport, TransportError};
+use crate::raft::topics::Topic;
 use crate::raft::types::{Types, from_vote};
 use crate::raft::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
 
@@ -216,7 +217,11 @@ async fn garbage_is_survived() {
             Request::Transfer { from, to, last } => Request::Transfer { from: stranger(from), to, last },
             other => other,
         })
-        .chain([Request::Propose(Vec::new()), Request::ReadIndex, Request::Desk(Bytes::from_static(b"\xff"))])
+        .chain([
+            Request::Propose(Vec::new()),
+            Request::ReadIndex,
+            Request::Service { topic: Topic::LEASES, question: Bytes::from_static(b"\xff") },
+        ])
         .map(|request| encode(victim.route(), &request).unwrap().to_vec())
         .collect();
     for _ in 0..5_000 {
