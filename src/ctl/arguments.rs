@@ -190,7 +190,7 @@ fn boolean(text: &str) -> Option<bool> {
 /// The whole command line, for parsing, help, completions and the man page.
 pub fn command() -> Command {
     Command::new("kvctl")
-        .about("The client of kvd, in etcdctl's language")
+        .about("The client of kvd, with etcdctl's commands and output")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -202,8 +202,8 @@ pub fn command() -> Command {
         .subcommand(member())
 }
 
-const AFTER: &str = "Each global flag is also a variable, KVCTL_ENDPOINTS or ETCDCTL_ENDPOINTS and so on; a flag wins. \
-On a member's machine, what neither says follows from /etc/kv/cluster.toml. See kvctl(1).";
+const AFTER: &str = "Each global flag has a variable, too: KVCTL_ENDPOINTS or ETCDCTL_ENDPOINTS, and so on; a flag has priority. \
+On a member's machine, everything else is taken from /etc/kv/cluster.toml. See kvctl(1).";
 
 fn flag(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help).global(true).action(ArgAction::Set)
@@ -219,9 +219,9 @@ fn global_flags() -> Vec<Arg> {
         flag(
             "endpoints",
             "HOST:PORT,...",
-            "Members to talk to; http://, https:// and unix:// are understood",
+            "Members to connect to; http://, https:// and unix:// are accepted",
         ),
-        flag("cacert", "FILE", "The CA that vouches for servers (PEM)"),
+        flag("cacert", "FILE", "The CA that signs the servers' certificates (PEM)"),
         flag("cert", "FILE", "A client certificate (PEM)"),
         flag("key", "FILE", "The certificate's key (PEM)"),
         flag("write-out", "FORMAT", formats).short('w'),
@@ -230,7 +230,7 @@ fn global_flags() -> Vec<Arg> {
         flag("command-timeout", "DURATION", "How long to wait for an answer [default: 5s]"),
         switch(
             "insecure-transport",
-            "Without certificates connect without TLS; false: with TLS [default: true]",
+            "Connect without TLS if no certificates are given; false: with TLS [default: true]",
         ),
         switch("insecure-skip-tls-verify", "Accept any server certificate: for tests only"),
         flag(
@@ -243,10 +243,10 @@ fn global_flags() -> Vec<Arg> {
 
 fn reload() -> Command {
     Command::new("reload")
-        .about("Make the kvd on this machine read its configuration again, and tell what came of it")
+        .about("Make the kvd on this machine read its configuration again, and print the result")
         .after_help(
-            "Waits for the outcome. Exits with 0 where the new configuration is in force (options that take a \
-             restart are named), and with 1 where it was refused: kvd goes on with the old one.",
+            "Waits for the result. Exits with 0 if the new configuration is in force (options that need a \
+             restart are named), and with 1 if it was refused: kvd then keeps the old one.",
         )
         .arg(
             Arg::new("admin-socket")
@@ -267,15 +267,15 @@ fn endpoint() -> Command {
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("0s")
-        .help("Try until all are good, for ever or for so long");
+        .help("Repeat until all are good, for ever or for at most this long");
     Command::new("endpoint")
-        .about("Look at the members one by one")
+        .about("Show the state of each member")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .infer_subcommands(true)
         .subcommand(
             Command::new("health")
-                .about("Tell whether each endpoint answers a read that needs a quorum")
+                .about("Check whether each endpoint answers a read that needs a quorum")
                 .args([cluster.clone(), wait.clone()]),
         )
         .subcommand(
@@ -289,7 +289,7 @@ fn member() -> Command {
     let consistency = Arg::new("consistency")
         .long("consistency")
         .value_name("l|s")
-        .help("Linearizable, or serializable: what the member asked knows [default: l]");
+        .help("Linearizable, or serializable: as the member that is asked knows them [default: l]");
     Command::new("member")
         .about("The cluster's members")
         .subcommand_required(true)

@@ -9,7 +9,7 @@ pub fn page() -> String {
     let mut command = super::command();
     command.build();
     let mut page = Page::new("KVCTL", "1", "User Commands");
-    page.section("NAME").text("kvctl - the client of kvd, in etcdctl's language");
+    page.section("NAME").text("kvctl - the client of kvd, with etcdctl's commands and output");
     page.section("SYNOPSIS");
     page.raw(".B kvctl\n[\\fIFLAG\\fR]... \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n");
     page.section("DESCRIPTION").text(DESCRIPTION).text(LOCAL);
@@ -26,7 +26,7 @@ pub fn page() -> String {
         }
         page.raw(".RE\n");
     }
-    page.section("FLAGS").text("All commands have them; they stand before or behind the command.");
+    page.section("FLAGS").text("All commands accept them, before or after the command.");
     for argument in command.get_arguments().filter(|argument| argument.is_global_set()) {
         item(&mut page, argument);
     }
@@ -45,36 +45,37 @@ pub fn page() -> String {
     page.finish()
 }
 
-const DESCRIPTION: &str = "kvctl talks to members of a kvd or etcd cluster. Commands, flags, variables, formats and exit \
-    codes are etcdctl's; commands may be cut short as long as they stay unambiguous (kvctl mem li). Beyond etcdctl it \
-    knows the kvd on its own machine, can wait, and says what to do about a failure.";
+const DESCRIPTION: &str = "kvctl connects to members of a kvd or etcd cluster. Commands, flags, variables, formats and exit \
+    codes are etcdctl's; commands may be abbreviated as long as they stay unambiguous (kvctl mem li). In addition it \
+    finds the kvd on its own machine, can wait, and says what to do about a failure.";
 
-const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS files follow from the member's \
-    configuration, for whoever may read it (root and the group kv). Without TLS the member is reached by its loopback \
-    listener, with TLS by its advertised URL, since that is what its certificate is for.";
+const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS files are taken from the member's \
+    configuration, if the user may read it (root and the group kv). Without TLS kvctl uses the member's loopback \
+    listener, with TLS its advertised URL, because the certificate is issued for that name.";
 
-const ENVIRONMENT: &str = "KVCTL_ENDPOINTS, KVCTL_CACERT and so on stand for the flags; ETCDCTL_ENDPOINTS and so on, too. \
-    A flag wins over KVCTL_, and that over ETCDCTL_ (etcdctl refuses a flag beside its variable). An empty variable \
-    counts as none. KVCTL_ADMIN_SOCKET and KVD_ADMIN_SOCKET name the daemon's socket.";
+const ENVIRONMENT: &str = "KVCTL_ENDPOINTS, KVCTL_CACERT and so on replace the flags; ETCDCTL_ENDPOINTS and so on, too. \
+    A flag has priority over KVCTL_, and that over ETCDCTL_ (etcdctl refuses a flag together with its variable). An \
+    empty variable counts as not set. KVCTL_ADMIN_SOCKET and KVD_ADMIN_SOCKET name the daemon's socket.";
 
-const FILE: &str = "The configuration of the member on this machine, with its drop-ins. Not read when --endpoints or its \
+const FILE: &str = "The configuration of the member on this machine, with its drop-ins. Not read if --endpoints or its \
     variable is given.";
 
 const EXIT_STATUS: [(&str, &str); 4] = [
     ("0", "Done."),
     (
         "1",
-        "A request failed, a member is not healthy, a configuration is refused, or the command line is wrong.",
+        "A request failed, a member is not healthy, a configuration was refused, or the command line is wrong.",
     ),
     ("4", "The command does not have that format or consistency."),
     ("128", "A flag has an empty value that it cannot have."),
 ];
 
 const EXAMPLES: [(&str, &str); 4] = [
-    ("Is the member on this machine well?", "kvctl endpoint health"),
+    ("Is the member on this machine healthy?", "kvctl endpoint health"),
     (
         "All members of a cluster as a table:",
-        "kvctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/kv/tls/ca.pem \\\n    endpoint status --cluster -w table",
+        "kvctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/kv/tls/ca.pem \\
+    endpoint status --cluster -w table",
     ),
     ("In a script, after all members were started:", "kvctl endpoint health --cluster --wait=2m"),
     ("After a change of /etc/kv/cluster.toml:", "kvd check && systemctl reload kvd"),

@@ -1,4 +1,4 @@
-//! kvctl: the client for people and scripts, in etcdctl's language.
+//! kvctl: the client for people and scripts, with etcdctl's commands and output.
 //!
 //! | file | holds |
 //! |---|---|
@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     let invocation = match arguments::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(answer) => {
-            // A reader that has closed the pipe (`kvctl help | head`) is no error.
+            // A reader that has closed the pipe (`kvctl help | head`) is not an error.
             let _ = std::io::stdout().write_all(answer.out.as_bytes());
             let _ = std::io::stderr().write_all(answer.err.as_bytes());
             return ExitCode::from(answer.code);

@@ -101,7 +101,7 @@ fn local_config(globals: &Globals) -> Result<Local, Failure> {
         Ok((config, _)) => Ok(Local::Config(Box::new(config))),
         Err(_) if named.is_none() => {
             let path = path.display();
-            Ok(Local::Unreadable(format!("{path} cannot be used; `kvd check` tells why")))
+            Ok(Local::Unreadable(format!("{path} cannot be used; `kvd check` says why")))
         }
         Err(findings) => Err(Failure::error(crate::config::cli::text_of(&findings).trim_end())),
     }

@@ -20,7 +20,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     }
 }
 
-/// Prints to standard output; a reader that has closed the pipe is no error.
+/// Prints to standard output; a reader that has closed the pipe is not an error.
 fn print(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());

@@ -23,7 +23,7 @@ pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
         let hint = match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => "is kvd running on this machine?",
             io::ErrorKind::PermissionDenied => "root and the group kv may reload kvd",
-            _ => "the journal may tell more: journalctl -u kvd",
+            _ => "see the journal: journalctl -u kvd",
         };
         Failure::error(format!("{}: {error}", path.display())).hint(Some(hint.to_string()))
     })?;
@@ -59,6 +59,5 @@ fn ask(path: &Path) -> io::Result<Answer> {
     stream.write_all(Request::Reload.line().as_bytes())?;
     let mut text = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut text)?;
-    Answer::parse(&text)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer makes no sense"))
+    Answer::parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not valid"))
 }
