@@ -16,21 +16,21 @@ import time
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
 SO_RCVBUFFORCE = 33
-# Hosts leave checksums and the cutting into segments to the network card, which a pair of veth never does: without the
-# kernel's notes on that in front of a frame, whoever gets it throws it away as broken.
+# Hosts leave checksums and segmentation to the network card, and a veth pair does neither: the kernel puts a header with
+# that information in front of each frame, and without it the receiver would drop the frame as corrupt.
 NOTES = 10
-# The longest frame before its cutting, with its notes.
+# The longest frame before segmentation, with that header.
 LONGEST = NOTES + 14 + 65535
-# So many frames are taken from a port before the others have their turn.
+# Frames that are read from one port before the others have their turn.
 TURN = 64
 
 
 def listen(port):
-    # Without a protocol it hears nothing before it is bound, so nothing of another port.
+    # Without a protocol the socket receives nothing before it is bound, so no frames of another port.
     heard = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     heard.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
     heard.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-    # What is lost is decided below, and not by a short queue.
+    # Loss is decided below, and not by a short queue.
     heard.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
     heard.bind((port, ETH_P_ALL))
     heard.setblocking(False)
@@ -41,9 +41,9 @@ class Relay:
     def __init__(self, delay, jitter, loss, ports):
         self.delay, self.jitter, self.loss = delay, jitter, loss
         self.ports = ports
-        # Behind which port an address was heard.
+        # The port of each address that has sent a frame.
         self.homes = {}
-        # Frames on their way: when they are due, a number that keeps the heap from comparing further, port, frame.
+        # Frames in transit: due time, a number so that the heap compares nothing else, port, frame.
         self.late = []
         self.count = 0
 
@@ -52,11 +52,11 @@ class Relay:
             try:
                 frame = port.recv(LONGEST)
             except OSError:
-                # Nothing more, or the port is gone.
+                # There are no more frames, or the port is gone.
                 return
             to, sender = frame[NOTES:NOTES + 6], frame[NOTES + 6:NOTES + 12]
             self.homes[sender] = port
-            # An address for many (its lowest bit says so) was never heard as a sender's: it goes to everybody.
+            # A multicast address (its lowest bit is set) is never a sender's: such a frame goes to all ports.
             home = self.homes.get(to)
             for other in self.ports if home is None else [home]:
                 if other is not port and random.random() >= self.loss:
@@ -70,7 +70,7 @@ class Relay:
             try:
                 port.send(frame)
             except OSError:
-                # A full queue or a host that is gone loses frames on any network.
+                # Frames are lost on any network if a queue is full or a host is gone.
                 pass
 
     def run(self, until):

@@ -1,4 +1,4 @@
-# What is asked of every member of the cluster, and of an endpoint that is a URL: etcdctl 3.4 then names the whole URL as
+# Requests to every member of the cluster, and to an endpoint that is a URL: etcdctl 3.4 then sends the whole URL as
 # the authority of the call.
 run put a 1
 run endpoint health --cluster

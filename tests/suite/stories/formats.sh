@@ -9,7 +9,7 @@ for format in json fields table simple nonsense; do
     run endpoint health -w "$format"
     run lease timetolive 1234 -w "$format"
 done
-# Of the header at its end, the revision and the key of the term: the ids before them and the term are each server's own.
+# Only the revision and the key of the term from the header: the ids before them and the term differ between servers.
 run put f/1 p -w protobuf | tail -c 4 | head -c 3 | od -An -tx1
 run endpoint health -w protobuf
 run put f/1 x --prev-kv -w json
@@ -25,7 +25,7 @@ run lease grant 30 -w fields
 run lease revoke "$LEASE" -w json
 run alarm list -w json
 run compact 3 -w json
-# The id of the lease is in the hash.
+# The hash covers the id of the lease.
 run endpoint hashkv -w fields | grep -v '"Hash"'
 run endpoint hashkv -w table | head -n 3
 run member list -w json --hex

@@ -39,7 +39,7 @@ run lease grant
 run lease revoke nothex
 run lease revoke 1234
 run put l/3 c --lease=1234
-# Expiry: the key goes by itself, with a delete event.
+# Expiry: the key is deleted, with a delete event.
 lease 2
 run put l/4 d --lease="$LEASE"
 begin expired watch l/4 --rev 2

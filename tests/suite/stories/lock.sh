@@ -24,7 +24,7 @@ await observer bob
 finish follower >.follower
 sed -E 's/^office.[0-9a-f]+/office.LEASE/' .follower
 finish observer >.observer
-# It may have been looking for the next leader when it was ended, and older clients complain of that.
+# It may have been asking for the next leader when it was ended; older clients report that as an error.
 sed -E '/retrying of unary invoker failed/d; s/^office.[0-9a-f]+/office.LEASE/' .observer
 run elect office
 run elect

@@ -1,4 +1,4 @@
-# Changing the members, as far as one member can.
+# Membership changes that are possible with one member.
 run member list
 peers=$("$ETCDCTL" member list | cut -d, -f4 | tr -d ' ')
 me=$("$ETCDCTL" member list | cut -d, -f1)

@@ -1,6 +1,6 @@
-# The words of a story. Sourced by bash -eu before it.
+# The functions of the stories. bash -eu sources this file first.
 
-# run ARGS...: etcdctl with these arguments, shown with all that comes of it.
+# run ARGS...: runs etcdctl with these arguments and shows the command, its output and its status.
 run() {
     local status=0
     printf '$ etcdctl'
@@ -12,10 +12,10 @@ run() {
     ((status == 0)) || printf '(exit %d)\n' "$status"
 }
 
-# say TEXT...: a line of the story.
+# say TEXT...: prints a line.
 say() { printf '%s\n' "$*"; }
 
-# begin NAME ARGS...: etcdctl in the background, as NAME; what it prints is shown by `finish`.
+# begin NAME ARGS...: etcdctl in the background, as NAME; `finish` shows its output.
 begin() {
     local name=$1
     shift
@@ -37,7 +37,7 @@ await() {
 }
 
 
-# finish NAME: ends NAME with SIGTERM and shows what it printed.
+# finish NAME: ends NAME with SIGTERM and shows its output.
 finish() {
     local status=0
     kill -TERM "$(cat "$1.pid")" 2>/dev/null || true
@@ -48,7 +48,7 @@ finish() {
     printf '(ended with %d)\n' "$status"
 }
 
-# ended NAME: waits for NAME to end by itself and shows what it printed.
+# ended NAME: waits for NAME to end by itself and shows its output.
 ended() {
     local status=0
     wait "$(cat "$1.pid")" || status=$?
@@ -65,7 +65,7 @@ lease() {
     LEASE=$(awk '{print $2}' .out)
 }
 
-# until_keys PREFIX COUNT: waits until there are so many keys.
+# until_keys PREFIX COUNT: waits until there are this many keys.
 until_keys() {
     local tries
     for ((tries = 0; tries < 600; tries++)); do

@@ -1,5 +1,5 @@
 # server: --quota-backend-bytes=53248
-# A full store: what is refused, what still works, and the way back.
+# A full store: what is refused, what still works, and how to recover.
 run put small 1
 value=$(head -c 4096 /dev/zero | tr '\0' 'v')
 full=

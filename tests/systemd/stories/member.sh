@@ -1,4 +1,4 @@
-# The way a user meets kvd: install, edit one file, start; and what systemd does for it afterwards.
+# A user's first steps: install, edit one file, start; then what systemd does for the service.
 
 machine one 10.91.0.1
 bring one "$KVD_DEB"

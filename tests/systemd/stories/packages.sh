@@ -1,4 +1,4 @@
-# What Debian's and Fedora's own judges say of the packages, and what the programs are made like.
+# The findings of Debian's and Fedora's linters in the packages, and how the programs are built.
 
 step "lintian"
 lintian --fail-on error,warning --tag-display-limit 0 --allow-root "$KVD_DEB"

@@ -1,9 +1,9 @@
-# The commands of the README's section on packages and systemd, one by one, as they stand there.
+# The commands of the README's section on packages and systemd, one by one, unchanged.
 
 machine one 10.91.0.1
 in_ one mkdir -p /root/target/packages
 put_file one "/root/target/packages/$(basename "$KVD_DEB")" <"$KVD_DEB"
-# Whoever installs it edits the file; here the member gets another name.
+# An operator edits the file; here the member gets another name.
 put_file one /usr/bin/editor 755 <<'SH'
 #!/bin/sh
 sed -i 's/^name = .*/name = "edited"/' "$1"

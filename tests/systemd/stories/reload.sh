@@ -1,4 +1,4 @@
-# systemctl reload: good files, bad ones, and what takes a restart; TLS files that are exchanged under way.
+# systemctl reload: valid files, invalid ones, and options that need a restart; TLS files that are replaced.
 
 machine one 10.91.0.1
 bring one "$KVD_DEB"

@@ -1,4 +1,4 @@
-# A newer package: a member that runs is restarted, one that does not is not started; what the operator wrote stays.
+# A newer package: a running member is restarted, a stopped one is not started; the operator's files stay.
 
 machine one 10.91.0.1
 bring one "$KVD_DEB"
