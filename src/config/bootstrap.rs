@@ -32,6 +32,12 @@ impl Config {
     /// without the network. The daemon refuses to start with any of these if it has to bootstrap, and ignores them on a
     /// member that has data, as etcd does.
     pub fn bootstrap_problems(&self) -> Vec<Diagnostic> {
+        let mut rows = self.settings().iter();
+        if rows.any(|(spec, setting)| setting.origin.is_refused() && (spec.bootstrap || spec.name == "name"))
+        {
+            // That has been said, and what the defaults lead to is nobody's mistake.
+            return Vec::new();
+        }
         let problem = match (self.join.peers.is_empty(), self.discovery.finds_members()) {
             (false, _) => self.join_problem(),
             (true, true) => self.discovery_problem(),

@@ -49,6 +49,12 @@ impl<'s> Findings<'s> {
         self.settings.is_given(option)
     }
 
+    /// True if all these options have values of their own. A rule among options says nothing if one of them was refused
+    /// already: what its default leads to is nobody's mistake.
+    pub(super) fn are_readable(&self, options: &[&str]) -> bool {
+        options.iter().all(|option| !self.settings.origin(option).is_refused())
+    }
+
     /// An option's value as a flag would take it.
     pub(super) fn text(&self, option: &str) -> String {
         let (spec, setting) = self.settings.row(option);
@@ -70,8 +76,11 @@ impl<'s> Findings<'s> {
         self.push_at(option, option, finding);
     }
 
-    /// A finding about an option, at the place of another one's value.
+    /// A finding about an option, at the place of another one's value; none if either of them was refused already.
     pub(super) fn push_at(&mut self, option: &'static str, at: &str, finding: Diagnostic) {
+        if !self.are_readable(&[option, at]) {
+            return;
+        }
         let place = self.settings.origin(at).place();
         self.found.push(finding.about(option).at(place));
     }

@@ -22,6 +22,9 @@ pub const DEFAULT_FILE: &str = "/etc/kv/cluster.toml";
 pub struct Outcome {
     /// The configuration; none when there are errors.
     pub config: Option<Config>,
+    /// The configuration as far as it can be read, with defaults for values that cannot be; none if it is not known what
+    /// was meant: a source has errors of syntax, or names that no option has.
+    pub(super) draft: Option<Config>,
     /// Everything found, errors first, each kind in the order file, environment, flag.
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read, in order.
@@ -41,8 +44,8 @@ impl Outcome {
     }
 }
 
-/// Reads, merges and checks a configuration. Every error of every source is reported at once; rules among options are
-/// only looked at when each option is good in itself.
+/// Reads, merges and checks a configuration. Every error of every source is reported at once, and with them what the
+/// rules say about options whose values could be read.
 pub fn read(surroundings: &Surroundings<'_>) -> Outcome {
     let flags = read_flags(&surroundings.arguments);
     let environment = read_environment(&surroundings.variables);
@@ -146,14 +149,21 @@ impl Layers {
     }
 
     fn add(&mut self, reading: Reading) {
+        let refused = reading.diagnostics.iter().filter(|finding| finding.is_error());
+        let refused: Vec<(&'static str, Place)> = refused
+            .filter_map(|finding| Some((present_name(finding.option?)?, finding.place.clone()?)))
+            .collect();
         self.diagnostics.extend(reading.diagnostics);
         // A former name gives way to the present one within a source, whatever their order.
-        let present_name =
+        let is_present =
             |given: &Given| !matches!(given.spec.effect, Effect::Alias(_) | Effect::GateAlias(_));
         let mut given = reading.given;
-        given.sort_by_key(present_name);
+        given.sort_by_key(is_present);
         for given in given {
             self.lay(given);
+        }
+        for (option, place) in refused {
+            self.settings().set_default(option, Origin::Refused(place));
         }
     }
 
@@ -244,19 +254,30 @@ impl Layers {
         self.diagnostics.extend(std::mem::take(&mut self.notes).into_values());
         let mut settings = self.settings.take().unwrap_or_else(defaults);
         self.diagnostics.extend(without_effect_yet(&settings));
-        let mut config = None;
-        if !self.diagnostics.iter().any(Diagnostic::is_error) {
+        let mut draft = None;
+        // An error that is about no option says that it is not known what was meant.
+        if !self.diagnostics.iter().any(|finding| finding.is_error() && finding.option.is_none()) {
             let installed = self.files.iter().any(|path| path == Path::new(DEFAULT_FILE));
             self.diagnostics.extend(derive(&mut settings, surroundings, installed));
             let (made, found) = Config::new(settings);
             self.diagnostics.extend(found);
             self.diagnostics.extend(made.check());
-            config = Some(made);
+            draft = Some(made);
         }
         // Stable: the order of sources stays within errors and warnings.
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
-        let config = config.filter(|_| !self.diagnostics.iter().any(Diagnostic::is_error));
-        Outcome { config, diagnostics: self.diagnostics, files: self.files }
+        let config = draft.clone().filter(|_| !self.diagnostics.iter().any(Diagnostic::is_error));
+        Outcome { config, draft, diagnostics: self.diagnostics, files: self.files }
+    }
+}
+
+/// The option that a finding is about, by its present name; none for one that keeps no value.
+fn present_name(name: &'static str) -> Option<&'static str> {
+    let spec = options::find(name)?;
+    match spec.effect {
+        Effect::Alias(name) => present_name(name),
+        Effect::GateAlias(_) => Some("feature-gates"),
+        _ => spec.acts().then_some(name),
     }
 }
 

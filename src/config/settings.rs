@@ -19,18 +19,25 @@ pub enum Origin {
     Credential(PathBuf),
     /// From the operator.
     Given(Place),
+    /// From the operator, but no value of the option; the default stands in, so that the rules can be looked at.
+    Refused(Place),
 }
 
 impl Origin {
     /// True when the operator gave the value.
     pub fn is_given(&self) -> bool {
-        matches!(self, Self::Given(_))
+        matches!(self, Self::Given(_) | Self::Refused(_))
+    }
+
+    /// True if what the operator gave is no value of the option.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 
     /// The place to point at in a diagnostic.
     pub fn place(&self) -> Option<Place> {
         match self {
-            Self::Given(place) => Some(place.clone()),
+            Self::Given(place) | Self::Refused(place) => Some(place.clone()),
             _ => None,
         }
     }
@@ -42,15 +49,14 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::Derived(from) => write!(f, "from {from}"),
             Self::Credential(path) => write!(f, "credential {}", path.display()),
-            Self::Given(Place::File(place)) => write!(f, "{}:{}", place.path.display(), place.line),
-            Self::Given(Place::Path(path)) => write!(f, "{}", path.display()),
-            Self::Given(Place::Flag(text)) => {
-                let name = text.split(['=', ' ']).next().unwrap_or(text);
-                write!(f, "flag {name}")
-            }
-            Self::Given(Place::Variable(text)) => {
-                write!(f, "environment {}", text.split('=').next().unwrap_or(text))
-            }
+            Self::Given(place) | Self::Refused(place) => match place {
+                Place::File(place) => write!(f, "{}:{}", place.path.display(), place.line),
+                Place::Path(path) => write!(f, "{}", path.display()),
+                Place::Flag(text) => write!(f, "flag {}", text.split(['=', ' ']).next().unwrap_or(text)),
+                Place::Variable(text) => {
+                    write!(f, "environment {}", text.split('=').next().unwrap_or(text))
+                }
+            },
         }
     }
 }

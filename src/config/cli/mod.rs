@@ -177,8 +177,8 @@ fn with_config(surroundings: &Surroundings<'_>, act: impl FnOnce(&Config) -> Ans
 
 /// `kvd check`.
 fn check(surroundings: &Surroundings<'_>, json: bool) -> Answer {
-    let Outcome { config, mut diagnostics, files } = read(surroundings);
-    if let Some(config) = &config {
+    let Outcome { draft, mut diagnostics, files, .. } = read(surroundings);
+    if let Some(config) = &draft {
         let initialised = bootstrap::is_initialised_in(surroundings.files, &config.member.data_dir);
         diagnostics.extend(config.bootstrap_problems().into_iter().map(|problem| match initialised {
             false => problem,

@@ -146,7 +146,9 @@ impl ClientTls {
     }
 
     fn check_versions(&self, found: &mut Findings<'_>) {
-        if self.max_version.is_some_and(|max| self.min_version > max) {
+        if self.max_version.is_some_and(|max| self.min_version > max)
+            && found.are_readable(&["tls-min-version"])
+        {
             let (min, max) = (found.text("tls-min-version"), found.text("tls-max-version"));
             let message = format!("min version ({min}) is greater than max version ({max})");
             found.error("tls-max-version", message);

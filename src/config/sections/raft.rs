@@ -44,7 +44,9 @@ impl Raft {
         }
         if election == 0 {
             found.error("election-timeout", format!("--election-timeout must be >0 (set to {election}ms)"));
-        } else if beat.saturating_mul(5) > timeout {
+        } else if beat.saturating_mul(5) > timeout
+            && found.are_readable(&["heartbeat-interval", "election-timeout"])
+        {
             // Point at the one that was given, the election timeout when it was both.
             let given = found.is_given("election-timeout");
             let option = if given { "election-timeout" } else { "heartbeat-interval" };

@@ -111,7 +111,9 @@ impl Storage {
         if self.compact_hash_check.is_zero() {
             found.error("compact-hash-check-time", "--compact-hash-check-time must be >0 (set to 0s)");
         }
-        if let Err(reason) = self.auto_compaction() {
+        if let Err(reason) = self.auto_compaction()
+            && found.are_readable(&["auto-compaction-mode"])
+        {
             found.error("auto-compaction-retention", format!("error parsing CompactionRetention: {reason}"));
         }
     }
