@@ -203,21 +203,18 @@ fn around(line: &str, mark: usize) -> (String, usize) {
     (format!("...{part}..."), mark - first + 3)
 }
 
-/// Words that tell a secret by its name, misspelt or not.
-const TELLING: [&str; 3] = ["secret", "password", "username"];
+/// Words in a name that tell a secret.
+const TELLING: [&str; 4] = ["secret", "password", "username", "discovery-user"];
+
+/// How alike a name must be to one that tells a secret: misspelt, it tells it as well.
+const ALIKE: f64 = 0.8;
 
 /// The line without what may be a secret: all behind a telling name, or all of it where a string over several lines
 /// may have begun behind such a name.
 fn without_secret(line: &str, before: &str) -> Option<String> {
-    // ASCII only, so that places in the lower-case text are places in the line.
-    let lower = line.to_ascii_lowercase();
-    if let Some(end) = TELLING.iter().filter_map(|word| lower.find(word).map(|at| at + word.len())).min() {
-        let rest = &line[end..];
-        let key =
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').unwrap_or(rest.len());
-        let told = &line[..end + key];
-        let is_closed = rest[key..].trim().trim_matches([']', ' ']).is_empty();
-        return (!is_closed).then(|| format!("{told} = {MASK}"));
+    if let Some(end) = telling_name(line) {
+        let is_closed = line[end..].trim().trim_matches([']', ' ']).is_empty();
+        return (!is_closed).then(|| format!("{} = {MASK}", &line[..end]));
     }
     let is_assignment = line.split_once('=').is_some_and(|(key, _)| {
         let key = key.trim();
@@ -226,8 +223,34 @@ fn without_secret(line: &str, before: &str) -> Option<String> {
     if is_assignment || line.trim_start().starts_with('[') {
         return None;
     }
-    let tells = |line: &str| TELLING.iter().any(|word| line.to_ascii_lowercase().contains(word));
-    before.lines().rev().take(20).any(tells).then(|| MASK.to_string())
+    before.lines().rev().take(20).any(|line| telling_name(line).is_some()).then(|| MASK.to_string())
+}
+
+/// Where the first name in a line ends that tells a secret: a key, a flag or a variable, or the line's first word.
+fn telling_name(line: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut at = 0;
+    while let Some(start) = line[at..].find(is_part).map(|found| at + found) {
+        let end = line[start..].find(|c| !is_part(c)).map_or(line.len(), |found| start + found);
+        let (name, rest) = (&line[start..end], line[end..].trim_start_matches(['"', '\'', ' ', '\t']));
+        let is_name =
+            rest.starts_with(['=', ':']) || name.starts_with('-') || line[..start].trim().is_empty();
+        if is_name && tells(&name.to_ascii_lowercase().replace('_', "-"), rest) {
+            return Some(end);
+        }
+        at = end;
+    }
+    None
+}
+
+/// Whether what follows a name may be a secret. A file's name is none.
+fn tells(name: &str, value: &str) -> bool {
+    if name.ends_with("-file") && value.contains('/') {
+        return false;
+    }
+    let alike = |word: &str, telling: &str| strsim::normalized_damerau_levenshtein(word, telling) >= ALIKE;
+    TELLING.iter().any(|telling| name.contains(telling) || name.split('-').any(|word| alike(word, telling)))
+        || alike(name, "cluster-secret")
 }
 
 fn floor_char(text: &str, mut at: usize) -> usize {

@@ -1,10 +1,11 @@
 //! The command line: etcdctl's commands and flags, with clap.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use super::failure::{BAD_FEATURE, ERROR};
 use super::print::Format;
@@ -89,7 +90,7 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
             return Err(refused(text, super::failure::BAD_ARGUMENTS));
         }
     }
-    let asked = asked(&matches).map_err(|text| refused(text, BAD_FEATURE))?;
+    let asked = asked(&matches).map_err(|(text, code)| refused(text, code))?;
     let format = given(&matches, "write-out", |text| {
         Format::parse(text).ok_or_else(|| "unsupported output format".to_string())
     })
@@ -98,7 +99,10 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     Ok(Invocation { globals, asked })
 }
 
-fn asked(matches: &ArgMatches) -> Result<Asked, String> {
+/// # Errors
+/// With etcdctl's text and exit code.
+fn asked(matches: &ArgMatches) -> Result<Asked, (String, u8)> {
+    let no_command = || ("no command is given".to_string(), BAD_FEATURE);
     match matches.subcommand() {
         Some(("reload", matches)) => {
             Ok(Asked::Reload { socket: matches.get_one::<String>("admin-socket").map(PathBuf::from) })
@@ -106,7 +110,7 @@ fn asked(matches: &ArgMatches) -> Result<Asked, String> {
         Some(("endpoint", matches)) => match matches.subcommand() {
             Some(("status", matches)) => Ok(Asked::EndpointStatus(endpoints(matches)?)),
             Some((_, matches)) => Ok(Asked::EndpointHealth(endpoints(matches)?)),
-            None => Err("no command is given".to_string()),
+            None => Err(no_command()),
         },
         Some(("member", matches)) => {
             let consistency =
@@ -114,15 +118,16 @@ fn asked(matches: &ArgMatches) -> Result<Asked, String> {
             match consistency.map_or("l", String::as_str) {
                 "l" => Ok(Asked::MemberList { serializable: false }),
                 "s" => Ok(Asked::MemberList { serializable: true }),
-                other => Err(format!("unknown consistency flag {other:?}")),
+                other => Err((format!("unknown consistency flag {other:?}"), BAD_FEATURE)),
             }
         }
-        _ => Err("no command is given".to_string()),
+        _ => Err(no_command()),
     }
 }
 
-fn endpoints(matches: &ArgMatches) -> Result<Endpoints, String> {
-    let wait = matches.get_one::<String>("wait").map(|text| duration("wait", text)).transpose()?;
+fn endpoints(matches: &ArgMatches) -> Result<Endpoints, (String, u8)> {
+    let wait = matches.get_one::<String>("wait").map(|text| duration("wait", text)).transpose();
+    let wait = wait.map_err(|text| (text, ERROR))?;
     Ok(Endpoints { cluster: matches.get_flag("cluster"), wait })
 }
 
@@ -209,14 +214,47 @@ fn flag(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help).global(true).action(ArgAction::Set)
 }
 
+/// A flag that is no file's name: shells offer none.
+fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    flag(name, value, help).value_hint(ValueHint::Other)
+}
+
+/// Values that shells offer. Others are refused later, as etcdctl refuses them.
+#[derive(Clone)]
+struct Offered(&'static [&'static str]);
+
+impl TypedValueParser for Offered {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
+}
+
+fn offering(flag: Arg, values: &'static [&'static str]) -> Arg {
+    flag.value_parser(Offered(values)).hide_possible_values(true)
+}
+
 fn switch(name: &'static str, help: &'static str) -> Arg {
-    flag(name, "BOOL", help).num_args(0..=1).require_equals(true).default_missing_value("true")
+    offering(flag(name, "BOOL", help), &["true", "false"])
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
 }
 
 fn global_flags() -> Vec<Arg> {
     let formats = "simple (default), table, json or fields";
     vec![
-        flag(
+        text(
             "endpoints",
             "HOST:PORT,...",
             "Members to connect to; http://, https:// and unix:// are accepted",
@@ -224,10 +262,10 @@ fn global_flags() -> Vec<Arg> {
         flag("cacert", "FILE", "The CA that signs the servers' certificates (PEM)"),
         flag("cert", "FILE", "A client certificate (PEM)"),
         flag("key", "FILE", "The certificate's key (PEM)"),
-        flag("write-out", "FORMAT", formats).short('w'),
+        offering(flag("write-out", "FORMAT", formats), &["simple", "table", "json", "fields"]).short('w'),
         switch("hex", "Print ids in hexadecimal (member list in json and fields)"),
-        flag("dial-timeout", "DURATION", "How long to try to connect [default: 2s]"),
-        flag("command-timeout", "DURATION", "How long to wait for an answer [default: 5s]"),
+        text("dial-timeout", "DURATION", "How long to try to connect [default: 2s]"),
+        text("command-timeout", "DURATION", "How long to wait for an answer [default: 5s]"),
         switch(
             "insecure-transport",
             "Connect without TLS if no certificates are given; false: with TLS [default: true]",
@@ -264,6 +302,7 @@ fn endpoint() -> Command {
     let wait = Arg::new("wait")
         .long("wait")
         .value_name("DURATION")
+        .value_hint(ValueHint::Other)
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("0s")
@@ -290,6 +329,7 @@ fn member() -> Command {
         .long("consistency")
         .value_name("l|s")
         .help("Linearizable, or serializable: as the member that is asked knows them [default: l]");
+    let consistency = offering(consistency, &["l", "s"]);
     Command::new("member")
         .about("The cluster's members")
         .subcommand_required(true)
@@ -349,6 +389,10 @@ mod tests {
         assert_eq!(code("member list --dial-timeout=xx"), 1);
         assert_eq!(code("member list -w nonsense"), 4);
         assert_eq!(code("member list --consistency x"), 4);
+        // etcdctl: a flag's value that is none of its type.
+        assert_eq!(code("endpoint health --wait=3"), 1);
+        assert_eq!(code("endpoint status --dial-timeout=5"), 1);
+        assert_eq!(code("endpoint status --hex=5"), 1);
         assert_eq!(code("member list --cert="), 128);
         assert_eq!(code("--help"), 0);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, Error};
@@ -60,10 +60,10 @@ pub(super) fn load(
     lenient: bool,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Loaded, PkiError> {
-    let cas = read_all::<CertificateDer<'static>>(&files.trusted_ca)?;
+    let cas = read_all::<CertificateDer<'static>>(&files.trusted_ca, "certificate")?;
     let roots = verify::roots(&cas, &files.trusted_ca)?;
     let crls = match &files.crl {
-        Some(path) => read_all::<CertificateRevocationListDer<'static>>(path)?,
+        Some(path) => read_all::<CertificateRevocationListDer<'static>>(path, "revocation list")?,
         None => Vec::new(),
     };
     let allowed = Allowed { common_names: files.allowed_cn.clone(), hosts: files.allowed_hostnames.clone() };
@@ -89,9 +89,12 @@ pub(super) fn load(
 }
 
 fn read_pair(pair: &Pair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, PkiError> {
-    let chain = read_all::<CertificateDer<'static>>(&pair.cert)?;
+    let chain = read_all::<CertificateDer<'static>>(&pair.cert, "certificate")?;
     warn_if_open(&pair.key);
-    let key = PrivateKeyDer::from_pem_file(&pair.key).map_err(|error| PkiError::file(&pair.key, error))?;
+    let key = PrivateKeyDer::from_pem_file(&pair.key).map_err(|error| match error {
+        pem::Error::NoItemsFound => PkiError::file(&pair.key, "it holds no private key in PEM form"),
+        error => PkiError::file(&pair.key, error),
+    })?;
     match CertifiedKey::from_der(chain, key, provider) {
         Ok(pair) => Ok(Arc::new(pair)),
         Err(Error::InconsistentKeys(_)) => {
@@ -131,11 +134,13 @@ pub(super) fn unix_time(now_ms: i64) -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_millis(u64::try_from(now_ms).unwrap_or_default()))
 }
 
-/// All objects of a kind in a PEM file; at least one.
-fn read_all<T: PemObject>(path: &Path) -> Result<Vec<T>, PkiError> {
+/// All objects of a kind, called `what`, in a PEM file; at least one.
+fn read_all<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, PkiError> {
     let read = T::pem_file_iter(path).and_then(|objects| objects.collect::<Result<Vec<T>, _>>());
     match read {
-        Ok(objects) if objects.is_empty() => Err(PkiError::file(path, "nothing of the kind in it")),
+        Ok(objects) if objects.is_empty() => {
+            Err(PkiError::file(path, format!("it holds no {what} in PEM form")))
+        }
         Ok(objects) => Ok(objects),
         Err(error) => Err(PkiError::file(path, error)),
     }

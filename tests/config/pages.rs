@@ -43,6 +43,41 @@ fn completions_are_fresh() {
     }
 }
 
+/// What bash offers behind a flag: the line of the script that follows the flag's first mention as a case.
+fn offered(command: &clap::Command, name: &str, flag: &str) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(clap_complete::Shell::Bash, &mut command.clone(), name, &mut script);
+    let script = String::from_utf8(script).expect("text");
+    let (_, behind) = script.split_once(&format!(" {flag})\n")).expect("the flag is completed");
+    behind.lines().next().expect("a line").trim().to_string()
+}
+
+#[test]
+fn shells_offer_files_only_for_what_takes_a_file() {
+    let (kvd, kvctl) = (kvd::config::cli::command(), kvd::ctl::command());
+    for flag in ["-w", "--write-out"] {
+        let offered = offered(&kvctl, "kvctl", flag);
+        assert!(offered.contains(r#"compgen -W "simple table json fields""#), "{flag}: {offered}");
+    }
+    let level = offered(&kvd, "kvd", "--log-level");
+    assert!(level.contains(r#"compgen -W "debug info warn error panic fatal""#), "{level}");
+    for (command, name, flag) in [
+        (&kvd, "kvd", "--name"),
+        (&kvd, "kvd", "--heartbeat-interval"),
+        (&kvd, "kvd", "--pre-vote"),
+        (&kvctl, "kvctl", "--dial-timeout"),
+        (&kvctl, "kvctl", "--endpoints"),
+        (&kvctl, "kvctl", "--hex"),
+    ] {
+        let offered = offered(command, name, flag);
+        assert!(!offered.contains("compgen -f"), "{name} {flag}: {offered}");
+    }
+    for (command, name, flag) in [(&kvd, "kvd", "--cert-file"), (&kvctl, "kvctl", "--cacert")] {
+        let offered = offered(command, name, flag);
+        assert!(offered.contains("compgen -f"), "{name} {flag}: {offered}");
+    }
+}
+
 #[test]
 fn the_catalog_of_the_journal_is_fresh() {
     fresh("packaging/kvd.catalog", &kvd::daemon::catalog());

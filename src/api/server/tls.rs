@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, ServerConfig, WebPkiClientVerifier};
@@ -111,11 +111,18 @@ fn server_config(options: &TlsOptions) -> Result<ServerConfig> {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let chain = read_all::<CertificateDer<'static>>(&options.cert_file)?;
-    let key =
-        PrivateKeyDer::from_pem_file(&options.key_file).map_err(|error| named(&options.key_file, error))?;
-    let mut config =
-        builder.with_single_cert(chain, key).map_err(|error| named(&options.cert_file, error))?;
+    let chain = read_all::<CertificateDer<'static>>(&options.cert_file, "certificate")?;
+    let key = PrivateKeyDer::from_pem_file(&options.key_file).map_err(|error| match error {
+        pem::Error::NoItemsFound => named(&options.key_file, "it holds no private key in PEM form"),
+        error => named(&options.key_file, error),
+    })?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let key_file = options.key_file.display();
+            named(&options.cert_file, format!("the certificate does not belong to the key in {key_file}"))
+        }
+        error => named(&options.cert_file, error),
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -132,12 +139,12 @@ fn client_verifier(
         return Ok(None);
     };
     let mut roots = RootCertStore::empty();
-    for certificate in read_all::<CertificateDer<'static>>(ca_file)? {
+    for certificate in read_all::<CertificateDer<'static>>(ca_file, "certificate")? {
         roots.add(certificate).map_err(|error| named(ca_file, error))?;
     }
     let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     if let Some(crl_file) = &options.crl_file {
-        let lists = read_all::<CertificateRevocationListDer<'static>>(crl_file)?;
+        let lists = read_all::<CertificateRevocationListDer<'static>>(crl_file, "revocation list")?;
         verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
     }
     let verifier: Arc<dyn ClientCertVerifier> = verifier.build().map_err(|error| named(ca_file, error))?;
@@ -167,12 +174,11 @@ fn rustls_name(name: &str) -> String {
     }
 }
 
-fn read_all<T: PemObject>(path: &Path) -> Result<Vec<T>> {
+/// All objects of a kind, called `what`, in a PEM file; at least one.
+fn read_all<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>> {
     let read = T::pem_file_iter(path).and_then(|objects| objects.collect::<std::result::Result<Vec<T>, _>>());
     match read {
-        Ok(objects) if objects.is_empty() => {
-            Err(Error::new(ErrorKind::InvalidData, format!("{}: nothing of the kind in it", path.display())))
-        }
+        Ok(objects) if objects.is_empty() => Err(named(path, format!("it holds no {what} in PEM form"))),
         Ok(objects) => Ok(objects),
         Err(error) => Err(named(path, error)),
     }

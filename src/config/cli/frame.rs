@@ -1,6 +1,7 @@
 //! The frame that clap holds: sub-commands and help.
 
-use clap::{Arg, ArgAction, Command};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command, ValueHint};
 
 use crate::config::options::{self, Effect, Kind, OptionSpec, Section};
 use crate::config::source::is_flag;
@@ -82,11 +83,22 @@ fn argument(spec: &'static OptionSpec) -> Arg {
         Kind::Bool | Kind::Anything if spec.section == Section::Program => {
             argument.action(ArgAction::SetTrue)
         }
-        Kind::Bool | Kind::Anything => {
-            argument.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
-        }
-        kind => argument.value_name(kind.placeholder()),
+        Kind::Bool | Kind::Anything => suggesting(argument, &["true", "false"])
+            .value_name("BOOL")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        Kind::Choice(choices) => suggesting(argument, choices).value_name(spec.kind.placeholder()),
+        // Shells offer files for these only; a list may hold some.
+        kind @ (Kind::Path | Kind::List) => argument.value_name(kind.placeholder()),
+        kind => argument.value_name(kind.placeholder()).value_hint(ValueHint::Other),
     }
+}
+
+/// Shells offer these values; the help has them in its placeholder.
+fn suggesting(argument: Arg, values: &'static [&'static str]) -> Arg {
+    let values = values.iter().filter(|value| !value.is_empty());
+    argument.value_parser(PossibleValuesParser::new(values)).hide_possible_values(true)
 }
 
 /// What `kvd --help` prints.

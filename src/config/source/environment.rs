@@ -4,7 +4,7 @@ use super::super::diagnostic::{Diagnostic, Place};
 use super::super::options::{self, Owner, Section, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::Value;
-use super::{MASK, Reading, expectation};
+use super::{MASK, Reading, expectation, refusal};
 
 /// Variables with these prefixes that are no options: the file's name, which is read before all else, and etcd's
 /// leave to run on other processors.
@@ -35,8 +35,7 @@ pub fn read_environment(variables: &[(String, String)]) -> Reading {
                 match Value::given(spec, text) {
                     Ok(value) => reading.given.push(Given { spec, value, place }),
                     Err(reason) => {
-                        let otherwise = format!("invalid value {shown:?} for {name}: {reason}");
-                        let error = Diagnostic::error(spec.words.map_or(otherwise, |words| words(text)));
+                        let error = Diagnostic::error(refusal(spec, name, text, shown, &reason));
                         let error =
                             error.about(spec.name).at(Some(place)).maybe_help(expectation(spec, &reason));
                         reading.diagnostics.push(error);

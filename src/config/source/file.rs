@@ -12,6 +12,7 @@ use super::super::diagnostic::{Diagnostic, FilePlace, Place, locate};
 use super::super::options::{self, Kind, OptionSpec, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::{PARSE_ERROR, Value, cluster_urls, describe, gate_name};
+use super::misplaced::{belongs, first_line_of};
 use super::{Reading, expectation};
 
 /// More findings than this are counted only: nobody reads them, and a file of another kind has one a line.
@@ -25,7 +26,11 @@ pub fn read_toml(path: PathBuf, text: &str) -> Reading {
     for error in errors.iter().take(MAX_FINDINGS) {
         let place = error.span().map(|span| Place::File(reader.locate(span)));
         let place = place.or_else(|| Some(Place::Path(Arc::clone(&reader.path))));
-        reader.reading.diagnostics.push(Diagnostic::error(format!("TOML: {}", error.message())).at(place));
+        let first = error.span().filter(|_| error.message() == "duplicate key");
+        let first = first.and_then(|span| first_line_of(text, table.get_ref(), &span));
+        let help = first.map(|line| format!("it stands in line {line} already"));
+        let finding = Diagnostic::error(format!("TOML: {}", error.message())).at(place);
+        reader.reading.diagnostics.push(finding.maybe_help(help));
     }
     reader.unsaid += errors.len().saturating_sub(MAX_FINDINGS);
     // What is left of a file with syntax errors may be read wrongly: its values are not complained about as well.
@@ -114,8 +119,24 @@ impl Reader<'_> {
             );
             self.report(warning, entry.value.span());
         }
+        if let (Kind::Cluster, DeValue::Table(members)) = (spec.kind, entry.value.get_ref()) {
+            self.warn_of_options_among(members, &entry.key);
+        }
         let place = Place::File(self.locate(entry.key_span.clone()));
         self.reading.given.push(Given { spec, value, place });
+    }
+
+    /// A member may have any name; one that is called as an option is none, as a rule.
+    fn warn_of_options_among(&mut self, members: &DeTable<'_>, table: &str) {
+        for (name, _) in members {
+            if let Some(help) = belongs(self.text, table, name.get_ref())
+                && !self.is_full()
+            {
+                let message = format!("`{}` is read as a member's name", name.get_ref());
+                let warning = Diagnostic::warning(message).about("initial-cluster").help(help);
+                self.report(warning, name.span());
+            }
+        }
     }
 
     fn refuse(&mut self, spec: &'static OptionSpec, problem: Problem, entry: &Entry<'_, '_>) {
@@ -140,11 +161,12 @@ impl Reader<'_> {
         if self.is_full() {
             return;
         }
-        let help = match options::find(&entry.key) {
+        let misplaced = entry.key.rsplit_once('.').and_then(|(table, key)| belongs(self.text, table, key));
+        let help = misplaced.or_else(|| match options::find(&entry.key) {
             Some(spec) if !spec.key.is_empty() => Some(format!("in the file it is called `{}`", spec.key)),
             Some(spec) => Some(format!("--{} has no key in the file", spec.name)),
             None => suggest(&entry.key).map(|key| format!("did you mean `{key}`?")),
-        };
+        });
         let message = format!("unknown key `{}`", entry.key);
         self.report(Diagnostic::error(message).maybe_help(help), entry.key_span.clone());
     }
@@ -178,8 +200,8 @@ impl Reader<'_> {
                 Err(_) => Err("value out of range".to_string()),
             }),
             DeValue::Array(array) => array_value(kind, array.iter()),
-            DeValue::Table(table) if kind == Kind::Cluster => cluster_value(table),
-            DeValue::Table(table) if kind == Kind::Gates => gates_value(table),
+            DeValue::Table(table) if kind == Kind::Cluster => cluster_value(table, self.text),
+            DeValue::Table(table) if kind == Kind::Gates => gates_value(table, self.text),
             _ => one(Err(expected(kind, value))),
         }
     }
@@ -249,9 +271,10 @@ fn finish(
     if problems.is_empty() { value().map_err(|message| vec![Problem::new(message)]) } else { Err(problems) }
 }
 
-fn cluster_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
+fn cluster_value(table: &DeTable<'_>, text: &str) -> Result<Value, Vec<Problem>> {
     let (mut members, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, urls) in table {
+        let help = belongs(text, "initial-cluster", name.get_ref());
         let texts: Option<Vec<&str>> = match urls.get_ref() {
             DeValue::String(text) => Some(text.split(',').collect()),
             DeValue::Array(array) => array.iter().map(|element| element.get_ref().as_str()).collect(),
@@ -261,18 +284,18 @@ fn cluster_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
             Some(Ok(urls)) => {
                 members.insert(name.get_ref().to_string(), urls);
             }
-            Some(Err(reason)) => problems.push(Problem::at(reason, urls.span())),
+            Some(Err(reason)) => problems.push(Problem { help, ..Problem::at(reason, urls.span()) }),
             None => {
                 let message =
                     format!("expected {}, found {}", describe(Kind::PeerUrls), name_of(urls.get_ref()));
-                problems.push(Problem::at(message, urls.span()));
+                problems.push(Problem { help, ..Problem::at(message, urls.span()) });
             }
         }
     }
     finish(problems, || Ok(Value::Cluster(members)))
 }
 
-fn gates_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
+fn gates_value(table: &DeTable<'_>, text: &str) -> Result<Value, Vec<Problem>> {
     let (mut gates, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, on) in table {
         match (gate_name(name.get_ref()), on.get_ref()) {
@@ -287,7 +310,8 @@ fn gates_value(table: &DeTable<'_>) -> Result<Value, Vec<Problem>> {
                 let names = options::GATES.iter().map(|gate| gate.name);
                 let is_shown = problems.len() < MAX_FINDINGS;
                 let meant = if is_shown { did_you_mean(name.get_ref(), names) } else { None };
-                let help = meant.map(|name| format!("did you mean {name}?"));
+                let help = belongs(text, "feature-gates", name.get_ref());
+                let help = help.or_else(|| meant.map(|name| format!("did you mean {name}?")));
                 problems.push(Problem { help, ..Problem::at(reason, name.span()) });
             }
         }

@@ -4,7 +4,7 @@ use super::super::diagnostic::{Diagnostic, Place};
 use super::super::options::{self, OptionSpec, did_you_mean};
 use super::super::settings::Given;
 use super::super::value::Value;
-use super::{MASK, Reading, expectation};
+use super::{MASK, Reading, expectation, refusal};
 
 /// True for an argument that Go takes for a flag.
 pub fn is_flag(argument: &str) -> bool {
@@ -85,9 +85,8 @@ where
     match Value::given(spec, value) {
         Ok(value) => Ok(Given { spec, value, place: Place::Flag(shown) }),
         Err(reason) => {
-            let otherwise = format!("invalid value {:?} for flag -{name}: {reason}", masked(spec, value));
-            let error =
-                Diagnostic::error(spec.words.map_or(otherwise, |words| words(value))).about(spec.name);
+            let message = refusal(spec, &format!("flag -{name}"), value, masked(spec, value), &reason);
+            let error = Diagnostic::error(message).about(spec.name);
             Err(Box::new(error.at(Some(Place::Flag(shown))).maybe_help(expectation(spec, &reason))))
         }
     }

@@ -4,6 +4,7 @@
 mod environment;
 mod file;
 mod flags;
+mod misplaced;
 
 pub use environment::read_environment;
 pub use file::read_toml;
@@ -21,6 +22,16 @@ pub struct Reading {
     pub given: Vec<Given>,
     /// What could not be read.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Why a text is refused that `what` (a flag, a variable) gives the option; `shown` is the text as it may be shown.
+fn refusal(spec: &OptionSpec, what: &str, text: &str, shown: &str, reason: &str) -> String {
+    match (spec.words, spec.kind) {
+        (Some(words), _) => words(text),
+        // What it could have been is in the help.
+        (None, Kind::Choice(_)) => format!("invalid value {shown:?} for {what}"),
+        (None, _) => format!("invalid value {shown:?} for {what}: {reason}"),
+    }
 }
 
 /// What would have been right.

@@ -118,9 +118,9 @@ fn every_broken_file_is_named_and_what_is_in_use_stays() {
     let old = ca.issue(&Order { from: NOW - 9 * DAY, until: NOW - DAY, ..Order::of("one") });
     let early = ca.issue(&Order { from: NOW + DAY, ..Order::of("one") });
     let cases: [(&str, (&str, &str), &str, &str); 8] = [
-        ("cert.pem", ("no certificate", &good.1), &ca.pem, "nothing of the kind in it"),
-        ("key.pem", (&good.0, "no key"), &ca.pem, ""),
-        ("ca.pem", (&good.0, &good.1), "", "nothing of the kind in it"),
+        ("cert.pem", ("no certificate", &good.1), &ca.pem, "it holds no certificate in PEM form"),
+        ("key.pem", (&good.0, "no key"), &ca.pem, "it holds no private key in PEM form"),
+        ("ca.pem", (&good.0, &good.1), "", "it holds no certificate in PEM form"),
         ("ca.pem", (&good.0, &good.1), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ""),
         (
             "cert.pem",
