@@ -11,5 +11,7 @@ mod pages;
 mod precedence;
 #[path = "config/properties.rs"]
 mod properties;
+#[path = "config/start.rs"]
+mod start;
 #[path = "config/world.rs"]
 mod world;

@@ -6,16 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::{Config, derive};
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::{Diagnostic, Place, Severity};
 use super::options;
 use super::settings::{Given, Origin, Settings};
-use super::source::{Reading, read_environment, read_flags, read_toml};
+use super::source::{
+    EnvironmentFile, Reading, read_environment, read_environment_file, read_flags, read_toml,
+};
 use super::spec::{Effect, Kind, OptionSpec};
 use super::surroundings::Surroundings;
 use super::value::Value;
 
 /// Where kvd looks when no file is named.
 pub const DEFAULT_FILE: &str = "/etc/kv/cluster.toml";
+
+/// The variables that systemd gives the service (`EnvironmentFile=` of kvd.service).
+const ENVIRONMENT_FILE: &str = "/etc/kv/kvd.env";
 
 /// What came out of reading.
 #[derive(Clone, Debug)]
@@ -48,23 +53,68 @@ impl Outcome {
 /// rules say about options whose values could be read.
 pub fn read(surroundings: &Surroundings<'_>) -> Outcome {
     let flags = read_flags(&surroundings.arguments);
+    read_layers(flags, EnvironmentFile::default(), Vec::new(), surroundings)
+}
+
+/// The same as the installed service is going to read it, unless a file is named that is not the service's: with the
+/// variables that systemd takes from [`ENVIRONMENT_FILE`].
+pub(super) fn read_as_service(surroundings: &Surroundings<'_>) -> Outcome {
+    let flags = read_flags(&surroundings.arguments);
+    let path = Path::new(ENVIRONMENT_FILE);
+    if config_file(&flags, &[], surroundings).is_some() {
+        return read(surroundings);
+    }
+    match surroundings.files.read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => {
+            read_layers(flags, read_environment_file(path, &text), vec![path.to_path_buf()], surroundings)
+        }
+        Ok(Err(_)) => {
+            let mut outcome = read(surroundings);
+            let place = Some(Place::Path(Arc::new(path.to_path_buf())));
+            outcome.diagnostics.insert(0, Diagnostic::error("the file is not UTF-8").at(place));
+            Outcome { config: None, ..outcome }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => read(surroundings),
+        // systemd can read it all the same.
+        Err(error) => {
+            let mut outcome = read(surroundings);
+            let unread = Diagnostic { severity: Severity::Warning, ..unreadable(path, &error, None) };
+            outcome.diagnostics.push(unread);
+            outcome
+        }
+    }
+}
+
+fn read_layers(
+    flags: Reading,
+    file: EnvironmentFile,
+    also_read: Vec<PathBuf>,
+    surroundings: &Surroundings<'_>,
+) -> Outcome {
     let environment = read_environment(&surroundings.variables);
     let mut layers = Layers::default();
-    layers.files(config_file(&flags, surroundings), surroundings);
+    layers.files(config_file(&flags, &file.variables, surroundings), surroundings);
+    layers.files.extend(also_read);
+    layers.add(file.reading);
     layers.add(environment);
     layers.add(flags);
     layers.finish(surroundings)
 }
 
-/// The file to read, and the place that names it.
-fn config_file(flags: &Reading, surroundings: &Surroundings<'_>) -> Option<(PathBuf, Place)> {
+/// The file to read, and the place that names it; `variables` are those of a file of variables.
+fn config_file(
+    flags: &Reading,
+    variables: &[(String, String)],
+    surroundings: &Surroundings<'_>,
+) -> Option<(PathBuf, Place)> {
     let flag = flags.given.iter().rev().find(|given| given.spec.name == "config-file");
     let named = flag.and_then(|given| match &given.value {
         Value::Text(path) => Some((path.clone(), given.place.clone())),
         _ => None,
     });
     let variable = |name: &str| {
-        let path = surroundings.variable(name)?;
+        let filed = variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let path = surroundings.variable(name).or(filed)?;
         Some((path.to_string(), Place::Variable(format!("{name}={path}"))))
     };
     let (path, place) =

@@ -2,9 +2,13 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use super::outside::SystemClock;
 use super::sockets::Inherited;
-use crate::config::cli::{Invocation, parse_process};
+use super::trial;
+use crate::config::cli::{Answer, Invocation, parse_process};
+use crate::model::Clock;
 
 /// The whole of `kvd`: reads arguments, environment and files, and runs or answers.
 pub fn main() -> ExitCode {
@@ -24,11 +28,19 @@ pub fn main() -> ExitCode {
             let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
             super::run(*config, warnings, inherited, arguments.collect())
         }
-        Invocation::Answer(answer) => {
-            // A reader that has gone away (`kvd --help | head`) is no reason to complain.
-            let _ = std::io::stdout().write_all(answer.out.as_bytes());
-            let _ = std::io::stderr().write_all(answer.err.as_bytes());
-            ExitCode::from(answer.code)
+        Invocation::Check(check) => {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let found = check.config().map(|config| trial::findings(config, &clock));
+            let found = found.unwrap_or_default();
+            print(&check.answer(found))
         }
+        Invocation::Answer(answer) => print(&answer),
     }
+}
+
+/// A reader that has gone away (`kvd --help | head`) is no reason to complain.
+fn print(answer: &Answer) -> ExitCode {
+    let _ = std::io::stdout().write_all(answer.out.as_bytes());
+    let _ = std::io::stderr().write_all(answer.err.as_bytes());
+    ExitCode::from(answer.code)
 }

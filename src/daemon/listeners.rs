@@ -20,9 +20,13 @@ pub struct Clients {
     pub tls: Option<Arc<Tls>>,
 }
 
+/// The TLS of listeners. Errors name the file.
+pub fn open_tls(config: &Config) -> io::Result<Option<Arc<Tls>>> {
+    Ok(client_tls(config)?.map(Tls::new).transpose()?.map(Arc::new))
+}
+
 /// Binds everything clients connect to, or takes it over. Errors name the URL.
-pub fn bind(config: &Config, inherited: &mut Inherited) -> io::Result<Clients> {
-    let tls = client_tls(config)?.map(Tls::new).transpose()?.map(Arc::new);
+pub fn bind(config: &Config, tls: Option<Arc<Tls>>, inherited: &mut Inherited) -> io::Result<Clients> {
     let split = !config.addresses.listen_client_http_urls.is_empty();
     let faces = if split { Faces::Grpc } else { Faces::All };
     let groups = [

@@ -83,7 +83,7 @@ impl MemberError {
     /// The exit code that tells the service manager whether to try again.
     pub fn exit_code(&self) -> u8 {
         match self {
-            MemberError::Config(_) | MemberError::Bootstrap(_) => EXIT_CONFIG,
+            MemberError::Config(_) | MemberError::Bootstrap(_) | MemberError::Pki(_) => EXIT_CONFIG,
             MemberError::Identity(IdentityError::Removed { .. }) | MemberError::Copy(_) => EXIT_IDENTITY,
             MemberError::History(_) => EXIT_HISTORY,
             _ => EXIT_START,
@@ -132,12 +132,15 @@ impl Member {
         if fresh {
             entry::refuse_bad_bootstrap(config)?;
         }
-        let clients = listeners::bind(config, &mut inherited)?;
+        // Files that the configuration names are its matter: `kvd check` refuses them with the same exit code.
+        let tls = listeners::open_tls(config).map_err(|error| MemberError::Config(error.to_string()))?;
+        let credentials = Arc::new(peers::credentials(config, Arc::new(SystemClock))?);
+        let clients = listeners::bind(config, tls, &mut inherited)?;
         let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
         // The log's lock comes first: it says that no other process works on these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
         identity::refuse_removed(&directories.member)?;
-        let (quic, credentials) = peers::open(config, &mut inherited)?;
+        let quic = peers::open(config, credentials.clone(), &mut inherited)?;
         inherited.close();
         entry::refuse_missing_log(&directories, &*disk)?;
         systemd::status("opening the data");

@@ -14,6 +14,7 @@
 //! | `news.rs`, `notices.rs` | what is worth telling an operator, and its explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; starts that take long |
 //! | `figures.rs` | what the daemon adds to the metrics |
+//! | `trial.rs` | what `kvd check` tries of a start |
 //! | `logging.rs`, `rotation.rs`, `systemd.rs`, `outside.rs` | the log, its files, systemd, the real clock and randomness |
 //!
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
@@ -40,6 +41,7 @@ mod running;
 mod sockets;
 mod startup;
 mod systemd;
+mod trial;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use super::sockets::Inherited;
 use crate::config::{ClusterSecret, Config, KeyPair};
 use crate::join::enter::Asker;
 use crate::join::reception::Reception;
-use crate::model::{ClusterId, Entropy, Member, MemberId, Progress};
+use crate::model::{Clock, ClusterId, Entropy, Member, MemberId, Progress};
 use crate::peer::{self, Caller, Lane, Names, Pending, Pieces, Quic, Rejection, Service};
 use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
 use crate::raft::Node;
@@ -27,9 +27,8 @@ const MAX_LOOKUPS_FOR_STRANGERS: usize = 4;
 /// Opens the peer port; nobody is served there yet.
 ///
 /// # Errors
-/// Files that cannot be used, addresses that cannot be bound; they are named.
-pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc<Credentials>)> {
-    let credentials = Arc::new(credentials(config).map_err(io::Error::other)?);
+/// Addresses that cannot be bound; they are named.
+pub fn open(config: &Config, credentials: Arc<Credentials>, inherited: &mut Inherited) -> io::Result<Quic> {
     let mut listen: Vec<SocketAddr> = Vec::new();
     for url in &config.addresses.listen_peer_urls {
         if url.socket_path().is_some() {
@@ -49,8 +48,8 @@ pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc
         }
         None => true,
     });
-    let quic = Quic::bind(peer::Options {
-        credentials: credentials.clone(),
+    Quic::bind(peer::Options {
+        credentials,
         listen,
         sockets,
         clock: Arc::new(SystemClock),
@@ -59,12 +58,14 @@ pub fn open(config: &Config, inherited: &mut Inherited) -> io::Result<(Quic, Arc
         names: Names::new(MAX_LOOKUPS),
         incarnation: SystemEntropy.next(),
         version: env!("CARGO_PKG_VERSION").to_string(),
-    })?;
-    Ok((quic, credentials))
+    })
 }
 
-fn credentials(config: &Config) -> Result<Credentials, PkiError> {
-    let clock = Arc::new(SystemClock);
+/// What this member proves its identity with, and verifies that of others.
+///
+/// # Errors
+/// Files that cannot be used, a secret that is too short; they are named.
+pub fn credentials(config: &Config, clock: Arc<dyn Clock>) -> Result<Credentials, PkiError> {
     let tls = &config.peer_tls;
     let pair = |pair: KeyPair| Pair { cert: pair.cert, key: pair.key };
     // Without a CA nobody could be verified: a certificate alone stands for none at all.

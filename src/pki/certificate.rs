@@ -60,6 +60,31 @@ pub fn valid_until(file: &Path) -> Option<i64> {
     read(&der).ok().map(|facts| facts.until)
 }
 
+/// Refuses the first certificate of a PEM file outside the time for which it is valid.
+///
+/// # Errors
+/// [`PkiError::Expired`], [`PkiError::NotYetValid`]; a file that holds no certificate.
+pub fn check_validity(file: &Path, now_ms: i64) -> Result<(), PkiError> {
+    let der = CertificateDer::from_pem_file(file).map_err(|error| PkiError::file(file, error))?;
+    read(&der)?.check_validity(file, now_ms)
+}
+
+impl Facts {
+    /// Refuses a certificate, read from `path`, outside the time for which it is valid.
+    ///
+    /// # Errors
+    /// [`PkiError::Expired`], [`PkiError::NotYetValid`].
+    pub(super) fn check_validity(&self, path: &Path, now_ms: i64) -> Result<(), PkiError> {
+        let (path, now) = (path.to_path_buf(), now_ms / 1000);
+        let (from, until) = self.validity.clone();
+        match () {
+            () if now > self.until => Err(PkiError::Expired { path, until }),
+            () if now < self.from => Err(PkiError::NotYetValid { path, from }),
+            () => Ok(()),
+        }
+    }
+}
+
 /// Reads a certificate. Does not check whether it is trusted.
 ///
 /// # Errors

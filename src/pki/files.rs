@@ -112,13 +112,7 @@ fn check_own(pair: &Pair, key: &CertifiedKey, now_ms: i64, (clients, _): &Verifi
         return Err(PkiError::file(path, "no certificate in it"));
     };
     let facts = certificate::read(leaf).map_err(|error| PkiError::file(&path, error))?;
-    let now = now_ms / 1000;
-    if now > facts.until {
-        return Err(PkiError::Expired { path, until: facts.validity.1 });
-    }
-    if now < facts.from {
-        return Err(PkiError::NotYetValid { path, from: facts.validity.0 });
-    }
+    facts.check_validity(&path, now_ms)?;
     // While CAs are being exchanged, the bundle may lack this member's own CA; so this is only a hint.
     match clients.verify_client_cert(leaf, chain, unix_time(now_ms)) {
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {

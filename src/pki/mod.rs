@@ -29,7 +29,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::lab;
 
-pub use certificate::{Holder, valid_until};
+pub use certificate::{Holder, check_validity, valid_until};
 pub use credentials::Credentials;
 pub use error::PkiError;
 pub use files::{Files, Pair};

@@ -85,6 +85,7 @@ impl World {
     /// The output and exit status of `kvd`; the configuration is returned in place of a running daemon.
     pub fn invoke(&self) -> Answer {
         match parse(self.surroundings()) {
+            Invocation::Check(check) => check.answer(Vec::new()),
             Invocation::Answer(answer) => answer,
             Invocation::Run(_, warnings) => {
                 Answer { out: "(runs)\n".to_string(), err: kvd::config::cli::text_of(&warnings), code: 0 }

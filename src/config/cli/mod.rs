@@ -10,11 +10,12 @@ mod show;
 mod version;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::config::Config;
 use super::diagnostic::{Diagnostic, summary};
 use super::options::did_you_mean;
-use super::read::{Outcome, read};
+use super::read::{Outcome, read, read_as_service};
 use super::source::{is_flag, read_flags};
 use super::surroundings::Surroundings;
 use super::value::Value;
@@ -57,6 +58,8 @@ impl Answer {
 pub enum Invocation {
     /// Run the daemon with this configuration; the warnings are for its log.
     Run(Box<Config>, Vec<Diagnostic>),
+    /// Look at the files that a start would open, and say whether all of it is good.
+    Check(Box<Check>),
     /// Print this and exit.
     Answer(Answer),
 }
@@ -80,7 +83,7 @@ pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation {
 pub fn parse(surroundings: Surroundings<'_>) -> Invocation {
     let first = surroundings.arguments.first().map(String::as_str);
     match first {
-        Some(word) if !is_flag(word) && !word.is_empty() => Invocation::Answer(sub_command(surroundings)),
+        Some(word) if !is_flag(word) && !word.is_empty() => sub_command(surroundings),
         _ => {
             let flags = read_flags(&surroundings.arguments);
             let asked = |name: &str| {
@@ -112,23 +115,25 @@ pub fn text_of(diagnostics: &[Diagnostic]) -> String {
     text
 }
 
-fn sub_command(mut surroundings: Surroundings<'_>) -> Answer {
+fn sub_command(mut surroundings: Surroundings<'_>) -> Invocation {
     let arguments = std::mem::take(&mut surroundings.arguments);
     let first = arguments.first().map_or("", String::as_str);
     if !frame::is_sub_command(first) {
-        return not_a_command(first);
+        return Invocation::Answer(not_a_command(first));
     }
     let (for_clap, server_flags) = frame::separate(&arguments);
     let matches = match command().try_get_matches_from(std::iter::once("kvd".to_string()).chain(for_clap)) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => {
-            return Answer { err: error.render().to_string(), code: EXIT_CONFIG, ..Answer::default() };
+            return Invocation::Answer(Answer::refused(error.render().to_string()));
         }
-        Err(error) => return Answer::out(error.render().to_string()),
+        Err(error) => return Invocation::Answer(Answer::out(error.render().to_string())),
     };
     surroundings.arguments = server_flags;
-    match matches.subcommand() {
-        Some(("check", matches)) => check(&surroundings, matches.get_flag("json")),
+    Invocation::Answer(match matches.subcommand() {
+        Some(("check", matches)) => {
+            return Invocation::Check(Box::new(Check::of(&surroundings, matches.get_flag("json"))));
+        }
         Some(("config", matches)) => match matches.subcommand() {
             Some(("show", matches)) => {
                 let options =
@@ -146,7 +151,7 @@ fn sub_command(mut surroundings: Surroundings<'_>) -> Answer {
             _ => Answer::refused("kvd: no such command\n"),
         },
         _ => Answer::refused("kvd: no such command\n"),
-    }
+    })
 }
 
 /// A first word that is no command: etcd's text for it, and what was probably meant.
@@ -165,7 +170,7 @@ fn not_a_command(word: &str) -> Answer {
 }
 
 fn with_config(surroundings: &Surroundings<'_>, act: impl FnOnce(&Config) -> Answer) -> Answer {
-    match read(surroundings).into_result() {
+    match read_as_service(surroundings).into_result() {
         Ok((config, warnings)) => {
             let mut answer = act(&config);
             answer.err.insert_str(0, &text_of(&warnings));
@@ -175,42 +180,65 @@ fn with_config(surroundings: &Surroundings<'_>, act: impl FnOnce(&Config) -> Ans
     }
 }
 
-/// `kvd check`.
-fn check(surroundings: &Surroundings<'_>, json: bool) -> Answer {
-    let Outcome { draft, mut diagnostics, files, .. } = read(surroundings);
-    if let Some(config) = &draft {
-        let initialised = bootstrap::is_initialised_in(surroundings.files, &config.member.data_dir);
-        diagnostics.extend(config.bootstrap_problems().into_iter().map(|problem| match initialised {
-            false => problem,
-            true => Diagnostic {
-                severity: super::diagnostic::Severity::Warning,
-                help: Some(format!(
-                    "it does not count: {} holds a member already",
-                    config.member.data_dir.display()
-                )),
-                ..problem
-            },
-        }));
-        diagnostics.extend(missing_files(config, surroundings));
-        diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+/// `kvd check`, but for what only the daemon knows how to open.
+#[derive(Clone, Debug)]
+pub struct Check {
+    config: Option<Config>,
+    findings: Vec<Diagnostic>,
+    files: Vec<PathBuf>,
+    json: bool,
+}
+
+impl Check {
+    fn of(surroundings: &Surroundings<'_>, json: bool) -> Self {
+        let Outcome { draft, mut diagnostics, files, .. } = read_as_service(surroundings);
+        if let Some(config) = &draft {
+            let initialised = bootstrap::is_initialised_in(surroundings.files, &config.member.data_dir);
+            let problems = config.bootstrap_problems().into_iter().map(|problem| match initialised {
+                false => problem,
+                true => Diagnostic {
+                    severity: super::diagnostic::Severity::Warning,
+                    help: Some(format!(
+                        "it does not count: {} holds a member already",
+                        config.member.data_dir.display()
+                    )),
+                    ..problem
+                },
+            });
+            diagnostics.extend(problems);
+            diagnostics.extend(missing_files(config, surroundings));
+        }
+        Self { config: draft, findings: diagnostics, files, json }
     }
-    let valid = !diagnostics.iter().any(Diagnostic::is_error);
-    let code = if valid { 0 } else { EXIT_CONFIG };
-    if json {
-        let findings: Vec<serde_json::Value> = diagnostics.iter().map(Diagnostic::to_json).collect();
-        let files: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
-        let object = serde_json::json!({ "valid": valid, "files": files, "findings": findings });
-        return Answer { out: format!("{object:#}\n"), err: String::new(), code };
+
+    /// The configuration, as far as it can be read.
+    pub fn config(&self) -> Option<&Config> {
+        self.config.as_ref()
     }
-    if !valid {
-        return Answer::findings(&diagnostics);
+
+    /// The answer, with what else was found.
+    pub fn answer(self, more: Vec<Diagnostic>) -> Answer {
+        let Self { mut findings, files, json, .. } = self;
+        findings.extend(more);
+        findings.sort_by_key(|finding| finding.severity);
+        let valid = !findings.iter().any(Diagnostic::is_error);
+        let code = if valid { 0 } else { EXIT_CONFIG };
+        if json {
+            let found: Vec<serde_json::Value> = findings.iter().map(Diagnostic::to_json).collect();
+            let files: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+            let object = serde_json::json!({ "valid": valid, "files": files, "findings": found });
+            return Answer { out: format!("{object:#}\n"), err: String::new(), code };
+        }
+        if !valid {
+            return Answer::findings(&findings);
+        }
+        let read_from = match files.as_slice() {
+            [] => "no file".to_string(),
+            files => files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
+        };
+        let out = format!("kvd: the configuration is good ({read_from}; {})\n", summary(&findings));
+        Answer { out, err: text_of(&findings), code }
     }
-    let read_from = match files.as_slice() {
-        [] => "no file".to_string(),
-        files => files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
-    };
-    let out = format!("kvd: the configuration is good ({read_from}; {})\n", summary(&diagnostics));
-    Answer { out, err: text_of(&diagnostics), code }
 }
 
 /// Files that options name and that are not there. Starting tells it as well, but one at a time.

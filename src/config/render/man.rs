@@ -105,7 +105,7 @@ const DESCRIPTION: &str = "kvd is one member of a cluster. It serves clients on 
 const COMMANDS: [(&str, &str); 4] = [
     (
         "kvd check [--json]",
-        "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Nothing is started.",
+        "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Certificates, keys and secrets are opened as a start opens them. Nothing is started.",
     ),
     (
         "kvd config show [--origin] [--json]",
@@ -134,7 +134,10 @@ const ENVIRONMENT: &str = "ETCD_NAME, ETCD_DATA_DIR and so on: etcd's options in
 const FILES: [(&str, &str); 4] = [
     ("/etc/kv/cluster.toml", "The configuration; may be missing. See cluster.toml(5)."),
     ("/etc/kv/cluster.toml.d/*.toml", "Read after it, in the order of their names."),
-    ("/etc/kv/kvd.env", "Environment variables for the systemd unit."),
+    (
+        "/etc/kv/kvd.env",
+        "Environment variables for the systemd unit. kvd check and kvd config read them, too, unless --config-file names another file than the service's.",
+    ),
     ("/var/lib/kv", "The data directory of the systemd unit."),
 ];
 
@@ -168,7 +171,10 @@ const EXIT_STATUS: [(&str, &str); 6] = [
         "The member was removed, or its data are a copy of a member's that runs elsewhere, or an older copy of its own. \
          systemd does not restart it.",
     ),
-    ("78", "The configuration or the command line is wrong (etcd: 1 and 2). systemd does not restart it."),
+    (
+        "78",
+        "The configuration or the command line is wrong, or a certificate, key or secret that it names cannot be used (etcd: 1 and 2). systemd does not restart it.",
+    ),
 ];
 
 const EXAMPLES: [(&str, &str); 5] = [

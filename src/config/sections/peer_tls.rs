@@ -99,10 +99,14 @@ impl PeerTls {
         if self.cluster_secret.is_some() && self.cluster_secret_file.is_some() {
             found.error("cluster-secret", "--cluster-secret and --cluster-secret-file are both given");
         }
-        if self.cluster_secret.as_ref().is_some_and(|secret| secret.expose().chars().count() < MIN_SECRET) {
+        let is_short = |secret: &Secret| {
+            let mut lines = secret.expose().lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.any(|line| line.chars().count() < MIN_SECRET)
+        };
+        if self.cluster_secret.as_ref().is_some_and(is_short) {
             let message =
                 format!("--cluster-secret is shorter than {MIN_SECRET} characters and can be guessed");
-            found.warn("cluster-secret", message);
+            found.error("cluster-secret", message);
         }
         let secret_given = self.secret().is_some();
         if secret_given && pair && found.is_given("cluster-secret-file") {

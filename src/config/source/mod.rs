@@ -6,7 +6,7 @@ mod file;
 mod flags;
 mod misplaced;
 
-pub use environment::read_environment;
+pub use environment::{EnvironmentFile, read_environment, read_environment_file};
 pub use file::read_toml;
 pub use flags::{is_flag, read_flags};
 

@@ -1,0 +1,148 @@
+//! What `kvd check` tries of a start: it opens and judges the files that a start opens, and leaves everything as it was.
+//! A start refuses the same files, with the same exit code.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{listeners, peers};
+use crate::api::server::tls::Tls;
+use crate::config::{Config, Diagnostic};
+use crate::model::Clock;
+use crate::pki;
+
+/// What is wrong with the files that the configuration names. Files that are not there are no finding of this one: the
+/// configuration's own check has them.
+pub fn findings(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Diagnostic> {
+    let (client, peer) = (&config.client_tls, &config.peer_tls);
+    let mut found = Vec::new();
+    let files = [&client.cert_file, &client.key_file, &client.trusted_ca_file, &client.crl_file];
+    if all_there(&files) && !client.makes_certificate() {
+        found.extend(clients(config, clock.now_ms()).err());
+    }
+    let files = [
+        &peer.cert_file,
+        &peer.key_file,
+        &peer.client_cert_file,
+        &peer.client_key_file,
+        &peer.trusted_ca_file,
+        &peer.crl_file,
+        &peer.cluster_secret_file,
+    ];
+    if all_there(&files) {
+        found.extend(members(config, clock.clone()).err());
+    }
+    found.into_iter().map(|text| located(config, text)).collect()
+}
+
+fn all_there(files: &[&Option<PathBuf>]) -> bool {
+    files.iter().filter_map(|file| file.as_deref()).all(Path::exists)
+}
+
+fn clients(config: &Config, now_ms: i64) -> Result<(), String> {
+    let Some(options) = listeners::client_tls(config).map_err(|error| error.to_string())? else {
+        return Ok(());
+    };
+    let certificate = options.cert_file.clone();
+    Tls::new(options).map_err(|error| error.to_string())?;
+    pki::check_validity(&certificate, now_ms).map_err(|error| error.to_string())
+}
+
+fn members(config: &Config, clock: Arc<dyn Clock>) -> Result<(), String> {
+    let credentials = peers::credentials(config, clock).map_err(|error| error.to_string())?;
+    // A start only warns of a certificate that has expired, since a reload may bring a better one.
+    credentials.reload().map_err(|error| error.to_string())
+}
+
+/// The finding at the place of the option whose file it is about.
+fn located(config: &Config, text: String) -> Diagnostic {
+    let finding = Diagnostic::error(text.clone());
+    let named = config.settings().iter().find(|(spec, setting)| {
+        let path = setting.value.to_text(spec.kind);
+        spec.names_file && !path.is_empty() && text.contains(&path)
+    });
+    match named {
+        Some((spec, setting)) => finding.about(spec.name).at(setting.origin.place()),
+        None => finding,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Surroundings, read};
+    use crate::pki::lab::{Ca, DAY, Desk, NOW, Order, SetClock};
+
+    /// What is found with these files of `desk` (flag, name in the directory), and some more flags.
+    fn found(desk: &Desk, files: &[(&str, &str)], more: &[&str]) -> Vec<String> {
+        let mut arguments = vec!["--config-file=/dev/null".to_string()];
+        arguments.extend(files.iter().map(|(flag, name)| format!("--{flag}={}", desk.path(name).display())));
+        arguments.extend(more.iter().map(|flag| flag.to_string()));
+        let mut surroundings = Surroundings::of_process(arguments);
+        surroundings.variables.clear();
+        let config = match read(&surroundings).into_result() {
+            Ok((config, _)) => config,
+            Err(findings) => panic!("{}", crate::config::cli::text_of(&findings)),
+        };
+        let clock: Arc<dyn Clock> = SetClock::at(NOW);
+        let findings = findings(&config, &clock);
+        assert!(findings.iter().all(|finding| finding.is_error() && finding.place.is_some()), "{findings:?}");
+        findings.into_iter().map(|finding| finding.message).collect()
+    }
+
+    const CLIENTS: [(&str, &str); 3] =
+        [("cert-file", "cert.pem"), ("key-file", "key.pem"), ("trusted-ca-file", "ca.pem")];
+    const MEMBERS: [(&str, &str); 3] =
+        [("peer-cert-file", "cert.pem"), ("peer-key-file", "key.pem"), ("peer-trusted-ca-file", "ca.pem")];
+
+    #[test]
+    fn certificates_are_judged_as_a_start_judges_them() {
+        let ca = Ca::new("the CA");
+        let desk = Desk::new();
+        let good = ca.issue(&Order::of("one"));
+        desk.put(&good, &ca.pem);
+        assert_eq!(found(&desk, &CLIENTS, &[]), [""; 0]);
+        assert_eq!(found(&desk, &MEMBERS, &[]), [""; 0]);
+        let other = ca.issue(&Order::of("one"));
+        let old = ca.issue(&Order { from: NOW - 9 * DAY, until: NOW - DAY, ..Order::of("one") });
+        let cases = [
+            ((&good.0, &other.1), "key.pem"),
+            ((&old.0, &old.1), "cert.pem: the certificate has expired: it was valid until Dec 31"),
+            ((&good.1, &good.1), "cert.pem: it holds no certificate in PEM form"),
+            ((&good.0, &good.0), "key.pem: it holds no private key in PEM form"),
+        ];
+        for ((cert, key), words) in cases {
+            desk.put(&(cert.clone(), key.clone()), &ca.pem);
+            for files in [&CLIENTS, &MEMBERS] {
+                let found = found(&desk, files, &[]);
+                assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
+            }
+        }
+        // Those that are not there are the configuration's own finding.
+        std::fs::remove_file(desk.path("key.pem")).expect("removed");
+        assert_eq!(found(&desk, &MEMBERS, &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_judged_as_a_start_judges_it() {
+        let desk = Desk::new();
+        let secret = [("cluster-secret-file", "secret")];
+        desk.write("secret", "a-long-and-secret-text\n");
+        assert_eq!(found(&desk, &secret, &[]), [""; 0]);
+        for (text, words) in
+            [("short\n", "has 5 characters, at least 16 are needed"), ("\n", "holds no secret")]
+        {
+            desk.write("secret", text);
+            let found = found(&desk, &secret, &[]);
+            assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
+        }
+    }
+
+    /// Making one would leave something behind.
+    #[test]
+    fn no_certificate_is_made() {
+        let desk = Desk::new();
+        let data = format!("--data-dir={}", desk.path("data").display());
+        assert_eq!(found(&desk, &[], &["--auto-tls", &data]), [""; 0]);
+        assert!(!desk.path("data").exists());
+    }
+}
