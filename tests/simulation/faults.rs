@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kvd::model::{Caller, Command, Member, MemberChange, MemberId};
+use kvd::model::{Caller, Command, Member, MemberChange, MemberId, Put};
 
 use super::dice::Dice;
 use super::switches::Kind;
@@ -19,9 +19,8 @@ pub struct Faults {
     next_id: u64,
 }
 
-/// The possible acts, their frequency, and the kind of fault that a seed must have for them; [`Act::Calm`] and
-/// [`Act::Restart`] are in all seeds.
-const ACTS: [(Act, usize, Option<Kind>); 23] = [
+/// What can happen, how often, and in seeds that have which kind of fault; [`Act::Calm`] and [`Act::Restart`] in all.
+const ACTS: [(Act, usize, Option<Kind>); 26] = [
     (Act::Calm, 4, None),
     (Act::Restart, 8, None),
     (Act::Split, 4, Some(Kind::Cuts)),
@@ -45,6 +44,9 @@ const ACTS: [(Act, usize, Option<Kind>); 23] = [
     (Act::SlowStore, 3, Some(Kind::SlowStores)),
     (Act::SlowLog, 2, Some(Kind::SlowLogs)),
     (Act::LiftQuota, 3, Some(Kind::Quota)),
+    (Act::FullLog, 2, Some(Kind::FullLogs)),
+    (Act::FullStore, 3, Some(Kind::FullStores)),
+    (Act::FailCommit, 2, Some(Kind::FailedCommits)),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,9 @@ enum Act {
     SlowStore,
     SlowLog,
     LiftQuota,
+    FullLog,
+    FullStore,
+    FailCommit,
 }
 
 impl Faults {
@@ -102,6 +107,7 @@ impl Faults {
         self.world.network().set_delay(100, 1000);
         self.world.network().answer_slowly(false);
         self.world.lift_quota();
+        self.world.mend_disks();
         for process in self.world.running() {
             process.pace.recover();
         }
@@ -170,9 +176,19 @@ impl Faults {
             Act::Add => self.add(),
             Act::AddLearner => self.add_learner(),
             Act::Remove => self.remove(),
-            Act::CutOffLeader => self.cut_off_leader().await,
+            Act::CutOffLeader => match self.dice.one_in(2) {
+                true => self.cut_off_leader().await,
+                false => self.leave_a_tail().await,
+            },
             Act::LiftQuota => self.world.lift_quota(),
-            Act::Pause | Act::StepClock | Act::FailFlush | Act::SlowStore | Act::SlowLog => {
+            Act::Pause
+            | Act::StepClock
+            | Act::FailFlush
+            | Act::FailCommit
+            | Act::SlowStore
+            | Act::SlowLog
+            | Act::FullStore
+            | Act::FullLog => {
                 if let Some(victim) = self.anyone() {
                     self.hurt(act, &victim);
                 }
@@ -188,13 +204,24 @@ impl Faults {
             Act::Pause => victim.pause(time),
             Act::SlowStore => victim.pace.stall_store(time),
             Act::SlowLog => victim.pace.stall_log(time),
+            Act::FullStore => self.world.fill_store(victim.id, time),
+            Act::FullLog => {
+                let (world, id) = (self.world.clone(), victim.id);
+                world.set_log_room(id, Some(self.dice.within(0, 4096) as u64));
+                tokio::spawn(async move {
+                    tokio::time::sleep(time).await;
+                    world.set_log_room(id, None);
+                });
+            }
             Act::StepClock => {
                 let hours = self.dice.within(-2, 2) * 3_600_000 + self.dice.within(-60_000, 60_000);
                 self.world.step_clock(victim.id, hours);
             }
             _ => {
                 let after = Duration::from_millis(self.dice.within(100, 900) as u64);
-                tokio::spawn(fail_flush(self.world.clone(), victim.clone(), after, self.dice.one_in(2)));
+                let of_log = matches!(act, Act::FailFlush);
+                let (world, victim) = (self.world.clone(), victim.clone());
+                tokio::spawn(fail(world, victim, of_log, after, self.dice.one_in(2)));
             }
         }
     }
@@ -211,7 +238,36 @@ impl Faults {
         self.world.network().cut(BTreeSet::new());
     }
 
-    /// The directions to cut.
+    /// The leader is cut off with many entries that no other member has, until the others have added so many that it needs
+    /// a snapshot. The snapshot may end in the middle of its own entries.
+    async fn leave_a_tail(&mut self) {
+        let Some(leader) = self.world.leader() else { return };
+        let others: Vec<Process> =
+            self.world.running().into_iter().filter(|other| other.id != leader.id).collect();
+        let both = |id| [(MemberId(leader.id), MemberId(id)), (MemberId(id), MemberId(leader.id))];
+        let from = leader.log.bounds().next;
+        self.world.network().cut(others.iter().flat_map(|other| both(other.id)).collect());
+        for number in 0..self.dice.within(150, 300) {
+            let value = number.to_string().into();
+            let put = Put { key: "tail".into(), value, ..Put::default() };
+            let at = leader.clone();
+            let proposed = async move { at.node.propose(Caller::Anonymous, Command::Put(put)).await };
+            let crashing = leader.clone();
+            tokio::spawn(async move { crashing.unless_it_crashes(proposed).await });
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+        let (end, enough) = (leader.log.bounds().next, self.dice.within(45, 150) as u64);
+        self.world.journal().note(format!("leader {} has entries {from} to {end} alone", leader.id));
+        for _ in 0..60 {
+            if others.iter().any(|other| other.log.bounds().next > from + enough) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.world.network().cut(BTreeSet::new());
+    }
+
+    /// The directions that are cut.
     fn cut(&mut self, act: Act) -> BTreeSet<(MemberId, MemberId)> {
         let ids: Vec<u64> = self.world.running().iter().map(|process| process.id).collect();
         let both =
@@ -326,9 +382,13 @@ impl Faults {
     }
 }
 
-/// A flush of the log fails at a member; its process ends and is restarted, and then power may fail as well.
-async fn fail_flush(world: World, victim: Process, after: Duration, then_power: bool) {
-    world.fail_flush(&victim);
+/// A flush of the log or a commit of the store fails at a member; its process ends and is started again, and then power
+/// may fail as well.
+async fn fail(world: World, victim: Process, of_log: bool, after: Duration, then_power: bool) {
+    match of_log {
+        true => world.fail_flush(&victim),
+        false => world.fail_commit(&victim),
+    }
     let mut ended = victim.crashed.subscribe();
     if tokio::time::timeout(3 * after, ended.wait_for(|ended| *ended)).await.is_err() {
         return;

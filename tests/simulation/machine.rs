@@ -1,5 +1,6 @@
 //! A member's machine, which stays, and the processes that start and end on it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -11,7 +12,7 @@ use kvd::log::{Log, Mode, Options, SimDisk};
 use kvd::model::{Clock, ClusterId, Entropy, LogPosition, Member, MemberId, Observer};
 use kvd::peer::Transport;
 use kvd::raft::{self as signal, Node, NodeOptions, Processor, Standing, found};
-use kvd::store::{self, CheckpointPolicy, Store};
+use kvd::store::{self, CheckpointPolicy, Store, StoreError};
 use kvd::watch::{self, Hub};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -32,7 +33,8 @@ const HEAD: usize = 150;
 pub struct Machine {
     pub log: SimDisk,
     pub store: PathBuf,
-    /// The content of `store` at an earlier power failure.
+    pub store_disk: Arc<StoreDisk>,
+    /// What was in `store` when power failed before.
     pub older: Option<PathBuf>,
     /// Where its identity is written.
     pub identity: PathBuf,
@@ -79,7 +81,47 @@ impl Clock for SimClock {
     }
 }
 
-/// How slow a machine's disks are at present, and how much the store's disk has to write.
+/// What is wrong with the disk of a machine's store.
+#[derive(Default)]
+pub struct StoreDisk {
+    full_until: Mutex<Option<Instant>>,
+    fails: AtomicBool,
+}
+
+impl StoreDisk {
+    /// It has no room for so long.
+    pub fn fill(&self, time: Duration) {
+        *self.full_until.lock() = Some(Instant::now() + time);
+    }
+
+    /// The next commit fails.
+    pub fn fail(&self) {
+        self.fails.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing is wrong with it any more.
+    pub fn recover(&self) {
+        *self.full_until.lock() = None;
+        self.fail_no_more();
+    }
+
+    /// It does not fail, after all: the process that was to see it is gone.
+    pub fn fail_no_more(&self) {
+        self.fails.store(false, Ordering::Relaxed);
+    }
+
+    fn commits(&self) -> io::Result<()> {
+        if self.fails.swap(false, Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
+        match *self.full_until.lock() {
+            Some(until) if Instant::now() < until => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How slow a machine's disks are at present, and how much the store's has yet to take.
 #[derive(Default)]
 pub struct Pace {
     log_until: Mutex<Option<Instant>>,
@@ -143,7 +185,7 @@ pub struct Process {
     /// Raft's thread, and one for all other threads.
     pub threads: [Processor; 2],
     pub pace: Arc<Pace>,
-    /// Its log's disk is about to fail: the end of the process is then no fault.
+    /// One of its disks is about to fail: that it ends is no fault.
     pub doomed: Arc<AtomicBool>,
     pub tasks: Arc<Mutex<JoinSet<()>>>,
     pub flusher: Arc<JoinHandle<()>>,
@@ -202,9 +244,10 @@ pub fn log_options(salts: Dice, segment_bytes: u64) -> Options {
     }
 }
 
-fn store_options(quota: Option<u64>) -> store::Options {
+fn store_options(quota: Option<u64>, disk: Arc<StoreDisk>) -> store::Options {
     store::Options {
         quota,
+        before_commit: Some(Arc::new(move || disk.commits())),
         map_size: 64 << 20,
         checkpoint: CheckpointPolicy::Stepped { operations: HEAD },
         ..store::Options::default()
@@ -227,6 +270,7 @@ pub struct Boot {
     pub id: u64,
     pub log: SimDisk,
     pub store: PathBuf,
+    pub store_disk: Arc<StoreDisk>,
     pub identity: PathBuf,
     pub founders: Vec<Member>,
     pub settings: Settings,
@@ -292,7 +336,7 @@ impl Boot {
         });
         let flusher = Arc::new(flusher);
         let ends = Ending(Some(flusher.clone()));
-        let store = Store::open(&self.store, store_options(self.quota))
+        let store = Store::open(&self.store, store_options(self.quota, self.store_disk.clone()))
             .map_err(|error| format!("the store cannot be opened: {error}"))?;
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let source = store.clone();
@@ -307,6 +351,7 @@ impl Boot {
         let threads = [Processor::default(), Processor::default()];
         let doomed = Arc::new(AtomicBool::new(false));
         let (dooms, on_fatal) = (doomed.clone(), ears.on_fatal);
+        let (doom, on_store) = (doomed.clone(), on_fatal.clone());
         let options = NodeOptions {
             id: MemberId(self.id),
             cluster: CLUSTER,
@@ -335,9 +380,14 @@ impl Boot {
             loop {
                 tokio::time::sleep(Duration::from_millis(house.within(least, most) as u64)).await;
                 slow.store_is_free().await;
-                folded.checkpoint().expect("a checkpoint in memory");
-                slow.full.store(false, Ordering::Relaxed);
-                folded.prune().expect("old versions are removed");
+                match folded.checkpoint().and_then(|()| folded.prune()) {
+                    Ok(_) => slow.full.store(false, Ordering::Relaxed),
+                    Err(StoreError::Full { .. }) => {}
+                    Err(error) => {
+                        on_store(&error.to_string(), doom.load(Ordering::Relaxed));
+                        return;
+                    }
+                }
             }
         });
         ends.not_yet();

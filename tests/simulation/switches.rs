@@ -48,18 +48,38 @@ pub enum Kind {
     SlowAnswers,
     /// The space quota is small and is then raised.
     Quota,
+    /// The log's disk is full for seconds.
+    FullLogs,
+    /// The store's disk is full for seconds.
+    FullStores,
+    /// A commit of the store fails: the process ends and is started again.
+    FailedCommits,
 }
 
 use Kind::{
-    Clocks, Costly, Crashes, CutOffLeaders, Cuts, EarlyCrashes, FailedFlushes, Flips, Large, LostDisks,
-    Members, Pauses, Quota, SlowAnswers, SlowLogs, SlowStores, Transfers, Unlike, Weather,
+    Clocks, Costly, Crashes, CutOffLeaders, Cuts, EarlyCrashes, FailedCommits, FailedFlushes, Flips,
+    FullLogs, FullStores, Large, LostDisks, Members, Pauses, Quota, SlowAnswers, SlowLogs, SlowStores,
+    Transfers, Unlike, Weather,
 };
 
-/// Kinds that may cost a healthy cluster its leader. All others must not.
-const ROUGH: [Kind; 9] =
-    [Cuts, Weather, Crashes, Members, Transfers, CutOffLeaders, Pauses, FailedFlushes, EarlyCrashes];
+/// What may cost a healthy cluster its leader. All else must not.
+const ROUGH: [Kind; 10] = [
+    Cuts,
+    Weather,
+    Crashes,
+    Members,
+    Transfers,
+    CutOffLeaders,
+    Pauses,
+    FailedFlushes,
+    FailedCommits,
+    EarlyCrashes,
+];
 
-const GENTLE: [Kind; 8] = [Clocks, Unlike, SlowStores, Costly, Large, SlowAnswers, Quota, SlowLogs];
+const GENTLE: [Kind; 7] = [Clocks, Unlike, SlowStores, Costly, Large, SlowAnswers, Quota];
+
+/// What costs a cluster its leader only if it meets the leader.
+const OF_LEADERS: [Kind; 3] = [SlowLogs, FullLogs, FullStores];
 
 /// The faults of a seed.
 #[derive(Clone)]
@@ -73,17 +93,17 @@ impl Switches {
     pub fn of(dice: &mut Dice) -> Self {
         if let Ok(named) = std::env::var("KVD_FAULTS") {
             let named: Vec<&str> = named.split(',').collect();
-            let all = ROUGH.into_iter().chain(GENTLE).chain([LostDisks, Flips]);
+            let all = ROUGH.into_iter().chain(GENTLE).chain(OF_LEADERS).chain([LostDisks, Flips]);
             return Self(all.filter(|kind| named.contains(&format!("{kind:?}").as_str())).collect());
         }
         let mut on = BTreeSet::new();
         if dice.one_in(4) {
-            on.extend(GENTLE.into_iter().filter(|kind| *kind != SlowLogs && dice.one_in(2)));
+            on.extend(GENTLE.into_iter().filter(|_| dice.one_in(2)));
             return Self(on);
         }
         on.extend([Cuts, Weather, Crashes, Members, Transfers].into_iter().filter(|_| !dice.one_in(4)));
-        let rare = [CutOffLeaders, Pauses, EarlyCrashes, LostDisks, FailedFlushes, Flips];
-        on.extend(rare.into_iter().chain(GENTLE).filter(|_| dice.one_in(3)));
+        let rare = [CutOffLeaders, Pauses, EarlyCrashes, LostDisks, FailedFlushes, FailedCommits, Flips];
+        on.extend(rare.into_iter().chain(GENTLE).chain(OF_LEADERS).filter(|_| dice.one_in(3)));
         Self(on)
     }
 
@@ -93,7 +113,7 @@ impl Switches {
 
     /// True if nothing is a reason for an election.
     pub fn is_calm(&self) -> bool {
-        !ROUGH.iter().any(|kind| self.has(*kind)) && !self.has(SlowLogs)
+        !ROUGH.iter().chain(&OF_LEADERS).any(|kind| self.has(*kind))
     }
 }
 

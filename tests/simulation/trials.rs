@@ -96,6 +96,7 @@ pub async fn without_log(boot: &Boot, identity: PathBuf, store: PathBuf) -> Opti
         id: boot.id,
         log: SimDisk::new(1),
         store,
+        store_disk: Arc::default(),
         identity,
         founders: boot.founders.clone(),
         settings: boot.settings.clone(),

@@ -59,6 +59,8 @@ pub async fn writable(world: &World) {
                 outcome = None;
                 break;
             }
+            // One whose disk was full finds that there is room again at its next checkpoint.
+            tokio::time::sleep(Duration::from_secs(2)).await;
         }
         // It may have been removed in the meantime.
         let ids: Vec<u64> = of_members(world).iter().map(|member| member.id).collect();

@@ -250,7 +250,37 @@ impl World {
         }
     }
 
-    /// The quota is lifted in every member's configuration, and running members reload it.
+    /// The next commit of a member's store fails: its process is to end.
+    pub fn fail_commit(&self, victim: &Process) {
+        victim.doomed.store(true, Ordering::Relaxed);
+        if let Some(machine) = self.0.state.lock().machines.get(&victim.id) {
+            machine.store_disk.fail();
+        }
+    }
+
+    /// The disk of a member's store is full for so long.
+    pub fn fill_store(&self, id: u64, time: Duration) {
+        if let Some(machine) = self.0.state.lock().machines.get(&id) {
+            machine.store_disk.fill(time);
+        }
+    }
+
+    /// The disk of a member's log has room for so many bytes more, or for anything.
+    pub fn set_log_room(&self, id: u64, bytes: Option<u64>) {
+        if let Some(machine) = self.0.state.lock().machines.get(&id) {
+            machine.log.set_room(bytes);
+        }
+    }
+
+    /// Nothing is wrong with any disk any more.
+    pub fn mend_disks(&self) {
+        for machine in self.0.state.lock().machines.values() {
+            machine.log.set_room(None);
+            machine.store_disk.recover();
+        }
+    }
+
+    /// The quota is lifted in every member's configuration, and read by those that run.
     pub fn lift_quota(&self) {
         self.0.state.lock().quota = None;
         for process in self.running() {
@@ -275,6 +305,7 @@ impl World {
         Machine {
             log: SimDisk::new(dice.next()),
             store: self.fresh_dir(state),
+            store_disk: Arc::default(),
             older: None,
             identity: self.fresh_dir(state),
             founders: founders.to_vec(),
@@ -303,6 +334,7 @@ impl World {
             id,
             log: machine.log.clone(),
             store: machine.store.clone(),
+            store_disk: machine.store_disk.clone(),
             identity: machine.identity.clone(),
             founders: machine.founders.clone(),
             settings: machine.settings.clone(),
@@ -415,6 +447,7 @@ impl World {
             Loss::Unflushed => log.after_power_failure(),
             Loss::Nothing => log.after_kill(),
         };
+        machine.store_disk.fail_no_more();
         copy_all(&machine.store, &dir);
         machine.older = Some(std::mem::replace(&mut machine.store, dir));
     }
