@@ -36,8 +36,8 @@
 //! whose first frame begins with a start item.
 //!
 //! A seal is a frame's header without a payload. It is behind the last frame and records that this frame was flushed.
-//! It is written after the flush has succeeded, without a flush of its own, and the next frame overwrites it. If
-//! nothing is written for a while, and when the log is closed, the seal is flushed as well.
+//! It is written after the flush has succeeded, without a flush of its own, unless the next frame follows at once; the
+//! next frame overwrites it. If nothing is written for a while, and when the log is closed, the seal is flushed as well.
 //!
 //! # The end of the log: torn or damaged
 //! A crash may leave any part of the write that was in progress: its sectors reach the disk in any order. Everything

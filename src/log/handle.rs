@@ -458,7 +458,7 @@ impl Shared {
     /// Does the work, or, if there is none, flushes the last seal; false if that failed, and then for ever.
     fn write(&self, writer: &mut Writer, work: Vec<Work>) -> bool {
         let settle = work.is_empty() && !writer.is_stalled();
-        let done = if settle { writer.settle() } else { writer.write(work) };
+        let done = if settle { writer.settle() } else { writer.write(work).and_then(|()| self.seal(writer)) };
         let Err(error) = done else { return true };
         let queued = {
             let mut queue = self.queue.lock();
@@ -474,6 +474,12 @@ impl Shared {
             }
         }
         false
+    }
+
+    /// Seals the last frame unless another one follows at once.
+    fn seal(&self, writer: &mut Writer) -> Result<(), LogError> {
+        let follows = self.inline.is_none() && !self.queue.lock().work.is_empty();
+        if follows { Ok(()) } else { writer.seal() }
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Writer {
     chain: u32,
     /// The first item of a new segment: the state that has been written, which lags behind what users see.
     written: Start,
+    /// True if the last frame has its seal, which may be in memory only.
+    sealed: bool,
     /// True if the last seal is on disk.
     settled: bool,
     frame: Vec<u8>,
@@ -154,6 +156,7 @@ impl Writer {
             offset: resume.offset,
             chain: resume.chain,
             written: resume.written,
+            sealed: true,
             settled: false,
             frame: vec![0; FRAME_HEADER],
             placed: Vec::new(),
@@ -346,8 +349,8 @@ impl Writer {
         }
         self.purged = std::mem::take(&mut self.urgent).purge.or(self.purged);
         self.gauge.set_available(self.room());
+        self.sealed = false;
         self.tell_all();
-        self.seal()?;
         Ok(true)
     }
 
@@ -379,9 +382,13 @@ impl Writer {
         self.offset + self.needed() <= self.current.length
     }
 
-    /// Writes the seal behind the last frame: it was flushed. Called after the callbacks.
-    fn seal(&mut self) -> Result<(), LogError> {
-        if self.limits.flush {
+    /// Notes behind the last frame that it was flushed, after everyone that waited for it was answered. A frame that
+    /// follows at once says the same, so this is for when none does.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], after which the log must not be used any more.
+    pub fn seal(&mut self) -> Result<(), LogError> {
+        if self.limits.flush && !std::mem::replace(&mut self.sealed, true) {
             let seal = FrameHeader::seal(self.chain).encode(self.current.header.seed(), self.offset);
             self.current.file.write_at(&seal, self.offset).map_err(|error| self.broken(error))?;
             self.settled = false;
