@@ -51,7 +51,8 @@ impl AdminSocket {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections on the admin socket");
+                    let path = self.path.display();
+                    tracing::warn!(%path, %error, "cannot accept connections on the admin socket");
                     tokio::time::sleep(PATIENCE).await;
                 }
             }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::journal;
 use super::outside::SystemClock;
 use super::sockets::Inherited;
 use super::trial;
@@ -14,14 +15,16 @@ use crate::model::Clock;
 pub fn main() -> ExitCode {
     // Huge pages would make every arena of the allocator megabytes of memory at once; kvd's memory is many small pieces.
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        eprintln!("kvd: transparent huge pages stay on: {error}");
+        let text = format!("kvd: transparent huge pages stay on: {error}\n");
+        eprint!("{}", journal::for_stderr(&text, false));
     }
     // Before anything is opened: a descriptor that was passed must not be taken for another one.
     let inherited = Inherited::of_process();
     match parse_process(std::env::args_os().skip(1)) {
         Invocation::Run(config, warnings) => {
             let inherited = inherited.unwrap_or_else(|error| {
-                eprintln!("kvd: the sockets that were passed cannot be used: {error}");
+                let text = format!("kvd: the sockets that were passed cannot be used: {error}\n");
+                eprint!("{}", journal::for_stderr(&text, true));
                 Inherited::default()
             });
             // Reading them succeeded a moment ago, so that all of them are text.
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
 /// A reader that has gone away (`kvd --help | head`) is no reason to complain.
 fn print(answer: &Answer) -> ExitCode {
     let _ = std::io::stdout().write_all(answer.out.as_bytes());
-    let _ = std::io::stderr().write_all(answer.err.as_bytes());
+    let err = journal::for_stderr(&answer.err, answer.code != 0);
+    let _ = std::io::stderr().write_all(err.as_bytes());
     ExitCode::from(answer.code)
 }

@@ -6,12 +6,12 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use super::fields::Fields;
+use super::journal;
 use super::rotation::{Rotating, Rules};
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -92,7 +92,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     match output {
-        Output::Default if stderr_is_journal() => journal(),
+        Output::Default if journal::is_stderr() => Ok(journal::layer()?.boxed()),
         Output::Default | Output::Stderr => {
             let lines = Lines::new(format, io::stderr().is_terminal());
             Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(io::stderr).boxed())
@@ -101,7 +101,7 @@ where
             let lines = Lines::new(format, io::stdout().is_terminal());
             Ok(tracing_subscriber::fmt::layer().event_format(lines).with_writer(io::stdout).boxed())
         }
-        Output::Journal => journal(),
+        Output::Journal => Ok(journal::layer()?.boxed()),
         Output::File(path, rules) => {
             let named = |error: io::Error| {
                 io::Error::new(error.kind(), format!("log output {}: {error}", path.display()))
@@ -115,23 +115,6 @@ where
             Ok(lines.with_writer(Arc::<File>::new(file)).boxed())
         }
     }
-}
-
-fn journal<S>() -> io::Result<Box<dyn Layer<S> + Send + Sync>>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let layer = tracing_journald::layer()
-        .map_err(|error| io::Error::new(error.kind(), format!("log output systemd/journal: {error}")))?;
-    Ok(layer.with_field_prefix(None).with_syslog_identifier("kvd".to_string()).boxed())
-}
-
-/// True where stderr is the stream that systemd connected to the journal (systemd.exec(5), `$JOURNAL_STREAM`).
-fn stderr_is_journal() -> bool {
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
-    let Some((device, inode)) = stream.split_once(':') else { return false };
-    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
-    device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino())
 }
 
 /// A panic is logged where the rest is. One on a thread that carries the replicated state ends the process: going on
@@ -179,50 +162,6 @@ where
     }
 }
 
-/// An event's fields as JSON values, the message apart.
-#[derive(Default)]
-struct Fields {
-    message: String,
-    others: Vec<(&'static str, serde_json::Value)>,
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_text(field, format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_text(field, value.to_string());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.others.push((field.name(), value.into()));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.others.push((field.name(), value.into()));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.others.push((field.name(), value.into()));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.others.push((field.name(), value.into()));
-    }
-}
-
-impl Fields {
-    fn record_text(&mut self, field: &Field, text: String) {
-        match field.name() {
-            "message" => self.message = text,
-            // For the journal, which explains it; on a line it would only be noise.
-            "message_id" => {}
-            name => self.others.push((name, text.into())),
-        }
-    }
-}
-
 fn write_json(out: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::Result {
     let meta = event.metadata();
     let level = match *meta.level() {
@@ -256,13 +195,8 @@ impl Lines {
             _ => write!(out, " {level:>5} ")?,
         }
         out.write_str(&fields.message)?;
-        for (name, value) in &fields.others {
-            match value.as_str() {
-                Some(text) if !text.contains([' ', '"', '\n']) => write!(out, " {name}={text}")?,
-                _ => write!(out, " {name}={value}")?,
-            }
-        }
-        writeln!(out)
+        let listed = fields.listed();
+        writeln!(out, "{}{listed}", if listed.is_empty() { "" } else { " " })
     }
 }
 

@@ -209,8 +209,10 @@ impl Member {
         };
         match &ending {
             Ending::Removed => {
+                let local_member_id = self.node.status().id;
                 tracing::error!(
                     message_id = REMOVED.id,
+                    %local_member_id,
                     "the member has been permanently removed from the cluster"
                 );
                 tracing::error!(data_dir = %self.directory.display(), "data-dir used by this member must be removed");
@@ -268,8 +270,11 @@ impl Member {
 
     async fn let_clients_in(&self) {
         if !self.readiness.reached().await {
-            let waited = self.readiness.patience.as_secs();
-            tracing::warn!(waited, "the cluster does not know this member yet; serving what needs no quorum");
+            let waited = self.readiness.patience;
+            tracing::warn!(
+                ?waited,
+                "the cluster does not know this member yet; serving what needs no quorum"
+            );
         }
         tracing::info!(client_urls = ?self.readiness.client_urls, "ready to serve client requests");
         self.server.open();

@@ -15,7 +15,8 @@
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; starts that take long |
 //! | `figures.rs` | what the daemon adds to the metrics |
 //! | `trial.rs` | what `kvd check` tries of a start |
-//! | `logging.rs`, `rotation.rs`, `systemd.rs`, `outside.rs` | the log, its files, systemd, the real clock and randomness |
+//! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, what the journal gets, its files |
+//! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
 //!
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
 //! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 if the data are of a removed member or a copy of a member's, 78 where the configuration cannot be used.
@@ -25,8 +26,10 @@ mod command;
 mod compactor;
 mod directory;
 mod entry;
+mod fields;
 mod figures;
 mod history;
+mod journal;
 mod listeners;
 mod logging;
 mod member;
@@ -76,7 +79,7 @@ pub fn run(
     arguments: Vec<String>,
 ) -> ExitCode {
     if let Err(error) = start_logging(&config) {
-        eprintln!("kvd: {error}");
+        eprint!("{}", journal::for_stderr(&format!("kvd: {error}\n"), true));
         return ExitCode::from(EXIT_CONFIG);
     }
     for warning in &warnings {

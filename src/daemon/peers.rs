@@ -214,8 +214,8 @@ pub async fn watch_members(node: Node, quic: Quic) -> Ending {
             return ending;
         }
         if says.len() > said {
-            let why: Vec<String> = says.values().map(ToString::to_string).collect();
-            tracing::warn!(by = ?says.keys(), ?why, "refused for good by others; believed if it is confirmed");
+            let told = says.iter().map(|(by, why)| format!("{by}: {why}")).collect::<Vec<_>>();
+            tracing::warn!(by = told.join("; "), "refused for good by others; believed if it is confirmed");
         }
         said = says.len();
         tokio::select! {
@@ -270,31 +270,36 @@ fn believes(own: MemberId, voters: &[MemberId], says: &BTreeSet<MemberId>) -> bo
     others.iter().filter(|other| says.contains(**other)).count() > others.len() / 2
 }
 
+/// The name, if the member has made it known.
+fn name_of(member: &Member) -> Option<&str> {
+    Some(member.name.as_str()).filter(|name| !name.is_empty())
+}
+
 /// One line a change, in etcd's words where it has any.
 fn tell(before: &[Member], after: &[Member]) {
     for member in after {
         let id = member.id;
         match before.iter().find(|other| other.id == id) {
             None => tracing::info!(
-                %id, peer_urls = ?member.peer_urls, learner = member.learner, "added member"
+                %id, name = name_of(member), peer_urls = ?member.peer_urls, learner = member.learner, "added member"
             ),
             Some(other) if other.pending && !member.pending => {
-                tracing::info!(%id, name = member.name, "a new member has caught up and votes from now on");
+                tracing::info!(%id, name = name_of(member), "a new member has caught up and votes from now on");
             }
             Some(other) if other.learner && !member.learner => {
-                tracing::info!(%id, name = member.name, "promoted member");
+                tracing::info!(%id, name = name_of(member), "promoted member");
             }
             Some(other) if other.peer_urls != member.peer_urls => {
                 tracing::info!(%id, peer_urls = ?member.peer_urls, "updated member");
             }
             Some(other) if other.name != member.name || other.client_urls != member.client_urls => {
-                tracing::info!(%id, name = member.name, client_urls = ?member.client_urls, "published member");
+                tracing::info!(%id, name = name_of(member), client_urls = ?member.client_urls, "published member");
             }
             Some(_) => {}
         }
     }
     for member in before.iter().filter(|member| !after.iter().any(|other| other.id == member.id)) {
-        tracing::info!(id = %member.id, name = member.name, "removed member");
+        tracing::info!(id = %member.id, name = name_of(member), "removed member");
     }
 }
 

@@ -39,7 +39,7 @@ impl Patience {
         match std::thread::Builder::new().name("kvd-patience".to_string()).spawn(look) {
             Ok(_) => Self { _thread: Some(sender) },
             Err(error) => {
-                tracing::warn!(%error, "a long start will not be told to systemd");
+                tracing::warn!(%error, "a start that takes long is not reported to systemd, which may end it");
                 Self { _thread: None }
             }
         }

@@ -24,15 +24,17 @@ pub type OnSpace = Arc<dyn Fn(Space) + Send + Sync>;
 
 /// The state of the room, shared by the writer and the makers of segments.
 pub struct Gauge {
+    /// The log's directory, for messages.
+    dir: String,
     needed: AtomicU64,
     available: AtomicU64,
     on_space: OnSpace,
 }
 
 impl Gauge {
-    /// Starts with enough room.
-    pub fn new(on_space: OnSpace) -> Self {
-        Self { needed: AtomicU64::new(0), available: AtomicU64::new(0), on_space }
+    /// Starts with enough room, in the directory `dir`.
+    pub fn new(dir: String, on_space: OnSpace) -> Self {
+        Self { dir, needed: AtomicU64::new(0), available: AtomicU64::new(0), on_space }
     }
 
     /// The disk has no room for a segment of `needed` bytes; 0 if it has room.
@@ -41,11 +43,16 @@ impl Gauge {
         if (before == 0) == (needed == 0) {
             return;
         }
-        let space = self.space();
+        let (space, dir) = (self.space(), &self.dir);
         match space {
-            Space::Enough => tracing::info!("the log's disk has room again"),
+            Space::Enough => tracing::info!(dir, "the log's disk has room again"),
             Space::Full { needed, available } => {
-                tracing::warn!(needed, available, "the log's disk is full: no room for the next segment");
+                tracing::warn!(
+                    dir,
+                    needed,
+                    available,
+                    "the log's disk is full: no room for the next segment"
+                );
             }
         }
         (self.on_space)(space);

@@ -118,7 +118,9 @@ fn check_own(pair: &Pair, key: &CertifiedKey, now_ms: i64, (clients, _): &Verifi
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             tracing::warn!(certificate = %path.display(), "the trusted CA file holds no CA of this certificate");
         }
-        Err(error) => tracing::warn!(certificate = %path.display(), %error, "doubtful certificate"),
+        Err(error) => {
+            tracing::warn!(certificate = %path.display(), %error, "other members may refuse this certificate")
+        }
         Ok(_) => {}
     }
     Ok(())

@@ -49,14 +49,8 @@ pub async fn watch_leader(inner: Arc<Inner>) {
         inner.shared.set_leader(term, believed);
         let leader = inner.shared.leader();
         if told != leader {
-            told = leader;
-            match (leader, believed) {
-                (Some(leader), _) => tracing::info!(%leader, term, "elected leader"),
-                (None, Some(unconfirmed)) => {
-                    tracing::warn!(leader = %unconfirmed, term, "lost leader: not confirmed within the election timeout");
-                }
-                (None, None) => tracing::warn!(term, "lost leader"),
-            }
+            let lost = std::mem::replace(&mut told, leader);
+            tell_leader(&inner, term, leader, lost.or(believed), believed.is_some());
         }
         let again = inner.shared.look_again(inner.options.heartbeat);
         tokio::select! {
@@ -72,6 +66,24 @@ pub async fn watch_leader(inner: Arc<Inner>) {
         (inner.options.on_fatal)(&why);
     }
     inner.shared.set_leader(0, None);
+}
+
+/// One line a change: the new leader, or the one that is lost, by id and, if that is known, by name.
+fn tell_leader(inner: &Inner, term: u64, leader: Option<MemberId>, lost: Option<MemberId>, silent: bool) {
+    let members = inner.options.store.members();
+    let found = leader.or(lost).and_then(|id| members.iter().find(|member| member.id == id));
+    let leader_name = found.map(|member| member.name.as_str()).filter(|name| !name.is_empty());
+    let lost = lost.map(|id| id.to_string());
+    match leader {
+        Some(leader) => tracing::info!(%leader, leader_name, term, "elected leader"),
+        None if silent => tracing::warn!(
+            leader = lost,
+            leader_name,
+            term,
+            "lost leader: not confirmed within the election timeout"
+        ),
+        None => tracing::warn!(leader = lost, leader_name, term, "lost leader"),
+    }
 }
 
 async fn at(instant: Option<Instant>) {

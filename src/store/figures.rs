@@ -160,9 +160,8 @@ impl Figures {
     pub(super) fn applied(&self, took: Duration, limit: Duration, position: LogPosition, requests: usize) {
         if took > limit {
             self.slow_applies.fetch_add(1, Ordering::Relaxed);
-            let (took, expected) = (milliseconds(took), milliseconds(limit));
             let index = position.index;
-            tracing::warn!(took, expected, index, requests, "apply request took too long");
+            tracing::warn!(?took, expected = ?limit, index, requests, "apply request took too long");
         }
     }
 
@@ -170,14 +169,9 @@ impl Figures {
     pub fn answered(&self, took: Duration, limit: Duration, what: &str) {
         if took > limit {
             self.slow_applies.fetch_add(1, Ordering::Relaxed);
-            let (took, expected) = (milliseconds(took), milliseconds(limit));
-            tracing::warn!(took, expected, prefix = what, "apply request took too long");
+            tracing::warn!(?took, expected = ?limit, prefix = what, "apply request took too long");
         }
     }
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 /// Runs `work` and counts its time in seconds.

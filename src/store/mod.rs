@@ -207,7 +207,7 @@ impl Store {
         self.0.signal.join();
         match done {
             Err(error @ StoreError::Full { .. }) => {
-                tracing::warn!(%error, "the last changes are in the log only");
+                tracing::warn!(%error, "the state could not be saved at the stop; its last changes are in the log, which the next start reads");
                 Ok(())
             }
             done => done,

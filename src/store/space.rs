@@ -103,7 +103,10 @@ impl Inner {
                     self.space.refused.store(false, Ordering::Relaxed);
                 }
             }
-            Err(error) => tracing::warn!(%error, "the room on the store's disk cannot be measured"),
+            Err(error) => {
+                let dir = tables.dir().display();
+                tracing::warn!(%dir, %error, "the room on the store's disk cannot be measured");
+            }
         }
     }
 

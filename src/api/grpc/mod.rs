@@ -90,7 +90,7 @@ impl Grpc {
             lock: Arc::new(lock::LockService::new(services.clone())),
             election: Arc::new(election::ElectionService::new(services.clone())),
             reflection: reflection::Reflection::new()
-                .inspect_err(|error| tracing::error!(%error, "no reflection"))
+                .inspect_err(|error| tracing::error!(%error, "server reflection is not offered"))
                 .ok(),
             services,
         }

@@ -172,7 +172,8 @@ pub(super) async fn probe(
         }
     }
     if failed {
-        tracing::warn!(probe = probe.name(), lines, "health check failed");
+        let reason = lines.trim_end().replace('\n', "; ");
+        tracing::warn!(probe = probe.name(), reason, "health check failed");
         return plain(StatusCode::SERVICE_UNAVAILABLE, lines);
     }
     let verbose = query_values(query, "verbose").next().is_some();

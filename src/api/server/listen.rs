@@ -177,6 +177,20 @@ impl Registered {
             Watched::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
         }
     }
+
+    /// Where it listens, for messages.
+    fn place(&self) -> String {
+        match &self.socket {
+            Watched::Tcp(listener) => {
+                listener.local_addr().map_or_else(|error| error.to_string(), |at| at.to_string())
+            }
+            Watched::Unix(listener) => {
+                let at =
+                    listener.local_addr().ok().and_then(|at| Some(at.as_pathname()?.display().to_string()));
+                at.unwrap_or_default()
+            }
+        }
+    }
 }
 
 /// Accepts connections, from the moment clients are admitted until the server stops. If the limit on connections is
@@ -205,7 +219,7 @@ pub(super) async fn accept(
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections");
+                    tracing::warn!(address = listener.place(), %error, "cannot accept connections");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
