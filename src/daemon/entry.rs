@@ -104,6 +104,7 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
                 name: name.clone(),
                 peer_urls: urls.iter().map(|url| url.as_str().to_string()).collect(),
                 learner,
+                token: given_token(config),
             };
             tracing::info!(?peers, learner, "joining a cluster");
             let tell = |what: &str| tracing::warn!("cannot join yet: {what}");
@@ -118,7 +119,8 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
         }
         (true, ClusterState::Existing) => {
             let names = Names::new(MAX_LOOKUPS);
-            let identity = enter::existing(asker, &names, name, &initial_members(config)?).await?;
+            let own = (name.as_str(), given_token(config));
+            let identity = enter::existing(asker, &names, own, &initial_members(config)?).await?;
             Ok((identity, Vec::new()))
         }
         (true, ClusterState::New) => {
@@ -128,6 +130,12 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
             Ok((plan.identity, plan.members))
         }
     }
+}
+
+/// The `initial-cluster-token`, if the operator has given one.
+pub fn given_token(config: &Config) -> Option<String> {
+    let token = &config.clustering.initial_cluster_token;
+    config.settings().is_given("initial-cluster-token").then(|| token.clone())
 }
 
 fn initial_members(config: &Config) -> Result<Vec<InitialMember>, MemberError> {

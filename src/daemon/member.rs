@@ -13,7 +13,7 @@ use super::entry;
 use super::figures::{Figures, Peers};
 use super::history::HistoryError;
 use super::news::{Certificates, News, Observer, View};
-use super::notices::{COPY, HISTORY, Notice, OUTDATED, REMOVED};
+use super::notices::{COPY, HISTORY, Notice, OUTDATED, REMOVED, STRANGER};
 use super::outside::{SystemClock, SystemEntropy};
 use super::peers::{self, Counter, Door, Ending};
 use super::readiness::Readiness;
@@ -84,7 +84,9 @@ impl MemberError {
     pub fn exit_code(&self) -> u8 {
         match self {
             MemberError::Config(_) | MemberError::Bootstrap(_) | MemberError::Pki(_) => EXIT_CONFIG,
-            MemberError::Identity(IdentityError::Removed { .. }) | MemberError::Copy(_) => EXIT_IDENTITY,
+            MemberError::Identity(IdentityError::Removed { .. })
+            | MemberError::Copy(_)
+            | MemberError::Entry(EntryError::Refused(_) | EntryError::Stranger(_)) => EXIT_IDENTITY,
             MemberError::History(_) => EXIT_HISTORY,
             _ => EXIT_START,
         }
@@ -95,6 +97,7 @@ impl MemberError {
         match self {
             MemberError::History(_) => Some(&HISTORY),
             MemberError::Copy(_) => Some(&COPY),
+            MemberError::Entry(EntryError::Stranger(_)) => Some(&STRANGER),
             _ => None,
         }
     }
@@ -158,7 +161,11 @@ impl Member {
         let node =
             start_node(config, (identity, fresh), log.clone(), store.clone(), quic.transport()).await?;
         leases::answer(&node, &lessor)?;
-        quic.serve(identity.member, identity.cluster, Arc::new(Counter::new(node.clone())));
+        quic.serve(
+            identity.member,
+            identity.cluster,
+            Arc::new(Counter::new(node.clone(), entry::given_token(config))),
+        );
         let (stopper, stop) = Stop::channel();
         let fan_out =
             FanOut { hub, lessor: lessor.clone(), lease_leader: Arc::new(LeaderLessor(node.clone())) };

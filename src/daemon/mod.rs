@@ -19,7 +19,7 @@
 //! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
 //!
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
-//! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 if the data are of a removed member or a copy of a member's, 78 where the configuration cannot be used.
+//! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 where the cluster does not take this member: it was removed, is a copy of a member, has another secret, or may not join, 78 where the configuration cannot be used.
 
 mod admin;
 mod command;
@@ -65,7 +65,8 @@ use startup::Patience;
 const EXIT_START: u8 = 1;
 /// `EX_DATAERR` of sysexits.h: identity, log and store do not belong together, or one of them is missing.
 const EXIT_HISTORY: u8 = 65;
-/// The data are those of a member that was removed, or a copy of a member's; trying again does not help.
+/// `EX_NOPERM` of sysexits.h: the cluster does not take this member, which was removed from it, is a copy of a member, has
+/// another secret, or may not join; trying again does not help.
 const EXIT_IDENTITY: u8 = 77;
 const EXIT_CONFIG: u8 = 78;
 /// `EX_IOERR` of sysexits.h: log or store cannot be trusted any more.

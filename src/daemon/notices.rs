@@ -133,6 +133,18 @@ pub const HISTORY: Notice = notice(
      `etcdctl member add`; see cluster.toml(5). A cluster of this member alone needs a backup of both directories.",
 );
 
+/// The other members do not have this member's secret.
+pub const STRANGER: Notice = notice(
+    "83fb85d6b52cd30c82d341fede07c62c",
+    "This member does not have the cluster's secret",
+    "Members prove to each other that they belong together: by a secret that all of them have (cluster-secret-file, or\n\
+     the credential kvd.cluster-secret in /etc/credstore), or by certificates of an authority that all of them trust\n\
+     ([peer-transport-security]). The member that was asked has another secret, or another authority, and refuses this\n\
+     one; its own log says so, too. The service ends and is not started again.\n\n\
+     Copy the secret of a member of the cluster here, with mode 0600 and the owner kv if it is a file of its own, and\n\
+     start again.",
+);
+
 /// A new configuration is in force.
 pub const RELOADED: Notice = notice(
     "e72d503f160b4b48870ae9e8418019ac",
@@ -156,7 +168,7 @@ pub const CERTIFICATE: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 16] = [
+const ALL: [&Notice; 17] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -170,6 +182,7 @@ const ALL: [&Notice; 16] = [
     &COPY,
     &OUTDATED,
     &HISTORY,
+    &STRANGER,
     &RELOADED,
     &CONFIG_REFUSED,
     &CERTIFICATE,

@@ -12,10 +12,10 @@ use super::listeners;
 use super::outside::{SystemClock, SystemEntropy};
 use super::sockets::Inherited;
 use crate::config::{ClusterSecret, Config, KeyPair};
-use crate::join::enter::Asker;
+use crate::join::enter::{Asker, NoAnswer};
 use crate::join::reception::Reception;
 use crate::model::{Clock, ClusterId, Entropy, Member, MemberId, Progress};
-use crate::peer::{self, Caller, Lane, Names, Pending, Pieces, Quic, Rejection, Service};
+use crate::peer::{self, AskError, Caller, Lane, Names, Pending, Pieces, Quic, Rejection, Service};
 use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
 use crate::raft::Node;
 
@@ -96,11 +96,11 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// The answers of `node`.
-    pub fn new(node: Node) -> Self {
+    /// The answers of `node`, whose `initial-cluster-token` is `token`, if it was given.
+    pub fn new(node: Node, token: Option<String>) -> Self {
         let cluster = node.status().cluster;
         let names = Names::new(MAX_LOOKUPS_FOR_STRANGERS);
-        let reception = Arc::new(Reception::new(node.clone(), Arc::new(SystemClock), names));
+        let reception = Arc::new(Reception::new(node.clone(), Arc::new(SystemClock), names, token));
         Self { node, reception, cluster }
     }
 }
@@ -154,11 +154,17 @@ fn malformed(error: impl ToString) -> Rejection {
 pub struct Door(pub Quic);
 
 impl Asker for Door {
-    fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, String>> {
+    fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, NoAnswer>> {
         let quic = self.0.clone();
         Box::pin(async move {
             let answered = quic.ask(&urls, question, timeout).await;
-            answered.map(|(_, bytes)| bytes).map_err(|error| error.to_string())
+            answered.map(|(_, bytes)| bytes).map_err(|error| match &error {
+                AskError::Rejected { rejection: Rejection::Stranger, .. } => {
+                    NoAnswer::Stranger(error.to_string())
+                }
+                AskError::Rejected { .. } => NoAnswer::NotNow(error.to_string()),
+                AskError::Unreachable(_) | AskError::Timeout => NoAnswer::Nobody(error.to_string()),
+            })
         })
     }
 }

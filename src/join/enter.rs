@@ -25,8 +25,22 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Reaches members by their peer URLs. The asking side need not be a member.
 pub trait Asker: Send + Sync {
-    /// Asks whoever answers at the first of `urls` that works. The error says why nobody answered.
-    fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, String>>;
+    /// Asks whoever answers at the first of `urls` that works.
+    fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, NoAnswer>>;
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Nobody is there.
+    #[error("{0}")]
+    Nobody(String),
+    /// Somebody is, and does not answer now.
+    #[error("{0}")]
+    NotNow(String),
+    /// Somebody who has neither this member's secret nor its certificate authority: asking again does not help.
+    #[error("{0}")]
+    Stranger(String),
 }
 
 /// Why this member cannot enter.
@@ -46,6 +60,9 @@ pub enum EntryError {
     /// The cluster refuses this member.
     #[error("the cluster does not let this member join: {0}")]
     Refused(String),
+    /// Whoever was reached does not share this member's secret or certificate authority.
+    #[error("the cluster cannot be entered with this member's cluster secret (or certificates): {0}")]
+    Stranger(String),
     /// No member admitted it within `join.timeout`.
     #[error("could not join within {0:?}: {1}")]
     Late(Duration, String),
@@ -61,7 +78,7 @@ pub enum EntryError {
 /// # Errors
 /// [`EntryError::AlreadyBootstrapped`].
 pub async fn refuse_second_start(asker: &dyn Asker, plan: &Plan) -> Result<(), EntryError> {
-    let question = encode(&Question::Roll)?;
+    let question = encode(&Question::Roll(None))?;
     let others = plan.members.iter().filter(|member| member.id != plan.identity.member);
     let asked = others.map(|member| asker.ask(member.peer_urls.clone(), question.clone(), ALREADY));
     for answer in futures_util::future::join_all(asked).await {
@@ -79,21 +96,22 @@ pub async fn refuse_second_start(asker: &dyn Asker, plan: &Plan) -> Result<(), E
 }
 
 /// The identity of a member that was added before, by the answers of the members in `initial-cluster` (etcd
-/// `--initial-cluster-state existing`).
+/// `--initial-cluster-state existing`). `token` is the `initial-cluster-token`, if it was given.
 ///
 /// # Errors
-/// [`EntryError::Existing`].
+/// [`EntryError::Existing`], [`EntryError::Stranger`], [`EntryError::Refused`].
 pub async fn existing(
     asker: &dyn Asker,
     names: &Names,
-    name: &str,
+    (name, token): (&str, Option<String>),
     initial: &[InitialMember],
 ) -> Result<Identity, EntryError> {
-    let question = encode(&Question::Roll)?;
+    let question = encode(&Question::Roll(token))?;
     let others: Vec<&InitialMember> = initial.iter().filter(|member| member.name != name).collect();
     let begun = Instant::now();
     loop {
         let mut reasons = BTreeSet::new();
+        let mut met = Met::default();
         for other in &others {
             match ask(asker, other.peer_urls.clone(), question.clone()).await {
                 Ok(Answer::Roll(roll)) => {
@@ -103,10 +121,18 @@ pub async fn existing(
                     let same = |ours: &[String], theirs: &[String]| places.are_same(ours, theirs);
                     return Ok(existing::identify(name, initial, &roll, same)?);
                 }
-                Ok(other) => drop(reasons.insert(reason(&other))),
-                Err(error) => drop(reasons.insert(error)),
+                Ok(Answer::Refused(why)) => return Err(EntryError::Refused(why)),
+                Ok(other) => {
+                    met.kin = true;
+                    reasons.insert(reason(&other));
+                }
+                Err(error) => {
+                    met.note(&error);
+                    reasons.insert(error.to_string());
+                }
             }
         }
+        met.refuse_strangers(reasons.iter())?;
         if others.is_empty() || begun.elapsed() > SEARCH {
             let reasons: Vec<String> = reasons.into_iter().collect();
             let silence = ExistingError::NoAnswer(reasons.join("; "));
@@ -121,11 +147,11 @@ pub async fn existing(
 }
 
 /// Asks the cluster to add this member, or to confirm that it was added before, and returns its identity. Asks `peers`
-/// in turn until one can do it; zero `patience` means for ever. `tell` is called with the reason of the delay each time
-/// it changes.
+/// in turn until one can do it; zero `patience` means for ever. `tell` is called with every peer's reason each time one
+/// of them changes.
 ///
 /// # Errors
-/// [`EntryError::Refused`], [`EntryError::Late`].
+/// [`EntryError::Refused`], [`EntryError::Stranger`], [`EntryError::Late`].
 pub async fn join(
     asker: &dyn Asker,
     candidate: &Candidate,
@@ -137,17 +163,29 @@ pub async fn join(
     let begun = Instant::now();
     let mut told = String::new();
     loop {
-        let mut hindrance = String::new();
+        let mut reasons = Vec::new();
+        let mut met = Met::default();
         for peer in peers {
             match ask(asker, vec![peer.clone()], question.clone()).await {
                 Ok(Answer::Joined(roll, member)) => {
                     return Ok((Identity { member, cluster: roll.cluster }, roll));
                 }
                 Ok(Answer::Refused(why)) => return Err(EntryError::Refused(why)),
-                Ok(other) => hindrance = format!("{peer}: {}", reason(&other)),
-                Err(error) => hindrance = format!("{peer}: {error}"),
+                Ok(other) => {
+                    met.kin = true;
+                    reasons.push(format!("{peer}: {}", reason(&other)));
+                }
+                Err(error) => {
+                    met.note(&error);
+                    let error = error.to_string();
+                    // Of whoever was not reached, every URL is named already.
+                    let named = error.starts_with(peer.as_str());
+                    reasons.push(if named { error } else { format!("{peer}: {error}") });
+                }
             }
         }
+        met.refuse_strangers(reasons.iter())?;
+        let hindrance = reasons.join("; ");
         if hindrance != told {
             tell(&hindrance);
             told = hindrance;
@@ -159,9 +197,36 @@ pub async fn join(
     }
 }
 
-async fn ask(asker: &dyn Asker, urls: Vec<String>, question: Bytes) -> Result<Answer, String> {
+async fn ask(asker: &dyn Asker, urls: Vec<String>, question: Bytes) -> Result<Answer, NoAnswer> {
     let bytes = asker.ask(urls, question, ANSWER).await?;
-    decode(&bytes).map_err(|error| error.to_string())
+    decode(&bytes).map_err(|error| NoAnswer::NotNow(error.to_string()))
+}
+
+/// Whom a round of questions has met.
+#[derive(Default)]
+struct Met {
+    /// Somebody of the cluster, who may answer later.
+    kin: bool,
+    stranger: bool,
+}
+
+impl Met {
+    fn note(&mut self, error: &NoAnswer) {
+        match error {
+            NoAnswer::Nobody(_) => {}
+            NoAnswer::NotNow(_) => self.kin = true,
+            NoAnswer::Stranger(_) => self.stranger = true,
+        }
+    }
+
+    /// Waiting for those who are not there makes no sense if those who are do not share the secret.
+    fn refuse_strangers<'r>(&self, reasons: impl Iterator<Item = &'r String>) -> Result<(), EntryError> {
+        if self.stranger && !self.kin {
+            let reasons: Vec<&str> = reasons.map(String::as_str).collect();
+            return Err(EntryError::Stranger(reasons.join("; ")));
+        }
+        Ok(())
+    }
 }
 
 fn reason(answer: &Answer) -> String {
@@ -229,17 +294,21 @@ mod tests {
     use std::collections::VecDeque;
 
     /// Gives the prepared answers, then none.
-    struct Script(Mutex<VecDeque<Result<Answer, String>>>);
+    struct Script(Mutex<VecDeque<Result<Answer, NoAnswer>>>);
 
     impl Script {
-        fn of(answers: impl IntoIterator<Item = Result<Answer, String>>) -> Self {
+        fn of(answers: impl IntoIterator<Item = Result<Answer, NoAnswer>>) -> Self {
             Self(Mutex::new(answers.into_iter().collect()))
         }
     }
 
+    fn nobody(why: &str) -> Result<Answer, NoAnswer> {
+        Err(NoAnswer::Nobody(why.into()))
+    }
+
     impl Asker for Script {
-        fn ask(&self, _: Vec<String>, _: Bytes, _: Duration) -> Pending<Result<Bytes, String>> {
-            let answer = self.0.lock().pop_front().unwrap_or(Err("connection refused".into()));
+        fn ask(&self, _: Vec<String>, _: Bytes, _: Duration) -> Pending<Result<Bytes, NoAnswer>> {
+            let answer = self.0.lock().pop_front().unwrap_or(nobody("connection refused"));
             Box::pin(async move { answer.map(|answer| encode(&answer).expect("encoded")) })
         }
     }
@@ -266,17 +335,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn members_that_are_not_up_yet_are_waited_for() {
         let roll = roll(vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")]);
-        let script = Script::of([Err("refused".into()), Err("refused".into()), Ok(Answer::Roll(roll))]);
+        let script = Script::of([nobody("refused"), nobody("refused"), Ok(Answer::Roll(roll))]);
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
-        let identity = existing(&script, &Names::new(4), "b", &given).await.expect("found");
+        let identity = existing(&script, &Names::new(4), ("b", None), &given).await.expect("found");
         assert_eq!(identity, Identity { member: MemberId(2), cluster: ClusterId(0xc) });
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_answers() {
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
-        let error =
-            existing(&Script::of([]), &Names::new(4), "b", &given).await.expect_err("nobody").to_string();
+        let error = existing(&Script::of([]), &Names::new(4), ("b", None), &given)
+            .await
+            .expect_err("nobody")
+            .to_string();
         assert_eq!(
             error,
             "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given \
@@ -288,25 +359,29 @@ mod tests {
     async fn a_list_without_the_own_name_is_held_against_the_clusters() {
         let given = [initial("a", "http://a:1")];
         let members = vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")];
-        let script = Script::of([Err("refused".into()), Ok(Answer::Roll(roll(members)))]);
-        let error = existing(&script, &Names::new(4), "b", &given).await.expect_err("not named").to_string();
+        let script = Script::of([nobody("refused"), Ok(Answer::Roll(roll(members)))]);
+        let error =
+            existing(&script, &Names::new(4), ("b", None), &given).await.expect_err("not named").to_string();
         assert!(error.contains("member count is unequal (1 and 2)"), "{error}");
         assert!(error.contains("added and not started yet: http://b:1"), "{error}");
-        let error =
-            existing(&Script::of([]), &Names::new(4), "b", &given).await.expect_err("nobody").to_string();
+        let error = existing(&Script::of([]), &Names::new(4), ("b", None), &given)
+            .await
+            .expect_err("nobody")
+            .to_string();
         assert!(error.starts_with("couldn't find local name \"b\""), "{error}");
         assert!(error.ends_with("from the given URLs (connection refused)"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn joining_tries_until_it_is_let_in_or_refused() {
-        let candidate = Candidate { name: "b".into(), peer_urls: vec!["http://b:1".into()], learner: false };
+        let candidate =
+            Candidate { name: "b".into(), peer_urls: vec!["http://b:1".into()], learner: false, token: None };
         let peers = ["https://a:1".to_string()];
         let told = Mutex::new(Vec::new());
         let tell = |what: &str| told.lock().push(what.to_string());
         let late = Answer::Later("no leader".into());
         let script = Script::of([
-            Err("refused".into()),
+            nobody("refused"),
             Ok(late.clone()),
             Ok(late),
             Ok(Answer::Joined(roll(Vec::new()), MemberId(7))),
@@ -320,6 +395,34 @@ mod tests {
         assert_eq!(refused, EntryError::Refused("too many learners".into()));
         let late = join(&Script::of([]), &candidate, &peers, Duration::from_secs(3), |_| {}).await;
         assert!(matches!(late, Err(EntryError::Late(..))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_secret_ends_a_join_at_once_with_every_peers_reason() {
+        let candidate =
+            Candidate { name: "c".into(), peer_urls: vec!["http://c:1".into()], learner: false, token: None };
+        let peers = ["https://a:1".to_string(), "https://b:1".to_string()];
+        let stranger = || Err(NoAnswer::Stranger("not the same secret".into()));
+        let script = Script::of([stranger(), nobody("refused")]);
+        let refused = join(&script, &candidate, &peers, Duration::ZERO, |_| {}).await.expect_err("refused");
+        let reasons = "https://a:1: not the same secret; https://b:1: refused";
+        assert_eq!(refused, EntryError::Stranger(reasons.into()));
+        // One of the cluster that cannot answer yet is waited for, whatever else is in the way.
+        let script = Script::of([
+            stranger(),
+            Err(NoAnswer::NotNow("starting".into())),
+            stranger(),
+            Ok(Answer::Joined(roll(Vec::new()), MemberId(7))),
+        ]);
+        let told = Mutex::new(Vec::new());
+        let tell = |what: &str| told.lock().push(what.to_string());
+        let (identity, _) = join(&script, &candidate, &peers, Duration::ZERO, tell).await.expect("let in");
+        assert_eq!(identity.member, MemberId(7));
+        assert_eq!(*told.lock(), ["https://a:1: not the same secret; https://b:1: starting"]);
+        let given = [initial("a", "http://a:1"), initial("b", "http://b:1"), initial("c", "http://c:1")];
+        let script = Script::of([nobody("refused"), stranger()]);
+        let refused = existing(&script, &Names::new(4), ("c", None), &given).await.expect_err("refused");
+        assert_eq!(refused, EntryError::Stranger("not the same secret; refused".into()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ClusterId, Member, MemberId};
 
 /// The version of these messages.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The longest question: a member's name and URLs.
 const LONGEST_QUESTION: usize = 64 << 10;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
-    /// Which members does the cluster have?
-    Roll,
+    /// Which members does the cluster have? With the `initial-cluster-token` of whoever asks, if it was given.
+    Roll(Option<String>),
     /// Let me in (the one-step join).
     Join(Candidate),
 }
@@ -29,6 +29,8 @@ pub struct Candidate {
     pub peer_urls: Vec<String>,
     /// As a learner, until it is promoted by request.
     pub learner: bool,
+    /// Its `initial-cluster-token`, if it was given.
+    pub token: Option<String>,
 }
 
 /// An answer.
@@ -95,14 +97,21 @@ mod tests {
 
     #[test]
     fn messages_come_back_and_strange_ones_are_refused() {
-        let candidate =
-            Candidate { name: "b".into(), peer_urls: vec!["https://10.0.0.2:2380".into()], learner: true };
+        let candidate = Candidate {
+            name: "b".into(),
+            peer_urls: vec!["https://10.0.0.2:2380".into()],
+            learner: true,
+            token: Some("t".into()),
+        };
         let question = Question::Join(candidate);
         let bytes = encode(&question).expect("encoded");
         assert_eq!(decode_question(&bytes), Ok(question));
         assert_eq!(decode_question(&[9, 0]), Err(QuestionError::Version(9)));
         assert!(matches!(decode_question(&[]), Err(QuestionError::Malformed(_))));
         assert!(matches!(decode_question(&bytes[..bytes.len() - 1]), Err(QuestionError::Malformed(_))));
-        assert!(matches!(decode_question(&vec![1; LONGEST_QUESTION + 1]), Err(QuestionError::Malformed(_))));
+        assert!(matches!(
+            decode_question(&vec![VERSION; LONGEST_QUESTION + 1]),
+            Err(QuestionError::Malformed(_))
+        ));
     }
 }

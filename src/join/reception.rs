@@ -17,12 +17,13 @@ pub struct Reception {
     clock: Arc<dyn Clock>,
     /// Separate from the resolver that looks up members' names, because strangers cause lookups here.
     names: Names,
+    token: Option<String>,
 }
 
 impl Reception {
-    /// The reception of a member: it answers questions of entry.
-    pub fn new(node: Node, clock: Arc<dyn Clock>, names: Names) -> Self {
-        Self { node, clock, names }
+    /// The reception of a member: it answers questions of entry. Its `initial-cluster-token` is `token`, if it was given.
+    pub fn new(node: Node, clock: Arc<dyn Clock>, names: Names, token: Option<String>) -> Self {
+        Self { node, clock, names, token }
     }
 
     /// Answers a question. The transport has verified the certificate of the asking side.
@@ -30,11 +31,19 @@ impl Reception {
     /// # Errors
     /// If the question cannot be read.
     pub async fn answer(&self, question: &[u8]) -> Result<Bytes, QuestionError> {
-        let answer = match decode_question(question)? {
-            Question::Roll if self.node.status().applied == 0 => {
+        let question = decode_question(question)?;
+        let token = match &question {
+            Question::Roll(token) => token,
+            Question::Join(candidate) => &candidate.token,
+        };
+        if let Some(refused) = refuse_token(self.token.as_deref(), token.as_deref()) {
+            return encode(&Answer::Refused(refused));
+        }
+        let answer = match question {
+            Question::Roll(_) if self.node.status().applied == 0 => {
                 Answer::Later("this member has not begun yet".to_string())
             }
-            Question::Roll => Answer::Roll(self.roll()),
+            Question::Roll(_) => Answer::Roll(self.roll()),
             Question::Join(candidate) => self.admit(candidate).await.unwrap_or_else(|refusal| {
                 if may_pass(&refusal) {
                     Answer::Later(refusal.to_string())
@@ -72,6 +81,14 @@ impl Reception {
     }
 }
 
+/// Why a token is not this cluster's. One that was not given is any: the default says nothing of which cluster is meant.
+fn refuse_token(here: Option<&str>, theirs: Option<&str>) -> Option<String> {
+    let (here, theirs) = here.zip(theirs).filter(|(here, theirs)| here != theirs)?;
+    Some(format!(
+        "its initial-cluster-token is {theirs:?}, that of this cluster {here:?}: is this the cluster it means?"
+    ))
+}
+
 /// True if asking again later can help.
 fn may_pass(refusal: &Refusal) -> bool {
     !matches!(
@@ -83,4 +100,18 @@ fn may_pass(refusal: &Refusal) -> bool {
             | Refusal::TooManyLearners
             | Refusal::NotSupported(_)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_token_is_refused_if_both_were_given() {
+        let refused = refuse_token(Some("red"), Some("blue")).expect("refused");
+        assert!(refused.starts_with("its initial-cluster-token is \"blue\", that of this cluster \"red\""));
+        for (here, theirs) in [(Some("red"), Some("red")), (None, Some("blue")), (Some("red"), None)] {
+            assert_eq!(refuse_token(here, theirs), None);
+        }
+    }
 }

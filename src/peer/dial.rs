@@ -246,6 +246,7 @@ pub(super) fn certificates(connection: &Connection) -> Vec<CertificateDer<'stati
 }
 
 /// TLS alerts, of which quinn makes error codes.
+const UNKNOWN_CA: u8 = 48;
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// What the end of a connection means.
@@ -256,10 +257,13 @@ pub(super) fn why(address: SocketAddr, error: &ConnectionError) -> Failure {
         let reason = reason.trim_start_matches("invalid peer certificate: ");
         let own = reason.strip_prefix("Other(OtherError(").and_then(|text| text.strip_suffix("))"));
         let reason = own.unwrap_or(reason);
-        Some(if alert == NO_APPLICATION_PROTOCOL {
-            Rejection::Protocol(format!("this member speaks {}", String::from_utf8_lossy(ALPN)))
-        } else {
-            Rejection::Certificate(format!("{who}: {reason}"))
+        Some(match (alert, reason) {
+            (NO_APPLICATION_PROTOCOL, _) => {
+                Rejection::Protocol(format!("this member speaks {}", String::from_utf8_lossy(ALPN)))
+            }
+            // The same alert means that the revocation list is too old.
+            (UNKNOWN_CA, "UnknownIssuer") => Rejection::Stranger,
+            _ => Rejection::Certificate(format!("{who}: {reason}")),
         })
     };
     match error {

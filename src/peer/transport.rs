@@ -174,6 +174,9 @@ pub enum Rejection {
         "the data of the member are an older copy: its log ends before {}, which it has acknowledged", end(.0)
     )]
     Outdated(Progress),
+    /// The two have no secret and no certificate authority in common. Told by TLS, so that it never travels.
+    #[error("the other side does not have the same cluster secret (or certificate authority)")]
+    Stranger,
 }
 
 fn end(acknowledged: &Progress) -> String {
@@ -195,7 +198,7 @@ impl Rejection {
             Self::NotReady(_) => 5,
             Self::Malformed(_) => 6,
             Self::Protocol(_) => 7,
-            Self::Certificate(_) => 8,
+            Self::Certificate(_) | Self::Stranger => 8,
             Self::Copy(_) => 9,
             Self::Outdated(_) => 10,
         }

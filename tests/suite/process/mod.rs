@@ -4,6 +4,7 @@ mod authority;
 mod copies;
 mod durable_names;
 mod empty_values;
+mod entry;
 mod families;
 mod first_answers;
 mod first_start;

@@ -77,6 +77,12 @@ others=$(for n in 1 2 3 4; do [[ $n == "$old" ]] || printf '10.91.0.%s:2379,' "$
 others=${others%,}
 in_ "kv$old" systemctl stop kvd
 check "a put" "$(client --endpoints="$others" put after "$old")" OK
+next=$(leader_number)
+for n in 1 2 3 4; do
+    [[ $n != "$old" && $n != "$next" ]] || continue
+    holds "kv$n names the new leader" \
+        grep -Eq "elected leader: leader=[0-9a-f]+ leader_name=kv$next term=" <<<"$(journal "kv$n")"
+done
 in_ "kv$old" systemctl start kvd
 until_ "it serves again" client --endpoints="10.91.0.$old:2379" endpoint health
 check "it has caught up" "$(client --endpoints="10.91.0.$old:2379" get after --print-value-only)" "$old"
