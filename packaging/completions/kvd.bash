@@ -25,8 +25,14 @@ _kvd() {
             kvd,help)
                 cmd="kvd__subcmd__help"
                 ;;
+            kvd,secret)
+                cmd="kvd__subcmd__secret"
+                ;;
             kvd__subcmd__config,diff)
                 cmd="kvd__subcmd__config__subcmd__diff"
+                ;;
+            kvd__subcmd__config,dropin)
+                cmd="kvd__subcmd__config__subcmd__dropin"
                 ;;
             kvd__subcmd__config,from-etcd)
                 cmd="kvd__subcmd__config__subcmd__from__subcmd__etcd"
@@ -39,6 +45,9 @@ _kvd() {
                 ;;
             kvd__subcmd__config__subcmd__help,diff)
                 cmd="kvd__subcmd__config__subcmd__help__subcmd__diff"
+                ;;
+            kvd__subcmd__config__subcmd__help,dropin)
+                cmd="kvd__subcmd__config__subcmd__help__subcmd__dropin"
                 ;;
             kvd__subcmd__config__subcmd__help,from-etcd)
                 cmd="kvd__subcmd__config__subcmd__help__subcmd__from__subcmd__etcd"
@@ -58,14 +67,35 @@ _kvd() {
             kvd__subcmd__help,help)
                 cmd="kvd__subcmd__help__subcmd__help"
                 ;;
+            kvd__subcmd__help,secret)
+                cmd="kvd__subcmd__help__subcmd__secret"
+                ;;
             kvd__subcmd__help__subcmd__config,diff)
                 cmd="kvd__subcmd__help__subcmd__config__subcmd__diff"
+                ;;
+            kvd__subcmd__help__subcmd__config,dropin)
+                cmd="kvd__subcmd__help__subcmd__config__subcmd__dropin"
                 ;;
             kvd__subcmd__help__subcmd__config,from-etcd)
                 cmd="kvd__subcmd__help__subcmd__config__subcmd__from__subcmd__etcd"
                 ;;
             kvd__subcmd__help__subcmd__config,show)
                 cmd="kvd__subcmd__help__subcmd__config__subcmd__show"
+                ;;
+            kvd__subcmd__help__subcmd__secret,new)
+                cmd="kvd__subcmd__help__subcmd__secret__subcmd__new"
+                ;;
+            kvd__subcmd__secret,help)
+                cmd="kvd__subcmd__secret__subcmd__help"
+                ;;
+            kvd__subcmd__secret,new)
+                cmd="kvd__subcmd__secret__subcmd__new"
+                ;;
+            kvd__subcmd__secret__subcmd__help,help)
+                cmd="kvd__subcmd__secret__subcmd__help__subcmd__help"
+                ;;
+            kvd__subcmd__secret__subcmd__help,new)
+                cmd="kvd__subcmd__secret__subcmd__help__subcmd__new"
                 ;;
             *)
                 ;;
@@ -74,7 +104,7 @@ _kvd() {
 
     case "${cmd}" in
         kvd)
-            opts="-h --name --data-dir --wal-dir --admin-socket --memory-mlock --listen-client-urls --listen-client-http-urls --listen-metrics-urls --listen-peer-urls --initial-advertise-peer-urls --advertise-client-urls --socket-reuse-port --socket-reuse-address --initial-cluster --initial-cluster-state --initial-cluster-token --discovery-endpoints --discovery-token --discovery-dial-timeout --discovery-request-timeout --discovery-keepalive-time --discovery-keepalive-timeout --discovery-insecure-transport --discovery-insecure-skip-tls-verify --discovery-cert --discovery-key --discovery-cacert --discovery-user --discovery-password --discovery-srv --discovery-srv-name --discovery-fallback --discovery --discovery-proxy --join-peers --join-role --join-timeout --heartbeat-interval --election-timeout --pre-vote --strict-reconfig-check --max-learners --snapshot-count --snapshot-catchup-entries --initial-election-tick-advance --max-snapshots --max-wals --raft-read-timeout --raft-write-timeout --downgrade-check-time --quota-backend-bytes --backend-batch-interval --backend-batch-limit --lmdb-map-size-bytes --auto-compaction-mode --auto-compaction-retention --compaction-batch-limit --compaction-sleep-interval --bootstrap-defrag-threshold-megabytes --corrupt-check-time --compact-hash-check-time --backend-bbolt-freelist-type --max-txn-ops --max-request-bytes --max-concurrent-streams --grpc-keepalive-min-time --grpc-keepalive-interval --grpc-keepalive-timeout --watch-progress-notify-interval --cert-file --key-file --client-cert-auth --client-crl-file --client-cert-allowed-hostname --trusted-ca-file --auto-tls --self-signed-cert-validity --cipher-suites --tls-min-version --tls-max-version --client-cert-file --client-key-file --cluster-secret-file --cluster-secret --peer-cert-file --peer-key-file --peer-client-cert-file --peer-client-key-file --peer-client-cert-auth --peer-trusted-ca-file --peer-auto-tls --peer-crl-file --peer-cert-allowed-cn --peer-cert-allowed-hostname --peer-skip-client-san-verification --enable-grpc-gateway --enable-v2 --cors --host-whitelist --metrics --v2-deprecation --experimental-enable-v2v3 --enable-pprof --auth-token --bcrypt-cost --auth-token-ttl --log-level --log-format --log-outputs --enable-log-rotation --log-rotation-config-json --warning-apply-duration --warning-unary-request-duration --logger --enable-distributed-tracing --distributed-tracing-address --distributed-tracing-service-name --distributed-tracing-instance-id --distributed-tracing-sampling-rate --feature-gates --force-new-cluster --unsafe-no-fsync --config-file --version --experimental-backend-bbolt-freelist-type --experimental-bootstrap-defrag-threshold-megabytes --experimental-compact-hash-check-enabled --experimental-compact-hash-check-time --experimental-compaction-batch-limit --experimental-compaction-sleep-interval --experimental-corrupt-check-time --experimental-distributed-tracing-address --experimental-distributed-tracing-instance-id --experimental-distributed-tracing-sampling-rate --experimental-distributed-tracing-service-name --experimental-downgrade-check-time --experimental-enable-distributed-tracing --experimental-enable-lease-checkpoint --experimental-enable-lease-checkpoint-persist --experimental-initial-corrupt-check --experimental-max-learners --experimental-memory-mlock --experimental-peer-skip-client-san-verification --experimental-snapshot-catchup-entries --experimental-stop-grpc-service-on-defrag --experimental-txn-mode-write-with-shared-buffer --experimental-warning-apply-duration --experimental-warning-unary-request-duration --experimental-watch-progress-notify-interval --proxy --proxy-failure-wait --proxy-refresh-interval --proxy-dial-timeout --proxy-write-timeout --proxy-read-timeout --debug --log-output --log-package-levels --next-cluster-version-compatible --cluster-active-size --cluster-remove-delay --cluster-sync-interval --config --force --max-result-buffer --max-retry-attempts --peer-heartbeat-interval --peer-election-timeout --retry-interval --snapshot --v --vv --test.coverprofile --test.outputdir --help check config help"
+            opts="-h --name --data-dir --wal-dir --admin-socket --memory-mlock --listen-client-urls --listen-client-http-urls --listen-metrics-urls --listen-peer-urls --initial-advertise-peer-urls --advertise-client-urls --socket-reuse-port --socket-reuse-address --initial-cluster --initial-cluster-state --initial-cluster-token --discovery-endpoints --discovery-token --discovery-dial-timeout --discovery-request-timeout --discovery-keepalive-time --discovery-keepalive-timeout --discovery-insecure-transport --discovery-insecure-skip-tls-verify --discovery-cert --discovery-key --discovery-cacert --discovery-user --discovery-password --discovery-srv --discovery-srv-name --discovery-fallback --discovery --discovery-proxy --join-peers --join-role --join-timeout --heartbeat-interval --election-timeout --pre-vote --strict-reconfig-check --max-learners --snapshot-count --snapshot-catchup-entries --initial-election-tick-advance --max-snapshots --max-wals --raft-read-timeout --raft-write-timeout --downgrade-check-time --quota-backend-bytes --backend-batch-interval --backend-batch-limit --lmdb-map-size-bytes --auto-compaction-mode --auto-compaction-retention --compaction-batch-limit --compaction-sleep-interval --bootstrap-defrag-threshold-megabytes --corrupt-check-time --compact-hash-check-time --backend-bbolt-freelist-type --max-txn-ops --max-request-bytes --max-concurrent-streams --grpc-keepalive-min-time --grpc-keepalive-interval --grpc-keepalive-timeout --watch-progress-notify-interval --cert-file --key-file --client-cert-auth --client-crl-file --client-cert-allowed-hostname --trusted-ca-file --auto-tls --self-signed-cert-validity --cipher-suites --tls-min-version --tls-max-version --client-cert-file --client-key-file --cluster-secret-file --cluster-secret --peer-auth --peer-cert-file --peer-key-file --peer-client-cert-file --peer-client-key-file --peer-client-cert-auth --peer-trusted-ca-file --peer-auto-tls --peer-crl-file --peer-cert-allowed-cn --peer-cert-allowed-hostname --peer-skip-client-san-verification --enable-grpc-gateway --enable-v2 --cors --host-whitelist --metrics --v2-deprecation --experimental-enable-v2v3 --enable-pprof --auth-token --bcrypt-cost --auth-token-ttl --log-level --log-format --log-outputs --enable-log-rotation --log-rotation-config-json --warning-apply-duration --warning-unary-request-duration --logger --enable-distributed-tracing --distributed-tracing-address --distributed-tracing-service-name --distributed-tracing-instance-id --distributed-tracing-sampling-rate --feature-gates --force-new-cluster --unsafe-no-fsync --config-file --version --experimental-backend-bbolt-freelist-type --experimental-bootstrap-defrag-threshold-megabytes --experimental-compact-hash-check-enabled --experimental-compact-hash-check-time --experimental-compaction-batch-limit --experimental-compaction-sleep-interval --experimental-corrupt-check-time --experimental-distributed-tracing-address --experimental-distributed-tracing-instance-id --experimental-distributed-tracing-sampling-rate --experimental-distributed-tracing-service-name --experimental-downgrade-check-time --experimental-enable-distributed-tracing --experimental-enable-lease-checkpoint --experimental-enable-lease-checkpoint-persist --experimental-initial-corrupt-check --experimental-max-learners --experimental-memory-mlock --experimental-peer-skip-client-san-verification --experimental-snapshot-catchup-entries --experimental-stop-grpc-service-on-defrag --experimental-txn-mode-write-with-shared-buffer --experimental-warning-apply-duration --experimental-warning-unary-request-duration --experimental-watch-progress-notify-interval --proxy --proxy-failure-wait --proxy-refresh-interval --proxy-dial-timeout --proxy-write-timeout --proxy-read-timeout --debug --log-output --log-package-levels --next-cluster-version-compatible --cluster-active-size --cluster-remove-delay --cluster-sync-interval --config --force --max-result-buffer --max-retry-attempts --peer-heartbeat-interval --peer-election-timeout --retry-interval --snapshot --v --vv --test.coverprofile --test.outputdir --help check config secret help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -569,6 +599,10 @@ _kvd() {
                     fi
                     return 0
                     ;;
+                --peer-auth)
+                    COMPREPLY=($(compgen -W "required none" -- "${cur}"))
+                    return 0
+                    ;;
                 --peer-cert-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1055,7 +1089,7 @@ _kvd() {
             return 0
             ;;
         kvd__subcmd__config)
-            opts="-h --help show diff from-etcd help"
+            opts="-h --help show diff from-etcd dropin help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1069,6 +1103,20 @@ _kvd() {
             return 0
             ;;
         kvd__subcmd__config__subcmd__diff)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__config__subcmd__dropin)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1097,7 +1145,7 @@ _kvd() {
             return 0
             ;;
         kvd__subcmd__config__subcmd__help)
-            opts="show diff from-etcd help"
+            opts="show diff from-etcd dropin help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1111,6 +1159,20 @@ _kvd() {
             return 0
             ;;
         kvd__subcmd__config__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__config__subcmd__help__subcmd__dropin)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1181,7 +1243,7 @@ _kvd() {
             return 0
             ;;
         kvd__subcmd__help)
-            opts="check config help"
+            opts="check config secret help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1209,7 +1271,7 @@ _kvd() {
             return 0
             ;;
         kvd__subcmd__help__subcmd__config)
-            opts="show diff from-etcd"
+            opts="show diff from-etcd dropin"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1223,6 +1285,20 @@ _kvd() {
             return 0
             ;;
         kvd__subcmd__help__subcmd__config__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__help__subcmd__config__subcmd__dropin)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1266,6 +1342,104 @@ _kvd() {
             ;;
         kvd__subcmd__help__subcmd__help)
             opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__help__subcmd__secret)
+            opts="new"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__help__subcmd__secret__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__secret)
+            opts="-h --help new help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__secret__subcmd__help)
+            opts="new help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__secret__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__secret__subcmd__help__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kvd__subcmd__secret__subcmd__new)
+            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 //! What is found in a configuration's values while sections are made from them and judged by their rules.
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Place};
 use super::settings::Settings;
 use super::spec::OptionSpec;
 use super::typed::FromValue;
@@ -53,6 +53,11 @@ impl<'s> Findings<'s> {
     /// already: what its default leads to is nobody's mistake.
     pub(super) fn are_readable(&self, options: &[&str]) -> bool {
         options.iter().all(|option| !self.settings.origin(option).is_refused())
+    }
+
+    /// True if any value comes from a file.
+    pub(super) fn has_file(&self) -> bool {
+        self.settings.iter().any(|(_, setting)| matches!(setting.origin.place(), Some(Place::File(_))))
     }
 
     /// An option's value as a flag would take it.

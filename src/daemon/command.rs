@@ -4,10 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::journal;
 use super::outside::SystemClock;
 use super::sockets::Inherited;
-use super::trial;
+use super::{dropin, journal, secret, trial};
 use crate::config::cli::{Answer, Invocation, parse_process};
 use crate::model::Clock;
 
@@ -38,6 +37,8 @@ pub fn main() -> ExitCode {
             print(&check.answer(found))
         }
         Invocation::Answer(answer) => print(&answer),
+        Invocation::NewSecret(file) => print(&secret::answer(file.as_deref())),
+        Invocation::DropIn(config) => print(&dropin::answer(&config)),
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
 //! | `news.rs`, `notices.rs` | what is worth telling an operator, and its explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; starts that take long |
+//! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
 //! | `figures.rs` | what the daemon adds to the metrics |
 //! | `trial.rs` | what `kvd check` tries of a start |
 //! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, what the journal gets, its files |
@@ -21,10 +22,12 @@
 //! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
 //! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 where the cluster does not take this member: it was removed, is a copy of a member, has another secret, or may not join, 78 where the configuration cannot be used.
 
+mod account;
 mod admin;
 mod command;
 mod compactor;
 mod directory;
+mod dropin;
 mod entry;
 mod fields;
 mod figures;
@@ -41,6 +44,7 @@ mod readiness;
 mod reload;
 mod rotation;
 mod running;
+mod secret;
 mod sockets;
 mod startup;
 mod systemd;
@@ -80,7 +84,8 @@ pub fn run(
     arguments: Vec<String>,
 ) -> ExitCode {
     if let Err(error) = start_logging(&config) {
-        eprint!("{}", journal::for_stderr(&format!("kvd: {error}\n"), true));
+        let advice = dropin::advice(&config, &error).map(|text| format!("kvd: {text}\n")).unwrap_or_default();
+        eprint!("{}", journal::for_stderr(&format!("kvd: {error}\n{advice}"), true));
         return ExitCode::from(EXIT_CONFIG);
     }
     for warning in &warnings {
@@ -128,6 +133,13 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
             match error.notice() {
                 Some(notice) => tracing::error!(message_id = notice.id, "failed to start: {error}"),
                 None => tracing::error!("failed to start: {error}"),
+            }
+            let cause: &(dyn std::error::Error + 'static) = match &error {
+                MemberError::Io(error) => error,
+                error => error,
+            };
+            if let Some(advice) = dropin::advice(config, cause) {
+                tracing::error!("{advice}");
             }
             return ExitCode::from(error.exit_code());
         }

@@ -87,6 +87,9 @@ impl World {
         match parse(self.surroundings()) {
             Invocation::Check(check) => check.answer(Vec::new()),
             Invocation::Answer(answer) => answer,
+            Invocation::NewSecret(_) | Invocation::DropIn(_) => {
+                Answer { out: "(acts)\n".to_string(), ..Answer::default() }
+            }
             Invocation::Run(_, warnings) => {
                 Answer { out: "(runs)\n".to_string(), err: kvd::config::cli::text_of(&warnings), code: 0 }
             }

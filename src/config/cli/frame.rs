@@ -11,13 +11,14 @@ pub fn command() -> Command {
     let mut command = Command::new("kvd")
         .about("A strongly consistent key-value store that speaks etcd's protocols")
         .override_usage(
-            "kvd [OPTION]...\n       kvd check [--json] [OPTION]...\n       kvd config show|diff|from-etcd",
+            "kvd [OPTION]...\n       kvd check [--json] [OPTION]...\n       kvd config show|diff|from-etcd|dropin\n       kvd secret new [FILE]",
         )
         .after_help(AFTER)
         .disable_version_flag(true)
         .subcommand_required(false)
         .subcommand(check())
-        .subcommand(config());
+        .subcommand(config())
+        .subcommand(secret());
     // clap has a --help of its own, which the sub-commands share.
     for spec in options::all().filter(|spec| spec.name != "help") {
         command = command.arg(argument(spec));
@@ -64,6 +65,22 @@ fn config() -> Command {
                 .about("Turn what sets up an etcd into a cluster.toml on standard output")
                 .arg(file("etcd.conf.yml, /etc/default/etcd, a systemd unit, a pod manifest, a compose file, a cloud-config, or a command line").required(true)),
         )
+        .subcommand(
+            Command::new("dropin")
+                .about("Let kvd.service write where data-dir, wal-dir and log files are; as root")
+                .after_help(READS),
+        )
+}
+
+fn secret() -> Command {
+    let file = Arg::new("file")
+        .value_name("FILE")
+        .help("The file to make, with mode 0600; without it: standard output");
+    Command::new("secret")
+        .about("The secret by which members know each other")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(Command::new("new").about("Make a secret for a new cluster").arg(file))
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {
@@ -108,7 +125,7 @@ pub(super) fn help() -> String {
 
 /// True for the first words that begin a sub-command.
 pub(super) fn is_sub_command(word: &str) -> bool {
-    matches!(word, "check" | "config" | "help")
+    matches!(word, "check" | "config" | "secret" | "help")
 }
 
 /// Separates a sub-command's own arguments, which clap reads, from server flags, which have Go's syntax. What nobody
@@ -119,7 +136,7 @@ pub(super) fn separate(arguments: &[String]) -> (Vec<String>, Vec<String>) {
     while let Some(argument) = rest.next() {
         if !is_flag(argument) {
             let words: Vec<&str> = own.iter().map(String::as_str).filter(|word| !is_flag(word)).collect();
-            let complete = matches!(words.as_slice(), ["check"] | ["config", "show"]);
+            let complete = matches!(words.as_slice(), ["check"] | ["config", "show" | "dropin"]);
             if complete { &mut server } else { &mut own }.push(argument.clone());
             continue;
         }

@@ -62,6 +62,10 @@ pub enum Invocation {
     Check(Box<Check>),
     /// Print this and exit.
     Answer(Answer),
+    /// Make a secret for a cluster, in this file or on standard output.
+    NewSecret(Option<PathBuf>),
+    /// Let the service write where this configuration says.
+    DropIn(Box<Config>),
 }
 
 /// Understands the arguments of this process, without the program's name.
@@ -134,6 +138,12 @@ fn sub_command(mut surroundings: Surroundings<'_>) -> Invocation {
         Some(("check", matches)) => {
             return Invocation::Check(Box::new(Check::of(&surroundings, matches.get_flag("json"))));
         }
+        Some(("secret", matches)) => match matches.subcommand() {
+            Some(("new", matches)) => {
+                return Invocation::NewSecret(matches.get_one::<String>("file").map(PathBuf::from));
+            }
+            _ => Answer::refused("kvd: no such command\n"),
+        },
         Some(("config", matches)) => match matches.subcommand() {
             Some(("show", matches)) => {
                 let options =
@@ -147,6 +157,10 @@ fn sub_command(mut surroundings: Surroundings<'_>) -> Invocation {
             Some(("from-etcd", matches)) => match matches.get_one::<String>("file") {
                 Some(file) => from_etcd::from_etcd(file, &surroundings),
                 None => Answer::refused("kvd: no file is given\n"),
+            },
+            Some(("dropin", _)) => match read_as_service(&surroundings).into_result() {
+                Ok((config, _)) => return Invocation::DropIn(Box::new(config)),
+                Err(findings) => Answer::findings(&findings),
             },
             _ => Answer::refused("kvd: no such command\n"),
         },
@@ -163,7 +177,7 @@ fn not_a_command(word: &str) -> Answer {
         word if word.ends_with(".toml") => {
             Some(format!("the configuration file is named by --config-file {word}"))
         }
-        word => did_you_mean(word, ["check", "config", "help"].into_iter())
+        word => did_you_mean(word, ["check", "config", "secret", "help"].into_iter())
             .map(|word| format!("did you mean `kvd {word}`?")),
     };
     Answer::findings(&[Diagnostic::error(format!("{word:?} is not a valid flag")).maybe_help(help)])

@@ -9,7 +9,7 @@ pub fn man_kvd() -> String {
     page.section("SYNOPSIS");
     page.raw(".B kvd\n[\\fIOPTION\\fR]...\n.br\n.B kvd check\n[\\fB--json\\fR] [\\fIOPTION\\fR]...\n.br\n");
     page.raw(".B kvd config show\n[\\fB--origin\\fR] [\\fIOPTION\\fR]...\n.br\n.B kvd config diff\n[\\fIFILE\\fR] [\\fIOPTION\\fR]...\n.br\n");
-    page.raw(".B kvd config from-etcd\n\\fIFILE\\fR\n");
+    page.raw(".B kvd config from-etcd\n\\fIFILE\\fR\n.br\n.B kvd config dropin\n[\\fIOPTION\\fR]...\n.br\n.B kvd secret new\n[\\fIFILE\\fR]\n");
     page.section("DESCRIPTION").text(DESCRIPTION);
     page.section("COMMANDS");
     for (command, help) in COMMANDS {
@@ -102,7 +102,7 @@ const DESCRIPTION: &str = "kvd is one member of a cluster. It serves clients on 
     to other members by QUIC with mutual TLS on port 2380/udp. Without options it is a cluster of one member that \
     listens on this machine.";
 
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 6] = [
     (
         "kvd check [--json]",
         "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Certificates, keys and secrets are opened as a start opens them. Nothing is started.",
@@ -118,6 +118,14 @@ const COMMANDS: [(&str, &str); 4] = [
     (
         "kvd config from-etcd FILE",
         "Turns etcd's etcd.conf.yml (YAML or JSON) or /etc/default/etcd (lines ETCD_NAME=value) into a cluster.toml on standard output, with comments on what has no place there.",
+    ),
+    (
+        "kvd config dropin",
+        "As root: lets kvd.service write to the directories of data-dir, wal-dir and log-outputs outside of /var/lib/kv, in a drop-in of the unit, and makes those that are missing.",
+    ),
+    (
+        "kvd secret new [FILE]",
+        "Makes a secret for a new cluster: in the file, which only its owner can read and which must not exist, or on standard output. Every member needs a copy.",
     ),
 ];
 
@@ -154,7 +162,7 @@ const SYSTEMD: [&str; 4] = [
     "systemctl restart kvd refuses no client: systemd keeps the listening sockets, and connections wait in them. \
      kvd.socket, which nothing enables, has systemd open the sockets in the first place. The watchdog asks raft and \
      the state machine, not the disk.",
-    "In the journal each line has its fields; journalctl -x -u kvd explains those that an operator acts on.",
+    "In the journal each line names what it is about, and has it in fields as well; journalctl -x -u kvd explains those that an operator acts on.",
 ];
 
 const EXIT_STATUS: [(&str, &str); 6] = [
@@ -168,8 +176,8 @@ const EXIT_STATUS: [(&str, &str); 6] = [
     ("74", "Log or store cannot be trusted any more: the disk failed."),
     (
         "77",
-        "The member was removed, or its data are a copy of a member's that runs elsewhere, or an older copy of its own. \
-         systemd does not restart it.",
+        "The cluster does not take this member: it was removed, its data are a copy of a running member's or an older \
+         copy of its own, it does not have the same secret, or it may not join. systemd does not restart it.",
     ),
     (
         "78",
@@ -182,7 +190,7 @@ const EXAMPLES: [(&str, &str); 5] = [
     ("The installed service, after an edit of its one file:", "kvd check && systemctl enable --now kvd"),
     (
         "A cluster of three: the same secret on all of them, and on each a file like /usr/share/doc/kvd/examples/three-members.toml:",
-        "openssl rand -base64 32 > /etc/kv/secret\nchown root:kv /etc/kv/secret && chmod 640 /etc/kv/secret\nsystemctl enable --now kvd\nkvctl endpoint status --cluster -w table",
+        "kvd secret new /etc/kv/secret\nsystemctl enable --now kvd\nkvctl endpoint status --cluster -w table",
     ),
     (
         "From Debian's etcd-server on the same machine: its settings as a cluster.toml, with what has no place there as comments. Data are not taken over:",

@@ -34,7 +34,7 @@ pub use join::{Join, JoinRole};
 pub use limits::Limits;
 pub use logging::{LogFormat, LogLevel, LogOutput, LogRotation, Logging};
 pub use member::Member;
-pub use peer_tls::{ClusterSecret, PeerTls};
+pub use peer_tls::{ClusterSecret, PeerAuth, PeerTls};
 pub use raft::Raft;
 pub use storage::{AutoCompaction, Storage};
 

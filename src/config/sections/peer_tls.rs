@@ -9,17 +9,28 @@ use crate::config::findings::Findings;
 use crate::config::settings::{Origin, Settings};
 use crate::config::spec::{Kind, OptionSpec, Section};
 use crate::config::surroundings::Surroundings;
-use crate::config::typed::{Secret, section};
+use crate::config::typed::{FromValue, Secret, choice, mismatch, section};
 use crate::config::value::Value;
 
 /// A shorter secret can be guessed.
 const MIN_SECRET: usize = 16;
+
+choice! {
+    /// Whether members have to prove to each other who they are.
+    pub enum PeerAuth {
+        /// By a secret or by certificates, unless only this machine reaches them.
+        Required = "required",
+        /// Not at all.
+        Nobody = "none",
+    }
+}
 
 section! {
     /// TLS between members.
     pub struct PeerTls under PeerTls {
         cluster_secret_file: Option<PathBuf> = own("cluster-secret-file", Kind::Path, "", "A file with the secret that all members share, from which each issues its own certificate. Without it: the systemd credential kvd.cluster-secret, if there is one.").names_file();
         cluster_secret: Option<Secret> = own("cluster-secret", Kind::Text, "", "The secret itself; at least 16 characters. A file or a credential is better.").secret();
+        auth: PeerAuth = own("peer-auth", Kind::Choice(PeerAuth::CHOICES), "required", "required refuses to start without a secret or certificates if other machines reach listen-peer-urls; without any configuration file, as in etcd's documents, that is a warning only. none starts all the same: whoever reaches the peer port can join and read everything.").empty_is_default();
         cert_file: Option<PathBuf> = etcd("peer-cert-file", Kind::Path, "", "The certificate that kvd shows to other members; PEM, with its chain. A reload reads it again. Without it kvd issues one from the cluster's secret.").key("peer-transport-security.cert-file").names_file();
         key_file: Option<PathBuf> = etcd("peer-key-file", Kind::Path, "", "The key of peer-cert-file.").key("peer-transport-security.key-file").names_file();
         client_cert_file: Option<PathBuf> = etcd("peer-client-cert-file", Kind::Path, "", "Another certificate for connections that this member opens.").key("peer-transport-security.client-cert-file").since("3.5").names_file();
@@ -113,11 +124,16 @@ impl PeerTls {
             let message = "--cluster-secret-file has no effect beside --peer-cert-file";
             found.warn("cluster-secret-file", message);
         }
-        if !secret_given && !pair && addresses.are_public() {
+        if !secret_given && !pair && addresses.are_public() && self.auth == PeerAuth::Required {
             let message = "members have no secret in common: whoever can reach the peer port can join and read everything";
-            let help = "give all members the same --cluster-secret-file, or each a --peer-cert-file";
-            let warning = Diagnostic::warning(message).help(help);
-            found.push_at("cluster-secret-file", "listen-peer-urls", warning);
+            // The command lines of etcd's documents work as they stand; whoever writes a file can name a secret in it.
+            let finding = match found.has_file() {
+                true => Diagnostic::error(message),
+                false => Diagnostic::warning(message),
+            };
+            let help = "`kvd secret new FILE` makes a secret: give every member a copy and name it by --cluster-secret-file \
+                        (or give each a --peer-cert-file); --peer-auth none insists on going without";
+            found.push_at("cluster-secret-file", "listen-peer-urls", finding.help(help));
         }
     }
 }

@@ -9,6 +9,7 @@ listen-client-urls = ["http://10.91.0.1:2379"]
 advertise-client-urls = ["http://10.91.0.1:2379"]
 listen-peer-urls = ["http://10.91.0.1:2380"]
 initial-advertise-peer-urls = ["http://10.91.0.1:2380"]
+peer-auth = "none"
 TOML
 in_ one systemctl start kvd
 export ETCDCTL_ENDPOINTS=10.91.0.1:2379
