@@ -1,4 +1,4 @@
-//! Generates the messages and services of etcd's client API from `src/api/proto`, without protoc.
+//! Generates the messages and clients of etcd's client API from `src/api/proto`, without protoc.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("api.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
+        .build_server(false)
         .bytes(".")
         .type_attribute(".", "#[allow(missing_docs)]")
         .compile_fds(descriptors)?;

@@ -43,12 +43,14 @@
 //!   member computes the same: time and ids are stamped into the command by the leader.
 //! - openraft's types stay in `raft`, heed's in `store`, quinn's in `peer`, rcgen's in `pki`, tonic's in `api`,
 //!   systemd's in `daemon`. None of them is in a file format.
-//! - Nothing but `api/status.rs` knows gRPC codes; nothing but `daemon` ends the process.
+//! - Handlers (`api/rpc`) know neither bytes nor HTTP nor gRPC codes: they give an answer or a refusal, and `api/status.rs`
+//!   has the code and the text of each. Requests read the state through `api/reads` alone, on behalf of a caller. Nothing
+//!   but `daemon` ends the process.
 //! - There is no read path that waits for a writer, and no await on a disk after the quorum.
 //!
 //! ## The way of one put
 //!
-//! `api/grpc/kv` (gate, limits) makes a [`model::Command`] -> `raft::Node::propose` queues it; everything that queued
+//! `api/grpc` decodes the request, the gate says who calls, `api/rpc/kv` (limits) makes a [`model::Command`] -> `raft::Node::propose` queues it; everything that queued
 //! meanwhile becomes one log entry -> openraft -> `log` writes the entries that queued during the last flush with one
 //! write and one `fdatasync` -> committed -> `store` applies the entry to its in-memory head -> the replies wake the
 //! waiting requests, the events go to `watch`. A checkpoint later folds the head into LMDB in one durable commit that

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
-use super::gate::leash::Leashed;
+use super::grpc::leashed::Leashed;
 
 /// See the module.
 #[derive(Default)]

@@ -18,7 +18,8 @@ pub enum Job {
     Wait,
 }
 
-/// The turns.
+/// The turns. Cheap to clone.
+#[derive(Clone)]
 pub struct Jobs {
     reads: Arc<Semaphore>,
     whole: Arc<Semaphore>,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tonic::Code;
 
-use super::gate::{Kind, RULES, Rule};
+use super::rules::{Kind, RULES, Rpc, Rule};
 use crate::model::Histogram;
 
 /// gRPC's codes by number, as the label `grpc_code` names them.
@@ -60,24 +60,22 @@ struct MethodCounts {
 
 impl MethodCounts {
     fn new(rule: &Rule, extensive: bool) -> Self {
-        let kind =
-            REQUESTS.iter().find(|(service, method, _)| rule.service == *service && rule.method == *method);
-        let requests =
-            kind.map(|(_, _, kind)| (*kind, std::array::from_fn(|_| Histogram::doubling(0.001, 14))));
+        let kind = REQUESTS.iter().find(|(rpc, _)| rule.rpc == *rpc);
+        let requests = kind.map(|(_, kind)| (*kind, std::array::from_fn(|_| Histogram::doubling(0.001, 14))));
         Self { took: extensive.then(|| Histogram::new(CALL_SECONDS)), requests, ..Self::default() }
     }
 }
 
-/// Requests whose durations are counted by kind: service, method, and what etcd calls the kind.
-const REQUESTS: [(&str, &str, &str); 8] = [
-    ("etcdserverpb.KV", "Range", "Range"),
-    ("etcdserverpb.KV", "Put", "Put"),
-    ("etcdserverpb.KV", "DeleteRange", "DeleteRange"),
-    ("etcdserverpb.KV", "Txn", "Txn"),
-    ("etcdserverpb.KV", "Compact", "Compaction"),
-    ("etcdserverpb.Lease", "LeaseGrant", "LeaseGrant"),
-    ("etcdserverpb.Lease", "LeaseRevoke", "LeaseRevoke"),
-    ("etcdserverpb.Maintenance", "Alarm", "Alarm"),
+/// Requests whose durations are counted by kind, and what etcd calls the kind.
+const REQUESTS: [(Rpc, &str); 8] = [
+    (Rpc::Range, "Range"),
+    (Rpc::Put, "Put"),
+    (Rpc::DeleteRange, "DeleteRange"),
+    (Rpc::Txn, "Txn"),
+    (Rpc::Compact, "Compaction"),
+    (Rpc::LeaseGrant, "LeaseGrant"),
+    (Rpc::LeaseRevoke, "LeaseRevoke"),
+    (Rpc::Alarm, "Alarm"),
 ];
 
 /// Upper bounds of the buckets of a call's duration: Prometheus's own.

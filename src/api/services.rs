@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use super::jobs::Jobs;
 use super::metrics::Metrics;
 use super::proto::etcdserverpb::ResponseHeader;
+use super::reads::Reads;
 use super::space;
 use crate::lease::{self, Lessor};
-use crate::model::{ClusterId, Command, MemberId, Refusal};
+use crate::model::{Caller, ClusterId, Command, MemberId, Refusal, Reply};
 use crate::raft::Node;
 use crate::store::Store;
 use crate::watch::Hub;
@@ -100,14 +101,14 @@ pub struct FanOut {
 
 /// What the faces stand on. One per process, shared by all connections.
 pub struct Services {
-    /// The raft node: proposals and the read index.
+    /// The raft node, for proposals.
     pub node: Node,
-    /// The store, for reading.
+    /// The way on which requests read.
+    pub reads: Reads,
+    /// The store, for what is known of it as a whole: sizes, members, alarms. Its keys are read through `reads`.
     pub store: Store,
     /// Tells when the server stops.
     pub stop: Stop,
-    /// Hands events to watchers.
-    pub hub: Arc<Hub>,
     /// Counts for leases, where this member leads.
     pub lessor: Arc<Lessor>,
     /// Reaches the lessor of the leader, where this member does not.
@@ -126,14 +127,15 @@ impl Services {
     pub fn new(node: Node, store: Store, fan_out: FanOut, settings: Settings, stop: Stop) -> Self {
         let status = node.status();
         let FanOut { hub, lessor, lease_leader } = fan_out;
+        let jobs = Jobs::default();
         Self {
+            reads: Reads::new(node.clone(), store.clone(), hub, lessor.clone(), jobs.clone()),
             node,
             store,
-            hub,
             lessor,
             lease_leader,
             metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
-            jobs: Jobs::default(),
+            jobs,
             settings: ArcSwap::from_pointee(settings),
             stop,
             cluster_id: status.cluster,
@@ -181,6 +183,14 @@ impl Services {
         self.header_at(0)
     }
 
+    /// Has a command carried out on behalf of a caller; the reply once it is applied here.
+    ///
+    /// # Errors
+    /// Why it was refused, or why its outcome is not known.
+    pub async fn propose(&self, caller: Caller, command: Command) -> Result<Reply, Refusal> {
+        self.node.propose(caller, command).await
+    }
+
     /// Refuses a command that does not fit into the space quota, and raises the alarm that tells all members. As in
     /// etcd this comes before every other check of the request.
     pub async fn check_quota(&self, command: &Command) -> Result<(), Refusal> {
@@ -196,20 +206,6 @@ impl Services {
             return Err(Refusal::RequestTooLarge);
         }
         Ok(())
-    }
-
-    /// True where the cluster's version is known and at least `needed` (major, minor).
-    pub fn cluster_version_is_at_least(&self, needed: (u64, u64)) -> bool {
-        let Some(version) = self.store.cluster_version() else {
-            return false;
-        };
-        let mut parts = version.split('.').map(str::parse::<u64>);
-        matches!((parts.next(), parts.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= needed)
-    }
-
-    /// Returns once the local store may be read linearizably.
-    pub async fn read_index(&self) -> Result<(), Refusal> {
-        self.node.read_index().await
     }
 }
 

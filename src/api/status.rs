@@ -1,198 +1,168 @@
-//! The one map from a refusal to the code and the text that etcd puts on the wire.
+//! The table of refusals: the code and the text that etcd puts on the wire, and the number in its v2 API.
 //!
 //! etcd's clients map errors back to their types by the exact text, so the texts are part of the protocol. Some codes
 //! look odd (`Unknown` where a better one is declared in etcd's sources): they are what etcd really sends.
 
-use std::borrow::Cow;
-
-use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 
 use crate::model::Refusal;
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        Status::new(code(&refusal), text(&refusal))
-    }
+/// A refusal as clients see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'r> {
+    /// The gRPC code.
+    pub code: Code,
+    /// The text.
+    pub text: &'r str,
+    /// The error code of a v2 request on keys; `None` if no such request meets the refusal.
+    pub v2: Option<u16>,
 }
 
-/// The gRPC code of a refusal.
-pub fn code(refusal: &Refusal) -> Code {
-    use Refusal as R;
-    match refusal {
-        R::EmptyKey | R::KeyNotFound | R::ValueProvided | R::LeaseProvided => Code::InvalidArgument,
-        R::TooManyOps | R::NestedTooDeep | R::DuplicateKey | R::InvalidSortOption => Code::InvalidArgument,
-        R::RequestTooLarge | R::MemberBadUrls | R::UserEmpty | R::AuthOldRevision => Code::InvalidArgument,
-        R::WrongDowngradeVersionFormat | R::InvalidDowngradeTarget => Code::InvalidArgument,
-        R::Compacted { .. } | R::FutureRevision | R::LeaseTtlTooLarge => Code::OutOfRange,
-        R::NoSpace => Code::ResourceExhausted,
-        R::Corrupt => Code::DataLoss,
-        R::LeaseNotFound | R::MemberNotFound => Code::NotFound,
-        R::LeaseExists | R::MemberExists | R::PeerUrlExists => Code::FailedPrecondition,
-        R::MemberNotLearner | R::LearnerNotReady | R::TooManyLearners => Code::FailedPrecondition,
-        R::NotLeader | R::BadLeaderTransferee | R::NotSupportedForLearner => Code::FailedPrecondition,
-        R::ClusterVersionUnavailable | R::AuthNotEnabled => Code::FailedPrecondition,
-        R::NotPrimaryLessor | R::TooManyRequests | R::NotEnoughStarted | R::TransferTimedOut => Code::Unknown,
-        R::Unhealthy | R::NoLeader | R::LeaderChanged | R::Stopped => Code::Unavailable,
-        R::Timeout | R::TimeoutLeaderFailed | R::TimeoutConnectionLost | R::TimeoutApplied => {
-            Code::Unavailable
+/// v2: "Key not found".
+const KEY_NOT_FOUND: Option<u16> = Some(100);
+/// v2: "The request requires user authentication".
+const UNAUTHORIZED: Option<u16> = Some(110);
+/// v2: "Raft Internal Error", the text being its cause.
+const RAFT: Option<u16> = Some(300);
+/// v2: "The event in requested index is outdated and cleared".
+const INDEX_CLEARED: Option<u16> = Some(401);
+
+/// Rows of name, gRPC code, text and v2's code; `(text)` is the text that the refusal itself has.
+macro_rules! refusals {
+    ($($name:ident $(($own:ident))?: $code:ident, $text:expr, $v2:expr;)*) => {
+        /// The row of a refusal.
+        pub fn of(refusal: &Refusal) -> Row<'_> {
+            match refusal {
+                $(Refusal::$name { $(0: $own,)? .. } => Row { code: Code::$code, text: $text, v2: $v2 },)*
+            }
         }
-        R::Canceled => Code::Cancelled,
-        R::InvalidToken => Code::Unauthenticated,
-        R::PermissionDenied => Code::PermissionDenied,
-        R::NotSupported(_) => Code::Unimplemented,
-        R::Internal(_) => Code::Internal,
+
+        #[cfg(test)]
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+refusals! {
+    EmptyKey: InvalidArgument, "etcdserver: key is not provided", None;
+    KeyNotFound: InvalidArgument, "etcdserver: key not found", KEY_NOT_FOUND;
+    ValueProvided: InvalidArgument, "etcdserver: value is provided", None;
+    LeaseProvided: InvalidArgument, "etcdserver: lease is provided", None;
+    TooManyOps: InvalidArgument, "etcdserver: too many operations in txn request", None;
+    // etcd has no limit of its own on nesting: the shrinking limit on operations ends it.
+    NestedTooDeep: InvalidArgument, "etcdserver: too many operations in txn request", None;
+    DuplicateKey: InvalidArgument, "etcdserver: duplicate key given in txn request", None;
+    InvalidSortOption: InvalidArgument, "etcdserver: invalid sort option", None;
+    Compacted: OutOfRange, "etcdserver: mvcc: required revision has been compacted", INDEX_CLEARED;
+    FutureRevision: OutOfRange, "etcdserver: mvcc: required revision is a future revision", None;
+    NoSpace: ResourceExhausted, "etcdserver: mvcc: database space exceeded", RAFT;
+    Corrupt: DataLoss, "etcdserver: corrupt cluster", RAFT;
+    LeaseNotFound: NotFound, "etcdserver: requested lease not found", None;
+    LeaseExists: FailedPrecondition, "etcdserver: lease already exists", None;
+    LeaseTtlTooLarge: OutOfRange, "etcdserver: too large lease TTL", None;
+    NotPrimaryLessor: Unknown, "not a primary lessor", None;
+    RequestTooLarge: InvalidArgument, "etcdserver: request is too large", RAFT;
+    TooManyRequests: Unknown, "etcdserver: too many requests", RAFT;
+    MemberExists: FailedPrecondition, "etcdserver: member ID already exist", None;
+    PeerUrlExists: FailedPrecondition, "etcdserver: Peer URLs already exists", None;
+    MemberBadUrls: InvalidArgument, "etcdserver: given member URLs are invalid", None;
+    MemberNotFound: NotFound, "etcdserver: member not found", None;
+    MemberNotLearner: FailedPrecondition, "etcdserver: can only promote a learner member", None;
+    LearnerNotReady: FailedPrecondition,
+        "etcdserver: can only promote a learner member which is in sync with leader", None;
+    TooManyLearners: FailedPrecondition, "etcdserver: too many learner members in cluster", None;
+    NotEnoughStarted: Unknown, "etcdserver: re-configuration failed due to not enough started members", None;
+    Unhealthy: Unavailable, "etcdserver: unhealthy cluster", None;
+    NoLeader: Unavailable, "etcdserver: no leader", RAFT;
+    NotLeader: FailedPrecondition, "etcdserver: not leader", None;
+    LeaderChanged: Unavailable, "etcdserver: leader changed", RAFT;
+    BadLeaderTransferee: FailedPrecondition, "etcdserver: bad leader transferee", None;
+    TransferTimedOut: Unknown, "etcdserver: request timed out, leader transfer took too long", None;
+    Timeout: Unavailable, "etcdserver: request timed out", RAFT;
+    TimeoutLeaderFailed: Unavailable,
+        "etcdserver: request timed out, possibly due to previous leader failure", RAFT;
+    TimeoutConnectionLost: Unavailable,
+        "etcdserver: request timed out, possibly due to connection lost", RAFT;
+    TimeoutApplied: Unavailable,
+        "etcdserver: request timed out, waiting for the applied index took too long", RAFT;
+    Stopped: Unavailable, "etcdserver: server stopped", RAFT;
+    Canceled: Cancelled, "etcdserver: request canceled", RAFT;
+    NotSupportedForLearner: FailedPrecondition, "etcdserver: rpc not supported for learner", RAFT;
+    ClusterVersionUnavailable: FailedPrecondition,
+        "etcdserver: cluster version not found during downgrade", None;
+    WrongDowngradeVersionFormat: InvalidArgument, "etcdserver: wrong downgrade target version format", None;
+    InvalidDowngradeTarget: InvalidArgument, "etcdserver: invalid downgrade target version", None;
+    UserEmpty: InvalidArgument, "etcdserver: user name is empty", UNAUTHORIZED;
+    InvalidToken: Unauthenticated, "etcdserver: invalid auth token", UNAUTHORIZED;
+    PermissionDenied: PermissionDenied, "etcdserver: permission denied", UNAUTHORIZED;
+    AuthNotEnabled: FailedPrecondition, "etcdserver: authentication is not enabled", None;
+    NotSupported(text): Unimplemented, text, None;
+    Internal(text): Internal, text, RAFT;
+    AuthOldRevision: InvalidArgument, "etcdserver: revision of auth store is old", RAFT;
+    InvalidClientVersion: InvalidArgument, "etcdserver: invalid client api version", None;
+    DeadlineExceeded: DeadlineExceeded, "context deadline exceeded", RAFT;
+    WatchCanceled: Cancelled, "etcdserver: watch canceled", None;
+    StreamNotRead: Aborted, "etcdserver: the stream was given up, nothing of it was read for a minute", None;
+    MessageTooLong(text): ResourceExhausted, text, None;
+    UnknownService: NotFound, "unknown service", None;
+    UnknownDowngradeAction: Unknown, "etcdserver: unknown method", None;
+    Plain(text): Unknown, text, None;
+    SessionExpired: Unknown, "mutex: session is expired", None;
+    NobodyElected: Unknown, "election: no leader", None;
+    NotElected: Unknown, "election: not leader", None;
+    LeaderKeyMissing: Unknown, "\"leader\" field must be provided", None;
+    ContextCanceled: Cancelled, "context canceled", None;
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let Row { code, text, .. } = of(&refusal);
+        Status::new(code, text)
     }
 }
 
 /// The text of a refusal.
-pub fn text(refusal: &Refusal) -> Cow<'static, str> {
-    use Refusal as R;
-    Cow::Borrowed(match refusal {
-        R::NotSupported(what) | R::Internal(what) => return Cow::Owned(what.clone()),
-        R::EmptyKey => "etcdserver: key is not provided",
-        R::KeyNotFound => "etcdserver: key not found",
-        R::ValueProvided => "etcdserver: value is provided",
-        R::LeaseProvided => "etcdserver: lease is provided",
-        // etcd has no limit of its own on nesting: the shrinking limit on operations ends it.
-        R::TooManyOps | R::NestedTooDeep => "etcdserver: too many operations in txn request",
-        R::DuplicateKey => "etcdserver: duplicate key given in txn request",
-        R::InvalidSortOption => "etcdserver: invalid sort option",
-        R::Compacted { .. } => "etcdserver: mvcc: required revision has been compacted",
-        R::FutureRevision => "etcdserver: mvcc: required revision is a future revision",
-        R::NoSpace => "etcdserver: mvcc: database space exceeded",
-        R::Corrupt => "etcdserver: corrupt cluster",
-        R::LeaseNotFound => "etcdserver: requested lease not found",
-        R::LeaseExists => "etcdserver: lease already exists",
-        R::LeaseTtlTooLarge => "etcdserver: too large lease TTL",
-        R::NotPrimaryLessor => "not a primary lessor",
-        R::RequestTooLarge => "etcdserver: request is too large",
-        R::TooManyRequests => "etcdserver: too many requests",
-        R::MemberExists => "etcdserver: member ID already exist",
-        R::PeerUrlExists => "etcdserver: Peer URLs already exists",
-        R::MemberBadUrls => "etcdserver: given member URLs are invalid",
-        R::MemberNotFound => "etcdserver: member not found",
-        R::MemberNotLearner => "etcdserver: can only promote a learner member",
-        R::LearnerNotReady => "etcdserver: can only promote a learner member which is in sync with leader",
-        R::TooManyLearners => "etcdserver: too many learner members in cluster",
-        R::NotEnoughStarted => "etcdserver: re-configuration failed due to not enough started members",
-        R::Unhealthy => "etcdserver: unhealthy cluster",
-        R::NoLeader => "etcdserver: no leader",
-        R::NotLeader => "etcdserver: not leader",
-        R::LeaderChanged => "etcdserver: leader changed",
-        R::BadLeaderTransferee => "etcdserver: bad leader transferee",
-        R::TransferTimedOut => "etcdserver: request timed out, leader transfer took too long",
-        R::Timeout => "etcdserver: request timed out",
-        R::TimeoutLeaderFailed => "etcdserver: request timed out, possibly due to previous leader failure",
-        R::TimeoutConnectionLost => "etcdserver: request timed out, possibly due to connection lost",
-        R::TimeoutApplied => "etcdserver: request timed out, waiting for the applied index took too long",
-        R::Stopped => "etcdserver: server stopped",
-        R::Canceled => "etcdserver: request canceled",
-        R::NotSupportedForLearner => "etcdserver: rpc not supported for learner",
-        R::ClusterVersionUnavailable => "etcdserver: cluster version not found during downgrade",
-        R::WrongDowngradeVersionFormat => "etcdserver: wrong downgrade target version format",
-        R::InvalidDowngradeTarget => "etcdserver: invalid downgrade target version",
-        R::UserEmpty => "etcdserver: user name is empty",
-        R::InvalidToken => "etcdserver: invalid auth token",
-        R::PermissionDenied => "etcdserver: permission denied",
-        R::AuthNotEnabled => "etcdserver: authentication is not enabled",
-        R::AuthOldRevision => "etcdserver: revision of auth store is old",
-    })
+pub fn text(refusal: &Refusal) -> &str {
+    of(refusal).text
 }
 
-/// Metadata `client-api-version` that is not UTF-8.
-pub fn invalid_client_api_version() -> Status {
-    Status::invalid_argument("etcdserver: invalid client api version")
-}
-
-/// The cluster's version is too low for the method.
-pub fn not_capable() -> Status {
-    Status::failed_precondition("etcdserver: not capable")
-}
-
-/// The caller's deadline has passed.
-pub fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("context deadline exceeded")
-}
-
-/// The client broke off a watch stream.
-pub fn watch_canceled() -> Status {
-    Status::cancelled("etcdserver: watch canceled")
-}
-
-/// A stream whose client has not read for so long.
-pub fn not_read(time: std::time::Duration) -> Status {
-    Status::aborted(format!("etcdserver: the stream was given up, nothing of it was read for {time:?}"))
+/// A refusal as Go prints an error of gRPC, code and text. etcd says so why a watcher was not created.
+pub fn printed(refusal: &Refusal) -> String {
+    let Row { code, text, .. } = of(refusal);
+    format!("rpc error: code = {code:?} desc = {text}")
 }
 
 /// A refusal inside the lock and election services: they hand on the text without the code.
-pub fn plain(refusal: &Refusal) -> Status {
-    Status::unknown(text(refusal))
-}
-
-/// A message above the receive limit, in grpc-go's words. Sizes in bytes.
-pub fn message_too_large(size: usize, limit: usize) -> Status {
-    Status::resource_exhausted(format!("grpc: received message larger than max ({size} vs. {limit})"))
-}
-
-/// Says what the library says of messages that are too long as grpc-go says it, in the status among these headers or
-/// trailers.
-pub fn reword(headers: &mut HeaderMap) {
-    // Nearly all there is to be looked at is another status.
-    let status = headers.get("grpc-status").map(HeaderValue::as_bytes);
-    if !matches!(status, Some(b"8" | b"11")) {
-        return;
-    }
-    let Some(better) = Status::from_header_map(headers).and_then(|status| too_long(status.message())) else {
-        return;
-    };
-    headers.remove("grpc-message");
-    // Fails only where the text cannot be a header value; it is plain.
-    let _ = better.add_header(headers);
-}
-
-fn too_long(text: &str) -> Option<Status> {
-    let number = |text: &str, before: &str| {
-        let (_, after) = text.split_once(before)?;
-        after.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    if text.starts_with("Error, decoded message length too large") {
-        let (found, limit) = (number(text, "found ")?, number(text, "limit is: ")?);
-        let text = format!("grpc: received message larger than max ({found} vs. {limit})");
-        return Some(Status::resource_exhausted(text));
-    }
-    if text.starts_with("Error decompressing: size limit") {
-        let limit = number(text, "limit, of ")?;
-        let text = format!("grpc: received message after decompression larger than max {limit}");
-        return Some(Status::resource_exhausted(text));
-    }
-    None
+pub fn plain(refusal: Refusal) -> Refusal {
+    Refusal::Plain(text(&refusal).to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    /// Refusal, code and text as etcd 3.7 sends them: an independent copy, to be compared by eye with etcd.
+    /// Refusal, code, text and v2's code as etcd 3.7 and 3.5 send them: an independent copy, to be compared by eye with
+    /// etcd.
     const TABLE: &str = "
         EmptyKey | InvalidArgument | etcdserver: key is not provided
-        KeyNotFound | InvalidArgument | etcdserver: key not found
+        KeyNotFound | InvalidArgument | etcdserver: key not found | 100
         ValueProvided | InvalidArgument | etcdserver: value is provided
         LeaseProvided | InvalidArgument | etcdserver: lease is provided
         TooManyOps | InvalidArgument | etcdserver: too many operations in txn request
         NestedTooDeep | InvalidArgument | etcdserver: too many operations in txn request
         DuplicateKey | InvalidArgument | etcdserver: duplicate key given in txn request
         InvalidSortOption | InvalidArgument | etcdserver: invalid sort option
-        Compacted | OutOfRange | etcdserver: mvcc: required revision has been compacted
+        Compacted | OutOfRange | etcdserver: mvcc: required revision has been compacted | 401
         FutureRevision | OutOfRange | etcdserver: mvcc: required revision is a future revision
-        NoSpace | ResourceExhausted | etcdserver: mvcc: database space exceeded
-        Corrupt | DataLoss | etcdserver: corrupt cluster
+        NoSpace | ResourceExhausted | etcdserver: mvcc: database space exceeded | 300
+        Corrupt | DataLoss | etcdserver: corrupt cluster | 300
         LeaseNotFound | NotFound | etcdserver: requested lease not found
         LeaseExists | FailedPrecondition | etcdserver: lease already exists
         LeaseTtlTooLarge | OutOfRange | etcdserver: too large lease TTL
         NotPrimaryLessor | Unknown | not a primary lessor
-        RequestTooLarge | InvalidArgument | etcdserver: request is too large
-        TooManyRequests | Unknown | etcdserver: too many requests
+        RequestTooLarge | InvalidArgument | etcdserver: request is too large | 300
+        TooManyRequests | Unknown | etcdserver: too many requests | 300
         MemberExists | FailedPrecondition | etcdserver: member ID already exist
         PeerUrlExists | FailedPrecondition | etcdserver: Peer URLs already exists
         MemberBadUrls | InvalidArgument | etcdserver: given member URLs are invalid
@@ -202,66 +172,73 @@ mod tests {
         TooManyLearners | FailedPrecondition | etcdserver: too many learner members in cluster
         NotEnoughStarted | Unknown | etcdserver: re-configuration failed due to not enough started members
         Unhealthy | Unavailable | etcdserver: unhealthy cluster
-        NoLeader | Unavailable | etcdserver: no leader
+        NoLeader | Unavailable | etcdserver: no leader | 300
         NotLeader | FailedPrecondition | etcdserver: not leader
-        LeaderChanged | Unavailable | etcdserver: leader changed
+        LeaderChanged | Unavailable | etcdserver: leader changed | 300
         BadLeaderTransferee | FailedPrecondition | etcdserver: bad leader transferee
         TransferTimedOut | Unknown | etcdserver: request timed out, leader transfer took too long
-        Timeout | Unavailable | etcdserver: request timed out
-        TimeoutLeaderFailed | Unavailable | etcdserver: request timed out, possibly due to previous leader failure
-        TimeoutConnectionLost | Unavailable | etcdserver: request timed out, possibly due to connection lost
-        TimeoutApplied | Unavailable | etcdserver: request timed out, waiting for the applied index took too long
-        Stopped | Unavailable | etcdserver: server stopped
-        Canceled | Cancelled | etcdserver: request canceled
-        NotSupportedForLearner | FailedPrecondition | etcdserver: rpc not supported for learner
+        Timeout | Unavailable | etcdserver: request timed out | 300
+        TimeoutLeaderFailed | Unavailable | etcdserver: request timed out, possibly due to previous leader failure | 300
+        TimeoutConnectionLost | Unavailable | etcdserver: request timed out, possibly due to connection lost | 300
+        TimeoutApplied | Unavailable | etcdserver: request timed out, waiting for the applied index took too long | 300
+        Stopped | Unavailable | etcdserver: server stopped | 300
+        Canceled | Cancelled | etcdserver: request canceled | 300
+        NotSupportedForLearner | FailedPrecondition | etcdserver: rpc not supported for learner | 300
         ClusterVersionUnavailable | FailedPrecondition | etcdserver: cluster version not found during downgrade
         WrongDowngradeVersionFormat | InvalidArgument | etcdserver: wrong downgrade target version format
         InvalidDowngradeTarget | InvalidArgument | etcdserver: invalid downgrade target version
-        UserEmpty | InvalidArgument | etcdserver: user name is empty
-        InvalidToken | Unauthenticated | etcdserver: invalid auth token
-        PermissionDenied | PermissionDenied | etcdserver: permission denied
+        UserEmpty | InvalidArgument | etcdserver: user name is empty | 110
+        InvalidToken | Unauthenticated | etcdserver: invalid auth token | 110
+        PermissionDenied | PermissionDenied | etcdserver: permission denied | 110
         AuthNotEnabled | FailedPrecondition | etcdserver: authentication is not enabled
-        AuthOldRevision | InvalidArgument | etcdserver: revision of auth store is old
         NotSupported | Unimplemented | why
-        Internal | Internal | why";
+        Internal | Internal | why | 300
+        AuthOldRevision | InvalidArgument | etcdserver: revision of auth store is old | 300
+        InvalidClientVersion | InvalidArgument | etcdserver: invalid client api version
+        DeadlineExceeded | DeadlineExceeded | context deadline exceeded | 300
+        WatchCanceled | Cancelled | etcdserver: watch canceled
+        StreamNotRead | Aborted | etcdserver: the stream was given up, nothing of it was read for a minute
+        MessageTooLong | ResourceExhausted | why
+        UnknownService | NotFound | unknown service
+        UnknownDowngradeAction | Unknown | etcdserver: unknown method
+        Plain | Unknown | why
+        SessionExpired | Unknown | mutex: session is expired
+        NobodyElected | Unknown | election: no leader
+        NotElected | Unknown | election: not leader
+        LeaderKeyMissing | Unknown | \"leader\" field must be provided
+        ContextCanceled | Cancelled | context canceled";
 
     fn named(name: &str) -> Option<Refusal> {
-        use Refusal as R;
-        let with_fields =
-            [R::Compacted { compacted: 7 }, R::NotSupported("why".into()), R::Internal("why".into())];
-        // The names of variants without fields are also their form in JSON.
-        serde_json::from_value(serde_json::Value::String(name.into()))
-            .ok()
-            .or_else(|| with_fields.into_iter().find(|refusal| format!("{refusal:?}").starts_with(name)))
+        // Their form in JSON: a text alone, with a text, with a number.
+        let forms = [
+            format!("\"{name}\""),
+            format!("{{\"{name}\":\"why\"}}"),
+            format!("{{\"{name}\":{{\"compacted\":7}}}}"),
+        ];
+        forms.iter().find_map(|form| serde_json::from_str(form).ok())
     }
 
     #[test]
     fn every_refusal_is_sent_as_etcd_sends_it() {
+        let mut seen = BTreeSet::new();
         for line in TABLE.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let mut cells = line.split(" | ");
             let name = cells.next().unwrap_or_default();
             let refusal = named(name).unwrap_or_else(|| panic!("no refusal is called {name}"));
+            let v2 = of(&refusal).v2;
             let status = Status::from(refusal);
             assert_eq!(Some(format!("{:?}", status.code()).as_str()), cells.next(), "{name}");
             assert_eq!(Some(status.message()), cells.next(), "{name}");
+            assert_eq!(v2.map(|code| code.to_string()).as_deref(), cells.next(), "{name}");
             assert!(status.details().is_empty());
+            seen.insert(name);
         }
+        assert_eq!(seen, NAMES.iter().copied().collect(), "the copy has every row");
     }
 
     #[test]
-    fn the_table_is_complete() {
-        let source = include_str!("../model/refusal.rs");
-        let body = source.split("pub enum Refusal {").nth(1).unwrap_or_default();
-        let variants = body
-            .lines()
-            .filter_map(|line| line.strip_prefix("    "))
-            .filter(|line| line.starts_with(char::is_uppercase))
-            .map(|line| line.split([',', '(', ' ']).next().unwrap_or_default());
-        for variant in variants {
-            assert!(
-                TABLE.lines().any(|line| line.trim().starts_with(&format!("{variant} |"))),
-                "{variant} is missing"
-            );
-        }
+    fn a_refused_watcher_is_told_as_by_go() {
+        let text = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+        assert_eq!(printed(&Refusal::PermissionDenied), text);
     }
 }

@@ -1,5 +1,6 @@
 //! The faces from outside: a server on loopback, real clients, plain sockets.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -21,6 +22,7 @@ use super::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use super::proto::etcdserverpb::watch_client::WatchClient;
 use super::proto::health::HealthCheckRequest;
 use super::proto::health::health_client::HealthClient;
+use super::rules::{Kind, RULES, Rpc};
 use super::server::listen::SocketOptions;
 use super::server::{Address, Faces, Listener, Server, ServerOptions};
 use super::services::{FanOut, Services, Settings, Stop, Stopper};
@@ -252,6 +254,41 @@ async fn unknown_methods_speak_as_grpc_go() {
             grpc.unary(Request::new(pb::StatusRequest {}), path.parse().unwrap(), codec).await.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::Unimplemented, text));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_unary_method_says_the_same_in_the_short_way_and_in_tonics() {
+    let (short, tonics) = (Served::start().await, Served::start().await);
+    let gzip = |channel| {
+        tonic::client::Grpc::new(channel)
+            .send_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Gzip)
+    };
+    let mut said = BTreeMap::new();
+    // A campaign without a name waits for the lock without a name.
+    for rule in RULES.iter().filter(|rule| rule.kind == Kind::Unary && rule.rpc != Rpc::Campaign) {
+        let mut plain = tonic::client::Grpc::new(short.channel().await);
+        let mut zipped = gzip(tonics.channel().await);
+        let mut both = Vec::new();
+        for grpc in [&mut plain, &mut zipped] {
+            grpc.ready().await.unwrap();
+            // An empty request is one of every method.
+            let codec = tonic_prost::ProstCodec::<(), ()>::default();
+            let answer = grpc.unary(Request::new(()), rule.path.parse().unwrap(), codec).await;
+            both.push(answer.map(drop).map_err(|status| (status.code(), status.message().to_string())));
+        }
+        assert_eq!(both[0], both[1], "{}", rule.path);
+        said.insert(rule.path, both.remove(0));
+    }
+    let (code, text) = said["/etcdserverpb.KV/Put"].clone().unwrap_err();
+    assert_eq!((code, text.as_str()), (Code::InvalidArgument, "etcdserver: key is not provided"));
+    let unserved: Vec<_> = said
+        .iter()
+        .filter(|(_, said)| matches!(said, Err((Code::Unimplemented, _))))
+        .map(|(path, _)| path.split('/').nth(1).unwrap())
+        .collect();
+    assert!(unserved.iter().all(|service| *service == "etcdserverpb.Auth"), "{unserved:?}");
+    assert!(said.values().filter(|said| said.is_ok()).count() > 10, "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

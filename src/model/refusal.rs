@@ -156,4 +156,43 @@ pub enum Refusal {
     /// An internal error, logged where it happened.
     #[error("internal error: {0}")]
     Internal(String),
+    /// The version that the client names is not text.
+    #[error("invalid client version")]
+    InvalidClientVersion,
+    /// The caller's own deadline has passed.
+    #[error("deadline exceeded")]
+    DeadlineExceeded,
+    /// The client broke off a stream of watchers.
+    #[error("watch canceled")]
+    WatchCanceled,
+    /// A stream was given up because its client did not read it.
+    #[error("the stream was not read")]
+    StreamNotRead,
+    /// A message of a stream is longer than allowed; the text has the lengths.
+    #[error("{0}")]
+    MessageTooLong(String),
+    /// A service of another name was asked for.
+    #[error("unknown service")]
+    UnknownService,
+    /// Neither to validate a downgrade nor to enable or cancel one.
+    #[error("unknown action of a downgrade")]
+    UnknownDowngradeAction,
+    /// A refusal inside a lock or an election, of which only the text is handed on.
+    #[error("{0}")]
+    Plain(String),
+    /// The lease of a lock ended while its owner waited.
+    #[error("session is expired")]
+    SessionExpired,
+    /// Nobody has won the election.
+    #[error("no leader elected")]
+    NobodyElected,
+    /// Only the one that the election has made leader does this.
+    #[error("not the elected leader")]
+    NotElected,
+    /// A request of a leader that does not say which.
+    #[error("no leader given")]
+    LeaderKeyMissing,
+    /// What was waited for ended.
+    #[error("canceled")]
+    ContextCanceled,
 }

@@ -1,34 +1,21 @@
-//! The gRPC services, one file each, and the way a request takes to them.
+//! gRPC: the framing around the handlers.
 //!
 //! [`Grpc::call`] is the only entrance: it finds the method's rule, asks the gate, and hands the request to the
-//! service, within the caller's deadline. Unary calls take the short way of [`unary`]; streams, and requests that are
-//! compressed, take tonic's.
+//! handler, within the caller's deadline. Unary calls take the short way of [`unary`]; streams, and requests that are
+//! compressed, take tonic's (`through_tonic`).
+//!
+//! * `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: how its answers are written.
+//! * `wording`: what grpc-go says where tonic says something else. `reflection`: what this server serves.
 
-mod auth;
-mod cluster;
-mod conflicts;
-pub mod convert;
 pub mod deadline;
-mod downgrade;
-mod election;
-mod health;
-mod kv;
-pub mod lease;
-mod limited;
-mod lock;
-mod maintenance;
-mod range_stream;
-mod read;
-mod recipes;
-#[cfg(test)]
-mod recipes_tests;
+pub mod leashed;
 mod reflection;
-mod snapshot;
-#[cfg(test)]
-mod stories;
+mod through_tonic;
 pub mod unary;
-pub mod watch;
+mod watch;
+mod wording;
 
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,71 +25,49 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use prost::Message;
-use tonic::codec::CompressionEncoding;
-use tonic::codegen::Service;
-use tonic::metadata::MetadataMap;
+use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
 use super::body::ReplyBody;
-use super::gate::leash::{Leashed, Tally, code_of, leash};
-use super::gate::{self, Gate, Kind, Rpc, Rule};
-use super::proto::etcdserverpb::auth_server::{Auth, AuthServer};
-use super::proto::etcdserverpb::cluster_server::{Cluster, ClusterServer};
-use super::proto::etcdserverpb::kv_server::{Kv, KvServer};
-use super::proto::etcdserverpb::lease_server::{Lease, LeaseServer};
-use super::proto::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
-use super::proto::health::health_server::{Health, HealthServer};
-use super::proto::v3electionpb::election_server::{Election, ElectionServer};
-use super::proto::v3lockpb::lock_server::{Lock, LockServer};
+use super::gate::{self, leash::leash};
+use super::rpc::{self, UnaryFace};
+use super::rules::{self, Kind, Rpc, Rule};
 use super::services::Services;
-use super::status;
-use crate::model::{Refusal, Reply};
+use crate::model::{Caller, Refusal};
+use leashed::{Leashed, Tally, code_of};
+use through_tonic::ThroughTonic;
+use wording::{reword, unknown_method};
+
+/// The body of a request.
+pub trait RequestBody:
+    Body<Data = Bytes, Error: Into<StdError> + Display + Send + 'static> + Send + Unpin + 'static
+{
+}
+
+impl<B> RequestBody for B where
+    B: Body<Data = Bytes, Error: Into<StdError> + Display + Send + 'static> + Send + Unpin + 'static
+{
+}
 
 /// All services behind one entrance. Cheap to clone.
 #[derive(Clone)]
 pub struct Grpc {
     services: Arc<Services>,
-    gate: Gate,
-    kv: Arc<kv::KvService>,
-    cluster: Arc<cluster::ClusterService>,
-    maintenance: Arc<maintenance::MaintenanceService>,
-    auth: Arc<auth::AuthService>,
-    health: Arc<health::HealthService>,
-    lease: Arc<lease::LeaseService>,
-    watch: watch::WatchService,
-    lock: Arc<lock::LockService>,
-    election: Arc<election::ElectionService>,
     reflection: Option<reflection::Reflection>,
 }
 
 impl Grpc {
     /// All services on top of `services`.
     pub fn new(services: Arc<Services>) -> Self {
-        Self {
-            gate: Gate::new(services.clone()),
-            kv: Arc::new(kv::KvService::new(services.clone())),
-            cluster: Arc::new(cluster::ClusterService::new(services.clone())),
-            maintenance: Arc::new(maintenance::MaintenanceService::new(services.clone())),
-            auth: Arc::new(auth::AuthService::new(services.clone())),
-            health: Arc::new(health::HealthService),
-            lease: Arc::new(lease::LeaseService::new(services.clone())),
-            watch: watch::WatchService::new(services.clone()),
-            lock: Arc::new(lock::LockService::new(services.clone())),
-            election: Arc::new(election::ElectionService::new(services.clone())),
-            reflection: reflection::Reflection::new()
-                .inspect_err(|error| tracing::error!(%error, "server reflection is not offered"))
-                .ok(),
-            services,
-        }
+        let reflection = reflection::Reflection::new();
+        let reflection =
+            reflection.inspect_err(|error| tracing::error!(%error, "server reflection is not offered")).ok();
+        Self { services, reflection }
     }
 
     /// Answers one request, whatever it is.
-    pub async fn call<B>(&self, request: Request<B>) -> Response<ReplyBody>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<tonic::codegen::StdError> + std::fmt::Display + Send + 'static,
-    {
-        let Some(rule) = gate::find(request.uri().path()) else {
+    pub async fn call<B: RequestBody>(&self, request: Request<B>) -> Response<ReplyBody> {
+        let Some(rule) = rules::find(request.uri().path()) else {
             return unknown_method(request.uri().path()).into_http();
         };
         self.services.metrics.started(rule);
@@ -124,26 +89,22 @@ impl Grpc {
         })
     }
 
-    async fn answer_unary<B>(
+    async fn answer_unary<B: RequestBody>(
         &self,
         rule: &'static Rule,
         request: Request<B>,
         started: Instant,
-    ) -> Result<Response<ReplyBody>, Status>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<tonic::codegen::StdError> + std::fmt::Display + Send + 'static,
-    {
-        self.gate.admit(rule, request.headers())?;
+    ) -> Result<Response<ReplyBody>, Status> {
+        let caller = gate::admit(&self.services, rule, request.headers())?;
         let limit = deadline::timeout_of(request.headers());
         if is_compressed(request.headers())? {
-            let answer = Box::pin(self.through_tonic(rule, request, true));
-            let response = deadline::within(limit, answer).await.ok_or_else(status::deadline_exceeded)??;
+            let answer = pin!(self.compressed(rule, caller, request));
+            let response = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let answer = pin!(self.unary(rule, request));
-        let message = deadline::within(limit, answer).await.ok_or_else(status::deadline_exceeded)??;
+        let answer = pin!(self.plain(rule, caller, request));
+        let message = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
         self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
         self.services.metrics.handled(rule, Code::Ok, started.elapsed());
         let mut response = Response::new(ReplyBody::Message(message));
@@ -151,23 +112,19 @@ impl Grpc {
         Ok(response)
     }
 
-    async fn open_stream<B>(
+    async fn open_stream<B: RequestBody>(
         &self,
         rule: &'static Rule,
         request: Request<B>,
         started: Instant,
-    ) -> Result<Response<ReplyBody>, Status>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<tonic::codegen::StdError> + std::fmt::Display + Send + 'static,
-    {
-        self.gate.admit(rule, request.headers())?;
+    ) -> Result<Response<ReplyBody>, Status> {
+        let caller = gate::admit(&self.services, rule, request.headers())?;
         let limit = deadline::timeout_of(request.headers());
         let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
         let requires_leader = gate::requires_leader(request.headers());
         let compressed = is_compressed(request.headers())?;
-        let opened = pin!(self.through_tonic(rule, request, compressed));
-        let response = deadline::within(limit, opened).await.ok_or_else(status::deadline_exceeded)??;
+        let opened = pin!(self.stream(rule, caller, request, compressed));
+        let response = deadline::within(limit, opened).await.ok_or(Refusal::DeadlineExceeded)??;
         if response.headers().contains_key("grpc-status") {
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
@@ -178,170 +135,78 @@ impl Grpc {
     }
 
     /// The short way.
-    async fn unary<B>(&self, rule: &Rule, request: Request<B>) -> Result<Bytes, Status>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: std::fmt::Display,
-    {
-        let (parts, mut body) = request.into_parts();
-        let message = unary::read_message(&mut body, self.services.settings().max_receive_bytes()).await?;
-        self.services.metrics.received(rule, 1, message.len());
-        let call = Call {
-            metadata: MetadataMap::from_headers(parts.headers),
-            extensions: parts.extensions,
-            message,
-        };
-        match rule.rpc {
-            Rpc::Range => call.run(|request| self.kv.range(request)).await,
-            Rpc::Put => call.run(|request| self.kv.put(request)).await,
-            Rpc::Txn => call.run(|request| self.kv.txn(request)).await,
-            Rpc::DeleteRange => call.run(|request| self.kv.delete_range(request)).await,
-            Rpc::Compact => call.run(|request| self.kv.compact(request)).await,
-            Rpc::MemberList => call.run(|request| self.cluster.member_list(request)).await,
-            Rpc::MemberAdd => call.run(|request| self.cluster.member_add(request)).await,
-            Rpc::MemberRemove => call.run(|request| self.cluster.member_remove(request)).await,
-            Rpc::MemberUpdate => call.run(|request| self.cluster.member_update(request)).await,
-            Rpc::MemberPromote => call.run(|request| self.cluster.member_promote(request)).await,
-            Rpc::Status => call.run(|request| self.maintenance.status(request)).await,
-            Rpc::Alarm => call.run(|request| self.maintenance.alarm(request)).await,
-            Rpc::Defragment => call.run(|request| self.maintenance.defragment(request)).await,
-            Rpc::Hash => call.run(|request| self.maintenance.hash(request)).await,
-            Rpc::HashKv => call.run(|request| self.maintenance.hash_kv(request)).await,
-            Rpc::MoveLeader => call.run(|request| self.maintenance.move_leader(request)).await,
-            Rpc::Downgrade => call.run(|request| self.maintenance.downgrade(request)).await,
-            Rpc::HealthCheck => call.run(|request| self.health.check(request)).await,
-            _ => self.unary_lease(rule, call).await,
-        }
-    }
-
-    async fn unary_lease(&self, rule: &Rule, call: Call) -> Result<Bytes, Status> {
-        match rule.rpc {
-            Rpc::LeaseGrant => call.run(|request| self.lease.lease_grant(request)).await,
-            Rpc::LeaseRevoke => call.run(|request| self.lease.lease_revoke(request)).await,
-            Rpc::LeaseTimeToLive => call.run(|request| self.lease.lease_time_to_live(request)).await,
-            Rpc::LeaseLeases => call.run(|request| self.lease.lease_leases(request)).await,
-            Rpc::Lock => call.run(|request| self.lock.lock(request)).await,
-            Rpc::Unlock => call.run(|request| self.lock.unlock(request)).await,
-            Rpc::Campaign => call.run(|request| Election::campaign(&*self.election, request)).await,
-            Rpc::Proclaim => call.run(|request| Election::proclaim(&*self.election, request)).await,
-            Rpc::Leader => call.run(|request| Election::leader(&*self.election, request)).await,
-            Rpc::Resign => call.run(|request| Election::resign(&*self.election, request)).await,
-            _ => self.unary_auth(rule, call).await,
-        }
-    }
-
-    async fn unary_auth(&self, rule: &Rule, call: Call) -> Result<Bytes, Status> {
-        match rule.rpc {
-            Rpc::Authenticate => call.run(|request| self.auth.authenticate(request)).await,
-            Rpc::AuthStatus => call.run(|request| self.auth.auth_status(request)).await,
-            Rpc::AuthEnable => call.run(|request| self.auth.auth_enable(request)).await,
-            Rpc::AuthDisable => call.run(|request| self.auth.auth_disable(request)).await,
-            Rpc::UserAdd => call.run(|request| self.auth.user_add(request)).await,
-            Rpc::UserGet => call.run(|request| self.auth.user_get(request)).await,
-            Rpc::UserList => call.run(|request| self.auth.user_list(request)).await,
-            Rpc::UserDelete => call.run(|request| self.auth.user_delete(request)).await,
-            Rpc::UserChangePassword => call.run(|request| self.auth.user_change_password(request)).await,
-            Rpc::UserGrantRole => call.run(|request| self.auth.user_grant_role(request)).await,
-            Rpc::UserRevokeRole => call.run(|request| self.auth.user_revoke_role(request)).await,
-            Rpc::RoleAdd => call.run(|request| self.auth.role_add(request)).await,
-            Rpc::RoleGet => call.run(|request| self.auth.role_get(request)).await,
-            Rpc::RoleList => call.run(|request| self.auth.role_list(request)).await,
-            Rpc::RoleDelete => call.run(|request| self.auth.role_delete(request)).await,
-            Rpc::RoleGrantPermission => call.run(|request| self.auth.role_grant_permission(request)).await,
-            Rpc::RoleRevokePermission => call.run(|request| self.auth.role_revoke_permission(request)).await,
-            _ => Err(unknown_method(rule.path)),
-        }
-    }
-
-    /// The long way: streams, and whatever is compressed.
-    async fn through_tonic<B>(
+    async fn plain<B: RequestBody>(
         &self,
         rule: &Rule,
-        mut request: Request<B>,
+        caller: Caller,
+        request: Request<B>,
+    ) -> Result<Bytes, Status> {
+        let mut body = request.into_body();
+        let message = unary::read_message(&mut body, self.services.settings().max_receive_bytes()).await?;
+        self.services.metrics.received(rule, 1, message.len());
+        match rpc::unary(rule.rpc, &self.services, Plain { caller, message }) {
+            Some(answer) => answer.await,
+            None => Err(unknown_method(rule.path)),
+        }
+    }
+
+    async fn compressed<B: RequestBody>(
+        &self,
+        rule: &Rule,
+        caller: Caller,
+        request: Request<B>,
+    ) -> Result<Response<tonic::body::Body>, Status> {
+        let limit = self.services.settings().max_receive_bytes();
+        match rpc::unary(rule.rpc, &self.services, ThroughTonic::new(caller, request, limit, true)) {
+            Some(answer) => Ok(reworded(answer.await)),
+            None => Err(unknown_method(rule.path)),
+        }
+    }
+
+    async fn stream<B: RequestBody>(
+        &self,
+        rule: &Rule,
+        caller: Caller,
+        request: Request<B>,
         compressed: bool,
-    ) -> Result<Response<tonic::body::Body>, Status>
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<tonic::codegen::StdError> + Send + 'static,
-    {
-        // etcd answers compressed where it was asked compressed, whatever else the client would accept.
-        if !compressed {
-            request.headers_mut().remove("grpc-accept-encoding");
-        } else {
-            request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
+    ) -> Result<Response<tonic::body::Body>, Status> {
+        if let (Some(reflection), Rpc::Reflection | Rpc::ReflectionAlpha) = (&self.reflection, rule.rpc) {
+            let older = rule.rpc == Rpc::ReflectionAlpha;
+            return Ok(reworded(reflection.call(older, request.map(tonic::body::Body::new)).await));
         }
         let limit = self.services.settings().max_receive_bytes();
-        // A service joins here with one line, too.
-        let response = match rule.service {
-            "etcdserverpb.KV" => tonic_server!(KvServer, self.kv, limit).call(request).await,
-            "etcdserverpb.Cluster" => tonic_server!(ClusterServer, self.cluster, limit).call(request).await,
-            "etcdserverpb.Maintenance" => {
-                tonic_server!(MaintenanceServer, self.maintenance, limit).call(request).await
-            }
-            "etcdserverpb.Auth" => tonic_server!(AuthServer, self.auth, limit).call(request).await,
-            "etcdserverpb.Lease" => tonic_server!(LeaseServer, self.lease, limit).call(request).await,
-            "etcdserverpb.Watch" => Ok(self.watch.serve(request, limit).await),
-            "v3lockpb.Lock" => tonic_server!(LockServer, self.lock, limit).call(request).await,
-            "v3electionpb.Election" => {
-                tonic_server!(ElectionServer, self.election, limit).call(request).await
-            }
-            "grpc.health.v1.Health" => tonic_server!(HealthServer, self.health, limit).call(request).await,
-            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
-                let Some(reflection) = &self.reflection else {
-                    return Err(unknown_method(rule.path));
-                };
-                let older = rule.rpc == Rpc::ReflectionAlpha;
-                reflection.call(older, request.map(tonic::body::Body::new)).await
-            }
-            _ => return Err(unknown_method(rule.path)),
-        };
-        match response {
-            Ok(mut response) => {
-                status::reword(response.headers_mut());
-                Ok(response)
-            }
-            Err(never) => match never {},
+        match rpc::stream(rule.rpc, &self.services, ThroughTonic::new(caller, request, limit, compressed)) {
+            Some(answer) => Ok(reworded(answer.await)),
+            None => Err(unknown_method(rule.path)),
         }
     }
 }
 
-/// A generated server around a shared service.
-macro_rules! tonic_server {
-    ($server:ident, $service:expr, $limit:expr) => {
-        $server::from_arc($service.clone())
-            .accept_compressed(CompressionEncoding::Gzip)
-            .send_compressed(CompressionEncoding::Gzip)
-            .max_decoding_message_size($limit)
-    };
-}
-use tonic_server;
-
-/// A reply of another kind than the command's: a bug, told rather than hidden.
-fn unexpected(reply: &Reply) -> Refusal {
-    tracing::error!(?reply, "unexpected reply to a command");
-    Refusal::Internal("unexpected reply to a command".into())
-}
-
-/// A unary request, read but not decoded.
-pub(crate) struct Call {
-    metadata: MetadataMap,
-    extensions: http::Extensions,
+/// A unary request, read but not decoded: decoded once, and its answer encoded once, into a buffer of exactly its size.
+struct Plain {
+    caller: Caller,
     message: Bytes,
 }
 
-impl Call {
-    /// Decodes the request, runs `handler`, encodes the answer.
-    pub(crate) async fn run<Q, A, F, R>(self, handler: F) -> Result<Bytes, Status>
+impl UnaryFace for Plain {
+    type Done = Result<Bytes, Status>;
+
+    async fn unary<Q, A, H, F>(self, handler: H) -> Result<Bytes, Status>
     where
-        Q: Message + Default,
-        A: Message,
-        F: FnOnce(tonic::Request<Q>) -> R,
-        R: Future<Output = Result<tonic::Response<A>, Status>>,
+        Q: Message + Default + 'static,
+        A: Message + 'static,
+        H: Fn(Caller, Q) -> F + Send,
+        F: Future<Output = Result<A, Refusal>> + Send,
     {
         let request = unary::decode(self.message)?;
-        let answer = handler(tonic::Request::from_parts(self.metadata, self.extensions, request)).await?;
-        unary::encode(answer.get_ref())
+        let answer = handler(self.caller, request).await?;
+        unary::encode(&answer)
     }
+}
+
+fn reworded(mut response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
+    reword(response.headers_mut());
+    response
 }
 
 /// Whether the request is compressed, in a way that can be undone.
@@ -353,17 +218,5 @@ fn is_compressed(headers: &HeaderMap) -> Result<bool, Status> {
             "grpc: Decompressor is not installed for grpc-encoding \"{}\"",
             String::from_utf8_lossy(other)
         ))),
-    }
-}
-
-/// What grpc-go says to a path that leads nowhere.
-fn unknown_method(path: &str) -> Status {
-    let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
-        return Status::unimplemented(format!("malformed method name: \"{path}\""));
-    };
-    if gate::has_service(service) {
-        Status::unimplemented(format!("unknown method {method} for service {service}"))
-    } else {
-        Status::unimplemented(format!("unknown service {service}"))
     }
 }

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use prost::Message;
 use tonic::Status;
 
-use crate::api::status;
+use super::wording::message_too_large;
 
 /// Bytes before a message: the compression flag and the length.
 pub const PREFIX: usize = 5;
@@ -61,7 +61,7 @@ fn length_of(prefix: &[u8], limit: usize) -> Result<usize, Status> {
     }
     let length = length.iter().take(4).fold(0usize, |length, byte| length << 8 | usize::from(*byte));
     if length > limit {
-        return Err(status::message_too_large(length, limit));
+        return Err(message_too_large(length, limit));
     }
     Ok(length)
 }

@@ -10,8 +10,8 @@ use super::page;
 use crate::api::body::ReplyBody;
 use crate::api::metrics::{Page, escaped};
 use crate::api::services::{ETCD_VERSION, Services};
+use crate::api::status;
 use crate::model::AlarmKind;
-use tonic::Status;
 
 /// The answer to a scrape.
 pub(super) fn scrape(services: &Services) -> Response<ReplyBody> {
@@ -107,8 +107,7 @@ fn raft(services: &Services, page: &mut Page) {
     let name = "etcd_server_learner_promote_failures";
     page.family(name, "counter", "Promotions of learners that this leader refused.");
     for (refusal, count) in figures.refused_promotions() {
-        let reason = Status::from(refusal);
-        page.sample(name, &format!("Reason=\"{}\"", escaped(reason.message())), count);
+        page.sample(name, &format!("Reason=\"{}\"", escaped(status::text(&refusal))), count);
     }
 }
 
@@ -164,7 +163,7 @@ fn disk(services: &Services, page: &mut Page) {
 }
 
 fn watch(services: &Services, page: &mut Page) {
-    let stats = services.hub.stats();
+    let stats = services.reads.watch_stats();
     page.gauge("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", stats.sessions);
     page.gauge("etcd_debugging_mvcc_watcher_total", "Watchers.", stats.watchers);
     page.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers that are behind.", stats.behind);

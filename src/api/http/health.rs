@@ -1,17 +1,16 @@
 //! `/health`, and the checks of `/livez` and `/readyz`.
 
-use std::time::Duration;
-
 use http::{Response, StatusCode};
 
 use super::{not_found, page, plain, query_values};
 use crate::api::body::ReplyBody;
+use crate::api::reads::Freshness;
 use crate::api::services::Services;
 use crate::api::status;
-use crate::model::{AlarmKind, Refusal};
+use crate::model::{AlarmKind, Caller, KeyRange, RangeQuery, Refusal};
 
 /// The key that is read to check that reads work. It need not exist.
-const PROBE_KEY: &[u8] = b"health";
+const PROBE_KEY: &str = "health";
 
 /// `/health`: checks alarms, then the leader, then a read.
 pub(super) async fn health(services: &Services, query: &str) -> Response<ReplyBody> {
@@ -39,8 +38,7 @@ async fn problem(services: &Services, excluded: &[String], serializable: bool) -
     if !serializable && services.node.leader().is_none() {
         return Some("RAFT NO LEADER".into());
     }
-    let read = if serializable { local_read(services) } else { linearizable_read(services).await };
-    read.err().map(|error| format!("RANGE ERROR:{error}"))
+    read(services, Freshness::of(serializable)).await.err().map(|error| format!("RANGE ERROR:{error}"))
 }
 
 fn alarm_name(kind: AlarmKind) -> &'static str {
@@ -50,18 +48,14 @@ fn alarm_name(kind: AlarmKind) -> &'static str {
     }
 }
 
-fn local_read(services: &Services) -> Result<(), String> {
-    services.store.get(PROBE_KEY).map(drop).map_err(|refusal| status::text(&refusal).into_owned())
-}
-
-async fn linearizable_read(services: &Services) -> Result<(), String> {
-    let limit = services.settings().request_timeout();
-    within(limit, services.read_index()).await.map_err(|refusal| status::text(&refusal).into_owned())?;
-    local_read(services)
-}
-
-async fn within(limit: Duration, work: impl Future<Output = Result<(), Refusal>>) -> Result<(), Refusal> {
-    tokio::time::timeout(limit, work).await.unwrap_or(Err(Refusal::Timeout))
+async fn read(services: &Services, freshness: Freshness) -> Result<(), String> {
+    let query = RangeQuery::current(KeyRange::single(PROBE_KEY));
+    let read = services.reads.range(&Caller::System, query, freshness);
+    let read = tokio::time::timeout(services.settings().request_timeout(), read).await;
+    match read.unwrap_or(Err(Refusal::Timeout)) {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(status::text(&refusal).to_string()),
+    }
 }
 
 /// One of the two probes.
@@ -130,8 +124,8 @@ impl Check {
                 let corrupt = services.store.alarms().iter().any(|alarm| alarm.kind == AlarmKind::Corrupt);
                 if corrupt { Err("alarm activated: CORRUPT".into()) } else { Ok(()) }
             }
-            Check::SerializableRead => local_read(services),
-            Check::LinearizableRead => linearizable_read(services).await,
+            Check::SerializableRead => read(services, Freshness::Serializable).await,
+            Check::LinearizableRead => read(services, Freshness::Linearizable).await,
             Check::NonLearner => {
                 let learner = services.node.is_learner();
                 if learner { Err("not supported for learner".into()) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! The generated messages, clients and servers of etcd's API.
+//! The generated messages and clients of etcd's API.
 #![allow(missing_docs, clippy::all, rust_2018_idioms)]
 
 /// Package `etcdserverpb`.

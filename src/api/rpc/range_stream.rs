@@ -6,52 +6,50 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::vec;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::Stream;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use prost::Message;
-use tonic::Status;
 
-use super::limited::{Limited, Place};
-use super::{convert, read};
+use super::convert;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::range_request::SortOrder;
 use crate::api::proto::mvccpb::KeyValue;
+use crate::api::reads::{Freshness, Limited, Pages};
 use crate::api::services::Services;
-use crate::model::{KeyRange, RangeEnd, RangeQuery, RangeResult, Refusal};
+use crate::model::{Caller, Refusal};
 
 /// The messages of the answer.
-pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Status>> + Send>>;
+pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Refusal>> + Send>>;
 
 /// Keys in the first chunk; from there the size of the chunks, in bytes, decides.
 const FIRST_LIMIT: i64 = 10;
 
-/// Begins a stream.
+/// `RangeStream`.
 pub async fn open(
-    services: Arc<Services>,
+    services: &Arc<Services>,
+    caller: Caller,
     request: pb::RangeRequest,
-    place: Place,
-) -> Result<Chunks, Status> {
-    let serializable = request.serializable;
+) -> Result<Chunks, Refusal> {
+    let place = services.reads.range_stream()?;
+    let freshness = Freshness::of(request.serializable);
     let ordered = request.sort_order != i32::from(SortOrder::None);
     let query = convert::range(request)?;
     // An order that is asked for is refused as by etcd; with none, every target is let through.
     if ordered && !query.sort.is_key_order() {
-        return Err(Status::unimplemented("RangeStream does not support custom sort orders"));
+        return Err(Refusal::NotSupported("RangeStream does not support custom sort orders".into()));
     }
     if !query.bounds.is_unbounded() {
-        return Err(Status::unimplemented("RangeStream does not support revision filters"));
-    }
-    if !serializable {
-        services.read_index().await?;
+        return Err(Refusal::NotSupported("RangeStream does not support revision filters".into()));
     }
     if query.sort.is_key_order() && !query.count_only {
-        let chunks = stream::try_unfold(Cursor::new(services, query), |mut cursor| async move {
+        let wanted = (query.limit > 0).then_some(query.limit);
+        let pages = services.reads.pages(&caller, query, freshness).await?;
+        let cursor = Cursor::new(services.clone(), pages, wanted);
+        let chunks = stream::try_unfold(cursor, |mut cursor| async move {
             Ok(cursor.next().await?.map(|message| (message, cursor)))
         });
         return Ok(Box::pin(Limited::new(Box::pin(chunks), place)));
     }
-    let result = read::range(&services, query).await?;
+    let result = services.reads.range(&caller, query, freshness).await?;
     let header = services.header_at(result.revision);
     let whole = convert::range_response(result, Some(header));
     let size = services.settings().max_request_bytes / 2;
@@ -92,12 +90,10 @@ impl Iterator for Pieces {
     }
 }
 
-/// Where a stream in the order of keys stands.
+/// A stream in the order of keys.
 struct Cursor {
     services: Arc<Services>,
-    query: RangeQuery,
-    /// The range asked for.
-    whole: KeyRange,
+    pages: Pages,
     /// Keys still wanted in all; `None` for no limit.
     wanted: Option<i64>,
     /// Keys in the next chunk.
@@ -110,13 +106,11 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(services: Arc<Services>, query: RangeQuery) -> Self {
-        let wanted = (query.limit > 0).then_some(query.limit);
-        let whole = query.range.clone();
-        Self { services, query, whole, wanted, chunk: FIRST_LIMIT, sent: 0, revision: None, done: false }
+    fn new(services: Arc<Services>, pages: Pages, wanted: Option<i64>) -> Self {
+        Self { services, pages, wanted, chunk: FIRST_LIMIT, sent: 0, revision: None, done: false }
     }
 
-    async fn next(&mut self) -> Result<Option<pb::RangeStreamResponse>, Status> {
+    async fn next(&mut self) -> Result<Option<pb::RangeStreamResponse>, Refusal> {
         if self.done {
             return Ok(None);
         }
@@ -124,11 +118,14 @@ impl Cursor {
             // A long stream shares its thread with short requests.
             tokio::task::yield_now().await;
         }
-        self.query.limit = self.wanted.map_or(self.chunk, |wanted| wanted.min(self.chunk));
-        let result = self.services.store.page(&self.query)?;
-        let last = !result.more || self.wanted == Some(result.kvs.len() as i64);
+        let result = self.pages.next(self.wanted.map_or(self.chunk, |wanted| wanted.min(self.chunk)))?;
+        let keys = result.kvs.len() as i64;
+        let last = !result.more || self.wanted == Some(keys);
         let more = result.more;
-        self.advance(&result);
+        self.sent += keys;
+        if let Some(wanted) = &mut self.wanted {
+            *wanted -= keys;
+        }
         let revision = *self.revision.get_or_insert(result.revision);
         let mut response = convert::range_response(result, None);
         response.more = false;
@@ -137,39 +134,11 @@ impl Cursor {
             self.done = true;
             response.header = Some(self.services.header_at(revision));
             response.more = more;
-            response.count = if more {
-                let range = self.whole.clone();
-                let at = self.query.revision;
-                self.count(RangeQuery { revision: at, count_only: true, ..RangeQuery::current(range) })
-                    .await?
-                    .count
-            } else {
-                self.sent
-            };
+            response.count = if more { self.pages.count().await? } else { self.sent };
         } else {
             self.adapt(response.encoded_len());
         }
         Ok(Some(message(response)))
-    }
-
-    /// Counting goes through all keys: not on this thread.
-    async fn count(&self, query: RangeQuery) -> Result<RangeResult, Refusal> {
-        read::range(&self.services, query).await
-    }
-
-    /// Goes on after the last key of a chunk, at the revision of the first.
-    fn advance(&mut self, result: &RangeResult) {
-        self.sent += result.kvs.len() as i64;
-        if let Some(wanted) = &mut self.wanted {
-            *wanted -= result.kvs.len() as i64;
-        }
-        if self.query.revision <= 0 {
-            self.query.revision = result.revision;
-        }
-        if let Some(last) = result.kvs.last() {
-            let end = std::mem::replace(&mut self.query.range.end, RangeEnd::Open);
-            self.query.range = KeyRange { start: successor(&last.key), end };
-        }
     }
 
     /// Keeps chunks near half of the request limit.
@@ -187,31 +156,21 @@ fn message(response: pb::RangeResponse) -> pb::RangeStreamResponse {
     pb::RangeStreamResponse { range_response: Some(response) }
 }
 
-/// The very next key.
-fn successor(key: &[u8]) -> Bytes {
-    let mut next = BytesMut::with_capacity(key.len() + 1);
-    next.put(key);
-    next.put_u8(0);
-    next.freeze()
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::TryStreamExt;
 
-    use super::super::limited::Places;
     use super::super::stories::lone_leader;
     use super::*;
     use crate::api::services::{Settings, Stopper};
-    use crate::model::{Caller, Command, Put};
+    use crate::model::{Command, KeyRange, Put};
 
     /// All messages of a stream, put together.
     async fn streamed(
         services: &Arc<Services>,
         request: pb::RangeRequest,
-    ) -> Result<(pb::RangeResponse, usize), Status> {
-        let place = Places::new(1).take()?;
-        let pieces: Vec<_> = open(services.clone(), request, place).await?.try_collect().await?;
+    ) -> Result<(pb::RangeResponse, usize), Refusal> {
+        let pieces: Vec<_> = open(services, Caller::Anonymous, request).await?.try_collect().await?;
         let count = pieces.len();
         let mut whole = pb::RangeResponse::default();
         for piece in pieces {
@@ -230,11 +189,11 @@ mod tests {
         for number in (0..30).chain([3, 7, 3, 29]) {
             let value = format!("{}", (number * 7 + services.store.revision()) % 11);
             let put = Put { key: format!("k{number:02}").into(), value: value.into(), ..Put::default() };
-            services.node.propose(Caller::Anonymous, Command::Put(put)).await.expect("a put");
+            services.propose(Caller::Anonymous, Command::Put(put)).await.expect("a put");
         }
         let range = KeyRange::single("k11");
         let delete = Command::Delete(crate::model::Delete { range, prev_kv: false });
-        services.node.propose(Caller::Anonymous, delete).await.expect("a deletion");
+        services.propose(Caller::Anonymous, delete).await.expect("a deletion");
         (services, stopper, dir)
     }
 
@@ -266,7 +225,8 @@ mod tests {
                     ..pb::RangeRequest::default()
                 };
                 let query = convert::range(request.clone()).expect("a range");
-                let range = read::range(&services, query).await.expect("an answer");
+                let range = services.reads.range(&Caller::Anonymous, query, Freshness::Serializable);
+                let range = range.await.expect("an answer");
                 let header = services.header_at(range.revision);
                 let range = convert::range_response(range, Some(header));
                 match streamed(&services, request.clone()).await {
@@ -275,8 +235,8 @@ mod tests {
                         assert!(count > 1 || max_request_bytes > 200 || range.kvs.len() < 5, "{request:?}");
                         streams += 1;
                     }
-                    Err(status) => {
-                        assert_eq!(status.code(), tonic::Code::Unimplemented, "{request:?}");
+                    Err(refusal) => {
+                        assert!(matches!(refusal, Refusal::NotSupported(_)), "{request:?}: {refusal}");
                         assert!(
                             request.sort_order != 0 && (request.sort_order, request.sort_target) != (1, 0)
                         );
@@ -301,7 +261,8 @@ mod tests {
             ];
             *bounds.into_iter().nth(filter).expect("a bound") = 5;
             let refused = streamed(&services, request).await.expect_err("refused");
-            assert_eq!(refused.message(), "RangeStream does not support revision filters");
+            let text = "RangeStream does not support revision filters";
+            assert_eq!(refused, Refusal::NotSupported(text.into()));
         }
     }
 }

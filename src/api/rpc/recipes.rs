@@ -1,16 +1,16 @@
 //! What the lock and election services share: the recipes of etcd's `client/v3/concurrency`, in which everything is an
-//! ordinary operation on keys, leases and watches. Refusals go out as plain text (see [`status::plain`]).
+//! ordinary operation on keys, leases and watches. Refusals go out as text alone (see [`status::plain`]).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tonic::Status;
 
-use super::{lease, unexpected};
+use super::{convert, lease};
 use crate::api::proto::etcdserverpb::ResponseHeader;
+use crate::api::reads::Freshness;
 use crate::api::services::Services;
-use crate::api::status;
+use crate::api::status::plain;
 use crate::model::{
     Caller, Command, Compare, CompareOp, CompareTarget, Delete, EventKind, KeyRange, KeyValue, LeaseId, Op,
     OpReply, Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn, prefix_end,
@@ -26,10 +26,11 @@ pub(super) struct Answered<T> {
     pub(super) value: T,
 }
 
-/// The recipes' steps.
+/// The recipes' steps, on behalf of a caller.
 #[derive(Clone)]
 pub(super) struct Recipes {
     pub(super) services: Arc<Services>,
+    pub(super) caller: Caller,
 }
 
 /// Every key below `name/`.
@@ -78,57 +79,55 @@ pub(super) fn found(replies: &[OpReply], index: usize) -> &[KeyValue] {
 
 impl Recipes {
     /// The lease to use: the caller's, or a new one that nobody keeps alive.
-    pub(super) async fn session(&self, lease: LeaseId) -> Result<LeaseId, Status> {
+    pub(super) async fn session(&self, lease: LeaseId) -> Result<LeaseId, Refusal> {
         if lease != 0 {
             return Ok(lease);
         }
-        let granted = lease::grant(&self.services, 0, SESSION_TTL).await;
-        granted.map(|(id, _)| id).map_err(|refusal| status::plain(&refusal))
+        let granted = lease::granted(&self.services, self.caller.clone(), 0, SESSION_TTL).await;
+        granted.map(|(id, _)| id).map_err(plain)
     }
 
     /// Runs a transaction: whether its guards held, and the answers.
-    pub(super) async fn txn(&self, txn: Txn) -> Result<Answered<(bool, Vec<OpReply>)>, Status> {
-        self.propose(Command::Txn(txn)).await.map_err(|refusal| status::plain(&refusal))
+    pub(super) async fn txn(&self, txn: Txn) -> Result<Answered<(bool, Vec<OpReply>)>, Refusal> {
+        self.propose(Command::Txn(txn)).await.map_err(plain)
     }
 
     async fn propose(&self, command: Command) -> Result<Answered<(bool, Vec<OpReply>)>, Refusal> {
         self.services.check_quota(&command).await?;
-        match self.services.node.propose(Caller::Anonymous, command).await? {
+        match self.services.propose(self.caller.clone(), command).await? {
             Reply::Op(OpReply::Txn { revision, succeeded, replies }) => {
                 Ok(Answered { header: self.services.header_at(revision), value: (succeeded, replies) })
             }
-            other => Err(unexpected(&other)),
+            other => Err(convert::unexpected(&other)),
         }
     }
 
     /// Deletes a key, if it exists.
-    pub(super) async fn delete(&self, key: Bytes) -> Result<ResponseHeader, Status> {
+    pub(super) async fn delete(&self, key: Bytes) -> Result<ResponseHeader, Refusal> {
         let delete = Delete { range: KeyRange::single(key), prev_kv: false };
-        match self.services.node.propose(Caller::Anonymous, Command::Delete(delete)).await {
+        match self.services.propose(self.caller.clone(), Command::Delete(delete)).await {
             Ok(Reply::Op(OpReply::Delete { revision, .. })) => Ok(self.services.header_at(revision)),
-            Ok(other) => Err(status::plain(&unexpected(&other))),
-            Err(refusal) => Err(status::plain(&refusal)),
+            Ok(other) => Err(plain(convert::unexpected(&other))),
+            Err(refusal) => Err(plain(refusal)),
         }
     }
 
     /// Reads linearizably.
-    pub(super) async fn read(&self, query: RangeQuery) -> Result<Answered<Vec<KeyValue>>, Status> {
-        let read = async {
-            self.services.read_index().await?;
-            self.services.store.range(&query)
-        };
-        let RangeResult { revision, kvs, .. } = read.await.map_err(|refusal| status::plain(&refusal))?;
+    pub(super) async fn read(&self, query: RangeQuery) -> Result<Answered<Vec<KeyValue>>, Refusal> {
+        let read = self.services.reads.range(&self.caller, query, Freshness::Linearizable).await;
+        let RangeResult { revision, kvs, .. } = read.map_err(plain)?;
         Ok(Answered { header: self.services.header_at(revision), value: kvs })
     }
 
     /// Watches a range from `revision` on.
-    pub(super) fn watch(&self, range: KeyRange, revision: i64) -> Feed {
-        self.services.hub.watch(WatchSpec { tag: 0, range, start_revision: revision, want: Want::default() })
+    pub(super) fn watch(&self, range: KeyRange, revision: i64) -> Result<Feed, Refusal> {
+        let spec = WatchSpec { tag: 0, range, start_revision: revision, want: Want::default() };
+        self.services.reads.watch(&self.caller, spec).map_err(plain)
     }
 
     /// Waits until every key of `range` that was created up to `max_create` is gone: the youngest of them first, so
     /// that each one waits for its predecessor only.
-    pub(super) async fn wait_deleted(&self, range: KeyRange, max_create: i64) -> Result<(), Status> {
+    pub(super) async fn wait_deleted(&self, range: KeyRange, max_create: i64) -> Result<(), Refusal> {
         loop {
             let query = RangeQuery {
                 limit: 1,
@@ -142,8 +141,8 @@ impl Recipes {
         }
     }
 
-    async fn wait_delete(&self, key: Bytes, revision: i64) -> Result<(), Status> {
-        let feed = self.watch(KeyRange::single(key), revision);
+    async fn wait_delete(&self, key: Bytes, revision: i64) -> Result<(), Refusal> {
+        let feed = self.watch(KeyRange::single(key), revision)?;
         loop {
             match feed.next().await {
                 FeedItem::Events { runs, .. } => {
@@ -153,9 +152,9 @@ impl Recipes {
                     }
                 }
                 FeedItem::Compacted(compacted) => {
-                    return Err(status::plain(&Refusal::Compacted { compacted }));
+                    return Err(plain(Refusal::Compacted { compacted }));
                 }
-                FeedItem::Failed(refusal) => return Err(status::plain(&refusal)),
+                FeedItem::Failed(refusal) => return Err(plain(refusal)),
                 FeedItem::Progress(_) => {}
             }
         }
@@ -192,8 +191,8 @@ impl Drop for Guard {
             failure: Vec::new(),
         };
         runtime.spawn(async move {
-            if let Err(status) = recipes.txn(txn).await {
-                tracing::debug!(%status, "the key of a caller that went away stays until its lease runs out");
+            if let Err(refusal) = recipes.txn(txn).await {
+                tracing::debug!(%refusal, "the key of a caller that went away stays until its lease runs out");
             }
         });
     }

@@ -1,25 +1,24 @@
 //! Downgrades, as far as they mean something: kvd has one version, so a target can be judged but not reached.
 
-use tonic::Status;
+use std::sync::Arc;
 
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::downgrade_request::DowngradeAction;
 use crate::api::services::Services;
-use crate::model::Refusal;
+use crate::model::{Caller, Refusal};
 
-/// Answers a request.
+/// `Downgrade`.
 pub async fn run(
-    services: &Services,
+    services: &Arc<Services>,
+    _caller: Caller,
     request: pb::DowngradeRequest,
-) -> Result<pb::DowngradeResponse, Status> {
-    let action = DowngradeAction::try_from(request.action)
-        .map_err(|_| Status::unknown("etcdserver: unknown method"))?;
+) -> Result<pb::DowngradeResponse, Refusal> {
+    let action = DowngradeAction::try_from(request.action).map_err(|_| Refusal::UnknownDowngradeAction)?;
     match action {
         DowngradeAction::Validate => validate(services, &request.version).await?,
         DowngradeAction::Enable => {
             validate(services, &request.version).await?;
-            let refusal = Refusal::NotSupported("kvd has no earlier version to downgrade to".into());
-            return Err(refusal.into());
+            return Err(Refusal::NotSupported("kvd has no earlier version to downgrade to".into()));
         }
         // etcd, too, answers OK where no downgrade is under way.
         DowngradeAction::Cancel => {}
@@ -34,7 +33,7 @@ pub async fn run(
 /// The target must be one minor version below the cluster's.
 async fn validate(services: &Services, target: &str) -> Result<(), Refusal> {
     let target = minor_version(target).ok_or(Refusal::WrongDowngradeVersionFormat)?;
-    services.read_index().await?;
+    services.reads.read_index().await?;
     let cluster = services.store.cluster_version().as_deref().and_then(minor_version);
     let (major, minor) = cluster.ok_or(Refusal::ClusterVersionUnavailable)?;
     if minor == 0 || target != (major, minor - 1) {

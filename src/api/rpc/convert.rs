@@ -11,7 +11,7 @@ use crate::api::proto::etcdserverpb::response_op::Response;
 use crate::api::proto::mvccpb;
 use crate::model::{
     Alarm, AlarmKind, Compare, CompareOp, CompareTarget, Delete, Event, EventKind, KeyRange, KeyValue,
-    Member, Op, OpReply, Put, RangeQuery, RangeResult, Refusal, RevisionBounds, Sort, SortTarget, Txn,
+    Member, Op, OpReply, Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn,
 };
 
 /// Deepest nesting of transactions. The decoder has a limit of its own slightly above it; etcd's is its limit on
@@ -167,6 +167,12 @@ pub fn is_serializable(request: &pb::TxnRequest) -> bool {
         Some(Request::RequestRange(range)) => range.serializable,
         _ => true,
     })
+}
+
+/// A reply of another kind than the command's: a bug, reported rather than hidden.
+pub fn unexpected(reply: &Reply) -> Refusal {
+    tracing::error!(?reply, "unexpected reply to a command");
+    Refusal::Internal("unexpected reply to a command".into())
 }
 
 /// A key with its value.

@@ -6,29 +6,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Status};
 
-use super::election::ElectionService;
-use super::lease::{KeepAlives, LeaseService};
-use super::lock::LockService;
+use super::keep_alive::KeepAlives;
 use super::stories::lone_leader;
+use super::{election, lease, lock};
 use crate::api::proto::etcdserverpb as pb;
-use crate::api::proto::etcdserverpb::lease_server::Lease;
 use crate::api::proto::v3electionpb as epb;
-use crate::api::proto::v3electionpb::election_server::Election;
 use crate::api::proto::v3lockpb as lpb;
-use crate::api::proto::v3lockpb::lock_server::Lock;
 use crate::api::services::Services;
+use crate::model::{Caller, Refusal};
 
 const SOON: Duration = Duration::from_secs(30);
 
-async fn granted(services: &Arc<Services>, id: i64, ttl: i64) -> Result<pb::LeaseGrantResponse, Status> {
-    let service = LeaseService::new(services.clone());
-    service.lease_grant(Request::new(pb::LeaseGrantRequest { id, ttl })).await.map(Response::into_inner)
+const ANYONE: Caller = Caller::Anonymous;
+
+async fn granted(services: &Arc<Services>, id: i64, ttl: i64) -> Result<pb::LeaseGrantResponse, Refusal> {
+    lease::grant(services, ANYONE, pb::LeaseGrantRequest { id, ttl }).await
 }
 
-fn said<T>(result: Result<T, Status>) -> (Code, String) {
-    match result {
+fn said<T>(result: Result<T, Refusal>) -> (Code, String) {
+    match result.map_err(Status::from) {
         Ok(_) => (Code::Ok, String::new()),
         Err(status) => (status.code(), status.message().to_string()),
     }
@@ -55,17 +53,15 @@ async fn leases() {
         .await;
     assert_eq!(answers, [(chosen.id, 60), (99, 0), (chosen.id, 60)]);
 
-    let service = LeaseService::new(services.clone());
-    let lives = |id| {
+    let lives = async |id| {
         let request = pb::LeaseTimeToLiveRequest { id, keys: true };
-        let service = &service;
-        async move { service.lease_time_to_live(Request::new(request)).await.unwrap().into_inner() }
+        lease::time_to_live(&services, ANYONE, request).await.unwrap()
     };
     let missing = lives(99).await;
     assert_eq!((missing.ttl, missing.granted_ttl), (-1, 0));
     let there = lives(chosen.id).await;
     assert!(there.ttl > 30 && there.granted_ttl == 60);
-    let revoke = |id| service.lease_revoke(Request::new(pb::LeaseRevokeRequest { id }));
+    let revoke = |id| lease::revoke(&services, ANYONE, pb::LeaseRevokeRequest { id });
     revoke(chosen.id).await.unwrap();
     assert_eq!(
         said(revoke(chosen.id).await),
@@ -75,15 +71,8 @@ async fn leases() {
     while lives(7).await.ttl != -1 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(
-        service
-            .lease_leases(Request::new(pb::LeaseLeasesRequest {}))
-            .await
-            .unwrap()
-            .into_inner()
-            .leases
-            .is_empty()
-    );
+    let left = lease::leases(&services, ANYONE, pb::LeaseLeasesRequest {}).await.unwrap();
+    assert!(left.leases.is_empty());
     services.node.shutdown().await;
 }
 
@@ -93,11 +82,10 @@ async fn locks() {
     for lease in [0x1f, 0x2f, 0x3f] {
         granted(&services, lease, 60).await.unwrap();
     }
-    let service = Arc::new(LockService::new(services.clone()));
     let lock = |lease| {
-        let service = service.clone();
-        let request = Request::new(lpb::LockRequest { name: Bytes::from_static(b"l"), lease });
-        tokio::spawn(async move { service.lock(request).await.map(Response::into_inner) })
+        let services = services.clone();
+        let request = lpb::LockRequest { name: Bytes::from_static(b"l"), lease };
+        tokio::spawn(async move { lock::lock(&services, ANYONE, request).await })
     };
     let held = lock(0x1f).await.unwrap().unwrap();
     assert_eq!((held.key.as_ref(), held.header.unwrap().revision), (&b"l/1f"[..], 2));
@@ -123,8 +111,7 @@ async fn locks() {
     .await
     .expect("the key of a client that went away is deleted");
     assert!(!waiting.is_finished());
-    let unlock = Request::new(lpb::UnlockRequest { key: held.key });
-    service.unlock(unlock).await.unwrap();
+    lock::unlock(&services, ANYONE, lpb::UnlockRequest { key: held.key }).await.unwrap();
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap().key.as_ref(), b"l/3f");
     services.node.shutdown().await;
 }
@@ -135,34 +122,31 @@ async fn elections() {
     for lease in [0xa, 0xb] {
         granted(&services, lease, 60).await.unwrap();
     }
-    let service = Arc::new(ElectionService::new(services.clone()));
     let name = || Bytes::from_static(b"e");
     let campaign = |lease, value: &'static str| {
-        let service = service.clone();
+        let services = services.clone();
         let request =
             epb::CampaignRequest { name: name(), lease, value: Bytes::from_static(value.as_bytes()) };
-        tokio::spawn(async move { service.campaign(Request::new(request)).await.map(Response::into_inner) })
+        tokio::spawn(async move { election::campaign(&services, ANYONE, request).await })
     };
-    let leader = || service.leader(Request::new(epb::LeaderRequest { name: name() }));
+    let leader = || election::leader(&services, ANYONE, epb::LeaderRequest { name: name() });
     assert_eq!(said(leader().await), (Code::Unknown, "election: no leader".to_string()));
     let mut observed =
-        service.observe(Request::new(epb::LeaderRequest { name: name() })).await.unwrap().into_inner();
+        election::observe(&services, ANYONE, epb::LeaderRequest { name: name() }).await.unwrap();
 
     let first = campaign(0xa, "one").await.unwrap().unwrap().leader.unwrap();
     assert_eq!((first.key.as_ref(), first.rev, first.lease), (&b"e/a"[..], 2, 0xa));
     let second = campaign(0xb, "two");
     let value = |response: epb::LeaderResponse| response.kv.unwrap().value;
-    assert_eq!(value(leader().await.unwrap().into_inner()), "one");
+    assert_eq!(value(leader().await.unwrap()), "one");
     let proclaim = |leader: Option<epb::LeaderKey>, value: &'static str| {
-        service.proclaim(Request::new(epb::ProclaimRequest {
-            leader,
-            value: Bytes::from_static(value.as_bytes()),
-        }))
+        let value = Bytes::from_static(value.as_bytes());
+        election::proclaim(&services, ANYONE, epb::ProclaimRequest { leader, value })
     };
     let text = "\"leader\" field must be provided".to_string();
     assert_eq!(said(proclaim(None, "x").await), (Code::Unknown, text));
     proclaim(Some(first.clone()), "one more").await.unwrap();
-    let resign = || service.resign(Request::new(epb::ResignRequest { leader: Some(first.clone()) }));
+    let resign = || election::resign(&services, ANYONE, epb::ResignRequest { leader: Some(first.clone()) });
     resign().await.unwrap();
     resign().await.expect("resigning twice is no error");
     assert_eq!(

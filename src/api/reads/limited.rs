@@ -11,9 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
-use tonic::Status;
 
-use crate::api::status;
 use crate::model::Refusal;
 
 /// How long a client may take nothing of a stream.
@@ -86,9 +84,9 @@ async fn give_up<S>(held: Weak<Mutex<Held<S>>>) {
 
 impl<S, T> Stream for Limited<S>
 where
-    S: Stream<Item = Result<T, Status>> + Unpin,
+    S: Stream<Item = Result<T, Refusal>> + Unpin,
 {
-    type Item = Result<T, Status>;
+    type Item = Result<T, Refusal>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.ended {
@@ -99,7 +97,7 @@ where
             held.offered = None;
             let polled = match &mut held.stream {
                 Some((stream, _)) => Pin::new(stream).poll_next(context),
-                None => Poll::Ready(Some(Err(status::not_read(STALL)))),
+                None => Poll::Ready(Some(Err(Refusal::StreamNotRead))),
             };
             match &polled {
                 Poll::Ready(Some(Ok(_))) => held.offered = Some(Instant::now()),
@@ -122,11 +120,10 @@ impl<S> Drop for Limited<S> {
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt, stream};
-    use tonic::Code;
 
     use super::*;
 
-    fn numbers(place: Place) -> Limited<impl Stream<Item = Result<u32, Status>> + Unpin> {
+    fn numbers(place: Place) -> Limited<impl Stream<Item = Result<u32, Refusal>> + Unpin> {
         Limited::new(stream::iter((0..3).map(Ok)), place)
     }
 
@@ -142,7 +139,7 @@ mod tests {
         }
         tokio::time::sleep(STALL + Duration::from_secs(1)).await;
         drop(places.take().expect("the place is free again"));
-        assert_eq!(stream.next().await.expect("an end").expect_err("given up").code(), Code::Aborted);
+        assert_eq!(stream.next().await.expect("an end").expect_err("given up"), Refusal::StreamNotRead);
         assert!(stream.next().await.is_none());
     }
 
@@ -151,7 +148,7 @@ mod tests {
         let places = Places::new(1);
         let late = stream::once(Box::pin(async {
             tokio::time::sleep(10 * STALL).await;
-            Ok::<_, Status>(7)
+            Ok::<_, Refusal>(7)
         }));
         let mut stream = Limited::new(late, places.take().expect("a place"));
         assert_eq!(stream.next().await.expect("one").expect("a number"), 7);

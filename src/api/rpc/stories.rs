@@ -11,21 +11,21 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Status;
 
 use super::watch::WatchStream;
+use crate::api::encoding::Encode;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
 use crate::api::proto::mvccpb;
 use crate::api::services::{Services, Settings, Stop, Stopper};
-use crate::model::{Caller, Command, Delete, KeyRange, Op, Put, Txn, prefix_end};
+use crate::model::{Caller, Command, Delete, KeyRange, Op, Put, Refusal, Txn, prefix_end};
 use crate::store::{Options, Store};
 
 const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/watch");
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Services of a lone leader, with what must outlive them.
-pub(super) async fn lone_leader() -> (Arc<Services>, Stopper, TempDir) {
+pub(in crate::api) async fn lone_leader() -> (Arc<Services>, Stopper, TempDir) {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
     let (stopper, stop) = Stop::channel();
@@ -35,8 +35,8 @@ pub(super) async fn lone_leader() -> (Arc<Services>, Stopper, TempDir) {
 
 struct Story {
     services: Arc<Services>,
-    requests: Option<mpsc::UnboundedSender<Result<pb::WatchRequest, Status>>>,
-    answers: WatchStream<UnboundedReceiverStream<Result<pb::WatchRequest, Status>>>,
+    requests: Option<mpsc::UnboundedSender<Result<pb::WatchRequest, Refusal>>>,
+    answers: WatchStream<UnboundedReceiverStream<Result<pb::WatchRequest, Refusal>>>,
 }
 
 fn bytes(text: &str) -> Bytes {
@@ -127,7 +127,8 @@ fn told(answer: &pb::WatchResponse) -> Vec<String> {
 impl Story {
     fn new(services: Arc<Services>) -> Self {
         let (requests, received) = mpsc::unbounded_channel();
-        let answers = WatchStream::new(services.clone(), UnboundedReceiverStream::new(received));
+        let answers =
+            WatchStream::new(services.clone(), Caller::Anonymous, UnboundedReceiverStream::new(received));
         Self { services, requests: Some(requests), answers }
     }
 
@@ -137,7 +138,7 @@ impl Story {
     }
 
     async fn propose(&self, command: Command) {
-        self.services.node.propose(Caller::Anonymous, command).await.expect("applied");
+        self.services.propose(Caller::Anonymous, command).await.expect("applied");
     }
 
     async fn answer(&mut self) -> Vec<String> {

@@ -1,0 +1,113 @@
+//! The body of a stream of answers, on a leash and counted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use tonic::{Code, Status};
+
+use super::wording::reword;
+use crate::api::gate::leash::Leash;
+use crate::api::metrics::Metrics;
+use crate::api::rules::Rule;
+
+/// A response body on a leash: once the leash is ready it ends with that status in its trailers. It also counts what
+/// it carries, and how it ended.
+pub struct Leashed<B> {
+    body: B,
+    leash: Option<Leash>,
+    tally: Tally,
+}
+
+impl<B> Leashed<B> {
+    /// Puts `body` on `leash`.
+    pub fn new(body: B, leash: Leash, tally: Tally) -> Self {
+        Self { body, leash: Some(leash), tally }
+    }
+}
+
+impl<B> Body for Leashed<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        let Some(leash) = this.leash.as_mut() else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(refusal) = leash.as_mut().poll(context) {
+            this.leash = None;
+            let status = Status::from(refusal);
+            this.tally.end(status.code());
+            let mut trailers = HeaderMap::with_capacity(2);
+            // Fails only if the text cannot be a header value; it is percent-encoded.
+            let _ = status.add_header(&mut trailers);
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let mut polled = Pin::new(&mut this.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled {
+            if let Some(data) = frame.data_ref() {
+                this.tally.sent(data);
+            } else if let Some(trailers) = frame.trailers_mut() {
+                reword(trailers);
+                this.tally.end(code_of(trailers));
+            }
+        }
+        polled
+    }
+}
+
+/// The status in headers or trailers; OK where there is none.
+pub fn code_of(headers: &HeaderMap) -> Code {
+    headers.get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
+}
+
+/// Counts a stream's messages and its end. One that is dropped before its end was given up by the client.
+pub struct Tally {
+    metrics: Arc<Metrics>,
+    rule: &'static Rule,
+    started: std::time::Instant,
+    ended: bool,
+}
+
+impl Tally {
+    /// For a stream of that method.
+    pub fn new(metrics: Arc<Metrics>, rule: &'static Rule, started: std::time::Instant) -> Self {
+        Self { metrics, rule, started, ended: false }
+    }
+
+    /// The encoder hands out whole messages, each with its five bytes of prefix.
+    fn sent(&self, data: &[u8]) {
+        let mut messages = 0;
+        let mut bytes = 0;
+        let mut rest = data;
+        while let [_, a, b, c, d, after @ ..] = rest {
+            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+            messages += 1;
+            bytes += length;
+            rest = after.get(length..).unwrap_or_default();
+        }
+        self.metrics.sent(self.rule, messages, bytes);
+    }
+
+    fn end(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.metrics.handled(self.rule, code, self.started.elapsed());
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.end(Code::Cancelled);
+    }
+}

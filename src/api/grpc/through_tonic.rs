@@ -1,0 +1,189 @@
+//! The long way: streams, and whatever is compressed.
+
+use std::future::ready;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+use http::HeaderValue;
+use http_body::Body;
+use prost::Message;
+use tonic::codec::{
+    BufferSettings, Codec, CompressionEncoding, DecodeBuf, Decoder, EnabledCompressionEncodings, EncodeBuf,
+    Encoder,
+};
+use tonic::codegen::StdError;
+use tonic::{Request, Response, Status, Streaming};
+use tower::service_fn;
+
+use super::wording::broken;
+use crate::api::encoding::Encode;
+use crate::api::rpc::{StreamFace, UnaryFace};
+use crate::model::{Caller, Refusal};
+
+/// Buffer a stream begins with, in bytes: there may be very many, mostly idle ones.
+const FIRST_BUFFER: usize = 1024;
+/// Answers that are ready together are sent together up to about so many bytes.
+const SEND_TOGETHER: usize = 32 * 1024;
+
+/// A request whose messages tonic reads and writes.
+pub struct ThroughTonic<B> {
+    caller: Caller,
+    request: http::Request<B>,
+    /// Largest message, in bytes.
+    limit: usize,
+}
+
+impl<B> ThroughTonic<B> {
+    /// A caller's request. `limit` is its largest message, in bytes.
+    pub fn new(caller: Caller, mut request: http::Request<B>, limit: usize, compressed: bool) -> Self {
+        // etcd answers compressed if it was asked compressed, whatever else the client would accept.
+        if compressed {
+            request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
+        } else {
+            request.headers_mut().remove("grpc-accept-encoding");
+        }
+        Self { caller, request, limit }
+    }
+}
+
+/// tonic's server of one method.
+fn server<Q, W>(limit: usize) -> tonic::server::Grpc<Wire<Q, W>>
+where
+    Q: Message + Default + 'static,
+    W: Encode + Send + 'static,
+{
+    let mut gzip = EnabledCompressionEncodings::default();
+    gzip.enable(CompressionEncoding::Gzip);
+    tonic::server::Grpc::new(Wire(PhantomData))
+        .apply_compression_config(gzip, gzip)
+        .apply_max_message_size_config(Some(limit), None)
+}
+
+impl<B> UnaryFace for ThroughTonic<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Done = http::Response<tonic::body::Body>;
+
+    async fn unary<Q, A, H, F>(self, handler: H) -> Self::Done
+    where
+        Q: Message + Default + 'static,
+        A: Message + 'static,
+        H: Fn(Caller, Q) -> F + Send,
+        F: Future<Output = Result<A, Refusal>> + Send,
+    {
+        let Self { caller, request, limit } = self;
+        let service = service_fn(move |request: Request<Q>| {
+            let answer = handler(caller.clone(), request.into_inner());
+            async move { Ok::<_, Status>(Response::new(answer.await?)) }
+        });
+        server::<Q, A>(limit).unary(service, request).await
+    }
+}
+
+impl<B> StreamFace for ThroughTonic<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Done = http::Response<tonic::body::Body>;
+    type Requests<Q: Message + Default + 'static> = Requests<Q>;
+
+    async fn server_stream<Q, A, S, H, F>(self, handler: H) -> Self::Done
+    where
+        Q: Message + Default + 'static,
+        A: Message + 'static,
+        S: Stream<Item = Result<A, Refusal>> + Send + 'static,
+        H: Fn(Caller, Q) -> F + Send,
+        F: Future<Output = Result<S, Refusal>> + Send,
+    {
+        let Self { caller, request, limit } = self;
+        let service = service_fn(move |request: Request<Q>| {
+            let answers = handler(caller.clone(), request.into_inner());
+            async move { Ok::<_, Status>(Response::new(answers.await?.map_err(Status::from))) }
+        });
+        server::<Q, A>(limit).server_streaming(service, request).await
+    }
+
+    async fn bidirectional<Q, A, W, S, H>(self, handler: H) -> Self::Done
+    where
+        Q: Message + Default + 'static,
+        W: Encode + Into<A> + Send + 'static,
+        S: Stream<Item = Result<W, Refusal>> + Send + 'static,
+        H: Fn(Caller, Requests<Q>) -> S + Send,
+    {
+        let Self { caller, request, limit } = self;
+        let service = service_fn(move |request: Request<Streaming<Q>>| {
+            let answers = handler(caller.clone(), Requests(request.into_inner()));
+            ready(Ok::<_, Status>(Response::new(answers.map_err(Status::from))))
+        });
+        server::<Q, W>(limit).streaming(service, request).await
+    }
+}
+
+/// The requests of a stream.
+pub struct Requests<Q>(Streaming<Q>);
+
+impl<Q> Stream for Requests<Q> {
+    type Item = Result<Q, Refusal>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(context).map_err(|status| broken(&status))
+    }
+}
+
+/// The codec: requests `Q` are decoded, answers `W` written as they write themselves.
+struct Wire<Q, W>(PhantomData<fn(Q) -> W>);
+
+impl<Q, W> Codec for Wire<Q, W>
+where
+    Q: Message + Default + 'static,
+    W: Encode + Send + 'static,
+{
+    type Encode = W;
+    type Decode = Q;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self(PhantomData)
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<Q, W: Encode> Encoder for Wire<Q, W> {
+    type Item = W;
+    type Error = Status;
+
+    fn encode(&mut self, answer: W, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(answer.encoded_len());
+        answer.encode(buffer);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(FIRST_BUFFER, SEND_TOGETHER)
+    }
+}
+
+impl<Q: Message + Default, W> Decoder for Wire<Q, W> {
+    type Item = Q;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Q>, Status> {
+        Q::decode(buffer)
+            .map(Some)
+            .map_err(|error| Status::internal(format!("grpc: error unmarshalling request: {error}")))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(FIRST_BUFFER, SEND_TOGETHER)
+    }
+}

@@ -1,0 +1,126 @@
+//! `LeaseKeepAlive`: renewals in the order of their requests. Those of the leases that this member counts are answered at
+//! once; the others wait for the leader, many at a time.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+
+use super::lease::renew;
+use crate::api::proto::etcdserverpb as pb;
+use crate::api::services::Services;
+use crate::lease::Renewal;
+use crate::model::{Caller, LeaseId, Refusal};
+
+/// Most renewals of one stream that wait for their answers at a time.
+const MAX_WAITING: usize = 64;
+
+/// Serves a stream. Renewing needs no permission.
+pub fn open<R>(services: &Arc<Services>, _caller: Caller, requests: R) -> KeepAlives<R>
+where
+    R: Stream<Item = Result<pb::LeaseKeepAliveRequest, Refusal>> + Unpin,
+{
+    KeepAlives::new(services.clone(), requests)
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Result<i64, Refusal>> + Send>>;
+
+/// A renewal on its way; the header was filled when its request was read.
+struct Slow {
+    id: LeaseId,
+    header: pb::ResponseHeader,
+    answer: Waiting,
+    ttl: Option<Result<i64, Refusal>>,
+}
+
+/// The answers of one keepalive stream, in the order of its requests.
+pub struct KeepAlives<R> {
+    services: Arc<Services>,
+    /// `None` after the last request.
+    requests: Option<R>,
+    /// Renewals that could not be answered at once, and those behind them.
+    slow: VecDeque<Slow>,
+    ended: bool,
+}
+
+impl<R> KeepAlives<R>
+where
+    R: Stream<Item = Result<pb::LeaseKeepAliveRequest, Refusal>> + Unpin,
+{
+    /// A stream that serves `requests`.
+    pub fn new(services: Arc<Services>, requests: R) -> Self {
+        Self { services, requests: Some(requests), slow: VecDeque::new(), ended: false }
+    }
+
+    /// The answer of the first that waits, if it is there.
+    fn poll_slow(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<Result<pb::LeaseKeepAliveResponse, Refusal>> {
+        for slow in &mut self.slow {
+            if slow.ttl.is_none()
+                && let Poll::Ready(ttl) = slow.answer.as_mut().poll(context)
+            {
+                slow.ttl = Some(ttl);
+            }
+        }
+        self.slow.front()?.ttl.as_ref()?;
+        let Slow { id, header, ttl, .. } = self.slow.pop_front()?;
+        Some(ttl?.map(|ttl| pb::LeaseKeepAliveResponse { header: Some(header), id, ttl }))
+    }
+
+    fn poll_answer(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<pb::LeaseKeepAliveResponse, Refusal>>> {
+        loop {
+            if !self.slow.is_empty()
+                && let Some(answer) = self.poll_slow(context)
+            {
+                return Poll::Ready(Some(answer));
+            }
+            if self.slow.len() >= MAX_WAITING {
+                return Poll::Pending;
+            }
+            let Some(requests) = self.requests.as_mut() else {
+                return if self.slow.is_empty() { Poll::Ready(None) } else { Poll::Pending };
+            };
+            let id = match Pin::new(requests).poll_next(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => {
+                    self.requests = None;
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Ok(request))) => request.id,
+            };
+            // Before the renewal, as etcd does.
+            let header = self.services.header();
+            if self.slow.is_empty()
+                && let Renewal::Renewed(ttl) = self.services.lessor.renew(id)
+            {
+                return Poll::Ready(Some(Ok(pb::LeaseKeepAliveResponse { header: Some(header), id, ttl })));
+            }
+            let answer = Box::pin(renew(self.services.clone(), id));
+            self.slow.push_back(Slow { id, header, answer, ttl: None });
+        }
+    }
+}
+
+impl<R> Stream for KeepAlives<R>
+where
+    R: Stream<Item = Result<pb::LeaseKeepAliveRequest, Refusal>> + Unpin,
+{
+    type Item = Result<pb::LeaseKeepAliveResponse, Refusal>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let polled = self.poll_answer(context);
+        self.ended = matches!(polled, Poll::Ready(None | Some(Err(_))));
+        polled
+    }
+}

@@ -1,0 +1,223 @@
+//! What the methods do: typed handlers, one file a service. They get messages and the caller and give messages or a
+//! refusal; they know neither bytes nor HTTP, so that every face can call them.
+//!
+//! [`unary`] and [`stream`] lead from a method of the table (`rules.rs`) to its handler. A face says how it brings the
+//! request to the handler and the answer back ([`UnaryFace`], [`StreamFace`]).
+//!
+//! * `kv`, `range_stream`, `lease`, `keep_alive`, [`watch`], `cluster`, `maintenance`, `downgrade`, `auth`, `lock`,
+//!   `election`, `health`: the handlers. `recipes`: what locks and elections share.
+//! * `convert`: between messages and the model. `conflicts`: which transactions change a key twice.
+//!
+//! A new method: a row of the table, and a function here.
+
+mod auth;
+mod cluster;
+mod conflicts;
+mod convert;
+mod downgrade;
+mod election;
+mod health;
+mod keep_alive;
+mod kv;
+mod lease;
+mod lock;
+mod maintenance;
+mod range_stream;
+mod recipes;
+#[cfg(test)]
+mod recipes_tests;
+#[cfg(test)]
+pub(super) mod stories;
+pub mod watch;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use prost::Message;
+
+use super::encoding::Encode;
+use super::proto::etcdserverpb as pb;
+use super::proto::{health as healthpb, v3electionpb as electionpb, v3lockpb as lockpb};
+use super::rules::{Rpc, methods};
+use super::services::Services;
+use crate::model::{Caller, Refusal};
+
+/// A call under way. It is on the heap: what one of the rare methods holds is not held by every request.
+pub type Calling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How a face carries out a call with one request and one answer.
+pub trait UnaryFace: Sized + Send {
+    /// What becomes of it.
+    type Done;
+
+    /// Brings the request to `handler`, and its answer back.
+    fn unary<Q, A, H, F>(self, handler: H) -> impl Future<Output = Self::Done> + Send
+    where
+        Q: Message + Default + 'static,
+        A: Message + 'static,
+        H: Fn(Caller, Q) -> F + Send,
+        F: Future<Output = Result<A, Refusal>> + Send;
+}
+
+/// How a face carries out a call with many answers.
+pub trait StreamFace: Sized + Send {
+    /// What becomes of it.
+    type Done;
+    /// The requests, if there are many.
+    type Requests<Q: Message + Default + 'static>: Stream<Item = Result<Q, Refusal>> + Unpin + Send + 'static;
+
+    /// Brings the request to `handler`, and its answers back.
+    fn server_stream<Q, A, S, H, F>(self, handler: H) -> impl Future<Output = Self::Done> + Send
+    where
+        Q: Message + Default + 'static,
+        A: Message + 'static,
+        S: Stream<Item = Result<A, Refusal>> + Send + 'static,
+        H: Fn(Caller, Q) -> F + Send,
+        F: Future<Output = Result<S, Refusal>> + Send;
+
+    /// Brings the requests to `handler`, and its answers back: messages `A`, or what can be written as one without being
+    /// turned into it.
+    fn bidirectional<Q, A, W, S, H>(self, handler: H) -> impl Future<Output = Self::Done> + Send
+    where
+        Q: Message + Default + 'static,
+        W: Encode + Into<A> + Send + 'static,
+        S: Stream<Item = Result<W, Refusal>> + Send + 'static,
+        H: Fn(Caller, Self::Requests<Q>) -> S + Send;
+}
+
+/// Carries out a call of a unary method; `None` for methods of another kind.
+pub fn unary<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<Calling<'a, F::Done>>
+where
+    F: UnaryFace + 'a,
+{
+    macro_rules! call {
+        (Unary $module:ident $handler:ident $request:ty, $answer:ty) => {
+            Some(Box::pin(face.unary::<$request, $answer, _, _>(move |caller, request| {
+                $module::$handler(services, caller, request)
+            })))
+        };
+        ($($other:tt)*) => {
+            None
+        };
+    }
+    macro_rules! dispatch {
+        ($($service:literal { $(
+            $rpc:ident $method:literal $kind:ident $access:ident $learner:ident [$($json:literal),*]
+                $(=> $module:ident::$handler:ident($request:ty) -> $answer:ty)?;
+        )* })*) => {
+            match rpc {
+                $($(Rpc::$rpc => call!($kind $($module $handler $request, $answer)?),)*)*
+            }
+        };
+    }
+    methods!(dispatch)
+}
+
+/// Carries out a call of a method with many answers; `None` for unary ones, and for those without a handler.
+pub fn stream<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<Calling<'a, F::Done>>
+where
+    F: StreamFace + 'a,
+{
+    macro_rules! call {
+        (ServerStream $module:ident $handler:ident $request:ty, $answer:ty) => {
+            Some(Box::pin(face.server_stream::<$request, $answer, _, _, _>(move |caller, request| {
+                $module::$handler(services, caller, request)
+            })))
+        };
+        (Bidirectional $module:ident $handler:ident $request:ty, $answer:ty) => {
+            Some(Box::pin(face.bidirectional::<$request, $answer, _, _, _>(move |caller, requests| {
+                $module::$handler(services, caller, requests)
+            })))
+        };
+        ($($other:tt)*) => {
+            None
+        };
+    }
+    macro_rules! dispatch {
+        ($($service:literal { $(
+            $rpc:ident $method:literal $kind:ident $access:ident $learner:ident [$($json:literal),*]
+                $(=> $module:ident::$handler:ident($request:ty) -> $answer:ty)?;
+        )* })*) => {
+            match rpc {
+                $($(Rpc::$rpc => call!($kind $($module $handler $request, $answer)?),)*)*
+            }
+        };
+    }
+    methods!(dispatch)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::stories::lone_leader;
+    use super::*;
+    use crate::api::rules::{Kind, RULES};
+    use crate::api::services::ETCD_VERSION;
+
+    /// A face of another kind: it asks what the default message asks, and keeps the outcome.
+    struct Asks(Caller);
+
+    impl UnaryFace for Asks {
+        type Done = Result<Vec<u8>, Refusal>;
+
+        async fn unary<Q, A, H, F>(self, handler: H) -> Self::Done
+        where
+            Q: Message + Default + 'static,
+            A: Message + 'static,
+            H: Fn(Caller, Q) -> F + Send,
+            F: Future<Output = Result<A, Refusal>> + Send,
+        {
+            Ok(handler(self.0, Q::default()).await?.encode_to_vec())
+        }
+    }
+
+    impl StreamFace for Asks {
+        type Done = Result<(), Refusal>;
+        type Requests<Q: Message + Default + 'static> = stream::Empty<Result<Q, Refusal>>;
+
+        async fn server_stream<Q, A, S, H, F>(self, handler: H) -> Self::Done
+        where
+            Q: Message + Default + 'static,
+            A: Message + 'static,
+            S: Stream<Item = Result<A, Refusal>> + Send + 'static,
+            H: Fn(Caller, Q) -> F + Send,
+            F: Future<Output = Result<S, Refusal>> + Send,
+        {
+            handler(self.0, Q::default()).await.map(drop)
+        }
+
+        async fn bidirectional<Q, A, W, S, H>(self, handler: H) -> Self::Done
+        where
+            Q: Message + Default + 'static,
+            W: Encode + Into<A> + Send + 'static,
+            S: Stream<Item = Result<W, Refusal>> + Send + 'static,
+            H: Fn(Caller, Self::Requests<Q>) -> S + Send,
+        {
+            drop(handler(self.0, stream::empty()));
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn every_method_leads_any_face_to_its_handler() {
+        let (services, _stopper, _dir) = lone_leader().await;
+        let asks = || Asks(Caller::Anonymous);
+        for rule in RULES {
+            let is_unary = rule.kind == Kind::Unary;
+            let is_ours = !matches!(rule.rpc, Rpc::Reflection | Rpc::ReflectionAlpha);
+            assert_eq!(unary(rule.rpc, &services, asks()).is_some(), is_unary, "{}", rule.path);
+            assert_eq!(stream(rule.rpc, &services, asks()).is_some(), !is_unary && is_ours, "{}", rule.path);
+        }
+        let status = unary(Rpc::Status, &services, asks()).expect("a unary method").await.expect("an answer");
+        assert_eq!(pb::StatusResponse::decode(&status[..]).expect("a message").version, ETCD_VERSION);
+        let put = unary(Rpc::Put, &services, asks()).expect("a unary method").await;
+        assert_eq!(put, Err(Refusal::EmptyKey));
+        let range = stream(Rpc::RangeStream, &services, asks()).expect("a method of a stream").await;
+        assert_eq!(range, Err(Refusal::EmptyKey));
+        let watch = stream(Rpc::Watch, &services, asks()).expect("a method of a stream").await;
+        assert_eq!(watch, Ok(()));
+        services.node.shutdown().await;
+    }
+}

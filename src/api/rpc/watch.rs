@@ -1,0 +1,298 @@
+//! The watch service: one stream, any number of watchers (etcd semantics section 7).
+//!
+//! The stream is one state machine, polled by the connection: it reads a request where one is there, else tells what
+//! the hub has. Nothing is read ahead and nothing buffered beside what the hub bounds; a client that does not read
+//! stops its own requests, too.
+
+mod answer;
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use rand::RngExt;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::api::proto::etcdserverpb as pb;
+use crate::api::proto::etcdserverpb::watch_create_request::FilterType;
+use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
+use crate::api::reads::Watches;
+use crate::api::services::Services;
+use crate::api::status;
+use crate::model::{Caller, KeyRange, Refusal};
+use crate::watch::{Item, Want, WatchKey, WatchSpec};
+pub use answer::{Answer, Events};
+
+/// The id in answers that concern no watcher, or all.
+const NO_WATCHER: i64 = -1;
+/// Shortest interval between progress notifications.
+const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Requests that are served before the hub gets its turn.
+const MAX_REQUESTS_IN_TURN: u32 = 32;
+
+const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
+const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
+
+/// Serves a stream.
+pub fn open<R>(services: &Arc<Services>, caller: Caller, requests: R) -> WatchStream<R>
+where
+    R: Stream<Item = Result<pb::WatchRequest, Refusal>> + Unpin,
+{
+    WatchStream::new(services.clone(), caller, requests)
+}
+
+/// A watcher of this stream.
+struct Watcher {
+    key: WatchKey,
+    fragment: bool,
+    progress_notify: bool,
+    /// No events since the last tick.
+    quiet: bool,
+}
+
+/// The answers of one watch stream.
+pub struct WatchStream<R> {
+    services: Arc<Services>,
+    watches: Watches,
+    /// `None` once the client has said all it wanted.
+    requests: Option<R>,
+    watchers: HashMap<i64, Watcher>,
+    next_id: i64,
+    ready: VecDeque<Answer>,
+    /// Runs once a watcher wants progress notifications.
+    tick: Option<Pin<Box<Sleep>>>,
+    interval: Duration,
+    requests_in_turn: u32,
+    failed: bool,
+}
+
+impl<R> WatchStream<R>
+where
+    R: Stream<Item = Result<pb::WatchRequest, Refusal>> + Unpin,
+{
+    /// A stream that serves `requests`.
+    pub fn new(services: Arc<Services>, caller: Caller, requests: R) -> Self {
+        let interval = services.settings().watch_progress_interval.max(MIN_PROGRESS_INTERVAL);
+        // Streams that began together are not to be notified together.
+        let jitter = interval.mul_f64(rand::rng().random_range(0.0..0.1));
+        Self {
+            watches: services.reads.watches(caller),
+            services,
+            requests: Some(requests),
+            watchers: HashMap::new(),
+            next_id: 0,
+            ready: VecDeque::new(),
+            tick: None,
+            interval: interval + jitter,
+            requests_in_turn: 0,
+            failed: false,
+        }
+    }
+
+    /// Serves requests as long as they are there and ask for no answer.
+    fn poll_requests(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
+        while self.ready.is_empty() && self.requests_in_turn < MAX_REQUESTS_IN_TURN {
+            let Some(requests) = self.requests.as_mut() else { return Ok(()) };
+            match Pin::new(requests).poll_next(context) {
+                Poll::Pending => return Ok(()),
+                // Half-closed: what is watched goes on being told.
+                Poll::Ready(None) => self.requests = None,
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(%error, "a watch stream broke");
+                    // A message that is too long is named; whoever has gone hears nothing anyway.
+                    let too_long = matches!(error, Refusal::MessageTooLong(_));
+                    return Err(if too_long { error } else { Refusal::WatchCanceled });
+                }
+                Poll::Ready(Some(Ok(request))) => {
+                    self.requests_in_turn += 1;
+                    match request.request_union {
+                        Some(RequestUnion::CreateRequest(request)) => self.create(request),
+                        Some(RequestUnion::CancelRequest(request)) => self.cancel(request.watch_id),
+                        Some(RequestUnion::ProgressRequest(_)) => self.watches.request_progress(),
+                        None => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, request: pb::WatchCreateRequest) {
+        let range = range_of(request.key, request.range_end);
+        let watch_id = match self.check(&range, request.start_revision, request.watch_id) {
+            Ok(watch_id) => watch_id,
+            Err(reason) => return self.refuse(reason),
+        };
+        let mut want = Want { prev_kv: request.prev_kv, ..Want::default() };
+        for filter in request.filters {
+            match FilterType::try_from(filter) {
+                Ok(FilterType::Noput) => want.no_put = true,
+                Ok(FilterType::Nodelete) => want.no_delete = true,
+                Err(_) => {}
+            }
+        }
+        let start_revision = request.start_revision;
+        let (key, revision) =
+            match self.watches.open(WatchSpec { tag: watch_id, range, start_revision, want }) {
+                Ok(opened) => opened,
+                Err(refusal) => return self.refuse(status::printed(&refusal)),
+            };
+        let progress_notify = request.progress_notify;
+        if progress_notify && self.tick.is_none() {
+            self.tick = Some(Box::pin(sleep_until(Instant::now() + self.interval)));
+        }
+        let watcher = Watcher { key, fragment: request.fragment, progress_notify, quiet: true };
+        self.watchers.insert(watch_id, watcher);
+        self.ready.push_back(Answer::Control(pb::WatchResponse {
+            header: Some(self.services.header_at(revision)),
+            watch_id,
+            created: true,
+            ..pb::WatchResponse::default()
+        }));
+    }
+
+    /// Answers that a watcher was not created.
+    fn refuse(&mut self, reason: String) {
+        self.ready.push_back(Answer::Control(pb::WatchResponse {
+            header: Some(self.services.header_at(self.watches.show_revision())),
+            watch_id: NO_WATCHER,
+            created: true,
+            canceled: true,
+            cancel_reason: reason,
+            ..pb::WatchResponse::default()
+        }));
+    }
+
+    /// The id a watcher gets, or the reason why it is none.
+    fn check(&mut self, range: &KeyRange, start_revision: i64, watch_id: i64) -> Result<i64, String> {
+        if start_revision < 0 {
+            return Err(status::text(&Refusal::Compacted { compacted: 0 }).to_string());
+        }
+        if range.is_empty() {
+            return Err(EMPTY_RANGE.to_string());
+        }
+        if watch_id != 0 {
+            let taken = self.watchers.contains_key(&watch_id);
+            return if taken { Err(DUPLICATE_ID.to_string()) } else { Ok(watch_id) };
+        }
+        while self.watchers.contains_key(&self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        Ok(self.next_id - 1)
+    }
+
+    fn cancel(&mut self, watch_id: i64) {
+        if let Some(watcher) = self.watchers.remove(&watch_id) {
+            self.watches.close(watcher.key);
+            self.ready.push_back(Answer::Control(pb::WatchResponse {
+                header: Some(self.services.header_at(self.watches.show_revision())),
+                watch_id,
+                canceled: true,
+                ..pb::WatchResponse::default()
+            }));
+        }
+    }
+
+    /// Makes answers of what the hub tells.
+    fn tell(&mut self, item: Item) -> Result<(), Refusal> {
+        match item {
+            Item::Events { tag, header_revision, runs } => {
+                let header = self.services.header_at(header_revision);
+                self.services.metrics.watch_events(runs.iter().map(|run| run.events().count() as u64).sum());
+                let events = Events::Runs(runs);
+                let answer = Answer::Events { header, watch_id: tag, fragment: false, events };
+                let Some(watcher) = self.watchers.get_mut(&tag) else { return Ok(()) };
+                watcher.quiet = false;
+                if watcher.fragment {
+                    let limit = self.services.settings().max_receive_bytes();
+                    self.ready.extend(answer.split(limit));
+                } else {
+                    self.ready.push_back(answer);
+                }
+            }
+            Item::Compacted { tag, header_revision, revision } => {
+                if let Some(watcher) = self.watchers.remove(&tag) {
+                    self.watches.close(watcher.key);
+                }
+                self.ready.push_back(Answer::Control(pb::WatchResponse {
+                    header: Some(self.services.header_at(header_revision)),
+                    watch_id: tag,
+                    canceled: true,
+                    compact_revision: revision,
+                    ..pb::WatchResponse::default()
+                }));
+            }
+            Item::Progress { revision } => self.tell_progress(NO_WATCHER, revision),
+            Item::Notify { tag, revision } => self.tell_progress(tag, revision),
+            Item::Failed(refusal) => return Err(refusal),
+        }
+        Ok(())
+    }
+
+    fn tell_progress(&mut self, watch_id: i64, revision: i64) {
+        self.ready.push_back(Answer::Control(pb::WatchResponse {
+            header: Some(self.services.header_at(revision)),
+            watch_id,
+            ..pb::WatchResponse::default()
+        }));
+    }
+
+    fn poll_tick(&mut self, context: &mut Context<'_>) {
+        while let Some(tick) = self.tick.as_mut()
+            && tick.as_mut().poll(context).is_ready()
+        {
+            tick.as_mut().reset(Instant::now() + self.interval);
+            let asking = self.watchers.values_mut().filter(|watcher| watcher.progress_notify);
+            let quiet: Vec<WatchKey> = asking
+                .filter_map(|watcher| std::mem::replace(&mut watcher.quiet, true).then_some(watcher.key))
+                .collect();
+            self.watches.notify(quiet);
+        }
+    }
+
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Refusal>> {
+        loop {
+            if let Some(answer) = self.ready.pop_front() {
+                return Poll::Ready(Ok(answer));
+            }
+            self.poll_requests(context)?;
+            if !self.ready.is_empty() {
+                continue;
+            }
+            self.poll_tick(context);
+            let was_full_turn = std::mem::take(&mut self.requests_in_turn) >= MAX_REQUESTS_IN_TURN;
+            match self.watches.poll_next(context) {
+                Poll::Ready(item) => self.tell(item)?,
+                Poll::Pending if was_full_turn => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// The keys that a create request means: etcd reads an empty key as the first one.
+fn range_of(key: Bytes, range_end: Bytes) -> KeyRange {
+    let key = if key.is_empty() { Bytes::from_static(&[0]) } else { key };
+    KeyRange::from_wire(key, range_end)
+}
+
+impl<R> Stream for WatchStream<R>
+where
+    R: Stream<Item = Result<pb::WatchRequest, Refusal>> + Unpin,
+{
+    type Item = Result<Answer, Refusal>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
+        let polled = self.poll_answer(context);
+        self.failed = matches!(polled, Poll::Ready(Err(_)));
+        polled.map(Some)
+    }
+}
