@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::sockets::{self, Inherited};
 use crate::api::server::listen::SocketOptions;
@@ -20,6 +21,10 @@ pub struct Clients {
     pub tls: Option<Arc<Tls>>,
 }
 
+/// A socket that systemd was asked to close is gone within this.
+const GIVEN_UP: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// The TLS of listeners. Errors name the file.
 pub fn open_tls(config: &Config) -> io::Result<Option<Arc<Tls>>> {
     Ok(client_tls(config)?.map(Tls::new).transpose()?.map(Arc::new))
@@ -34,6 +39,8 @@ pub fn bind(config: &Config, tls: Option<Arc<Tls>>, inherited: &mut Inherited) -
         (&config.addresses.listen_client_http_urls, Faces::Http),
         (&config.addresses.listen_metrics_urls, Faces::Metrics),
     ];
+    let all = groups.iter().flat_map(|(urls, _)| urls.iter()).flat_map(addresses);
+    inherited.give_up_others(&all.collect::<Vec<_>>());
     let options = SocketOptions {
         reuse_port: config.addresses.socket_reuse_port,
         reuse_address: config.addresses.socket_reuse_address,
@@ -51,9 +58,15 @@ pub fn bind(config: &Config, tls: Option<Arc<Tls>>, inherited: &mut Inherited) -
             for address in addresses(url) {
                 let listener = match take_over(&address, inherited, tls.clone(), faces) {
                     Some(listener) => listener,
-                    None => Listener::bind(&address, options, tls.clone(), faces).map_err(|error| {
-                        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", url.as_str()))
-                    })?,
+                    None => {
+                        let patience =
+                            if inherited.has_given_up(&address) { GIVEN_UP } else { Duration::ZERO };
+                        let bind = || Listener::bind(&address, options, tls.clone(), faces);
+                        retried(patience, bind).map_err(|error| {
+                            let what = format!("cannot listen on {}: {error}", url.as_str());
+                            io::Error::new(error.kind(), what)
+                        })?
+                    }
                 };
                 sockets::keep(&listener);
                 listeners.push(listener);
@@ -61,6 +74,19 @@ pub fn bind(config: &Config, tls: Option<Arc<Tls>>, inherited: &mut Inherited) -
         }
     }
     Ok(Clients { listeners, tls })
+}
+
+/// Binds, again and again for so long while the address is in use.
+fn retried(patience: Duration, bind: impl Fn() -> io::Result<Listener>) -> io::Result<Listener> {
+    let begun = Instant::now();
+    loop {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < patience => {
+                std::thread::sleep(AGAIN);
+            }
+            done => return done,
+        }
+    }
 }
 
 fn take_over(

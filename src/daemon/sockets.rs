@@ -14,6 +14,7 @@ use std::path::Path;
 use socket2::{SockRef, Type};
 
 use super::systemd;
+use crate::api::server::Address;
 
 /// What the names of kept sockets begin with; others are socket units'.
 const KEPT: &str = "kvd-";
@@ -22,6 +23,8 @@ const KEPT: &str = "kvd-";
 #[derive(Default)]
 pub struct Inherited {
     sockets: Vec<Given>,
+    /// The ports of kept sockets that were given up.
+    given_up: Vec<u16>,
 }
 
 struct Given {
@@ -40,12 +43,36 @@ impl Inherited {
             let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
             Given { socket, name }
         });
-        Ok(Self { sockets: sockets.collect() })
+        Ok(Self { sockets: sockets.collect(), given_up: Vec::new() })
+    }
+
+    /// Closes the listening sockets at other addresses than these, before anything is bound: one at `0.0.0.0:2379` would
+    /// be in the way of `127.0.0.1:2379`.
+    pub fn give_up_others(&mut self, wanted: &[Address]) {
+        let is_other = |given: &mut Given| {
+            let socket = SockRef::from(&given.socket);
+            is_listener(&socket) && !wanted.iter().any(|address| listens_at(&socket, address))
+        };
+        for given in self.sockets.extract_if(.., is_other) {
+            let address = SockRef::from(&given.socket).local_addr().ok();
+            if let Some(address) = address.and_then(|address| address.as_socket())
+                && given.name.starts_with(KEPT)
+            {
+                self.given_up.push(address.port());
+            }
+            given.give_up();
+        }
+    }
+
+    /// True if a kept socket with this port was given up: systemd closes its own copy some time after it was asked to,
+    /// and until then the port is taken.
+    pub fn has_given_up(&self, address: &Address) -> bool {
+        matches!(address, Address::Tcp(address) if self.given_up.contains(&address.port()))
     }
 
     /// A TCP socket that listens at the address.
     pub fn tcp(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let found = self.take(|socket| is_listener(socket) && is_at(socket, address))?;
+        let found = self.take(|socket| is_listener(socket) && listens_at(socket, &Address::Tcp(address)))?;
         tracing::info!(%address, name = found.name, "taking over a listening socket");
         Some(TcpListener::from(found.socket))
     }
@@ -53,10 +80,8 @@ impl Inherited {
     /// A Unix socket that listens at the path, as long as the file there is the socket's.
     pub fn unix(&mut self, path: &Path) -> Option<UnixListener> {
         fs::symlink_metadata(path).ok()?;
-        let found = self.take(|socket| {
-            let own = socket.local_addr().ok();
-            is_listener(socket) && own.is_some_and(|own| own.as_pathname() == Some(path))
-        })?;
+        let wanted = Address::Unix(path.to_path_buf());
+        let found = self.take(|socket| is_listener(socket) && listens_at(socket, &wanted))?;
         tracing::info!(path = %path.display(), name = found.name, "taking over a listening socket");
         Some(UnixListener::from(found.socket))
     }
@@ -74,21 +99,26 @@ impl Inherited {
         Some(self.sockets.swap_remove(at))
     }
 
-    /// Closes what nobody took: the configuration has other addresses now.
+    /// Closes what nobody took.
     pub fn close(self) {
-        for given in self.sockets {
-            let address = SockRef::from(&given.socket).local_addr().ok();
-            let address = address.and_then(|address| address.as_socket()).map(|address| address.to_string());
-            if given.name.starts_with(KEPT) {
-                tracing::info!(address, name = given.name, "a kept socket is needed no more");
-                systemd::forget(&given.name);
-            } else {
-                tracing::warn!(
-                    address,
-                    name = given.name,
-                    "no listener of the configuration has the address of this socket unit; it is closed"
-                );
-            }
+        self.sockets.into_iter().for_each(Given::give_up);
+    }
+}
+
+impl Given {
+    /// Closes it: the configuration has other addresses.
+    fn give_up(self) {
+        let address = SockRef::from(&self.socket).local_addr().ok();
+        let address = address.and_then(|address| address.as_socket()).map(|address| address.to_string());
+        if self.name.starts_with(KEPT) {
+            tracing::info!(address, name = self.name, "a kept socket is needed no more");
+            systemd::forget(&self.name);
+        } else {
+            tracing::warn!(
+                address,
+                name = self.name,
+                "no listener of the configuration has the address of this socket unit; it is closed"
+            );
         }
     }
 }
@@ -111,6 +141,13 @@ fn is_listener(socket: &SockRef<'_>) -> bool {
     socket.r#type().is_ok_and(|kind| kind == Type::STREAM) && socket.is_listener().unwrap_or(false)
 }
 
+fn listens_at(socket: &SockRef<'_>, address: &Address) -> bool {
+    match address {
+        Address::Tcp(address) => is_at(socket, *address),
+        Address::Unix(path) => socket.local_addr().is_ok_and(|own| own.as_pathname() == Some(path.as_path())),
+    }
+}
+
 /// At the address itself, or at [::] where 0.0.0.0 is asked for: systemd opens such a socket for both families.
 fn is_at(socket: &SockRef<'_>, wanted: SocketAddr) -> bool {
     let Some(own) = socket.local_addr().ok().and_then(|own| own.as_socket()) else { return false };
@@ -126,8 +163,29 @@ mod tests {
     use super::*;
 
     fn inherited(sockets: Vec<OwnedFd>) -> Inherited {
-        let given = |socket| Given { socket, name: "kvd.socket".to_string() };
-        Inherited { sockets: sockets.into_iter().map(given).collect() }
+        named("kvd.socket", sockets)
+    }
+
+    fn named(name: &str, sockets: Vec<OwnedFd>) -> Inherited {
+        let given = |socket| Given { socket, name: name.to_string() };
+        Inherited { sockets: sockets.into_iter().map(given).collect(), ..Inherited::default() }
+    }
+
+    #[test]
+    fn a_kept_socket_at_another_address_is_closed_before_its_port_is_bound() {
+        let wide = TcpListener::bind("0.0.0.0:0").expect("bound");
+        let narrow = SocketAddr::from(([127, 0, 0, 1], wide.local_addr().expect("an address").port()));
+        let fitting = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let kept = fitting.local_addr().expect("an address");
+        let datagrams = UdpSocket::bind("127.0.0.1:0").expect("bound");
+        let mut inherited = named("kvd-1", vec![wide.into(), fitting.into(), datagrams.into()]);
+        assert!(TcpListener::bind(narrow).is_err(), "the kept socket is in the way");
+        inherited.give_up_others(&[Address::Tcp(narrow), Address::Tcp(kept)]);
+        TcpListener::bind(narrow).expect("it is no more");
+        assert!(inherited.has_given_up(&Address::Tcp(narrow)));
+        assert!(!inherited.has_given_up(&Address::Tcp(kept)));
+        assert!(inherited.tcp(kept).is_some(), "what fits is taken over");
+        assert_eq!(inherited.sockets.len(), 1, "those of the peers are not looked at");
     }
 
     #[test]

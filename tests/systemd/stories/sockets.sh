@@ -44,6 +44,20 @@ holds "there were connections ($opened)" test "$opened" -gt 20
 journal one >"$work/journal"
 holds "the socket was taken over" grep -q 'taking over a listening socket' "$work/journal"
 
+step "restarts with other addresses on the same port"
+# listen ADDRESS: the socket that systemd has kept does not fit any more, and holds the port.
+listen() {
+    in_ one sed -i "s|^listen-client-urls.*|listen-client-urls = [\"http://$1:2379\"]|" /etc/kv/cluster.toml
+    in_ one systemctl restart kvd
+    check "a read through $1" "$(client get k --print-value-only)" v
+    check "it listens on" "$(in_ one ss -Hltn 'sport = :2379' | awk '{print $4}')" "$1:2379"
+    check "it was started" "$(property one kvd NRestarts)" 0
+}
+listen 0.0.0.0
+listen 10.91.0.1
+listen 0.0.0.0
+listen 10.91.0.1
+
 step "stopped, nobody listens"
 in_ one systemctl stop kvd
 listening() { in_ one ss -Hltn 'sport = :2379'; }
