@@ -149,15 +149,16 @@ impl Client {
             (sent, self.send(self.lane, message, timeout))
         });
         let (shared, own, to) = (self.shared.clone(), self.route.from, self.route.to);
+        let empty = rpc.entries.is_empty();
         async move {
             let lasting = |reason: String| {
-                shared.replicas.failed(to, reason.clone());
+                shared.replicas.failed(to, reason.clone(), empty);
                 malformed(reason)
             };
             let (sent, answer) = started.map_err(lasting)?;
             match answer.await? {
                 Answer::Appended => {
-                    shared.replicas.acknowledged(to, vote, sent.as_ref().map(position));
+                    shared.replicas.acknowledged(to, vote, sent.as_ref().map(position), empty);
                     Ok(if sent == all {
                         AppendEntriesResponse::Success
                     } else {
@@ -326,7 +327,7 @@ impl RaftNetworkV2<Types> for Client {
                 let sent = to_vote(&vote);
                 let stands = checks::installed(self.route.from, sent, stands).map_err(broken)?;
                 if stands == sent {
-                    self.shared.replicas.acknowledged(self.route.to, sent, Some(position(&last)));
+                    self.shared.replicas.acknowledged(self.route.to, sent, Some(position(&last)), false);
                 }
                 Ok(SnapshotResponse::new(from_vote(stands)))
             }

@@ -365,7 +365,13 @@ impl Node {
 
     /// Where this member leads: the members that entries do not reach, for a reason that does not go away by itself.
     pub fn replication_faults(&self) -> Vec<(MemberId, String)> {
-        if self.0.shared.is_leader() { self.0.shared.replicas.faults() } else { Vec::new() }
+        if !self.0.shared.is_leader() {
+            return Vec::new();
+        }
+        // What is said to a member on its way out may fail after it was removed.
+        let mut faults = self.0.shared.replicas.faults();
+        faults.retain(|(id, _)| self.0.peer(*id).is_some());
+        faults
     }
 
     /// True if this member can be part of a quorum now: it leads and reaches one, or it reaches its leader.

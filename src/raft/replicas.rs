@@ -29,17 +29,21 @@ struct Replica {
 struct Fault {
     /// The latest one.
     reason: String,
+    /// It is about messages without entries alone, as heartbeats are, and over as soon as one is answered.
+    of_empty: bool,
     since: Instant,
     /// When it was logged last, and with what reason: it lasts.
     logged: Option<(Instant, String)>,
 }
 
 impl Replicas {
-    /// A member has everything up to `last`, as it says to the leader with this vote.
-    pub fn acknowledged(&self, by: MemberId, to: Vote, last: Option<LogPosition>) {
+    /// A member has everything up to `last`, as it says to the leader with this vote. An `empty`
+    /// message, as a heartbeat is, says nothing about whether entries reach it.
+    pub fn acknowledged(&self, by: MemberId, to: Vote, last: Option<LogPosition>, empty: bool) {
         let mut replicas = self.0.lock();
         let replica = replicas.entry(by).or_default();
-        if replica.fault.take().is_some_and(|fault| fault.logged.is_some()) {
+        let fault = replica.fault.take_if(|fault| !empty || fault.of_empty);
+        if fault.is_some_and(|fault| fault.logged.is_some()) {
             tracing::info!(remote_peer_id = %by, "entries reach the member again");
         }
         let before = replica.acknowledged.filter(|(vote, _)| *vote == to).map(|(_, last)| last);
@@ -63,13 +67,15 @@ impl Replicas {
 
     /// Entries did not reach a member, for a reason that lies in them or in the member. Logged once it lasts, and when it
     /// becomes another one.
-    pub fn failed(&self, to: MemberId, reason: String) {
+    pub fn failed(&self, to: MemberId, reason: String, empty: bool) {
         let mut replicas = self.0.lock();
         let replica = replicas.entry(to).or_default();
         let now = Instant::now();
         let before = replica.fault.take();
-        let mut fault = before.unwrap_or(Fault { reason: String::new(), since: now, logged: None });
+        let mut fault =
+            before.unwrap_or(Fault { reason: String::new(), of_empty: true, since: now, logged: None });
         fault.reason = reason;
+        fault.of_empty &= empty;
         let is_news = match &fault.logged {
             None => now.duration_since(fault.since) >= LASTING,
             Some((at, said)) => *said != fault.reason && now.duration_since(*at) >= AGAIN,
@@ -79,6 +85,11 @@ impl Replicas {
             fault.logged = Some((now, fault.reason.clone()));
         }
         replica.fault = Some(fault);
+    }
+
+    /// Forgets all but these: a member that was removed needs no entries.
+    pub fn keep(&self, is_member: impl Fn(MemberId) -> bool) {
+        self.0.lock().retain(|id, _| is_member(*id));
     }
 
     /// The members that entries do not reach, with the reason.
@@ -101,10 +112,10 @@ mod tests {
         let vote = |term| Vote { term, voted_for: 1, committed: true };
         let at = |index| Some(LogPosition { term: 1, leader: 0, index });
         let two = MemberId(2);
-        replicas.acknowledged(two, vote(1), at(7));
-        replicas.acknowledged(two, vote(1), at(5));
+        replicas.acknowledged(two, vote(1), at(7), false);
+        replicas.acknowledged(two, vote(1), at(5), true);
         assert_eq!(replicas.acknowledged_to(two, vote(1)), at(7));
-        replicas.acknowledged(two, vote(2), at(3));
+        replicas.acknowledged(two, vote(2), at(3), false);
         assert_eq!(
             (replicas.acknowledged_to(two, vote(1)), replicas.acknowledged_to(two, vote(2))),
             (None, at(3))
@@ -116,15 +127,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fault_that_lasts_stands_until_entries_arrive() {
         let replicas = Replicas::default();
-        let fail = |reason: &str| replicas.failed(MemberId(2), reason.into());
+        let fail = |reason: &str| replicas.failed(MemberId(2), reason.into(), false);
         fail("it answers: stopped");
         assert!(replicas.faults().is_empty(), "it may pass");
         tokio::time::advance(LASTING).await;
         fail("too large");
         assert_eq!(replicas.faults(), [(MemberId(2), "too large".to_string())]);
-        replicas.acknowledged(MemberId(3), Vote::default(), None);
+        replicas.acknowledged(MemberId(3), Vote::default(), None, false);
         assert_eq!(replicas.faults().len(), 1);
-        replicas.acknowledged(MemberId(2), Vote::default(), None);
+        replicas.acknowledged(MemberId(2), Vote::default(), None, true);
+        assert_eq!(replicas.faults().len(), 1, "a heartbeat carries no entries");
+        replicas.acknowledged(MemberId(2), Vote::default(), None, false);
         assert!(replicas.faults().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_of_empty_ends_with_the_next_one() {
+        let replicas = Replicas::default();
+        for _ in 0..2 {
+            replicas.failed(MemberId(2), "it answers: stopped".into(), true);
+            tokio::time::advance(LASTING).await;
+        }
+        assert_eq!(replicas.faults().len(), 1);
+        replicas.acknowledged(MemberId(2), Vote::default(), None, true);
+        assert!(replicas.faults().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_no_member_is_forgotten() {
+        let replicas = Replicas::default();
+        for id in [2, 2, 3, 3] {
+            replicas.failed(MemberId(id), "too large".into(), false);
+            tokio::time::advance(LASTING).await;
+        }
+        assert_eq!(replicas.faults().len(), 2);
+        replicas.keep(|id| id == MemberId(3));
+        assert_eq!(replicas.faults(), [(MemberId(3), "too large".to_string())]);
     }
 }

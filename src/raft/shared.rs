@@ -201,6 +201,7 @@ impl Shared {
         if self.only_voter.swap(only, Ordering::SeqCst) && !only {
             self.claim.lock().needs_others(Instant::now());
         }
+        self.replicas.keep(|id| config.get_node(&id.0).is_some());
         self.learner.store(!config.voter_ids().any(|voter| voter == self.id.0), Ordering::Relaxed);
     }
 

@@ -419,5 +419,12 @@ async fn answers_that_cannot_be_true_are_not_believed() {
     .await;
     let longest = cluster.node(leader).replication_faults().iter().map(|(_, why)| why.len()).max();
     assert!(longest < Some(1000), "a text of {longest:?} bytes");
+    // Once it is no member any more, nobody is bothered with it.
+    let node = cluster.node(leader);
+    let remove = || node.propose(Command::Member(MemberChange::Remove(MemberId(3))));
+    while !matches!(remove().await, Ok(_) | Err(Refusal::MemberNotFound)) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until("it is forgotten", || node.replication_faults().is_empty()).await;
     cluster.shut_down().await;
 }
