@@ -57,6 +57,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_names(parent(path))
 }
 
+/// Bytes that files in `dir` can still take.
+///
+/// # Errors
+/// Those of the file system.
+pub fn available(dir: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(dir)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Makes the names in `dir` durable.
 ///
 /// # Errors

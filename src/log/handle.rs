@@ -154,7 +154,8 @@ impl Log {
                 Resume { current: first, offset, chain: 0, written: Start::default() }
             }
         };
-        let gauge = Arc::new(Gauge::new(disk.describe(""), options.on_space));
+        let (dir, segment) = (disk.describe(""), options.segment_bytes);
+        let gauge = Arc::new(Gauge::new(dir, segment, options.on_space));
         let supply: Box<dyn Supply> = match options.mode {
             Mode::Inline | Mode::Stepped => Box::new(InlineSupply::new(maker, ready, gauge.clone())),
             Mode::Thread => Box::new(ThreadSupply::start(maker, ready, gauge.clone())?),

@@ -14,13 +14,34 @@ pub enum Space {
     Full {
         /// Bytes of the next segment, which the disk does not have.
         needed: u64,
-        /// Bytes of entries that the existing segments can still take.
+        /// Bytes of entries that the existing segments can still take; 0 if some wait already.
         available: u64,
+        /// So many of them should be left to what makes room.
+        reserve: u64,
     },
+}
+
+/// Bytes that an entry takes in the log beside its payload, at most.
+const PER_ENTRY: u64 = 128;
+
+impl Space {
+    /// True if an entry of `bytes` would have to wait for room. With `makes_room` it may use the reserve.
+    pub fn lacks(&self, bytes: u64, makes_room: bool) -> bool {
+        match *self {
+            Space::Enough => false,
+            Space::Full { available, reserve, .. } => {
+                let kept = if makes_room { 0 } else { reserve };
+                bytes.saturating_add(PER_ENTRY).saturating_add(kept) > available
+            }
+        }
+    }
 }
 
 /// Called when the disk has become full, and when it has room again. It must not call the log.
 pub type OnSpace = Arc<dyn Fn(Space) + Send + Sync>;
+
+/// The reserve is this part of a segment.
+const RESERVE_SHARE: u64 = 8;
 
 /// The state of the room, shared by the writer and the makers of segments.
 pub struct Gauge {
@@ -28,13 +49,15 @@ pub struct Gauge {
     dir: String,
     needed: AtomicU64,
     available: AtomicU64,
+    reserve: u64,
     on_space: OnSpace,
 }
 
 impl Gauge {
-    /// Starts with enough room, in the directory `dir`.
-    pub fn new(dir: String, on_space: OnSpace) -> Self {
-        Self { dir, needed: AtomicU64::new(0), available: AtomicU64::new(0), on_space }
+    /// Starts with enough room, in the directory `dir`. `segment`: bytes of a usual segment.
+    pub fn new(dir: String, segment: u64, on_space: OnSpace) -> Self {
+        let reserve = segment / RESERVE_SHARE;
+        Self { dir, needed: AtomicU64::new(0), available: AtomicU64::new(0), reserve, on_space }
     }
 
     /// The disk has no room for a segment of `needed` bytes; 0 if it has room.
@@ -46,7 +69,7 @@ impl Gauge {
         let (space, dir) = (self.space(), &self.dir);
         match space {
             Space::Enough => tracing::info!(dir, "the log's disk has room again"),
-            Space::Full { needed, available } => {
+            Space::Full { needed, available, .. } => {
                 tracing::warn!(
                     dir,
                     needed,
@@ -67,7 +90,30 @@ impl Gauge {
     pub fn space(&self) -> Space {
         match self.needed.load(Ordering::Relaxed) {
             0 => Space::Enough,
-            needed => Space::Full { needed, available: self.available.load(Ordering::Relaxed) },
+            needed => {
+                let available = self.available.load(Ordering::Relaxed);
+                Space::Full { needed, available, reserve: self.reserve }
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_for_what_makes_room() {
+        let gauge = Gauge::new("log".into(), 8 << 20, Arc::new(|_| {}));
+        gauge.set_available(2 << 20);
+        assert!(!gauge.space().lacks(100 << 20, false), "there will be another segment");
+        gauge.set_needed(8 << 20);
+        let space = gauge.space();
+        assert!(!space.lacks(900 << 10, false) && space.lacks(1100 << 10, false), "{space:?}");
+        assert!(!space.lacks(1900 << 10, true) && space.lacks(2 << 20, true), "{space:?}");
+        gauge.set_available(0);
+        assert!(gauge.space().lacks(0, true), "what waits comes first");
+        gauge.set_needed(0);
+        assert!(!gauge.space().lacks(1 << 20, false));
     }
 }

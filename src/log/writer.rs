@@ -330,6 +330,7 @@ impl Writer {
         }
         if !self.fits() && !self.roll()? {
             self.stalled = true;
+            self.gauge.set_available(0);
             return Ok(false);
         }
         self.stalled = false;

@@ -27,6 +27,9 @@ const LOG_SHARE: u64 = 32;
 /// How often that is looked at.
 const LOG_CHECK: Duration = Duration::from_millis(500);
 
+/// And while the log's disk is full: what is written meanwhile may use up what is left.
+const FULL_LOG_CHECK: Duration = Duration::from_millis(50);
+
 /// Pause between two attempts to leave the lead because of a full disk.
 const FULL_DISK: Duration = Duration::from_secs(60);
 
@@ -152,11 +155,17 @@ pub async fn bound_log(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     let options = &inner.options;
     loop {
-        tokio::time::sleep(LOG_CHECK).await;
-        let bytes = match options.log.space() {
+        let space = options.log.space();
+        tokio::time::sleep(if space == Space::Enough { LOG_CHECK } else { FULL_LOG_CHECK }).await;
+        let bytes = match space {
             Space::Enough => (options.store.sizes().in_use / LOG_SHARE).clamp(LOG_BYTES, MAX_LOG_BYTES),
             // What is purged makes room for what comes, which is worth more than who is behind.
-            Space::Full { .. } => 0,
+            Space::Full { .. } => {
+                if options.store.checkpointed() < options.store.applied() {
+                    options.store.hurry();
+                }
+                0
+            }
         };
         let first = options.log.first_within(bytes as usize);
         let durable = options.store.checkpointed().map_or(0, |position| position.index);

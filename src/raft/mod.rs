@@ -11,7 +11,8 @@
 //! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable, and a [`Processor`]
 //!   makes work on it take time
 //! - `topics` are what members ask their leader beside raft's affairs, each with a handler of its own
-//! - `checks` is what others say, held against itself and the log; `replicas` what a leader knows of the others' logs
+//! - `checks` is what others say, held against itself and the log; `replicas` what a leader knows of the others' logs,
+//!   `room` whether a leader's snapshot fits on the disk
 //! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
 //!
 //! Rules: openraft's types stay in this room; what lies on disk or travels has encodings of its own. Nothing here waits
@@ -33,6 +34,7 @@ mod proposer;
 mod reads;
 mod replay;
 mod replicas;
+mod room;
 mod rules;
 mod runtime;
 mod service;

@@ -29,6 +29,9 @@ use crate::peer::{Lane, MAX_MESSAGE, Transport, TransportError};
 /// Appends on their way to one member at the same time.
 const PIPELINE: usize = 16;
 
+/// A member without room for a snapshot is asked again after this.
+const NO_ROOM: Duration = Duration::from_secs(5);
+
 /// Makes clients.
 pub struct Network {
     transport: Arc<dyn Transport>,
@@ -312,10 +315,11 @@ impl RaftNetworkV2<Types> for Client {
         let bytes = encode(self.route, &request).map_err(|error| broken(error.to_string()))?;
         let sent =
             self.transport.send_snapshot(self.route.to, &self.peer.urls, bytes, reader, option.soft_ttl());
+        let mut cancel = std::pin::pin!(cancel);
         let answer = tokio::select! {
             biased;
             answer = sent => answer,
-            closed = cancel => return Err(StreamingError::Closed(closed)),
+            closed = &mut cancel => return Err(StreamingError::Closed(closed)),
         };
         let bytes = answer.map_err(|error| match error {
             TransportError::Unreachable(_) => StreamingError::Unreachable(Unreachable::new(&error)),
@@ -331,9 +335,19 @@ impl RaftNetworkV2<Types> for Client {
                 }
                 Ok(SnapshotResponse::new(from_vote(stands)))
             }
+            Ok(lacking @ Answer::NoRoom(_)) => {
+                let reason = format!("it has no room for a snapshot: {}", lacking.name());
+                self.shared.replicas.failed(self.route.to, reason.clone(), false);
+                tokio::select! {
+                    biased;
+                    closed = cancel => return Err(StreamingError::Closed(closed)),
+                    () = tokio::time::sleep(NO_ROOM) => {}
+                }
+                Err(broken(reason))
+            }
             Ok(failed @ Answer::Failed(_)) => {
                 let reason = format!("it does not take a snapshot: {}", failed.name());
-                self.shared.replicas.failed(self.route.to, reason.clone());
+                self.shared.replicas.failed(self.route.to, reason.clone(), false);
                 Err(broken(reason))
             }
             Ok(other) => Err(broken(format!("unexpected answer: {}", other.name()))),

@@ -20,6 +20,7 @@ use super::processor::Processor;
 use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
 use super::reads::{self, Reader};
 use super::replay::replay;
+use super::room::Room;
 use super::runtime::offload;
 use super::settings::settings;
 use super::shared::{Figures, Leadership, Shared, Status};
@@ -59,8 +60,10 @@ pub(super) struct Inner {
     tasks: parking_lot::Mutex<JoinSet<()>>,
     proposals: mpsc::UnboundedSender<Waiting>,
     readers: mpsc::UnboundedSender<Reader>,
-    /// Bytes of commands that wait to be proposed.
-    pub(super) queued_bytes: Arc<AtomicUsize>,
+    /// The room for snapshots.
+    pub(super) room: Room,
+    /// Bytes of commands whose outcome is not known yet.
+    undecided: Arc<AtomicUsize>,
     /// Groups of commands that other members wait for.
     pub(super) for_others: Sender<usize>,
     /// The furthest place that a leader has said is committed.
@@ -109,7 +112,8 @@ impl Node {
             tasks: parking_lot::Mutex::new(JoinSet::new()),
             proposals,
             readers,
-            queued_bytes: Arc::default(),
+            room: Room::default(),
+            undecided: Arc::default(),
             for_others: Sender::new(0),
             said: parking_lot::Mutex::default(),
             handed_over: AtomicBool::new(false),
@@ -438,7 +442,8 @@ impl Node {
 impl Inner {
     /// See [`Node::is_disk_full`].
     pub(super) fn is_disk_full(&self) -> bool {
-        self.options.store.is_disk_full() || matches!(self.options.log.space(), Space::Full { .. })
+        let log_is_full = || matches!(self.options.log.space(), Space::Full { .. });
+        self.options.store.is_disk_full() || log_is_full() || self.room.is_short()
     }
 
     /// Raft, once it is running.
@@ -487,22 +492,32 @@ impl Inner {
         if self.is_stopped() {
             return Err(Refusal::Stopped);
         }
-        let cost = quota::cost(&command);
-        if cost > 0 && self.options.store.lacks_room(cost) {
+        let weight = weight(&caller, &command);
+        if weight > MAX_COMMAND_BYTES {
+            return Err(Refusal::RequestTooLarge);
+        }
+        if self.lacks_room(&command, weight) {
             return Err(Refusal::NoSpace);
         }
         if self.shared.backlog() > MAX_BACKLOG {
             return Err(Refusal::TooManyRequests);
         }
-        let weight = weight(&caller, &command);
-        if weight > MAX_COMMAND_BYTES {
-            return Err(Refusal::RequestTooLarge);
-        }
-        let charge = Charge::new(&self.queued_bytes, weight).ok_or(Refusal::TooManyRequests)?;
+        let charge = Charge::new(&self.undecided, weight).ok_or(Refusal::TooManyRequests)?;
         let (sender, outcome) = oneshot::channel();
         let reply = ReplyTo { sender, term };
-        self.enqueue(Waiting { caller, command, weight, reply, _charge: charge });
+        self.enqueue(Waiting { caller, command, weight, reply, charge });
         outcome.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    /// True if the disk of the store, or of the log, has no room for a command of that weight. Only asked before it is
+    /// proposed: once an entry is in raft's hands it may be committed whenever there is room, and is waited for.
+    fn lacks_room(&self, command: &Command, weight: usize) -> bool {
+        let cost = quota::cost(command);
+        if cost > 0 && self.options.store.lacks_room(cost) {
+            return true;
+        }
+        let ahead = self.undecided.load(Ordering::Relaxed);
+        self.options.log.space().lacks(ahead.saturating_add(weight) as u64, cost == 0)
     }
 
     /// Where raft believes a member to be.

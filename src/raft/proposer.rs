@@ -28,23 +28,18 @@ pub struct Waiting {
     pub weight: usize,
     /// Where the outcome goes. Once nobody waits there any more, the command is not proposed.
     pub reply: ReplyTo,
-    /// Counts its bytes while it waits.
-    pub _charge: Charge,
+    /// Counts its bytes until its outcome is known.
+    pub charge: Charge,
 }
 
-/// Bytes that count as waiting until this is dropped.
+/// Bytes that count as undecided until this is dropped.
 pub struct Charge(Arc<AtomicUsize>, usize);
 
 impl Charge {
-    /// Counts `bytes` in `total`; `None` where that would be more than may wait.
+    /// Counts `bytes` in `total`; `None` where that would be more than may be undecided.
     pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
         let charge = Self(total.clone(), bytes);
         (total.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES).then_some(charge)
-    }
-
-    /// Counts nothing.
-    pub fn none(total: &Arc<AtomicUsize>) -> Self {
-        Self(total.clone(), 0)
     }
 }
 
@@ -72,7 +67,7 @@ impl ReplyTo {
 /// Most commands in one entry, and most bytes.
 const GROUP_COMMANDS: usize = 1024;
 const GROUP_BYTES: usize = 1 << 20;
-/// Bytes of commands that may wait to be proposed before more are turned away.
+/// Bytes of commands that may be undecided before more are turned away.
 const QUEUE_BYTES: usize = 256 << 20;
 /// Entries of this member in raft's hands at the same time: one being flushed, one behind it. More would only make
 /// groups smaller, as long as no network lies between.
@@ -175,8 +170,8 @@ fn take_group(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 /// Gives a group to raft as one entry.
 async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphorePermit) {
     let stamp = Stamp::at(inner.options.clock.now_ms());
-    let stamped = |Waiting { caller, command, weight, reply, .. }: Waiting| {
-        (Proposal { stamp, caller, command }, (weight, reply))
+    let stamped = |Waiting { caller, command, weight, reply, charge }: Waiting| {
+        (Proposal { stamp, caller, command }, (weight, reply, charge))
     };
     let (proposals, replies): (Vec<_>, Vec<_>) = group.into_iter().map(stamped).unzip();
     let proposals = Arc::new(log::Group::from(proposals));
@@ -187,18 +182,18 @@ async fn submit(inner: &Arc<Inner>, group: Vec<Waiting>, permit: OwnedSemaphoreP
         match result {
             Ok(response) => {
                 let index = response.log_id.index;
-                for ((_, reply), answer) in replies.into_iter().zip(response.data.0) {
+                for ((_, reply, _), answer) in replies.into_iter().zip(response.data.0) {
                     reply.send(Ok((answer, index)));
                 }
             }
             Err(ClientWriteError::ForwardToLeader(_)) => back.retry(proposals, replies),
             // Appended, but it may be truncated: the outcome is unknown, so it is never sent again.
             Err(ClientWriteError::LogEntryDiscarded(_)) => {
-                answer_all(replies.into_iter().map(|(_, reply)| reply), &Refusal::TimeoutLeaderFailed);
+                answer_all(replies.into_iter().map(|(_, reply, _)| reply), &Refusal::TimeoutLeaderFailed);
             }
             Err(error) => {
                 let refusal = Refusal::Internal(error.to_string());
-                answer_all(replies.into_iter().map(|(_, reply)| reply), &refusal);
+                answer_all(replies.into_iter().map(|(_, reply, _)| reply), &refusal);
             }
         }
     }));
@@ -216,12 +211,10 @@ fn answer_all(replies: impl IntoIterator<Item = ReplyTo>, refusal: &Refusal) {
 
 impl Inner {
     /// Queues commands again that were not appended, after a pause.
-    fn retry(self: &Arc<Self>, group: Arc<log::Group>, replies: Vec<(usize, ReplyTo)>) {
-        // They were admitted before and are not turned away now.
-        let waiting = |(proposal, (weight, reply)): (&Proposal, (usize, ReplyTo))| {
+    fn retry(self: &Arc<Self>, group: Arc<log::Group>, replies: Vec<(usize, ReplyTo, Charge)>) {
+        let waiting = |(proposal, (weight, reply, charge)): (&Proposal, (usize, ReplyTo, Charge))| {
             let Proposal { caller, command, .. } = proposal.clone();
-            let _charge = Charge::none(&self.queued_bytes);
-            Waiting { caller, command, weight, reply, _charge }
+            Waiting { caller, command, weight, reply, charge }
         };
         self.requeue(group.proposals.iter().zip(replies).map(waiting).collect());
     }

@@ -206,16 +206,21 @@ impl Node {
         if !self.0.is_beyond(last)? {
             return Ok(Answer::Installed(vote));
         }
-        let (store, same) = (store.clone(), move |header: &SnapshotHeader| {
+        let same = move |header: &SnapshotHeader| {
             let place = |at: LogPosition| (at.term, at.index);
             let configured = |config: &Option<(LogPosition, Bytes)>| {
                 config.as_ref().map(|(at, config)| (place(*at), config.clone()))
             };
             header.position.map(place) == Some(place(last))
                 && configured(&header.raft_membership) == configured(&config)
-        });
+        };
         // Raft hears of it once it is there: what is left then takes no time.
-        let prepared = offload(move || store.prepare(body, same)).await?.map_err(io::Error::other)?;
+        let inner = self.0.clone();
+        let prepared = offload(move || inner.room.prepare(&inner.options.store, body, same)).await?;
+        let prepared = match prepared.map_err(io::Error::other)? {
+            Ok(prepared) => prepared,
+            Err(lacking) => return Ok(Answer::NoRoom(lacking)),
+        };
         if !self.0.is_beyond(last)? {
             return Ok(Answer::Installed(vote));
         }

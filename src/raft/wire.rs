@@ -121,6 +121,8 @@ pub enum Answer {
     Failed(String),
     /// What the handler says.
     Service(Result<Bytes, Refusal>),
+    /// The disk has no room for the snapshot.
+    NoRoom(String),
 }
 
 /// Of a text that another member wrote, so much is passed on.
@@ -139,7 +141,7 @@ impl Answer {
             Answer::Proposed { .. } => "proposed",
             Answer::NotLeader => "not the leader",
             Answer::ReadIndex(_) => "a read index",
-            Answer::Failed(why) => return why.chars().take(MOST_TEXT).collect(),
+            Answer::Failed(why) | Answer::NoRoom(why) => return why.chars().take(MOST_TEXT).collect(),
             Answer::Service(_) => "what a handler says",
         };
         name.to_string()

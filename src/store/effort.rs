@@ -1,5 +1,10 @@
 //! What applying takes, as far as that can be told before: whoever applies has heartbeats to send, too, and leaves what
 //! takes long, or may, to another thread.
+//!
+//! One thing cannot be told before: whether a page of LMDB that a cheap entry reads is in memory. If it is not, the thread
+//! waits for that read, once: an entry that waited makes the disk count as slow, as does a commit under way, and what
+//! comes next goes to the other thread. So heartbeats are late by one cold read of a disk that was fast until then, for
+//! as long as that read takes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,9 +1,13 @@
 //! What can go wrong in the store, by what the caller does next.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files;
 use crate::model::{LogPosition, Refusal};
+
+/// A write that was cut short is an io error to LMDB; if there are fewer bytes left than this, that was why.
+const NOTHING: u64 = 1 << 20;
 
 /// An error of the store. All but [`StoreError::Full`], [`StoreError::Snapshot`], [`StoreError::Format`] and, where it is
 /// a client that reads, [`StoreError::Busy`] mean that the process must end: a member that guesses on is worse than one
@@ -92,6 +96,24 @@ impl StoreError {
     /// An LMDB error, saying what was being done: for `map_err`.
     pub(super) fn lmdb(what: &'static str) -> impl Fn(heed::Error) -> Self {
         move |source| Self::Lmdb { what, source: Arc::new(source) }
+    }
+
+    /// True for a failure of writing in `dir` that came of a full disk.
+    pub(super) fn ran_out_in(&self, dir: &Path) -> bool {
+        let error = match self {
+            StoreError::Lmdb { source, .. } => match &**source {
+                heed::Error::Mdb(heed::MdbError::MapFull) => return true,
+                heed::Error::Io(error) => error,
+                _ => return false,
+            },
+            StoreError::Io { source, .. } => source,
+            _ => return false,
+        };
+        match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => true,
+            Some(libc::EIO) => files::available(dir).is_ok_and(|bytes| bytes < NOTHING),
+            _ => false,
+        }
     }
 
     /// An error of LMDB at the beginning of a read transaction: a shortage is no fault of the store.

@@ -202,7 +202,7 @@ impl Tables {
         let written = self.put_meta(&mut txn, meta);
         match written.and_then(|()| self.commit(txn, "confirming the state")) {
             // That there is no room for it is no reason not to go on with what is there.
-            Err(error) if !is_new && self.ran_out(&error) => Ok(()),
+            Err(error) if !is_new && error.ran_out_in(&self.dir) => Ok(()),
             done => done,
         }
     }

@@ -426,8 +426,8 @@ impl Store {
     /// Replaces the whole state by that of a snapshot stream, atomically also across a crash.
     ///
     /// # Errors
-    /// [`StoreError::Snapshot`] for a stream that is cut, damaged or of another version, and the stream's own; the
-    /// store is then as it was.
+    /// [`StoreError::Snapshot`] for a stream that is cut, damaged or of another version, [`StoreError::Full`] if the disk
+    /// has no room for both states, and the stream's own; the store is then as it was.
     pub fn restore(
         &self,
         stream: impl IntoIterator<Item = io::Result<Bytes>>,
@@ -448,7 +448,8 @@ impl Store {
         self.0.prepare(&mut stream.into_iter(), Box::new(is_expected))
     }
 
-    /// Puts a state that this store has prepared in the place of its own, atomically also across a crash.
+    /// Puts a state that this store has prepared in the place of its own, atomically also across a crash. Waits while the
+    /// disk is full.
     ///
     /// # Errors
     /// The error that stopped the store.

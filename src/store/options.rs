@@ -39,8 +39,8 @@ impl Default for CheckpointPolicy {
 /// Called once when the store cannot go on (an io error): the process must end.
 pub type OnFatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
-/// Called before every commit to LMDB, which fails with what it gives: how tests and simulations make the store's disk
-/// slow, full or broken.
+/// Called before every commit to LMDB, and before another state is put in its place, which fails with what it gives: how
+/// tests and simulations make the store's disk slow, full or broken.
 pub type BeforeCommit = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// What a store is opened with.

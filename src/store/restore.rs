@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use heed::{PutFlags, RwTxn};
+use parking_lot::MutexGuard;
 
 use super::core::{Inner, Shared};
 use super::format::{self, varint};
 use super::lmdb::{Table, Tables, private_dir};
 use super::registry::Registry;
 use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader};
-use super::{Options, StoreError};
+use super::{CheckpointPolicy, Options, StoreError};
 use crate::files;
 
 const CURRENT: &str = "CURRENT";
@@ -29,6 +31,9 @@ const PREFIX: &str = "state-";
 const COMMIT_BYTES: usize = 4 << 20;
 /// Bytes that are brought to the disk at a time, while the next are being written.
 const SYNC_BYTES: usize = 64 << 20;
+
+/// Pause before a disk that was full is tried again.
+const FULL: Duration = Duration::from_millis(100);
 
 /// A header block may be this long: it holds raft's configuration.
 const MAX_HEADER: usize = 16 << 20;
@@ -141,21 +146,49 @@ impl Inner {
         self.health()?;
         let number = self.last_state.fetch_add(1, Ordering::Relaxed) + 1;
         let path = self.dir.join(format!("{PREFIX}{number}"));
-        let loaded = load(&path, &self.options, stream, is_expected).inspect_err(|_| {
+        let loaded = load(&path, &self.options, stream, is_expected).map_err(|error| {
+            let full = error.ran_out_in(&self.dir);
             let _ = fs::remove_dir_all(&path);
+            if full { StoreError::Full { what: error.to_string() } } else { error }
         })?;
         Ok(Prepared { path, loaded: Some(loaded) })
+    }
+
+    /// Makes CURRENT name a state that is ready, as soon as there is room for that, and nobody writes to the one before
+    /// until the guard is dropped.
+    fn switch(&self, name: &str) -> Result<MutexGuard<'_, ()>, StoreError> {
+        // A simulation lets time pass outside of the store only.
+        let can_wait = matches!(self.options.checkpoint, CheckpointPolicy::Background { .. });
+        let before = self.options.before_commit.as_ref().filter(|_| can_wait);
+        loop {
+            let writing = self.writing.lock();
+            let written =
+                before.map_or(Ok(()), |before| before()).and_then(|()| set_current(&self.dir, name));
+            match written.map_err(|error| not_written(&self.dir, error)) {
+                Ok(()) => {
+                    self.space.found();
+                    return Ok(writing);
+                }
+                Err(error) if can_wait && error.ran_out_in(&self.dir) => self.found_none(&error),
+                Err(error) => return Err(self.fail(error)),
+            }
+            drop(writing);
+            self.waiting.store(true, Ordering::Relaxed);
+            std::thread::sleep(FULL);
+            self.waiting.store(false, Ordering::Relaxed);
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(StoreError::Failed("it is being stopped".into()));
+            }
+        }
     }
 
     /// See [`super::Store::adopt`].
     pub fn adopt(&self, mut prepared: Prepared) -> Result<SnapshotHeader, StoreError> {
         self.health()?;
-        let _writing = self.writing.lock();
-        let name = prepared.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let (Some(name), Some(loaded)) = (name, prepared.loaded.take()) else {
-            return Err(StoreError::Damaged("a state that is in use cannot be taken over".into()));
-        };
-        set_current(&self.dir, &name).map_err(|error| self.fail(not_written(&self.dir, error)))?;
+        let in_use = || StoreError::Damaged("a state that is in use cannot be taken over".into());
+        let name = prepared.path.file_name().filter(|_| prepared.loaded.is_some()).ok_or_else(in_use)?;
+        let _writing = self.switch(&name.to_string_lossy())?;
+        let loaded = prepared.loaded.take().ok_or_else(in_use)?;
         let header = SnapshotHeader::of(&loaded.meta);
         let revision = header.revision;
         let (replaced, idle) = {

@@ -9,12 +9,12 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use heed::MdbError;
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use super::core::Inner;
 use super::lmdb::Tables;
 use super::{Store, StoreError};
+use crate::files;
 
 /// The reserve is this part of the data,
 const SHARE: u64 = 16;
@@ -31,9 +31,6 @@ const PER_CHANGE: u64 = 512;
 
 /// If there is room for so many bytes, there is room for any command.
 const ANYTHING: u64 = 2 << 20;
-
-/// A write that was cut short is an io error to LMDB; if there are fewer bytes left than this, that was why.
-const NOTHING: u64 = 1 << 20;
 
 /// Room as it was seen last.
 pub(super) struct Space {
@@ -89,6 +86,16 @@ impl Store {
     pub fn is_disk_full(&self) -> bool {
         self.0.is_disk_full()
     }
+
+    /// Has the store's thread make a checkpoint soon, since the log is to be shortened.
+    pub fn hurry(&self) {
+        self.0.signal.request_checkpoint();
+    }
+
+    /// Bytes of the disk that nobody has taken yet; [`u64::MAX`] if that cannot be told.
+    pub fn available(&self) -> u64 {
+        files::available(&self.0.dir).unwrap_or(u64::MAX)
+    }
 }
 
 impl Inner {
@@ -132,13 +139,18 @@ impl Inner {
 
     /// What a failure to write comes to: a full disk is tried again, everything else ends the store.
     pub fn not_written(&self, tables: &Tables, error: StoreError) -> StoreError {
-        if !tables.ran_out(&error) {
+        if !error.ran_out_in(tables.dir()) {
             return self.fail(error);
         }
-        if !self.space.failed.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, dir = %tables.dir().display(), "no room on the store's disk");
-        }
+        self.found_none(&error);
         StoreError::Full { what: error.to_string() }
+    }
+
+    /// Something has found no room.
+    pub fn found_none(&self, error: &StoreError) {
+        if !self.space.failed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, dir = %self.dir.display(), "no room on the store's disk");
+        }
     }
 }
 
@@ -158,36 +170,21 @@ impl Tables {
             let _ = take(2 * reserve).or_else(|_| take(reserve));
             held = file.metadata().map_err(fail)?.blocks() * 512;
         }
-        let disk = statvfs(self.dir()).map_err(|error| fail(error.into()))?;
-        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let left = held.saturating_sub(used).saturating_add(available);
+        let left = held.saturating_sub(used).saturating_add(files::available(self.dir()).map_err(fail)?);
         Ok((left.min(self.map_size().saturating_sub(used)), reserve))
-    }
-
-    /// True if an error says that there was no room.
-    pub fn ran_out(&self, error: &StoreError) -> bool {
-        let StoreError::Lmdb { source, .. } = error else { return false };
-        match &**source {
-            heed::Error::Mdb(MdbError::MapFull) => true,
-            heed::Error::Io(error) => match error.raw_os_error() {
-                Some(libc::ENOSPC | libc::EDQUOT) => true,
-                Some(libc::EIO) => statvfs(self.dir())
-                    .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NOTHING),
-                _ => false,
-            },
-            _ => false,
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::thread::JoinHandle;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::model::{KeyRange, RangeQuery};
-    use crate::store::Options;
     use crate::store::tests::{Bench, manual};
+    use crate::store::{CheckpointPolicy, Options, Prepared, SnapshotHeader};
 
     /// A disk that is full as long as it is said to be.
     fn full_disk() -> (Arc<AtomicBool>, Options) {
@@ -229,6 +226,82 @@ mod tests {
         let bench = bench.crash(manual());
         assert_eq!(keys(&bench), 4);
         assert_eq!(bench.store.revision(), 5);
+    }
+
+    /// A store in the background, and another one's state that it has loaded.
+    fn prepared(options: Options) -> (Bench, Prepared) {
+        let mut other = Bench::new(manual());
+        other.put("theirs", "1");
+        other.store.checkpoint().unwrap();
+        let checkpoint = CheckpointPolicy::Background {
+            interval: Duration::from_secs(3600),
+            bytes: 1 << 20,
+            operations: 1000,
+        };
+        let mut bench = Bench::new(Options { checkpoint, ..options });
+        bench.put("own", "1");
+        bench.store.checkpoint().unwrap();
+        let prepared = bench.store.prepare(other.store.snapshot().unwrap(), |_| true).unwrap();
+        (bench, prepared)
+    }
+
+    /// Waits until the store has found out that there is no room to take another state over.
+    fn adopting(bench: &Bench, prepared: Prepared) -> JoinHandle<Result<SnapshotHeader, StoreError>> {
+        let store = bench.store.clone();
+        let adopting = std::thread::spawn(move || store.adopt(prepared));
+        let begun = Instant::now();
+        while !bench.store.is_disk_full() {
+            assert!(!adopting.is_finished() && begun.elapsed() < Duration::from_secs(60), "it waits");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        adopting
+    }
+
+    fn has(bench: &Bench, key: &'static str) -> bool {
+        !bench.values(KeyRange::single(key), 0).is_empty()
+    }
+
+    #[test]
+    fn a_state_is_taken_over_once_there_is_room() {
+        let (full, options) = full_disk();
+        let (bench, prepared) = prepared(options);
+        full.store(true, Ordering::Relaxed);
+        let adopting = adopting(&bench, prepared);
+        bench.store.health().unwrap();
+        assert!(has(&bench, "own") && !has(&bench, "theirs"), "the old one is served");
+        full.store(false, Ordering::Relaxed);
+        adopting.join().unwrap().unwrap();
+        assert!(!bench.store.is_disk_full());
+        let bench = bench.crash(manual());
+        assert!(has(&bench, "theirs") && !has(&bench, "own"));
+    }
+
+    #[test]
+    fn waiting_to_take_a_state_over_ends_with_the_process() {
+        let (full, options) = full_disk();
+        let (bench, prepared) = prepared(options);
+        full.store(true, Ordering::Relaxed);
+        let adopting = adopting(&bench, prepared);
+        bench.store.stop_waiting();
+        assert!(adopting.join().unwrap().is_err());
+        let bench = bench.crash(manual());
+        assert!(has(&bench, "own") && !has(&bench, "theirs"));
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_fit_is_no_fault() {
+        let (full, options) = full_disk();
+        let mut other = Bench::new(manual());
+        other.put("theirs", "1");
+        other.store.checkpoint().unwrap();
+        let bench = Bench::new(options);
+        full.store(true, Ordering::Relaxed);
+        let refused = bench.store.prepare(other.store.snapshot().unwrap(), |_| true).map(|_| ());
+        assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
+        bench.store.health().unwrap();
+        let states = std::fs::read_dir(bench.dir.path()).unwrap();
+        let names = states.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        assert_eq!(names.filter(|name| name.starts_with("state-")).count(), 1, "nothing of it is left");
     }
 
     #[test]

@@ -421,7 +421,7 @@ async fn answers_that_cannot_be_true_are_not_believed() {
     assert!(longest < Some(1000), "a text of {longest:?} bytes");
     // Once it is no member any more, nobody is bothered with it.
     let node = cluster.node(leader);
-    let remove = || node.propose(Command::Member(MemberChange::Remove(MemberId(3))));
+    let remove = || node.propose(Caller::Anonymous, Command::Member(MemberChange::Remove(MemberId(3))));
     while !matches!(remove().await, Ok(_) | Err(Refusal::MemberNotFound)) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

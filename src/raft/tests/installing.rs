@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::log::{Entry, Payload};
@@ -50,6 +51,57 @@ fn stores(old: &Path, new: &Path) -> Vec<TempDir> {
     let switched = copied(new);
     copy_all(&old.join(&before), &switched.path().join(&before));
     vec![copied(old), partly, loaded, named, switched, copied(new)]
+}
+
+/// A member's disk has no room for the snapshot that it needs. Its leader says so, and does not send all of it again and
+/// again.
+#[tokio::test(start_paused = true)]
+async fn a_member_without_room_for_a_snapshot_is_waited_for() {
+    let mut cluster = Cluster::with(3, |options| {
+        options.snapshot_count = 50;
+        options.catchup_entries = 5;
+    })
+    .await;
+    let leader = cluster.leader().await;
+    let behind = leader % 3 + 1;
+    cluster.stop(behind).await;
+    for round in 0..2 {
+        for n in 0..150 {
+            cluster
+                .node(leader)
+                .propose(Caller::Anonymous, put(&format!("k{round}-{n}"), "v"))
+                .await
+                .unwrap();
+        }
+        cluster.running().iter().for_each(|id| cluster.store(*id).checkpoint().unwrap());
+    }
+    cluster.node(leader).propose(Caller::Anonymous, put("last", "v")).await.unwrap();
+    let first = |id: u64| cluster.node(id).0.options.log.bounds().first;
+    until("the leader's log is shortened", || first(leader) > 100).await;
+
+    let full = Arc::new(AtomicBool::new(true));
+    let seen = full.clone();
+    cluster.stores.before_commit = Some(Arc::new(move || match seen.load(Ordering::SeqCst) {
+        true => Err(std::io::Error::from_raw_os_error(libc::ENOSPC)),
+        false => Ok(()),
+    }));
+    cluster.start(behind, Vec::new()).await;
+    let faults = || cluster.running().into_iter().flat_map(|id| cluster.node(id).replication_faults());
+    let is_named =
+        || faults().any(|(id, why)| id == MemberId(behind) && why.contains("no room for a snapshot"));
+    until("the leader says so", is_named).await;
+    assert!(cluster.node(behind).is_disk_full(), "so does the member");
+    let before = cluster.network.snapshots();
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    let asked = cluster.network.snapshots() - before;
+    assert!((1..20).contains(&asked), "asked {asked} times");
+    until("the leader still says so", is_named).await;
+    cluster.node(leader).pulse().await.unwrap();
+    full.store(false, Ordering::SeqCst);
+    until("it has caught up", || value(&cluster.store(behind), "last").is_some()).await;
+    until("nothing is wrong any more", || faults().next().is_none()).await;
+    assert!(!cluster.node(behind).is_disk_full());
+    cluster.shut_down().await;
 }
 
 /// A deposed leader with a long tail that nobody else has gets a snapshot that ends in the middle of it. Whatever the

@@ -154,10 +154,20 @@ async fn a_log_without_room_holds_up_writes_and_nothing_else() {
     disk.set_room(Some(0));
     let large = "v".repeat(10_000);
     let mut written = 0;
-    while node.propose(Caller::Anonymous, put(&format!("k{written}"), &large)).await.is_ok() {
-        written += 1;
+    let late = loop {
+        match node.propose(Caller::Anonymous, put(&format!("k{written}"), &large)).await {
+            Ok(_) => written += 1,
+            Err(refusal) => break refusal,
+        }
         assert!(written < 100, "the disk is full");
+    };
+    assert_eq!(late, Refusal::Timeout, "it was proposed: it will be written once there is room");
+    // What comes behind it is not proposed, and is told so at once.
+    let begun = tokio::time::Instant::now();
+    for command in [put("late", "v"), Command::Compact { revision: 1 }] {
+        assert_eq!(node.propose(Caller::Anonymous, command).await, Err(Refusal::NoSpace));
     }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
     let log = node.0.options.log.clone();
     assert!(matches!(log.space(), crate::log::Space::Full { needed, .. } if needed >= 64 << 10));
     let term = node.status().term;
@@ -169,6 +179,7 @@ async fn a_log_without_room_holds_up_writes_and_nothing_else() {
     assert_eq!(log.space(), crate::log::Space::Enough);
     node.propose(Caller::Anonymous, put("a", "2")).await.unwrap();
     assert_eq!(value(&cluster.store(1), &format!("k{written}")), Some(large), "what had waited is written");
+    assert_eq!(value(&cluster.store(1), "late"), None, "what was refused is not");
     drop((node, log));
     cluster.stop(1).await;
     cluster.start(1, Vec::new()).await;

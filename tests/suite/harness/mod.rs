@@ -16,5 +16,5 @@ pub use heavy::heavy;
 pub use ports::free_port;
 pub use program::{Program, reference, seed, skip, strace, subject, tool};
 pub use server::{Server, Setup, orderly};
-pub use three::{Three, answers, status};
+pub use three::{Three, answers, page, status};
 pub use wait::{PATIENCE, until};

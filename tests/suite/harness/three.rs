@@ -4,6 +4,8 @@ use super::wait::PATIENCE;
 use super::{Server, Setup, subject};
 use kvd::api::proto::etcdserverpb::{RangeRequest, StatusRequest, StatusResponse};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// The members, by number.
 pub struct Three(pub Vec<Server>);
@@ -11,6 +13,11 @@ pub struct Three(pub Vec<Server>);
 impl Three {
     /// Three members of one cluster, answering.
     pub async fn start() -> Three {
+        Three::start_with(|_, _| {}).await
+    }
+
+    /// The same, after each was prepared: with more flags, of which the last counts, or variables.
+    pub async fn start_with(prepare: impl Fn(usize, &mut Server)) -> Three {
         let mut members: Vec<Server> = (0..3).map(|_| Setup::of(&subject()).bare().prepare()).collect();
         let named = |(number, member): (usize, &Server)| format!("m{number}={}", member.peer_url());
         let cluster = members.iter().enumerate().map(named).collect::<Vec<_>>().join(",");
@@ -26,6 +33,7 @@ impl Three {
                 &format!("--initial-advertise-peer-urls={peer}"),
                 &format!("--initial-cluster={cluster}"),
             ]);
+            prepare(number, member);
             member.spawn();
         }
         let three = Three(members);
@@ -70,6 +78,16 @@ pub async fn answers(member: &Server) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("no answer: {}", member.log());
+}
+
+/// A page that it serves, with its head.
+pub async fn page(member: &Server, path: &str) -> String {
+    let mut stream = TcpStream::connect(member.endpoint()).await.expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answered");
+    answer
 }
 
 /// Its status, once it answers.

@@ -1,8 +1,9 @@
 //! A member on a disk that is really full: a small file system of its own; the test must be root to mount it.
 
-use crate::harness::{PATIENCE, Server, Setup, skip, subject};
+use crate::harness::{PATIENCE, Server, Setup, Three, answers, skip, status, subject, until};
 use kvd::api::proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, StatusRequest,
+    AlarmRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest, PutRequest, RangeRequest,
+    StatusRequest,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,6 +45,15 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// Makes it larger, or smaller.
+    fn resize(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        let output = Command::new("mount").args(["-o", &options]).arg(&self.0).output().expect("mount runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).output();
@@ -56,15 +66,22 @@ async fn put(server: &Server, key: &str) -> Result<(), tonic::Status> {
     server.api().kv.put(request).await.map(drop)
 }
 
-/// Puts new keys until one is refused with the reason; returns their number.
+/// Puts new keys until they are refused for good, with the reason; returns their number. What makes room by itself, as
+/// shortening the log does, is waited for.
 async fn fill(server: &Server, prefix: &str) -> usize {
-    for n in 0..1000 {
-        if let Err(status) = put(server, &format!("{prefix}{n:04}")).await {
-            assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, FULL), "{status}");
-            return n;
+    let (mut count, mut refused) = (0, 0);
+    while refused < 30 {
+        match put(server, &format!("{prefix}{count:04}")).await {
+            Ok(()) => (count, refused) = (count + 1, 0),
+            Err(status) => {
+                assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, FULL), "{status}");
+                refused += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
+        assert!(count < 1000, "the disk is never full");
     }
-    panic!("the disk is never full");
+    count
 }
 
 const FULL: &str = "etcdserver: mvcc: database space exceeded";
@@ -108,7 +125,9 @@ async fn a_member_whose_store_has_no_room_serves_reads_and_goes_on_by_itself() {
         return;
     }
     let dir = tempfile::Builder::new().prefix("kvd-full-").tempdir().expect("a temporary directory");
-    let Some(disk) = SmallDisk::mount(NAME, dir.path().join("data"), "24m") else { return };
+    let Some(disk) = SmallDisk::mount(NAME, dir.path().join("data"), "32m") else { return };
+    let in_the_way = disk.0.join("in-the-way");
+    std::fs::write(&in_the_way, vec![1; 8 << 20]).expect("there is room");
     let mut server = start(&disk.0, &dir.path().join("wal")).await;
 
     // Writes are refused before the disk is completely full.
@@ -125,8 +144,10 @@ async fn a_member_whose_store_has_no_room_serves_reads_and_goes_on_by_itself() {
     assert_eq!(count(&server).await, many);
     assert_eq!(put(&server, "b").await.expect_err("no room").message(), FULL);
 
-    // The other program's file is gone: no action of an operator is needed.
-    std::fs::remove_file(&ballast).expect("the ballast is there");
+    // The other programs' files are gone: no action of an operator is needed.
+    for file in [&ballast, &in_the_way] {
+        std::fs::remove_file(file).expect("the file is there");
+    }
     until_writable(&server).await;
     let more = 1 + fill(&server, "b").await;
     disk.fill();
@@ -141,4 +162,136 @@ async fn a_member_whose_store_has_no_room_serves_reads_and_goes_on_by_itself() {
     until_writable(&server).await;
     assert_eq!(count(&server).await, 1);
     assert!(server.stop().await.success());
+}
+
+/// Removes all keys and their history through a member, with all that an operator may do about it.
+async fn clear(server: &Server) -> i64 {
+    let all = DeleteRangeRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() };
+    let answer = server.api().kv.delete_range(all).await.expect("a deletion").into_inner();
+    let revision = answer.header.expect("a header").revision;
+    server.api().kv.compact(CompactionRequest { revision, physical: true }).await.expect("a compaction");
+    server.api().maintenance.defragment(DefragmentRequest {}).await.expect("a defragmentation");
+    answer.deleted
+}
+
+async fn says_that_it_is_full(server: &Server) {
+    let said = errors(server).await;
+    assert!(said.iter().any(|error| error.contains("NOSPACE")), "{said:?}");
+    let alarms = server.api().maintenance.alarm(AlarmRequest::default()).await.expect("alarms").into_inner();
+    assert_eq!(alarms.alarms.len(), 1, "{alarms:?}");
+    until("the log says so", || server.log().contains("the disk is full: reads are served")).await;
+}
+
+/// Log and store together on 40 MB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_on_one_small_disk_goes_on_by_itself() {
+    const NAME: &str = "a_member_on_one_small_disk_goes_on_by_itself";
+    if !subject().is_kvd() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("kvd-full-").tempdir().expect("a temporary directory");
+    let Some(disk) = SmallDisk::mount(NAME, dir.path().join("data"), "40m") else { return };
+    let mut server = Setup::of(&subject()).prepare();
+    server.add_args(&[&format!("--data-dir={}", disk.0.display())]);
+    server.start().await;
+    let mut many = fill(&server, "a").await;
+    for round in ["b", "c"] {
+        assert!(many > 10, "{many} before round {round}");
+        assert_eq!(count(&server).await, many);
+        says_that_it_is_full(&server).await;
+        // A crash on a disk without a single byte left, and an orderly end.
+        disk.fill();
+        if round == "b" {
+            server.kill()
+        } else {
+            assert!(server.stop().await.success())
+        }
+        server.start().await;
+        assert_eq!(count(&server).await, many);
+        // What waited to be folded in may have been counted twice.
+        many += fill(&server, &format!("more-{round}")).await;
+        assert_eq!(clear(&server).await as usize, many);
+        until_writable(&server).await;
+        assert_eq!(count(&server).await, 1);
+        many = 1 + fill(&server, round).await;
+    }
+    assert!(server.stop().await.success());
+}
+
+/// A disk on which the log has place for one segment only, with the store on another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_log_has_no_room_refuses_writes_at_once() {
+    const NAME: &str = "a_member_whose_log_has_no_room_refuses_writes_at_once";
+    if !subject().is_kvd() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("kvd-full-").tempdir().expect("a temporary directory");
+    let Some(disk) = SmallDisk::mount(NAME, dir.path().join("wal"), "12m") else { return };
+    let mut server = start(&dir.path().join("data"), &disk.0).await;
+    let many = fill(&server, "a").await;
+    assert!(many > 10, "{many}");
+    says_that_it_is_full(&server).await;
+    for killed in [true, false] {
+        if killed {
+            server.kill()
+        } else {
+            assert!(server.stop().await.success())
+        }
+        server.start().await;
+        assert_eq!(count(&server).await, many);
+        // Once it has found out.
+        let begun = Instant::now();
+        while put(&server, "k").await.is_ok() {
+            assert!(begun.elapsed() < PATIENCE, "the disk is never full");
+        }
+        says_that_it_is_full(&server).await;
+    }
+    // What makes room has a reserve.
+    assert!(clear(&server).await as usize >= many);
+    disk.resize("40m");
+    until_writable(&server).await;
+    assert!(server.stop().await.success());
+}
+
+/// One of three members is on 40 MB: the others go on without it, and it comes back by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_three_on_a_small_disk_goes_on_by_itself() {
+    const NAME: &str = "one_of_three_on_a_small_disk_goes_on_by_itself";
+    if !subject().is_kvd() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("kvd-full-").tempdir().expect("a temporary directory");
+    let Some(disk) = SmallDisk::mount(NAME, dir.path().join("data"), "40m") else { return };
+    let data = format!("--data-dir={}", disk.0.display());
+    let mut three = Three::start_with(|number, member| {
+        if number == 0 {
+            member.add_args(&[&data]);
+        }
+    })
+    .await;
+    let many = fill(&three.0[0], "a").await;
+    assert!(many > 10, "{many}");
+    until("the small one says so", || three.0[0].log().contains("the disk is full: reads are served")).await;
+    // Whoever leads has room, and writes through the others go on.
+    let begun = Instant::now();
+    while three.leader().await == 0 {
+        assert!(begun.elapsed() < PATIENCE, "a member without room leads for ever");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for n in 0..5 {
+        put(&three.0[1], &format!("b{n}")).await.expect("there is room on two of three");
+    }
+    assert_eq!(count(&three.0[0]).await, many + 5);
+    three.0[0].kill();
+    disk.fill();
+    three.0[0].spawn();
+    answers(&three.0[0]).await;
+    assert_eq!(count(&three.0[0]).await, many + 5);
+    let many = many + 5 + fill(&three.0[0], "more").await;
+    assert_eq!(clear(&three.0[2]).await as usize, many);
+    until_writable(&three.0[0]).await;
+    for member in &three.0 {
+        assert_eq!(count(member).await, 1);
+        assert_ne!(status(member).await.leader, 0);
+    }
 }

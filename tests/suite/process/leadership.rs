@@ -1,6 +1,6 @@
 //! Three members: what each reports about the leader while there is no quorum, and how they end.
 
-use crate::harness::{PATIENCE, Server, Three, answers, orderly, status, subject, until};
+use crate::harness::{PATIENCE, Server, Three, answers, orderly, page, status, subject, until};
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
 use kvd::api::proto::etcdserverpb::{
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest, RangeRequest, WatchCreateRequest,
@@ -8,18 +8,7 @@ use kvd::api::proto::etcdserverpb::{
 };
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_stream::wrappers::ReceiverStream;
-
-async fn page(member: &Server, path: &str) -> String {
-    let mut stream = TcpStream::connect(member.endpoint()).await.expect("connected");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("asked");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("answered");
-    answer
-}
 
 /// Waits until the metrics have these lines.
 async fn shows(member: &Server, lines: &[&str]) {
