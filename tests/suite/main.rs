@@ -10,7 +10,8 @@
 //!
 //! Real programs are expected in `target/reference` (see `tests/provide`). If a test's program is missing, the test
 //! prints that and passes, unless `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it): then it fails.
-//! `KVD_SUITE_SUBJECT=3.7.3` runs everything against that etcd instead of kvd, which verifies the suite itself.
+//! `KVD_SUITE_SUBJECT=3.7.3` runs everything against that etcd instead of kvd, which verifies the suite itself;
+//! `KVD_SUITE_PROGRAM=FILE` against another build of kvd, for figures.
 
 mod crash;
 mod differential;

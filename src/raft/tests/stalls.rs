@@ -11,6 +11,27 @@ use crate::model::{LeaseChange, Observer, RevisionEvents};
 /// Several election timeouts, and less than a command's patience.
 const STALL: Duration = Duration::from_secs(3);
 
+/// After this a test hangs: much more than any wait in it.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+/// Runs a test on a thread of its own, with a clock that stands still until everybody waits. What fails here may hold the
+/// thread itself, or one that the end of its runtime waits for, so that nothing on it can end the test.
+fn within<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    let (ended, end) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let _ended: std::sync::mpsc::Sender<()> = ended;
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap().block_on(test());
+    });
+    // Nothing is ever sent: the other end is dropped after the runtime.
+    if end.recv_timeout(DEADLINE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        panic!("it hangs");
+    }
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// A barrier that holds threads. Whoever is held for very long was not to be held at all: raft's own thread, without
 /// which nobody opens it.
 #[derive(Clone, Default)]
@@ -80,79 +101,87 @@ fn terms(cluster: &Cluster) -> Vec<(u64, Option<MemberId>)> {
     status.map(|status| (status.term, status.leader)).collect()
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_command_that_takes_long_holds_back_no_heartbeat() {
-    let cluster = Cluster::new(3).await;
-    let leader = cluster.leader().await;
-    let node = cluster.node(leader);
-    node.propose(Caller::Anonymous, Command::LeaseGrant { id: 7, ttl: 60 }).await.unwrap();
-    until("all know the leader", || cluster.running().iter().all(|id| cluster.node(*id).leader().is_some()))
+#[test]
+fn a_command_that_takes_long_holds_back_no_heartbeat() {
+    within(|| async {
+        let cluster = Cluster::new(3).await;
+        let leader = cluster.leader().await;
+        let node = cluster.node(leader);
+        node.propose(Caller::Anonymous, Command::LeaseGrant { id: 7, ttl: 60 }).await.unwrap();
+        until("all know the leader", || {
+            cluster.running().iter().all(|id| cluster.node(*id).leader().is_some())
+        })
         .await;
-    let before = terms(&cluster);
-    let barrier = Barrier::default();
-    barrier.close();
-    for id in cluster.running() {
-        cluster.store(id).set_observers(vec![Arc::new(SlowRevoke(barrier.clone()))]);
-    }
-    let revoke = tokio::spawn({
-        let node = node.clone();
-        async move { node.propose(Caller::Anonymous, Command::LeaseRevoke { id: 7 }).await }
+        let before = terms(&cluster);
+        let barrier = Barrier::default();
+        barrier.close();
+        for id in cluster.running() {
+            cluster.store(id).set_observers(vec![Arc::new(SlowRevoke(barrier.clone()))]);
+        }
+        let revoke = tokio::spawn({
+            let node = node.clone();
+            async move { node.propose(Caller::Anonymous, Command::LeaseRevoke { id: 7 }).await }
+        });
+        pass(STALL).await;
+        assert!(!revoke.is_finished());
+        assert_eq!(terms(&cluster), before);
+        barrier.open();
+        until_threads("the revocation ends", || revoke.is_finished()).await;
+        revoke.await.unwrap().unwrap();
+        assert_eq!(terms(&cluster), before);
+        cluster.shut_down().await;
     });
-    pass(STALL).await;
-    assert!(!revoke.is_finished());
-    assert_eq!(terms(&cluster), before);
-    barrier.open();
-    until_threads("the revocation ends", || revoke.is_finished()).await;
-    revoke.await.unwrap().unwrap();
-    assert_eq!(terms(&cluster), before);
-    cluster.shut_down().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_store_whose_disk_stands_still_holds_back_no_heartbeat() {
-    let barrier = Barrier::default();
-    let disk = barrier.clone();
-    let stores = store::Options {
-        checkpoint: CheckpointPolicy::Background {
-            interval: Duration::from_secs(3600),
-            bytes: 32 << 20,
-            operations: 2,
-        },
-        before_commit: Some(Arc::new(move || {
-            disk.pass();
-            Ok(())
-        })),
-        ..store_options()
-    };
-    let cluster = Cluster::of(3, |_| {}, stores).await;
-    let leader = cluster.leader().await;
-    write(&cluster, leader, "first", "1").await;
-    until("all know the leader", || cluster.running().iter().all(|id| cluster.node(*id).leader().is_some()))
+#[test]
+fn a_store_whose_disk_stands_still_holds_back_no_heartbeat() {
+    within(|| async {
+        let barrier = Barrier::default();
+        let disk = barrier.clone();
+        let stores = store::Options {
+            checkpoint: CheckpointPolicy::Background {
+                interval: Duration::from_secs(3600),
+                bytes: 32 << 20,
+                operations: 2,
+            },
+            before_commit: Some(Arc::new(move || {
+                disk.pass();
+                Ok(())
+            })),
+            ..store_options()
+        };
+        let cluster = Cluster::of(3, |_| {}, stores).await;
+        let leader = cluster.leader().await;
+        write(&cluster, leader, "first", "1").await;
+        until("all know the leader", || {
+            cluster.running().iter().all(|id| cluster.node(*id).leader().is_some())
+        })
         .await;
-    let before = terms(&cluster);
-    barrier.close();
-    // More than the memory holds. What comes at once is one entry, so they come one by one.
-    let mut writes = Vec::new();
-    until_threads("the memory is full", || {
-        let (node, key) = (cluster.node(leader), format!("k{}", writes.len()));
-        writes.push(tokio::spawn(async move { node.propose(Caller::Anonymous, put(&key, "v")).await }));
-        cluster.store(leader).is_waiting()
-    })
-    .await;
-    let pulse = tokio::spawn({
-        let node = cluster.node(leader);
-        async move { node.pulse().await }
+        let before = terms(&cluster);
+        barrier.close();
+        // More than the memory holds. What comes at once is one entry, so they come one by one.
+        let mut writes = Vec::new();
+        until_threads("the memory is full", || {
+            let (node, key) = (cluster.node(leader), format!("k{}", writes.len()));
+            writes.push(tokio::spawn(async move { node.propose(Caller::Anonymous, put(&key, "v")).await }));
+            cluster.store(leader).is_waiting()
+        })
+        .await;
+        let pulse = tokio::spawn({
+            let node = cluster.node(leader);
+            async move { node.pulse().await }
+        });
+        pass(STALL).await;
+        assert_eq!(terms(&cluster), before);
+        assert!(pulse.is_finished(), "a disk that stands still is no reason to restart");
+        barrier.open();
+        until_threads("all is written", || writes.iter().all(tokio::task::JoinHandle::is_finished)).await;
+        for write in writes {
+            write.await.unwrap().unwrap();
+        }
+        assert_eq!(terms(&cluster), before);
+        cluster.shut_down().await;
     });
-    pass(STALL).await;
-    assert_eq!(terms(&cluster), before);
-    assert!(pulse.is_finished(), "a disk that stands still is no reason to restart");
-    barrier.open();
-    until_threads("all is written", || writes.iter().all(tokio::task::JoinHandle::is_finished)).await;
-    for write in writes {
-        write.await.unwrap().unwrap();
-    }
-    assert_eq!(terms(&cluster), before);
-    cluster.shut_down().await;
 }
 
 /// A disk that is full as long as this says so; it has room again when the test ends, however it ends.
@@ -165,43 +194,45 @@ impl Drop for FullDisk {
 }
 
 /// More is committed than the memory holds, and the store's disk is full: the member starts and serves what it has.
-#[tokio::test(start_paused = true)]
-async fn a_member_starts_on_a_full_disk_with_more_than_its_memory_holds() {
-    let full = Arc::new(AtomicBool::new(false));
-    let seen = full.clone();
-    let stores = store::Options {
-        checkpoint: CheckpointPolicy::Background {
-            interval: Duration::from_secs(3600),
-            bytes: 32 << 20,
-            operations: 2,
-        },
-        before_commit: Some(Arc::new(move || match seen.load(Ordering::SeqCst) {
-            true => Err(std::io::Error::from_raw_os_error(libc::ENOSPC)),
-            false => Ok(()),
-        })),
-        ..store_options()
-    };
-    let mut cluster = Cluster::of(1, |_| {}, stores).await;
-    cluster.leader().await;
-    let before = installing::copied(cluster.machines[&1].dir.path());
-    for n in 0..200 {
-        write(&cluster, 1, &format!("k{n}"), "v").await;
-    }
-    cluster.stop(1).await;
-    // As a crash leaves it that came before all checkpoints.
-    cluster.machines.get_mut(&1).unwrap().dir = before;
-    let disk = FullDisk(full);
-    disk.0.store(true, Ordering::SeqCst);
-    {
-        let mut start = std::pin::pin!(cluster.start(1, vec![member(1)]));
-        until_threads("the member starts", || start.as_mut().now_or_never().is_some()).await;
-    }
-    let store = cluster.store(1);
-    assert_eq!(value(&store, "k0").as_deref(), Some("v"));
-    until_threads("the disk is found full", || cluster.node(1).is_disk_full()).await;
-    drop(disk);
-    until_threads("all is applied", || value(&store, "k199").is_some()).await;
-    cluster.shut_down().await;
+#[test]
+fn a_member_starts_on_a_full_disk_with_more_than_its_memory_holds() {
+    within(|| async {
+        let full = Arc::new(AtomicBool::new(false));
+        let seen = full.clone();
+        let stores = store::Options {
+            checkpoint: CheckpointPolicy::Background {
+                interval: Duration::from_secs(3600),
+                bytes: 32 << 20,
+                operations: 2,
+            },
+            before_commit: Some(Arc::new(move || match seen.load(Ordering::SeqCst) {
+                true => Err(std::io::Error::from_raw_os_error(libc::ENOSPC)),
+                false => Ok(()),
+            })),
+            ..store_options()
+        };
+        let mut cluster = Cluster::of(1, |_| {}, stores).await;
+        cluster.leader().await;
+        let before = installing::copied(cluster.machines[&1].dir.path());
+        for n in 0..200 {
+            write(&cluster, 1, &format!("k{n}"), "v").await;
+        }
+        cluster.stop(1).await;
+        // As a crash leaves it that came before all checkpoints.
+        cluster.machines.get_mut(&1).unwrap().dir = before;
+        let disk = FullDisk(full);
+        disk.0.store(true, Ordering::SeqCst);
+        {
+            let mut start = std::pin::pin!(cluster.start(1, vec![member(1)]));
+            until_threads("the member starts", || start.as_mut().now_or_never().is_some()).await;
+        }
+        let store = cluster.store(1);
+        assert_eq!(value(&store, "k0").as_deref(), Some("v"));
+        until_threads("the disk is found full", || cluster.node(1).is_disk_full()).await;
+        drop(disk);
+        until_threads("all is applied", || value(&store, "k199").is_some()).await;
+        cluster.shut_down().await;
+    });
 }
 
 async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {

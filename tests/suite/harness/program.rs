@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A server that can be tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// The daemon built by this cargo.
+    /// The daemon built by this cargo, or the one that `KVD_SUITE_PROGRAM` names.
     Kvd,
     /// A real etcd of this version.
     Etcd(String),
@@ -18,7 +18,8 @@ impl Program {
     /// The executable.
     pub fn path(&self) -> PathBuf {
         match self {
-            Program::Kvd => PathBuf::from(env!("CARGO_BIN_EXE_kvd")),
+            Program::Kvd => std::env::var_os("KVD_SUITE_PROGRAM")
+                .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_kvd")), PathBuf::from),
             Program::Etcd(version) => installed(version, "etcd"),
         }
     }

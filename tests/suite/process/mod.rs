@@ -23,6 +23,7 @@ mod reload;
 mod revocation;
 mod settings;
 mod signals;
+mod stalls;
 mod targets;
 mod tls;
 mod unread;
