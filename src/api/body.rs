@@ -22,9 +22,9 @@ pub enum ReplyBody {
     OkTrailers,
     /// A page of plain HTTP.
     Page(Bytes),
-    /// What tonic encodes.
+    /// A body that tonic encodes.
     Tonic(tonic::body::Body),
-    /// A stream of messages that can be ended from outside.
+    /// A stream of messages that the gate can end.
     Stream(Leashed<tonic::body::Body>),
 }
 

@@ -1,8 +1,8 @@
-//! How answers are written as protobuf. Messages write themselves; events are written from the model, without messages
-//! of their own, since they are most of what kvd sends.
+//! The protobuf encoding of answers. Messages encode themselves; events are encoded from the model without messages of
+//! their own, because they are most of what kvd sends.
 //!
-//! Events are encoded once a run and copied into the answer of every watcher that gets the run; only what differs
-//! between watchers (header, watch id, flags) is encoded each time.
+//! Events are encoded once per run and copied into the answer of every watcher that gets the run; only the parts that
+//! differ between watchers (header, watch id, flags) are encoded each time.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -14,12 +14,12 @@ use crate::watch::Run;
 /// Field `events` of `WatchResponse`.
 const EVENTS: u32 = 11;
 
-/// What can be written as a message.
+/// A value that can be encoded as a message.
 pub trait Encode {
     /// The length in bytes.
     fn encoded_len(&self) -> usize;
 
-    /// Writes it into a buffer that has room for it.
+    /// Encodes it into a buffer that has room for it.
     fn encode(&self, buffer: &mut impl BufMut);
 }
 
@@ -33,7 +33,7 @@ impl<M: Message> Encode for M {
     }
 }
 
-/// The events of a run as fields of `WatchResponse`.
+/// The events of a run, encoded as fields of `WatchResponse`.
 pub(super) fn encode_run(run: &Run) -> Bytes {
     let prev_kv = run.prev_kv();
     let length = run.events().map(|event| event_field_len(event, prev_kv)).sum();

@@ -1,5 +1,5 @@
-//! Work that blocks, on threads where it may: so much of each kind at a time that none takes all threads (or all of LMDB's
-//! readers) from the others. What is beyond waits for its turn, which costs no thread.
+//! Blocking work, on threads for it. Each kind has a limit, so that no kind takes all threads (or all of LMDB's
+//! readers) from the others. Work beyond the limit waits for its turn, which costs no thread.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use tokio::sync::Semaphore;
 
 use crate::model::Refusal;
 
-/// What a piece of work is like.
+/// The kind of a piece of work.
 #[derive(Clone, Copy, Debug)]
 pub enum Job {
-    /// Reads what a client asked for.
+    /// Reads for a client.
     Read,
-    /// Goes through the whole store.
+    /// Reads the whole store.
     Whole,
-    /// Waits for the store's own work.
+    /// Waits for work of the store's thread.
     Wait,
 }
 
-/// The turns. Cheap to clone.
+/// The limits of all kinds. Cheap to clone.
 #[derive(Clone)]
 pub struct Jobs {
     reads: Arc<Semaphore>,
@@ -37,11 +37,11 @@ impl Default for Jobs {
 }
 
 impl Jobs {
-    /// Runs what blocks when its turn has come. Once begun it keeps its turn to its end, whether or not the caller still
-    /// waits for it.
+    /// Runs blocking work when its turn has come. Once begun it keeps its turn to its end, even if the caller stops
+    /// waiting.
     ///
     /// # Errors
-    /// What `work` reports; [`Refusal::Stopped`] if the server stops before it is done.
+    /// The error of `work`; [`Refusal::Stopped`] if the server stops before it is done.
     pub async fn run<T, E, F>(&self, job: Job, work: F) -> Result<T, Refusal>
     where
         T: Send + 'static,

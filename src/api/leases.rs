@@ -1,5 +1,5 @@
-//! Ties the lessor to raft: it is primary while this member leads, proposes in its term only, and is asked by the
-//! members that follow.
+//! Connects the lessor with raft: it is primary while this member leads, proposes in its term only, and answers the
+//! questions of followers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::lease::{Answering, Lessor, Proposer, Remote, Renewal, TimeToLive};
 use crate::model::{Command, LeaseId, Refusal, Reply};
 use crate::raft::{Handler, Node, Pending, Topic, TopicTaken, offload};
 
-/// Longest wait of a renewal that another member has sent here; it asks again.
+/// Longest wait of a renewal from another member; that member asks again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a member asks the leader. New variants go at the end.
+/// A follower's question. New variants go at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Question {
     Renew(LeaseId),
     TimeToLive(LeaseId),
 }
 
-/// What it says.
+/// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Told {
     /// To a renewal: the seconds the lease lives.
@@ -30,7 +30,7 @@ enum Told {
     TimeToLive(Option<(i64, i64)>),
 }
 
-/// Lets other members ask this one's lessor, while it leads.
+/// Registers the handler for other members' questions to this one's lessor, while it leads.
 ///
 /// # Errors
 /// [`TopicTaken`].
@@ -38,7 +38,7 @@ pub fn answer(node: &Node, lessor: &Arc<Lessor>) -> Result<(), TopicTaken> {
     node.register(Topic::LEASES, Arc::new(LeaseHandler { node: node.clone(), lessor: lessor.clone() }))
 }
 
-/// Runs a member's lessor for ever: follows who leads, lets leases run out.
+/// Runs a member's lessor for ever: follows changes of the leader, and expires leases.
 pub async fn run(node: Node, lessor: Arc<Lessor>) {
     let expiry = lessor.clone().run(Arc::new(LeaseProposer(node.clone())));
     tokio::join!(expiry, follow(node, lessor));
@@ -69,7 +69,7 @@ async fn follow(node: Node, lessor: Arc<Lessor>) {
     }
 }
 
-/// The lessor's way into the log.
+/// The lessor's access to the log.
 struct LeaseProposer(Node);
 
 impl Proposer for LeaseProposer {
@@ -79,7 +79,7 @@ impl Proposer for LeaseProposer {
     }
 }
 
-/// The way to the leader's lessor.
+/// Access to the leader's lessor.
 pub struct LeaderLessor(pub Node);
 
 impl LeaderLessor {
@@ -139,7 +139,7 @@ async fn tell(node: &Node, lessor: &Arc<Lessor>, question: Question) -> Result<T
     if !matches!(told, Told::Renewed(None) | Told::TimeToLive(None)) {
         return Ok(told);
     }
-    // It may have been granted, and not be applied here yet.
+    // The lease may have been granted, but not be applied here yet.
     node.read_index().await?;
     tell_now(lessor, question).await
 }

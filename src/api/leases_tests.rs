@@ -1,4 +1,4 @@
-//! Leases across changes of leader, by members whose clocks are hours apart and step.
+//! Leases across changes of the leader, with members whose clocks are hours apart and step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -133,7 +133,7 @@ impl Three {
         Running { node, store, lessor, clock, _dir: dir }
     }
 
-    /// The member that counts for leases, out of those in `among`.
+    /// The primary lessor among the members in `among`.
     async fn primary(&self, among: &[usize]) -> usize {
         for _ in 0..10_000 {
             if let Some(found) = among.iter().find(|at| self.members[**at].lessor.is_primary()) {
@@ -148,7 +148,7 @@ impl Three {
         self.members[at].node.propose(Caller::Anonymous, Command::LeaseGrant { id, ttl }).await.unwrap();
     }
 
-    /// When the lease is gone at a member.
+    /// The moment at which a member no longer has the lease.
     async fn gone(&self, at: usize, id: LeaseId) -> Instant {
         while self.members[at].store.lease(id).unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -222,7 +222,7 @@ async fn a_leader_that_is_cut_off_promises_nothing() {
     three.grant(old, 7, 5).await;
     three.network.isolate(MemberId(old as u64 + 1), true);
     let cut = Instant::now();
-    // It may promise as long as it can still believe that it leads.
+    // It may make promises as long as it can still claim to lead.
     let mut promised = cut;
     while cut.elapsed() < Duration::from_secs(4) {
         match three.members[old].lessor.renew(7) {
@@ -243,7 +243,7 @@ async fn a_leader_that_is_cut_off_promises_nothing() {
         "it lived {:?} after the last promise",
         gone - promised
     );
-    // Back again, it asks the leader.
+    // After it is reconnected, it asks the leader.
     three.network.isolate(MemberId(old as u64 + 1), false);
     three.grant(new, 8, 60).await;
     while three.members[old].node.leader().is_none() {

@@ -1,7 +1,8 @@
-//! What the faces count, and the page that Prometheus reads.
+//! The API's counters, and the page for Prometheus.
 //!
-//! Counters are plain atomics; reading them is not a consistent cut, which Prometheus does not expect. Rooms that the
-//! API may not know (the log, the members' connections) hand in their figures as a [`Source`] that the daemon builds.
+//! Counters are plain atomics; reading them gives no consistent snapshot, which Prometheus does not expect. Rooms that
+//! the API may not use (the log, the members' connections) provide their figures as a [`Source`] that the daemon
+//! builds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -37,7 +38,7 @@ const CODES: [&str; 17] = [
     "Unauthenticated",
 ];
 
-/// Different client versions that are counted apart; a client can send any text, so there must be an end.
+/// Client versions with a counter of their own; a client can send any text, so there is a limit.
 const MAX_CLIENT_VERSIONS: usize = 32;
 
 /// Figures of another room.
@@ -52,9 +53,9 @@ struct MethodCounts {
     received: AtomicU64,
     sent: AtomicU64,
     handled: [AtomicU64; CODES.len()],
-    /// How long its calls took, where that is wanted.
+    /// Durations of its calls, if enabled.
     took: Option<Histogram>,
-    /// How long the requests took that failed, and those that succeeded, if etcd counts them.
+    /// Durations of failed and of successful requests, if etcd counts them.
     requests: Option<(&'static str, [Histogram; 2])>,
 }
 
@@ -66,7 +67,7 @@ impl MethodCounts {
     }
 }
 
-/// Requests whose durations are counted by kind, and what etcd calls the kind.
+/// Requests whose durations are counted by kind, and etcd's name for the kind.
 const REQUESTS: [(Rpc, &str); 8] = [
     (Rpc::Range, "Range"),
     (Rpc::Put, "Put"),
@@ -94,7 +95,7 @@ struct CheckCounts {
     failures: u64,
 }
 
-/// The counters of the faces.
+/// The counters of the API.
 pub struct Metrics {
     methods: Vec<MethodCounts>,
     received_bytes: AtomicU64,
@@ -110,7 +111,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing is counted yet; `extensive` (`--metrics extensive`) is with how long the calls of each method take.
+    /// Counters at zero; with `extensive` (`--metrics extensive`) also durations of the calls of each method.
     pub fn new(extensive: bool) -> Self {
         Self {
             methods: RULES.iter().map(|rule| MethodCounts::new(rule, extensive)).collect(),
@@ -152,7 +153,7 @@ impl Metrics {
         }
     }
 
-    /// A call ended, after so long.
+    /// A call ended after this time.
     pub(super) fn handled(&self, rule: &Rule, code: Code, took: Duration) {
         let Some(method) = self.method(rule) else { return };
         if let Some(count) = method.handled.get(code as usize) {
@@ -166,17 +167,17 @@ impl Metrics {
         }
     }
 
-    /// Events were handed to watchers.
+    /// Events were sent to watchers.
     pub(super) fn watch_events(&self, events: u64) {
         add(&self.watch_events, events);
     }
 
-    /// The page was asked for.
+    /// The page was requested.
     pub(super) fn scraped(&self) {
         add(&self.scrapes, 1);
     }
 
-    /// Messages arrived, of so many bytes together.
+    /// Messages arrived, with this many bytes in total.
     pub(super) fn received(&self, rule: &Rule, messages: u64, bytes: usize) {
         if let Some(method) = self.method(rule) {
             add(&method.received, messages);
@@ -184,7 +185,7 @@ impl Metrics {
         add(&self.received_bytes, bytes as u64);
     }
 
-    /// Messages were sent, of so many bytes together.
+    /// Messages were sent, with this many bytes in total.
     pub(super) fn sent(&self, rule: &Rule, messages: u64, bytes: usize) {
         if let Some(method) = self.method(rule) {
             add(&method.sent, messages);
@@ -192,7 +193,7 @@ impl Metrics {
         add(&self.sent_bytes, bytes as u64);
     }
 
-    /// A call of a client of that version (`unknown` where it names none).
+    /// A call from a client of that version (`unknown` if it names none).
     pub(super) fn client(&self, version: &str, kind: Kind) {
         let count = |client: &ClientVersion| match kind {
             Kind::Unary => add(&client.unary, 1),
@@ -212,7 +213,7 @@ impl Metrics {
         }
     }
 
-    /// `/health` was asked.
+    /// `/health` was requested.
     pub(super) fn health(&self, healthy: bool) {
         add(if healthy { &self.health_success } else { &self.health_failures }, 1);
     }
@@ -229,7 +230,7 @@ impl Metrics {
         }
     }
 
-    /// Writes everything counted here, and what the other rooms hand in.
+    /// Writes all counters here, and the figures of the other rooms.
     pub(super) fn write(&self, page: &mut Page) {
         self.write_grpc(page);
         self.write_health(page);
@@ -350,14 +351,14 @@ impl Metrics {
     }
 }
 
-/// A page in Prometheus's text format, in the making.
+/// A page in Prometheus's text format, under construction.
 #[derive(Default)]
 pub struct Page {
     text: String,
 }
 
 impl Page {
-    /// Begins a family: its name, its type (`counter`, `gauge`, `histogram`), what it says.
+    /// Begins a family: its name, its type (`counter`, `gauge`, `histogram`), its help text.
     pub fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing into a string cannot fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -409,7 +410,7 @@ impl Page {
     }
 }
 
-/// A label's value with what must be escaped escaped.
+/// A label's value with the necessary escapes.
 pub fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,5 +1,5 @@
-//! Every method there is: who may call it and where, and what answers it. The table is the only place that lists them;
-//! the enumeration [`Rpc`], the rules of the gate, the dispatch to the handlers and the counters come from it.
+//! All methods: who may call each one and where, and its handler. The methods are listed only in this table; the
+//! enumeration [`Rpc`], the rules of the gate, the dispatch to the handlers and the counters are generated from it.
 
 /// How messages flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +40,12 @@ pub enum Access {
     Root,
 }
 
-/// What a learner does with a method.
+/// How a learner treats a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learner {
     /// Serves it.
     Served,
-    /// Serves it where the request asks for a serializable read; the handler looks.
+    /// Serves it if the request is a serializable read; the handler checks that.
     IfSerializable,
     /// Refuses it.
     Refused,
@@ -54,7 +54,7 @@ pub enum Learner {
 /// One method.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// Which.
+    /// Its identifier.
     pub rpc: Rpc,
     /// Its path on the wire.
     pub path: &'static str,
@@ -66,7 +66,7 @@ pub struct Rule {
     pub kind: Kind,
     /// Who may call it.
     pub access: Access,
-    /// What a learner does.
+    /// How a learner treats it.
     pub learner: Learner,
     /// The paths at which etcd's JSON gateway serves it (`POST`, the request as JSON); none if it does not.
     pub json: &'static [&'static str],
@@ -247,7 +247,7 @@ pub fn find(path: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.path == path)
 }
 
-/// True where a service of that name (with its package) exists.
+/// True if a service of that name (with its package) exists.
 pub fn has_service(service: &str) -> bool {
     RULES.iter().any(|rule| rule.service == service)
 }
@@ -295,11 +295,11 @@ mod tests {
             }
             let without =
                 ["grpc.health", "grpc.reflection"].iter().any(|name| rule.service.starts_with(name));
-            // etcd leaves this one out on purpose.
+            // etcd leaves this one out intentionally.
             let without = without || rule.rpc == Rpc::RangeStream;
             assert_eq!(rule.json.is_empty(), without, "{}", rule.path);
         }
-        // etcd 3.7 registers so many patterns.
+        // etcd 3.7 registers this many patterns.
         assert_eq!(routes.len(), 51);
     }
 

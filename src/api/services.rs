@@ -1,4 +1,4 @@
-//! What every face stands on.
+//! The objects that all calls share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,23 +18,23 @@ use crate::raft::Node;
 use crate::store::Store;
 use crate::watch::Hub;
 
-/// The version of etcd whose behaviour clients find.
+/// The version of etcd whose behaviour kvd has.
 pub const ETCD_VERSION: &str = "3.7.3";
 /// The storage version that goes with it.
 pub const STORAGE_VERSION: &str = "3.7.0";
 
-/// Limits and intervals that the faces need, already checked.
+/// Limits and intervals of the API, already checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Largest raft request in bytes (`--max-request-bytes`), measured on etcd's `InternalRaftRequest`.
     pub max_request_bytes: usize,
     /// Most operations in a transaction (`--max-txn-ops`).
     pub max_txn_ops: usize,
-    /// The election timeout; streams that ask for a leader end after three of them without one.
+    /// The election timeout; streams that require a leader end after three of them without one.
     pub election_timeout: Duration,
     /// The heartbeat interval.
     pub heartbeat_interval: Duration,
-    /// How often idle watchers hear of progress (`--watch-progress-notify-interval`).
+    /// Interval of progress notifications to idle watchers (`--watch-progress-notify-interval`).
     pub watch_progress_interval: Duration,
     /// Unary requests that take longer are logged (`--warning-unary-request-duration`).
     pub slow_request: Duration,
@@ -42,16 +42,16 @@ pub struct Settings {
     pub slow_read: Duration,
     /// The time of every gRPC method's calls is counted, too (`--metrics extensive`).
     pub extensive_metrics: bool,
-    /// Who may ask over plain HTTP.
+    /// Who may make requests over plain HTTP.
     pub access: Access,
 }
 
 /// Filters of the HTTP pages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {
-    /// Origins whose pages may ask (`--cors`); `*` is all.
+    /// Origins whose pages may make requests (`--cors`); `*` means all.
     pub cors: Vec<String>,
-    /// Host names that are answered for without TLS (`--host-whitelist`); empty or `*` is all.
+    /// Host names that are accepted without TLS (`--host-whitelist`); empty or `*` is all.
     pub host_whitelist: Vec<String>,
 }
 
@@ -89,31 +89,31 @@ impl Settings {
     }
 }
 
-/// What hears of what the store applies, and serves clients with it.
+/// The observers of the store that serve clients.
 pub struct FanOut {
-    /// Hands events to watchers; an observer of the store.
+    /// Passes events to watchers; an observer of the store.
     pub hub: Arc<Hub>,
-    /// Counts for leases, where this member leads; an observer of the store.
+    /// Counts the time of leases while this member leads; an observer of the store.
     pub lessor: Arc<Lessor>,
-    /// Reaches the lessor of the leader, where this member does not lead.
+    /// Access to the leader's lessor while this member does not lead.
     pub lease_leader: Arc<dyn lease::Remote>,
 }
 
-/// What the faces stand on. One per process, shared by all connections.
+/// The objects that all calls share. One per process.
 pub struct Services {
     /// The raft node, for proposals.
     pub node: Node,
-    /// The way on which requests read.
+    /// All reads of requests.
     pub reads: Reads,
-    /// The store, for what is known of it as a whole: sizes, members, alarms. Its keys are read through `reads`.
+    /// The store, for its sizes, members and alarms. Its keys are read through `reads`.
     pub store: Store,
-    /// Tells when the server stops.
+    /// Signals that the server stops.
     pub stop: Stop,
-    /// Counts for leases, where this member leads.
+    /// Counts the time of leases while this member leads.
     pub lessor: Arc<Lessor>,
-    /// Reaches the lessor of the leader, where this member does not.
+    /// Access to the leader's lessor while this member does not lead.
     pub lease_leader: Arc<dyn lease::Remote>,
-    /// What is counted.
+    /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that blocks.
     pub jobs: Jobs,
@@ -123,7 +123,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// Puts them together; the ids are the node's.
+    /// The services of a node; the ids are the node's.
     pub fn new(node: Node, store: Store, fan_out: FanOut, settings: Settings, stop: Stop) -> Self {
         let status = node.status();
         let FanOut { hub, lessor, lease_leader } = fan_out;
@@ -143,12 +143,12 @@ impl Services {
         }
     }
 
-    /// Limits and intervals, as they are at the moment.
+    /// The present limits and intervals.
     pub fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
         self.settings.load()
     }
 
-    /// Changes limits and intervals for what comes from now on.
+    /// Changes limits and intervals from now on.
     pub fn set_settings(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
     }
@@ -183,15 +183,15 @@ impl Services {
         self.header_at(0)
     }
 
-    /// Has a command carried out on behalf of a caller; the reply once it is applied here.
+    /// Proposes a command on behalf of a caller; returns the reply when it is applied here.
     ///
     /// # Errors
-    /// Why it was refused, or why its outcome is not known.
+    /// Why it was refused, or why its result is unknown.
     pub async fn propose(&self, caller: Caller, command: Command) -> Result<Reply, Refusal> {
         self.node.propose(caller, command).await
     }
 
-    /// Refuses a command that does not fit into the space quota, and raises the alarm that tells all members. As in
+    /// Refuses a command that does not fit into the space quota, and raises the alarm, which all members see. As in
     /// etcd this comes before every other check of the request.
     pub async fn check_quota(&self, command: &Command) -> Result<(), Refusal> {
         space::check(&self.node, &self.store, command).await
@@ -209,11 +209,11 @@ impl Services {
     }
 }
 
-/// Ends everything that waits: made with [`Stop::channel`], cloned to whoever must notice.
+/// Ends everything that waits: made with [`Stop::channel`], cloned for every task that must notice.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>, Arc<AtomicBool>);
 
-/// The end that says stop. Dropping it says so, too.
+/// The sending end. Dropping it also signals the stop.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<bool>, Arc<AtomicBool>);
 
@@ -221,17 +221,17 @@ impl Stop {
     /// A pair of ends.
     pub fn channel() -> (Stopper, Stop) {
         let (sender, receiver) = watch::channel(false);
-        // Every request looks: a flag is cheaper than the channel.
+        // Every request checks it, and a flag is cheaper than the channel.
         let flag = Arc::new(AtomicBool::new(false));
         (Stopper(sender, flag.clone()), Stop(receiver, flag))
     }
 
-    /// True once stopping.
+    /// True after the stop was signalled.
     pub fn is_stopping(&self) -> bool {
         self.1.load(Ordering::Relaxed)
     }
 
-    /// Returns when stopping.
+    /// Returns when the stop is signalled.
     pub async fn stopping(&self) {
         let mut receiver = self.0.clone();
         // An error means the stopper is gone: the same thing.
@@ -240,7 +240,7 @@ impl Stop {
 }
 
 impl Stopper {
-    /// Says stop, once and for all.
+    /// Signals the stop, for ever.
     pub fn stop(&self) {
         self.1.store(true, Ordering::Relaxed);
         self.0.send_replace(true);

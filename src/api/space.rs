@@ -1,6 +1,6 @@
-//! The space quota. The member that is asked refuses what does not fit, before it is proposed. What was proposed before
-//! that, or by members with larger quotas, is applied and answered by all alike; the member that it takes above its
-//! quota raises the alarm, and that makes all of them refuse.
+//! The space quota. The member that receives a request refuses what does not fit, before it is proposed. A command that
+//! was proposed before that, or by a member with a larger quota, is applied and answered by all members alike; a member
+//! whose data it takes above its quota raises the alarm, and that makes all members refuse.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::model::{Alarm, AlarmKind, Caller, Command, LeaseChange, Observer, Ref
 use crate::raft::Node;
 use crate::store::{Store, quota};
 
-/// Longest wait of a command for the room that a compaction under way makes.
+/// Longest wait of a command for the room that a running compaction makes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often it looks for it.
+/// Interval at which it checks for that room.
 const COMPACTING: Duration = Duration::from_millis(20);
 
 /// Notices when applying takes this member above its quota: an observer of its store.
@@ -23,12 +23,12 @@ const COMPACTING: Duration = Duration::from_millis(20);
 pub struct SpaceWatch(Notify);
 
 impl SpaceWatch {
-    /// A watch over nothing yet.
+    /// A watch that has noticed nothing yet.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// Raises the alarm whenever it is due, for ever.
+    /// Raises the alarm when it is due; runs for ever.
     pub async fn run(&self, node: &Node, store: &Store) {
         loop {
             self.0.notified().await;
@@ -63,7 +63,7 @@ impl Observer for SpaceWatch {
 /// [`Refusal::NoSpace`], or why the alarm could not be raised.
 pub async fn check(node: &Node, store: &Store, command: &Command) -> Result<(), Refusal> {
     let cost = quota::cost(command);
-    // What needs no space can only make some.
+    // A command that needs no space can only free some.
     if cost == 0 || !is_full(store, cost).await {
         return Ok(());
     }
@@ -73,7 +73,8 @@ pub async fn check(node: &Node, store: &Store, command: &Command) -> Result<(), 
     Err(Refusal::NoSpace)
 }
 
-/// True if `cost` more bytes do not fit. What a compaction under way is about to free counts as free: it is waited for.
+/// True if `cost` more bytes do not fit. Bytes that a running compaction is about to free count as free: this waits for
+/// them.
 async fn is_full(store: &Store, cost: u64) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while store.sizes().exceeded_by(cost) && store.is_compacting() && Instant::now() < deadline {
@@ -117,7 +118,7 @@ mod tests {
             let (services, watch) = (services.clone(), watch.clone());
             async move { watch.run(&services.node, &services.store).await }
         });
-        // As they come from a member that has room: nobody here looks before they are in the log.
+        // As forwarded by a member that has room: this member does not check them before they are in the log.
         for _ in 0..3 {
             let reply = services.node.propose(Caller::Anonymous, put(10_000)).await;
             assert!(matches!(reply, Ok(Reply::Op(_)) | Err(Refusal::NoSpace)), "{reply:?}");
@@ -126,12 +127,12 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(services.node.propose(Caller::Anonymous, put(1)).await, Err(Refusal::NoSpace));
-        // Disarmed while it is full: the next write that is asked for here raises it again.
+        // Disarmed while the store is full: the next write request here raises it again.
         let alarm = store.alarms()[0];
         services.node.propose(Caller::Anonymous, Command::AlarmClear(alarm)).await.unwrap();
         assert_eq!(services.check_quota(&put(1)).await, Err(Refusal::NoSpace));
         assert_eq!(store.alarms(), [alarm]);
-        // A larger quota counts at once, for what is asked for and for what is answered.
+        // A larger quota counts at once, for requests and in answers.
         store.set_quota(Some(1 << 30));
         services.node.propose(Caller::Anonymous, Command::AlarmClear(alarm)).await.unwrap();
         assert_eq!(services.check_quota(&put(10_000)).await, Ok(()));

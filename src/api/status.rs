@@ -1,13 +1,13 @@
-//! The table of refusals: the code and the text that etcd puts on the wire, and the number in its v2 API.
+//! The table of refusals: the code and the text of etcd's error, and the number in its v2 API.
 //!
 //! etcd's clients map errors back to their types by the exact text, so the texts are part of the protocol. Some codes
-//! look odd (`Unknown` where a better one is declared in etcd's sources): they are what etcd really sends.
+//! look odd (`Unknown` where etcd's sources declare a better one): they are what etcd really sends.
 
 use tonic::{Code, Status};
 
 use crate::model::Refusal;
 
-/// A refusal as clients see it.
+/// A refusal in the form that clients see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'r> {
     /// The gRPC code.
@@ -22,12 +22,12 @@ pub struct Row<'r> {
 const KEY_NOT_FOUND: Option<u16> = Some(100);
 /// v2: "The request requires user authentication".
 const UNAUTHORIZED: Option<u16> = Some(110);
-/// v2: "Raft Internal Error", the text being its cause.
+/// v2: "Raft Internal Error"; the text is its cause.
 const RAFT: Option<u16> = Some(300);
 /// v2: "The event in requested index is outdated and cleared".
 const INDEX_CLEARED: Option<u16> = Some(401);
 
-/// Rows of name, gRPC code, text and v2's code; `(text)` is the text that the refusal itself has.
+/// Rows of name, gRPC code, text and v2's code; `(text)` stands for the refusal's own text.
 macro_rules! refusals {
     ($($name:ident $(($own:ident))?: $code:ident, $text:expr, $v2:expr;)*) => {
         /// The row of a refusal.
@@ -48,7 +48,7 @@ refusals! {
     ValueProvided: InvalidArgument, "etcdserver: value is provided", None;
     LeaseProvided: InvalidArgument, "etcdserver: lease is provided", None;
     TooManyOps: InvalidArgument, "etcdserver: too many operations in txn request", None;
-    // etcd has no limit of its own on nesting: the shrinking limit on operations ends it.
+    // etcd has no separate limit on nesting: the shrinking limit on operations has the same effect.
     NestedTooDeep: InvalidArgument, "etcdserver: too many operations in txn request", None;
     DuplicateKey: InvalidArgument, "etcdserver: duplicate key given in txn request", None;
     InvalidSortOption: InvalidArgument, "etcdserver: invalid sort option", None;
@@ -125,13 +125,14 @@ pub fn text(refusal: &Refusal) -> &str {
     of(refusal).text
 }
 
-/// A refusal as Go prints an error of gRPC, code and text. etcd says so why a watcher was not created.
+/// A refusal in the form in which Go prints a gRPC error, with code and text. etcd uses it for the reason why a watcher
+/// was not created.
 pub fn printed(refusal: &Refusal) -> String {
     let Row { code, text, .. } = of(refusal);
     format!("rpc error: code = {code:?} desc = {text}")
 }
 
-/// A refusal inside the lock and election services: they hand on the text without the code.
+/// A refusal inside the lock and election services: they pass on the text without the code.
 pub fn plain(refusal: Refusal) -> Refusal {
     Refusal::Plain(text(&refusal).to_string())
 }
@@ -142,8 +143,8 @@ mod tests {
 
     use super::*;
 
-    /// Refusal, code, text and v2's code as etcd 3.7 and 3.5 send them: an independent copy, to be compared by eye with
-    /// etcd.
+    /// Refusal, code, text and v2's code as etcd 3.7 and 3.5 send them: an independent copy, to be compared with etcd
+    /// by eye.
     const TABLE: &str = "
         EmptyKey | InvalidArgument | etcdserver: key is not provided
         KeyNotFound | InvalidArgument | etcdserver: key not found | 100

@@ -1,4 +1,4 @@
-//! The faces from outside: a server on loopback, real clients, plain sockets.
+//! The API from outside: a server on loopback, real clients, plain sockets.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -79,7 +79,7 @@ impl Served {
     }
 }
 
-/// A lone leader's services, complete but for the task that lets leases run out. The log is in memory.
+/// A single leader's services, complete except for the task that expires leases. The log is in memory.
 pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Services {
     let url = "http://localhost:2380".to_string();
     let id = MemberId::compute(std::slice::from_ref(&url), "etcd-cluster", None);
@@ -138,7 +138,7 @@ pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Se
     Services::new(node, store, fan_out, settings, stop)
 }
 
-/// Random enough for the marks of a log.
+/// Random enough for the salts of a log.
 #[derive(Default)]
 struct Counter(AtomicU64);
 
@@ -148,7 +148,7 @@ impl Entropy for Counter {
     }
 }
 
-/// A wall clock that stands still; what ends in time ends.
+/// A wall clock that stands still; the monotonic clock runs.
 struct StoppedClock;
 
 impl Clock for StoppedClock {
@@ -265,7 +265,7 @@ async fn every_unary_method_says_the_same_in_the_short_way_and_in_tonics() {
             .accept_compressed(CompressionEncoding::Gzip)
     };
     let mut said = BTreeMap::new();
-    // A campaign without a name waits for the lock without a name.
+    // A campaign without a name would wait for the lock without a name.
     for rule in RULES.iter().filter(|rule| rule.kind == Kind::Unary && rule.rpc != Rpc::Campaign) {
         let mut plain = tonic::client::Grpc::new(short.channel().await);
         let mut zipped = gzip(tonics.channel().await);
@@ -357,7 +357,7 @@ async fn clients_wait_until_they_are_let_in() {
     };
     let mut answer = String::new();
     let mut early = ask(address).await;
-    // The metrics port answers meanwhile, so the server is up and has had its time.
+    // The metrics port answers in the meantime, so the server is up and has had enough time.
     ask(metrics_address).await.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("ok\n"), "{answer}");
     let unheard = tokio::time::timeout(Duration::from_millis(50), early.read_u8()).await;

@@ -16,8 +16,8 @@ pub fn bootstrap_options() -> impl Iterator<Item = &'static OptionSpec> {
     options::all().filter(|spec| spec.bootstrap)
 }
 
-/// True when the data directory holds a member already, so that the bootstrap options are not looked at: the identity
-/// is written once the member is founded.
+/// True if the data directory holds a member already, so that the bootstrap options are not used: the identity is
+/// written when the member is founded.
 pub fn is_initialised(data_dir: &Path) -> bool {
     is_initialised_in(&Disk, data_dir)
 }
@@ -28,9 +28,9 @@ pub(super) fn is_initialised_in(files: &dyn Files, data_dir: &Path) -> bool {
 }
 
 impl Config {
-    /// What is wrong with the options that only count while the data directory is empty, as far as that can be told
-    /// without the network. The daemon refuses to start with any of these if it has to bootstrap, and ignores them on a
-    /// member that has data, as etcd does.
+    /// Findings in the options that only count while the data directory is empty, as far as possible without the
+    /// network. The daemon refuses to start with any of these if it has to bootstrap, and ignores them on a member with
+    /// data, as etcd does.
     pub fn bootstrap_problems(&self) -> Vec<Diagnostic> {
         let mut rows = self.settings().iter();
         if rows.any(|(spec, setting)| setting.origin.is_refused() && (spec.bootstrap || spec.name == "name"))

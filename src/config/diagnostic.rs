@@ -33,7 +33,7 @@ pub struct FilePlace {
     pub lead: usize,
 }
 
-/// Where a value was given.
+/// The place at which a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In a file.
@@ -51,7 +51,7 @@ pub enum Place {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong; etcd's words where etcd has some.
+    /// What is wrong, in etcd's words if etcd has some.
     pub message: String,
     /// The option it is about, by its flag name.
     pub option: Option<&'static str>,
@@ -159,7 +159,7 @@ fn write_file_place(f: &mut fmt::Formatter<'_>, place: &FilePlace, margin: usize
     writeln!(f, "{:margin$}--> {}:{}:{}", "", place.path.display(), place.line, place.column)?;
     writeln!(f, "{:margin$} |", "")?;
     writeln!(f, "{:margin$} | {}", place.line, printable(&place.text))?;
-    // Tabs before the mark are kept, so that it stands below its text.
+    // Tabs before the mark are kept, so that it is below its text.
     let lead: String =
         place.text.chars().take(place.lead).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     writeln!(f, "{:margin$} | {lead}{}", "", "^".repeat(place.width.max(1)))
@@ -190,7 +190,7 @@ pub(super) fn locate(path: &Arc<PathBuf>, text: &str, span: std::ops::Range<usiz
 /// The most characters of a line that are shown.
 const SHOWN: usize = 160;
 
-/// The part of a long line around a mark, and where the mark stands in it.
+/// The part of a long line around a mark, and the position of the mark in it.
 fn around(line: &str, mark: usize) -> (String, usize) {
     if line.chars().nth(SHOWN).is_none() {
         return (line.to_string(), mark);
@@ -209,8 +209,8 @@ const TELLING: [&str; 4] = ["secret", "password", "username", "discovery-user"];
 /// How alike a name must be to one that tells a secret: misspelt, it tells it as well.
 const ALIKE: f64 = 0.8;
 
-/// The line without what may be a secret: all behind a telling name, or all of it where a string over several lines
-/// may have begun behind such a name.
+/// The line without possible secrets: everything after a name that indicates one, or the whole line if a string over
+/// several lines may have begun after such a name.
 fn without_secret(line: &str, before: &str) -> Option<String> {
     if let Some(end) = telling_name(line) {
         let is_closed = line[end..].trim().trim_matches([']', ' ']).is_empty();
@@ -226,7 +226,7 @@ fn without_secret(line: &str, before: &str) -> Option<String> {
     before.lines().rev().take(20).any(|line| telling_name(line).is_some()).then(|| MASK.to_string())
 }
 
-/// Where the first name in a line ends that tells a secret: a key, a flag or a variable, or the line's first word.
+/// The end of the first name in a line that indicates a secret: a key, a flag or a variable, or the line's first word.
 fn telling_name(line: &str) -> Option<usize> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let mut at = 0;

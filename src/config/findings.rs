@@ -23,8 +23,8 @@ impl<'s> Findings<'s> {
         self.found
     }
 
-    /// An option's value as its field's type. A value that cannot be one is a finding, and the default stands in for it,
-    /// so that the rules are looked at all the same.
+    /// An option's value in its field's type. An invalid value is a finding, and the default is used instead, so that
+    /// the rules are checked anyway.
     ///
     /// # Panics
     /// If the default itself cannot be one; making any configuration would show it.
@@ -91,7 +91,7 @@ impl<'s> Findings<'s> {
     }
 }
 
-/// The value, or what a zero stands for.
+/// The value, or the meaning of a zero.
 fn in_force(spec: &OptionSpec, value: &Value) -> Value {
     if spec.zero_means.is_empty() || !value.is_zero() {
         return value.clone();

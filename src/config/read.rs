@@ -16,7 +16,7 @@ use super::spec::{Effect, Kind, OptionSpec};
 use super::surroundings::Surroundings;
 use super::value::Value;
 
-/// Where kvd looks when no file is named.
+/// The configuration file if none is named.
 pub const DEFAULT_FILE: &str = "/etc/kv/cluster.toml";
 
 /// The variables that systemd gives the service (`EnvironmentFile=` of kvd.service).

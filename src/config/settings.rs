@@ -8,7 +8,7 @@ use super::spec::OptionSpec;
 use super::typed::FromValue;
 use super::value::Value;
 
-/// Where an option's value comes from.
+/// The origin of an option's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// From the table of options.
@@ -19,7 +19,7 @@ pub enum Origin {
     Credential(PathBuf),
     /// From the operator.
     Given(Place),
-    /// From the operator, but no value of the option; the default stands in, so that the rules can be looked at.
+    /// From the operator, but not valid; the default is used instead, so that the rules can be checked.
     Refused(Place),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for Origin {
 pub struct Setting {
     /// The value in force.
     pub value: Value,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
@@ -84,7 +84,7 @@ pub struct Given {
     pub spec: &'static OptionSpec,
     /// The checked value.
     pub value: Value,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
 }
 

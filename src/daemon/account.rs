@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Its numbers.
+/// Its ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The user.

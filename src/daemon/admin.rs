@@ -1,5 +1,5 @@
-//! The admin socket: root and the group of this process ask this daemon here, beside its clients. What is said stands
-//! in `config/admin.rs`. One at a time is enough for it.
+//! The admin socket, for root and the group of this process. The messages are in `config/admin.rs`. It serves one
+//! connection at a time.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::config::admin::{Answer, MAX_REQUEST, Request};
 
-/// How long someone who connected may take to say what is wanted, and to take the answer.
+/// How long a connected process may take to send its request, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The socket; it is removed when this is dropped.
@@ -22,11 +22,11 @@ pub struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Listens at `path`. One that an earlier process left behind is replaced: the data directory's lock has shown that
-    /// there is no other daemon on the same data.
+    /// Listens at `path`. A socket file that an earlier process left behind is replaced: the data directory's lock has
+    /// shown that there is no other daemon on the same data.
     ///
     /// # Errors
-    /// They name the path.
+    /// The error names the path.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("--admin-socket {}: {error}", path.display()))

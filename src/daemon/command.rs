@@ -1,4 +1,4 @@
-//! The process's entry: what the command line asks for is done here or handed to [`run`](super::run).
+//! The entry point of the process: it executes the command line, or passes it to [`run`](super::run).
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,12 +12,13 @@ use crate::model::Clock;
 
 /// The whole of `kvd`: reads arguments, environment and files, and runs or answers.
 pub fn main() -> ExitCode {
-    // Huge pages would make every arena of the allocator megabytes of memory at once; kvd's memory is many small pieces.
+    // With huge pages every arena of the allocator would take megabytes of memory at once; kvd's memory consists of
+    // many small pieces.
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         let text = format!("kvd: transparent huge pages stay on: {error}\n");
         eprint!("{}", journal::for_stderr(&text, false));
     }
-    // Before anything is opened: a descriptor that was passed must not be taken for another one.
+    // Before anything is opened: a passed descriptor must not be confused with another one.
     let inherited = Inherited::of_process();
     match parse_process(std::env::args_os().skip(1)) {
         Invocation::Run(config, warnings) => {
@@ -26,7 +27,7 @@ pub fn main() -> ExitCode {
                 eprint!("{}", journal::for_stderr(&text, true));
                 Inherited::default()
             });
-            // Reading them succeeded a moment ago, so that all of them are text.
+            // They were parsed a moment ago, so all of them are text.
             let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
             super::run(*config, warnings, inherited, arguments.collect())
         }
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A reader that has gone away (`kvd --help | head`) is no reason to complain.
+/// A reader that has closed the pipe (`kvd --help | head`) is not an error.
 fn print(answer: &Answer) -> ExitCode {
     let _ = std::io::stdout().write_all(answer.out.as_bytes());
     let err = journal::for_stderr(&answer.err, answer.code != 0);

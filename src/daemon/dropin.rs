@@ -1,5 +1,5 @@
-//! Where the service may write: its unit opens only its state directory. `kvd config dropin` opens what the
-//! configuration names beside it, in a drop-in of the unit.
+//! The directories in which the service may write: its unit only allows its state directory. `kvd config dropin` allows
+//! the other directories of the configuration, in a drop-in for the unit.
 
 use std::error::Error;
 use std::fs::{self, DirBuilder};
@@ -13,13 +13,13 @@ use crate::config::cli::Answer;
 use crate::config::{Config, LogOutput};
 use crate::files;
 
-/// What the unit opens by itself.
+/// The directory that the unit allows.
 const STATE: &str = "/var/lib/kv";
 const DROPIN: &str = "/etc/systemd/system/kvd.service.d/data-dir.conf";
 const FIRST_LINE: &str =
     "# Made by `kvd config dropin` from the configuration; run it again after a change of its paths.";
 
-/// What to add to an error if its reason is that the unit does not open a directory of the configuration.
+/// Advice for an error that is caused by a directory of the configuration that the unit does not allow.
 pub fn advice(config: &Config, error: &(dyn Error + 'static)) -> Option<String> {
     std::env::var_os("STATE_DIRECTORY")?;
     let closed = matches!(kind(error)?, ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied);
@@ -33,7 +33,7 @@ pub fn advice(config: &Config, error: &(dyn Error + 'static)) -> Option<String> 
     ))
 }
 
-/// The kind of the input/output error at the bottom of an error.
+/// The kind of the input/output error that caused an error.
 fn kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -46,9 +46,9 @@ fn kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     None
 }
 
-/// The directories that a configuration has the service write to and its unit does not open.
+/// The directories of a configuration in which the service writes, and which its unit does not allow.
 fn outside(config: &Config) -> Vec<PathBuf> {
-    // Nobody gave it: the unit sets it to its state directory.
+    // If it was not given, the unit sets it to its state directory.
     let data = config.settings().is_given("data-dir").then_some(&config.member.data_dir);
     let logs = config.logging.outputs.iter().filter_map(|output| match output {
         LogOutput::File(path) => path.parent().map(Path::to_path_buf),
@@ -65,7 +65,7 @@ fn outside(config: &Config) -> Vec<PathBuf> {
     found
 }
 
-/// Writes the drop-in for a configuration and makes the directories that are missing.
+/// Writes the drop-in for a configuration, and makes missing directories.
 pub fn answer(config: &Config) -> Answer {
     match write(config, Path::new(DROPIN)) {
         Ok(out) => Answer { out, ..Answer::default() },
@@ -100,8 +100,7 @@ fn write(config: &Config, dropin: &Path) -> io::Result<String> {
     ))
 }
 
-/// The drop-in. Below /home and /root the unit shows the service nothing at all, so that the directory is bound into an
-/// empty one.
+/// The drop-in. The unit hides everything below /home and /root, so there the directory is bound into an empty one.
 fn text(paths: &[PathBuf]) -> String {
     let hidden = |path: &&PathBuf| ["/home", "/root", "/run/user"].iter().any(|home| path.starts_with(home));
     let quoted = |path: &PathBuf| {
@@ -122,7 +121,7 @@ fn text(paths: &[PathBuf]) -> String {
     text
 }
 
-/// Makes a directory for the service alone. One that is there keeps its owner, unless it is empty and nobody's but root's.
+/// Makes a directory for the service alone. An existing one keeps its owner, unless it is empty and owned by root.
 fn make(path: &Path) -> io::Result<()> {
     let Some(kv) = Account::of_service() else {
         return Err(io::Error::new(ErrorKind::NotFound, format!("there is no user {}", Account::NAME)));

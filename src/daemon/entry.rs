@@ -1,16 +1,16 @@
-//! Which member this is: what its data say, or, for a first start, what the configuration leads to.
+//! Which member this is: by its data, or, at a first start, by the configuration.
 //!
 //! # The steps of a first start
 //! 1. directories, the log's lock, sockets; then an empty store and an empty log
 //! 2. the cluster is asked, as the configuration says; nothing is written
-//! 3. the log gets what the member begins with ([`raft::found`])
+//! 3. the log gets the member's first entries ([`raft::found`])
 //! 4. copies of the identity go beside log and store
 //! 5. the identity goes to the member directory
 //! 6. raft runs: from here on the member votes and acknowledges
 //!
-//! Each is durable before the next. Until step 5 there is no member: whatever a crash has left of the others is written
-//! anew by the next start, perhaps with another configuration. From step 5 on the log is never empty, so one that is
-//! means that its disk is not there ([`super::history`]).
+//! Each step is durable before the next. Until step 5 there is no member: after a crash the next start repeats the
+//! other steps, perhaps with another configuration. From step 5 on the log is never empty, so an empty log means that
+//! its disk is missing ([`super::history`]).
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use crate::store::Store;
 /// Names in `initial-cluster` that are looked up at the same time.
 const MAX_LOOKUPS: usize = 32;
 
-/// An empty directory can only be filled by what the configuration says of bootstrapping.
+/// An empty directory needs valid bootstrap options.
 ///
 /// # Errors
 /// [`MemberError::Config`].
@@ -43,7 +43,7 @@ pub fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
         && !members.is_empty()
         && !members.contains_key(&config.member.name)
     {
-        // The cluster is asked all the same, to say what its list is.
+        // The cluster is asked anyway, so that the error can show its list.
         return Ok(());
     }
     let problems: Vec<String> = config
@@ -54,8 +54,8 @@ pub fn refuse_bad_bootstrap(config: &Config) -> Result<(), MemberError> {
     if problems.is_empty() { Ok(()) } else { Err(MemberError::Config(problems.join("\n"))) }
 }
 
-/// Refuses a log without files beside an identity, before opening it would make them: nothing is to be written to a
-/// directory whose disk is missing.
+/// Refuses a log without files if there is an identity, before opening the log would create them: nothing must be
+/// written to a directory whose disk is missing.
 ///
 /// # Errors
 /// [`HistoryError::NoLog`]; files that cannot be read.
@@ -68,8 +68,8 @@ pub fn refuse_missing_log(directories: &Directories, disk: &dyn Disk) -> Result<
     Err(HistoryError::NoLog { dir: directories.log.clone(), identity }.into())
 }
 
-/// The identity that the data carry, or, for a first start, the one that the configuration leads to, after everything
-/// the member begins with was written. May wait for other members.
+/// The identity in the data, or, at a first start, the one that follows from the configuration, after the member's
+/// first entries are written. May wait for other members.
 ///
 /// # Errors
 /// See [`MemberError`].
@@ -81,7 +81,7 @@ pub async fn enter(
 ) -> Result<Identity, MemberError> {
     let remains = Remains::of(directories, log, store)?;
     if let Some(identity) = remains.judge()? {
-        // Data of a version that made no copies get them now.
+        // Data of a version that wrote no copies get them now.
         history::mark(directories, &identity)?;
         return Ok(identity);
     }
@@ -92,7 +92,7 @@ pub async fn enter(
     Ok(identity)
 }
 
-/// Who this member is going to be, and the members a new cluster begins with; none if the cluster exists.
+/// The identity that this member will have, and the members of a new cluster; none if the cluster exists.
 async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, Vec<Member>), MemberError> {
     let name = &config.member.name;
     let peers = config.join.urls();

@@ -1,17 +1,17 @@
-//! What an event carries: its message and its fields, ready to be written in any form.
+//! The content of an event: its message and its fields, ready to be written in any format.
 
 use std::fmt;
 
 use tracing::field::{Field, Visit};
 
-/// An event's fields as JSON values, the message apart.
+/// An event's fields as JSON values, and the message.
 #[derive(Default)]
 pub struct Fields {
     /// The message.
     pub message: String,
-    /// The id by which the journal explains the message; on a line it would only be noise.
+    /// The id by which the journal explains the message; it is not printed on lines.
     pub message_id: Option<String>,
-    /// The others, in the order of the event.
+    /// The other fields, in the order of the event.
     pub others: Vec<(&'static str, serde_json::Value)>,
 }
 
@@ -50,8 +50,8 @@ impl Fields {
         }
     }
 
-    /// The fields but the message as `name=value`, one after another. A text is quoted if it has blanks; a list is not,
-    /// as its brackets say where it ends.
+    /// The fields without the message as `name=value`, one after another. A text is quoted if it has blanks; a list is
+    /// not, because its brackets show its end.
     pub fn listed(&self) -> String {
         let one = |(name, value): &(&str, serde_json::Value)| match value.as_str() {
             Some(text) if is_plain(text) => format!("{name}={text}"),

@@ -1,5 +1,5 @@
-//! The journal: every event with its fields, and a message that names them, too, since plain `journalctl` and
-//! `systemctl status` show nothing else.
+//! The journal: every event with its fields, and with a message that contains them, too, because plain `journalctl` and
+//! `systemctl status` show only the message.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::Fields;
 
-/// More fields than any event has; of one that has more, the rest is in its message only.
+/// Most fields of an event; further ones are only in its message.
 const MAX_FIELDS: usize = 32;
 
 /// True if stderr is the stream that systemd connected to the journal (systemd.exec(5), `$JOURNAL_STREAM`).
@@ -25,8 +25,8 @@ pub fn is_stderr() -> bool {
     device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino())
 }
 
-/// A text for stderr. If that is the journal, each line says how bad it is, as sd-daemon(3) has it: without, the journal
-/// would take an error for information.
+/// A text for stderr. If that is the journal, each line begins with its priority (sd-daemon(3)): otherwise the journal
+/// would treat an error as information.
 pub fn for_stderr(text: &str, is_error: bool) -> Cow<'_, str> {
     if is_stderr() { with_priority(text, if is_error { 3 } else { 4 }).into() } else { text.into() }
 }
@@ -48,7 +48,7 @@ where
     Ok(Spelled(layer.with_field_prefix(None).with_syslog_identifier("kvd".to_string())))
 }
 
-/// Spells an event's fields out in its message before it goes on to the layer inside.
+/// Adds an event's fields to its message before it is passed to the inner layer.
 struct Spelled<L>(L);
 
 impl<S, L> Layer<S> for Spelled<L>
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// The fields of the journal's entry: the message with all it is about, its id, and the others.
+/// The fields of the journal's entry: the message with its fields, its id, and the other fields.
 fn spelled(fields: Fields) -> Vec<(&'static str, String)> {
     let message = match fields.listed() {
         list if list.is_empty() => fields.message,
@@ -102,7 +102,7 @@ mod tests {
     use std::sync::Arc;
     use tracing_subscriber::layer::SubscriberExt;
 
-    /// Keeps what the journal would get.
+    /// Keeps the entries for the journal.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<(String, String)>>>);
 

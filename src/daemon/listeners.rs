@@ -13,11 +13,11 @@ use crate::api::server::{Address, Faces, Listener};
 use crate::config::{Config, Scheme, TlsVersion, Url};
 use crate::pki::self_signed;
 
-/// What clients connect to.
+/// The sockets for clients.
 pub struct Clients {
     /// The sockets.
     pub listeners: Vec<Listener>,
-    /// The TLS of those that have it.
+    /// The TLS of the encrypted ones.
     pub tls: Option<Arc<Tls>>,
 }
 
@@ -30,7 +30,7 @@ pub fn open_tls(config: &Config) -> io::Result<Option<Arc<Tls>>> {
     Ok(client_tls(config)?.map(Tls::new).transpose()?.map(Arc::new))
 }
 
-/// Binds everything clients connect to, or takes it over. Errors name the URL.
+/// Binds the sockets for clients, or takes over inherited ones. Errors name the URL.
 pub fn bind(config: &Config, tls: Option<Arc<Tls>>, inherited: &mut Inherited) -> io::Result<Clients> {
     let split = !config.addresses.listen_client_http_urls.is_empty();
     let faces = if split { Faces::Grpc } else { Faces::All };
@@ -122,7 +122,7 @@ fn encrypted(url: &Url, tls: Option<&Arc<Tls>>) -> io::Result<Option<Arc<Tls>>> 
     }
 }
 
-/// The addresses of a listening URL. `localhost` is both loopback addresses where the machine has both.
+/// The addresses of a listening URL. `localhost` means both loopback addresses if the machine has both.
 fn addresses(url: &Url) -> Vec<Address> {
     if let Some(path) = url.socket_path() {
         return vec![Address::Unix(path.to_path_buf())];
@@ -130,21 +130,21 @@ fn addresses(url: &Url) -> Vec<Address> {
     socket_addresses(url).into_iter().map(Address::Tcp).collect()
 }
 
-/// The addresses and ports of a URL that is no Unix socket's.
+/// The addresses and ports of a URL that is not a Unix socket.
 pub fn socket_addresses(url: &Url) -> Vec<SocketAddr> {
     if let Some(address) = url.socket_addr() {
         return vec![address];
     }
-    // Binding accepts addresses and localhost only, which the configuration has checked.
+    // Only addresses and localhost can be bound, and the configuration has checked that.
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let usable = loopback.into_iter().filter(|ip| std::net::TcpListener::bind((*ip, 0)).is_ok());
     usable.map(|ip| SocketAddr::new(ip, url.port())).collect()
 }
 
-/// The TLS towards clients, where the configuration has certificates.
+/// The TLS for clients, if the configuration has certificates.
 ///
 /// # Errors
-/// Where a self-signed certificate cannot be made.
+/// If a self-signed certificate cannot be made.
 pub fn client_tls(config: &Config) -> io::Result<Option<TlsOptions>> {
     let tls = &config.client_tls;
     let Some((cert_file, key_file)) = certificate(config)? else { return Ok(None) };

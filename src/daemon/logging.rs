@@ -1,7 +1,7 @@
-//! Where log lines go and what they look like.
+//! The outputs and formats of log lines.
 //!
-//! On a terminal readable lines; under systemd native journal fields; otherwise one JSON object a line with `level`,
-//! `ts`, `caller`, `msg` and the event's own fields, as etcd's operators are used to.
+//! On a terminal readable lines; under systemd native journal fields; otherwise one JSON object per line with `level`,
+//! `ts`, `caller`, `msg` and the event's own fields, as in etcd.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -23,21 +23,21 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
-/// The shape of a line.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Readable on a terminal, JSON otherwise.
     Auto,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Readable lines.
     Console,
 }
 
-/// Where lines go.
+/// The output for lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// The journal where stderr leads there, else stderr.
+    /// The journal if stderr leads there, otherwise stderr.
     Default,
     /// Standard error.
     Stderr,
@@ -45,11 +45,11 @@ pub enum Output {
     Stdout,
     /// The journal, with native fields.
     Journal,
-    /// Appended to a file, which is put aside when it is full where there are rules for that.
+    /// Appended to a file, which is renamed when it is full if there are rules for that.
     File(PathBuf, Option<Rules>),
 }
 
-/// Sets the process's logging up. Errors name the output that could not be opened.
+/// Initialises the process's logging. Errors name the output that could not be opened.
 pub fn start(level: LevelFilter, format: Format, outputs: &[Output]) -> io::Result<()> {
     let mut layers: Vec<Box<dyn Layer<_> + Send + Sync>> = Vec::new();
     for output in outputs {
@@ -68,16 +68,16 @@ pub fn start(level: LevelFilter, format: Format, outputs: &[Output]) -> io::Resu
 /// The filter of the process's logging.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// Changes the least level that is logged.
+/// Changes the lowest level that is logged.
 pub fn set_level(level: LevelFilter) {
     if let Some(Err(error)) = FILTER.get().map(|filter| filter.reload(targets(level))) {
         tracing::warn!(%error, "the log level stays as it was");
     }
 }
 
-/// kvd's own lines at `level`; the libraries' only errors, unless debugging was asked for, when their informative lines
-/// (elections and the like) are wanted, too. Of raft's library even the errors are the ordinary life of a cluster
-/// (a member stops, another is not there), which this crate tells in its own words; what ends it ends the process.
+/// kvd's own lines at `level`. Of the libraries only errors, and at debug level also their informational lines (such as
+/// elections). The raft library's errors are ordinary events of a cluster (a member stops, another cannot be reached),
+/// which kvd reports itself, so they are left out; an error that ends raft ends the process.
 fn targets(level: LevelFilter) -> Targets {
     let (libraries, raft) = match level {
         LevelFilter::TRACE => (LevelFilter::DEBUG, LevelFilter::DEBUG),
@@ -117,8 +117,8 @@ where
     }
 }
 
-/// A panic is logged where the rest is. One on a thread that carries the replicated state ends the process: going on
-/// without it would serve a state that no longer moves.
+/// A panic goes to the log, too. A panic on a thread that updates the replicated state ends the process: without that
+/// thread it would serve a state that no longer changes.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -204,7 +204,7 @@ fn quoted(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
 
-/// A source file from the crate's own folder on: nobody needs to know where on the building machine it lay.
+/// A source file's path from the crate's folder on, without the directories of the build machine.
 fn caller(file: &str) -> &str {
     match file.rsplit_once("/src/") {
         Some((before, _)) => {

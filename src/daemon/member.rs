@@ -1,4 +1,4 @@
-//! A running member: everything it is made of, put together in order, and taken apart in the reverse one.
+//! A running member: all its parts, assembled in order, and stopped in reverse order.
 
 use std::io;
 use std::path::PathBuf;
@@ -41,13 +41,13 @@ use crate::watch::{self, Hub};
 /// Why a member does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberError {
-    /// The configuration does not say how to begin.
+    /// The configuration does not define how to begin.
     #[error("{0}")]
     Config(String),
-    /// No cluster can be begun.
+    /// No cluster can be started.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
-    /// There is no way into the cluster.
+    /// The member cannot enter the cluster.
     #[error(transparent)]
     Entry(#[from] EntryError),
     /// Files, directories or sockets.
@@ -59,7 +59,7 @@ pub enum MemberError {
     /// Identity, log and store do not belong together.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// Another process of the member is there.
+    /// Another process of the member is running.
     #[error("{0}")]
     Copy(String),
     /// The log.
@@ -68,7 +68,7 @@ pub enum MemberError {
     /// The store.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
-    /// Two parts of this member want to answer the same questions.
+    /// Two parts of this member registered for the same topic.
     #[error(transparent)]
     Topic(#[from] TopicTaken),
     /// Raft.
@@ -80,7 +80,7 @@ pub enum MemberError {
 }
 
 impl MemberError {
-    /// The exit code that tells the service manager whether to try again.
+    /// The exit code, by which the service manager decides whether to try again.
     pub fn exit_code(&self) -> u8 {
         match self {
             MemberError::Config(_) | MemberError::Bootstrap(_) | MemberError::Pki(_) => EXIT_CONFIG,
@@ -92,7 +92,7 @@ impl MemberError {
         }
     }
 
-    /// What explains it in the journal, if an operator has to act on it.
+    /// Its explanation in the journal, if an operator has to act on it.
     pub fn notice(&self) -> Option<&'static Notice> {
         match self {
             MemberError::History(_) => Some(&HISTORY),
@@ -103,10 +103,10 @@ impl MemberError {
     }
 }
 
-/// What systemd shows is brought up to date so often.
+/// Interval at which the status line for systemd is updated.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Entries that wait to be applied before the status tells of them.
+/// If more entries than this wait to be applied, the status line says so.
 const FAR_BEHIND: u64 = 1000;
 
 /// A running member.
@@ -128,19 +128,20 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts in order: directories, sockets, store, log, identity, raft, then the faces. What is wrong with a socket, a
-    /// file or a disk is found before the cluster is asked to let this member in; see `entry.rs`.
+    /// Starts in order: directories, sockets, store, log, identity, raft, then the API. Problems with a socket, a file
+    /// or a disk are found before the cluster is asked to admit this member; see `entry.rs`.
     pub async fn start(config: &Config, mut inherited: Inherited) -> Result<Self, MemberError> {
         let fresh = identity::load(&config.member.data_dir.join("member"))?.is_none();
         if fresh {
             entry::refuse_bad_bootstrap(config)?;
         }
-        // Files that the configuration names are its matter: `kvd check` refuses them with the same exit code.
+        // Errors in files that the configuration names are errors of the configuration: `kvd check` refuses them with
+        // the same exit code.
         let tls = listeners::open_tls(config).map_err(|error| MemberError::Config(error.to_string()))?;
         let credentials = Arc::new(peers::credentials(config, Arc::new(SystemClock))?);
         let clients = listeners::bind(config, tls, &mut inherited)?;
         let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
-        // The log's lock comes first: it says that no other process works on these data.
+        // The log's lock comes first: it ensures that no other process uses these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
         identity::refuse_removed(&directories.member)?;
         let quic = peers::open(config, credentials.clone(), &mut inherited)?;
@@ -193,11 +194,11 @@ impl Member {
         })
     }
 
-    /// Does what a member does beside serving: lets clients in, follows who leads, expires leases, compacts, tells
-    /// systemd. Ends when this member is to take no part any more; that it was removed is remembered in its directory.
+    /// Runs a member's background work: admits clients, follows changes of the leader, expires leases, compacts,
+    /// notifies systemd. Ends when this member must not take part any more; a removal is recorded in its directory.
     ///
     /// # Errors
-    /// If it cannot be remembered.
+    /// If it cannot be recorded.
     pub async fn keep_house(&self) -> Result<Ending, MemberError> {
         let compacting = Compacting { node: self.node.clone(), store: self.store.clone() };
         let house = async {
@@ -231,8 +232,8 @@ impl Member {
         Ok(ending)
     }
 
-    /// Brings what a reload can change into force; `config` is the one of [`Config::reloaded`]. All of it or, on an
-    /// error, nothing.
+    /// Applies what a reload can change; `config` is the one of [`Config::reloaded`]. All of it or, on an error,
+    /// nothing.
     ///
     /// # Errors
     /// What is wrong with the files that the configuration names.
@@ -240,7 +241,7 @@ impl Member {
         let Running { settings, quota, retention, level, tls } = Running::of(config)?;
         match (&self.tls, tls) {
             (Some(current), Some(options)) => {
-                // Tried first, since the certificates between members can still be refused.
+                // Tried first, because the certificates between members may still be refused.
                 Tls::new(options.clone())?;
                 self.credentials.reload()?;
                 current.reload(options)?;
@@ -258,13 +259,13 @@ impl Member {
         Ok(())
     }
 
-    /// True where there are files that [`apply`](Self::apply) reads anew.
+    /// True if there are files that [`apply`](Self::apply) reads again.
     pub fn has_tls_files(&self, config: &Config) -> bool {
         self.tls.is_some() || config.peer_tls.key_pair().is_some()
     }
 
-    /// Tells systemd that raft and the state machine still move, where it asks. Not the disk: one that stalls for a
-    /// while must not become a restart, which would find the same disk.
+    /// Notifies systemd that raft and the state machine make progress, if systemd requires it. The disk is not
+    /// included: a disk that stalls for a while must not cause a restart, which would find the same disk.
     async fn prove_alive(&self) {
         let Some(within) = systemd::watchdog() else { return };
         loop {
@@ -304,7 +305,7 @@ impl Member {
                 told = status;
             }
             tokio::select! {
-                // An error means that the node has ended; the pause goes on.
+                // An error means that the node has ended; the pause continues.
                 Ok(()) = leadership.changed() => {}
                 () = tokio::time::sleep(STATUS_INTERVAL) => {}
             }
@@ -328,7 +329,7 @@ impl Member {
     pub fn status(&self) -> String {
         let status = self.node.status();
         let (there, voters) = self.node.reachable();
-        // Followers talk to their leader only: they cannot tell who else is there.
+        // Followers only communicate with their leader: they do not know which other members are up.
         let role = match status.leader {
             None if there * 2 <= voters => format!("waiting for quorum, {there} of {voters}"),
             None => format!("waiting for a leader, {there} of {voters}"),
@@ -356,7 +357,7 @@ impl Member {
         format!("{role}, term {}{}", status.term, told.concat())
     }
 
-    /// How far this member has come with what others know already; nothing where it keeps up.
+    /// How far this member is behind the others; empty if it keeps up.
     fn progress(&self) -> String {
         let status = self.node.status();
         if let Some(bytes) = self.quic.snapshot_bytes() {
@@ -368,8 +369,9 @@ impl Member {
         String::new()
     }
 
-    /// Stops in order: somebody else leads, clients are told and have a moment, raft ends, the store makes everything
-    /// durable. Without a quorum, raft ends at once: what waits for one would only use up the clients' moment.
+    /// Stops in order: leadership is transferred, clients are notified and get some time, raft ends, the store makes
+    /// everything durable. Without a quorum raft ends at once: waiting for a quorum would only use up the clients'
+    /// time.
     pub async fn stop(self) -> Result<(), String> {
         let Self { node, store, server, stopper, quic, .. } = self;
         node.hand_over().await;
@@ -388,8 +390,8 @@ impl Member {
     }
 }
 
-/// Refuses to go on if another process of this very member answers at one of its peer URLs. A member that has not applied
-/// anything yet knows none; its copies are refused by the others.
+/// Refuses to start if another process of this very member answers at one of its peer URLs. A member that has not
+/// applied anything yet knows no URLs; the others refuse its copies.
 async fn refuse_copy(quic: &Quic, own: MemberId, store: &Store) -> Result<(), MemberError> {
     let urls = store.members().into_iter().find(|member| member.id == own).map(|member| member.peer_urls);
     match quic.other_self(&urls.unwrap_or_default()).await {
@@ -473,7 +475,7 @@ async fn start_node(
         cluster: identity.cluster,
         name: config.member.name.clone(),
         client_urls: client_urls(config),
-        // A new cluster is one already.
+        // A new cluster needs no force.
         force_new_cluster: config.emergency.force_new_cluster && !fresh,
         log,
         store,
@@ -491,7 +493,7 @@ async fn start_node(
     .await
 }
 
-/// The operator's own certificates; those that are issued are renewed by themselves.
+/// The operator's own certificates; issued ones are renewed automatically.
 fn certificates(config: &Config) -> Vec<PathBuf> {
     let (client, peer) = (&config.client_tls, &config.peer_tls);
     let pairs = [client.key_pair(), peer.key_pair(), peer.client_key_pair()];
@@ -525,12 +527,12 @@ fn server_options(config: &Config) -> ServerOptions {
     }
 }
 
-/// Threads that serve clients: half the processors, since raft, the log and the store have threads of their own.
+/// Threads that serve clients: half the processors, because raft, the log and the store have their own threads.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
 }
 
-/// Compacting through the log.
+/// Compacts through the log.
 struct Compacting {
     node: Node,
     store: Store,

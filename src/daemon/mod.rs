@@ -1,26 +1,28 @@
-//! The daemon: the order of start and stop, and what systemd and the log are told.
+//! The daemon: the order of start and stop, notifications to systemd, and logging.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `command.rs` | the process's entry |
-//! | `member.rs` | everything a running member is made of, put together in order |
+//! | `member.rs` | all parts of a running member, assembled in order |
 //! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
-//! | `peers.rs` | the peer port: opened, answered, shut behind members that are removed |
-//! | `directory.rs` | the data directory: who may look into it, whose data it holds |
-//! | `listeners.rs` | the sockets clients connect to |
-//! | `readiness.rs` | when clients are let in |
+//! | `peers.rs` | the peer port: opening it, answering on it, closing it for removed members |
+//! | `directory.rs` | the data directory and its permissions |
+//! | `listeners.rs` | the sockets for clients |
+//! | `readiness.rs` | when clients are admitted |
 //! | `compactor.rs` | automatic compaction |
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
-//! | `news.rs`, `notices.rs` | what is worth telling an operator, and its explanations in the journal |
-//! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; starts that take long |
+//! | `news.rs`, `notices.rs` | messages for the operator, and their explanations in the journal |
+//! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; slow starts |
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
-//! | `figures.rs` | what the daemon adds to the metrics |
-//! | `trial.rs` | what `kvd check` tries of a start |
-//! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, what the journal gets, its files |
+//! | `figures.rs` | the daemon's metrics |
+//! | `trial.rs` | the steps of a start that `kvd check` tries |
+//! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, the journal's entries, its files |
 //! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
 //!
-//! Nothing but this room ends the process. Exit codes: 0 after a signal and where the member was removed from its cluster,
-//! 1 where it cannot start, 65 where identity, log and store do not belong together, 74 where it cannot go on (a disk that fails), 77 where the cluster does not take this member: it was removed, is a copy of a member, has another secret, or may not join, 78 where the configuration cannot be used.
+//! Only this room ends the process. Exit codes: 0 after a signal and if the member was removed from its cluster, 1 if
+//! it cannot start, 65 if identity, log and store do not belong together, 74 if it cannot continue (a disk fails), 77
+//! if the cluster refuses this member: it was removed, is a copy of a member, has another secret, or may not join, 78
+//! if the configuration cannot be used.
 
 mod account;
 mod admin;
@@ -69,14 +71,14 @@ use startup::Patience;
 const EXIT_START: u8 = 1;
 /// `EX_DATAERR` of sysexits.h: identity, log and store do not belong together, or one of them is missing.
 const EXIT_HISTORY: u8 = 65;
-/// `EX_NOPERM` of sysexits.h: the cluster does not take this member, which was removed from it, is a copy of a member, has
-/// another secret, or may not join; trying again does not help.
+/// `EX_NOPERM` of sysexits.h: the cluster refuses this member, which was removed from it, is a copy of a member, has
+/// another secret, or may not join; a restart does not help.
 const EXIT_IDENTITY: u8 = 77;
 const EXIT_CONFIG: u8 = 78;
 /// `EX_IOERR` of sysexits.h: log or store cannot be trusted any more.
 const EXIT_FATAL: i32 = 74;
 
-/// Runs a member until it is told to stop. `warnings` are those of reading the configuration.
+/// Runs a member until it is asked to stop. `warnings` come from reading the configuration.
 pub fn run(
     config: Config,
     warnings: Vec<Diagnostic>,
@@ -105,7 +107,7 @@ pub fn run(
             return ExitCode::from(EXIT_START);
         }
     };
-    // The tasks of the main thread are few and not Send: they share one thread with the signals.
+    // The tasks of the main thread are few and not `Send`: they share one thread with the signals.
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, serve(&config, inherited, arguments))
 }
@@ -204,13 +206,13 @@ async fn answer(member: &Member, reloader: &Reloader<'_>, admin: Option<&AdminSo
     admin.serve(answer).await;
 }
 
-/// Ends the process because going on could lose or falsify data. May be called on any thread.
+/// Ends the process because continuing could lose or corrupt data. May be called on any thread.
 fn fatal(what: &str, error: &dyn std::fmt::Display) -> ! {
     tracing::error!(%error, "{what}; the process ends, as going on could lose data");
     std::process::exit(EXIT_FATAL);
 }
 
-/// etcd's defaults: 100 MB a file, and everything is kept.
+/// etcd's defaults: 100 MB per file, and all files are kept.
 fn rotation(rules: LogRotation) -> rotation::Rules {
     let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 3600));
     let megabytes = if rules.max_size_megabytes == 0 { 100 } else { rules.max_size_megabytes };

@@ -1,9 +1,9 @@
-//! What an operator acts on: events with an id of their own in the journal (`MESSAGE_ID=`), and the catalog from which
-//! `journalctl -x` explains them. `packaging/kvd.catalog` is made from this table.
+//! Events on which an operator acts: each has an id in the journal (`MESSAGE_ID=`), and an entry in the catalog from
+//! which `journalctl -x` explains it. `packaging/kvd.catalog` is generated from this table.
 
 /// One kind of event.
 pub struct Notice {
-    /// 128 random bits, for ever the same (sd-id128(3)).
+    /// 128 random bits that never change (sd-id128(3)).
     pub id: &'static str,
     subject: &'static str,
     text: &'static str,
@@ -66,7 +66,7 @@ pub const DISK_FULL: Notice = notice(
      compact:\n\n    etcdctl compact REVISION\n\nThe member takes part again by itself as soon as there is room.",
 );
 
-/// It is not any more.
+/// The disk has room again.
 pub const DISK_ROOM: Notice = notice(
     "1ca59df44a813c54ac711ba6dc8c0608",
     "There is room on the disk again",
@@ -107,7 +107,7 @@ pub const COPY: Notice = notice(
      for good before this one is started.",
 );
 
-/// The data are of an older date than what the member has acknowledged.
+/// The data are older than what the member has acknowledged.
 pub const OUTDATED: Notice = notice(
     "ea3d9409e2e52c4381c5e203aa5c3705",
     "The data of this member are an older copy",
@@ -159,7 +159,7 @@ pub const CONFIG_REFUSED: Notice = notice(
     "It has errors, and kvd goes on with the one it has. `kvd check` prints what is wrong, with file, line and column.",
 );
 
-/// A certificate ends soon.
+/// A certificate expires soon.
 pub const CERTIFICATE: Notice = notice(
     "6569090e1eb84b9e8cc9845622cff160",
     "A certificate expires soon",
@@ -188,7 +188,7 @@ const ALL: [&Notice; 17] = [
     &CERTIFICATE,
 ];
 
-/// The catalog, as journalctl(1) reads it.
+/// The catalog, in the format of journalctl(1).
 pub fn catalog() -> String {
     let mut text =
         "# What kvd's messages mean: journalctl -x. Made from src/daemon/notices.rs; change it there.\n"

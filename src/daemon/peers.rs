@@ -1,4 +1,4 @@
-//! The peer port: how it is opened, and what this member answers there.
+//! The peer port: opening it, and this member's answers on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,15 +19,15 @@ use crate::peer::{self, AskError, Caller, Lane, Names, Pending, Pieces, Quic, Re
 use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
 use crate::raft::Node;
 
-/// Names that are looked up at the same time: those of other members.
+/// Most concurrent lookups of other members' names.
 const MAX_LOOKUPS: usize = 32;
-/// And those that whoever wants to join names.
+/// Most concurrent lookups of names from members that want to join.
 const MAX_LOOKUPS_FOR_STRANGERS: usize = 4;
 
-/// Opens the peer port; nobody is served there yet.
+/// Opens the peer port; callers are not served yet.
 ///
 /// # Errors
-/// Addresses that cannot be bound; they are named.
+/// If an address cannot be bound; the error names it.
 pub fn open(config: &Config, credentials: Arc<Credentials>, inherited: &mut Inherited) -> io::Result<Quic> {
     let mut listen: Vec<SocketAddr> = Vec::new();
     for url in &config.addresses.listen_peer_urls {
@@ -61,14 +61,14 @@ pub fn open(config: &Config, credentials: Arc<Credentials>, inherited: &mut Inhe
     })
 }
 
-/// What this member proves its identity with, and verifies that of others.
+/// The credentials with which this member proves its identity and verifies others.
 ///
 /// # Errors
-/// Files that cannot be used, a secret that is too short; they are named.
+/// If a file cannot be used or a secret is too short; the error names it.
 pub fn credentials(config: &Config, clock: Arc<dyn Clock>) -> Result<Credentials, PkiError> {
     let tls = &config.peer_tls;
     let pair = |pair: KeyPair| Pair { cert: pair.cert, key: pair.key };
-    // Without a CA nobody could be verified: a certificate alone stands for none at all.
+    // Without a CA nobody could be verified: a certificate alone counts as none.
     if let (Some(own), Some(trusted_ca)) = (tls.key_pair(), &tls.trusted_ca_file) {
         let files = Files {
             pair: pair(own),
@@ -88,7 +88,7 @@ pub fn credentials(config: &Config, clock: Arc<dyn Clock>) -> Result<Credentials
     Credentials::from_secret(source, clock)
 }
 
-/// What this member answers to others.
+/// This member's answers to others.
 pub struct Counter {
     node: Node,
     reception: Arc<Reception>,
@@ -96,7 +96,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// The answers of `node`, whose `initial-cluster-token` is `token`, if it was given.
+    /// The answers of `node`; `token` is its `initial-cluster-token`, if given.
     pub fn new(node: Node, token: Option<String>) -> Self {
         let cluster = node.status().cluster;
         let names = Names::new(MAX_LOOKUPS_FOR_STRANGERS);
@@ -106,8 +106,8 @@ impl Counter {
 }
 
 impl Service for Counter {
-    /// Strangers may ask; of members only those that were removed are turned away. One that is not known here may be
-    /// known to others: this member may lag, and the one who calls be its leader.
+    /// Strangers may ask questions; of members only removed ones are refused. An unknown member is admitted: this
+    /// member may lag behind, and the caller may be its leader.
     fn admit(&self, caller: &Caller) -> Result<(), Rejection> {
         if caller.member == MemberId::default() {
             return Ok(());
@@ -150,7 +150,7 @@ fn malformed(error: impl ToString) -> Rejection {
     Rejection::Malformed(error.to_string())
 }
 
-/// Asking through the peer port.
+/// Asks questions through the peer port.
 pub struct Door(pub Quic);
 
 impl Asker for Door {
@@ -169,24 +169,24 @@ impl Asker for Door {
     }
 }
 
-/// How often it is looked whether the members have changed.
+/// Interval at which changes of the members are checked.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long a member that was removed has to pass on the answer to whoever asked it for that.
+/// How long a removed member has to pass on the answer to the client that requested its removal.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Why a member takes no part any more.
+/// Why a member does not take part any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It was removed from its cluster.
     Removed,
-    /// Another process of it is there, and this one has a copy of its data.
+    /// Another process of it is running, and this one has a copy of its data.
     Copy(String),
     /// Its data are an older copy.
     Outdated(String),
 }
 
-/// Says in the log who comes and goes, and shuts the door behind those that are removed. Ends when this member itself is
-/// to take no part any more.
+/// Logs membership changes, and closes connections of removed members. Ends when this member itself must not take part
+/// any more.
 pub async fn watch_members(node: Node, quic: Quic) -> Ending {
     let own = node.status().id;
     let mut refusals = quic.refusals();
@@ -225,15 +225,15 @@ pub async fn watch_members(node: Node, quic: Quic) -> Ending {
         }
         said = says.len();
         tokio::select! {
-            // An error means that the port is closed; the pause goes on.
+            // An error means that the port is closed; the pause continues.
             Ok(()) = refusals.changed() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }
 }
 
-/// Whether what other members hold against this one is believed: what it can see for itself at once, anything else if most
-/// of them say so.
+/// Decides whether this member believes the refusals of others: at once if it can check the reason itself, otherwise if
+/// most of them report it.
 async fn ending(node: &Node, quic: &Quic, says: &BTreeMap<MemberId, Rejection>) -> Option<Ending> {
     let own = node.status().id;
     let say = |what: fn(&Rejection) -> bool| -> BTreeSet<MemberId> {
@@ -257,7 +257,7 @@ async fn ending(node: &Node, quic: &Quic, says: &BTreeMap<MemberId, Rejection>) 
     believes(own, &node.voters(), &copy).then(|| Ending::Copy(format!("member {by}: {refusal}")))
 }
 
-/// Why a process that has a copy of a member's data does not go on.
+/// The text for a process that has a copy of a member's data.
 pub fn other_process(own: MemberId, address: &SocketAddr) -> String {
     format!(
         "another process of this member ({own}) answers at {address}, its peer URL: this one runs on a copy of the \
@@ -265,9 +265,9 @@ pub fn other_process(own: MemberId, address: &SocketAddr) -> String {
     )
 }
 
-/// Whether this member was removed, by the word of others: one of them may be out of order, or lie. Those that voted with
-/// it are what counts, and most of them: the quorum that is left without it, which decides such a thing. A member that
-/// knows of no voters has nothing to lose.
+/// Decides whether to believe the others that this member was removed: a single one may be wrong, or lie. The other
+/// voters count, and most of them must say so: they are the quorum without this member, which decides a removal. A
+/// member that knows no voters has nothing to lose.
 fn believes(own: MemberId, voters: &[MemberId], says: &BTreeSet<MemberId>) -> bool {
     if voters.is_empty() {
         return !says.is_empty();
@@ -276,12 +276,12 @@ fn believes(own: MemberId, voters: &[MemberId], says: &BTreeSet<MemberId>) -> bo
     others.iter().filter(|other| says.contains(**other)).count() > others.len() / 2
 }
 
-/// The name, if the member has made it known.
+/// The name, if the member has published it.
 fn name_of(member: &Member) -> Option<&str> {
     Some(member.name.as_str()).filter(|name| !name.is_empty())
 }
 
-/// One line a change, in etcd's words where it has any.
+/// One line per change, in etcd's words if it has any.
 fn tell(before: &[Member], after: &[Member]) {
     for member in after {
         let id = member.id;
@@ -321,16 +321,16 @@ mod tests {
         };
         assert!(!believes(&[1, 2, 3], &[]));
         assert!(!believes(&[1, 2, 3], &[2]));
-        // A stranger, and the member itself, do not count.
+        // A non-member and the member itself do not count.
         assert!(!believes(&[1, 2, 3], &[1, 2, 9]));
         assert!(believes(&[1, 2, 3], &[2, 3]));
         assert!(!believes(&[1, 2, 3, 4, 5], &[2, 3]));
         assert!(believes(&[1, 2, 3, 4, 5], &[2, 3, 4]));
-        // A learner hears it from the voters; if two vote and one is left, that one decides alone.
+        // For a learner the voters count; of two voters the remaining one decides alone.
         assert!(!believes(&[2, 3, 4], &[2]));
         assert!(believes(&[2, 3, 4], &[2, 3]));
         assert!(believes(&[1, 2], &[2]));
-        // Nobody can remove the only voter; a member that knows of no voters has nothing to lose.
+        // Nobody can remove the only voter; a member that knows no voters has nothing to lose.
         assert!(!believes(&[1], &[2, 3]));
         assert!(believes(&[], &[2]));
     }

@@ -1,6 +1,7 @@
-//! When clients are let in. As in etcd not before the cluster knows this member's name and URLs, and its version: who is
-//! served earlier finds a nameless member and is told that nothing is supported. But where no quorum comes about, what
-//! needs none (status, serializable reads, snapshots) is not withheld for ever, as etcd would after a restart.
+//! When clients are admitted. As in etcd, not before the cluster knows this member's name and URLs, and its own
+//! version: an earlier client would see a member without a name, and be refused as if nothing were supported. But if
+//! there is no quorum, requests that need none (status, serializable reads, snapshots) are not refused for ever, as in
+//! etcd after a restart.
 
 use std::time::Duration;
 
@@ -8,23 +9,23 @@ use crate::model::MemberId;
 use crate::raft::Node;
 use crate::store::Store;
 
-/// How often it is looked whether the member is known.
+/// Interval at which it is checked whether the member is known.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What a member must have reached.
+/// The conditions for admitting clients.
 pub struct Readiness {
     pub node: Node,
     pub store: Store,
     pub id: MemberId,
-    /// The name and the client URLs that the cluster must have heard of.
+    /// The name and the client URLs that the cluster must know.
     pub name: String,
     pub client_urls: Vec<String>,
-    /// How long it is waited for at most: as long as a request waits for consensus.
+    /// Longest wait: as long as a request waits for consensus.
     pub patience: Duration,
 }
 
 impl Readiness {
-    /// Waits until the member is known; false where that took too long.
+    /// Waits until the member is known; false if that took too long.
     pub async fn reached(&self) -> bool {
         let known = async {
             while !self.is_known() {
@@ -35,7 +36,7 @@ impl Readiness {
     }
 
     fn is_known(&self) -> bool {
-        // A store that was opened again knows the member of old; only with a leader is it up to date.
+        // A reopened store knows the member already; it is up to date only if there is a leader.
         let led = match self.node.leader() {
             None => false,
             Some(leader) if leader == self.id => self.node.leadership().borrow().leading,

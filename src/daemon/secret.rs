@@ -19,7 +19,7 @@ fn new_secret() -> String {
     (0..4).map(|_| format!("{:016x}", SystemEntropy.next())).collect()
 }
 
-/// Prints a new secret, or writes it to a new file, and says how members get at it.
+/// Prints a new secret, or writes it to a new file, and says how members use it.
 pub fn answer(file: Option<&Path>) -> Answer {
     let secret = new_secret();
     let Some(file) = file else {
@@ -44,7 +44,7 @@ pub fn answer(file: Option<&Path>) -> Answer {
     }
 }
 
-/// Makes the file; the answer is its owner's name if that is not whoever made it.
+/// Makes the file; returns its owner's name if that is not the present user.
 fn write(path: &Path, secret: &str) -> io::Result<Option<&'static str>> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -66,7 +66,7 @@ fn write(path: &Path, secret: &str) -> io::Result<Option<&'static str>> {
 }
 
 impl Account {
-    /// True if root makes a file for the service here: the directory's group is the service's, as that of /etc/kv is.
+    /// True if a file made here by root is for the service: the directory's group is the service's, as for /etc/kv.
     fn owns(&self, directory: &Path) -> bool {
         let is_for_it = fs::metadata(directory).is_ok_and(|found| found.gid() == self.group);
         rustix::process::geteuid().is_root() && is_for_it

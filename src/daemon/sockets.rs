@@ -1,8 +1,7 @@
-//! Sockets that this process was started with: those of a socket unit, and those that systemd kept over a restart, so
-//! that clients that came meanwhile wait in the kernel instead of being refused. The one file of this room with unsafe
-//! code.
+//! Inherited sockets: from a socket unit, and those that systemd kept over a restart, so that clients wait in the
+//! kernel in the meantime instead of being refused. The only file of this room with unsafe code.
 //!
-//! Which is which does not matter, and neither do their names: a socket is recognised by its address.
+//! Order and names of the sockets do not matter: a socket is recognised by its address.
 
 use std::fs;
 use std::io;
@@ -16,7 +15,7 @@ use socket2::{SockRef, Type};
 use super::systemd;
 use crate::api::server::Address;
 
-/// What the names of kept sockets begin with; others are socket units'.
+/// Prefix of the names of kept sockets; all others come from socket units.
 const KEPT: &str = "kvd-";
 
 /// Sockets nobody has taken yet.
@@ -33,7 +32,7 @@ struct Given {
 }
 
 impl Inherited {
-    /// Those of this process (`$LISTEN_FDS`). To be called once, before anything else is opened.
+    /// The sockets of this process (`$LISTEN_FDS`). Must be called once, before anything else is opened.
     #[allow(unsafe_code, reason = "descriptors that come with the process have no owner yet; argued below")]
     pub fn of_process() -> io::Result<Self> {
         let sockets = sd_notify::listen_fds_with_names()?.map(|(descriptor, name)| {
@@ -77,7 +76,7 @@ impl Inherited {
         Some(TcpListener::from(found.socket))
     }
 
-    /// A Unix socket that listens at the path, as long as the file there is the socket's.
+    /// A Unix socket that listens at the path, if the file there is its own.
     pub fn unix(&mut self, path: &Path) -> Option<UnixListener> {
         fs::symlink_metadata(path).ok()?;
         let wanted = Address::Unix(path.to_path_buf());
@@ -123,7 +122,7 @@ impl Given {
     }
 }
 
-/// Has systemd keep a listening socket over a restart of the service.
+/// Asks systemd to keep a listening socket over a restart of the service.
 pub fn keep(socket: &impl AsFd) {
     let socket = socket.as_fd();
     let Ok(address) = SockRef::from(&socket).local_addr() else { return };
@@ -148,7 +147,7 @@ fn listens_at(socket: &SockRef<'_>, address: &Address) -> bool {
     }
 }
 
-/// At the address itself, or at [::] where 0.0.0.0 is asked for: systemd opens such a socket for both families.
+/// At the address itself, or at [::] if 0.0.0.0 is wanted: systemd opens such a socket for both families.
 fn is_at(socket: &SockRef<'_>, wanted: SocketAddr) -> bool {
     let Some(own) = socket.local_addr().ok().and_then(|own| own.as_socket()) else { return false };
     let everywhere = wanted.ip().is_unspecified()

@@ -1,4 +1,4 @@
-//! Starts and stops that take long: systemd is asked for more time for as long as something goes on.
+//! Slow starts and stops: systemd is asked for more time as long as there is progress.
 
 use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use super::systemd;
 
-/// How often it is looked.
+/// Interval of the checks.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// How much time is asked for; well above the time between two looks on a busy machine.
+/// How much time is requested; well above the time between two checks on a busy machine.
 const MORE: Duration = Duration::from_secs(60);
 
-/// Asks for more time, from a thread of its own since opening data blocks, as long as this process computes, reads or
-/// writes. One that does nothing is left to the time that the unit gives it. Ends when it is dropped.
+/// Asks for more time as long as this process computes, reads or writes. It has its own thread, because opening data
+/// blocks. A process without activity gets only the unit's timeout. Ends when it is dropped.
 pub struct Patience {
     /// The thread ends when this end is dropped.
     _thread: Option<Sender<()>>,
 }
 
 impl Patience {
-    /// Begins.
+    /// Starts the thread.
     pub fn begin() -> Self {
         if !systemd::listens() {
             return Self { _thread: None };
@@ -46,7 +46,8 @@ impl Patience {
     }
 }
 
-/// Asks for more time while other members are waited for, which takes as long as the configuration says. Never ends.
+/// Asks for more time while the member waits for others, which may take as long as the configuration allows. Never
+/// ends.
 pub async fn wait_for_others() {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -64,7 +65,7 @@ struct Work {
 }
 
 impl Work {
-    /// The look itself costs a tick at most.
+    /// The check itself costs one tick at most.
     fn is_more_than(&self, before: &Work) -> bool {
         self.ticks > before.ticks + 1 || self.bytes > before.bytes
     }
@@ -75,7 +76,7 @@ fn work_done() -> Work {
     Work { ticks: ticks(&read("/proc/self/stat")), bytes: bytes(&read("/proc/self/io")) }
 }
 
-/// User and system time of proc(5)'s stat: the 12th and 13th field behind the name, which may hold anything.
+/// User and system time from proc(5)'s stat: the 12th and 13th field after the name, which may contain anything.
 fn ticks(stat: &str) -> u64 {
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
     fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()

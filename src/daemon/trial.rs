@@ -1,4 +1,4 @@
-//! What `kvd check` tries of a start: it opens and judges the files that a start opens, and leaves everything as it was.
+//! The steps of a start that `kvd check` tries: it opens and checks the files that a start opens, and changes nothing.
 //! A start refuses the same files, with the same exit code.
 
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use crate::config::{Config, Diagnostic};
 use crate::model::Clock;
 use crate::pki;
 
-/// What is wrong with the files that the configuration names. Files that are not there are no finding of this one: the
-/// configuration's own check has them.
+/// Findings in the files that the configuration names. Missing files are not reported here: the configuration's own
+/// check reports them.
 pub fn findings(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Diagnostic> {
     let (client, peer) = (&config.client_tls, &config.peer_tls);
     let mut found = Vec::new();
@@ -49,11 +49,11 @@ fn clients(config: &Config, now_ms: i64) -> Result<(), String> {
 
 fn members(config: &Config, clock: Arc<dyn Clock>) -> Result<(), String> {
     let credentials = peers::credentials(config, clock).map_err(|error| error.to_string())?;
-    // A start only warns of a certificate that has expired, since a reload may bring a better one.
+    // A start only warns about an expired certificate, because a reload may bring a better one.
     credentials.reload().map_err(|error| error.to_string())
 }
 
-/// The finding at the place of the option whose file it is about.
+/// The finding, at the place of the option that names the file.
 fn located(config: &Config, text: String) -> Diagnostic {
     let finding = Diagnostic::error(text.clone());
     let named = config.settings().iter().find(|(spec, setting)| {
@@ -117,7 +117,7 @@ mod tests {
                 assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
             }
         }
-        // Those that are not there are the configuration's own finding.
+        // Missing files are reported by the configuration's own check.
         std::fs::remove_file(desk.path("key.pem")).expect("removed");
         assert_eq!(found(&desk, &MEMBERS, &[]), [""; 0]);
     }
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Making one would leave something behind.
+    /// Making one would leave a file behind.
     #[test]
     fn no_certificate_is_made() {
         let desk = Desk::new();

@@ -1,4 +1,4 @@
-//! Making a connection: all addresses of a member, one beside the other, until one lets this member in.
+//! Makes a connection: tries all addresses of a member in parallel, until one admits this member.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,26 +23,26 @@ use super::tuning::{self, ALPN, MAX_ADDRESSES, MAX_GREETING, PROTOCOL, STAGGER};
 use crate::model::MemberId;
 use crate::pki::Holder;
 
-/// Why a connection is begun once more whose handshake was overtaken by other certificates or another revocation list.
+/// The reason for repeating a connection whose handshake was overtaken by new certificates or a new revocation list.
 pub(super) const EXCHANGED: &str = "certificates were exchanged during the handshake";
 
-/// A connection on which this member was let in.
+/// A connection on which this member was admitted.
 pub(super) struct Dialled {
     pub connection: Connection,
     pub address: SocketAddr,
     pub welcome: Welcome,
     /// The first comparison of clocks.
     pub sample: Sample,
-    /// The greeting's stream, for more of them.
+    /// The greeting's stream, for further comparisons.
     pub probes: (FrameReader, FrameWriter),
 }
 
 /// Why there is no connection.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
-    /// Nobody answered, or the name leads nowhere.
+    /// Nobody answered, or the name has no address.
     Unreachable(String),
-    /// Someone answered and refused, or was refused.
+    /// A server answered and refused, or was refused.
     Rejected(String, Rejection),
 }
 
@@ -55,7 +55,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Connects to whom `urls` lead to; `to` is zero for whoever is there.
+/// Connects to the member at `urls`; `to` is zero for any member.
 pub(super) async fn dial(
     shared: &Arc<Shared>,
     urls: &[String],
@@ -109,7 +109,7 @@ async fn race(
     }
 }
 
-/// A refusal says more than silence.
+/// A refusal is more informative than no answer.
 fn most_telling(failures: Vec<Failure>) -> Failure {
     let refused = failures.iter().find(|failure| matches!(failure, Failure::Rejected(..))).cloned();
     refused.unwrap_or_else(|| {
@@ -153,14 +153,14 @@ async fn connect(
     if let Err(Failure::Rejected(_, rejection)) = &result
         && rejection.is_final()
     {
-        // Only the member itself can say so in its name.
+        // Only the member itself can report that in its name.
         let says = Holder { member: to, cluster: shared.identity().cluster };
         if let Err(error) = shared.options.credentials.check_holder(&certificates(&connection), says) {
             result = Err(Failure::Rejected(address.to_string(), Rejection::Certificate(error.to_string())));
         }
     }
     if let Err(Failure::Rejected(_, rejection)) = &result {
-        // Where the other side has closed it already, this says nothing.
+        // If the other side has closed it already, this has no effect.
         close(&connection, rejection);
     }
     result
@@ -177,7 +177,7 @@ async fn greet(
     let own = shared.identity();
     let (send, recv) = connection.open_bi().await.map_err(|error| why(address, &error))?;
     let (mut reader, mut writer) = (FrameReader::new(recv, MAX_GREETING), FrameWriter::new(send));
-    // The stream can only be closed together with the connection, which the reader will find.
+    // The stream can only be closed together with the connection, which the next read reports.
     let _ = writer.stream().set_priority(Kind::Greeting.priority());
     let greeting = greeting(shared, purpose, to);
     let asked = Instant::now();
@@ -238,18 +238,18 @@ fn client_config(shared: &Shared) -> Result<ClientConfig, String> {
     Ok(config)
 }
 
-/// The certificates the other side has shown, its own first.
+/// The certificates of the other side, its own first.
 pub(super) fn certificates(connection: &Connection) -> Vec<CertificateDer<'static>> {
     let shown =
         connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
     shown.map(|shown| *shown).unwrap_or_default()
 }
 
-/// TLS alerts, of which quinn makes error codes.
+/// TLS alerts, which quinn converts to error codes.
 const UNKNOWN_CA: u8 = 48;
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
-/// What the end of a connection means.
+/// The reason for the end of a connection.
 pub(super) fn why(address: SocketAddr, error: &ConnectionError) -> Failure {
     let rejected = |rejection| Failure::Rejected(address.to_string(), rejection);
     let crypto = |code: TransportErrorCode, who: &str, reason: &str| {

@@ -6,8 +6,8 @@
 //!   `kvd-peer`, and one record per member (`registry`, `status`)
 //! - outgoing: `link` maintains the one connection to a member (`dial`, `address`, `names`), `lane` sends requests on
 //!   its streams, `snapshot` sends snapshots, `ask` asks one question before a member has an identity
-//! - incoming: `accept` admits or refuses callers, `proof` tells a member from a process on a copy of its data, `serve`
-//!   answers their lanes, `snapshot` receives snapshots
+//! - incoming: `accept` admits or refuses callers, `proof` distinguishes a member from a process on a copy of its data,
+//!   `serve` answers their lanes, `snapshot` receives snapshots
 //! - on the wire: `greeting`, `frames`, `clock` (how far clocks differ), `tuning` (all limits and times), `journal`
 //!   (log lines about refusals)
 //!

@@ -1,6 +1,7 @@
-//! Which process of a member is the member. Two processes with one identity, each with a copy of the member's data, could
-//! vote twice in one term. So a process that is not known yet is let in only once it is clear that no other one is there:
-//! the one that answers at the member's own peer URLs is the member; if none does, the one that is connected already.
+//! Decides which process of a member is the member. Two processes with one identity, each with a copy of the member's
+//! data, could vote twice in one term. So an unknown process is admitted only when it is clear that there is no other
+//! one: the process that answers at the member's own peer URLs is the member; if none does, the one that is connected
+//! already.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +17,11 @@ use super::transport::Rejection;
 use super::tuning::proof;
 use crate::model::MemberId;
 
-/// How often it is looked whether something has come.
+/// Interval at which incoming packets are checked.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Lets a process of a member in that was admitted otherwise. A member that was restarted answers at its own URLs, so it
-/// waits one round trip, whatever its former connections look like.
+/// Admits a process of a member that passed all other checks. A restarted member answers at its own URLs, so it waits
+/// one round trip, whatever the state of its earlier connections.
 ///
 /// # Errors
 /// [`Rejection::Copy`].
@@ -74,12 +75,12 @@ async fn prove(
     }
 }
 
-/// Packets that have come. Of one that lives some come within a third of the idle timeout.
+/// The number of packets received. From a live process some arrive within a third of the idle timeout.
 fn received(connection: &Connection) -> u64 {
     connection.stats().udp_rx.datagrams
 }
 
-/// Where another process of this very member answers, if one does at `urls`.
+/// The address at which another process of this very member answers, if one does at `urls`.
 pub(super) async fn other_self(shared: &Arc<Shared>, urls: &[String]) -> Option<std::net::SocketAddr> {
     let own = shared.identity();
     let deadline = Instant::now() + proof(shared.options.election);

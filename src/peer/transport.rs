@@ -1,5 +1,5 @@
-//! The seam between members: bytes to a member, bytes back. What they mean is the affair of whoever sends them (raft's
-//! `wire`, join's questions); how they travel is the transport's.
+//! The interface between members: bytes to a member, bytes back. Their meaning is defined by the senders (raft's
+//! `wire`, join's questions); the transport defines how they are sent.
 
 use std::future::Future;
 use std::io;
@@ -16,8 +16,8 @@ use crate::model::{ClusterId, MemberId, Progress};
 /// A future in a box.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a message is about, so that a transport can keep streams apart. Within a lane, messages to one member arrive in
-/// the order of the calls; answers come back as they are ready, so that none waits for another.
+/// A lane: the kind of a message, for which a transport has a stream of its own. Within a lane, messages to one member
+/// arrive in the order of the calls; answers are sent when they are ready, so that none waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Votes, heartbeats, read indexes, leadership transfers: small and urgent.
@@ -26,7 +26,7 @@ pub enum Lane {
     Append,
     /// Proposals forwarded to the leader.
     Forward,
-    /// What the leader may take long to answer: renewals of leases, changes of members.
+    /// Requests that the leader may answer late: renewals of leases, membership changes.
     Service,
 }
 
@@ -36,7 +36,7 @@ pub const MAX_MESSAGE: usize = MAX_FRAME;
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// The request did not leave: the other member has not seen it.
+    /// The request was not sent: the other member has not seen it.
     #[error("not reachable: {0}")]
     Unreachable(String),
     /// The request may have arrived.
@@ -47,15 +47,14 @@ pub enum TransportError {
     Timeout,
 }
 
-/// The bytes of a snapshot, in pieces of any size. The next one may keep the thread waiting. After an error nothing
-/// comes.
+/// The bytes of a snapshot, in pieces of any size. Getting the next one may block the thread. Nothing follows an error.
 pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
 
 /// Reaches other members. Implementations connect when first needed, keep the connection, bind both ends to their
 /// member ids, and bound every message.
 pub trait Transport: Send + Sync + 'static {
-    /// Sends a request to a member that is reached at one of `urls` and hands back its answer within `timeout`. The
-    /// request takes its place in the lane when this is called, not when the future is polled.
+    /// Sends a request to a member that is reached at one of `urls` and returns its answer within `timeout`. The
+    /// request is queued in the lane when this is called, not when the future is polled.
     fn call(
         &self,
         to: MemberId,
@@ -65,8 +64,8 @@ pub trait Transport: Send + Sync + 'static {
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>>;
 
-    /// Sends a snapshot: the request, then everything `body` holds, on a stream of its own. Sending may take as long
-    /// as it gets on; the answer is due within `timeout` after that. Dropping the future gives it up.
+    /// Sends a snapshot: the request, then everything in `body`, on a stream of its own. Sending may take any time as
+    /// long as there is progress; the answer is due within `timeout` after that. Dropping the future aborts it.
     fn send_snapshot(
         &self,
         to: MemberId,
@@ -76,13 +75,13 @@ pub trait Transport: Send + Sync + 'static {
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>>;
 
-    /// How long ago anything was heard of the member without interruption; `None` where it is not connected.
+    /// For how long the member has been connected without interruption; `None` if it is not.
     fn connected_for(&self, _to: MemberId) -> Option<Duration> {
         None
     }
 
-    /// The runtime that carries the messages, which has one thread. Whoever calls from there spares every message the
-    /// way from thread to thread, twice.
+    /// The runtime of the transport, which has one thread. A caller on that thread saves two hand-overs between threads
+    /// for every message.
     fn runtime(&self) -> Option<Handle> {
         None
     }
@@ -115,61 +114,61 @@ impl Transport for NoTransport {
     }
 }
 
-/// Who is at the other end of a connection, as its certificate and its greeting say.
+/// The other end of a connection, by its certificate and its greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The member; zero where it has no id yet, because it wants to become a member.
+    /// The member; zero if it has no id yet, because it wants to become a member.
     pub member: MemberId,
     /// The cluster; zero likewise.
     pub cluster: ClusterId,
-    /// Where it comes from, for messages.
+    /// Its address, for log lines.
     pub address: String,
 }
 
-/// Why a member does not talk to another. Both sides log it. New variants go at the end: it travels.
+/// Why a member refuses another. Both sides log it. New variants go at the end: it is part of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Rejection {
     /// Another cluster.
     #[error("cluster id mismatch: this is cluster {here}, not {there}")]
     OtherCluster {
-        /// The cluster of the member that says so.
+        /// The cluster of the refusing member.
         here: ClusterId,
-        /// The cluster that was asked for.
+        /// The requested cluster.
         there: ClusterId,
     },
-    /// Another member lives here.
+    /// This is another member.
     #[error("member id mismatch: this is member {here}, not {there}")]
     OtherMember {
-        /// The member that says so.
+        /// The refusing member.
         here: MemberId,
-        /// The member that was asked for.
+        /// The requested member.
         there: MemberId,
     },
-    /// The one who calls was removed from the cluster.
+    /// The caller was removed from the cluster.
     #[error("the member has been permanently removed from the cluster")]
     Removed,
-    /// The one who calls is no member (yet, as far as is known here).
+    /// The caller is not a member (as far as is known here).
     #[error("not a member of this cluster")]
     Unknown,
     /// Cannot be answered now.
     #[error("not ready: {0}")]
     NotReady(String),
-    /// Not understood.
+    /// The message cannot be decoded.
     #[error("{0}")]
     Malformed(String),
     /// Another version of the protocol.
     #[error("protocol version mismatch: {0}")]
     Protocol(String),
-    /// The certificate is not accepted, or is not that of the member it should be.
+    /// The certificate is not accepted, or belongs to another member.
     #[error("bad certificate: {0}")]
     Certificate(String),
-    /// A newer connection has taken the place of this one, or the other side is shutting down.
+    /// A newer connection has replaced this one, or the other side is shutting down.
     #[error("closed: {0}")]
     Closed(String),
-    /// The one who calls is a copy of a member: another process of that member is there. The text says where.
+    /// The caller is a copy of a member: another process of that member is running. The text names its address.
     #[error("{0}")]
     Copy(String),
-    /// The log of the one who calls ends before what it has acknowledged: its data are an older copy.
+    /// The caller's log ends before what it has acknowledged: its data are an older copy.
     #[error(
         "the data of the member are an older copy: its log ends before {}, which it has acknowledged", end(.0)
     )]
@@ -187,7 +186,7 @@ fn end(acknowledged: &Progress) -> String {
 }
 
 impl Rejection {
-    /// The close code of a connection that ends for this reason; 0 where nothing is wrong.
+    /// The close code of a connection that ends for this reason; 0 if nothing is wrong.
     pub fn code(&self) -> u32 {
         match self {
             Self::Closed(_) => 0,
@@ -204,13 +203,13 @@ impl Rejection {
         }
     }
 
-    /// True if it says of the one who is refused that it is to take no part any more.
+    /// True if the refused member must not take part any more.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Removed | Self::Copy(_) | Self::Outdated(_))
     }
 
-    /// What a close code and its reason mean, where they are all there is. The ids of a mismatch are not among them, nor
-    /// is the place of what an older copy lacks.
+    /// The rejection for a close code and its reason, if nothing else is known. They contain neither the ids of a
+    /// mismatch nor the position that an older copy lacks.
     pub(super) fn from_close(code: u64, reason: &str) -> Self {
         let known = ["closed: ", "not ready: ", "protocol version mismatch: ", "bad certificate: "];
         let reason = known.iter().find_map(|prefix| reason.strip_prefix(prefix)).unwrap_or(reason).to_owned();
@@ -229,28 +228,28 @@ impl Rejection {
 
 /// What a member answers to others.
 pub trait Service: Send + Sync + 'static {
-    /// Whether a caller is let in; asked when it connects.
+    /// Decides whether a caller is admitted, when it connects.
     ///
     /// # Errors
-    /// [`Rejection`], which the caller is told.
+    /// [`Rejection`], which is sent to the caller.
     fn admit(&self, caller: &Caller) -> Result<(), Rejection>;
 
-    /// The peer URLs of a member as the cluster has them; none if it is not known here.
+    /// The peer URLs of a member in the cluster's list; none if it is not known here.
     fn peer_urls(&self, of: MemberId) -> Vec<String>;
 
-    /// How far this member's log has come.
+    /// The end of this member's log.
     fn progress(&self) -> Progress;
 
-    /// The most that a member has acknowledged to this one; nothing if it has acknowledged nothing since the start.
+    /// The highest position that a member has acknowledged to this one; `None` if there is none since the start.
     fn acknowledged(&self, by: MemberId) -> Option<Progress>;
 
-    /// Answers a request of a member. Called, and first polled, in the order in which the requests of a lane came, without
-    /// waiting for the answers of those before; answers go back as they are ready.
+    /// Answers a request of a member. Called, and first polled, in the order in which the requests of a lane arrived,
+    /// without waiting for earlier answers; answers are sent when they are ready.
     fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>>;
 
-    /// Takes a snapshot while it arrives. Only a body that ends without an error is whole.
+    /// Receives a snapshot while it arrives. Only a body that ends without an error is complete.
     fn snapshot(&self, from: MemberId, request: Bytes, body: Pieces) -> Pending<Result<Bytes, Rejection>>;
 
-    /// Answers the question of someone whose certificate is good but who need not be a member yet.
+    /// Answers the question of a caller with a valid certificate that need not be a member yet.
     fn ask(&self, caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>>;
 }

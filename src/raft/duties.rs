@@ -1,4 +1,5 @@
-//! What a node does by itself: follow who leads, make itself known, and, as the leader, look after the cluster.
+//! Background tasks of a node: follow changes of the leader, publish the member's name, and, as the leader, maintain
+//! the cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,31 +13,31 @@ use super::node::Inner;
 use crate::log::Space;
 use crate::model::{Caller, Command, MemberChange, MemberId, Refusal};
 
-/// The version a cluster of this kvd has, as etcd writes it.
+/// The version of a cluster of this kvd, in etcd's notation.
 pub const CLUSTER_VERSION: &str = "3.7.0";
 
-/// Bytes of entries the log is held to, at least. Entries carry groups of commands, so a number of entries alone bounds
-/// nothing.
+/// Lower limit for the size of the log, in bytes of entries. Entries hold groups of commands, so a number of entries
+/// alone is no bound.
 const LOG_BYTES: u64 = 16 << 20;
-/// And at most.
+/// Upper limit.
 const MAX_LOG_BYTES: u64 = 256 << 20;
-/// In between it is this part of the state: a member that lags further is sent the whole state, so the larger that is,
-/// the more of the log is worth keeping.
+/// In between the limit is this fraction of the state: a member that lags further behind is sent the whole state, so
+/// the larger the state, the more of the log is worth keeping.
 const LOG_SHARE: u64 = 32;
 
-/// How often that is looked at.
+/// Interval at which the size is checked.
 const LOG_CHECK: Duration = Duration::from_millis(500);
 
-/// And while the log's disk is full: what is written meanwhile may use up what is left.
+/// The interval while the log's disk is full: writes in the meantime may use up the rest.
 const FULL_LOG_CHECK: Duration = Duration::from_millis(50);
 
-/// Pause between two attempts to leave the lead because of a full disk.
+/// Pause between two attempts to transfer leadership because of a full disk.
 const FULL_DISK: Duration = Duration::from_secs(60);
 
-/// Pause before something that failed is tried again.
+/// Pause before a failed action is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Follows what raft believes of the leader and whether it is confirmed, and raft's end.
+/// Follows raft's leader, whether it is confirmed, and the end of raft.
 pub async fn watch_leader(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     inner.shared.set_acknowledged(raft.data_metrics());
@@ -96,12 +97,12 @@ async fn at(instant: Option<Instant>) {
     }
 }
 
-/// Makes this member's name and client URLs known, as often as it takes.
+/// Publishes this member's name and client URLs, and repeats until it succeeds.
 pub async fn publish(inner: Arc<Inner>) {
     let mut leadership = inner.shared.leadership();
     let options = &inner.options;
     loop {
-        // Not before a leader is there, and the log is replayed far enough to know this member.
+        // Not before there is a leader, and the log is replayed far enough to contain this member.
         let _ = leadership.wait_for(|now| now.leader.is_some()).await;
         let own = options.store.members().into_iter().find(|member| member.id == options.id);
         match own {
@@ -125,7 +126,7 @@ pub async fn publish(inner: Arc<Inner>) {
     }
 }
 
-/// As long as this member leads: decides the cluster's version, and makes voters of those who have caught up.
+/// As long as this member leads: decides the cluster's version, and promotes pending voters that have caught up.
 pub async fn lead(inner: Arc<Inner>) {
     let mut leadership = inner.shared.leadership();
     loop {
@@ -139,7 +140,7 @@ pub async fn lead(inner: Arc<Inner>) {
         }
         while leadership.borrow().leading {
             members::promote_pending(&inner).await;
-            // Looking is cheap; a member that has caught up should not wait long.
+            // The check is cheap; a member that has caught up should not wait long.
             tokio::select! {
                 biased;
                 _ = leadership.changed() => {}
@@ -149,8 +150,8 @@ pub async fn lead(inner: Arc<Inner>) {
     }
 }
 
-/// Shortens the log if its entries have grown too many bytes, or its disk is full, as far as the store's checkpoints
-/// allow. What is counted by entries is openraft's own affair (see `settings`).
+/// Purges the log if its entries are too many bytes, or its disk is full, as far as the store's checkpoints allow.
+/// openraft itself limits the number of entries (see `settings`).
 pub async fn bound_log(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     let options = &inner.options;
@@ -159,7 +160,7 @@ pub async fn bound_log(inner: Arc<Inner>) {
         tokio::time::sleep(if space == Space::Enough { LOG_CHECK } else { FULL_LOG_CHECK }).await;
         let bytes = match space {
             Space::Enough => (options.store.sizes().in_use / LOG_SHARE).clamp(LOG_BYTES, MAX_LOG_BYTES),
-            // What is purged makes room for what comes, which is worth more than who is behind.
+            // Purging makes room for new entries, which is more important than members that lag behind.
             Space::Full { .. } => {
                 if options.store.checkpointed() < options.store.applied() {
                     options.store.hurry();
@@ -173,7 +174,8 @@ pub async fn bound_log(inner: Arc<Inner>) {
         if first <= options.log.bounds().first || upto < options.log.bounds().first {
             continue;
         }
-        // Raft purges only what a snapshot holds; the store's last checkpoint becomes one when asked, at once.
+        // Raft purges only entries that a snapshot contains; the store's last checkpoint becomes a snapshot at once on
+        // request.
         let held = raft.metrics().borrow_watched().snapshot.as_ref().map(|last| last.index);
         let asked = match held {
             Some(held) if held >= upto => raft.trigger().purge_log(upto).await,
@@ -185,7 +187,7 @@ pub async fn bound_log(inner: Arc<Inner>) {
     }
 }
 
-/// Hands leadership over while this member's disk is full, since a leader without room refuses writes for all. Not
+/// Transfers leadership while this member's disk is full, because a leader without room refuses writes for all. Not
 /// again soon: the others may have no room either.
 pub async fn leave_full_disk(inner: Arc<Inner>) {
     loop {

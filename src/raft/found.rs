@@ -1,5 +1,5 @@
-//! What a node begins with: the first entries of a new cluster, the data that are there, or, after a disaster, the data
-//! of one member alone.
+//! The beginning of a node: the first entries of a new cluster, the existing data, or, after a disaster, the data of
+//! one member alone.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -14,18 +14,18 @@ use super::types::{Config, Peer, decode_config, encode_config};
 use crate::log::{Bounds, Done, Entry, Log, LogError, Payload, Vote};
 use crate::model::{Caller, Command, LogPosition, Member, MemberChange, Proposal, Stamp};
 
-/// How far log and store have come.
+/// The positions of log and store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The log's vote.
     pub vote: Option<Vote>,
-    /// What the log holds.
+    /// The range of the log.
     pub log: Bounds,
     /// The last entry that is in the store.
     pub applied: Option<LogPosition>,
 }
 
-/// Why log and store cannot have come from one history.
+/// Why log and store cannot belong to one history.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// Entries between the two are missing.
@@ -60,12 +60,12 @@ fn end(applied: &Option<LogPosition>) -> String {
 }
 
 impl Standing {
-    /// Of these.
+    /// The positions of these.
     pub fn of(log: &Log, applied: Option<LogPosition>) -> Self {
         Self { vote: log.vote(), log: log.bounds(), applied }
     }
 
-    /// True for a log that nothing was ever written to. A member has one until it was founded, and never again.
+    /// True for a log to which nothing was ever written. A member has such a log until it is founded, and never again.
     pub fn is_log_empty(&self) -> bool {
         self.vote.is_none() && self.log.last.is_none()
     }
@@ -81,8 +81,8 @@ impl Standing {
         voted.max(self.log.last.map_or(0, |last| last.term))
     }
 
-    /// That log and store can have come from one history. A store that is ahead of its log can: entries are applied once a
-    /// quorum has them, perhaps before they are flushed here, and a snapshot is taken over before the log is cut.
+    /// Checks that log and store can belong to one history. A store may be ahead of its log: entries are applied once a
+    /// quorum has them, perhaps before they are flushed here, and a snapshot is installed before the log is truncated.
     ///
     /// # Errors
     /// See [`Misfit`].
@@ -93,8 +93,8 @@ impl Standing {
         {
             return Err(Misfit::StoreBehind { purged, applied });
         }
-        // Whatever is applied was sent by a leader, whose vote is durable before its entries are taken. The founders'
-        // entries are of term 0, but a leader of a later one committed them.
+        // Every applied entry was sent by a leader, whose vote is durable before its entries are accepted. The
+        // founders' entries have term 0, but a leader of a later term committed them.
         let term = self.term();
         if applied.is_some_and(|applied| applied.term.max(1) > term) {
             return Err(Misfit::LogBehind { term, applied });
@@ -103,8 +103,8 @@ impl Standing {
     }
 }
 
-/// Makes log and store fit to start, and says what configuration the log ends with; `None` for a member that has yet to
-/// hear of its cluster.
+/// Prepares log and store for the start, and returns the configuration at the end of the log; `None` for a member that
+/// knows no cluster yet.
 pub async fn begin(options: &NodeOptions) -> Result<Option<Config>, StartError> {
     let standing = Standing::of(&options.log, options.store.applied());
     standing.check()?;
@@ -120,10 +120,10 @@ fn storage(error: impl Display) -> StartError {
 }
 
 /// Makes this member the only one of its cluster, for when a majority is lost for good (etcd `--force-new-cluster`): an
-/// entry at the end of the log leaves all others out, and remembers them as removed, so that none of them comes back.
+/// entry at the end of the log removes all others, and records them as removed, so that none of them comes back.
 ///
-/// Unlike etcd, what is in the log but not known to be committed stays: this member may be the only one left that holds
-/// what was acknowledged last.
+/// Unlike in etcd, entries in the log that are not known to be committed stay: this member may be the only one left
+/// that holds the last acknowledged ones.
 async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartError> {
     let peer = known.get_node(&options.id.0).cloned().unwrap_or_default();
     let config = Config::from(BTreeMap::from([(options.id.0, peer)]));
@@ -140,7 +140,7 @@ async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartErro
     let change = Proposal { stamp, caller: Caller::System, command };
     let raft = encode_config(&config).map_err(storage)?;
     let payload = Payload::Membership { raft, change: Some(Arc::new(change)) };
-    // The vote comes first: the log must not hold an entry of a term this member never voted in.
+    // The vote comes first: the log must not hold an entry of a term in which this member never voted.
     let vote = Vote { term, voted_for: options.id.0, committed: false };
     flushed(|done| options.log.save_vote(vote, done)).await?;
     flushed(|done| options.log.append(vec![Entry { position, payload }], done)).await?;
@@ -152,15 +152,15 @@ async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartErro
     Ok(config)
 }
 
-/// Writes what a member begins with to a log that is untouched ([`Standing::is_untouched`]), in place of what an earlier
-/// try has left. Durable when it returns.
+/// Writes the first entries of a member to a log that is untouched ([`Standing::is_untouched`]), and replaces what an
+/// earlier attempt has left. Durable when it returns.
 ///
-/// A new cluster begins with `founders`, this member among them; every one of them writes the same entries, as though a
-/// leader of term 0 had: the configuration with the first member, then the others. Names are left for their owners to
-/// publish: only what the cluster's id stands for is sure to be the same everywhere.
+/// A new cluster begins with `founders`, including this member. All of them write the same entries, as if a leader of
+/// term 0 had written them: the configuration with the first member, then the others. Each member publishes its name
+/// later: only what the cluster's id is computed from is certain to be the same everywhere.
 ///
-/// Without founders it is a member that joins a cluster: a vote for nobody in term 0, which says no more than none, but
-/// tells the log of a member from one that is empty since its disk is not mounted.
+/// Without founders the member joins a cluster: then the log gets a vote for nobody in term 0, which has no other
+/// meaning, but distinguishes the log of a member from one that is empty because its disk is not mounted.
 ///
 /// # Errors
 /// [`StartError::Storage`].
@@ -196,7 +196,7 @@ pub async fn found(log: &Log, founders: &[Member]) -> Result<(), StartError> {
     flushed(|done| log.append(entries, done)).await
 }
 
-/// What the log is asked to write, once it is durable.
+/// Waits until a write to the log is durable.
 async fn flushed(write: impl FnOnce(Done) -> Result<(), LogError>) -> Result<(), StartError> {
     let (done, flushed) = oneshot::channel();
     write(Box::new(move |result| drop(done.send(result)))).map_err(storage)?;

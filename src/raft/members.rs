@@ -1,8 +1,8 @@
-//! Changing who belongs to the cluster, and who leads it.
+//! Changes of membership and of the leader.
 //!
-//! A change of members is one entry: the new raft configuration together with the [`MemberChange`]. Raft's configuration
-//! counts as soon as it is appended, so what the store would refuse is found out before; one change at a time, and only
-//! on top of the configuration it was made for.
+//! A membership change is one entry: the new raft configuration together with the [`MemberChange`]. Raft's
+//! configuration is in force as soon as it is appended, so changes that the store would refuse are found before; there
+//! is one change at a time, and only on top of the configuration for which it was made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::peer::{Lane, TransportError};
 
 /// Pause before a change that could not be appended yet is tried again.
 const RETRY: Duration = Duration::from_millis(20);
-/// Entries that a member may lag behind when it is made a voter by the leader itself.
+/// Entries by which a member may lag behind when the leader promotes it by itself.
 const PROMOTE_LAG: u64 = 200;
 
-/// Changes the members; a follower has the leader do it. Without a deadline.
+/// Changes the members; a follower asks the leader to do it. Without a deadline.
 ///
 /// # Errors
 /// The refusals of etcd's member calls.
@@ -63,10 +63,10 @@ pub async fn change(inner: &Arc<Inner>, caller: Caller, change: MemberChange) ->
     }
 }
 
-/// Changes the members as the leader. `asked`: by a client, whose changes are checked.
+/// Changes the members as the leader. `asked` by a client: such changes are checked.
 ///
 /// # Errors
-/// As [`change`]; [`Refusal::NotLeader`] where another one has to do it, and nothing was done.
+/// As [`change`]; [`Refusal::NotLeader`] if another member has to do it, and nothing was done.
 pub async fn lead_change(
     inner: &Arc<Inner>,
     caller: &Caller,
@@ -76,12 +76,13 @@ pub async fn lead_change(
     let raft = inner.raft().ok_or(Refusal::Stopped)?;
     let _one_at_a_time = inner.members.lock().await;
     loop {
-        // What is read now is everything that was ever decided: an entry of this term is committed and applied.
+        // From here on this member's state has everything that was ever decided: an entry of this term is committed and
+        // applied.
         match own_round(inner).await {
             Round::Index(index) => inner.shared.wait_applied(index).await,
             Round::Stopped => return Err(Refusal::Stopped),
             Round::LeaderChanged => return Err(Refusal::NotLeader),
-            // Cut off: whoever asked looks for a leader again.
+            // Cut off: the caller looks for a leader again.
             Round::Again if !inner.shared.is_leader() => return Err(Refusal::NotLeader),
             Round::Again => {
                 tokio::time::sleep(RETRY).await;
@@ -131,7 +132,7 @@ async fn append(
 ) -> Appended {
     let payload = Payload::Change(proposal);
     let mut replies = match change {
-        // Only this call lets a member's own data change.
+        // Only this call changes the data of an existing member.
         MemberChange::Update { id, peer_urls } if config.get_node(&id.0).is_some() => {
             let nodes = BTreeMap::from([(id.0, Peer { urls: peer_urls.clone() })]);
             let request = ChangeMembershipRequest::new(ChangeMembers::SetNodes(nodes), true)
@@ -151,7 +152,8 @@ fn next_config(config: &Config, change: &MemberChange, members: &[Member]) -> Re
     match change {
         MemberChange::Add(member) => {
             nodes.insert(member.id.0, Peer::of(member));
-            // A voter begins without a vote, too: one that is not there yet must not be waited for.
+            // A future voter begins without a vote, too: the cluster must not wait for a member that is not running
+            // yet.
             if !member.learner && !member.pending {
                 voters.insert(member.id.0);
             }
@@ -174,7 +176,7 @@ fn next_config(config: &Config, change: &MemberChange, members: &[Member]) -> Re
     Config::new(vec![voters], nodes).map_err(|error| Refusal::Internal(error.to_string()))
 }
 
-/// What etcd checks before it changes members, in its order.
+/// etcd's checks before a membership change, in its order.
 fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool) -> Result<(), Refusal> {
     let members = inner.options.store.members();
     let known = |id: &MemberId| members.iter().find(|member| member.id == *id);
@@ -222,7 +224,7 @@ fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool
                 return Err(Refusal::LearnerNotReady);
             }
             let seats = seats(inner, &members, config);
-            // Nobody asked for it now: it waits until it costs no quorum.
+            // It is not a client's request: it waits until it costs no quorum.
             if !asked && !rules::keeps_quorum(&seats, *id) {
                 return Err(Refusal::Unhealthy);
             }
@@ -235,8 +237,8 @@ fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool
     }
 }
 
-/// The members as the rules see them. Reached is who is connected now: etcd counts only those that have been connected for
-/// five seconds, and so takes a new cluster that is healthy for an unhealthy one.
+/// The members for the rules. A member is reachable if it is connected now: etcd counts only members that have been
+/// connected for five seconds, and so considers a new, healthy cluster unhealthy.
 fn seats(inner: &Inner, members: &[Member], config: &Config) -> Vec<Seat> {
     let voters: BTreeSet<u64> = config.voter_ids().collect();
     let seat = |member: &Member| Seat {
@@ -249,8 +251,8 @@ fn seats(inner: &Inner, members: &[Member], config: &Config) -> Vec<Seat> {
     members.iter().map(seat).collect()
 }
 
-/// True where a member's log reaches far enough for it to become a voter: nine tenths of the leader's (etcd), and
-/// nearly all of it where nobody asked.
+/// True if a member's log is long enough for it to become a voter: nine tenths of the leader's (etcd), and nearly all
+/// of it if no client asked.
 fn caught_up(inner: &Inner, id: MemberId, asked: bool) -> bool {
     let Some(raft) = inner.raft() else { return false };
     let metrics = raft.data_metrics();
@@ -264,13 +266,13 @@ fn caught_up(inner: &Inner, id: MemberId, asked: bool) -> bool {
     }
 }
 
-/// Makes voters of those that were added as such and have caught up, as far as that costs no quorum.
+/// Promotes members that were added as voters and have caught up, as far as that costs no quorum.
 pub async fn promote_pending(inner: &Arc<Inner>) {
     for member in inner.options.store.members() {
         if member.pending && inner.connected(member.id, Duration::ZERO) && caught_up(inner, member.id, false)
         {
             match lead_change(inner, &Caller::System, &MemberChange::Promote(member.id), false).await {
-                // As soon as those who are missing are back.
+                // It is tried again when the missing members are back.
                 Err(Refusal::Unhealthy) => {}
                 Ok(Reply::Refused(error)) | Err(error) => {
                     tracing::warn!(member = %member.id, %error, "a member that has caught up could not be promoted");
@@ -281,8 +283,8 @@ pub async fn promote_pending(inner: &Arc<Inner>) {
     }
 }
 
-/// Gives leadership to the most advanced other voter that can be reached. Without a quorum it stays: nobody could be
-/// elected.
+/// Transfers leadership to the most advanced other voter that can be reached. Without a quorum there is no transfer:
+/// nobody could be elected.
 pub async fn hand_over(inner: &Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     if !inner.has_quorum() {
@@ -307,10 +309,10 @@ pub async fn hand_over(inner: &Arc<Inner>) {
     }
 }
 
-/// Entries that a member may lag behind when it is made leader.
+/// Entries by which a member may lag behind when it is made leader.
 const TRANSFER_LAG: u64 = 1000;
 
-/// Hands leadership over. A transfer cannot be called off, so it begins only where it looks as if it will succeed.
+/// Transfers leadership. A transfer cannot be cancelled, so it begins only if it is likely to succeed.
 ///
 /// # Errors
 /// See [`super::Node::transfer`].

@@ -1,22 +1,23 @@
-//! Raft: one log for all members, and what it means to lead, to follow and to join.
+//! Raft: one log for all members; leading, following and joining.
 //!
 //! - [`Node`] is the handle: propose, read index, status, transfer (`node`, `options`, `shared`)
-//! - `claim` decides who leads, as far as this member may claim; `shared` hands that out and nothing else
-//! - `proposer` groups commands into entries or takes them to the leader; `reads` asks for the read index once for all
-//!   who wait; `members` changes members and leaders, as far as `rules` lets it; `duties` is what a node does by itself;
-//!   `found` is what it begins with, `replay` what it applies before all else; a new member's log is written by
-//!   [`found()`] before its first start
-//! - [`crate::peer::Transport`] is the seam to the network, carrying the messages of [`wire`]; `network` and `service` are its two
-//!   ends; [`Loopback`] joins nodes of one process, for tests and simulations
-//! - `runtime` is tokio as raft uses it; [`simulate`] makes what happens on a thread repeatable, and a [`Processor`]
-//!   makes work on it take time
-//! - `topics` are what members ask their leader beside raft's affairs, each with a handler of its own
-//! - `checks` is what others say, held against itself and the log; `replicas` what a leader knows of the others' logs,
-//!   `room` whether a leader's snapshot fits on the disk
-//! - `types`, `log_store`, `state_machine` and `settings` fit [`crate::log`] and [`crate::store`] to openraft
+//! - `claim` decides who leads, as far as this member may claim; `shared` gives access to that and to nothing else
+//! - `proposer` groups commands into entries or sends them to the leader; `reads` requests the read index once for all
+//!   waiting readers; `members` changes members and leaders, as far as `rules` allows it; `duties` are a node's
+//!   background tasks; `found` prepares a node's beginning, `replay` applies committed entries before raft starts;
+//!   [`found()`] writes a new member's log before its first start
+//! - [`crate::peer::Transport`] is the interface to the network and carries the messages of [`wire`]; `network` sends,
+//!   `service` answers; [`Loopback`] connects nodes of one process, for tests and simulations
+//! - `runtime` is tokio as raft's runtime; [`simulate`] makes a thread's execution repeatable, and a [`Processor`]
+//!   makes work on it take simulated time
+//! - `topics` are the questions of members to their leader that are not raft's, each with its own handler
+//! - `checks` compares other members' messages with themselves and the log; `replicas` is what a leader knows about the
+//!   others' logs, `room` decides whether a leader's snapshot fits on the disk
+//! - `types`, `log_store`, `state_machine` and `settings` adapt [`crate::log`] and [`crate::store`] to openraft
 //!
-//! Rules: openraft's types stay in this room; what lies on disk or travels has encodings of its own. Nothing here waits
-//! for a disk after the quorum, and nothing that raft's thread does waits for the store: what may take long is offloaded. What was appended and then lost sight of is never proposed again.
+//! Rules: openraft's types stay in this room; data on disk and on the network have kvd's own encodings. Nothing here
+//! waits for a disk after the quorum, and nothing on raft's thread waits for the store: slow work is offloaded. A
+//! command that was appended and whose outcome is unknown is never proposed again.
 
 mod checks;
 mod claim;

@@ -26,10 +26,10 @@ use super::wire::{Answer, Ballot, Request, Route, decode, encode};
 use crate::model::{LogPosition, MemberId};
 use crate::peer::{Lane, MAX_MESSAGE, Transport, TransportError};
 
-/// Appends on their way to one member at the same time.
+/// Most appends in flight to one member.
 const PIPELINE: usize = 16;
 
-/// A member without room for a snapshot is asked again after this.
+/// Delay before a snapshot is offered again to a member without room.
 const NO_ROOM: Duration = Duration::from_secs(5);
 
 /// Makes clients.
@@ -60,7 +60,7 @@ impl RaftNetworkFactory<Types> for Network {
     }
 }
 
-/// Speaks to one member.
+/// The client for one member.
 pub struct Client {
     transport: Arc<dyn Transport>,
     shared: Arc<Shared>,
@@ -87,7 +87,7 @@ fn malformed(error: impl ToString) -> Fault {
 }
 
 impl Client {
-    /// Sends a message; it takes its place in the lane before this returns.
+    /// Sends a message; it is queued in its lane before this returns.
     fn send(
         &self,
         lane: Lane,
@@ -112,7 +112,7 @@ impl Client {
         async move { sent.map_err(malformed)?.await }
     }
 
-    /// The message for as many entries as one takes, and how many they are.
+    /// A message with as many entries as fit, and their number.
     fn pack(&self, rpc: &AppendEntriesRequest<Types>) -> Result<(Bytes, usize), String> {
         let mut count = rpc.entries.len();
         loop {
@@ -183,7 +183,7 @@ impl Client {
         }
     }
 
-    /// An append was not sent, or not answered in time. The control lane's are heartbeats.
+    /// An append was not sent, or not answered in time. Appends on the control lane are heartbeats.
     fn missed(&self) {
         if matches!(self.lane, Lane::Control) {
             self.shared.figures.failed_heartbeats.fetch_add(1, Ordering::Relaxed);
@@ -212,7 +212,7 @@ impl Client {
     }
 }
 
-/// Whether a member can miss the place before the entries it was sent.
+/// Whether a member can really lack the position before the entries that were sent.
 fn contradict(previous: Option<LogPosition>, acknowledged: Option<LogPosition>) -> Result<(), String> {
     match (previous, acknowledged) {
         (None, _) => Err("it misses an entry before the first one".into()),
@@ -236,9 +236,9 @@ impl RaftNetworkV2<Types> for Client {
         self.append(&rpc, option.soft_ttl()).await
     }
 
-    /// Requests go out one after the other without waiting for answers; every answer has a deadline of its own, as a
-    /// stream that hangs would keep the log from being purged. Nothing happens before the first request is there:
-    /// openraft waits out its backoff inside that stream.
+    /// Requests are sent one after another without waiting for answers. Every answer has its own deadline, because a
+    /// stream that hangs would block the purging of the log. Nothing happens before the first request: openraft waits
+    /// for its backoff inside that stream.
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
@@ -256,7 +256,7 @@ impl RaftNetworkV2<Types> for Client {
                 let answer = client.append(&rpc, timeout);
                 async move {
                     let answer = answer.await.inspect_err(|_| client.missed())?;
-                    // A part that was taken ends the pipeline: what follows it cannot fit.
+                    // If only a part was accepted, the pipeline ends: later entries cannot follow it.
                     let whole =
                         !matches!(&answer, AppendEntriesResponse::PartialSuccess(upto) if *upto != last);
                     Ok((answer.into_stream_result(previous, last), whole))
@@ -372,7 +372,7 @@ impl RaftNetworkV2<Types> for Client {
     }
 
     fn backoff(&self) -> Option<Backoff> {
-        // Short at first: a member that restarts is back soon. Never long: it costs one small attempt.
+        // Short at first, because a restarting member is back soon. Never long, because an attempt is cheap.
         let delays = [10, 20, 50, 100, 200].into_iter().chain(std::iter::repeat(250));
         Some(Backoff::new(delays.map(Duration::from_millis)))
     }

@@ -1,4 +1,4 @@
-//! A node: the handle through which everyone uses raft.
+//! A node: the handle of raft for all other rooms.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -41,8 +41,8 @@ pub type Raft = openraft::Raft<Types, StateMachine>;
 
 /// A member's part in raft. Clones share it.
 ///
-/// Its tasks run on the runtime it was started on: one with a single thread, used for nothing but the transport, is
-/// best ([`Node::start_on_thread`]). Its methods may be called from any runtime.
+/// Its tasks run on the runtime on which it was started; best is one with a single thread that otherwise only runs the
+/// transport ([`Node::start_on_thread`]). Its methods may be called from any runtime.
 #[derive(Clone)]
 pub struct Node(pub(super) Arc<Inner>);
 
@@ -51,11 +51,11 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     /// Held while members are changed: one change at a time.
     pub(super) members: Mutex<()>,
-    /// Who answers what members ask their leader.
+    /// The handlers of members' questions to their leader.
     pub(super) topics: Topics,
     raft: OnceLock<Raft>,
     runtime: tokio::runtime::Handle,
-    /// In a simulation: what the tasks run on.
+    /// In a simulation: the processor for the tasks.
     processor: Option<Processor>,
     tasks: parking_lot::Mutex<JoinSet<()>>,
     proposals: mpsc::UnboundedSender<Waiting>,
@@ -66,25 +66,26 @@ pub(super) struct Inner {
     undecided: Arc<AtomicUsize>,
     /// Groups of commands that other members wait for.
     pub(super) for_others: Sender<usize>,
-    /// The furthest place that a leader has said is committed.
+    /// The highest position that a leader has reported as committed.
     pub(super) said: parking_lot::Mutex<Option<LogPosition>>,
-    /// Handing leadership over was tried: it is not tried again before the end.
+    /// A transfer of leadership was tried at the stop: it is not tried again.
     handed_over: AtomicBool,
-    /// Set when the node is to stop, and when it has.
+    /// Set when the node must stop, and when it has stopped.
     stopped: Sender<bool>,
     ended: Sender<bool>,
 }
 
-/// Entries that may be committed but not applied before new commands are turned away (etcd `maxGapBetweenApplyAndCommitIndex`).
+/// Entries that may be committed but not applied before new commands are refused (etcd
+/// `maxGapBetweenApplyAndCommitIndex`).
 const MAX_BACKLOG: u64 = 5000;
 
-/// How often it is looked whether the quorum is still there, by who waits for it at the end.
+/// Interval at which a stopping node checks whether there is still a quorum.
 const LOOK: Duration = Duration::from_millis(10);
 
 impl Node {
-    /// Starts a node on the present runtime, on a log that [`super::found()`] or an earlier life of the node has written;
-    /// one with nothing in it waits to hear of its cluster. A member that is the only voter leads by the time this
-    /// returns or very soon after.
+    /// Starts a node on the present runtime, on a log that [`super::found()`] or an earlier process of the node has
+    /// written. With an empty log it waits for messages of its cluster. A member that is the only voter leads when this
+    /// returns, or very soon after.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -137,13 +138,13 @@ impl Node {
         inner.spawn(proposer::run(inner.clone(), proposal_queue));
         inner.spawn(reads::run(inner.clone(), reader_queue));
         if inner.shared.is_only_voter() {
-            // Nobody else has a say: no need to wait for an election timeout.
+            // It is the only voter: no need to wait for an election timeout.
             let _ = raft.trigger().elect(false).await;
         }
         Ok(Node(inner))
     }
 
-    /// Starts a node on the thread of its transport, or on a thread of its own, which ends with [`Node::shutdown`].
+    /// Starts a node on its transport's thread, or on its own thread, which ends with [`Node::shutdown`].
     ///
     /// # Errors
     /// As [`Node::start`].
@@ -172,13 +173,14 @@ impl Node {
         started.await.map_err(|_| gone())?
     }
 
-    /// Proposes a command for `caller` and waits until it is applied here; a follower has the leader propose it. Ends by
-    /// its own deadline (etcd's request timeout); dropping it gives up waiting, not always the command.
+    /// Proposes a command for `caller` and waits until it is applied here; a follower asks the leader to propose it.
+    /// Ends at its own deadline (etcd's request timeout). Dropping the future stops waiting, but the command may still
+    /// be applied.
     ///
     /// # Errors
-    /// What applying it refused, [`Refusal::AuthOldRevision`] among it: whoever let the caller in may do so anew and
-    /// propose again, since nothing was done; [`Refusal::TooManyRequests`] where too much waits to be applied;
-    /// [`Refusal::Timeout`] and its kin where the outcome is not known, or no leader was found in time;
+    /// The refusal of the applied command, including [`Refusal::AuthOldRevision`]: then nothing was done, and the
+    /// caller may be authenticated again and propose again; [`Refusal::TooManyRequests`] if too many commands wait to
+    /// be applied; [`Refusal::Timeout`] and similar refusals if the outcome is unknown, or no leader was found in time;
     /// [`Refusal::Stopped`].
     pub async fn propose(&self, caller: Caller, command: Command) -> Result<Reply, Refusal> {
         let started = Instant::now();
@@ -187,7 +189,7 @@ impl Node {
         let _pending = figures.pending();
         let outcome = match tokio::time::timeout(self.0.options.request_timeout(), work).await {
             Ok(Ok((Reply::Refused(refusal), _))) => return Err(refusal),
-            // Clients know this refusal of a change of leadership only.
+            // Clients expect this refusal only from a transfer of leadership.
             Ok(Err(Refusal::NotLeader)) if self.0.is_stopped() => Err(Refusal::Stopped),
             Ok(outcome) => outcome.map(|(reply, _)| reply),
             Err(_) => Err(self.0.why_late(started)),
@@ -195,11 +197,11 @@ impl Node {
         outcome.inspect_err(|_| _ = figures.failed.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Proposes a command of kvd's own as [`Node::propose`] does, but only as the leader of `term`; it is never handed
-    /// on to another leader.
+    /// Proposes a command of kvd itself, as [`Node::propose`] does, but only as the leader of `term`; it is never
+    /// forwarded to another leader.
     ///
     /// # Errors
-    /// As [`Node::propose`]; [`Refusal::NotLeader`] where this member does not lead in that term, and nothing was done.
+    /// As [`Node::propose`]; [`Refusal::NotLeader`] if this member does not lead in that term, and nothing was done.
     pub async fn propose_in_term(&self, term: u64, command: Command) -> Result<Reply, Refusal> {
         let started = Instant::now();
         let work = self.0.queued(Caller::System, command, Some(term));
@@ -210,10 +212,10 @@ impl Node {
         }
     }
 
-    /// Asks the leader's handler of a topic (see [`Node::register`]), which may be this member's own.
+    /// Asks the leader's handler for a topic (see [`Node::register`]); this member may be the leader.
     ///
     /// # Errors
-    /// [`Refusal::NoLeader`]; [`Refusal::Timeout`], also if the leader could not be reached; what the handler refuses.
+    /// [`Refusal::NoLeader`]; [`Refusal::Timeout`], also if the leader could not be reached; the handler's refusals.
     pub async fn ask_leader(&self, topic: Topic, question: Bytes) -> Result<Bytes, Refusal> {
         match self.0.shared.leader() {
             None => Err(Refusal::NoLeader),
@@ -228,7 +230,7 @@ impl Node {
         }
     }
 
-    /// Has a topic's questions, of other members and of this one, answered here while this member leads.
+    /// Registers the handler for a topic's questions, of other members and of this one, while this member leads.
     ///
     /// # Errors
     /// [`TopicTaken`].
@@ -256,11 +258,11 @@ impl Node {
         result.inspect_err(|_| _ = self.0.shared.figures.failed_reads.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Goes once through raft's core and once through the queue of what is applied, and comes back: proof that both
-    /// still move. The queue does not have to while it waits for the store's disk.
+    /// Passes once through raft's core and once through the queue of entries to apply: proof that both make progress.
+    /// The queue is not required to while it waits for the store's disk.
     ///
     /// # Errors
-    /// [`Refusal::Stopped`] where one of them has ended.
+    /// [`Refusal::Stopped`] if one of them has ended.
     pub async fn pulse(&self) -> Result<(), Refusal> {
         let raft = self.0.raft().ok_or(Refusal::Stopped)?;
         raft.with_raft_state(|_| ()).await.map_err(|_| Refusal::Stopped)?;
@@ -276,22 +278,23 @@ impl Node {
         }
     }
 
-    /// How the node is doing. Cheap, never waits.
+    /// The state of the node. Cheap, never waits.
     pub fn status(&self) -> Status {
         Status { is_learner: self.is_learner(), ..self.0.shared.status() }
     }
 
-    /// True if the disk of the store, or of the log, is full: reads are served, and what needs space is refused or waits.
+    /// True if the disk of the store, or of the log, is full: reads are served, and commands that need space are
+    /// refused or wait.
     pub fn is_disk_full(&self) -> bool {
         self.0.is_disk_full()
     }
 
-    /// The leader's clock where this member leads: milliseconds since the epoch.
+    /// The wall clock with which this member stamps commands as the leader: milliseconds since the epoch.
     pub fn now_ms(&self) -> i64 {
         self.0.options.clock.now_ms()
     }
 
-    /// What was counted.
+    /// Counters.
     pub fn figures(&self) -> &Figures {
         &self.0.shared.figures
     }
@@ -307,27 +310,27 @@ impl Node {
     }
 
     /// True if this member leads in that term and a quorum has confirmed it within the election timeout. Cheap, and
-    /// true to the moment, also after the process was stopped for a while.
+    /// correct at this very moment, even after the process was stopped for a while.
     pub fn leads(&self, term: u64) -> bool {
         self.0.shared.leads(term)
     }
 
-    /// The members as far as they are known here, ascending by id.
+    /// The members that are known here, ascending by id.
     pub fn members(&self) -> Vec<Member> {
         self.0.options.store.members()
     }
 
-    /// Those that were removed from the cluster, as far as that is known here.
+    /// The removed members that are known here.
     pub fn removed(&self) -> Vec<MemberId> {
         self.0.options.store.removed()
     }
 
-    /// True where the member was removed, likewise.
+    /// True if the member is known to be removed.
     pub fn was_removed(&self, member: MemberId) -> bool {
         self.removed().contains(&member)
     }
 
-    /// How far this member's log has come, or its state if that is further.
+    /// The end of this member's log, or of its state if that is further.
     pub fn progress(&self) -> Progress {
         let (log, applied) = (&self.0.options.log, self.0.options.store.applied());
         let bounds = log.bounds();
@@ -336,17 +339,17 @@ impl Node {
         Progress { term: log.vote().map_or(0, |vote| vote.term), last }
     }
 
-    /// The most that a member has acknowledged to this one, as its leader since the start.
+    /// The highest position that a member has acknowledged to this one, as its leader since the start.
     pub fn acknowledged(&self, by: MemberId) -> Option<Progress> {
         self.0.shared.replicas.progress(by)
     }
 
-    /// The peer URLs of a member, as this member's log says; none if it is not known here.
+    /// The peer URLs of a member in this member's log; none if it is not known here.
     pub fn peer_urls(&self, of: MemberId) -> Vec<String> {
         self.0.peer(of).map(|peer| peer.urls).unwrap_or_default()
     }
 
-    /// How many voters can be reached, this member included, and how many there are.
+    /// How many voters can be reached, including this member, and how many there are.
     pub fn reachable(&self) -> (usize, usize) {
         // Raft's own view: a new cluster has voters before it has applied anything.
         let voters = self.voters();
@@ -355,24 +358,24 @@ impl Node {
         (voters.iter().filter(there).count(), voters.len())
     }
 
-    /// Those that vote, as this member's log says.
+    /// The voters in this member's log.
     pub fn voters(&self) -> Vec<MemberId> {
         self.0.raft().map(|raft| raft.voter_ids().map(MemberId).collect()).unwrap_or_default()
     }
 
-    /// True where this member is a learner to clients. A voter that is still catching up has no vote either, but they
-    /// need not know.
+    /// True if this member is a learner for clients. A voter that is still catching up has no vote either, but clients
+    /// need not know that.
     pub fn is_learner(&self) -> bool {
         let id = self.0.shared.id();
         self.0.shared.is_learner() && !self.members().iter().any(|member| member.id == id && !member.learner)
     }
 
-    /// Where this member leads: the members that entries do not reach, for a reason that does not go away by itself.
+    /// If this member leads: the members that entries do not reach, for a lasting reason.
     pub fn replication_faults(&self) -> Vec<(MemberId, String)> {
         if !self.0.shared.is_leader() {
             return Vec::new();
         }
-        // What is said to a member on its way out may fail after it was removed.
+        // Messages to a member may fail after it was removed.
         let mut faults = self.0.shared.replicas.faults();
         faults.retain(|(id, _)| self.0.peer(*id).is_some());
         faults
@@ -383,33 +386,33 @@ impl Node {
         self.0.has_quorum()
     }
 
-    /// Who leads, and changes of it.
+    /// The leader, and its changes.
     pub fn leadership(&self) -> Receiver<Leadership> {
         self.0.shared.leadership()
     }
 
-    /// Hands leadership to `target`; only the leader does.
+    /// Transfers leadership to `target`; only the leader can.
     ///
     /// # Errors
-    /// [`Refusal::NotLeader`]; [`Refusal::BadLeaderTransferee`] where it is no voter, has not been heard of lately or
-    /// lags; [`Refusal::TransferTimedOut`].
+    /// [`Refusal::NotLeader`]; [`Refusal::BadLeaderTransferee`] if it is not a voter, has sent nothing lately or lags
+    /// behind; [`Refusal::TransferTimedOut`].
     pub async fn transfer(&self, target: MemberId) -> Result<(), Refusal> {
         members::transfer(&self.0, target).await
     }
 
-    /// Before the end: hands leadership over where this member leads and there is someone to take it; does not wait
-    /// longer than an election would take. Clients go on being served meanwhile. Tried once.
+    /// Before the stop: transfers leadership if this member leads and another can take it; does not wait longer than an
+    /// election would take. Clients are still served. Tried once.
     pub async fn hand_over(&self) {
         let inner = &self.0;
         let tried = inner.handed_over.swap(true, Ordering::Relaxed);
         if !tried && inner.shared.is_leader() && !inner.shared.is_only_voter() {
-            // Whoever does not take it in time has it by election.
+            // If the transfer takes too long, an election decides.
             let _ = tokio::time::timeout(inner.options.election, members::hand_over(inner)).await;
         }
     }
 
-    /// Stops: hands leadership over where there is someone to take it; then nothing is accepted any more, who waits is
-    /// told so, the log is flushed and closed. Calls after the first one wait for its end.
+    /// Stops: transfers leadership if another member can take it; then accepts nothing more, refuses waiting callers,
+    /// flushes the log and closes it. Calls after the first one wait for its end.
     pub async fn shutdown(&self) {
         let inner = &self.0;
         if inner.stopped.send_replace(true) {
@@ -417,7 +420,8 @@ impl Node {
             return;
         }
         self.hand_over().await;
-        // Clients of other members do not see that this one stops. What they wrote here is decided in a moment.
+        // Clients of other members do not notice that this one stops: their commands in progress here are finished
+        // first.
         let answered = async { inner.for_others.subscribe().wait_for(|count| *count == 0).await };
         let decided = async {
             tokio::select! {
@@ -429,7 +433,7 @@ impl Node {
         let _ = tokio::time::timeout(inner.options.election, decided).await;
         inner.options.store.stop_waiting();
         if let Some(raft) = inner.raft() {
-            // It is joined, whatever it ended with.
+            // It is joined, whatever its result.
             let _ = raft.shutdown().await;
         }
         inner.tasks.lock().abort_all();
@@ -463,18 +467,18 @@ impl Inner {
         }
     }
 
-    /// True once the node is to stop.
+    /// True if the node must stop.
     pub(super) fn is_stopped(&self) -> bool {
         *self.stopped.borrow()
     }
 
     /// Queues a command.
     pub(super) fn enqueue(&self, waiting: Waiting) {
-        // Where nobody takes it any more, dropping it tells the one who waits.
+        // If the queue is closed, dropping the command notifies the waiting caller.
         let _ = self.proposals.send(waiting);
     }
 
-    /// Brings a command to its outcome, without a deadline.
+    /// The outcome of a command, without a deadline.
     pub(super) async fn outcome(self: &Arc<Self>, caller: Caller, command: Command) -> Outcome {
         if self.is_stopped() {
             return Err(Refusal::Stopped);
@@ -487,7 +491,7 @@ impl Inner {
         }
     }
 
-    /// As [`Inner::outcome`], for a command that changes no members; bound to a term where one is given.
+    /// As [`Inner::outcome`], for a command that changes no members; bound to a term if one is given.
     async fn queued(&self, caller: Caller, command: Command, term: Option<u64>) -> Outcome {
         if self.is_stopped() {
             return Err(Refusal::Stopped);
@@ -509,8 +513,9 @@ impl Inner {
         outcome.await.unwrap_or(Err(Refusal::Stopped))
     }
 
-    /// True if the disk of the store, or of the log, has no room for a command of that weight. Only asked before it is
-    /// proposed: once an entry is in raft's hands it may be committed whenever there is room, and is waited for.
+    /// True if the disk of the store, or of the log, has no room for a command of that weight. Only checked before it
+    /// is proposed: an entry that was given to raft may be committed as soon as there is room, and the caller waits for
+    /// it.
     fn lacks_room(&self, command: &Command, weight: usize) -> bool {
         let cost = quota::cost(command);
         if cost > 0 && self.options.store.lacks_room(cost) {
@@ -520,13 +525,13 @@ impl Inner {
         self.options.log.space().lacks(ahead.saturating_add(weight) as u64, cost == 0)
     }
 
-    /// Where raft believes a member to be.
+    /// The addresses of a member in raft's configuration.
     pub(super) fn peer(&self, id: MemberId) -> Option<Peer> {
         let config = self.raft()?.server_metrics().borrow_watched().membership_config.clone();
         config.membership().get_node(&id.0).cloned()
     }
 
-    /// The refusal for a command that was not done in time, as etcd tells them apart.
+    /// The refusal for a command that was not done in time, by etcd's distinctions.
     fn why_late(&self, started: Instant) -> Refusal {
         let since = self.shared.leader_since();
         let lost = since.and_then(|since| since.checked_sub(2 * self.options.election));
@@ -547,7 +552,7 @@ impl Inner {
         }
     }
 
-    /// True where the member has been connected for so long.
+    /// True if the member has been connected for this long.
     pub(super) fn connected(&self, id: MemberId, long: Duration) -> bool {
         self.options.transport.connected_for(id).is_some_and(|connected| connected >= long)
     }
@@ -561,7 +566,7 @@ impl Inner {
         }
     }
 
-    /// Returns once a member that has led reaches no quorum, whoever leads meanwhile.
+    /// Returns when a member that has led reaches no quorum, whoever leads in the meantime.
     pub(super) async fn quorum_lost(&self) {
         while self.quorum_connected(Duration::ZERO) {
             tokio::time::sleep(LOOK).await;

@@ -1,4 +1,4 @@
-//! The way of a command into the log: queued, grouped, stamped by the leader, or sent to it.
+//! A command's way into the log: it is queued, grouped, and stamped by the leader, or sent to the leader.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,18 +15,18 @@ use crate::log;
 use crate::model::{Caller, Command, MemberId, Proposal, Refusal, Reply, Stamp};
 use crate::peer::{Lane, TransportError};
 
-/// What became of a command, with the index of its entry.
+/// The outcome of a command, with the index of its entry.
 pub type Outcome = Result<(Reply, u64), Refusal>;
 
 /// A command that waits.
 pub struct Waiting {
-    /// Whoever asks for it.
+    /// Its caller.
     pub caller: Caller,
-    /// What to do.
+    /// The command.
     pub command: Command,
-    /// The bytes it takes up.
+    /// Its size in bytes.
     pub weight: usize,
-    /// Where the outcome goes. Once nobody waits there any more, the command is not proposed.
+    /// The receiver of the outcome. If nobody waits there any more, the command is not proposed.
     pub reply: ReplyTo,
     /// Counts its bytes until its outcome is known.
     pub charge: Charge,
@@ -36,7 +36,7 @@ pub struct Waiting {
 pub struct Charge(Arc<AtomicUsize>, usize);
 
 impl Charge {
-    /// Counts `bytes` in `total`; `None` where that would be more than may be undecided.
+    /// Counts `bytes` in `total`; `None` if that would be more than may be undecided.
     pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
         let charge = Self(total.clone(), bytes);
         (total.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES).then_some(charge)
@@ -49,9 +49,9 @@ impl Drop for Charge {
     }
 }
 
-/// Where an outcome goes.
+/// The receiver of an outcome.
 pub struct ReplyTo {
-    /// Whoever waits.
+    /// The sending end for the waiting caller.
     pub sender: oneshot::Sender<Outcome>,
     /// Only the leader of this term may propose the command, and only if it is this member.
     pub term: Option<u64>,
@@ -59,7 +59,7 @@ pub struct ReplyTo {
 
 impl ReplyTo {
     fn send(self, outcome: Outcome) {
-        // Nobody may wait any more.
+        // The caller may have stopped waiting.
         let _ = self.sender.send(outcome);
     }
 }
@@ -67,15 +67,15 @@ impl ReplyTo {
 /// Most commands in one entry, and most bytes.
 const GROUP_COMMANDS: usize = 1024;
 const GROUP_BYTES: usize = 1 << 20;
-/// Bytes of commands that may be undecided before more are turned away.
+/// Bytes of commands that may be undecided before more are refused.
 const QUEUE_BYTES: usize = 256 << 20;
-/// Entries of this member in raft's hands at the same time: one being flushed, one behind it. More would only make
-/// groups smaller, as long as no network lies between.
+/// Entries of this member in raft at the same time: one being flushed, one behind it. If no network is involved, more
+/// would only make groups smaller.
 const IN_FLIGHT_ALONE: usize = 2;
 const IN_FLIGHT: usize = 16;
 /// Messages to the leader at the same time.
 const FORWARDS: usize = 16;
-/// Pause before a command that was refused for want of a leader is tried again.
+/// Pause before a command that was refused for lack of a leader is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Runs until the node stops.
@@ -91,7 +91,7 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
         }
         let leader = inner.shared.leader();
         if forwards.0 != leader {
-            // What is lost with a leader that failed does not hold up what goes to the next one.
+            // Messages lost with a failed leader do not delay those to the next one.
             forwards = (leader, Arc::new(Semaphore::new(FORWARDS)));
         }
         let gate = match leader {
@@ -102,12 +102,12 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
         let permit = tokio::select! {
             biased;
             permit = gate.clone().acquire_owned() => permit,
-            // The turn that this waits for may never come.
+            // The permit that this waits for may never come.
             Ok(()) = leadership.changed() => continue,
         };
         // The semaphores are never closed.
         let Ok(permit) = permit else { return };
-        // Others have queued while this waited its turn.
+        // More commands were queued while this waited for its permit.
         while waiting.len() < GROUP_COMMANDS {
             match queue.try_recv() {
                 Ok(more) => waiting.push(more),
@@ -142,7 +142,7 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
     }
 }
 
-/// Drops commands that nobody waits for, and refuses those bound to a term that is not this member's.
+/// Drops commands that nobody waits for, and refuses those bound to a term in which this member does not lead.
 fn drop_void(inner: &Inner, waiting: &mut Vec<Waiting>) {
     let status = inner.shared.status();
     let is_void = |waiting: &mut Waiting| {
@@ -154,7 +154,7 @@ fn drop_void(inner: &Inner, waiting: &mut Vec<Waiting>) {
     }
 }
 
-/// Takes as many commands as one entry should hold off the front.
+/// Removes as many commands from the front as one entry should hold.
 fn take_group(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
     let mut bytes = 0;
     let fits = waiting.iter().take_while(|waiting| {
@@ -210,7 +210,7 @@ fn answer_all(replies: impl IntoIterator<Item = ReplyTo>, refusal: &Refusal) {
 }
 
 impl Inner {
-    /// Queues commands again that were not appended, after a pause.
+    /// Queues commands that were not appended again, after a pause.
     fn retry(self: &Arc<Self>, group: Arc<log::Group>, replies: Vec<(usize, ReplyTo, Charge)>) {
         let waiting = |(proposal, (weight, reply, charge)): (&Proposal, (usize, ReplyTo, Charge))| {
             let Proposal { caller, command, .. } = proposal.clone();
@@ -233,8 +233,8 @@ impl Inner {
     }
 }
 
-/// Sends a group to the leader and hands out its answer, once what it did is applied here, too: who writes here reads
-/// here what was written.
+/// Sends a group to the leader and passes on its answer when the commands are applied here, too: a client that writes
+/// through this member can read here what it wrote.
 async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permit: OwnedSemaphorePermit) {
     let asked = group.iter().map(|waiting| (waiting.caller.clone(), waiting.command.clone())).collect();
     let answer = ask(&inner, leader, Lane::Forward, &Request::Propose(asked)).await;
@@ -246,9 +246,9 @@ async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permi
             let mut again = Vec::new();
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
                 match (applied, outcome) {
-                    // Leadership went on before it was proposed.
+                    // Leadership changed before it was proposed.
                     (_, Err(Refusal::NotLeader)) => again.push(waiting),
-                    // It was, but the leader stopped before the end.
+                    // It was proposed, but the leader stopped before the end.
                     (_, Err(Refusal::Stopped)) => waiting.reply.send(Err(Refusal::TimeoutLeaderFailed)),
                     (true, outcome) => waiting.reply.send(outcome.map(|reply| (reply, index))),
                     (false, _) => waiting.reply.send(Err(Refusal::TimeoutApplied)),
@@ -291,7 +291,7 @@ pub async fn ask(
     decode(&bytes, back).map_err(|error| TransportError::Lost(error.to_string()))
 }
 
-/// What a raft call that failed means for someone who waits.
+/// The refusal for a failed raft call.
 pub fn refusal_of(error: RaftError<Types, ClientWriteError<Types>>) -> Refusal {
     match error {
         RaftError::Fatal(_) => Refusal::Stopped,

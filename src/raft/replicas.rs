@@ -1,5 +1,5 @@
-//! What this member, as the leader, knows of the others' logs: how far they have acknowledged entries to it, and why one
-//! does not get them, where the reason does not go away by itself.
+//! A leader's knowledge of the others' logs: how far they have acknowledged entries, and why entries do not reach a
+//! member, if the reason is lasting.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,35 +10,35 @@ use tokio::time::Instant;
 use crate::log::Vote;
 use crate::model::{LogPosition, MemberId, Progress};
 
-/// What goes away within this, as when a member is stopped, is not worth a word.
+/// A problem that disappears within this time, as when a member is stopped, is not logged.
 const LASTING: Duration = Duration::from_secs(1);
-/// Another reason is logged no sooner.
+/// Interval before another reason is logged.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The others' logs, as far as they have been heard of.
+/// The others' logs, as far as they are known.
 #[derive(Default)]
 pub struct Replicas(Mutex<BTreeMap<MemberId, Replica>>);
 
 #[derive(Default)]
 struct Replica {
-    /// The end of what it acknowledged, and the vote of the leader that it did so to.
+    /// The last acknowledged position, and the vote of the leader that received the acknowledgement.
     acknowledged: Option<(Vote, LogPosition)>,
     fault: Option<Fault>,
 }
 
 struct Fault {
-    /// The latest one.
+    /// The latest reason.
     reason: String,
-    /// It is about messages without entries alone, as heartbeats are, and over as soon as one is answered.
+    /// True if it only concerns messages without entries, such as heartbeats; it is over when one of them is answered.
     of_empty: bool,
     since: Instant,
-    /// When it was logged last, and with what reason: it lasts.
+    /// When it was logged last, and with what reason, if it is lasting.
     logged: Option<(Instant, String)>,
 }
 
 impl Replicas {
-    /// A member has everything up to `last`, as it says to the leader with this vote. An `empty`
-    /// message, as a heartbeat is, says nothing about whether entries reach it.
+    /// A member reports to the leader with this vote that it has everything up to `last`. An `empty` message, such as a
+    /// heartbeat, does not show whether entries reach it.
     pub fn acknowledged(&self, by: MemberId, to: Vote, last: Option<LogPosition>, empty: bool) {
         let mut replicas = self.0.lock();
         let replica = replicas.entry(by).or_default();
@@ -59,14 +59,15 @@ impl Replicas {
         (vote == to).then_some(last)
     }
 
-    /// The most that a member has acknowledged to this one, as the leader of whatever term. It cannot stand before it.
+    /// The highest position that a member has acknowledged to this one, as the leader of any term. Its log cannot end
+    /// before that.
     pub fn progress(&self, of: MemberId) -> Option<Progress> {
         let (vote, last) = self.0.lock().get(&of)?.acknowledged?;
         Some(Progress { term: vote.term, last: Some(last) })
     }
 
-    /// Entries did not reach a member, for a reason that lies in them or in the member. Logged once it lasts, and when it
-    /// becomes another one.
+    /// Entries did not reach a member, because of the entries or of the member. Logged when it is lasting, and when the
+    /// reason changes.
     pub fn failed(&self, to: MemberId, reason: String, empty: bool) {
         let mut replicas = self.0.lock();
         let replica = replicas.entry(to).or_default();
@@ -87,7 +88,7 @@ impl Replicas {
         replica.fault = Some(fault);
     }
 
-    /// Forgets all but these: a member that was removed needs no entries.
+    /// Drops all except these: a removed member needs no entries.
     pub fn keep(&self, is_member: impl Fn(MemberId) -> bool) {
         self.0.lock().retain(|id, _| is_member(*id));
     }

@@ -1,5 +1,5 @@
-//! Whether this member's disk has room for a snapshot. What did not fit is not taken again before there is more room: each
-//! try fills the disk, and the others that write to it would suffer.
+//! Whether this member's disk has room for a snapshot. After a snapshot did not fit, none is received before there is
+//! more room: each attempt fills the disk, and everything else that writes to it would suffer.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use tokio::time::Instant;
 use crate::peer::Pieces;
 use crate::store::{Prepared, SnapshotHeader, Store, StoreError};
 
-/// More room than before by this is worth another try.
+/// If there is this much more room than before, another attempt is made.
 const MORE: u64 = 1 << 20;
-/// Without more room another try is made after this: the leader's state may have become smaller.
+/// Without more room another attempt is made after this time: the leader's state may have become smaller.
 const AGAIN: Duration = Duration::from_secs(60);
-/// A leader that has not asked for so long has found another way, or there is another leader.
+/// A leader that has not asked for this long has found another way, or there is another leader.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 
-/// What is known of the room for snapshots.
+/// What is known about the room for snapshots.
 #[derive(Default)]
 pub struct Room(Mutex<Option<Shortage>>);
 
 struct Shortage {
-    /// Bytes that were not enough.
+    /// The number of bytes that was not enough.
     available: u64,
-    /// When that was found out.
+    /// When that was found.
     tried: Instant,
-    /// When a leader last heard of it.
+    /// When a leader last received that answer.
     asked: Instant,
 }
 
 impl Room {
-    /// Loads a snapshot, unless it is clear that there is no room for it. `Err` inside says that there is none.
+    /// Loads a snapshot, unless it is clear that there is no room for it. The inner `Err` means that there is none.
     ///
     /// # Errors
-    /// Those of [`Store::prepare`] but for a full disk.
+    /// The errors of [`Store::prepare`], except for a full disk.
     pub fn prepare(
         &self,
         store: &Store,
@@ -62,7 +62,7 @@ impl Room {
         self.0.lock().as_ref().is_some_and(|short| short.asked.elapsed() < FORGOTTEN)
     }
 
-    /// Why a snapshot is not taken with so many bytes available; `None` if it should be tried.
+    /// Why a snapshot is not received with this many bytes available; `None` if it should be tried.
     fn lacks(&self, available: u64) -> Option<String> {
         let mut known = self.0.lock();
         let now = Instant::now();
@@ -73,7 +73,7 @@ impl Room {
         Some(format!("{} bytes of the disk were not enough, and {available} are free", short.available))
     }
 
-    /// A snapshot did not fit into so many bytes. Returns what to say of it.
+    /// A snapshot did not fit into this many bytes. Returns the text for the leader.
     fn fell_short(&self, available: u64) -> String {
         let now = Instant::now();
         *self.0.lock() = Some(Shortage { available, tried: now, asked: now });

@@ -1,4 +1,4 @@
-//! The other end of [`crate::peer::Transport`]: what this member answers to others.
+//! The answering side of [`crate::peer::Transport`]: this member's answers to others.
 
 use std::io;
 
@@ -22,16 +22,16 @@ use crate::model::{Caller, Command, LogPosition, MemberChange, MemberId, Refusal
 use crate::peer::Pieces;
 use crate::store::SnapshotHeader;
 
-/// Entries that wait to be applied before a member takes no more of them: its leader sends them again, and heartbeats,
-/// which carry none, go on.
+/// Entries that may wait to be applied before a member accepts no more: its leader sends them again, and heartbeats,
+/// which have no entries, continue.
 pub const MAX_UNAPPLIED: u64 = 1 << 16;
 
 impl Node {
-    /// Answers a request of another member. The transport vouches for `from`. Requests of one lane are to be handed in
-    /// in the order they came, without waiting for the answers of those before.
+    /// Answers a request of another member. The transport has verified `from`. Requests of one lane must be passed in
+    /// their order of arrival, without waiting for the answers of earlier ones.
     ///
     /// # Errors
-    /// [`WireError`] where the message is not for this member or not understood; close the connection.
+    /// [`WireError`] if the message is not for this member or cannot be decoded; close the connection.
     pub async fn serve(&self, from: MemberId, request: &[u8]) -> Result<Bytes, WireError> {
         let here = self.route_from(from);
         let request: Request = decode(request, here)?;
@@ -39,7 +39,7 @@ impl Node {
         encode(Route { from: here.to, to: here.from, ..here }, &answer)
     }
 
-    /// Takes a snapshot of another member while it arrives in `body`.
+    /// Receives a snapshot of another member while it arrives in `body`.
     ///
     /// # Errors
     /// As [`Node::serve`].
@@ -118,7 +118,8 @@ impl Node {
         if let Some(committed) = committed {
             self.0.settle(committed)?;
         }
-        // Its arrival counts, however long what it asks for takes here; not before all of it was found to be possible.
+        // Its arrival confirms the leader, however long the request takes here; but only after the whole message was
+        // found valid.
         self.0.shared.hear(vote.term, MemberId(vote.voted_for));
         let request = AppendEntriesRequest::<Types> {
             vote: from_vote(vote),
@@ -155,8 +156,9 @@ impl Node {
         if let [(caller, Command::Member(change))] = asked.as_slice()
             && !matches!(change, MemberChange::Publish { .. })
         {
-            // Where leadership goes elsewhere on the way (this member is to be removed, say), the one who asked takes it
-            // there itself: an answer through a member that is being removed could get lost with it.
+            // If leadership moves to another member in the meantime (for example because this one is being removed),
+            // the asking member sends the request there itself: an answer through a member that is being removed could
+            // get lost.
             return match members::lead_change(&self.0, caller, change, true).await {
                 Err(Refusal::NotLeader) => Answer::NotLeader,
                 outcome => Answer::Proposed { outcomes: vec![outcome], index: 0 },
@@ -174,8 +176,8 @@ impl Node {
         Answer::Proposed { outcomes, index }
     }
 
-    /// Takes a snapshot. Its body is not looked at before the leader's vote is accepted, nor where it holds no more than
-    /// this member has.
+    /// Receives a snapshot. Its body is not read before the leader's vote is accepted, and not at all if it holds no
+    /// more than this member has.
     async fn install(
         &self,
         from: MemberId,
@@ -214,7 +216,7 @@ impl Node {
             header.position.map(place) == Some(place(last))
                 && configured(&header.raft_membership) == configured(&config)
         };
-        // Raft hears of it once it is there: what is left then takes no time.
+        // Raft is informed after it is loaded: the rest is quick.
         let inner = self.0.clone();
         let prepared = offload(move || inner.room.prepare(&inner.options.store, body, same)).await?;
         let prepared = match prepared.map_err(io::Error::other)? {
@@ -233,7 +235,7 @@ impl Node {
 }
 
 impl Inner {
-    /// The furthest place that is known to be committed here, or that a leader says is.
+    /// The highest position that is known to be committed here, or that a leader reports as committed.
     fn settled(&self) -> Option<LogPosition> {
         let known = [*self.said.lock(), self.options.log.committed(), self.options.store.applied()];
         known.into_iter().flatten().max_by_key(|at| at.index)
@@ -249,8 +251,8 @@ impl Inner {
         }
     }
 
-    /// Notes how far entries are committed, by a leader's word. Of any two such places, whoever said so and in whatever
-    /// order raft comes to them, the one with the higher index has no lower term.
+    /// Records how far entries are committed according to a leader. Of any two such positions, from any leaders and in
+    /// any order, the one with the higher index must not have a lower term.
     fn settle(&self, committed: LogPosition) -> Result<(), Fault> {
         if self.is_beyond(committed)? {
             *self.said.lock() = Some(committed);
@@ -259,7 +261,7 @@ impl Inner {
     }
 }
 
-/// Why a request is not answered as it was meant.
+/// Why a request gets no regular answer.
 enum Fault {
     /// It cannot be true, and is refused.
     Untrue(checks::Untrue),

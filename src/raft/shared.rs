@@ -1,5 +1,5 @@
-//! What everyone may ask without going through the raft thread. Who leads is asked here and nowhere else: what raft
-//! believes counts only as long as it is confirmed (see [`Claim`]), so nothing but the claim is handed out.
+//! State that any thread may read without going through raft's thread. Only this module says who leads: raft's belief
+//! counts only while it is confirmed (see [`Claim`]), so nothing but the claim is accessible.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use super::signal::{Receiver, Sender};
 use super::types::{Config, Types};
 use crate::model::{ClusterId, LogPosition, MemberChange, MemberId, Refusal};
 
-/// How a node is doing, at one moment.
+/// The state of a node at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
     /// This member.
@@ -27,15 +27,15 @@ pub struct Status {
     pub leader: Option<MemberId>,
     /// The term.
     pub term: u64,
-    /// Number of entries known to be committed: the index of the last one, counted from 1 as etcd does; 0 for none.
+    /// Number of entries known to be committed: the index of the last one, counted from 1 as in etcd; 0 for none.
     pub committed: u64,
     /// Number of entries applied.
     pub applied: u64,
-    /// Number of entries in the log, those purged included.
+    /// Number of entries in the log, including purged ones.
     pub last_log: u64,
-    /// This member leads.
+    /// True if this member leads.
     pub is_leader: bool,
-    /// This member has no vote.
+    /// True if this member has no vote.
     pub is_learner: bool,
 }
 
@@ -50,63 +50,63 @@ pub struct Leadership {
     pub leading: bool,
 }
 
-/// The figures, kept by those they come from.
+/// The shared state; each part is updated by the task that it comes from.
 pub struct Shared {
     id: MemberId,
     cluster: ClusterId,
     last_log: AtomicU64,
     committed: AtomicU64,
     applied: Sender<u64>,
-    /// What raft believes of the leader, and since when it is unconfirmed.
+    /// The leader in raft's belief, and its confirmations.
     claim: Mutex<Claim>,
-    /// Raft's figures, for when a quorum has answered last.
+    /// Raft's metrics, for the time of a quorum's last answer.
     acknowledged: OnceLock<Receiver<RaftDataMetrics<Types>>>,
     learner: AtomicBool,
-    /// The term in which this member is leader by its own vote; 0 where it is not.
+    /// The term in which this member is leader by its own vote; 0 if it is not.
     leading_term: AtomicU64,
-    /// The last term of its own of which it has applied an entry.
+    /// The last of its own terms of which it has applied an entry.
     settled_term: AtomicU64,
-    /// The configuration at the end of the log has this member as its only voter.
+    /// True if this member is the only voter in the configuration at the end of the log.
     only_voter: AtomicBool,
-    /// This member alone decides: reads need to ask nobody.
+    /// True if this member decides alone: reads need to ask nobody.
     sole_leader: AtomicBool,
     leadership: Sender<Leadership>,
     /// When the present leader was first seen, and whether there was another before.
     leader_since: Mutex<Option<Instant>>,
-    /// What was counted.
+    /// Counters.
     pub figures: Figures,
     /// The logs of the others, as a leader knows them.
     pub replicas: Replicas,
 }
 
-/// Counters since the start, but for what is pending or under way.
+/// Counters since the start, except for the numbers of pending and running actions.
 #[derive(Debug, Default)]
 pub struct Figures {
-    /// Leaders seen, the first one included.
+    /// Leaders seen, including the first one.
     pub leader_changes: AtomicU64,
     /// Commands that wait for their outcome.
     pub pending: AtomicU64,
     /// Commands without an outcome in time.
     pub failed: AtomicU64,
-    /// Linearizable reads that could not be had.
+    /// Linearizable reads that failed.
     pub failed_reads: AtomicU64,
     /// Rounds for the read index that had to be repeated.
     pub repeated_reads: AtomicU64,
     /// Heartbeats of this leader that were not sent, or not answered in time.
     pub failed_heartbeats: AtomicU64,
-    /// Snapshots that take the place of this member's state at the moment.
+    /// Snapshots that are being installed.
     pub installing: AtomicU64,
-    /// Learners that this leader has made voters.
+    /// Learners that this leader has promoted.
     pub promoted: AtomicU64,
     /// Promotions that this leader refused: one refusal of each kind, and how many there were.
     refused_promotions: Mutex<Vec<(Refusal, u64)>>,
 }
 
-/// A command that waits, until this is dropped.
+/// Counts a command as pending until this is dropped.
 pub struct Pending<'f>(&'f Figures);
 
 impl Figures {
-    /// Counts what came of a change of members, if it is a promotion.
+    /// Counts the result of a membership change, if it is a promotion.
     pub fn changed(&self, change: &MemberChange, refusal: Option<&Refusal>) {
         if !matches!(change, MemberChange::Promote(_)) {
             return;
@@ -123,12 +123,12 @@ impl Figures {
         }
     }
 
-    /// One refusal of each kind that promotions met, and how many there were.
+    /// One refusal of each kind for promotions, and how many there were.
     pub fn refused_promotions(&self) -> Vec<(Refusal, u64)> {
         self.refused_promotions.lock().clone()
     }
 
-    /// Counts a command that waits.
+    /// Counts a pending command.
     pub fn pending(&self) -> Pending<'_> {
         self.pending.fetch_add(1, Ordering::Relaxed);
         Pending(self)
@@ -141,13 +141,13 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// An index as a count: 0 stands for nothing.
+/// An index as a count: 0 means none.
 fn count(position: Option<LogPosition>) -> u64 {
     position.map_or(0, |position| position.index + 1)
 }
 
 impl Shared {
-    /// The figures of a node that has not begun. `election`: for so long a leader counts without being confirmed.
+    /// The state of a node before its start. `election`: how long a leader counts without being confirmed.
     pub fn new(id: MemberId, cluster: ClusterId, election: Duration) -> Self {
         Self {
             id,
@@ -179,17 +179,17 @@ impl Shared {
         self.cluster
     }
 
-    /// The log ends here.
+    /// Sets the end of the log.
     pub fn set_last_log(&self, last: Option<LogPosition>) {
         self.last_log.store(count(last), Ordering::Relaxed);
     }
 
-    /// Entries are committed up to here.
+    /// Sets the committed position.
     pub fn set_committed(&self, committed: Option<LogPosition>) {
         self.committed.store(count(committed), Ordering::Relaxed);
     }
 
-    /// The configuration at the end of the log, as soon as it is appended and before anyone else could see it.
+    /// Sets the configuration at the end of the log, as soon as it is appended and before any other task can see it.
     pub fn set_config(&self, config: &Config) {
         let only = match config.get_joint_config().as_slice() {
             [voters] => voters.len() == 1 && voters.contains(&self.id.0),
@@ -205,7 +205,7 @@ impl Shared {
         self.learner.store(!config.voter_ids().any(|voter| voter == self.id.0), Ordering::Relaxed);
     }
 
-    /// The end of the log was cut off, perhaps with a configuration in it.
+    /// The end of the log was truncated, perhaps with a configuration in it.
     pub fn forget_config(&self) {
         self.only_voter.store(false, Ordering::SeqCst);
         self.sole_leader.store(false, Ordering::SeqCst);
@@ -239,20 +239,20 @@ impl Shared {
         }
     }
 
-    /// Where raft says when a quorum has answered last. To be set once, at the start.
+    /// Sets raft's metrics, which have the time of a quorum's last answer. Called once, at the start.
     pub fn set_acknowledged(&self, metrics: Receiver<RaftDataMetrics<Types>>) {
-        // A second one changes nothing.
+        // A second call changes nothing.
         let _ = self.acknowledged.set(metrics);
     }
 
-    /// What raft believes of the leader; this member is named only while it leads. To be called also if nothing has
-    /// changed but time.
+    /// Sets raft's belief about the leader; it names this member only while it leads. Must also be called if nothing
+    /// but time has changed.
     pub fn set_leader(&self, term: u64, leader: Option<MemberId>) {
         self.claim.lock().believe(term, leader, Instant::now());
         self.publish();
     }
 
-    /// A message of a leader has arrived, whether raft takes it or not.
+    /// A message of a leader has arrived, whether raft accepts it or not.
     pub fn hear(&self, term: u64, leader: MemberId) {
         let (quorum, now) = (self.quorum(), Instant::now());
         let found = {
@@ -266,13 +266,13 @@ impl Shared {
         }
     }
 
-    /// When [`Shared::set_leader`] is to be called again, if raft says nothing new until then.
+    /// When [`Shared::set_leader`] must be called again, if raft reports nothing new until then.
     pub fn look_again(&self, pause: Duration) -> Option<Instant> {
         let quorum = self.quorum();
         self.claim.lock().look_again(quorum, Instant::now(), pause)
     }
 
-    /// What this member has of a quorum, should it lead.
+    /// This member's support by a quorum, in case it leads.
     fn quorum(&self) -> Quorum {
         if self.only_voter.load(Ordering::SeqCst) {
             return Quorum::Alone;
@@ -302,7 +302,7 @@ impl Shared {
         });
     }
 
-    /// True where reads need to ask nobody: this member leads, is the only voter, and is up to date.
+    /// True if reads need to ask nobody: this member leads, is the only voter, and is up to date.
     pub fn is_sole_leader(&self) -> bool {
         self.sole_leader.load(Ordering::SeqCst)
     }
@@ -322,17 +322,17 @@ impl Shared {
         self.claimed() == (term, Some(self.id))
     }
 
-    /// True where this member has no vote.
+    /// True if this member has no vote.
     pub fn is_learner(&self) -> bool {
         self.learner.load(Ordering::Relaxed)
     }
 
-    /// True where this member leads, be it settled or not.
+    /// True if this member leads, whether or not it has applied an entry of its term.
     pub fn is_leader(&self) -> bool {
         self.leader() == Some(self.id)
     }
 
-    /// True where this member is the only voter.
+    /// True if this member is the only voter.
     pub fn is_only_voter(&self) -> bool {
         self.only_voter.load(Ordering::Relaxed)
     }
@@ -352,14 +352,14 @@ impl Shared {
         self.committed.load(Ordering::Relaxed).saturating_sub(*self.applied.borrow())
     }
 
-    /// Returns once the entry with this index (counted from 0) is applied.
+    /// Returns when the entry with this index (counted from 0) is applied.
     pub async fn wait_applied(&self, index: u64) {
         let mut applied = self.applied.subscribe();
         // The sender lives as long as `self`.
         let _ = applied.wait_for(|count| *count > index).await;
     }
 
-    /// How the node is doing.
+    /// The state of the node.
     pub fn status(&self) -> Status {
         let (term, leader) = self.claimed();
         Status {

@@ -1,4 +1,4 @@
-//! What members ask their leader beside raft's own affairs: each topic has a handler of its own.
+//! Questions of members to their leader that are not raft's: each topic has its own handler.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,22 +11,22 @@ use serde::{Deserialize, Serialize};
 use crate::model::Refusal;
 use crate::peer::Pending;
 
-/// What a question is about. The number travels, so it is never given to another topic.
+/// The topic of a question. The number is part of the protocol, so it is never used for another topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Topic(pub u16);
 
 impl Topic {
-    /// Renewals of leases, and how long they live.
+    /// Renewals of leases, and their remaining time.
     pub const LEASES: Topic = Topic(1);
 }
 
-/// Answers the questions of one topic; what they are about is its own affair.
+/// Answers the questions of one topic, and defines their encoding.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers a question, or says why not; [`Refusal::NotLeader`] sends the asker looking for the leader.
+    /// Answers a question, or refuses it; after [`Refusal::NotLeader`] the asking member looks for the leader.
     fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>>;
 }
 
-/// A topic has a handler already, which stays.
+/// A topic has a handler already, which is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("topic {} has a handler already", .0.0)]
 pub struct TopicTaken(pub Topic);
@@ -36,7 +36,7 @@ pub struct TopicTaken(pub Topic);
 pub struct Topics(RwLock<BTreeMap<Topic, Arc<dyn Handler>>>);
 
 impl Topics {
-    /// Gives a topic its handler.
+    /// Registers a topic's handler.
     ///
     /// # Errors
     /// [`TopicTaken`].
@@ -50,11 +50,11 @@ impl Topics {
         }
     }
 
-    /// Has the topic's handler answer. Without one, this member has not come so far yet, or its version knows no such
-    /// topic: it does not lead as far as the asker is concerned.
+    /// Asks the topic's handler. If there is none, this member is still starting, or its version does not know the
+    /// topic: for the asking member it is not the leader.
     ///
     /// # Errors
-    /// What the handler refuses; [`Refusal::NotLeader`].
+    /// The handler's refusals; [`Refusal::NotLeader`].
     pub async fn answer(&self, topic: Topic, question: Bytes) -> Result<Bytes, Refusal> {
         let handler = self.0.read().get(&topic).cloned();
         match handler {

@@ -1,5 +1,6 @@
-//! What members say to each other. Every message begins with a version byte, the cluster, sender and receiver, so that
-//! strangers and strays are told so; the rest is postcard of the types below. New variants go at the end.
+//! The messages between members. Every message begins with a version byte, the cluster, sender and receiver, so that a
+//! message from a stranger or for another member is refused with the reason; the rest is postcard of the types below.
+//! New variants go at the end.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ pub const WIRE_VERSION: u8 = 3;
 /// Bytes before the message itself.
 const HEADER: usize = 25;
 
-/// Who speaks to whom.
+/// The sender and the receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The cluster.
@@ -24,78 +25,78 @@ pub struct Route {
     pub to: MemberId,
 }
 
-/// What is asked.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Entries, or a heartbeat where there are none.
+    /// Entries, or a heartbeat if there are none.
     Append {
         /// The leader's vote.
         vote: Vote,
-        /// The place before the first entry.
+        /// The position before the first entry.
         previous: Option<LogPosition>,
         /// The entries.
         entries: Vec<(LogPosition, Payload)>,
-        /// The place up to which the leader knows entries to be committed.
+        /// The last position that the leader knows to be committed.
         committed: Option<LogPosition>,
     },
-    /// A vote is asked for.
+    /// A request for a vote.
     Vote(Ballot),
-    /// Would it be given?
+    /// Would the vote be granted?
     PreVote(Ballot),
-    /// Become leader, or let another become it.
+    /// Become leader, or let another member become leader.
     Transfer {
         /// The present leader's vote.
         from: Vote,
-        /// Who is to follow.
+        /// The next leader.
         to: u64,
-        /// How far that one's log has to reach.
+        /// The position that the next leader's log must have.
         last: Option<LogPosition>,
     },
     /// A snapshot follows.
     Snapshot {
         /// The leader's vote.
         vote: Vote,
-        /// The last place in it.
+        /// The last position in it.
         position: LogPosition,
-        /// The configuration in it, with its place.
+        /// The configuration in it, with its position.
         config: Option<(LogPosition, Bytes)>,
     },
     /// Propose these as the leader, each for its caller.
     Propose(Vec<(Caller, Command)>),
-    /// How far must one have applied, to read what was acknowledged before?
+    /// Which entries must be applied to read everything that was acknowledged before?
     ReadIndex,
     /// A question to the leader's handler of a topic.
     Service {
-        /// What it is about.
+        /// Its topic.
         topic: Topic,
-        /// What the handler reads.
+        /// The question for the handler.
         question: Bytes,
     },
 }
 
-/// A candidate's case.
+/// A candidate's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ballot {
     /// The vote it wants.
     pub vote: Vote,
     /// The end of its log.
     pub last: Option<LogPosition>,
-    /// The leader wants it to be elected.
+    /// True if the leader wants it to be elected.
     pub transfer: bool,
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// The entries are on disk.
     Appended,
-    /// The place before the first entry is not there.
+    /// The log does not have the position before the first entry.
     Conflict,
-    /// Another vote stands against it.
+    /// A higher vote exists.
     HigherVote(Vote),
     /// To a request for a vote.
     Voted {
-        /// The vote as it stands.
+        /// The present vote.
         vote: Vote,
         /// Whether it was given.
         granted: bool,
@@ -104,9 +105,9 @@ pub enum Answer {
     },
     /// The transfer was passed on.
     Transferring,
-    /// The snapshot is installed, or the vote as it stands forbids it.
+    /// The snapshot is installed, or the present vote forbids it.
     Installed(Vote),
-    /// One outcome a proposal; every index of their entries is below or at this one.
+    /// One outcome per proposal; `index` is the highest index of their entries.
     Proposed {
         /// The outcomes.
         outcomes: Vec<Result<Reply, Refusal>>,
@@ -119,17 +120,17 @@ pub enum Answer {
     ReadIndex(u64),
     /// Something else went wrong; it may have been done.
     Failed(String),
-    /// What the handler says.
+    /// The handler's answer.
     Service(Result<Bytes, Refusal>),
     /// The disk has no room for the snapshot.
     NoRoom(String),
 }
 
-/// Of a text that another member wrote, so much is passed on.
+/// The longest text of another member that is passed on.
 const MOST_TEXT: usize = 512;
 
 impl Answer {
-    /// What kind of answer it is, for messages: the whole of it may be long.
+    /// The kind of an answer, for log lines: the whole answer may be long.
     pub fn name(&self) -> String {
         let name = match self {
             Answer::Appended => "appended",
@@ -148,7 +149,7 @@ impl Answer {
     }
 }
 
-/// Why a message is not understood.
+/// Why a message cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// Another version.
@@ -166,7 +167,7 @@ pub enum WireError {
     /// Not a message.
     #[error("malformed message: {0}")]
     Malformed(String),
-    /// It says what cannot be true.
+    /// Its content cannot be true.
     #[error("impossible message: {0}")]
     Untrue(String),
 }
@@ -174,7 +175,7 @@ pub enum WireError {
 /// A message as bytes.
 ///
 /// # Errors
-/// [`WireError::Malformed`] where it cannot be encoded, which none is known to do.
+/// [`WireError::Malformed`] if it cannot be encoded; none is known to be like that.
 pub fn encode<T: Serialize>(route: Route, message: &T) -> Result<Bytes, WireError> {
     let mut bytes = Vec::with_capacity(128);
     bytes.push(WIRE_VERSION);
@@ -186,7 +187,7 @@ pub fn encode<T: Serialize>(route: Route, message: &T) -> Result<Bytes, WireErro
     Ok(bytes.into())
 }
 
-/// Reads a message that `from` has sent to `to`. Never panics, whatever the bytes.
+/// Decodes a message that `from` has sent to `to`. Never panics, whatever the bytes.
 ///
 /// # Errors
 /// See [`WireError`].
@@ -209,7 +210,7 @@ pub fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8], expected: Route) -> Resu
     }
 }
 
-/// Who a message is from and for.
+/// The sender and the receiver of a message.
 ///
 /// # Errors
 /// [`WireError::Version`] and [`WireError::Malformed`].

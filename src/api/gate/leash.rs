@@ -1,5 +1,5 @@
-//! What ends an open stream from outside: the server stops, the caller's deadline passes, or the leader the caller
-//! insisted on is gone for too long.
+//! Ends an open stream: the server stops, the caller's deadline passes, or the stream requires a leader and there has
+//! been none for too long.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use crate::api::services::Services;
 use crate::model::Refusal;
 
-/// How many election timeouts a stream that asks for a leader outlives it (etcd `maxNoLeaderCnt`).
+/// For how many election timeouts a stream that requires a leader stays open without one (etcd `maxNoLeaderCnt`).
 const LEADERLESS_ELECTIONS: u32 = 3;
 
-/// The future that is ready once a stream must end, with the reason.
+/// A future that is ready when a stream must end, with the reason.
 pub type Leash = Pin<Box<dyn Future<Output = Refusal> + Send>>;
 
 /// The leash of a stream.

@@ -1,7 +1,7 @@
-//! The gate every call passes before its handler runs.
+//! The gate: every call passes it before its handler runs.
 //!
-//! [`admit`] says who calls, or why not; it is what etcd's interceptors do, in their order: learner, client version,
-//! leader. [`leash`] ends streams whose conditions no longer hold.
+//! [`admit`] returns the caller, or the refusal; it does what etcd's interceptors do, in their order: learner, client
+//! version, leader. [`leash`] ends streams whose conditions no longer hold.
 
 pub mod leash;
 
@@ -12,12 +12,12 @@ use super::rules::{Kind, Learner, Rule};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
 
-/// Lets a call pass, on behalf of whoever its metadata names, or says why not.
+/// Admits a call on behalf of the caller that its metadata names, or refuses it.
 ///
 /// # Errors
 /// [`Refusal::Stopped`], [`Refusal::NotSupportedForLearner`], [`Refusal::InvalidClientVersion`], [`Refusal::NoLeader`].
 pub fn admit(services: &Services, rule: &Rule, metadata: &HeaderMap) -> Result<Caller, Refusal> {
-    // A call with one answer that was on its way still gets it: raft ends after the connections.
+    // A unary call that has arrived still gets its answer: raft ends after the connections.
     if rule.kind != Kind::Unary && services.stop.is_stopping() {
         return Err(Refusal::Stopped);
     }
@@ -35,7 +35,7 @@ pub fn admit(services: &Services, rule: &Rule, metadata: &HeaderMap) -> Result<C
     if requires_leader(metadata) && node.leader().is_none() {
         return Err(Refusal::NoLeader);
     }
-    // There are no users: whatever credentials come with the call say nothing, as with etcd while authentication is off.
+    // There are no users: credentials of the call are ignored, as in etcd while authentication is off.
     Ok(Caller::Anonymous)
 }
 
@@ -50,7 +50,7 @@ pub fn admit_read(services: &Services, freshness: Freshness) -> Result<(), Refus
     Ok(())
 }
 
-/// True if the caller wants to be refused by a member that sees no leader (metadata `hasleader: true`).
+/// True if a member without a leader must refuse the call (metadata `hasleader: true`).
 pub fn requires_leader(metadata: &HeaderMap) -> bool {
     metadata.get("hasleader").is_some_and(|value| value.as_bytes() == b"true")
 }

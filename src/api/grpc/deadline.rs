@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-/// The time the caller gives, where it gives one that can be read.
+/// The timeout that the caller gives, if it gives a valid one.
 pub fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.as_bytes();
     let (unit, digits) = value.split_last()?;
@@ -26,8 +26,8 @@ pub fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// The outcome of `future`, or `None` where it takes longer than `limit`. No timer is armed for a future that is
-/// ready at once, as a read on a healthy leader is. The future comes pinned, so that it is not held twice.
+/// The result of `future`, or `None` if it takes longer than `limit`. No timer is armed for a future that is ready at
+/// once, as a read on a healthy leader is. The future is passed pinned, so that it is not stored twice.
 pub async fn within<F: Future + Unpin>(limit: Option<Duration>, mut future: F) -> Option<F::Output> {
     let first = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut future).poll(context))).await;
     match (first, limit) {

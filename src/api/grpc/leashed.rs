@@ -1,4 +1,4 @@
-//! The body of a stream of answers, on a leash and counted.
+//! The body of a stream of answers, with a leash and counters.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::api::gate::leash::Leash;
 use crate::api::metrics::Metrics;
 use crate::api::rules::Rule;
 
-/// A response body on a leash: once the leash is ready it ends with that status in its trailers. It also counts what
-/// it carries, and how it ended.
+/// A response body with a leash: when the leash is ready, the body ends with that status in its trailers. It also
+/// counts its messages, and how it ended.
 pub struct Leashed<B> {
     body: B,
     leash: Option<Leash>,
@@ -66,12 +66,12 @@ where
     }
 }
 
-/// The status in headers or trailers; OK where there is none.
+/// The status in headers or trailers; OK if there is none.
 pub fn code_of(headers: &HeaderMap) -> Code {
     headers.get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
 }
 
-/// Counts a stream's messages and its end. One that is dropped before its end was given up by the client.
+/// Counts a stream's messages and its end. If a stream is dropped before its end, the client has cancelled it.
 pub struct Tally {
     metrics: Arc<Metrics>,
     rule: &'static Rule,

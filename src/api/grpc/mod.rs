@@ -1,11 +1,11 @@
 //! gRPC: the framing around the handlers.
 //!
-//! [`Grpc::call`] is the only entrance: it finds the method's rule, asks the gate, and hands the request to the
-//! handler, within the caller's deadline. Unary calls take the short way of [`unary`]; streams, and requests that are
-//! compressed, take tonic's (`through_tonic`).
+//! [`Grpc::call`] is the only entry: it finds the method's rule, asks the gate, and passes the request to the handler,
+//! within the caller's deadline. Unary calls take the short path of [`unary`]; streams and compressed requests take
+//! tonic's (`through_tonic`).
 //!
-//! * `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: how its answers are written.
-//! * `wording`: what grpc-go says where tonic says something else. `reflection`: what this server serves.
+//! * `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: the encoding of its answers.
+//! * `wording`: grpc-go's texts where tonic has others. `reflection`: descriptions of this server's services.
 
 pub mod deadline;
 pub mod leashed;
@@ -49,7 +49,7 @@ impl<B> RequestBody for B where
 {
 }
 
-/// All services behind one entrance. Cheap to clone.
+/// All services behind one entry point. Cheap to clone.
 #[derive(Clone)]
 pub struct Grpc {
     services: Arc<Services>,
@@ -65,7 +65,7 @@ impl Grpc {
         Self { services, reflection }
     }
 
-    /// Answers one request, whatever it is.
+    /// Answers any request.
     pub async fn call<B: RequestBody>(&self, request: Request<B>) -> Response<ReplyBody> {
         let Some(rule) = rules::find(request.uri().path()) else {
             return unknown_method(request.uri().path()).into_http();
@@ -74,7 +74,8 @@ impl Grpc {
         let started = Instant::now();
         let answer = match rule.kind {
             Kind::Unary => self.answer_unary(rule, request, started).await,
-            // On the heap, as every other rare way: what is held here is allocated for each request.
+            // On the heap, as on every other rare path: anything held here directly would be allocated for each
+            // request.
             Kind::ServerStream | Kind::Bidirectional => {
                 Box::pin(self.open_stream(rule, request, started)).await
             }
@@ -134,7 +135,7 @@ impl Grpc {
         Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }
 
-    /// The short way.
+    /// The short path.
     async fn plain<B: RequestBody>(
         &self,
         rule: &Rule,
@@ -182,7 +183,8 @@ impl Grpc {
     }
 }
 
-/// A unary request, read but not decoded: decoded once, and its answer encoded once, into a buffer of exactly its size.
+/// A unary request, read but not decoded. It is decoded once, and its answer is encoded once, into a buffer of exactly
+/// its size.
 struct Plain {
     caller: Caller,
     message: Bytes,
@@ -209,7 +211,7 @@ fn reworded(mut response: Response<tonic::body::Body>) -> Response<tonic::body::
     response
 }
 
-/// Whether the request is compressed, in a way that can be undone.
+/// True if the request is compressed; an error if the compression is not supported.
 fn is_compressed(headers: &HeaderMap) -> Result<bool, Status> {
     match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
         None | Some(b"identity" | b"") => Ok(false),

@@ -1,4 +1,5 @@
-//! Server reflection (`grpc.reflection.v1` and `v1alpha`), which etcd does not offer: tools can ask kvd what it serves.
+//! Server reflection (`grpc.reflection.v1` and `v1alpha`), which etcd does not offer: tools can ask kvd for its
+//! services.
 
 use std::convert::Infallible;
 
@@ -20,7 +21,7 @@ pub struct Reflection {
 }
 
 impl Reflection {
-    /// Reads the descriptors that are built in.
+    /// Reads the built-in descriptors.
     pub fn new() -> Result<Self, Error> {
         let v1 = Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS).build_v1()?;
         let v1alpha =

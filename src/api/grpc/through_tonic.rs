@@ -1,4 +1,4 @@
-//! The long way: streams, and whatever is compressed.
+//! The long path, through tonic: streams and compressed requests.
 
 use std::future::ready;
 use std::marker::PhantomData;
@@ -23,12 +23,12 @@ use crate::api::encoding::Encode;
 use crate::api::rpc::{StreamFace, UnaryFace};
 use crate::model::{Caller, Refusal};
 
-/// Buffer a stream begins with, in bytes: there may be very many, mostly idle ones.
+/// Initial buffer of a stream, in bytes: there may be very many streams, most of them idle.
 const FIRST_BUFFER: usize = 1024;
-/// Answers that are ready together are sent together up to about so many bytes.
+/// Answers that are ready at the same time are sent together, up to about this many bytes.
 const SEND_TOGETHER: usize = 32 * 1024;
 
-/// A request whose messages tonic reads and writes.
+/// A request whose messages tonic decodes and encodes.
 pub struct ThroughTonic<B> {
     caller: Caller,
     request: http::Request<B>,
@@ -39,7 +39,7 @@ pub struct ThroughTonic<B> {
 impl<B> ThroughTonic<B> {
     /// A caller's request. `limit` is its largest message, in bytes.
     pub fn new(caller: Caller, mut request: http::Request<B>, limit: usize, compressed: bool) -> Self {
-        // etcd answers compressed if it was asked compressed, whatever else the client would accept.
+        // etcd compresses the answer if the request was compressed, whatever else the client would accept.
         if compressed {
             request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
         } else {
@@ -136,7 +136,7 @@ impl<Q> Stream for Requests<Q> {
     }
 }
 
-/// The codec: requests `Q` are decoded, answers `W` written as they write themselves.
+/// The codec: requests `Q` are decoded, answers `W` encode themselves.
 struct Wire<Q, W>(PhantomData<fn(Q) -> W>);
 
 impl<Q, W> Codec for Wire<Q, W>

@@ -1,8 +1,8 @@
-//! The short way of a unary call: read one message, decode, run, encode one message.
+//! The short path of a unary call: read one message, decode, run, encode one message.
 //!
-//! It exists beside tonic's own for three reasons: the message is decoded from a buffer of exactly its size, so that
-//! a key kept by the store does not pin a receive buffer of many KiB; the size limit speaks grpc-go's words; and it
-//! costs less.
+//! It exists in addition to tonic's for three reasons: the message is decoded from a buffer of exactly its size, so
+//! that a key kept by the store does not keep a receive buffer of many KiB alive; the error for the size limit has
+//! grpc-go's text; and it costs less.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
@@ -15,7 +15,7 @@ use super::wording::message_too_large;
 /// Bytes before a message: the compression flag and the length.
 pub const PREFIX: usize = 5;
 
-/// A message of at least this many bytes is used in the buffer it came in; a smaller one is copied out of it.
+/// A message of at least this many bytes stays in the buffer in which it arrived; a smaller one is copied out of it.
 const WORTH_SHARING: usize = 4096;
 
 /// Reads the one message of a unary request, at most `limit` bytes long.
@@ -35,7 +35,7 @@ where
         received.truncate(length);
         return Ok(if length < WORTH_SHARING { Bytes::copy_from_slice(&received) } else { received });
     }
-    // The length is a promise: memory is taken as the bytes arrive, not before.
+    // The length is only a claim: memory is allocated as the bytes arrive, not before.
     let mut message = BytesMut::with_capacity(length.min(64 * 1024));
     message.put(received);
     while message.len() < length {

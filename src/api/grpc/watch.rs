@@ -1,4 +1,4 @@
-//! How the answers of a watch stream get onto the wire.
+//! The encoding of a watch stream's answers.
 
 use bytes::BufMut;
 use prost::encoding;

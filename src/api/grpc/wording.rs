@@ -1,4 +1,4 @@
-//! What grpc-go says and tonic says otherwise: messages that are too long, methods that do not exist.
+//! grpc-go's texts where tonic has others: for messages that are too long and methods that do not exist.
 
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
@@ -11,7 +11,7 @@ pub fn message_too_large(size: usize, limit: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({size} vs. {limit})"))
 }
 
-/// What a handler gets to know of requests that broke off.
+/// The refusal that a handler receives if its stream of requests breaks.
 pub fn broken(status: &Status) -> Refusal {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => {
@@ -23,7 +23,7 @@ pub fn broken(status: &Status) -> Refusal {
     }
 }
 
-/// A path that leads nowhere.
+/// A path without a method.
 pub fn unknown_method(path: &str) -> Status {
     let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
         return Status::unimplemented(format!("malformed method name: \"{path}\""));
@@ -35,10 +35,10 @@ pub fn unknown_method(path: &str) -> Status {
     }
 }
 
-/// Says what the library says of messages that are too long as grpc-go says it, in the status among these headers or
+/// Replaces the library's text for a message that is too long by grpc-go's, in the status among these headers or
 /// trailers.
 pub fn reword(headers: &mut HeaderMap) {
-    // Nearly every status is another one.
+    // Nearly every status is a different one.
     let status = headers.get("grpc-status").map(HeaderValue::as_bytes);
     if !matches!(status, Some(b"8" | b"11")) {
         return;

@@ -14,29 +14,29 @@ use crate::raft::Node;
 use crate::store::{HashKv, Store};
 use crate::watch::{Hub, HubStats};
 
-/// Streams of ranges that are on their way at a time. Each has read a chunk ahead of its client.
+/// Concurrent streams of ranges. Each has read one chunk ahead of its client.
 const RANGE_STREAMS: usize = 256;
 
-/// Snapshots that are read at a time. Each keeps pages of the store from being used again.
+/// Concurrent snapshots. Each keeps pages of the store from being reused.
 const SNAPSHOTS: usize = 16;
 
-/// How new what is read must be.
+/// How recent the state of a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing is missing that was answered to anyone before.
+    /// It includes everything that was acknowledged before, to any client.
     Linearizable,
-    /// What this member has, which may be behind.
+    /// The state of this member, which may be behind.
     Serializable,
 }
 
 impl Freshness {
-    /// As requests say it.
+    /// By the flag of a request.
     pub fn of(serializable: bool) -> Self {
         if serializable { Self::Serializable } else { Self::Linearizable }
     }
 }
 
-/// The one way on which requests read. One per process, shared by all connections.
+/// All reads of requests. One per process, shared by all connections.
 pub struct Reads {
     node: Node,
     pub(super) store: Store,
@@ -48,21 +48,21 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Reads of a member's state.
+    /// The reads of a member's state.
     pub fn new(node: Node, store: Store, hub: Arc<Hub>, lessor: Arc<Lessor>, jobs: Jobs) -> Self {
         let (range_streams, snapshots) = (Places::new(RANGE_STREAMS), Places::new(SNAPSHOTS));
         Self { node, store, hub, lessor, jobs, range_streams, snapshots }
     }
 
-    /// Returns once this member's state may be read linearizably.
+    /// Returns when this member's state may be read linearizably.
     ///
     /// # Errors
-    /// Why the leader could not be asked, or the state did not get so far in time.
+    /// If the leader could not be asked, or the state did not catch up in time.
     pub async fn read_index(&self) -> Result<(), Refusal> {
         self.node.read_index().await
     }
 
-    /// Returns once what this member has is as new as that.
+    /// Returns when this member's state is recent enough.
     ///
     /// # Errors
     /// As of [`Reads::read_index`].
@@ -73,7 +73,7 @@ impl Reads {
         }
     }
 
-    /// The ids of all leases, in the order in which they end if this member counts their time.
+    /// The ids of all leases; in the order of their expiry if this member is the primary lessor.
     ///
     /// # Errors
     /// [`Refusal::PermissionDenied`], and internal ones.
@@ -96,7 +96,7 @@ impl Reads {
         Ok(keys)
     }
 
-    /// A hash of everything that is stored.
+    /// A hash of all stored data.
     ///
     /// # Errors
     /// [`Refusal::PermissionDenied`], and internal ones.
@@ -116,19 +116,19 @@ impl Reads {
         self.jobs.run(Job::Whole, move || store.hash_kv(revision)).await
     }
 
-    /// A copy of the whole state, in a place of its own.
+    /// A copy of the whole state, with its slot among the concurrent snapshots.
     ///
     /// # Errors
-    /// [`Refusal::PermissionDenied`]; [`Refusal::TooManyRequests`] if as many are read as may be.
+    /// [`Refusal::PermissionDenied`]; [`Refusal::TooManyRequests`] if the limit is reached.
     pub fn snapshot(&self, caller: &Caller) -> Result<(Snapshot, Place), Refusal> {
         permit(caller, Sight::Whole)?;
         Ok((Snapshot::new(self.store.clone(), self.jobs.clone()), self.snapshots.take()?))
     }
 
-    /// A place for a stream of a range.
+    /// A slot for a stream of a range.
     ///
     /// # Errors
-    /// [`Refusal::TooManyRequests`] if as many are read as may be.
+    /// [`Refusal::TooManyRequests`] if the limit is reached.
     pub fn range_stream(&self) -> Result<Place, Refusal> {
         self.range_streams.take()
     }

@@ -1,5 +1,5 @@
-//! Streams that hold something of the store while their client reads: only so many at a time, and none for long after its
-//! client has stopped reading. While they wait they cost no thread.
+//! Streams that hold resources of the store while their client reads: their number is limited, and none stays long
+//! after its client has stopped reading. While they wait they cost no thread.
 
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -14,24 +14,24 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::model::Refusal;
 
-/// How long a client may take nothing of a stream.
+/// How long a client may read nothing from a stream.
 const STALL: Duration = Duration::from_secs(60);
 
-/// The places for one kind of streams.
+/// The slots for one kind of streams.
 pub struct Places(Arc<Semaphore>);
 
-/// A place, until it is dropped.
+/// A slot, which is freed when this is dropped.
 pub struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Places {
-    /// So many.
+    /// This many slots.
     pub fn new(count: usize) -> Self {
         Self(Arc::new(Semaphore::new(count)))
     }
 
-    /// A place, if one is free.
+    /// A slot, if one is free.
     ///
     /// # Errors
     /// [`Refusal::TooManyRequests`].
@@ -41,8 +41,8 @@ impl Places {
     }
 }
 
-/// A stream in a place. Once its client has taken nothing for a minute, the stream and its place are given up, and the
-/// client gets an error if it ever reads on.
+/// A stream in a slot. If its client reads nothing for a minute, the stream and its slot are given up, and the client
+/// gets an error if it ever reads on.
 pub struct Limited<S> {
     held: Arc<Mutex<Held<S>>>,
     guard: AbortHandle,
@@ -51,12 +51,12 @@ pub struct Limited<S> {
 
 struct Held<S> {
     stream: Option<(S, Place)>,
-    /// Since when it is the client's turn.
+    /// Since when data has been ready for the client.
     offered: Option<Instant>,
 }
 
 impl<S: Send + 'static> Limited<S> {
-    /// Puts a stream in its place.
+    /// A stream in its slot.
     pub fn new(stream: S, place: Place) -> Self {
         let held = Arc::new(Mutex::new(Held { stream: Some((stream, place)), offered: None }));
         let guard = tokio::spawn(give_up(Arc::downgrade(&held))).abort_handle();
@@ -64,7 +64,7 @@ impl<S: Send + 'static> Limited<S> {
     }
 }
 
-/// Ends a stream that nobody reads.
+/// Ends a stream that its client does not read.
 async fn give_up<S>(held: Weak<Mutex<Held<S>>>) {
     loop {
         let now = Instant::now();
@@ -132,7 +132,7 @@ mod tests {
         let places = Places::new(1);
         let mut stream = numbers(places.take().expect("a place"));
         assert_eq!(places.take().err(), Some(Refusal::TooManyRequests));
-        // Slow is not stalled.
+        // A slow client is not a stalled one.
         for number in 0..2 {
             tokio::time::sleep(STALL - Duration::from_secs(1)).await;
             assert_eq!(stream.next().await.expect("there is more").expect("a number"), number);

@@ -1,15 +1,15 @@
-//! The one way on which requests read: keys at a revision, their events, and copies of everything.
+//! All reads of requests: keys at a revision, their events, and copies of everything.
 //!
-//! * `permission.rs`: what a caller may see.
+//! * `permission.rs`: what a caller may read.
 //! * `handle.rs`: [`Reads`], with the read index, leases and hashes.
-//! * `ranges.rs`: ranges and transactions that only read; what is quick runs on the connection's own thread, what takes
-//!   long elsewhere.
+//! * `ranges.rs`: ranges and read-only transactions; quick ones run on the connection's own thread, slow ones
+//!   elsewhere.
 //! * `watches.rs`: watchers.
 //! * `snapshot.rs`: the whole state as blobs.
-//! * `limited.rs`: places for streams that hold something of the store while their client reads.
+//! * `limited.rs`: slots for streams that hold resources of the store while their client reads.
 //!
-//! Every read asks first whether the caller may see what it asks for, then waits for the read index unless the caller
-//! takes what this member has. `tests/tidy.rs` keeps the other files of the API from reading the store.
+//! Every read first checks the caller's permission, then waits for the read index unless the caller accepts this
+//! member's state. `tests/tidy.rs` ensures that no other file of the API reads the store.
 
 mod handle;
 mod limited;
@@ -31,7 +31,7 @@ mod tests {
     use crate::model::{Caller, KeyRange, RangeQuery, Refusal, Txn};
     use crate::watch::{Want, WatchSpec};
 
-    /// A user has no permissions before there are roles: every way to read says so, before it reads.
+    /// A user has no permissions before there are roles: every kind of read refuses, before it reads.
     #[tokio::test]
     async fn every_read_asks_for_permission() {
         let (services, _stopper, _dir) = lone_leader().await;

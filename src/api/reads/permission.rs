@@ -1,4 +1,4 @@
-//! What a caller may see.
+//! Permissions to read.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use bytes::Bytes;
 
 use crate::model::{Caller, KeyRange, Refusal, Txn};
 
-/// What is to be read, as permissions see it.
+/// The subject of a read, for permissions.
 pub(super) enum Sight<'a> {
     /// The keys and values of a range, or their events.
     Range(&'a KeyRange),
-    /// What a transaction compares and reads.
+    /// The keys that a transaction compares and reads.
     Txn(&'a Txn),
     /// Keys that are attached to a lease, without their values.
     Keys(&'a [Bytes]),
-    /// Which leases there are.
+    /// The list of leases.
     Leases,
     /// Everything.
     Whole,
@@ -32,8 +32,8 @@ impl fmt::Display for Sight<'_> {
     }
 }
 
-/// Refuses what the caller may not see. Whoever is not a user may see everything as long as there are no users, and a
-/// user nothing as long as there are no roles.
+/// Refuses a read without permission. A caller that is not a user may read everything as long as there are no users,
+/// and a user may read nothing as long as there are no roles.
 pub(super) fn permit(caller: &Caller, sight: Sight<'_>) -> Result<(), Refusal> {
     match caller {
         Caller::Anonymous | Caller::System => Ok(()),

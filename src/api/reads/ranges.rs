@@ -1,4 +1,4 @@
-//! Ranges and transactions that only read.
+//! Ranges and read-only transactions.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -8,8 +8,8 @@ use crate::api::jobs::{Job, Jobs};
 use crate::model::{Caller, KeyRange, Op, OpReply, RangeEnd, RangeQuery, RangeResult, Refusal, Txn};
 use crate::store::Store;
 
-/// Most keys that are read on the connection's own thread, which serves others, too. A longer range goes to a thread
-/// where it may take its time.
+/// Most keys that are read on the connection's own thread, which serves others, too. A longer range is read on a thread
+/// for blocking work.
 const READ_HERE: i64 = 128;
 
 impl Reads {
@@ -28,7 +28,7 @@ impl Reads {
         read(&self.store, &self.jobs, query).await
     }
 
-    /// Runs a transaction that only reads.
+    /// Runs a read-only transaction.
     ///
     /// # Errors
     /// As of [`Reads::range`].
@@ -45,7 +45,7 @@ impl Reads {
         self.jobs.run(Job::Read, move || store.read_txn(&txn)).await
     }
 
-    /// Begins to read a range in the order of its keys page by page.
+    /// Begins to read a range in key order, page by page.
     ///
     /// # Errors
     /// [`Refusal::PermissionDenied`]; those of the read index.
@@ -70,7 +70,7 @@ async fn read(store: &Store, jobs: &Jobs, query: RangeQuery) -> Result<RangeResu
     jobs.run(Job::Read, move || store.range(&query)).await
 }
 
-/// The answer, if it takes few keys to find it.
+/// The answer, if few keys have to be read for it.
 fn read_here(store: &Store, query: &RangeQuery) -> Result<Option<RangeResult>, Refusal> {
     if query.range.as_single().is_some() {
         return store.range(query).map(Some);
@@ -82,7 +82,7 @@ fn read_here(store: &Store, query: &RangeQuery) -> Result<Option<RangeResult>, R
     let keys_only = query.keys_only || query.count_only;
     let mut part = store.page(&RangeQuery { limit, keys_only, count_only: false, ..query.clone() })?;
     if part.more {
-        // What is beyond must be counted at least.
+        // The keys beyond the limit would still have to be counted.
         return Ok(None);
     }
     if query.count_only {
@@ -95,9 +95,9 @@ fn read_here(store: &Store, query: &RangeQuery) -> Result<Option<RangeResult>, R
 pub struct Pages {
     store: Store,
     jobs: Jobs,
-    /// What is left.
+    /// The rest.
     query: RangeQuery,
-    /// The range that was asked for.
+    /// The requested range.
     whole: KeyRange,
 }
 
@@ -119,10 +119,11 @@ impl Pages {
         Ok(page)
     }
 
-    /// How many keys there are in all, at the revision of the pages. Counting goes through all keys: not on this thread.
+    /// The number of keys in the whole range, at the revision of the pages. Counting visits all keys: not on this
+    /// thread.
     ///
     /// # Errors
-    /// [`Refusal::Compacted`] if that was compacted meanwhile.
+    /// [`Refusal::Compacted`] if that revision was compacted in the meantime.
     pub async fn count(&self) -> Result<i64, Refusal> {
         let all = RangeQuery::current(self.whole.clone());
         let query = RangeQuery { revision: self.query.revision, count_only: true, ..all };

@@ -1,9 +1,9 @@
-//! The whole state as a row of blobs, then its SHA-256.
+//! The whole state as a sequence of blobs, then its SHA-256.
 //!
-//! The bytes are the store's own snapshot format, filled up with zeros to a multiple of 512: etcd's clients know that
-//! a hash is at the end by the size of the file being 32 above such a multiple.
+//! The bytes are the store's own snapshot format, padded with zeros to a multiple of 512: etcd's clients recognise that
+//! there is a hash at the end if the size of the file is 32 above such a multiple.
 //!
-//! The store is read as the client reads, some blobs at a time: between them a snapshot holds a reader of LMDB and no
+//! The store is read at the client's pace, some blobs at a time: between them a snapshot holds a reader of LMDB, but no
 //! thread.
 
 use std::collections::VecDeque;
@@ -27,9 +27,9 @@ const SECTOR: u64 = 512;
 /// A piece of a snapshot.
 #[derive(Debug)]
 pub struct Blob {
-    /// Bytes that are still to come, without the hash.
+    /// Bytes that follow, without the hash.
     pub remaining: u64,
-    /// Its content; the hash in the last one.
+    /// Its content; the last one contains the hash.
     pub bytes: Bytes,
 }
 
@@ -42,7 +42,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Nothing is read yet.
+    /// Before the first read.
     pub(super) fn new(store: Store, jobs: Jobs) -> Self {
         Self { jobs, ready: VecDeque::new(), step: Some(Step::Open(store)) }
     }
@@ -66,18 +66,18 @@ impl Snapshot {
     }
 }
 
-/// What is to be read next.
+/// The next step of reading.
 enum Step {
     Open(Store),
     Read(Box<Rest>),
 }
 
-/// What is left of a snapshot.
+/// The rest of a snapshot.
 struct Rest {
     pieces: Chain<SnapshotReader, Once<io::Result<Bytes>>>,
-    /// What is left of a piece.
+    /// The rest of a piece.
     piece: Bytes,
-    /// Bytes to come, without the hash.
+    /// Bytes that follow, without the hash.
     remaining: u64,
     hash: Sha256,
 }
@@ -86,7 +86,8 @@ impl Step {
     fn run(self) -> Result<(VecDeque<Blob>, Option<Step>), StoreError> {
         match self {
             Step::Open(store) => {
-                // A snapshot shows the last checkpoint; the client wants everything that has been answered to anyone.
+                // A snapshot shows the last checkpoint, but the client expects everything that was acknowledged to any
+                // client.
                 store.checkpoint()?;
                 let reader = store.snapshot()?;
                 let size = reader.total_size()?;

@@ -1,4 +1,4 @@
-//! Watchers, and what their callers may watch.
+//! Watchers, with their callers' permissions.
 
 use std::ops::Deref;
 
@@ -14,7 +14,7 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// Opens a watcher; answers with its key and the store's revision, which counts as shown.
+    /// Opens a watcher; returns its key and the store's revision, which counts as shown.
     ///
     /// # Errors
     /// [`Refusal::PermissionDenied`].
@@ -24,7 +24,7 @@ impl Watches {
     }
 }
 
-/// For everything but opening a watcher.
+/// For everything except opening a watcher.
 impl Deref for Watches {
     type Target = Session;
 

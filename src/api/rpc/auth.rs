@@ -1,5 +1,5 @@
-//! The authentication service while authentication cannot be turned on yet: it answers what etcd answers while it is
-//! off, and says clearly what is not there.
+//! The authentication service while authentication cannot be enabled yet: it gives etcd's answers for disabled
+//! authentication, and refuses everything else clearly.
 
 use std::sync::Arc;
 

@@ -62,7 +62,7 @@ pub async fn member_promote(
     Ok(pb::MemberPromoteResponse { header: Some(services.header_without_revision()), members })
 }
 
-/// Makes a change; the members afterwards come with the reply.
+/// Makes a change; the reply has the members after it.
 async fn change(
     services: &Services,
     caller: Caller,
@@ -76,10 +76,10 @@ async fn change(
     }
 }
 
-/// A new member, its id made of its URLs and the time as etcd makes it.
+/// A new member, with an id computed from its URLs and the time, as in etcd.
 ///
-/// Seconds are the time's unit: the id of one that was added and removed within this second is gone for ever, so the
-/// next one free is taken. (etcd says "member not found" then.)
+/// The time is in seconds: the id of a member that was added and removed within this second is never used again, so the
+/// next free one is taken. (etcd answers "member not found" in that case.)
 fn new_member(request: pb::MemberAddRequest, now_ms: i64, removed: &[MemberId]) -> Result<Member, Refusal> {
     let now = now_ms / 1000;
     let mut member = Member::added(request.peer_ur_ls, request.is_learner, now)?;

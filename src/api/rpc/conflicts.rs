@@ -1,7 +1,7 @@
-//! The rule that a transaction changes no key twice, exactly as etcd draws it (etcd `v3rpc/key.go`,
-//! `checkIntervals`), quirks included: what one nested transaction deletes counts against the puts of those after it
-//! but not of those before it, and a deletion without an end counts against nothing. (After such a deletion a put that
-//! keeps the value finds none: etcd 3.7.3 then ends with an index out of range, kvd puts an empty value.)
+//! The rule that a transaction changes no key twice, exactly as in etcd (etcd `v3rpc/key.go`, `checkIntervals`),
+//! including its quirks: deletions in one nested transaction conflict with puts in later ones but not in earlier ones,
+//! and a deletion without an end conflicts with nothing. (After such a deletion a put that keeps the value finds none:
+//! etcd 3.7.3 then ends with an index out of range, kvd puts an empty value.)
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ pub fn check(txn: &Txn) -> Result<(), Refusal> {
 }
 
 fn check_branch(ops: &[Op]) -> Result<(), Refusal> {
-    // The usual branch: at most one operation, with nothing to be in conflict with.
+    // The usual branch has at most one operation, which cannot conflict.
     match ops {
         [] | [Op::Range(_) | Op::Put(_) | Op::Delete(_)] => Ok(()),
         _ => Changes::of(ops).map(drop),
     }
 }
 
-/// What a list of operations, with everything nested, puts and deletes.
+/// The keys that a list of operations puts and deletes, including nested ones.
 #[derive(Default)]
 struct Changes<'a> {
     puts: HashSet<&'a [u8]>,

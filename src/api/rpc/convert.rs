@@ -1,7 +1,7 @@
-//! Between etcd's messages and the model. Keys and values are shared, not copied.
+//! Conversions between etcd's messages and the model. Keys and values are shared, not copied.
 //!
-//! Converting a request also makes the checks that etcd makes on it before anything else, in etcd's order
-//! (etcd `server/etcdserver/api/v3rpc/key.go`).
+//! Converting a request also does the checks that etcd does before anything else, in etcd's order (etcd
+//! `server/etcdserver/api/v3rpc/key.go`).
 
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::compare::{CompareResult, CompareTarget as PbTarget, TargetUnion};
@@ -14,8 +14,8 @@ use crate::model::{
     Member, Op, OpReply, Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn,
 };
 
-/// Deepest nesting of transactions. The decoder has a limit of its own slightly above it; etcd's is its limit on
-/// operations, of which every level takes at least one.
+/// Deepest nesting of transactions. The decoder has its own limit slightly above it; etcd's limit is the one on
+/// operations, of which every level needs at least one.
 const MAX_NESTING: usize = 40;
 
 /// A range request, checked.
@@ -88,8 +88,8 @@ pub fn delete(request: pb::DeleteRangeRequest) -> Result<Delete, Refusal> {
     Ok(Delete { range: KeyRange::from_wire(request.key, request.range_end), prev_kv: request.prev_kv })
 }
 
-/// A transaction, checked except for keys that are changed twice (see [`super::conflicts`]). `max_ops` is the limit
-/// on operations; a nested transaction gets what its parent leaves of it.
+/// A transaction, checked except for keys that are changed twice (see [`super::conflicts`]). `max_ops` is the limit on
+/// operations; a nested transaction gets what its parent has not used.
 pub fn txn(request: pb::TxnRequest, max_ops: usize) -> Result<Txn, Refusal> {
     txn_at(request, max_ops, 0)
 }
@@ -125,7 +125,7 @@ fn operation(op: pb::RequestOp, max_ops: usize, depth: usize) -> Result<Op, Refu
     }
 }
 
-/// A guard. An operand that is missing, or that belongs to another target, counts as zero or empty.
+/// A guard. An operand that is missing, or belongs to another target, counts as zero or empty.
 fn compare(compare: pb::Compare) -> Compare {
     let op = match CompareResult::try_from(compare.result) {
         Ok(CompareResult::Equal) => CompareOp::Equal,
@@ -161,7 +161,7 @@ fn compare(compare: pb::Compare) -> Compare {
     Compare { range: KeyRange::from_wire(compare.key, compare.range_end), op, target }
 }
 
-/// True where every range of a read-only transaction asks for a serializable read, so that it need not wait.
+/// True if every range of a read-only transaction asks for a serializable read, so that it need not wait.
 pub fn is_serializable(request: &pb::TxnRequest) -> bool {
     request.success.iter().chain(&request.failure).all(|op| match &op.request {
         Some(Request::RequestRange(range)) => range.serializable,
@@ -169,7 +169,7 @@ pub fn is_serializable(request: &pb::TxnRequest) -> bool {
     })
 }
 
-/// A reply of another kind than the command's: a bug, reported rather than hidden.
+/// A reply of another kind than the command's: a bug, which is reported and not hidden.
 pub fn unexpected(reply: &Reply) -> Refusal {
     tracing::error!(?reply, "unexpected reply to a command");
     Refusal::Internal("unexpected reply to a command".into())
@@ -200,7 +200,7 @@ pub fn event(event: Event) -> mvccpb::Event {
     }
 }
 
-/// The answer to a range. `header` is the caller's business.
+/// The answer to a range. The caller provides `header`.
 pub fn range_response(result: RangeResult, header: Option<pb::ResponseHeader>) -> pb::RangeResponse {
     pb::RangeResponse {
         header,
@@ -214,8 +214,8 @@ fn revision_only(revision: i64) -> Option<pb::ResponseHeader> {
     Some(pb::ResponseHeader { revision, ..pb::ResponseHeader::default() })
 }
 
-/// The answer to an operation inside a transaction: its header names nothing but the revision, and a nested
-/// transaction's not even that.
+/// The answer to an operation inside a transaction: its header has only the revision, and a nested transaction's not
+/// even that.
 pub fn nested_response(reply: OpReply) -> pb::ResponseOp {
     let response = match reply {
         OpReply::Range(result) => {
@@ -242,7 +242,7 @@ pub fn nested_response(reply: OpReply) -> pb::ResponseOp {
     pb::ResponseOp { response: Some(response) }
 }
 
-/// A member as clients see it: one that is still catching up on its way to being a voter is a voter.
+/// A member for clients: one that is still catching up to become a voter is shown as a voter.
 pub fn member(member: Member) -> pb::Member {
     pb::Member {
         id: member.id.0,

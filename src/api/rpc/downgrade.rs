@@ -1,4 +1,4 @@
-//! Downgrades, as far as they mean something: kvd has one version, so a target can be judged but not reached.
+//! Downgrades, as far as they make sense: kvd has one version, so a target can be checked but not reached.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub async fn run(
             validate(services, &request.version).await?;
             return Err(Refusal::NotSupported("kvd has no earlier version to downgrade to".into()));
         }
-        // etcd, too, answers OK where no downgrade is under way.
+        // etcd, too, answers OK if no downgrade is in progress.
         DowngradeAction::Cancel => {}
     }
     let version = services.store.cluster_version().as_deref().and_then(minor_version);

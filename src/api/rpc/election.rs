@@ -44,7 +44,7 @@ pub async fn campaign(
         if kv.value != request.value
             && let Err(refusal) = announce(&recipes, &leader, request.value).await
         {
-            // As in etcd, whoever could not proclaim does not stay in the race.
+            // As in etcd, a candidate that could not proclaim leaves the election.
             let _ = step_down(&recipes, &leader).await;
             return Err(refusal);
         }
@@ -95,7 +95,7 @@ pub async fn observe(
         tokio::select! {
             () = gone.closed() => {}
             Err(refusal) = follow(&recipes, &range, &sender) => {
-                // Fails only if nobody listens any more.
+                // Fails only if the receiver is gone.
                 let _ = sender.send(Err(refusal)).await;
             }
         }
@@ -163,7 +163,7 @@ async fn follow(recipes: &Recipes, range: &KeyRange, leaders: &Leaders) -> Resul
             }
         };
         let feed = recipes.watch(KeyRange::single(kv.key.clone()), header.revision + 1)?;
-        // Fails only where nobody listens any more; then this is about to be dropped.
+        // Fails only if the receiver is gone; this task is then about to be dropped.
         let _ = leaders.send(Ok(response(header, kv))).await;
         'leading: loop {
             for event in next_events(&feed).await? {
@@ -186,7 +186,7 @@ async fn first_put(feed: &Feed) -> Result<KeyValue, Refusal> {
     }
 }
 
-/// The next events, or the end of the stream (etcd ends it without a word of why).
+/// The next events, or the end of the stream (etcd ends it without a reason).
 async fn next_events(feed: &Feed) -> Result<Vec<Event>, Refusal> {
     loop {
         match feed.next().await {

@@ -1,5 +1,5 @@
-//! `LeaseKeepAlive`: renewals in the order of their requests. Those of the leases that this member counts are answered at
-//! once; the others wait for the leader, many at a time.
+//! `LeaseKeepAlive`: renewals in the order of their requests. If this member is the primary lessor they are answered at
+//! once; otherwise they wait for the leader, many at a time.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::api::services::Services;
 use crate::lease::Renewal;
 use crate::model::{Caller, LeaseId, Refusal};
 
-/// Most renewals of one stream that wait for their answers at a time.
+/// Most renewals of one stream that wait for the leader at the same time.
 const MAX_WAITING: usize = 64;
 
 /// Serves a stream. Renewing needs no permission.
@@ -27,7 +27,7 @@ where
 
 type Waiting = Pin<Box<dyn Future<Output = Result<i64, Refusal>> + Send>>;
 
-/// A renewal on its way; the header was filled when its request was read.
+/// A renewal that waits; its header was made when the request was read.
 struct Slow {
     id: LeaseId,
     header: pb::ResponseHeader,
@@ -40,7 +40,7 @@ pub struct KeepAlives<R> {
     services: Arc<Services>,
     /// `None` after the last request.
     requests: Option<R>,
-    /// Renewals that could not be answered at once, and those behind them.
+    /// Renewals that could not be answered at once, and the ones behind them.
     slow: VecDeque<Slow>,
     ended: bool,
 }
@@ -54,7 +54,7 @@ where
         Self { services, requests: Some(requests), slow: VecDeque::new(), ended: false }
     }
 
-    /// The answer of the first that waits, if it is there.
+    /// The answer to the first waiting renewal, if it is there.
     fn poll_slow(
         &mut self,
         context: &mut Context<'_>,

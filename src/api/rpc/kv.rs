@@ -115,7 +115,7 @@ pub async fn compact(
     request: pb::CompactionRequest,
 ) -> Result<pb::CompactionResponse, Refusal> {
     let outcome = services.propose(caller, Command::Compact { revision: request.revision }).await;
-    // As in etcd, a compaction that was done before still waits for the deletion that is under way.
+    // As in etcd, a repeated compaction still waits for the removal that is in progress.
     if request.physical && matches!(outcome, Ok(_) | Err(Refusal::Compacted { .. })) {
         let store = services.store.clone();
         let work = move || store.wait_compacted(request.revision);

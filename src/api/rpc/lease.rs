@@ -1,6 +1,7 @@
 //! The lease service (etcd semantics section 8).
 //!
-//! What exists is replicated; how long it lives, the leader's lessor counts. A member that is not the leader asks it.
+//! Which leases exist is replicated; the leader's lessor counts how long they live. A member that is not the leader
+//! asks it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub async fn revoke(
     caller: Caller,
     request: pb::LeaseRevokeRequest,
 ) -> Result<pb::LeaseRevokeResponse, Refusal> {
-    // The revision of the deletions, not one that came after it.
+    // The revision of the deletions, not a later one.
     let reply = services.propose(caller, Command::LeaseRevoke { id: request.id }).await?;
     let header = match reply {
         Reply::Done { revision } => services.header_at(revision),
@@ -77,8 +78,8 @@ pub async fn leases(
     Ok(pb::LeaseLeasesResponse { header: Some(services.header()), leases })
 }
 
-/// Grants a lease; `id` 0 lets the server choose one, and `ttl` (seconds) is raised to the minimum. Answers with
-/// both as granted.
+/// Grants a lease; `id` 0 lets the server choose one, and `ttl` (seconds) is raised to the minimum. Returns both as
+/// granted.
 pub(super) async fn granted(
     services: &Services,
     caller: Caller,
@@ -94,7 +95,7 @@ pub(super) async fn granted(
     }
 }
 
-/// Renews a lease, wherever its time is counted: the seconds it lives, 0 where it does not exist.
+/// Renews a lease, here or at the leader: the seconds it lives, 0 if it does not exist.
 pub(super) async fn renew(services: Arc<Services>, id: LeaseId) -> Result<i64, Refusal> {
     let end = Instant::now() + services.settings().request_timeout();
     let mut caught_up = false;
@@ -103,7 +104,7 @@ pub(super) async fn renew(services: Arc<Services>, id: LeaseId) -> Result<i64, R
             Renewal::Renewed(ttl) => return Ok(ttl),
             Renewal::Missing if caught_up => return Ok(0),
             Renewal::Missing => {
-                // It may have been granted, and not be applied here yet.
+                // The lease may have been granted, but not be applied here yet.
                 services.reads.read_index().await?;
                 caught_up = true;
                 continue;
@@ -124,7 +125,7 @@ pub(super) async fn renew(services: Arc<Services>, id: LeaseId) -> Result<i64, R
     }
 }
 
-/// How long a lease lives, wherever its time is counted.
+/// How long a lease lives, by this member's lessor or the leader's.
 async fn remaining(services: &Services, id: LeaseId) -> Result<Option<TimeToLive>, Refusal> {
     let end = Instant::now() + services.settings().request_timeout();
     let mut caught_up = false;
@@ -147,7 +148,7 @@ async fn remaining(services: &Services, id: LeaseId) -> Result<Option<TimeToLive
     }
 }
 
-/// Waits before the next attempt, or says why there is none.
+/// Waits before the next attempt, or returns the refusal if there is no more time.
 async fn pause(services: &Services, end: Instant) -> Result<(), Refusal> {
     if Instant::now() + RETRY < end {
         sleep(RETRY).await;

@@ -16,7 +16,7 @@ use crate::model::{Alarm, AlarmKind, Caller, Command, MemberId, Refusal, Reply};
 /// The messages of a snapshot.
 pub type Blobs = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Refusal>> + Send>>;
 
-/// `Status`: from what this member knows, leader or not.
+/// `Status`: from this member's own knowledge, leader or not.
 pub async fn status(
     services: &Arc<Services>,
     _caller: Caller,
@@ -150,8 +150,8 @@ pub async fn move_leader(
     Ok(pb::MoveLeaderResponse { header: None })
 }
 
-/// The alarm of this member alone while its disk is full. It is not raised in the cluster, which may have room, and
-/// nobody has to disarm it.
+/// The alarm of this member alone while its disk is full. It is not raised in the cluster, whose other members may have
+/// room, and nobody has to disarm it.
 fn full_disk(services: &Services) -> Option<Alarm> {
     let full = services.node.is_disk_full();
     full.then(|| Alarm { member: services.member_id(), kind: AlarmKind::NoSpace })
@@ -161,7 +161,7 @@ fn clamp(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// An alarm as etcd 3.7 prints it among the errors of a status.
+/// An alarm in the form in which etcd 3.7 shows it among the errors of a status.
 fn alarm_text(alarm: &Alarm) -> String {
     let kind = match alarm.kind {
         AlarmKind::NoSpace => "NOSPACE",

@@ -1,12 +1,12 @@
-//! What the methods do: typed handlers, one file a service. They get messages and the caller and give messages or a
-//! refusal; they know neither bytes nor HTTP, so that every face can call them.
+//! The methods: typed handlers, one file per service. They take a message and the caller and return a message or a
+//! refusal; they know neither bytes nor HTTP, so that every interface can call them.
 //!
-//! [`unary`] and [`stream`] lead from a method of the table (`rules.rs`) to its handler. A face says how it brings the
-//! request to the handler and the answer back ([`UnaryFace`], [`StreamFace`]).
+//! [`unary`] and [`stream`] lead from a method of the table (`rules.rs`) to its handler. An interface implements how
+//! the request reaches the handler and the answer returns ([`UnaryFace`], [`StreamFace`]).
 //!
 //! * `kv`, `range_stream`, `lease`, `keep_alive`, [`watch`], `cluster`, `maintenance`, `downgrade`, `auth`, `lock`,
 //!   `election`, `health`: the handlers. `recipes`: what locks and elections share.
-//! * `convert`: between messages and the model. `conflicts`: which transactions change a key twice.
+//! * `convert`: between messages and the model. `conflicts`: transactions that change a key twice.
 //!
 //! A new method: a row of the table, and a function here.
 
@@ -43,15 +43,15 @@ use super::rules::{Rpc, methods};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
 
-/// A call under way. It is on the heap: what one of the rare methods holds is not held by every request.
+/// A call in progress. It is on the heap: otherwise every request would need the space of the rarest method.
 pub type Calling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// How a face carries out a call with one request and one answer.
+/// How an interface makes a call with one request and one answer.
 pub trait UnaryFace: Sized + Send {
-    /// What becomes of it.
+    /// Its result.
     type Done;
 
-    /// Brings the request to `handler`, and its answer back.
+    /// Passes the request to `handler`, and its answer back.
     fn unary<Q, A, H, F>(self, handler: H) -> impl Future<Output = Self::Done> + Send
     where
         Q: Message + Default + 'static,
@@ -60,14 +60,14 @@ pub trait UnaryFace: Sized + Send {
         F: Future<Output = Result<A, Refusal>> + Send;
 }
 
-/// How a face carries out a call with many answers.
+/// How an interface makes a call with many answers.
 pub trait StreamFace: Sized + Send {
-    /// What becomes of it.
+    /// Its result.
     type Done;
     /// The requests, if there are many.
     type Requests<Q: Message + Default + 'static>: Stream<Item = Result<Q, Refusal>> + Unpin + Send + 'static;
 
-    /// Brings the request to `handler`, and its answers back.
+    /// Passes the request to `handler`, and its answers back.
     fn server_stream<Q, A, S, H, F>(self, handler: H) -> impl Future<Output = Self::Done> + Send
     where
         Q: Message + Default + 'static,
@@ -76,8 +76,8 @@ pub trait StreamFace: Sized + Send {
         H: Fn(Caller, Q) -> F + Send,
         F: Future<Output = Result<S, Refusal>> + Send;
 
-    /// Brings the requests to `handler`, and its answers back: messages `A`, or what can be written as one without being
-    /// turned into it.
+    /// Passes the requests to `handler`, and its answers back: messages `A`, or values that encode as one without being
+    /// converted.
     fn bidirectional<Q, A, W, S, H>(self, handler: H) -> impl Future<Output = Self::Done> + Send
     where
         Q: Message + Default + 'static,
@@ -86,7 +86,7 @@ pub trait StreamFace: Sized + Send {
         H: Fn(Caller, Self::Requests<Q>) -> S + Send;
 }
 
-/// Carries out a call of a unary method; `None` for methods of another kind.
+/// Makes a call of a unary method; `None` for methods of another kind.
 pub fn unary<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<Calling<'a, F::Done>>
 where
     F: UnaryFace + 'a,
@@ -114,7 +114,7 @@ where
     methods!(dispatch)
 }
 
-/// Carries out a call of a method with many answers; `None` for unary ones, and for those without a handler.
+/// Makes a call of a method with many answers; `None` for unary ones, and for those without a handler.
 pub fn stream<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<Calling<'a, F::Done>>
 where
     F: StreamFace + 'a,
@@ -156,7 +156,7 @@ mod tests {
     use crate::api::rules::{Kind, RULES};
     use crate::api::services::ETCD_VERSION;
 
-    /// A face of another kind: it asks what the default message asks, and keeps the outcome.
+    /// An interface for this test: it sends the default message, and keeps the result.
     struct Asks(Caller);
 
     impl UnaryFace for Asks {

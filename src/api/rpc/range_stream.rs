@@ -1,5 +1,5 @@
-//! `RangeStream`: a range in chunks, all read at one revision, in memory of the size of a chunk. Put together they are the
-//! answer to `Range`; one that is not in the order of keys is therefore read whole, as there.
+//! `RangeStream`: a range in chunks, all read at one revision, with memory for one chunk. Joined they are the answer to
+//! `Range`; a range in another order than key order is therefore read as a whole, as there.
 
 use std::iter::Peekable;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use crate::model::{Caller, Refusal};
 /// The messages of the answer.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Refusal>> + Send>>;
 
-/// Keys in the first chunk; from there the size of the chunks, in bytes, decides.
+/// Keys in the first chunk; later chunks are limited by their size in bytes.
 const FIRST_LIMIT: i64 = 10;
 
 /// `RangeStream`.
@@ -33,7 +33,7 @@ pub async fn open(
     let freshness = Freshness::of(request.serializable);
     let ordered = request.sort_order != i32::from(SortOrder::None);
     let query = convert::range(request)?;
-    // An order that is asked for is refused as by etcd; with none, every target is let through.
+    // An explicit order is refused, as in etcd; without one every target is accepted.
     if ordered && !query.sort.is_key_order() {
         return Err(Refusal::NotSupported("RangeStream does not support custom sort orders".into()));
     }
@@ -56,7 +56,7 @@ pub async fn open(
     Ok(Box::pin(Limited::new(stream::iter(Pieces::new(whole, size).map(Ok)), place)))
 }
 
-/// An answer in pieces of about a size in bytes. The last one has the header, `more` and `count`.
+/// An answer in pieces of about this size in bytes. The last one has the header, `more` and `count`.
 struct Pieces {
     kvs: Peekable<vec::IntoIter<KeyValue>>,
     last: Option<pb::RangeResponse>,
@@ -94,13 +94,13 @@ impl Iterator for Pieces {
 struct Cursor {
     services: Arc<Services>,
     pages: Pages,
-    /// Keys still wanted in all; `None` for no limit.
+    /// Keys that remain up to the limit; `None` for no limit.
     wanted: Option<i64>,
     /// Keys in the next chunk.
     chunk: i64,
     /// Keys sent so far.
     sent: i64,
-    /// The store's revision as the first chunk told it.
+    /// The store's revision in the first chunk.
     revision: Option<i64>,
     done: bool,
 }
@@ -115,7 +115,7 @@ impl Cursor {
             return Ok(None);
         }
         if self.sent > 0 {
-            // A long stream shares its thread with short requests.
+            // Other requests on this thread get their turn.
             tokio::task::yield_now().await;
         }
         let result = self.pages.next(self.wanted.map_or(self.chunk, |wanted| wanted.min(self.chunk)))?;
@@ -165,7 +165,7 @@ mod tests {
     use crate::api::services::{Settings, Stopper};
     use crate::model::{Command, KeyRange, Put};
 
-    /// All messages of a stream, put together.
+    /// All messages of a stream, joined.
     async fn streamed(
         services: &Arc<Services>,
         request: pb::RangeRequest,

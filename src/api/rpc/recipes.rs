@@ -1,5 +1,5 @@
-//! What the lock and election services share: the recipes of etcd's `client/v3/concurrency`, in which everything is an
-//! ordinary operation on keys, leases and watches. Refusals go out as text alone (see [`status::plain`]).
+//! Shared by the lock and election services: the recipes of etcd's `client/v3/concurrency`, in which everything is an
+//! ordinary operation on keys, leases and watches. Refusals are sent as text only (see [`status::plain`]).
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub(super) fn put_op(key: &Bytes, value: Bytes, lease: LeaseId) -> Op {
     Op::Put(Put { key: key.clone(), value, lease, ..Put::default() })
 }
 
-/// The key values that operation `index` of a transaction found.
+/// The key-values that operation `index` of a transaction found.
 pub(super) fn found(replies: &[OpReply], index: usize) -> &[KeyValue] {
     match replies.get(index) {
         Some(OpReply::Range(result)) => &result.kvs,
@@ -78,7 +78,7 @@ pub(super) fn found(replies: &[OpReply], index: usize) -> &[KeyValue] {
 }
 
 impl Recipes {
-    /// The lease to use: the caller's, or a new one that nobody keeps alive.
+    /// The lease to use: the caller's, or a new one without keepalives.
     pub(super) async fn session(&self, lease: LeaseId) -> Result<LeaseId, Refusal> {
         if lease != 0 {
             return Ok(lease);
@@ -160,7 +160,7 @@ impl Recipes {
         }
     }
 
-    /// Deletes `key` when dropped, unless told otherwise: the caller went away while it waited.
+    /// Deletes `key` when dropped, unless [`Guard::keep`] is called: the caller went away while it waited.
     pub(super) fn guard(&self, key: Bytes, created: i64) -> Guard {
         Guard { recipes: self.clone(), key: Some(key), created, runtime: Handle::try_current().ok() }
     }

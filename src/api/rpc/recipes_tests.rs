@@ -67,7 +67,7 @@ async fn leases() {
         said(revoke(chosen.id).await),
         (Code::NotFound, "etcdserver: requested lease not found".to_string())
     );
-    // Lease 7 lives for two seconds, and nobody renews it.
+    // Lease 7 lives for two seconds, without keepalives.
     while lives(7).await.ttl != -1 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

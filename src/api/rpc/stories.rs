@@ -1,5 +1,5 @@
-//! Stories of watch streams over a real store and a lone leader, in `tests/golden/watch`: a line is what the client
-//! does, the indented lines below it are what it gets. `KVD_BLESS=1` writes what happens into the files.
+//! Stories of watch streams over a real store and a single leader, in `tests/golden/watch`: a line is an action of the
+//! client, the indented lines below it are what it receives. `KVD_BLESS=1` writes the actual results into the files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::store::{Options, Store};
 const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/watch");
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Services of a lone leader, with what must outlive them.
+/// Services of a single leader, and the objects that must outlive them.
 pub(in crate::api) async fn lone_leader() -> (Arc<Services>, Stopper, TempDir) {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();

@@ -1,7 +1,7 @@
 //! The watch service: one stream, any number of watchers (etcd semantics section 7).
 //!
-//! The stream is one state machine, polled by the connection: it reads a request where one is there, else tells what
-//! the hub has. Nothing is read ahead and nothing buffered beside what the hub bounds; a client that does not read
+//! The stream is one state machine, polled by the connection: it reads a request if there is one, otherwise it sends an
+//! item from the hub. Nothing is read ahead, and only the hub's bounded queues are buffers; a client that does not read
 //! stops its own requests, too.
 
 mod answer;
@@ -27,7 +27,7 @@ use crate::model::{Caller, KeyRange, Refusal};
 use crate::watch::{Item, Want, WatchKey, WatchSpec};
 pub use answer::{Answer, Events};
 
-/// The id in answers that concern no watcher, or all.
+/// The id in answers about no watcher, or about all.
 const NO_WATCHER: i64 = -1;
 /// Shortest interval between progress notifications.
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -58,12 +58,12 @@ struct Watcher {
 pub struct WatchStream<R> {
     services: Arc<Services>,
     watches: Watches,
-    /// `None` once the client has said all it wanted.
+    /// `None` after the client's last request.
     requests: Option<R>,
     watchers: HashMap<i64, Watcher>,
     next_id: i64,
     ready: VecDeque<Answer>,
-    /// Runs once a watcher wants progress notifications.
+    /// Runs as soon as a watcher wants progress notifications.
     tick: Option<Pin<Box<Sleep>>>,
     interval: Duration,
     requests_in_turn: u32,
@@ -77,7 +77,7 @@ where
     /// A stream that serves `requests`.
     pub fn new(services: Arc<Services>, caller: Caller, requests: R) -> Self {
         let interval = services.settings().watch_progress_interval.max(MIN_PROGRESS_INTERVAL);
-        // Streams that began together are not to be notified together.
+        // Streams that began at the same time should not be notified at the same time.
         let jitter = interval.mul_f64(rand::rng().random_range(0.0..0.1));
         Self {
             watches: services.reads.watches(caller),
@@ -93,17 +93,17 @@ where
         }
     }
 
-    /// Serves requests as long as they are there and ask for no answer.
+    /// Serves requests as long as there are any and they need no answer.
     fn poll_requests(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
         while self.ready.is_empty() && self.requests_in_turn < MAX_REQUESTS_IN_TURN {
             let Some(requests) = self.requests.as_mut() else { return Ok(()) };
             match Pin::new(requests).poll_next(context) {
                 Poll::Pending => return Ok(()),
-                // Half-closed: what is watched goes on being told.
+                // Half-closed: events are still sent.
                 Poll::Ready(None) => self.requests = None,
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%error, "a watch stream broke");
-                    // A message that is too long is named; whoever has gone hears nothing anyway.
+                    // A message that is too long is reported; a client that is gone receives nothing anyway.
                     let too_long = matches!(error, Refusal::MessageTooLong(_));
                     return Err(if too_long { error } else { Refusal::WatchCanceled });
                 }
@@ -167,7 +167,7 @@ where
         }));
     }
 
-    /// The id a watcher gets, or the reason why it is none.
+    /// The id for a watcher, or the reason why it is not created.
     fn check(&mut self, range: &KeyRange, start_revision: i64, watch_id: i64) -> Result<i64, String> {
         if start_revision < 0 {
             return Err(status::text(&Refusal::Compacted { compacted: 0 }).to_string());
@@ -198,7 +198,7 @@ where
         }
     }
 
-    /// Makes answers of what the hub tells.
+    /// Turns an item of the hub into answers.
     fn tell(&mut self, item: Item) -> Result<(), Refusal> {
         match item {
             Item::Events { tag, header_revision, runs } => {
@@ -275,7 +275,7 @@ where
     }
 }
 
-/// The keys that a create request means: etcd reads an empty key as the first one.
+/// The keys of a create request: etcd treats an empty key as the first one.
 fn range_of(key: Bytes, range_end: Bytes) -> KeyRange {
     let key = if key.is_empty() { Bytes::from_static(&[0]) } else { key };
     KeyRange::from_wire(key, range_end)

@@ -68,7 +68,7 @@ pub enum Invocation {
     DropIn(Box<Config>),
 }
 
-/// Understands the arguments of this process, without the program's name.
+/// Parses the arguments of this process, without the program's name.
 pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation {
     let mut texts = Vec::new();
     for argument in arguments {
@@ -83,7 +83,7 @@ pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation {
     parse(Surroundings::of_process(texts))
 }
 
-/// Understands a command line in its surroundings.
+/// Parses a command line in its surroundings.
 pub fn parse(surroundings: Surroundings<'_>) -> Invocation {
     let first = surroundings.arguments.first().map(String::as_str);
     match first {

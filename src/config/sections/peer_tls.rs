@@ -61,7 +61,7 @@ pub enum ClusterSecret<'c> {
 }
 
 impl PeerTls {
-    /// The credential that systemd hands over stands in for a secret that is not given.
+    /// systemd's credential replaces a secret that is not given.
     pub(in crate::config) fn derive(settings: &mut Settings, surroundings: &Surroundings<'_>) {
         let given = ["cluster-secret", "cluster-secret-file"].iter().any(|name| !settings.is_empty(name));
         let Some(directory) = surroundings.variable("CREDENTIALS_DIRECTORY") else { return };

@@ -77,7 +77,7 @@ pub enum AutoCompaction {
     Off,
     /// Keep this much time.
     Periodic(Duration),
-    /// Keep so many revisions.
+    /// Keep this many revisions.
     Revision(i64),
 }
 

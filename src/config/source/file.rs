@@ -247,7 +247,7 @@ fn array_value<'a, 'i: 'a>(
     let (mut texts, mut problems) = (Vec::new(), Vec::new());
     for element in elements {
         match element.get_ref() {
-            // Each element on its own first, so that the mark stands below each that is wrong.
+            // Each element on its own first, so that each wrong one gets its mark.
             DeValue::String(text) => match Value::parse_array(kind, &[text]) {
                 Ok(_) => texts.push(text.as_ref()),
                 Err(reason) => problems.push(Problem::at(reason, element.span())),

@@ -6,8 +6,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::options;
 
-/// Where a key belongs that the table it stands in does not have. A key that was added at the end of a file is one of
-/// the file's last table, which surprises whoever meant one without a table.
+/// The right table for a key that its own table does not have. A key added at the end of a file belongs to the file's
+/// last table, which surprises users who meant a key without a table.
 pub(super) fn belongs(text: &str, table: &str, key: &str) -> Option<String> {
     let spec = options::find_key(key).or_else(|| options::find(key)).filter(|spec| !spec.key.is_empty())?;
     let to = match spec.key.rsplit_once('.') {
@@ -38,7 +38,7 @@ pub(super) fn first_line_of(text: &str, root: &DeTable<'_>, second: &Range<usize
     same.iter().max().map(|at| line_of(text, *at))
 }
 
-/// Where keys of that name begin, in all tables.
+/// The positions of all keys of that name, in all tables.
 fn places_of(table: &DeTable<'_>, key: &str, found: &mut Vec<usize>) {
     for (name, value) in table {
         if *name.get_ref() == *key {
@@ -50,7 +50,7 @@ fn places_of(table: &DeTable<'_>, key: &str, found: &mut Vec<usize>) {
     }
 }
 
-/// The lines that begin tables: where each begins, and its text.
+/// The lines that begin tables: the position and the text of each.
 fn headings(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.split_inclusive('\n').scan(0, |at, line| {
         let start = *at;

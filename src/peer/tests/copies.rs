@@ -8,12 +8,12 @@ use super::lab::{
 use crate::model::{LogPosition, MemberId, Progress};
 use crate::peer::{Lane, Quic, Rejection};
 
-/// A process of the member `id` on a port of its own.
+/// A process of the member `id` on its own port.
 fn process(id: MemberId) -> Member {
     Member::named(id, CLUSTER, port(SECRET))
 }
 
-/// Says where the cluster has the member.
+/// Sets the member's URLs in the cluster's list.
 fn is_at(at: &Member, id: MemberId, urls: Vec<String>) {
     at.deputy.urls.lock().insert(id, urls);
 }
@@ -30,7 +30,7 @@ async fn who_comes_second_is_refused() {
     one.reach(&two).await;
     let words = format!("another process of member {id} answers at {}", one.address());
     copy.fails_with(two.id, &two.urls(), &words).await;
-    // Also if it has not been heard of before.
+    // Also if it was unknown before.
     let three = Member::new();
     is_at(&three, id, one.urls());
     copy.fails_with(three.id, &three.urls(), &words).await;
@@ -39,11 +39,11 @@ async fn who_comes_second_is_refused() {
     // Both sides log it.
     until_logged(&["rejected a connection of a peer", &id.to_string(), &words]).await;
     until_logged(&["the connection to a peer was rejected", &two.address().to_string(), &words]).await;
-    // Each process can see for itself which one it is.
+    // Each process can find out which one it is.
     assert_eq!(copy.quic.other_self(&one.urls()).await, Some(one.address()));
     assert_eq!(one.quic.other_self(&one.urls()).await, None);
     until_logged(&["another process calls in the name of this member", &id.to_string()]).await;
-    // The first one goes on.
+    // The first one continues.
     assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(b"a"[..].into()));
     assert_eq!(one.status(two.id).disconnects, 0);
     assert!(one.quic.refusals().borrow().is_empty());
@@ -55,7 +55,7 @@ async fn a_copy_that_came_first_gives_way() {
     let (starting, copy) = (port(SECRET), process(id));
     let urls = vec![format!("http://{}", starting.local_addresses()[0])];
     is_at(&two, id, urls.clone());
-    // Nobody else is there yet: it may be the member itself in another place.
+    // There is no other process yet: it may be the member itself at another address.
     copy.reach(&two).await;
     let one = Member::named(id, CLUSTER, starting);
     one.reach(&two).await;
@@ -73,7 +73,7 @@ async fn a_copy_that_came_first_gives_way() {
 async fn where_nobody_is_at_home_the_first_one_counts_as_long_as_it_lives() {
     let (two, id) = (Member::new(), new_id());
     let (one, copy) = (process(id), process(id));
-    // Two cannot reach the member: a relay is down, say.
+    // Two cannot reach the member, for example because a relay is down.
     one.reach(&two).await;
     copy.fails_with(two.id, &two.urls(), "is connected from 127.0.0.1").await;
     assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(b"a"[..].into()));
@@ -82,7 +82,7 @@ async fn where_nobody_is_at_home_the_first_one_counts_as_long_as_it_lives() {
     until("it is taken back", || copy.quic.refusals().borrow().is_empty()).await;
 }
 
-/// A member that is started again at its address, whether the one before has said goodbye or not.
+/// A member that is restarted at its address, whether its previous process closed its connections or not.
 #[tokio::test]
 async fn a_restart_is_let_in_at_once() {
     let (two, id) = (Member::new(), new_id());
@@ -97,7 +97,7 @@ async fn a_restart_is_let_in_at_once() {
     let again = Member::named(id, CLUSTER, again);
     again.reach(&two).await;
     two.reach(&again).await;
-    // And one that has moved: its former connection looks as though it were alive.
+    // And one that has moved: its earlier connection still looks alive.
     let moved = process(id);
     is_at(&two, id, moved.urls());
     moved.reach(&two).await;
@@ -116,11 +116,11 @@ async fn an_older_copy_is_refused_whoever_calls() {
     let outdated = |member: &Member| member.quic.refusals().borrow().get(&leader.id).cloned();
     assert_eq!(outdated(&one), Some(Rejection::Outdated(at(10))));
     until_logged(&["rejected a connection of a peer", &one.id.to_string(), words]).await;
-    // What is on the disk counts, not what was said before.
+    // The data on the disk count, not earlier messages.
     *one.deputy.progress.lock() = at(10);
     one.reach(&leader).await;
     assert_eq!(outdated(&one), None);
-    // The leader calls one that it has heard nothing of so far.
+    // The leader calls a member from which it has received nothing so far.
     let other = Member::new();
     leader.deputy.acknowledged.lock().insert(other.id, at(10));
     leader.fails_with(other.id, &other.urls(), words).await;

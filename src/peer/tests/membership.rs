@@ -11,7 +11,7 @@ use crate::peer::{AskError, Caller, Lane, Quic, Rejection};
 #[tokio::test]
 async fn a_question_is_answered_before_there_is_an_identity() {
     let (two, asker) = (Member::new(), port(SECRET));
-    // Whether it would be let in as a member does not matter.
+    // It need not be admitted as a member.
     *two.deputy.admits.lock() = Err(Rejection::Unknown);
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let mut urls = vec!["http://no-such-host.invalid:1".to_string(), "nonsense".to_string()];
@@ -21,7 +21,7 @@ async fn a_question_is_answered_before_there_is_an_identity() {
     assert_eq!(caller, Caller { member: two.id, cluster: CLUSTER, address: two.address().to_string() });
     let asked = two.deputy.asked.lock().pop().expect("it was asked");
     assert_eq!((asked.member, asked.cluster), (MemberId(0), ClusterId(0)));
-    // Nobody there, nobody in time, nobody ready, a stranger.
+    // No server, no answer in time, a server that is not ready, a stranger.
     let gone = vec![urls[0].clone(), urls[1].clone()];
     let text = asker.ask(&gone, b"x"[..].into(), LONG).await.expect_err("nobody").to_string();
     assert!(
@@ -80,11 +80,11 @@ async fn a_member_that_is_expelled_is_told_on_both_its_connections() {
     three.reach(two).await;
     one.reach(two).await;
     assert!(one.quic.refusals().borrow().is_empty() && two.quic.refusals().borrow().is_empty());
-    // It is its word until it lets the other one in.
+    // The refusal is in force until it admits the other one.
     *one.deputy.admits.lock() = Ok(());
     three.reach(one).await;
     until("it is taken back", || three.quic.refusals().borrow().is_empty()).await;
-    // Only the one who was called by it: the connection that came in is closed.
+    // The called side only: the incoming connection is closed.
     let four = Member::new();
     four.reach(two).await;
     let mut told = four.quic.refusals();
@@ -93,7 +93,7 @@ async fn a_member_that_is_expelled_is_told_on_both_its_connections() {
         .await
         .expect("in time")
         .expect("open");
-    // Only the one who calls it.
+    // The calling side only.
     let five = Member::new();
     two.reach(&five).await;
     let mut told = five.quic.refusals();
@@ -118,14 +118,14 @@ async fn clocks_that_differ_are_warned_of_on_both_sides() {
     until("the difference is known", || about(one.status(two.id).clock_ahead_ms, 5000)).await;
     let warning = "prober found high clock drift";
     until_logged(&[warning, &format!("remote_peer_id={}", two.id), "limit=1s"]).await;
-    // The one who was called learns it as well, with the other sign.
+    // The called side notices it as well, with the opposite sign.
     until_logged(&[warning, &format!("remote_peer_id={}", one.id), "clock_drift=\"-"]).await;
     assert!(about(two.status(one.id).clock_ahead_ms, -5000));
-    // It is measured again and again, but said every half minute only.
+    // It is measured repeatedly, but logged only every half minute.
     off.0.store(-60_000, Ordering::SeqCst);
     until("it is measured again", || about(one.status(two.id).clock_ahead_ms, -60_000)).await;
     assert_eq!(logged(&[warning, &format!("remote_peer_id={}", two.id)]).len(), 1);
-    // Clocks that agree are not mentioned.
+    // Clocks that agree are not logged.
     let three = Member::new();
     one.reach(&three).await;
     until("they are compared", || one.status(three.id).clock_ahead_ms.is_some()).await;

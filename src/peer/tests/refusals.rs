@@ -1,4 +1,4 @@
-//! Everyone who is refused is told why, and both sides log it.
+//! Every refused caller receives the reason, and both sides log it.
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ async fn a_member_that_is_starting() {
     one.fails_with(to, &urls, "not ready: this member is starting").await;
     starting.serve(to, CLUSTER, super::lab::Deputy::new());
     one.reach_at(to, &urls).await;
-    // And one that has no identity itself calls nobody.
+    // A member without an identity cannot call.
     let nobody = port(SECRET);
     let failed = nobody.call(to, &urls, Lane::Control, b"x"[..].into(), LONG).await;
     assert_eq!(failed, Err(TransportError::Unreachable("this member has no identity yet".into())));
@@ -105,7 +105,7 @@ async fn another_secret() {
     let two = Member::new();
     let one = Member::on(port("correct horse stable"));
     refused(&one, two.id, &two, STRANGER).await;
-    // The one who is called hears of it by the caller's alert only.
+    // The called side only receives the caller's alert.
     logged_there("127.0.0.1", STRANGER).await;
 }
 
@@ -119,7 +119,7 @@ async fn a_certificate_of_another_member() {
         format!("the certificate is of member bad of cluster c1, not of member {} of cluster c1", one.id);
     refused(&one, two.id, &two, &words).await;
     logged_there("127.0.0.1", &words).await;
-    // The same the other way round: the one who is called shows another id than it says.
+    // The same in the other direction: the called side shows another id than it claims.
     let three = Member::new();
     three.fails_with(one.id, &one.urls(), "bad certificate: the certificate is of member bad").await;
     logged_there(
@@ -132,7 +132,7 @@ async fn a_certificate_of_another_member() {
 #[tokio::test]
 async fn an_expired_certificate() {
     let two = Member::new();
-    // Its clock stands a month back, and so does what it issues to itself.
+    // Its clock is a month behind, and so are the certificates that it issues to itself.
     let off = clock(-30 * 24 * 3600 * 1000);
     let credentials = secret(SECRET, off.clone());
     let one = Member::on(Quic::bind(options(credentials, off)).expect("bound"));
@@ -152,7 +152,7 @@ async fn another_protocol() {
     until_logged(&["rejected a connection of a peer", words]).await;
     let closed = stranger.connection.closed().await.to_string();
     assert!(closed.contains(words), "{closed}");
-    // And one that speaks another one from the start.
+    // And a caller with another protocol from the start.
     let error = super::garbage::Stranger::try_connect(&two, b"kvd/2").await.err().expect("refused");
     assert!(error.to_string().contains("peer doesn't support any known protocol"), "{error}");
     until_logged(&["rejected a connection of a peer", "protocol version mismatch: this member speaks kvd/1"])
@@ -211,7 +211,7 @@ async fn certificates_of_an_operator() {
     let (bad, ..) = member(&other, now_order("good", 5), &both, &[], None);
     bad.fails_with(strict.id, &strict.urls(), STRANGER).await;
     strict.fails_with(bad.id, &bad.urls(), STRANGER).await;
-    // A reload lets the other CA in, for new connections; the ones that stand go on.
+    // After a reload the other CA is accepted, for new connections; existing ones continue.
     let (late, ..) = member(&other, now_order("good", 6), &both, &[], None);
     late.fails_with(strict.id, &strict.urls(), STRANGER).await;
     std::fs::write(directory.path().join("ca.pem"), &both).expect("writable");
@@ -221,7 +221,7 @@ async fn certificates_of_an_operator() {
     assert_eq!(good.status(strict.id).disconnects, 0);
 }
 
-/// The other side was verified by what has been replaced since: it is verified again.
+/// The other side was verified with credentials that have been replaced since: it is verified again.
 #[tokio::test]
 async fn a_reload_during_the_handshake_begins_it_again() {
     let credentials = secret(SECRET, clock(0));
@@ -245,7 +245,7 @@ async fn leaves_are_renewed_under_way() {
     let one = Member::on(Quic::bind(options(one, off.clone())).expect("bound"));
     let two = Member::on(Quic::bind(options(two, off.clone())).expect("bound"));
     one.reach(&two).await;
-    // Years later the connection stands, and new ones are made with new certificates.
+    // Years later the connection still exists, and new ones are made with new certificates.
     off.0.store(3 * 365 * 24 * 3600 * 1000, std::sync::atomic::Ordering::SeqCst);
     one.reach(&two).await;
     two.reach(&one).await;

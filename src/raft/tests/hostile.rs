@@ -1,4 +1,4 @@
-//! Members that say what cannot be true: nobody believes them, and nobody ends over it.
+//! Members that send impossible messages: no member accepts them, and no process ends because of them.
 
 use bytes::Bytes;
 use openraft::raft::AppendEntriesRequest;
@@ -21,7 +21,7 @@ fn at(term: u64, index: u64) -> LogPosition {
     LogPosition { term, leader: 0, index }
 }
 
-/// Small dice, so that a failure is replayed by its seed.
+/// Small dice, so that a failure can be replayed by its seed.
 struct Dice(u64);
 
 impl Dice {
@@ -40,12 +40,12 @@ impl Dice {
     }
 }
 
-/// A cluster with some history, and one of its followers who is to be lied to.
+/// A cluster with some history, and the follower that gets the false messages.
 struct Victim {
     cluster: Cluster,
     leader: u64,
     id: u64,
-    /// The member in whose name the lies are told.
+    /// The member in whose name the false messages are sent.
     liar: u64,
 }
 
@@ -90,7 +90,7 @@ impl Victim {
         Route { cluster: CLUSTER, from: MemberId(self.liar), to: MemberId(self.id) }
     }
 
-    /// Everybody lives and has what was written, and the cluster takes more.
+    /// All members run and have what was written, and the cluster accepts more.
     async fn is_unharmed(&self) {
         for id in self.cluster.running() {
             self.cluster.node(id).pulse().await.unwrap();
@@ -109,7 +109,7 @@ impl Victim {
     }
 }
 
-/// What cannot be true, each for one reason: the vote, the order, what is committed.
+/// Impossible messages, each for one reason: the vote, the order, the committed position.
 fn lies(victim: &Victim) -> Vec<Request> {
     let (liar, end) = (victim.liar, victim.end());
     let term = victim.node().term() + 1;
@@ -150,10 +150,10 @@ fn lies(victim: &Victim) -> Vec<Request> {
         append(good, Some(end), &[next, next], None),
         append(good, Some(end), &[next, at(term - 1, end.index + 2)], None),
         append(good, Some(end), &[far], None),
-        // What is committed here with another term.
+        // A committed entry with another term.
         append(good, Some(at(term, 3)), &[], None),
         append(good, Some(at(0, 0)), &[at(term, 1), at(term, 2)], None),
-        // What is committed there against what is sent.
+        // The committed position contradicts the entries.
         append(good, Some(end), &[next], Some(at(0, end.index + 9))),
         append(good, Some(end), &[next], Some(at(term - 1, end.index + 1))),
         append(good, Some(end), &[], Some(far)),
@@ -162,7 +162,7 @@ fn lies(victim: &Victim) -> Vec<Request> {
         Request::Snapshot { vote: good, position: end, config: None },
     ]);
     let config = |bytes: &'static [u8]| Payload::Membership { raft: Bytes::from_static(bytes), change: None };
-    // No voters; an empty set of voters; a voter that is no member; nothing; another version.
+    // No voters; an empty set of voters; a voter that is not a member; nothing; another version.
     for bytes in [&b"\x01\0\0"[..], b"\x01\x01\0\0", b"\x01\x01\x01\x05\0", b"", b"\x09"] {
         let entries = vec![(next, config(bytes))];
         lies.push(Request::Append { vote: good, previous: Some(end), entries, committed: None });
@@ -178,13 +178,13 @@ async fn requests_that_cannot_be_true_are_refused() {
         assert!(matches!(told, Err(WireError::Untrue(_))), "{lie:?}: {told:?}");
         victim.node().pulse().await.unwrap();
     }
-    // Nothing of it was taken to heart: the leader is still the same.
+    // None of it had an effect: the leader is still the same.
     assert_eq!(victim.cluster.leader().await, victim.leader);
     victim.is_unharmed().await;
     victim.cluster.shut_down().await;
 }
 
-/// What the checks are for: raft believes its peers.
+/// Why the checks are needed: raft trusts its peers.
 #[tokio::test(start_paused = true)]
 async fn raft_itself_ends_over_a_lie() {
     let victim = Victim::new().await;
@@ -194,7 +194,7 @@ async fn raft_itself_ends_over_a_lie() {
         entries: Vec::new(),
         leader_commit: None,
     };
-    // Outside of the simulated members' own tasks, so that its end is seen and not passed on.
+    // Outside of the simulated members' own tasks, so that its panic is seen and not passed on.
     let raft = victim.node().0.raft().unwrap().clone();
     let told = tokio::spawn(async move { raft.append_entries(request).await.map(drop) }).await;
     assert!(told.is_err() || told.is_ok_and(|told| told.is_err()), "then this check is not needed any more");
@@ -204,7 +204,7 @@ async fn raft_itself_ends_over_a_lie() {
 async fn garbage_is_survived() {
     let victim = Victim::new().await;
     let mut dice = Dice::new();
-    // Two reasons to refuse each: a change that heals one leaves the other.
+    // Each has two reasons for a refusal: a change that removes one leaves the other.
     let stranger = |vote: Vote| Vote { voted_for: 0x7777_7777_7777, ..vote };
     let bases: Vec<Vec<u8>> = lies(&victim)
         .into_iter()
@@ -227,7 +227,7 @@ async fn garbage_is_survived() {
     for _ in 0..5_000 {
         let mut bytes = bases[dice.below(bases.len())].clone();
         for _ in 0..=dice.below(3) {
-            // The route is left alone: it was looked at before.
+            // The route stays unchanged: it was checked before.
             let place = 25 + dice.below(bytes.len() - 25 + 1);
             match dice.below(4) {
                 0 => bytes.truncate(place),
@@ -278,7 +278,7 @@ async fn snapshots_are_held_against_their_header_and_what_is_there() {
         let told = offer(lie, position, config).await;
         assert!(matches!(told, Err(WireError::Untrue(_))), "{lie:?} {position:?}: {told:?}");
     }
-    // An old vote: what follows is not read.
+    // An old vote: the body is not read.
     let nobody = || -> Pieces { Box::new(std::iter::from_fn(|| panic!("nobody asked for it"))) };
     let old = Request::Snapshot { vote: vote(1, victim.liar, true), position: at(1, 500), config: None };
     let newer =
@@ -288,10 +288,10 @@ async fn snapshots_are_held_against_their_header_and_what_is_there() {
     let answer = victim.node().serve_snapshot(MemberId(victim.liar), &bytes, nobody()).await;
     let back = Route { from: MemberId(victim.id), to: MemberId(victim.liar), ..victim.route() };
     assert_eq!(decode(&answer.unwrap(), back), Ok(Answer::Installed(vote(term, victim.liar, false))));
-    // A place that contradicts what is committed here: a higher term at a lower index.
+    // A position that contradicts what is committed here: a higher term at a lower index.
     let told = offer(good, at(term, 3), None).await;
     assert!(matches!(told, Err(WireError::Untrue(_))), "{told:?}");
-    // No more than what is here: not read either.
+    // No more than this member has: not read either.
     let request =
         Request::Snapshot { vote: good, position: header.position.unwrap(), config: config.clone() };
     let bytes = encode(victim.route(), &request).unwrap();
@@ -303,7 +303,7 @@ async fn snapshots_are_held_against_their_header_and_what_is_there() {
     victim.cluster.shut_down().await;
 }
 
-/// A way out on which some answers are exchanged for lies.
+/// A transport that replaces some answers by false ones.
 struct Lying {
     inner: Arc<dyn Transport>,
     from: MemberId,
@@ -386,7 +386,7 @@ impl Transport for Lying {
     }
 }
 
-/// Members 1 and 2 hear nothing but lies from member 3 whatever they ask it.
+/// Members 1 and 2 get only false answers from member 3.
 #[tokio::test(start_paused = true)]
 async fn answers_that_cannot_be_true_are_not_believed() {
     let cluster = Cluster::with(3, |options| {
@@ -398,7 +398,7 @@ async fn answers_that_cannot_be_true_are_not_believed() {
         options.election = Duration::from_millis(1000);
     })
     .await;
-    // Member 3 has no part in it.
+    // Member 3 does not take part.
     cluster.network.mute(MemberId(3), true);
     let leader = cluster.leader_among(&[1, 2]).await;
     for n in 0..50 {
@@ -411,7 +411,7 @@ async fn answers_that_cannot_be_true_are_not_believed() {
         cluster.node(id).pulse().await.unwrap();
         until("replicated", || value(&cluster.store(id), "k").as_deref() == Some("49")).await;
     }
-    // Somebody is told that member 3 is out of order.
+    // The operator is informed that member 3 is out of order.
     let leader = cluster.leader_among(&[1, 2]).await;
     until("it is told", || {
         cluster.node(leader).replication_faults().iter().any(|(id, _)| *id == MemberId(3))
@@ -419,7 +419,7 @@ async fn answers_that_cannot_be_true_are_not_believed() {
     .await;
     let longest = cluster.node(leader).replication_faults().iter().map(|(_, why)| why.len()).max();
     assert!(longest < Some(1000), "a text of {longest:?} bytes");
-    // Once it is no member any more, nobody is bothered with it.
+    // After it is no longer a member, nothing is reported.
     let node = cluster.node(leader);
     let remove = || node.propose(Caller::Anonymous, Command::Member(MemberChange::Remove(MemberId(3))));
     while !matches!(remove().await, Ok(_) | Err(Refusal::MemberNotFound)) {

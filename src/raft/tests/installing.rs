@@ -1,4 +1,4 @@
-//! A member crashes while it takes over a snapshot.
+//! A member crashes while it installs a snapshot.
 
 use std::fs;
 use std::path::Path;
@@ -26,8 +26,8 @@ pub(super) fn copied(from: &Path) -> TempDir {
     to
 }
 
-/// Another one of those that run leads from now on. What a leader knows of a member's log it never takes back; here,
-/// the member is set back to where it was long before.
+/// Another running member leads from now on. A leader never forgets what it knows about a member's log; here, the
+/// member is set back to a much earlier state.
 async fn another_leads(cluster: &Cluster) {
     let leader = cluster.leader().await;
     let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
@@ -53,8 +53,8 @@ fn stores(old: &Path, new: &Path) -> Vec<TempDir> {
     vec![copied(old), partly, loaded, named, switched, copied(new)]
 }
 
-/// A member's disk has no room for the snapshot that it needs. Its leader says so, and does not send all of it again and
-/// again.
+/// A member's disk has no room for the snapshot that it needs. Its leader reports that, and does not send all of it
+/// repeatedly.
 #[tokio::test(start_paused = true)]
 async fn a_member_without_room_for_a_snapshot_is_waited_for() {
     let mut cluster = Cluster::with(3, |options| {
@@ -104,8 +104,8 @@ async fn a_member_without_room_for_a_snapshot_is_waited_for() {
     cluster.shut_down().await;
 }
 
-/// A deposed leader with a long tail that nobody else has gets a snapshot that ends in the middle of it. Whatever the
-/// log had written when power failed, beside whatever the store had: the member starts and catches up.
+/// A deposed leader with a long tail of entries that no other member has gets a snapshot that ends in the middle of it.
+/// For every state of the log and of the store at a power failure: the member starts and catches up.
 #[tokio::test(start_paused = true)]
 async fn a_crash_at_any_step_of_a_snapshot_is_survived() {
     let mut cluster = Cluster::with(3, |options| {
@@ -145,7 +145,7 @@ async fn a_crash_at_any_step_of_a_snapshot_is_survived() {
     let first = |id: u64| cluster.node(id).0.options.log.bounds().first;
     until("the logs are shortened", || survivors.iter().all(|id| first(*id) > 100)).await;
 
-    // The states of the log, one for every call of the disk, while the snapshot is taken over.
+    // The states of the log, one for every call of the disk, while the snapshot is installed.
     let old = copied(cluster.machines[&deposed].dir.path());
     let logs = Arc::new(Mutex::new(Vec::new()));
     let (seen, watched) = (logs.clone(), disk.clone());
@@ -178,7 +178,8 @@ async fn a_crash_at_any_step_of_a_snapshot_is_survived() {
             let store = open_store(&dir);
             let applied = store.applied().unwrap();
             if Standing::of(&log, Some(applied)).check().is_err() {
-                // The vote for whoever sends a snapshot comes before it, and the log is cut after the store has switched.
+                // The vote for the sender of a snapshot comes before it, and the log is truncated after the store has
+                // switched.
                 continue;
             }
             contradictions += usize::from(!log.holds(applied));

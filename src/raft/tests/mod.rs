@@ -1,5 +1,5 @@
-//! Nodes in one process, on simulated disks, a network that can be cut, and a clock that stands still until everybody
-//! waits.
+//! Nodes in one process, on simulated disks, with a network that can be cut, and a clock that stands still until all
+//! tasks wait.
 
 mod claims;
 mod cluster;
@@ -79,7 +79,7 @@ fn member(id: u64) -> Member {
     }
 }
 
-/// What a member keeps when its process ends.
+/// The parts of a member that outlive its process.
 struct Machine {
     disk: SimDisk,
     dir: TempDir,
@@ -91,7 +91,7 @@ struct Cluster {
     machines: BTreeMap<u64, Machine>,
     /// Changed by some tests before members start.
     settings: fn(&mut NodeOptions),
-    /// What stores are opened with.
+    /// The options of the stores.
     stores: store::Options,
 }
 
@@ -121,7 +121,7 @@ impl Cluster {
             dir: tempfile::tempdir().unwrap(),
             running: None,
         });
-        // What the last life of this member has left behind ends a little after it.
+        // The last process's tasks end a little after it.
         let mut opened = None;
         until("the store is free", || {
             opened = Store::open(machine.dir.path(), self.stores.clone()).ok();

@@ -99,7 +99,7 @@ async fn after_a_power_failure_what_was_acknowledged_is_there() {
     let failed = cluster.machines[&1].disk.after_power_failure();
     cluster.stop(1).await;
     cluster.machines.get_mut(&1).unwrap().disk = failed;
-    // The store never had a checkpoint but the one of its orderly end; a fresh directory is what a crash leaves.
+    // The only checkpoint of the store was the one of its orderly end; a crash would have left an empty directory.
     cluster.machines.get_mut(&1).unwrap().dir = tempfile::tempdir().unwrap();
     cluster.start(1, Vec::new()).await;
     cluster.leader().await;
@@ -162,7 +162,7 @@ async fn a_log_without_room_holds_up_writes_and_nothing_else() {
         assert!(written < 100, "the disk is full");
     };
     assert_eq!(late, Refusal::Timeout, "it was proposed: it will be written once there is room");
-    // What comes behind it is not proposed, and is told so at once.
+    // Later commands are not proposed, and are refused at once.
     let begun = tokio::time::Instant::now();
     for command in [put("late", "v"), Command::Compact { revision: 1 }] {
         assert_eq!(node.propose(Caller::Anonymous, command).await, Err(Refusal::NoSpace));

@@ -1,4 +1,4 @@
-//! What applying waits for, raft does not: a command that takes long, a disk of the store that stands still.
+//! Raft does not wait for what applying waits for: a slow command, or a store's disk that does not respond.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -8,14 +8,14 @@ use futures_util::FutureExt;
 use super::*;
 use crate::model::{LeaseChange, Observer, RevisionEvents};
 
-/// Several election timeouts, and less than a command's patience.
+/// Several election timeouts, and less than a command's deadline.
 const STALL: Duration = Duration::from_secs(3);
 
 /// After this a test hangs: much more than any wait in it.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// Runs a test on a thread of its own, with a clock that stands still until everybody waits. What fails here may hold the
-/// thread itself, or one that the end of its runtime waits for, so that nothing on it can end the test.
+/// Runs a test on its own thread, with a clock that stands still until all tasks wait. A failure may block that thread,
+/// or one that the end of its runtime waits for; then nothing on it could end the test.
 fn within<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let (ended, end) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -32,8 +32,8 @@ fn within<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     }
 }
 
-/// A barrier that holds threads. Whoever is held for very long was not to be held at all: raft's own thread, without
-/// which nobody opens it.
+/// A barrier that blocks threads. A thread that is blocked for very long must be raft's own, without which nobody opens
+/// the barrier; that is a failure.
 #[derive(Clone, Default)]
 struct Barrier(Arc<AtomicBool>);
 
@@ -55,7 +55,7 @@ impl Barrier {
     }
 }
 
-/// Makes applying a revocation last.
+/// Makes applying a revocation slow.
 struct SlowRevoke(Barrier);
 
 impl Observer for SlowRevoke {
@@ -72,7 +72,7 @@ impl Observer for SlowRevoke {
     fn on_restored(&self, _: i64) {}
 }
 
-/// Lets so much time pass in steps, between which everybody who has something to do does it.
+/// Lets this much time pass in steps, between which all tasks do their work.
 async fn pass(time: Duration) {
     const STEP: Duration = Duration::from_millis(20);
     for _ in 0..time.as_millis() / STEP.as_millis() {
@@ -83,7 +83,7 @@ async fn pass(time: Duration) {
     }
 }
 
-/// As [`until`], for a condition that threads bring about: hardly any time passes for raft.
+/// As [`until`], for a condition that depends on threads: hardly any time passes for raft.
 async fn until_threads(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
@@ -159,7 +159,7 @@ fn a_store_whose_disk_stands_still_holds_back_no_heartbeat() {
         .await;
         let before = terms(&cluster);
         barrier.close();
-        // More than the memory holds. What comes at once is one entry, so they come one by one.
+        // More than the memory holds. Concurrent writes would be one entry, so they are sent one by one.
         let mut writes = Vec::new();
         until_threads("the memory is full", || {
             let (node, key) = (cluster.node(leader), format!("k{}", writes.len()));
@@ -184,7 +184,7 @@ fn a_store_whose_disk_stands_still_holds_back_no_heartbeat() {
     });
 }
 
-/// A disk that is full as long as this says so; it has room again when the test ends, however it ends.
+/// A disk that is full as long as the flag is set; it has room again when the test ends, in any way.
 struct FullDisk(Arc<AtomicBool>);
 
 impl Drop for FullDisk {
@@ -218,7 +218,7 @@ fn a_member_starts_on_a_full_disk_with_more_than_its_memory_holds() {
             write(&cluster, 1, &format!("k{n}"), "v").await;
         }
         cluster.stop(1).await;
-        // As a crash leaves it that came before all checkpoints.
+        // The directory after a crash before all checkpoints.
         cluster.machines.get_mut(&1).unwrap().dir = before;
         let disk = FullDisk(full);
         disk.0.store(true, Ordering::SeqCst);

@@ -10,8 +10,8 @@ use crate::api::proto::etcdserverpb as pb;
 use crate::model::Event;
 use crate::watch::Run;
 
-/// One message to the client. Events are not turned into messages: a face may write them from what is shared between
-/// all watchers that get them.
+/// One message to the client. Events are not converted to messages: an interface may encode them once for all watchers
+/// that get them.
 #[derive(Debug)]
 pub enum Answer {
     /// Everything without events.
@@ -34,11 +34,11 @@ pub enum Answer {
 pub enum Events {
     /// Runs, shared with other watchers.
     Runs(SmallVec<[Arc<Run>; 1]>),
-    /// Part of them, of a fragment.
+    /// The part of them that is in a fragment.
     Part {
         /// The events.
         events: Vec<Event>,
-        /// Each comes with the state before it; without, that is to be passed over.
+        /// True if the state before each event is included; otherwise it must be ignored.
         prev_kv: bool,
     },
 }
