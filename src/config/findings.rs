@@ -33,7 +33,7 @@ impl<'s> Findings<'s> {
         match T::from_value(&in_force(spec, &setting.value)) {
             Ok(value) => value,
             Err(problem) => {
-                self.found.push(problem.about(spec.name).at(setting.origin.place()));
+                self.found.push((*problem).about(spec.name).at(setting.origin.place()));
                 let default = Value::parse(spec.kind, spec.default);
                 let default = default.map(|default| T::from_value(&in_force(spec, &default)));
                 match default {

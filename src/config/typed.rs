@@ -32,22 +32,22 @@ pub trait FromValue: Sized {
     ///
     /// # Errors
     /// What is wrong with the value; the caller adds the option and the place.
-    fn from_value(value: &Value) -> Result<Self, Diagnostic>;
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>>;
 }
 
 /// For a value of another kind than the type expects: a mistake in a section, which every reading of the defaults would
 /// show.
-pub(super) fn mismatch<T>(value: &Value) -> Result<T, Diagnostic> {
+pub(super) fn mismatch<T>(value: &Value) -> Result<T, Box<Diagnostic>> {
     let variant = format!("{value:?}");
     let variant = variant.split('(').next().unwrap_or_default();
-    Err(Diagnostic::error(format!("a value of the kind {variant} is none of this option's")))
+    Err(Box::new(Diagnostic::error(format!("a value of the kind {variant} is none of this option's"))))
 }
 
 /// Types that equal the type of the value.
 macro_rules! plain {
     ($($type:ty = $variant:ident,)*) => {
         $(impl FromValue for $type {
-            fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+            fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
                 match value {
                     Value::$variant(inner) => Ok(inner.clone()),
                     other => mismatch(other),
@@ -68,25 +68,25 @@ plain! {
     BTreeMap<String, bool> = Gates,
 }
 
-fn narrow<T: TryFrom<u64>>(value: &Value) -> Result<T, Diagnostic> {
-    T::try_from(u64::from_value(value)?).map_err(|_| Diagnostic::error("value out of range"))
+fn narrow<T: TryFrom<u64>>(value: &Value) -> Result<T, Box<Diagnostic>> {
+    T::try_from(u64::from_value(value)?).map_err(|_| Box::new(Diagnostic::error("value out of range")))
 }
 
 impl FromValue for u32 {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         narrow(value)
     }
 }
 
 impl FromValue for usize {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         narrow(value)
     }
 }
 
 /// None for zero, and for a negative number.
 impl FromValue for Option<u64> {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         match value {
             Value::Number(number) => Ok(Some(*number).filter(|number| *number > 0)),
             Value::Signed(number) => Ok(u64::try_from(*number).ok().filter(|number| *number > 0)),
@@ -97,27 +97,27 @@ impl FromValue for Option<u64> {
 
 /// None for zero.
 impl FromValue for Option<Duration> {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         Ok(Some(Duration::from_value(value)?).filter(|duration| !duration.is_zero()))
     }
 }
 
 impl FromValue for PathBuf {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         String::from_value(value).map(PathBuf::from)
     }
 }
 
 /// None for an empty text.
 impl FromValue for Option<PathBuf> {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         Ok(Some(PathBuf::from_value(value)?).filter(|path| !path.as_os_str().is_empty()))
     }
 }
 
 /// None for an empty text.
 impl FromValue for Option<Secret> {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         Ok(Some(String::from_value(value)?).filter(|text| !text.is_empty()).map(Secret))
     }
 }
@@ -196,7 +196,7 @@ macro_rules! choice {
         }
 
         impl FromValue for $name {
-            fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+            fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
                 match value {
                     $(Value::Text(text) if matches!(text.as_str(), $($text)|+) => Ok(Self::$variant),)*
                     other => mismatch(other),

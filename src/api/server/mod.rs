@@ -4,7 +4,7 @@
 //! * [`tls`]: TLS for clients, reloadable.
 //! * `connection`: one connection from the handshake to its graceful end.
 //! * `io`: the one byte stream under all connections. Read in it: a client's HTTP/2 frames (`frames`, with `authority`,
-//! `hpack` and `pings`) and the server's (`written`).
+//!   `hpack` and `pings`) and the server's (`written`).
 //! * `complaints`: log lines about refused clients.
 //!
 //! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime. The first one also accepts,

@@ -46,8 +46,8 @@ const JWT_METHODS: [&str; 13] = [
 
 /// etcd only reports that something is wrong; the help text says what.
 impl FromValue for AuthToken {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
-        let refuse = |reason| Diagnostic::error("auth: invalid auth options").help(reason);
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
+        let refuse = |reason: String| Box::new(Diagnostic::error("auth: invalid auth options").help(reason));
         Self::parse(&String::from_value(value)?).map_err(refuse)
     }
 }

@@ -23,7 +23,7 @@ choice! {
 
 /// None for an empty text.
 impl FromValue for Option<TlsVersion> {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         if value.is_empty() { Ok(None) } else { TlsVersion::from_value(value).map(Some) }
     }
 }

@@ -86,7 +86,7 @@ pub enum LogOutput {
 }
 
 impl FromValue for Vec<LogOutput> {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         let outputs = Vec::<String>::from_value(value)?.into_iter().map(|output| match output.as_str() {
             "default" => LogOutput::Default,
             "stderr" => LogOutput::Stderr,
@@ -114,7 +114,7 @@ pub struct LogRotation {
 }
 
 impl FromValue for Result<LogRotation, String> {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         Ok(LogRotation::parse(&String::from_value(value)?))
     }
 }

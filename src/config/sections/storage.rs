@@ -58,7 +58,7 @@ pub enum Retention {
 }
 
 impl FromValue for Retention {
-    fn from_value(value: &Value) -> Result<Self, Diagnostic> {
+    fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
         let text = String::from_value(value)?;
         Ok(match text.parse::<i64>() {
             Ok(count) if count >= 0 => Self::Count(count),
