@@ -9,17 +9,16 @@ use std::sync::Arc;
 use heed::{PutFlags, RwTxn};
 
 use super::StoreError;
-use super::core::Inner;
+use super::core::{Folding, Inner};
 use super::figures::timed;
 use super::format::CHUNK;
 use super::format::meta::Meta;
-use super::head::{Layer, LayerRef, Version};
+use super::head::{Layer, Version};
 use super::lmdb::{Table, Tables};
 use super::mvcc::keys::{self, CurrentShape, Namespace, OldShape, Shape};
 use super::mvcc::records::{Live, Record, Value, encode_current, encode_history, split_current};
 use super::mvcc::revision::Revision;
-use super::registry::Registry;
-use crate::model::{Histogram, LogPosition};
+use crate::model::Histogram;
 
 impl Inner {
     /// Folds everything applied so far into LMDB and returns when it is durable.
@@ -82,18 +81,6 @@ impl Inner {
             registry_changed: !Arc::ptr_eq(&shared.registry, &shared.durable_registry),
         })
     }
-}
-
-/// A frozen layer on its way into LMDB, with what goes with it.
-pub(super) struct Folding {
-    tables: Arc<Tables>,
-    layer: LayerRef,
-    applied: Option<LogPosition>,
-    revision: i64,
-    compacted: i64,
-    allocated: u64,
-    registry: Arc<Registry>,
-    registry_changed: bool,
 }
 
 impl Folding {

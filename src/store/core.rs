@@ -20,18 +20,16 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
-use super::checkpoint::Folding;
 use super::effort::Pace;
 use super::figures::Figures;
 use super::format::meta::Meta;
-use super::head::{LayerRef, Ring, Version};
+use super::head::{LayerRef, Ring};
 use super::lmdb::{ReadTxn, Tables};
 use super::mvcc::remembered::Remembered;
-use super::mvcc::revision::Revision;
 use super::registry::Registry;
-use super::restore::state_number;
-use super::space::Space;
-use super::worker::Signal;
+use super::room::Space;
+use super::signal::Signal;
+use super::states::state_number;
 use super::{Options, Sizes, StoreError};
 use crate::model::{LogPosition, Observer};
 
@@ -123,6 +121,18 @@ impl Shared {
     }
 }
 
+/// A frozen layer on its way into LMDB, with what goes with it.
+pub(super) struct Folding {
+    pub tables: Arc<Tables>,
+    pub layer: LayerRef,
+    pub applied: Option<LogPosition>,
+    pub revision: i64,
+    pub compacted: i64,
+    pub allocated: u64,
+    pub registry: Arc<Registry>,
+    pub registry_changed: bool,
+}
+
 /// A read transaction with the revision it sees.
 pub(super) struct DiskRead {
     pub txn: ReadTxn,
@@ -159,14 +169,6 @@ pub(super) struct Reader<'s> {
 }
 
 impl Reader<'_> {
-    /// See [`super::Store::live_keys`].
-    pub fn live_keys(&self) -> Result<u64, StoreError> {
-        let stored = self.tables.current.len(&self.disk().txn).map_err(StoreError::lmdb("counting keys"))?;
-        let layers = self.frozen.iter().chain([&self.active]);
-        let change: i64 = layers.map(|layer| layer.read().live).sum();
-        Ok(stored.saturating_add_signed(change))
-    }
-
     /// Looks again, at what is published by now.
     pub fn renew(&mut self) -> Result<(), StoreError> {
         *self = self.inner.reader()?;
@@ -259,28 +261,6 @@ impl Inner {
         let txn = shared.tables.read()?;
         let revision = shared.tables.meta(&txn)?.revision;
         Ok(DiskRead { txn, revision })
-    }
-
-    /// The newest published version of a key, which may be a deletion: the short way, without a [`Reader`].
-    pub fn newest(&self, key: &[u8]) -> Result<Option<Version>, StoreError> {
-        let (disk, generation, tables) = {
-            let shared = self.shared.read();
-            let at = Revision::last_of(shared.revision);
-            if let Some(version) = shared.active.read().floor(key, at) {
-                return Ok(Some(version.clone()));
-            }
-            if let Some(frozen) = &shared.frozen
-                && let Some(version) = frozen.read().floor(key, at)
-            {
-                return Ok(Some(version.clone()));
-            }
-            (self.disk_read(&shared)?, shared.generation, shared.tables.clone())
-        };
-        // No layer has the key, so what LMDB has is the newest.
-        let version = tables.current_of(&disk.txn, key)?;
-        let version = version.map(|version| tables.own(&disk.txn, version)).transpose()?;
-        self.put_back(disk, generation);
-        Ok(version)
     }
 
     /// Returns a read transaction that was taken at `generation`.

@@ -9,7 +9,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{CheckpointPolicy, Store};
 use crate::model::{Command, Compare, Op, Proposal, Txn};
 
 /// Keys that are applied in a few milliseconds, even with large values.
@@ -102,37 +101,6 @@ impl Pace {
         let since = self.committing.load(Ordering::Relaxed);
         let committing = since != 0 && now.saturating_sub(since) > SLOW_COMMIT.as_micros() as u64;
         committing || now < self.slow_until.load(Ordering::Relaxed)
-    }
-}
-
-impl Store {
-    /// True if applying an entry, however cheap, may wait for the disk: the memory for what is not in LMDB yet is used
-    /// up, or the disk is slow.
-    pub fn may_wait(&self) -> bool {
-        // A simulation's disk is not measured by the clock of the machine that runs it.
-        let is_stepped = matches!(self.0.options.checkpoint, CheckpointPolicy::Stepped { .. });
-        self.0.is_out_of_room() || !is_stepped && self.0.pace.is_slow()
-    }
-
-    /// True while an entry that is being applied waits for the disk.
-    pub fn is_waiting(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed)
-    }
-
-    /// Waits until an entry can be applied without waiting; false if that takes until a full disk has room again.
-    pub fn gets_room(&self) -> bool {
-        let inner = &self.0;
-        let failed = || inner.health().is_err();
-        inner.signal.wait_while(|| inner.is_out_of_room(), || failed() || inner.space.has_failed());
-        // A store that has failed says so to whoever applies.
-        !inner.is_out_of_room() || failed()
-    }
-
-    /// From now on an entry that cannot be applied before the disk has moved fails: for the end of the process, which a
-    /// full disk must not hold up.
-    pub fn stop_waiting(&self) {
-        self.0.stopping.store(true, Ordering::Relaxed);
-        self.0.signal.wake_all();
     }
 }
 

@@ -67,7 +67,7 @@ impl Inner {
     }
 
     /// True if nothing can be applied before the checkpoint under way has ended.
-    pub fn is_out_of_room(&self) -> bool {
+    fn is_out_of_room(&self) -> bool {
         let shared = self.shared.read();
         let active = shared.active.read();
         match self.options.checkpoint {
@@ -77,6 +77,27 @@ impl Inner {
             CheckpointPolicy::Stepped { operations } => active.operations() > operations,
             CheckpointPolicy::Manual => false,
         }
+    }
+
+    /// See [`super::Store::may_wait`].
+    pub fn may_wait(&self) -> bool {
+        // A simulation's disk is not measured by the clock of the machine that runs it.
+        let is_stepped = matches!(self.options.checkpoint, CheckpointPolicy::Stepped { .. });
+        self.is_out_of_room() || !is_stepped && self.pace.is_slow()
+    }
+
+    /// See [`super::Store::gets_room`].
+    pub fn gets_room(&self) -> bool {
+        let failed = || self.health().is_err();
+        self.signal.wait_while(|| self.is_out_of_room(), || failed() || self.space.has_failed());
+        // A store that has failed says so to whoever applies.
+        !self.is_out_of_room() || failed()
+    }
+
+    /// See [`super::Store::stop_waiting`].
+    pub fn stop_waiting(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.signal.wake_all();
     }
 
     /// Makes the entry readable, then tells the observers.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use self::parse::{Line, Parser};
 use super::tests::manual;
 use super::*;
-use crate::model::{Caller, Stamp};
+use crate::model::{Caller, LogPosition, Proposal, Reply, Stamp};
 
 struct Story {
     dir: tempfile::TempDir,

@@ -6,19 +6,23 @@
 //!   code
 //! - `mvcc/`: the key space of v3: versions, reading, history, hash, compaction
 //! - `head`: what is not in LMDB yet, and recent events; `registry`: members, alarms and such, whole in memory
+//! - `handle`: the [`Store`], what other rooms see of it
 //! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
 //! - `entry`: an entry on its way through `apply/`, with everything that is this member's own
 //! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
 //! - `figures`: what is counted for metrics
 //! - `leases`: reading leases
-//! - `effort`, `space`: what applying may take, and what room the disk has
-//! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts
-//! - `snapshot`, `restore`: the whole state as a stream, and back
+//! - `effort`, `room`, `space`: what applying may take, and what room the disk has
+//! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: how that one
+//!   and others hear of each other
+//! - `snapshot`, `restore`: the whole state as a stream, and back; `states`: environments beside each other and CURRENT
 //!
 //! The nodes, TTLs and history of v2 get their place beside `mvcc/`, as `tree/`, over the same core: tables, head,
 //! checkpoint, snapshot, worker.
 //!
 //! # Rules
+//! - Files know those below them only: `handle` everything; `worker`, `restore` and `snapshot` the core; the core the head,
+//!   LMDB and formats.
 //! - Applying writes memory only. What is durable is what a checkpoint wrote, in one transaction with the position of
 //!   the last log entry it holds; after a crash the log is applied again from there. So the log may be purged up to
 //!   [`Store::checkpointed`] and never further.
@@ -38,6 +42,7 @@ mod figures;
 pub mod format;
 #[cfg(test)]
 mod golden;
+mod handle;
 mod head;
 mod leases;
 mod lmdb;
@@ -48,468 +53,22 @@ mod options;
 pub mod quota;
 mod registry;
 mod restore;
+mod room;
 #[cfg(test)]
 mod settings_test;
+mod signal;
 mod snapshot;
 mod space;
 #[cfg(test)]
 mod start_test;
+mod states;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
-
-use bytes::Bytes;
-
 pub use error::StoreError;
 pub use figures::Figures;
+pub use handle::Store;
 pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes};
 pub use restore::Prepared;
 pub use snapshot::{SnapshotHeader, SnapshotReader};
-
-use self::apply::{ReadStop, run_read_only};
-use self::core::{Inner, Reader, Shared};
-use self::figures::timed;
-use self::format::meta::Meta;
-use self::mvcc::events::Wanted;
-use self::mvcc::range;
-use self::mvcc::read::{Hold, ScanError};
-use self::mvcc::revision::Revision;
-use self::registry::Registry;
-use crate::model::{
-    Alarm, KeyRange, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
-    RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
-};
-
-/// What an empty store counts as its size, in bytes (etcd's empty backend).
-const EMPTY_SIZE: u64 = 20_480;
-
-/// The store of one member. Clones share it.
-#[derive(Clone)]
-pub struct Store(Arc<Inner>);
-
-impl Store {
-    /// Opens the store in `dir`, creating it where it is empty. Takes time that does not depend on the number of keys;
-    /// the log is to be applied from [`Store::applied`] on.
-    ///
-    /// # Errors
-    /// [`StoreError::Format`] for data of another format, [`StoreError::NotAStore`] for other files in its place, and
-    /// what LMDB and the file system say.
-    pub fn open(dir: &Path, options: Options) -> Result<Store, StoreError> {
-        let tables = restore::open_current(dir, &options)?;
-        let txn = tables.read()?;
-        let is_new = tables.is_new(&txn)?;
-        let meta = if is_new { empty_meta() } else { tables.meta(&txn)? };
-        drop(txn);
-        tables.confirm(&meta, is_new)?;
-        let txn = tables.read()?;
-        let registry = Registry::load(&tables, &txn, &meta)?;
-        drop(txn);
-        let shared = Shared::new(Arc::new(tables), meta, registry);
-        let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
-        if matches!(inner.options.checkpoint, CheckpointPolicy::Background { .. }) {
-            inner.look_at_space();
-        }
-        worker::start(&inner)?;
-        if inner.must_prune() {
-            inner.signal.request_prune();
-        }
-        Ok(Store(inner))
-    }
-
-    /// Replaces those who hear of what is applied.
-    pub fn set_observers(&self, observers: Vec<Arc<dyn Observer>>) {
-        *self.0.observers.write() = observers.into();
-    }
-
-    /// Applies one log entry, a group of commands; it is readable and the observers have heard of it when this
-    /// returns. One reply a command. For the applying thread only, in the order of the log.
-    ///
-    /// # Errors
-    /// All are fatal; [`StoreError::OutOfOrder`] for an entry that is not after the last one applied.
-    pub fn apply(&self, position: LogPosition, proposals: &[Proposal]) -> Result<Vec<Reply>, StoreError> {
-        let begun = Instant::now();
-        let replies = self.0.apply_entry(position, None, proposals)?;
-        let (took, limit) = (begun.elapsed(), self.0.options.slow_apply);
-        self.0.figures.applied(took, limit, position, proposals.len());
-        if effort::effort(proposals) <= effort::CHEAP {
-            self.0.pace.applied(took);
-        }
-        Ok(replies)
-    }
-
-    /// Applies a membership entry: raft's own configuration (opaque here) and the member change that goes with it.
-    ///
-    /// # Errors
-    /// As [`Store::apply`].
-    pub fn apply_membership(
-        &self,
-        position: LogPosition,
-        raft_membership: Bytes,
-        change: Option<&Proposal>,
-    ) -> Result<Option<Reply>, StoreError> {
-        let change = change.map_or(&[][..], std::slice::from_ref);
-        Ok(self.0.apply_entry(position, Some(raft_membership), change)?.pop())
-    }
-
-    /// Applies an entry that changes nothing.
-    ///
-    /// # Errors
-    /// As [`Store::apply`].
-    pub fn apply_blank(&self, position: LogPosition) -> Result<(), StoreError> {
-        self.0.apply_entry(position, None, &[]).map(drop)
-    }
-
-    /// The last entry applied.
-    pub fn applied(&self) -> Option<LogPosition> {
-        self.0.shared.read().applied
-    }
-
-    /// Raft's configuration with the position of its entry.
-    pub fn raft_membership(&self) -> Option<(LogPosition, Bytes)> {
-        self.0.shared.read().registry.raft_membership.clone()
-    }
-
-    /// The last entry that is durable in LMDB: the log may be purged up to here.
-    pub fn checkpointed(&self) -> Option<LogPosition> {
-        self.0.shared.read().meta.applied
-    }
-
-    /// Folds everything applied so far into LMDB and returns when it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError::Full`], after which it is tried again; fatal ones.
-    pub fn checkpoint(&self) -> Result<(), StoreError> {
-        self.0.checkpoint()
-    }
-
-    /// Removes what compactions have left, at once and without pauses. In background mode the store's thread does it.
-    ///
-    /// # Errors
-    /// As [`Store::checkpoint`].
-    pub fn prune(&self) -> Result<(), StoreError> {
-        self.0.prune_all()
-    }
-
-    /// Makes everything durable and stops the store's thread. Without it, or on a full disk, the end is like a crash:
-    /// what was not checkpointed comes back from the log.
-    ///
-    /// # Errors
-    /// As [`Store::checkpoint`].
-    pub fn close(&self) -> Result<(), StoreError> {
-        let done = self.0.checkpoint();
-        self.0.signal.request_stop();
-        self.0.signal.join();
-        match done {
-            Err(error @ StoreError::Full { .. }) => {
-                tracing::warn!(%error, "the state could not be saved at the stop; its last changes are in the log, which the next start reads");
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
-    /// The current revision; 1 in an empty store.
-    pub fn revision(&self) -> i64 {
-        self.0.shared.read().revision
-    }
-
-    /// The compacted revision: nothing below it can be read. -1 where nothing was compacted.
-    pub fn compacted_revision(&self) -> i64 {
-        self.0.shared.read().compacted
-    }
-
-    /// Reads a range (etcd semantics section 2). Long ranges are read in chunks at one revision.
-    ///
-    /// # Errors
-    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
-    pub fn range(&self, query: &RangeQuery) -> Result<RangeResult, Refusal> {
-        let run = |hold| {
-            let mut reader = self.reader_at(query.revision)?;
-            let now = reader.revision;
-            let at = if query.revision > 0 { query.revision } else { now };
-            Ok(range::run(&mut reader, hold, query, Revision::last_of(at), now))
-        };
-        self.never_overtaken(run)?.map_err(|error| self.read_error(error))
-    }
-
-    /// Reads a part of a range, as [`Store::range`], in time that goes by the limit alone: the count is that of the range
-    /// only where `more` is false.
-    ///
-    /// # Errors
-    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
-    pub fn page(&self, query: &RangeQuery) -> Result<RangeResult, Refusal> {
-        let run = |hold| {
-            let mut reader = self.reader_at(query.revision)?;
-            let now = reader.revision;
-            let at = if query.revision > 0 { query.revision } else { now };
-            Ok(range::page(&mut reader, hold, query, Revision::last_of(at), now))
-        };
-        self.never_overtaken(run)?.map_err(|error| self.read_error(error))
-    }
-
-    /// Reads one key at the current revision.
-    ///
-    /// # Errors
-    /// Internal ones only.
-    pub fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, Refusal> {
-        let version = self.0.newest(key).map_err(|error| self.read_error(error.into()))?;
-        Ok(version.and_then(|version| version.to_kv(Bytes::copy_from_slice(key))))
-    }
-
-    /// Runs a transaction that only reads, at the current revision.
-    ///
-    /// # Errors
-    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`], for a range of it.
-    pub fn read_txn(&self, txn: &Txn) -> Result<OpReply, Refusal> {
-        let run = |hold| {
-            let mut reader = self.reader_at(0)?;
-            let mut compares = 0;
-            match run_read_only(&mut reader, hold, txn, &mut compares) {
-                Ok(reply) => {
-                    self.0.figures.read(compares, &reply);
-                    Ok(Ok(reply))
-                }
-                Err(ReadStop::Refused(refusal)) => Err(refusal),
-                Err(ReadStop::Scan(error)) => Ok(Err(error)),
-            }
-        };
-        self.never_overtaken(run)?.map_err(|error| self.read_error(error))
-    }
-
-    /// The events of `range` from revision `from` to `to`, both inclusive, and the revision to go on from. A call gives
-    /// whole revisions, about so many and so many bytes; it may give none although there are some further on, when it
-    /// has looked at enough of the history: then the revision to go on from is still not beyond `to`. `position` is the
-    /// default for revisions that were read from disk.
-    ///
-    /// # Errors
-    /// [`Refusal::Compacted`] where `from` is below the compacted revision.
-    pub fn events(
-        &self,
-        range: &KeyRange,
-        from: i64,
-        to: i64,
-        max_revisions: usize,
-        max_bytes: usize,
-        prev_kv: bool,
-    ) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
-        self.0.events(&Wanted { range, from, to, max_revisions, max_bytes, prev_kv })
-    }
-
-    /// All leases, ascending by id.
-    ///
-    /// # Errors
-    /// Internal ones only.
-    pub fn leases(&self) -> Result<Vec<Lease>, Refusal> {
-        self.read(|reader| reader.leases())
-    }
-
-    /// One lease.
-    ///
-    /// # Errors
-    /// Internal ones only.
-    pub fn lease(&self, id: LeaseId) -> Result<Option<Lease>, Refusal> {
-        self.read(|reader| reader.lease(id))
-    }
-
-    /// The keys attached to a lease, ascending.
-    ///
-    /// # Errors
-    /// Internal ones only.
-    pub fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Refusal> {
-        self.read(|reader| reader.lease_keys(id))
-    }
-
-    /// All members, ascending by id.
-    pub fn members(&self) -> Vec<Member> {
-        self.0.shared.read().registry.members.values().cloned().collect()
-    }
-
-    /// The ids of members that were removed; they are kept for ever.
-    pub fn removed(&self) -> Vec<MemberId> {
-        self.0.shared.read().registry.removed.iter().copied().collect()
-    }
-
-    /// The cluster's version, `None` until it was decided.
-    pub fn cluster_version(&self) -> Option<String> {
-        self.0.shared.read().registry.cluster_version.clone()
-    }
-
-    /// The alarms that are raised.
-    pub fn alarms(&self) -> Vec<Alarm> {
-        self.0.shared.read().registry.list_alarms(None)
-    }
-
-    /// The size of the data.
-    pub fn sizes(&self) -> Sizes {
-        self.0.shared.read().sizes(self.0.quota())
-    }
-
-    /// Changes the space quota (bytes; `None` is unlimited). An alarm that was raised under the old one stays. Applying
-    /// never looks at it: who proposes a command does, before (see [`quota`]).
-    pub fn set_quota(&self, quota: Option<u64>) {
-        self.0.set_quota(quota);
-    }
-
-    /// Lets [`Sizes::allocated`] fall to what is in use, once the compaction that is under way has ended. LMDB uses
-    /// freed pages again by itself, so nothing is moved and nobody else waits.
-    ///
-    /// # Errors
-    /// As [`Store::checkpoint`], which makes it durable.
-    pub fn defragment(&self) -> Result<(), StoreError> {
-        let figures = &self.0.figures;
-        figures.defragmenting.fetch_add(1, Ordering::Relaxed);
-        let done = timed(&figures.defragment, || {
-            self.0.wait_compacted(self.compacted_revision())?;
-            {
-                let mut shared = self.0.shared.write();
-                shared.allocated = shared.in_use();
-            }
-            self.0.checkpoint()
-        });
-        figures.defragmenting.fetch_sub(1, Ordering::Relaxed);
-        done
-    }
-
-    /// What was counted.
-    pub fn figures(&self) -> &Figures {
-        &self.0.figures
-    }
-
-    /// How many keys are live. A key that is too long for one row counts once more for each row before its last.
-    ///
-    /// # Errors
-    /// Internal ones only.
-    pub fn live_keys(&self) -> Result<u64, Refusal> {
-        self.read(|reader| reader.live_keys())
-    }
-
-    /// CRC32C of all that is stored here; differs between members that have removed more or less of what is compacted.
-    ///
-    /// # Errors
-    /// Internal ones only.
-    pub fn hash(&self) -> Result<u32, Refusal> {
-        Ok(timed(&self.0.figures.hash, || self.0.hash())?)
-    }
-
-    /// etcd's hash of the key space up to a revision, 0 for the current one; at one of the last ten compactions that from
-    /// before it. Makes a checkpoint first.
-    ///
-    /// # Errors
-    /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
-    pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Refusal> {
-        timed(&self.0.figures.hash_kv, || self.0.hash_kv(revision))
-    }
-
-    /// Blocks until what a compaction at `revision` made superfluous is removed.
-    ///
-    /// # Errors
-    /// The error that stopped the store.
-    pub fn wait_compacted(&self, revision: i64) -> Result<(), StoreError> {
-        self.0.wait_compacted(revision)
-    }
-
-    /// A stream of the whole state as it was at the last checkpoint; call [`Store::checkpoint`] first where it must be
-    /// newer. Opening it takes no time, reading it bounded memory, and nothing waits for it.
-    ///
-    /// # Errors
-    /// LMDB's, when no reader can be had.
-    pub fn snapshot(&self) -> Result<SnapshotReader, StoreError> {
-        self.0.snapshot()
-    }
-
-    /// Replaces the whole state by that of a snapshot stream, atomically also across a crash.
-    ///
-    /// # Errors
-    /// [`StoreError::Snapshot`] for a stream that is cut, damaged or of another version, [`StoreError::Full`] if the disk
-    /// has no room for both states, and the stream's own; the store is then as it was.
-    pub fn restore(
-        &self,
-        stream: impl IntoIterator<Item = io::Result<Bytes>>,
-    ) -> Result<SnapshotHeader, StoreError> {
-        self.adopt(self.prepare(stream, |_| true)?)
-    }
-
-    /// Loads a snapshot stream beside the state in use, while that goes on being used. Returns when it is durable. A
-    /// stream whose header is not the one expected is not loaded.
-    ///
-    /// # Errors
-    /// As [`Store::restore`].
-    pub fn prepare(
-        &self,
-        stream: impl IntoIterator<Item = io::Result<Bytes>>,
-        is_expected: impl FnOnce(&SnapshotHeader) -> bool,
-    ) -> Result<Prepared, StoreError> {
-        self.0.prepare(&mut stream.into_iter(), Box::new(is_expected))
-    }
-
-    /// Puts a state that this store has prepared in the place of its own, atomically also across a crash. Waits while the
-    /// disk is full.
-    ///
-    /// # Errors
-    /// The error that stopped the store.
-    pub fn adopt(&self, prepared: Prepared) -> Result<SnapshotHeader, StoreError> {
-        self.0.adopt(prepared)
-    }
-
-    /// Ok, or the error that stopped the store.
-    ///
-    /// # Errors
-    /// That one.
-    pub fn health(&self) -> Result<(), StoreError> {
-        self.0.health()
-    }
-
-    fn reader_at(&self, revision: i64) -> Result<Reader<'_>, Refusal> {
-        let reader = self.0.reader().map_err(|error| self.read_error(error.into()))?;
-        if revision > reader.revision {
-            return Err(Refusal::FutureRevision);
-        }
-        let at = if revision > 0 { revision } else { reader.revision };
-        if at < reader.compacted {
-            return Err(Refusal::Compacted { compacted: reader.compacted });
-        }
-        Ok(reader)
-    }
-
-    /// Runs a read in chunks, and again in one piece where a compaction has overtaken it.
-    #[allow(clippy::type_complexity, reason = "a refusal ends it, an error of a scan may not")]
-    fn never_overtaken<T>(
-        &self,
-        run: impl Fn(Hold) -> Result<Result<T, ScanError>, Refusal>,
-    ) -> Result<Result<T, ScanError>, Refusal> {
-        match run(Hold::Chunk)? {
-            Err(ScanError::Overtaken) => run(Hold::Whole),
-            done => Ok(done),
-        }
-    }
-
-    fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
-        let done = self.0.reader().and_then(|reader| read(&reader));
-        done.map_err(|error| self.read_error(error.into()))
-    }
-
-    fn read_error(&self, error: ScanError) -> Refusal {
-        match error {
-            ScanError::Store(error) => self.0.fail(error).into(),
-            ScanError::Overtaken => Refusal::Compacted { compacted: self.compacted_revision() },
-        }
-    }
-}
-
-/// What a new store holds.
-fn empty_meta() -> Meta {
-    Meta {
-        revision: 1,
-        compacted: -1,
-        pruned: -1,
-        in_use: EMPTY_SIZE,
-        allocated: EMPTY_SIZE,
-        ..Meta::default()
-    }
-}

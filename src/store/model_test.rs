@@ -14,8 +14,8 @@ use self::random::Random;
 use super::tests::manual;
 use super::*;
 use crate::model::{
-    Caller, Command, Compare, CompareOp, CompareTarget, Delete, Op, Put, RangeEnd, RevisionBounds, Sort,
-    SortTarget, Stamp,
+    Caller, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, LogPosition, Op, Proposal, Put,
+    RangeEnd, RangeQuery, Refusal, Reply, RevisionBounds, Sort, SortTarget, Stamp, Txn,
 };
 
 const STEPS: usize = 300;

@@ -18,14 +18,11 @@ use parking_lot::MutexGuard;
 
 use super::core::{Inner, Shared};
 use super::format::{self, varint};
-use super::lmdb::{Table, Tables, private_dir};
+use super::lmdb::{Table, Tables};
 use super::registry::Registry;
 use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader};
+use super::states::{not_written, set_current, state_dir};
 use super::{CheckpointPolicy, Options, StoreError};
-use crate::files;
-
-const CURRENT: &str = "CURRENT";
-const PREFIX: &str = "state-";
 
 /// Bytes written in one transaction: few, since the stream waits while they are committed.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -40,90 +37,6 @@ const MAX_HEADER: usize = 16 << 20;
 
 /// A key or a value of a table is never longer than this.
 const MAX_FIELD: usize = 1 << 30;
-
-/// The environment in use, by what CURRENT says; a new directory gets its first one. Others are removed.
-pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, StoreError> {
-    private_dir(dir)?;
-    let name = match fs::read_to_string(dir.join(CURRENT)) {
-        Ok(name) => Some(name.trim_end().to_string()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(StoreError::io(format!("reading {}", dir.join(CURRENT).display()), error)),
-    };
-    let refuse = |what: String| StoreError::NotAStore { dir: dir.to_path_buf(), what };
-    let name = match name {
-        Some(name) if number(&name).is_none() => return Err(refuse(format!("CURRENT names {name:?}"))),
-        Some(name) if !dir.join(&name).join("data.mdb").is_file() => {
-            return Err(refuse(format!("CURRENT names {name}, which is missing")));
-        }
-        Some(name) => name,
-        None => first_name(dir)?,
-    };
-    let own = number(&name);
-    // Those after it were never in use. On a full disk, what they take may be what is missing.
-    remove_states(dir, |found| Some(found) > own);
-    let tables = Tables::open(&dir.join(&name), options)?;
-    // Those before it go only once it is sure that CURRENT names none of them.
-    if confirm_current(dir, &name)? {
-        remove_states(dir, |found| Some(found) < own);
-    }
-    Ok(tables)
-}
-
-/// The name of the first environment in a directory that has none yet. Without CURRENT a directory with data lost its
-/// most important file, and guessing would be worse than stopping.
-fn first_name(dir: &Path) -> Result<String, StoreError> {
-    let first = format!("{PREFIX}1");
-    let fail = |error| StoreError::io(format!("reading {}", dir.display()), error);
-    for entry in fs::read_dir(dir).map_err(fail)? {
-        let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
-        if number(&name).is_some() && name != first {
-            let what = format!("there is {name} but no file CURRENT");
-            return Err(StoreError::NotAStore { dir: dir.to_path_buf(), what });
-        }
-    }
-    Ok(first)
-}
-
-fn number(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.parse().ok()
-}
-
-/// Removes environments that are not in use; a failure leaves rubbish only.
-fn remove_states(dir: &Path, is_unused: impl Fn(u64) -> bool) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries.flatten() {
-        if number(&entry.file_name().to_string_lossy()).is_some_and(&is_unused)
-            && let Err(error) = fs::remove_dir_all(entry.path())
-        {
-            tracing::warn!(path = %entry.path().display(), %error, "a replaced state could not be removed");
-        }
-    }
-}
-
-/// Makes CURRENT name an environment, durably.
-fn set_current(dir: &Path, name: &str) -> io::Result<()> {
-    files::replace(&dir.join(CURRENT), format!("{name}\n").as_bytes())
-}
-
-/// The same at a start, also if it does name it: whoever wrote it may have died at a flush that failed, and then it is in
-/// memory only. False if there is no room to write it again, which is no reason not to go on.
-fn confirm_current(dir: &Path, name: &str) -> Result<bool, StoreError> {
-    match set_current(dir, name) {
-        Ok(()) => Ok(true),
-        Err(error) if is_full(&error) && dir.join(CURRENT).exists() => {
-            files::sync_names(dir).map(|()| false).map_err(|error| not_written(dir, error))
-        }
-        Err(error) => Err(not_written(dir, error)),
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-fn not_written(dir: &Path, error: io::Error) -> StoreError {
-    StoreError::io(format!("writing {}", dir.join(CURRENT).display()), error)
-}
 
 /// A state that was loaded from a snapshot, durable but not in use. It is removed when it is dropped.
 pub struct Prepared {
@@ -145,7 +58,7 @@ impl Inner {
     pub fn prepare(&self, stream: Stream<'_>, is_expected: Expectation<'_>) -> Result<Prepared, StoreError> {
         self.health()?;
         let number = self.last_state.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = self.dir.join(format!("{PREFIX}{number}"));
+        let path = state_dir(&self.dir, number);
         let loaded = load(&path, &self.options, stream, is_expected).map_err(|error| {
             let full = error.ran_out_in(&self.dir);
             let _ = fs::remove_dir_all(&path);
@@ -243,12 +156,6 @@ fn load(
     let registry = Registry::load(&tables, &txn, &meta)?;
     drop(txn);
     Ok(Shared::new(Arc::new(tables), meta, registry))
-}
-
-/// The number of the environment in `dir`, by its name.
-pub(super) fn state_number(dir: &Path) -> Result<u64, StoreError> {
-    let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    number(&name).ok_or_else(|| StoreError::Damaged(format!("the state's directory is {name:?}")))
 }
 
 fn load_rows(tables: &Tables, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
@@ -410,10 +317,4 @@ impl Blocks<'_> {
             }
         }
     }
-}
-
-/// Where the state of a store in `dir` lies at present; for messages and tests.
-#[cfg(test)]
-pub(super) fn current_dir(dir: &Path) -> Option<std::path::PathBuf> {
-    Some(dir.join(fs::read_to_string(dir.join(CURRENT)).ok()?.trim_end()))
 }

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tests::manual;
 use super::*;
-use crate::model::{AlarmKind, Caller, Command, Delete, LeaseChange, MemberChange, Op, Put, Stamp};
+use crate::model::{
+    Alarm, AlarmKind, Caller, Command, Delete, KeyRange, LeaseChange, LogPosition, Member, MemberChange,
+    MemberId, Observer, Op, Proposal, Put, Reply, RevisionEvents, Stamp, Txn,
+};
 
 /// Settings as far apart as they can be.
 fn different() -> Vec<Options> {

@@ -5,23 +5,11 @@
 //! file already, behind its end. What needs space (see [`super::quota`]) is refused before the reserve is touched;
 //! deletions and compactions live on it, and the pages that these free are room, too.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use rustix::fs::{FallocateFlags, fallocate};
-
+use super::StoreError;
 use super::core::Inner;
 use super::lmdb::Tables;
-use super::{Store, StoreError};
-use crate::files;
-
-/// The reserve is this part of the data,
-const SHARE: u64 = 16;
-/// at least this,
-const LEAST: u64 = 4 << 20;
-/// and at most this.
-const MOST: u64 = 64 << 20;
 
 /// Above this nobody looks closely.
 const PLENTY: u64 = 4 << 30;
@@ -31,72 +19,6 @@ const PER_CHANGE: u64 = 512;
 
 /// If there is room for so many bytes, there is room for any command.
 const ANYTHING: u64 = 2 << 20;
-
-/// Room as it was seen last.
-pub(super) struct Space {
-    /// Bytes that LMDB can still write, the reserve included.
-    left: AtomicU64,
-    reserve: AtomicU64,
-    /// The last commit did not find room.
-    failed: AtomicBool,
-    /// Something was refused since there was room enough for anything.
-    refused: AtomicBool,
-}
-
-impl Default for Space {
-    fn default() -> Self {
-        Self {
-            left: AtomicU64::new(u64::MAX),
-            reserve: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
-        }
-    }
-}
-
-impl Space {
-    /// A commit has found room.
-    pub fn found(&self) {
-        self.failed.store(false, Ordering::Relaxed);
-    }
-
-    /// True if the last commit did not.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-}
-
-impl Store {
-    /// True while a compaction has versions left to remove: what is in use is about to fall.
-    pub fn is_compacting(&self) -> bool {
-        self.0.must_prune()
-    }
-
-    /// True if `cost` more bytes (see [`super::quota`]) do not fit on the disk beside its reserve. What costs nothing can
-    /// still be applied.
-    pub fn lacks_room(&self, cost: u64) -> bool {
-        let lacks = self.0.lacks_room(cost);
-        if lacks {
-            self.0.space.refused.store(true, Ordering::Relaxed);
-        }
-        lacks
-    }
-
-    /// True if the disk is full: something did not fit, and there is hardly more room since.
-    pub fn is_disk_full(&self) -> bool {
-        self.0.is_disk_full()
-    }
-
-    /// Has the store's thread make a checkpoint soon, since the log is to be shortened.
-    pub fn hurry(&self) {
-        self.0.signal.request_checkpoint();
-    }
-
-    /// Bytes of the disk that nobody has taken yet; [`u64::MAX`] if that cannot be told.
-    pub fn available(&self) -> u64 {
-        files::available(&self.0.dir).unwrap_or(u64::MAX)
-    }
-}
 
 impl Inner {
     /// Looks how much room there is, and takes the reserve.
@@ -123,7 +45,16 @@ impl Inner {
     }
 
     /// See [`super::Store::lacks_room`].
-    pub fn lacks_room(&self, cost: u64) -> bool {
+    pub fn refuses(&self, cost: u64) -> bool {
+        let lacks = self.lacks_room(cost);
+        if lacks {
+            self.space.refused.store(true, Ordering::Relaxed);
+        }
+        lacks
+    }
+
+    /// The same, to know it: nothing is refused.
+    fn lacks_room(&self, cost: u64) -> bool {
         let left = self.space.left.load(Ordering::Relaxed);
         if self.space.has_failed() || left > PLENTY {
             return self.space.has_failed();
@@ -154,30 +85,10 @@ impl Inner {
     }
 }
 
-impl Tables {
-    /// Bytes that can still be written, and how many of them are the reserve, which is taken if it can be had.
-    fn room(&self) -> Result<(u64, u64), StoreError> {
-        let path = self.dir().join("data.mdb");
-        let fail = |error| StoreError::io(format!("measuring {}", path.display()), error);
-        let used = self.used()?;
-        let reserve = (used / SHARE).clamp(LEAST, MOST);
-        let file = File::options().write(true).open(&path).map_err(fail)?;
-        let mut held = file.metadata().map_err(fail)?.blocks() * 512;
-        if held < used + reserve {
-            let length = file.metadata().map_err(fail)?.len();
-            // A disk that is full, or a file system that cannot, leaves things as they are.
-            let take = |bytes| fallocate(&file, FallocateFlags::KEEP_SIZE, 0, length + bytes);
-            let _ = take(2 * reserve).or_else(|_| take(reserve));
-            held = file.metadata().map_err(fail)?.blocks() * 512;
-        }
-        let left = held.saturating_sub(used).saturating_add(files::available(self.dir()).map_err(fail)?);
-        Ok((left.min(self.map_size().saturating_sub(used)), reserve))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
     use std::thread::JoinHandle;
     use std::time::{Duration, Instant};
 

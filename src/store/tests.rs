@@ -1,13 +1,20 @@
 //! Tests of the whole store.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::handle::EMPTY_SIZE;
 use super::*;
-use crate::model::{AlarmKind, Caller, Command, Delete, Event, LeaseChange, MemberChange, Op, Put, Stamp};
+use crate::model::{
+    Alarm, AlarmKind, Caller, Command, Delete, Event, KeyRange, LeaseChange, LogPosition, Member,
+    MemberChange, MemberId, Observer, Op, Proposal, Put, RangeQuery, Refusal, Reply, RevisionEvents, Stamp,
+    Txn,
+};
 
 /// Options without a thread.
 pub(super) fn manual() -> Options {
@@ -258,7 +265,7 @@ fn a_snapshot_carries_everything() {
         assert_eq!(other.store.sizes(), bench.store.sizes());
         other = other.crash(manual());
     }
-    assert!(restore::current_dir(other.dir.path()).is_some_and(|dir| !dir.ends_with("state-1")));
+    assert!(states::current_dir(other.dir.path()).is_some_and(|dir| !dir.ends_with("state-1")));
 }
 
 #[test]
@@ -330,7 +337,7 @@ fn the_directory_is_closed_to_others() {
     let bench = Bench::new(manual());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(bench.dir.path()), 0o700);
-    assert_eq!(mode(&restore::current_dir(bench.dir.path()).unwrap()), 0o700);
+    assert_eq!(mode(&states::current_dir(bench.dir.path()).unwrap()), 0o700);
 }
 
 #[test]

@@ -1,120 +1,15 @@
 //! The store's thread: checkpoints by policy, removing after compactions.
 
 use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::core::Inner;
+use super::signal::Signal;
 use super::{CheckpointPolicy, StoreError};
-
-/// How the store's thread, the applying thread and those who wait hear of each other.
-#[derive(Default)]
-pub(super) struct Signal {
-    state: Mutex<State>,
-    /// Something for the thread to do.
-    work: Condvar,
-    /// A checkpoint or a compaction is through, or the store has failed.
-    progress: Condvar,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct State {
-    checkpoint: bool,
-    prune: bool,
-    stop: bool,
-}
 
 /// Pause before a disk that was full is tried again.
 const FULL: Duration = Duration::from_millis(500);
-
-/// Longest wait without looking again: a waiter misses nothing for longer than this.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-impl Signal {
-    /// A layer is full.
-    pub fn request_checkpoint(&self) {
-        self.request(|state| state.checkpoint = true);
-    }
-
-    /// A compaction was applied.
-    pub fn request_prune(&self) {
-        self.request(|state| state.prune = true);
-    }
-
-    /// The thread is to end.
-    pub fn request_stop(&self) {
-        self.request(|state| state.stop = true);
-        self.progress.notify_all();
-    }
-
-    fn request(&self, set: impl FnOnce(&mut State)) {
-        set(&mut self.state.lock());
-        self.work.notify_one();
-    }
-
-    /// Waits until the thread has ended.
-    pub fn join(&self) {
-        let thread = self.thread.lock().take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
-            // A panic of the thread has been reported by the panic hook.
-            let _ = thread.join();
-        }
-    }
-
-    /// True once the thread was told to end.
-    pub fn is_stopped(&self) -> bool {
-        self.state.lock().stop
-    }
-
-    /// Something has come to its end.
-    pub fn progressed(&self) {
-        self.progress.notify_all();
-    }
-
-    /// Wakes all who wait, to see that the store has failed.
-    pub fn wake_all(&self) {
-        self.progress.notify_all();
-        self.work.notify_all();
-    }
-
-    /// Waits while `condition` holds and nobody has `given_up`.
-    pub fn wait_while(&self, condition: impl Fn() -> bool, given_up: impl Fn() -> bool) {
-        while condition() && !given_up() {
-            let mut state = self.state.lock();
-            self.progress.wait_for(&mut state, LOOK_AGAIN);
-        }
-    }
-
-    /// Waits for a request, at most so long. True where the thread is to end.
-    fn wait_for_work(&self, timeout: Duration) -> bool {
-        let mut state = self.state.lock();
-        if !state.checkpoint && !state.prune && !state.stop {
-            self.work.wait_for(&mut state, timeout);
-        }
-        state.checkpoint = false;
-        state.prune = false;
-        state.stop
-    }
-
-    /// Waits so long, or until the thread is to end.
-    fn wait_for_stop(&self, time: Duration) {
-        let until = Instant::now() + time;
-        let mut state = self.state.lock();
-        while !state.stop && !self.work.wait_until(&mut state, until).timed_out() {}
-    }
-
-    /// Pauses; true where the thread is to end, or a checkpoint is wanted, before.
-    fn pause(&self, time: Duration) -> bool {
-        let mut state = self.state.lock();
-        if !state.stop && !state.checkpoint {
-            self.work.wait_for(&mut state, time);
-        }
-        state.stop || state.checkpoint
-    }
-}
 
 /// Starts the thread where the policy wants one.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<(), StoreError> {
@@ -123,7 +18,7 @@ pub(super) fn start(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let signal = inner.signal.clone();
     let thread = thread::Builder::new().name("kvd-store".into()).spawn(move || run(&weak, &signal, interval));
     let thread = thread.map_err(|error| StoreError::io("starting the store's thread", error))?;
-    *inner.signal.thread.lock() = Some(thread);
+    inner.signal.started(thread);
     Ok(())
 }
 

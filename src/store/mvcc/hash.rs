@@ -15,7 +15,7 @@ use std::ops::Bound;
 use super::disk::{DiskVersion, damaged};
 use super::read;
 use super::records::{ChangeKind, Record, decode_history};
-use super::remembered::Known;
+use super::remembered::{Hashing, Known};
 use super::revision::Revision;
 use crate::model::{KeyRange, Refusal};
 use crate::store::HashKv;
@@ -77,57 +77,33 @@ impl Inner {
         self.hash_whole(&reader, hashing).map_err(|error| self.fail(error).into())
     }
 
+    /// Takes the next part of the hash that is due. For whoever holds `writing`, so that no other part is taken and no
+    /// other state taken over meanwhile.
+    pub(in crate::store) fn hash_part(&self) -> Result<(), StoreError> {
+        let Some(mut hashing) = self.shared.read().remembered.due.front().copied() else { return Ok(()) };
+        if self.shared.read().meta.revision < hashing.hashed {
+            self.checkpoint_while_writing()?;
+        }
+        let whole = hashing.advance(&self.reader()?, self.options.compaction_batch);
+        let whole = whole.map_err(|error| self.fail(error))?;
+        self.shared.write().remembered.advanced(hashing, whole);
+        if whole {
+            let HashKv { hash, compact_revision, hash_revision } = hashing.result();
+            tracing::info!(hash, hash_revision, compact_revision, "hashed the state before a compaction");
+        }
+        Ok(())
+    }
+
     fn hash_whole(&self, reader: &Reader<'_>, mut hashing: Hashing) -> Result<HashKv, StoreError> {
         while !hashing.advance(reader, usize::MAX)? {}
         Ok(hashing.result())
     }
 }
 
-/// A hash under way. What it counts neither changes nor goes before it is whole, so each part may be read through
-/// another reader.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Hashing {
-    hashed: i64,
-    compacted: i64,
-    /// It is taken by a compaction at the hashed revision.
-    compacts: bool,
-    /// Versions at or below `compacted` count if they are live at this revision; known once the first part is read.
-    kept_at: Option<i64>,
-    /// The first change that is not in the hash yet.
-    next: Revision,
-    crc: u32,
-}
-
 /// Bytes that a part takes in, at most about.
 const PART_BYTES: usize = 1 << 20;
 
 impl Hashing {
-    /// The hash at a revision with what a compaction at `compacted` left.
-    pub fn at(hashed: i64, compacted: i64) -> Self {
-        let next = Revision { main: 0, sub: 0 };
-        Self { hashed, compacted, compacts: false, kept_at: None, next, crc: crc32c::crc32c(b"key") }
-    }
-
-    /// The hash that a compaction at `hashed` takes before it removes anything.
-    pub fn of_compaction(hashed: i64, compacted: i64) -> Self {
-        Self { compacts: true, ..Self::at(hashed, compacted) }
-    }
-
-    /// The revision that is hashed.
-    pub fn hashed(&self) -> i64 {
-        self.hashed
-    }
-
-    /// The compaction before: what it has made superfluous does not count.
-    pub fn compacted(&self) -> i64 {
-        self.compacted
-    }
-
-    /// The hash, once it is whole.
-    pub fn result(&self) -> HashKv {
-        HashKv { hash: self.crc, compact_revision: self.compacted, hash_revision: self.hashed }
-    }
-
     /// Takes in the next changes, at most `rows` and about a megabyte; true once the hash is whole.
     pub fn advance(&mut self, reader: &Reader<'_>, rows: usize) -> Result<bool, StoreError> {
         let kept_at = match self.kept_at {

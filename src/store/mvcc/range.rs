@@ -17,6 +17,10 @@ const SHARED_VALUE: usize = 4 << 10;
 /// A shared buffer is closed, and the scan pauses, at this length.
 const BUFFER: usize = 512 << 10;
 
+/// A way to run a query: [`run`] or [`page`].
+pub(in crate::store) type Run =
+    fn(&mut Reader<'_>, Hold, &RangeQuery, Revision, i64) -> Result<RangeResult, ScanError>;
+
 /// Runs a query at `at`; `revision` is the one the answer carries.
 pub(in crate::store) fn run(
     reader: &mut Reader<'_>,

@@ -10,8 +10,32 @@ use super::records;
 use super::revision::Revision;
 use crate::model::KeyRange;
 use crate::store::StoreError;
-use crate::store::core::Reader;
+use crate::store::core::{Inner, Reader};
 use crate::store::head::{Live, Version, Versions, floor};
+
+impl Inner {
+    /// The newest published version of a key, which may be a deletion: the short way, without a [`Reader`].
+    pub fn newest(&self, key: &[u8]) -> Result<Option<Version>, StoreError> {
+        let (disk, generation, tables) = {
+            let shared = self.shared.read();
+            let at = Revision::last_of(shared.revision);
+            if let Some(version) = shared.active.read().floor(key, at) {
+                return Ok(Some(version.clone()));
+            }
+            if let Some(frozen) = &shared.frozen
+                && let Some(version) = frozen.read().floor(key, at)
+            {
+                return Ok(Some(version.clone()));
+            }
+            (self.disk_read(&shared)?, shared.generation, shared.tables.clone())
+        };
+        // No layer has the key, so what LMDB has is the newest.
+        let version = tables.current_of(&disk.txn, key)?;
+        let version = version.map(|version| tables.own(&disk.txn, version)).transpose()?;
+        self.put_back(disk, generation);
+        Ok(version)
+    }
+}
 
 /// A live key that a scan found.
 pub(in crate::store) enum Found<'a> {
@@ -48,6 +72,14 @@ struct HeadSlice {
 type FrozenRange<'a> = btree_map::Range<'a, Bytes, Versions>;
 
 impl Reader<'_> {
+    /// See [`crate::store::Store::live_keys`].
+    pub fn live_keys(&self) -> Result<u64, StoreError> {
+        let stored = self.tables.current.len(&self.disk().txn).map_err(StoreError::lmdb("counting keys"))?;
+        let layers = self.frozen.iter().chain([&self.active]);
+        let change: i64 = layers.map(|layer| layer.read().live).sum();
+        Ok(stored.saturating_add_signed(change))
+    }
+
     /// The version of `key` at a revision, values included; `None` also for a deletion.
     pub fn get(&self, key: &[u8], at: Revision) -> Result<Option<Version>, StoreError> {
         let version = self.floor(key, at)?;

@@ -8,13 +8,46 @@
 
 use std::collections::VecDeque;
 
-use super::hash::Hashing;
+use super::revision::Revision;
 use crate::store::HashKv;
-use crate::store::StoreError;
-use crate::store::core::Inner;
 
 /// Compactions whose hashes are kept.
 const REMEMBERED: usize = 10;
+
+/// A hash under way. What it counts neither changes nor goes before it is whole, so each part may be read through
+/// another reader.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Hashing {
+    /// The revision that is hashed.
+    pub hashed: i64,
+    /// The compaction before: what it has made superfluous does not count.
+    pub compacted: i64,
+    /// It is taken by a compaction at the hashed revision.
+    pub compacts: bool,
+    /// Versions at or below `compacted` count if they are live at this revision; known once the first part is read.
+    pub kept_at: Option<i64>,
+    /// The first change that is not in the hash yet.
+    pub next: Revision,
+    pub crc: u32,
+}
+
+impl Hashing {
+    /// The hash at a revision with what a compaction at `compacted` left.
+    pub fn at(hashed: i64, compacted: i64) -> Self {
+        let next = Revision { main: 0, sub: 0 };
+        Self { hashed, compacted, compacts: false, kept_at: None, next, crc: crc32c::crc32c(b"key") }
+    }
+
+    /// The hash that a compaction at `hashed` takes before it removes anything.
+    pub fn of_compaction(hashed: i64, compacted: i64) -> Self {
+        Self { compacts: true, ..Self::at(hashed, compacted) }
+    }
+
+    /// The hash, once it is whole.
+    pub fn result(&self) -> HashKv {
+        HashKv { hash: self.crc, compact_revision: self.compacted, hash_revision: self.hashed }
+    }
+}
 
 /// Hashes taken and hashes to be taken.
 #[derive(Debug, Default)]
@@ -22,7 +55,7 @@ pub(in crate::store) struct Remembered {
     /// Ascending by revision.
     done: VecDeque<HashKv>,
     /// Compactions that were applied, ascending; the first one is under way.
-    due: VecDeque<Hashing>,
+    pub due: VecDeque<Hashing>,
 }
 
 /// What is known of the hash at a compaction.
@@ -38,7 +71,7 @@ impl Remembered {
     /// What is known of the hash at this revision, if a compaction was there.
     pub fn at(&self, revision: i64) -> Option<Known> {
         let done = self.done.iter().find(|hash| hash.hash_revision == revision);
-        let due = || self.due.iter().find(|due| due.hashed() == revision);
+        let due = || self.due.iter().find(|due| due.hashed == revision);
         done.map(|hash| Known::Hash(*hash)).or_else(|| due().map(|due| Known::Due(*due)))
     }
 
@@ -52,7 +85,7 @@ impl Remembered {
 
     /// What compactions up to this revision made superfluous may be removed; the newest compaction is at `compacted`.
     pub fn removable(&self, compacted: i64) -> i64 {
-        self.due.front().map_or(compacted, Hashing::compacted)
+        self.due.front().map_or(compacted, |due| due.compacted)
     }
 
     /// What is still known once another state was taken over: its history is the same.
@@ -61,7 +94,7 @@ impl Remembered {
     }
 
     /// The first of those that are due has come this far.
-    fn advanced(&mut self, hashing: Hashing, whole: bool) {
+    pub fn advanced(&mut self, hashing: Hashing, whole: bool) {
         if !whole {
             self.due[0] = hashing;
             return;
@@ -71,25 +104,6 @@ impl Remembered {
         if self.done.len() > REMEMBERED {
             self.done.pop_front();
         }
-    }
-}
-
-impl Inner {
-    /// Takes the next part of the hash that is due. For whoever holds `writing`, so that no other part is taken and no
-    /// other state taken over meanwhile.
-    pub(in crate::store) fn hash_part(&self) -> Result<(), StoreError> {
-        let Some(mut hashing) = self.shared.read().remembered.due.front().copied() else { return Ok(()) };
-        if self.shared.read().meta.revision < hashing.hashed() {
-            self.checkpoint_while_writing()?;
-        }
-        let whole = hashing.advance(&self.reader()?, self.options.compaction_batch);
-        let whole = whole.map_err(|error| self.fail(error))?;
-        self.shared.write().remembered.advanced(hashing, whole);
-        if whole {
-            let HashKv { hash, compact_revision, hash_revision } = hashing.result();
-            tracing::info!(hash, hash_revision, compact_revision, "hashed the state before a compaction");
-        }
-        Ok(())
     }
 }
 
