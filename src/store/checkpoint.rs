@@ -1,23 +1,21 @@
 //! Folding the head into LMDB.
 //!
 //! A checkpoint freezes the active layer, writes it in one durable transaction together with the position of the last
-//! log entry it holds, and drops it. It is the only writer of keys; what it needs of a key it finds by one lookup, and
-//! it goes through the keys in their order, so that neighbours meet in the same page.
+//! log entry it holds, and drops it. It goes through the rows in their order, so that neighbours meet in the same page.
 
 use std::sync::Arc;
 
-use heed::{PutFlags, RwTxn};
+use heed::RwTxn;
 
 use super::StoreError;
 use super::core::{Folding, Inner};
 use super::figures::timed;
-use super::format::CHUNK;
 use super::format::meta::Meta;
-use super::head::{Layer, Version};
-use super::lmdb::{Table, Tables};
-use super::mvcc::keys::{self, CurrentShape, Namespace, OldShape, Shape};
-use super::mvcc::records::{Live, Record, Value, encode_current, encode_history, split_current};
-use super::mvcc::revision::Revision;
+use super::head::Layer;
+use super::lmdb::Tables;
+use super::mvcc::fold::fold_versions;
+use super::registry::Registry;
+use super::tables::{Kept, TABLES};
 use crate::model::Histogram;
 
 impl Inner {
@@ -68,7 +66,7 @@ impl Inner {
         }
         debug_assert!(shared.frozen.is_none(), "one checkpoint at a time");
         let layer = std::mem::take(&mut shared.active);
-        layer.write().end = Some(shared.revision);
+        layer.write().keys.end = Some(shared.revision);
         shared.frozen = Some(layer.clone());
         Some(Folding {
             tables: shared.tables.clone(),
@@ -91,7 +89,7 @@ impl Folding {
             raft_membership: self.registry.raft_membership.clone(),
             revision: self.revision,
             compacted: self.compacted,
-            in_use: before.in_use + self.layer.read().growth,
+            in_use: before.in_use + self.layer.read().keys.growth,
             allocated: self.allocated,
             cluster_version: self.registry.cluster_version.clone(),
             // One from before says nothing about what was applied since.
@@ -104,170 +102,34 @@ impl Folding {
 fn fold(folding: &Folding, meta: &Meta, time: &Histogram) -> Result<(), StoreError> {
     let (tables, layer) = (&*folding.tables, folding.layer.read());
     let mut txn = tables.write()?;
-    let mut row = Vec::new();
-    for (key, versions) in &layer.keys {
-        fold_key(tables, &mut txn, key, versions, &mut row)?;
-    }
-    for change in &layer.changes {
-        row.clear();
-        encode_history(change.kind, &change.key, &mut row);
-        let put = tables.history.put_with_flags(&mut txn, PutFlags::APPEND, &change.at.to_bytes(), &row);
-        put.map_err(StoreError::lmdb("appending history"))?;
-    }
-    fold_leases(tables, &mut txn, &layer)?;
+    fold_versions(tables, &mut txn, &layer.keys)?;
+    fold_rows(tables, &mut txn, &layer)?;
     if folding.registry_changed {
-        folding.registry.save(tables, &mut txn)?;
+        fold_registry(tables, &mut txn, &folding.registry)?;
     }
     tables.put_meta(&mut txn, meta)?;
     timed(time, || tables.commit(txn, "committing a checkpoint"))
 }
 
-/// Writes the versions of one key: the last one, where it is live, to `current`, all others to `old`, with the one that
-/// `current` held.
-fn fold_key(
-    tables: &Tables,
-    txn: &mut RwTxn<'_>,
-    key: &[u8],
-    versions: &[Version],
-    row: &mut Vec<u8>,
-) -> Result<(), StoreError> {
-    let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Ok(()) };
-    // A first version of 1 created the key, so `current` cannot hold it.
-    let existed = first.live.as_ref().is_none_or(|live| live.version > 1);
-    let place = keys::current_key(key);
-    if existed {
-        let found = tables.current.get(txn, &place).map_err(StoreError::lmdb("reading a key"))?;
-        if let Some((at, record)) = found.and_then(split_current) {
-            row.clear();
-            row.extend_from_slice(record);
-            put_old(tables, txn, key, at, row)?;
+/// Writes what the head says of tables that are kept row by row.
+fn fold_rows(tables: &Tables, txn: &mut RwTxn<'_>, layer: &Layer) -> Result<(), StoreError> {
+    let write = StoreError::lmdb("writing a row");
+    for ((table, key), value) in layer.rows() {
+        match value {
+            Some(value) => tables[*table].put(txn, key, value).map_err(&write)?,
+            None => _ = tables[*table].delete(txn, key).map_err(&write)?,
         }
-    }
-    let (newest, superseded) = match last.live {
-        Some(_) => (Some(last), &versions[..versions.len() - 1]),
-        None => (None, versions),
-    };
-    for version in superseded {
-        row.clear();
-        record_of(tables, txn, version)?.encode(row);
-        put_old(tables, txn, key, version.at, row)?;
-    }
-    match newest {
-        Some(version) => {
-            row.clear();
-            encode_current(version.at, &record_of(tables, txn, version)?, row);
-            tables.current.put(txn, &place, row).map_err(StoreError::lmdb("writing a key"))?;
-            if !existed {
-                add_markers::<CurrentShape>(tables.current, txn, key)?;
-            }
-        }
-        None if existed => {
-            tables.current.delete(txn, &place).map_err(StoreError::lmdb("deleting a key"))?;
-            remove_markers::<CurrentShape>(tables.current, txn, key)?;
-        }
-        None => {}
     }
     Ok(())
 }
 
-/// The record of a version; a large value goes to `chunks`.
-fn record_of<'v>(
-    tables: &Tables,
-    txn: &mut RwTxn<'_>,
-    version: &'v Version,
-) -> Result<Record<'v>, StoreError> {
-    let Some(live) = &version.live else { return Ok(Record::Tombstone) };
-    let value = if live.value.len() <= CHUNK {
-        Value::Inline(&live.value)
-    } else {
-        for (n, chunk) in (0..).zip(live.value.chunks(CHUNK)) {
-            let put = tables.chunks.put(txn, &keys::chunk_key(version.at, n), chunk);
-            put.map_err(StoreError::lmdb("writing a value"))?;
-        }
-        Value::Chunked { len: live.value.len() as u64 }
-    };
-    Ok(Record::Live(Live { create: live.create, version: live.version, lease: live.lease, value }))
-}
-
-fn put_old(
-    tables: &Tables,
-    txn: &mut RwTxn<'_>,
-    key: &[u8],
-    at: Revision,
-    record: &[u8],
-) -> Result<(), StoreError> {
-    tables.old.put(txn, &keys::old_key(key, at), record).map_err(StoreError::lmdb("writing a version"))?;
-    add_markers::<OldShape>(tables.old, txn, key)
-}
-
-/// Makes the way to a long key's namespace visible to scans.
-fn add_markers<S: Shape>(table: Table, txn: &mut RwTxn<'_>, key: &[u8]) -> Result<(), StoreError> {
-    if key.len() <= keys::SEGMENT {
-        return Ok(());
-    }
-    let write = StoreError::lmdb("writing a marker");
-    // From the inside out: where one is there, those around it are, too.
-    for (namespace, segment) in keys::path(key).into_iter().rev() {
-        let marker = S::marker(namespace, segment);
-        if table.get(txn, &marker).map_err(&write)?.is_some() {
-            break;
-        }
-        table.put(txn, &marker, &[]).map_err(&write)?;
-    }
-    Ok(())
-}
-
-/// Removes the markers of namespaces that the removal of a long key has left empty.
-pub(super) fn remove_markers<S: Shape>(
-    table: Table,
-    txn: &mut RwTxn<'_>,
-    key: &[u8],
-) -> Result<(), StoreError> {
-    if key.len() <= keys::SEGMENT {
-        return Ok(());
-    }
-    let write = StoreError::lmdb("removing a marker");
-    let (mut below, _) = keys::place(key);
-    for (namespace, segment) in keys::path(key).into_iter().rev() {
-        if !is_empty(table, txn, below)? {
-            break;
-        }
-        table.delete(txn, &S::marker(namespace, segment)).map_err(&write)?;
-        below = namespace;
-    }
-    Ok(())
-}
-
-fn is_empty(table: Table, txn: &RwTxn<'_>, namespace: Namespace) -> Result<bool, StoreError> {
-    let mut prefix = keys::KeyBuf::new();
-    namespace.write(&mut prefix);
-    let row =
-        table.get_greater_than_or_equal_to(txn, &prefix).map_err(StoreError::lmdb("looking for keys"))?;
-    Ok(row.is_none_or(|(key, _)| namespace.strip(key).is_none()))
-}
-
-fn fold_leases(tables: &Tables, txn: &mut RwTxn<'_>, layer: &Layer) -> Result<(), StoreError> {
-    let write = StoreError::lmdb("writing leases");
-    for (id, lease) in &layer.leases {
-        let row = (*id as u64).to_be_bytes();
-        match lease {
-            Some(lease) => {
-                let encode = |error| StoreError::Damaged(format!("encoding a lease: {error}"));
-                let value = postcard::to_stdvec(lease).map_err(encode)?;
-                tables.leases.put(txn, &row, &value).map_err(&write)?;
-            }
-            None => {
-                tables.leases.delete(txn, &row).map_err(&write)?;
-            }
-        }
-    }
-    for ((lease, key), attached) in &layer.attached {
-        let (row, value) = keys::attached(*lease, key);
-        if *attached {
-            tables.attached.put(txn, &row, value).map_err(&write)?;
-        } else {
-            tables.attached.delete(txn, &row).map_err(&write)?;
-        }
+/// Writes the tables that are kept in memory anew.
+fn fold_registry(tables: &Tables, txn: &mut RwTxn<'_>, registry: &Registry) -> Result<(), StoreError> {
+    let write = StoreError::lmdb("writing a table that is kept in memory");
+    for row in &TABLES {
+        let Kept::Whole { give, .. } = row.kept else { continue };
+        tables[row.id].clear(txn).map_err(&write)?;
+        give(registry, &mut |key, value| tables[row.id].put(txn, key, value).map_err(&write))?;
     }
     Ok(())
 }

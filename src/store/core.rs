@@ -13,23 +13,28 @@
 //! `generation`. So a transaction begun under the lock holds everything that the layers do not; in the moment between
 //! commit and drop it may hold what the frozen layer holds, too, and merging makes that one.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::effort::Pace;
 use super::figures::Figures;
 use super::format::meta::Meta;
-use super::head::{LayerRef, Ring};
+use super::head::{LayerRef, RowKey};
 use super::lmdb::{ReadTxn, Tables};
 use super::mvcc::remembered::Remembered;
+use super::mvcc::ring::Ring;
 use super::registry::Registry;
 use super::room::Space;
 use super::signal::Signal;
 use super::states::state_number;
+use super::tables::{Id, Kept, TABLES};
 use super::{Options, Sizes, StoreError};
 use crate::model::{LogPosition, Observer};
 
@@ -84,10 +89,22 @@ pub(super) struct Shared {
 
 impl Shared {
     /// The state that LMDB holds, nothing in the head.
-    pub fn new(tables: Arc<Tables>, meta: Meta, registry: Registry) -> Self {
+    pub fn load(tables: Tables) -> Result<Self, StoreError> {
+        let txn = tables.read()?;
+        let meta = tables.meta(&txn)?;
+        let mut registry = Registry::of(&meta);
+        for row in &TABLES {
+            let Kept::Whole { take, .. } = row.kept else { continue };
+            let read = StoreError::lmdb("reading a table that is kept in memory");
+            for item in tables[row.id].iter(&txn).map_err(&read)? {
+                let (key, value) = item.map_err(&read)?;
+                take(&mut registry, key, value).ok_or_else(|| StoreError::Damaged(row.complaint()))?;
+            }
+        }
+        drop(txn);
         let registry = Arc::new(registry);
-        Self {
-            tables,
+        Ok(Self {
+            tables: Arc::new(tables),
             generation: 0,
             active: LayerRef::default(),
             frozen: None,
@@ -100,14 +117,14 @@ impl Shared {
             registry,
             allocated: meta.allocated,
             meta,
-        }
+        })
     }
 
     /// Bytes of all stored versions.
     pub fn in_use(&self) -> u64 {
         self.meta.in_use
-            + self.frozen.as_ref().map_or(0, |layer| layer.read().growth)
-            + self.active.read().growth
+            + self.frozen.as_ref().map_or(0, |layer| layer.read().keys.growth)
+            + self.active.read().keys.growth
     }
 
     /// The sizes, for a quota.
@@ -169,6 +186,60 @@ pub(super) struct Reader<'s> {
 }
 
 impl Reader<'_> {
+    /// What a row of a table in [`Kept::Rows`] says, head and LMDB as one.
+    pub fn row<T>(&self, at: &RowKey, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
+        if let Some(value) = self.active.read().row(at) {
+            return Ok(value.as_deref().map(read));
+        }
+        if let Some(frozen) = &self.frozen
+            && let Some(value) = frozen.read().row(at)
+        {
+            return Ok(value.as_deref().map(read));
+        }
+        let (table, key) = at;
+        let found = self.tables[*table].get(&self.disk().txn, key);
+        Ok(found.map_err(StoreError::lmdb("reading a row"))?.map(read))
+    }
+
+    /// Visits the rows of such a table whose keys begin with `prefix`, ascending.
+    pub fn each_row(
+        &self,
+        table: Id,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        // Copied, since no lock is held while LMDB is read; the active layer's word counts.
+        let mut head = BTreeMap::new();
+        for layer in self.frozen.iter().chain([&self.active]) {
+            let layer = layer.read();
+            head.extend(layer.rows_at(table, prefix).map(|(key, value)| (key.clone(), value.clone())));
+        }
+        let mut head = head.into_iter().peekable();
+        let failed = StoreError::lmdb("reading rows");
+        // LMDB knows no empty key.
+        let from = if prefix.is_empty() { Bound::Unbounded } else { Bound::Included(prefix) };
+        let rows = self.tables[table].range(&self.disk().txn, &(from, Bound::Unbounded)).map_err(&failed)?;
+        for row in rows {
+            let (key, value) = row.map_err(&failed)?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            while let Some((before, value)) = head.next_if(|(before, _)| before.as_slice() < key) {
+                value.map_or(Ok(()), |value| visit(&before, &value))?;
+            }
+            match head.next_if(|(same, _)| same.as_slice() == key) {
+                Some((_, value)) => value.map_or(Ok(()), |value| visit(key, &value))?,
+                None => visit(key, value)?,
+            }
+        }
+        head.try_for_each(|(key, value)| value.map_or(Ok(()), |value| visit(&key, &value)))
+    }
+
+    /// Writes a row of such a table, or removes it: for the applying thread only.
+    pub fn put_row(&self, at: RowKey, value: Option<Bytes>) {
+        self.active.write().put_row(at, value);
+    }
+
     /// Looks again, at what is published by now.
     pub fn renew(&mut self) -> Result<(), StoreError> {
         *self = self.inner.reader()?;

@@ -72,7 +72,8 @@ impl Inner {
         let active = shared.active.read();
         match self.options.checkpoint {
             CheckpointPolicy::Background { bytes, operations, .. } => {
-                shared.frozen.is_some() && (active.bytes > 4 * bytes || active.operations() > 4 * operations)
+                shared.frozen.is_some()
+                    && (active.bytes() > 4 * bytes || active.operations() > 4 * operations)
             }
             CheckpointPolicy::Stepped { operations } => active.operations() > operations,
             CheckpointPolicy::Manual => false,
@@ -146,7 +147,7 @@ impl Inner {
     fn is_full(&self, layer: &Layer) -> bool {
         match self.options.checkpoint {
             CheckpointPolicy::Background { bytes, operations, .. } => {
-                layer.bytes >= bytes || layer.operations() >= operations
+                layer.bytes() >= bytes || layer.operations() >= operations
             }
             CheckpointPolicy::Manual | CheckpointPolicy::Stepped { .. } => false,
         }

@@ -10,21 +10,10 @@
 //! Restoring a snapshot writes `state-(N+1)` and then CURRENT, so a crash leaves the old state or the new one whole.
 //! Any other `state-*` is removed when the store is opened. DIR has mode 0700.
 //!
-//! # Tables (LMDB named databases; numbers in keys are big-endian)
-//! ```text
-//! name      key                                       value
-//! current   PLACE                                     varint main, varint sub, RECORD     newest version of a live key
-//! old       PLACE escaped, REVISION                   RECORD                              every other version
-//! history   REVISION                                  kind, user key                      appended in order
-//! chunks    REVISION, u32 n                           at most 64 KiB of a large value
-//! leases    u64 id                                    postcard model::Lease
-//! attached  u64 id, 0, user key | id, 1, SHA-256      empty | the long user key
-//! members   u64 id                                    postcard model::Member
-//! removed   u64 id                                    empty
-//! alarms    u64 member, u8 kind                       empty
-//! meta      "format" | "state"                        "kvd-store" u32 | postcard Meta
-//! ```
-//! `REVISION` is main (8 bytes) and sub (4 bytes): twelve bytes, in order. A kind in `history` is 0 for a put over a live
+//! # Tables
+//! They are LMDB's named databases; [`super::tables`] says what the keys and values of each are.
+//!
+//! `REVISION` is main (8 bytes) and sub (4 bytes): twelve bytes, in order. A `KIND` in `history` is 0 for a put over a live
 //! version, 1 for a deletion, 2 for a put of a key that was not there.
 //!
 //! `RECORD` is a kind byte: 0 a tombstone, which ends there; 1 an inline value; 2 a value in `chunks`. Then varints
@@ -54,6 +43,7 @@
 //! refused with [`StoreError::Format`](super::StoreError::Format), naming the directory and both versions; there is
 //! no silent conversion. New fields of `Meta` go at its end, behind a version.
 
+pub(super) mod leases;
 pub(super) mod meta;
 mod probe;
 pub(super) mod varint;

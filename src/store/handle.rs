@@ -16,10 +16,9 @@ use super::mvcc::events::Wanted;
 use super::mvcc::range;
 use super::mvcc::read::{Hold, ScanError};
 use super::mvcc::revision::Revision;
-use super::registry::Registry;
 use super::{
     CheckpointPolicy, Figures, HashKv, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader, StoreError,
-    effort, states, worker,
+    TableFigures, effort, states, worker,
 };
 use crate::files;
 use crate::model::{
@@ -48,10 +47,7 @@ impl Store {
         let meta = if is_new { empty_meta() } else { tables.meta(&txn)? };
         drop(txn);
         tables.confirm(&meta, is_new)?;
-        let txn = tables.read()?;
-        let registry = Registry::load(&tables, &txn, &meta)?;
-        drop(txn);
-        let shared = Shared::new(Arc::new(tables), meta, registry);
+        let shared = Shared::load(tables)?;
         let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
         if matches!(inner.options.checkpoint, CheckpointPolicy::Background { .. }) {
             inner.look_at_space();
@@ -364,6 +360,15 @@ impl Store {
     /// Internal ones only.
     pub fn live_keys(&self) -> Result<u64, Refusal> {
         self.read(|reader| reader.live_keys())
+    }
+
+    /// What each table takes.
+    ///
+    /// # Errors
+    /// Internal ones only.
+    pub fn table_figures(&self) -> Result<Vec<TableFigures>, Refusal> {
+        let tables = self.0.shared.read().tables.clone();
+        Ok(tables.figures()?)
     }
 
     /// CRC32C of all that is stored here; differs between members that have removed more or less of what is compacted.

@@ -1,6 +1,7 @@
 //! The LMDB environment: opening it, its tables, its meta record. The one file of the store with unsafe code.
 
 use std::fs::OpenOptions;
+use std::ops::Index;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,8 @@ use rustix::io::Errno;
 
 use super::format;
 use super::format::meta::Meta;
-use super::{BeforeCommit, Options, StoreError};
+use super::tables::{Id, Row, TABLES};
+use super::{BeforeCommit, Options, StoreError, TableFigures};
 use crate::files;
 
 /// A table: bytes to bytes.
@@ -21,27 +23,15 @@ pub(super) type Table = Database<'static, Bytes, Bytes>;
 /// A read transaction that keeps its environment open.
 pub(super) type ReadTxn = RoTxn<'static, WithoutTls>;
 
-const NAMES: [&str; 10] =
-    ["current", "old", "history", "chunks", "leases", "attached", "members", "removed", "alarms", "meta"];
-
 const FORMAT: &[u8] = b"format";
 const STATE: &[u8] = b"state";
 
-/// An open environment with its tables; see [`format`] for what they hold.
+/// An open environment with its tables.
 pub(super) struct Tables {
     env: Env<WithoutTls>,
     dir: PathBuf,
     before_commit: Option<BeforeCommit>,
-    pub current: Table,
-    pub old: Table,
-    pub history: Table,
-    pub chunks: Table,
-    pub leases: Table,
-    pub attached: Table,
-    pub members: Table,
-    pub removed: Table,
-    pub alarms: Table,
-    meta: Table,
+    tables: [Table; TABLES.len()],
 }
 
 impl Tables {
@@ -59,36 +49,20 @@ impl Tables {
         let txn = env.write_txn().map_err(&open)?;
         let tables = env
             .create_databases_and_commit(txn, |opener, txn| {
-                let mut tables = Vec::with_capacity(NAMES.len());
-                for name in NAMES {
-                    tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(name))?);
+                let mut tables = Vec::with_capacity(TABLES.len());
+                for row in &TABLES {
+                    tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(row.name))?);
                 }
-                let tables: [_; NAMES.len()] =
-                    tables.try_into().unwrap_or_else(|_| unreachable!("one table a name"));
+                let tables: [_; TABLES.len()] =
+                    tables.try_into().unwrap_or_else(|_| unreachable!("one table a row"));
                 Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(tables))
             })
             .map_err(open)?;
-        let Some([current, old, history, chunks, leases, attached, members, removed, alarms, meta]) =
-            tables.commit()
-        else {
+        let Some(tables) = tables.commit() else {
             return Err(StoreError::Damaged("the tables could not be opened".into()));
         };
         let (dir, before_commit) = (dir.to_path_buf(), options.before_commit.clone());
-        Ok(Self {
-            env,
-            dir,
-            before_commit,
-            current,
-            old,
-            history,
-            chunks,
-            leases,
-            attached,
-            members,
-            removed,
-            alarms,
-            meta,
-        })
+        Ok(Self { env, dir, before_commit, tables })
     }
 
     /// The directory of the environment.
@@ -96,37 +70,16 @@ impl Tables {
         &self.dir
     }
 
-    /// The tables a snapshot carries, each with its number in the stream: everything but `meta`.
-    pub fn contents(&self) -> [(u8, Table); 9] {
-        let tables = [
-            self.current,
-            self.old,
-            self.history,
-            self.chunks,
-            self.leases,
-            self.attached,
-            self.members,
-            self.removed,
-            self.alarms,
-        ];
-        let mut numbered = tables.map(|table| (0, table));
-        for (number, slot) in (1..).zip(&mut numbered) {
-            slot.0 = number;
-        }
-        numbered
-    }
-
-    /// Bytes of the pages that hold something, but for LMDB's own lists.
-    pub fn used(&self) -> Result<u64, StoreError> {
+    /// What each table takes.
+    pub fn figures(&self) -> Result<Vec<TableFigures>, StoreError> {
         let txn = self.read()?;
-        let tables = self.contents().map(|(_, table)| table).into_iter().chain([self.meta]);
-        let mut used = 0;
-        for table in tables {
-            let stat = table.stat(&txn).map_err(StoreError::lmdb("measuring the tables"))?;
+        let figures = |row: &Row| {
+            let stat = self[row.id].stat(&txn).map_err(StoreError::lmdb("measuring the tables"))?;
             let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
-            used += pages as u64 * u64::from(stat.page_size);
-        }
-        Ok(used)
+            let bytes = pages as u64 * u64::from(stat.page_size);
+            Ok(TableFigures { name: row.name, rows: stat.entries as u64, bytes })
+        };
+        TABLES.iter().map(figures).collect()
     }
 
     /// Bytes that the data file can grow to.
@@ -168,12 +121,12 @@ impl Tables {
 
     /// True in an environment that was just created.
     pub fn is_new(&self, txn: &RoTxn<'_>) -> Result<bool, StoreError> {
-        Ok(self.meta.get(txn, FORMAT).map_err(StoreError::lmdb("reading the format"))?.is_none())
+        Ok(self[Id::Meta].get(txn, FORMAT).map_err(StoreError::lmdb("reading the format"))?.is_none())
     }
 
     /// The meta record.
     pub fn meta(&self, txn: &RoTxn<'_>) -> Result<Meta, StoreError> {
-        let bytes = self.meta.get(txn, STATE).map_err(StoreError::lmdb("reading meta"))?;
+        let bytes = self[Id::Meta].get(txn, STATE).map_err(StoreError::lmdb("reading meta"))?;
         let bytes = bytes.ok_or_else(|| StoreError::Damaged("the meta record is missing".into()))?;
         postcard::from_bytes(bytes).map_err(|error| StoreError::Damaged(format!("the meta record: {error}")))
     }
@@ -181,7 +134,7 @@ impl Tables {
     /// Writes another format version, for a test of how it is refused.
     #[cfg(test)]
     pub fn put_version(&self, txn: &mut RwTxn<'_>, bytes: &[u8]) -> Result<(), StoreError> {
-        self.meta.put(txn, FORMAT, bytes).map_err(StoreError::lmdb("writing meta"))
+        self[Id::Meta].put(txn, FORMAT, bytes).map_err(StoreError::lmdb("writing meta"))
     }
 
     /// Writes format version and meta record.
@@ -189,8 +142,8 @@ impl Tables {
         let encode = |error| StoreError::Damaged(format!("encoding the meta record: {error}"));
         let bytes = postcard::to_stdvec(meta).map_err(encode)?;
         let write = StoreError::lmdb("writing meta");
-        self.meta.put(txn, FORMAT, &format::encode_version()).map_err(&write)?;
-        self.meta.put(txn, STATE, &bytes).map_err(&write)
+        self[Id::Meta].put(txn, FORMAT, &format::encode_version()).map_err(&write)?;
+        self[Id::Meta].put(txn, STATE, &bytes).map_err(&write)
     }
 }
 
@@ -208,12 +161,20 @@ impl Tables {
     }
 }
 
+impl Index<Id> for Tables {
+    type Output = Table;
+
+    fn index(&self, id: Id) -> &Table {
+        &self.tables[id as usize]
+    }
+}
+
 /// Refuses an environment of another format before anything is written to it. A new one has none.
 fn check_version(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
     let read = StoreError::lmdb("reading the format");
     let txn = env.read_txn().map_err(&read)?;
     let opened = env.open_databases_and_commit(txn, |opener, txn| {
-        let meta = opener.open_database::<Bytes, Bytes>(txn, Some("meta"))?;
+        let meta = opener.open_database::<Bytes, Bytes>(txn, Some(TABLES[Id::Meta as usize].name))?;
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(meta))
     });
     let Some(Some(meta)) = opened.map_err(&read)?.commit() else { return Ok(()) };
@@ -252,7 +213,7 @@ fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError
     let mut size = options.map_size.max(1 << 20) / page * page;
     loop {
         let mut builder = EnvOpenOptions::new().read_txn_without_tls();
-        builder.map_size(size).max_dbs(NAMES.len() as u32).max_readers(options.max_readers);
+        builder.map_size(size).max_dbs(TABLES.len() as u32).max_readers(options.max_readers);
         // SAFETY: LMDB maps the file, so nobody else may change it while it is open. The directory is ours alone: it
         // has mode 0700, the daemon holds a lock on the data directory, other processes' readers would respect
         // LMDB's own lock file, and `state-*` directories are only removed after they are replaced and only

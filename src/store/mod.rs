@@ -2,16 +2,16 @@
 //! any revision that is not compacted, and kept in LMDB under an in-memory head.
 //!
 //! # Table of contents
-//! - `format` (with `meta`, `varint`): the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe
-//!   code
+//! - `tables`: one row a table; begin here to add one
+//! - `format/`: the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe code
 //! - `mvcc/`: the key space of v3: versions, reading, history, hash, compaction
-//! - `head`: what is not in LMDB yet, and recent events; `registry`: members, alarms and such, whole in memory
+//! - `head`: what is not in LMDB yet; `registry`: members, alarms and such, whole in memory
 //! - `handle`: the [`Store`], what other rooms see of it
 //! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
 //! - `entry`: an entry on its way through `apply/`, with everything that is this member's own
 //! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
 //! - `figures`: what is counted for metrics
-//! - `leases`: reading leases
+//! - `leases`: reading leases; `hash`: the hash of everything
 //! - `effort`, `room`, `space`: what applying may take, and what room the disk has
 //! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: how that one
 //!   and others hear of each other
@@ -43,6 +43,7 @@ pub mod format;
 #[cfg(test)]
 mod golden;
 mod handle;
+mod hash;
 mod head;
 mod leases;
 mod lmdb;
@@ -62,6 +63,7 @@ mod space;
 #[cfg(test)]
 mod start_test;
 mod states;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -69,6 +71,6 @@ mod worker;
 pub use error::StoreError;
 pub use figures::Figures;
 pub use handle::Store;
-pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes};
+pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes, TableFigures};
 pub use restore::Prepared;
 pub use snapshot::{SnapshotHeader, SnapshotReader};

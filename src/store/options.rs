@@ -117,6 +117,17 @@ impl Sizes {
     }
 }
 
+/// What a table takes in LMDB, as of the last checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFigures {
+    /// The table's name.
+    pub name: &'static str,
+    /// Its rows.
+    pub rows: u64,
+    /// Bytes of the pages that hold them.
+    pub bytes: u64,
+}
+
 /// A hash of the key space, equal on all members (and on a real etcd) with the same history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashKv {

@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use heed::{RoTxn, RwTxn};
 
 use super::StoreError;
 use super::format::meta::Meta;
-use super::lmdb::{Table, Tables};
 use crate::model::{Alarm, AlarmKind, LogPosition, Member, MemberId};
 
 /// See the module.
@@ -21,7 +19,19 @@ pub(super) struct Registry {
     pub raft_membership: Option<(LogPosition, Bytes)>,
 }
 
+/// Takes the rows of a table, one after the other.
+pub(super) type Rows<'r> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'r;
+
 impl Registry {
+    /// What stands in the meta record; the rest is in tables of its own.
+    pub fn of(meta: &Meta) -> Self {
+        Self {
+            cluster_version: meta.cluster_version.clone(),
+            raft_membership: meta.raft_membership.clone(),
+            ..Self::default()
+        }
+    }
+
     /// True while any member has raised this alarm.
     pub fn alarmed(&self, kind: AlarmKind) -> bool {
         self.alarms.iter().any(|(raised, _)| *raised == kind)
@@ -32,64 +42,49 @@ impl Registry {
         let wanted = self.alarms.iter().filter(|(raised, _)| kind.is_none_or(|kind| kind == *raised));
         wanted.map(|(kind, member)| Alarm { member: *member, kind: *kind }).collect()
     }
-
-    /// Reads it from the tables.
-    pub fn load(tables: &Tables, txn: &RoTxn<'_>, meta: &Meta) -> Result<Self, StoreError> {
-        let mut registry = Self {
-            cluster_version: meta.cluster_version.clone(),
-            raft_membership: meta.raft_membership.clone(),
-            ..Self::default()
-        };
-        each(tables.members, txn, |id, value| {
-            let member: Member = postcard::from_bytes(value).ok()?;
-            registry.members.insert(MemberId(id_of(id)?), member);
-            Some(())
-        })?;
-        each(tables.removed, txn, |id, _| {
-            registry.removed.insert(MemberId(id_of(id)?));
-            Some(())
-        })?;
-        each(tables.alarms, txn, |key, _| {
-            let (kind, id) = key.split_last()?;
-            registry.alarms.insert((alarm_kind(*kind)?, MemberId(id_of(id)?)));
-            Some(())
-        })?;
-        Ok(registry)
-    }
-
-    /// Writes the tables; what is in `meta` is the caller's.
-    pub fn save(&self, tables: &Tables, txn: &mut RwTxn<'_>) -> Result<(), StoreError> {
-        let write = StoreError::lmdb("writing members and alarms");
-        for table in [tables.members, tables.removed, tables.alarms] {
-            table.clear(txn).map_err(&write)?;
-        }
-        for (id, member) in &self.members {
-            let encode = |error| StoreError::Damaged(format!("encoding a member: {error}"));
-            let value = postcard::to_stdvec(member).map_err(encode)?;
-            tables.members.put(txn, &id.0.to_be_bytes(), &value).map_err(&write)?;
-        }
-        for id in &self.removed {
-            tables.removed.put(txn, &id.0.to_be_bytes(), &[]).map_err(&write)?;
-        }
-        for (kind, id) in &self.alarms {
-            let mut key = id.0.to_be_bytes().to_vec();
-            key.push(alarm_number(*kind));
-            tables.alarms.put(txn, &key, &[]).map_err(&write)?;
-        }
-        Ok(())
-    }
 }
 
-fn each(
-    table: Table,
-    txn: &RoTxn<'_>,
-    mut row: impl FnMut(&[u8], &[u8]) -> Option<()>,
-) -> Result<(), StoreError> {
-    for item in table.iter(txn).map_err(StoreError::lmdb("reading members and alarms"))? {
-        let (key, value) = item.map_err(StoreError::lmdb("reading members and alarms"))?;
-        row(key, value).ok_or_else(|| StoreError::Damaged("a row of members or alarms".into()))?;
+/// Reads a row of `members`.
+pub(super) fn take_member(registry: &mut Registry, key: &[u8], value: &[u8]) -> Option<()> {
+    let member: Member = postcard::from_bytes(value).ok()?;
+    registry.members.insert(MemberId(id_of(key)?), member);
+    Some(())
+}
+
+/// Writes `members`.
+pub(super) fn give_members(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    for (id, member) in &registry.members {
+        let encode = |error| StoreError::Damaged(format!("encoding a member: {error}"));
+        rows(&id.0.to_be_bytes(), &postcard::to_stdvec(member).map_err(encode)?)?;
     }
     Ok(())
+}
+
+/// Reads a row of `removed`.
+pub(super) fn take_removed(registry: &mut Registry, key: &[u8], value: &[u8]) -> Option<()> {
+    registry.removed.insert(MemberId(id_of(key)?));
+    value.is_empty().then_some(())
+}
+
+/// Writes `removed`.
+pub(super) fn give_removed(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    registry.removed.iter().try_for_each(|id| rows(&id.0.to_be_bytes(), &[]))
+}
+
+/// Reads a row of `alarms`.
+pub(super) fn take_alarm(registry: &mut Registry, key: &[u8], value: &[u8]) -> Option<()> {
+    let (kind, id) = key.split_last()?;
+    registry.alarms.insert((alarm_kind(*kind)?, MemberId(id_of(id)?)));
+    value.is_empty().then_some(())
+}
+
+/// Writes `alarms`.
+pub(super) fn give_alarms(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    registry.alarms.iter().try_for_each(|(kind, id)| {
+        let mut key = id.0.to_be_bytes().to_vec();
+        key.push(alarm_number(*kind));
+        rows(&key, &[])
+    })
 }
 
 fn id_of(bytes: &[u8]) -> Option<u64> {

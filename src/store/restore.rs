@@ -7,7 +7,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
@@ -18,9 +17,8 @@ use parking_lot::MutexGuard;
 
 use super::core::{Inner, Shared};
 use super::format::{self, varint};
-use super::lmdb::{Table, Tables};
-use super::registry::Registry;
-use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader};
+use super::lmdb::Tables;
+use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader, contents};
 use super::states::{not_written, set_current, state_dir};
 use super::{CheckpointPolicy, Options, StoreError};
 
@@ -152,30 +150,25 @@ fn load(
     tables.commit(txn, "committing a snapshot")?;
     tables.wait_for_disk(true)?;
     tables.sync()?;
-    let txn = tables.read()?;
-    let registry = Registry::load(&tables, &txn, &meta)?;
-    drop(txn);
-    Ok(Shared::new(Arc::new(tables), meta, registry))
+    Shared::load(tables)
 }
 
 fn load_rows(tables: &Tables, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
     let write = StoreError::lmdb("writing a snapshot");
-    let contents = tables.contents();
     std::thread::scope(|scope| {
         let mut txn: Option<RwTxn<'_>> = None;
         let mut syncing = None;
         let (mut uncommitted, mut unsynced) = (0, 0);
         while let Some(number) = blocks.table()? {
-            let known = contents.iter().find(|(known, _)| *known == number);
+            let known = contents().find(|(known, _)| *known == number);
             let (_, table) = known.ok_or_else(|| bad(format!("it has a table {number}")))?;
-            let table: Table = *table;
             let key = blocks.field()?;
             let value = blocks.field()?;
             let open = match &mut txn {
                 Some(open) => open,
                 None => txn.insert(tables.write()?),
             };
-            table.put_with_flags(open, PutFlags::APPEND, &key, &value).map_err(&write)?;
+            tables[table.id].put_with_flags(open, PutFlags::APPEND, &key, &value).map_err(&write)?;
             uncommitted += key.len() + value.len();
             if uncommitted >= COMMIT_BYTES {
                 unsynced += std::mem::take(&mut uncommitted);

@@ -56,7 +56,7 @@ impl Tables {
     pub fn room(&self) -> Result<(u64, u64), StoreError> {
         let path = self.dir().join("data.mdb");
         let fail = |error| StoreError::io(format!("measuring {}", path.display()), error);
-        let used = self.used()?;
+        let used = self.figures()?.iter().map(|table| table.bytes).sum::<u64>();
         let reserve = (used / SHARE).clamp(LEAST, MOST);
         let file = File::options().write(true).open(&path).map_err(fail)?;
         let mut held = file.metadata().map_err(fail)?.blocks() * 512;

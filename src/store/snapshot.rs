@@ -28,6 +28,7 @@ use super::core::Inner;
 use super::format::meta::Meta;
 use super::format::{self, varint};
 use super::lmdb::{ReadTxn, Tables};
+use super::tables::{Row, TABLES};
 use crate::model::{Histogram, LogPosition};
 
 pub(super) const MAGIC: &[u8; 12] = b"kvd-snapshot";
@@ -96,6 +97,11 @@ enum Place {
     End,
 }
 
+/// The tables of a stream with their numbers there, in its order.
+pub(super) fn contents() -> impl Iterator<Item = (u8, &'static Row)> {
+    TABLES.iter().filter_map(|table| Some((table.snapshot?, table)))
+}
+
 impl Inner {
     /// See [`super::Store::snapshot`].
     pub fn snapshot(&self) -> Result<SnapshotReader, StoreError> {
@@ -127,8 +133,8 @@ impl SnapshotReader {
     pub fn total_size(&self) -> Result<u64, StoreError> {
         let failed = StoreError::lmdb("measuring a snapshot");
         let mut rows = 0u64;
-        for (_, table) in self.tables.contents() {
-            for row in table.iter(&self.txn).map_err(&failed)? {
+        for (_, table) in contents() {
+            for row in self.tables[table.id].iter(&self.txn).map_err(&failed)? {
                 let (key, value) = row.map_err(&failed)?;
                 rows += row_len(key.len(), value.len());
             }
@@ -185,18 +191,17 @@ impl SnapshotReader {
     /// Adds rows of the present table, until the block is full; false at the end of the last one.
     fn take_rows(&mut self, block: &mut BytesMut) -> Result<bool, StoreError> {
         let failed = StoreError::lmdb("reading for a snapshot");
-        let contents = self.tables.contents();
         let Place::Rows { table: at, after } = &mut self.place else { return Ok(false) };
-        let Some((number, table)) = contents.get(*at) else { return Ok(false) };
+        let Some((number, table)) = contents().nth(*at) else { return Ok(false) };
         let from = match after {
             Some(key) => Bound::Excluded(key.as_slice()),
             None => Bound::Unbounded,
         };
         let (mut last, mut head) = (None, Vec::new());
-        for row in table.range(&self.txn, &(from, Bound::Unbounded)).map_err(&failed)? {
+        for row in self.tables[table.id].range(&self.txn, &(from, Bound::Unbounded)).map_err(&failed)? {
             let (key, value) = row.map_err(&failed)?;
             head.clear();
-            head.put_u8(*number);
+            head.put_u8(number);
             varint::put(&mut head, key.len() as u64);
             head.put_slice(key);
             varint::put(&mut head, value.len() as u64);

@@ -62,7 +62,7 @@ impl Inner {
         let shared = self.shared.read();
         let layers = shared.frozen.iter().chain([&shared.active]).map(|layer| layer.read());
         let waiting: u64 = layers
-            .map(|layer| 2 * layer.bytes as u64 + PER_CHANGE * layer.operations() as u64)
+            .map(|layer| 2 * layer.bytes() as u64 + PER_CHANGE * layer.operations() as u64)
             .fold(0, u64::saturating_add);
         let needed = waiting.saturating_add(cost.saturating_mul(2));
         needed.saturating_add(self.space.reserve.load(Ordering::Relaxed)) > left

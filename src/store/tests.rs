@@ -154,10 +154,10 @@ fn long_keys_and_large_values() {
     assert_eq!(bench.store.sizes().in_use, EMPTY_SIZE + 1 + 40);
     let reader = bench.store.0.reader().unwrap();
     let rows = |table: lmdb::Table| table.len(&reader.disk().txn).unwrap();
-    assert_eq!(rows(reader.tables.old), 0);
-    assert_eq!(rows(reader.tables.current), 1);
-    assert_eq!(rows(reader.tables.chunks), 0);
-    assert_eq!(rows(reader.tables.history), 1);
+    assert_eq!(rows(reader.tables[tables::Id::Old]), 0);
+    assert_eq!(rows(reader.tables[tables::Id::Current]), 1);
+    assert_eq!(rows(reader.tables[tables::Id::Chunks]), 0);
+    assert_eq!(rows(reader.tables[tables::Id::History]), 1);
 }
 
 #[derive(Default)]

@@ -5,9 +5,11 @@ use bytes::Bytes;
 use super::{Applying, Stop};
 use crate::model::{Delete, Event, EventKind, KeyRange, KeyValue, LeaseId, OpReply, Put, Refusal};
 use crate::store::StoreError;
-use crate::store::head::{Live, Version};
+use crate::store::mvcc::keys::attached;
 use crate::store::mvcc::range;
 use crate::store::mvcc::read::{Hold, ScanError};
+use crate::store::mvcc::written::{Live, Version};
+use crate::store::tables::Id;
 
 impl Applying<'_> {
     /// What must hold before a put: its lease exists, and its key where something of it is to be kept.
@@ -94,11 +96,15 @@ impl Applying<'_> {
         if from == to {
             return;
         }
-        let mut active = self.reader.active.write();
-        for (lease, attached) in [(from, false), (to, true)] {
-            if lease != 0 {
-                active.attached.insert((lease, key.clone()), attached);
-            }
+        if from != 0 {
+            let (row, _) = attached(from, key);
+            self.reader.put_row((Id::Attached, row), None);
+        }
+        if to != 0 {
+            let (row, value) = attached(to, key);
+            // The value is empty or the key itself.
+            let value = if value.is_empty() { Bytes::new() } else { key.clone() };
+            self.reader.put_row((Id::Attached, row), Some(value));
         }
     }
 }

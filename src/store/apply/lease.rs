@@ -1,9 +1,13 @@
 //! Leases (etcd semantics section 8). When they end is the leader's to decide; here is only what it recorded of the time
 //! that remains.
 
+use bytes::Bytes;
+
 use super::{Applying, Stop};
 use crate::model::{KeyRange, Lease, LeaseChange, LeaseId, Refusal, Reply};
 use crate::store::StoreError;
+use crate::store::format::leases::{encode, key};
+use crate::store::tables::Id;
 
 /// The longest time to live, in seconds (etcd's `MaxLeaseTTL`).
 const MAX_TTL: i64 = 9_000_000_000;
@@ -19,7 +23,7 @@ impl Applying<'_> {
         if self.reader.lease(id)?.is_some() {
             return Err(Refusal::LeaseExists.into());
         }
-        self.set_lease(id, Some(Lease { id, ttl, remaining_ms: None }));
+        self.set_lease(id, Some(Lease { id, ttl, remaining_ms: None }))?;
         self.lease_changes.push(LeaseChange::Granted { id, ttl });
         Ok(Reply::Lease { revision: self.now(), id, ttl })
     }
@@ -38,7 +42,7 @@ impl Applying<'_> {
             self.work.deletes += 1;
             self.delete_key(state);
         }
-        self.set_lease(id, None);
+        self.set_lease(id, None)?;
         self.lease_changes.push(LeaseChange::Revoked { id });
         Ok(self.done())
     }
@@ -46,13 +50,15 @@ impl Applying<'_> {
     pub(super) fn checkpoint_leases(&mut self, remaining: &[(LeaseId, Option<i64>)]) -> Result<Reply, Stop> {
         for (id, remaining_ms) in remaining {
             if let Some(lease) = self.reader.lease(*id)? {
-                self.set_lease(*id, Some(Lease { remaining_ms: *remaining_ms, ..lease }));
+                self.set_lease(*id, Some(Lease { remaining_ms: *remaining_ms, ..lease }))?;
             }
         }
         Ok(self.done())
     }
 
-    fn set_lease(&self, id: LeaseId, lease: Option<Lease>) {
-        self.reader.active.write().leases.insert(id, lease);
+    fn set_lease(&self, id: LeaseId, lease: Option<Lease>) -> Result<(), StoreError> {
+        let value = lease.as_ref().map(encode).transpose()?;
+        self.reader.put_row((Id::Leases, key(id)), value.map(Bytes::from));
+        Ok(())
     }
 }

@@ -22,8 +22,8 @@ use bytes::Bytes;
 
 use super::core::Reader;
 use super::figures::{Figures, Work};
-use super::head::Version;
 use super::mvcc::revision::Revision;
+use super::mvcc::written::{Live, Version};
 use super::registry::Registry;
 use super::{StoreError, quota};
 use crate::model::{
@@ -230,7 +230,7 @@ impl<'s> Applying<'s> {
     }
 
     /// Writes a version of a key: the next sub revision.
-    fn write(&mut self, key: &Bytes, live: Option<super::head::Live>, event: impl FnOnce(&Version) -> Event) {
+    fn write(&mut self, key: &Bytes, live: Option<Live>, event: impl FnOnce(&Version) -> Event) {
         let at = Revision { main: self.next_main(), sub: self.events.len() as u32 };
         let version = Version { at, live };
         let mut event = event(&version);
@@ -241,7 +241,7 @@ impl<'s> Applying<'s> {
             event.prev_kv = first.and_then(|first| first.prev_kv.clone());
         }
         self.events.push(event);
-        self.reader.active.write().push(key.clone(), version);
+        self.reader.active.write().keys.push(key.clone(), version);
     }
 
     fn finish_command(&mut self) {

@@ -2,11 +2,9 @@
 
 use super::meta::Meta;
 use super::{decode_version, encode_version};
-use crate::model::{Lease, Member};
-use crate::store::mvcc::keys::{
-    CurrentShape, Entry, Namespace, OldShape, Shape, old_at, old_marker, parse_attached,
-};
+use crate::store::mvcc::keys::{CurrentShape, Entry, Namespace, OldShape, Shape, old_at, old_marker};
 use crate::store::mvcc::records::{Record, decode_history, encode_current, encode_history, split_current};
+use crate::store::tables::TABLES;
 
 /// Reads `bytes` as each kind of key and value of the tables in turn; of how many kinds they can be.
 ///
@@ -20,12 +18,16 @@ pub fn probe(bytes: &[u8]) -> usize {
         history(bytes),
         old_entry(bytes),
         CurrentShape::parse(bytes).is_some(),
-        bytes.split_first_chunk::<9>().is_some_and(|(row, value)| parse_attached(row, value).is_some()),
         postcard::from_bytes::<Meta>(bytes).is_ok(),
-        postcard::from_bytes::<Lease>(bytes).is_ok(),
-        postcard::from_bytes::<Member>(bytes).is_ok(),
     ];
-    readings.into_iter().filter(|read| *read).count()
+    readings.into_iter().filter(|read| *read).count() + tables(bytes)
+}
+
+/// Of how many tables the bytes can be a row: the first one says how long the key is.
+fn tables(bytes: &[u8]) -> usize {
+    let Some((length, row)) = bytes.split_first() else { return 0 };
+    let (key, value) = row.split_at(row.len().min(usize::from(*length)));
+    TABLES.iter().filter(|table| table.reads(key, value)).count()
 }
 
 fn record(bytes: &[u8]) -> bool {

@@ -14,15 +14,16 @@ use std::time::Instant;
 use heed::RwTxn;
 
 use super::disk::{DiskVersion, damaged};
+use super::fold::remove_markers;
 use super::keys::{self, OldShape};
 use super::records::{ChangeKind, Record, Value, decode_history};
 use super::revision::Revision;
+use super::written::VERSION_OVERHEAD;
 use crate::store::StoreError;
-use crate::store::checkpoint::remove_markers;
 use crate::store::core::Inner;
 use crate::store::format::meta::Meta;
-use crate::store::head::VERSION_OVERHEAD;
 use crate::store::lmdb::Tables;
+use crate::store::tables::Id;
 
 /// Bytes of keys that a slice looks at, at most about.
 const SLICE_BYTES: usize = 4 << 20;
@@ -162,7 +163,7 @@ fn slice(
     let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
     let mut rows = Vec::new();
     let (mut bytes, mut passed) = (0, 0);
-    for row in tables.history.range(txn, &range).map_err(&read)? {
+    for row in tables[Id::History].range(txn, &range).map_err(&read)? {
         let (at, change) = row.map_err(&read)?;
         let at = Revision::from_bytes(at).ok_or_else(|| damaged("history"))?;
         if rows.len() >= batch.max(1) || bytes > SLICE_BYTES || passed > SLICE_ROWS {
@@ -195,12 +196,12 @@ fn remove(
     chunks: u32,
 ) -> Result<(), StoreError> {
     let delete = StoreError::lmdb("removing a version");
-    tables.old.delete(txn, &keys::old_key(key, at)).map_err(&delete)?;
-    tables.history.delete(txn, &at.to_bytes()).map_err(&delete)?;
+    tables[Id::Old].delete(txn, &keys::old_key(key, at)).map_err(&delete)?;
+    tables[Id::History].delete(txn, &at.to_bytes()).map_err(&delete)?;
     for n in 0..chunks {
-        tables.chunks.delete(txn, &keys::chunk_key(at, n)).map_err(&delete)?;
+        tables[Id::Chunks].delete(txn, &keys::chunk_key(at, n)).map_err(&delete)?;
     }
-    remove_markers::<OldShape>(tables.old, txn, key)
+    remove_markers::<OldShape>(tables[Id::Old], txn, key)
 }
 
 fn value_len(version: &DiskVersion<'_>) -> (u64, bool) {

@@ -9,9 +9,10 @@ use super::keys::{self, CurrentShape, OldShape};
 use super::records::{Live, Record, Value, split_current};
 use super::revision::Revision;
 use super::scan::{Row, Walk};
+use super::written;
 use crate::store::StoreError;
-use crate::store::head;
 use crate::store::lmdb::Tables;
+use crate::store::tables::Id;
 
 /// A version as it lies in LMDB.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ impl Tables {
         key: &[u8],
     ) -> Result<Option<DiskVersion<'t>>, StoreError> {
         let row =
-            self.current.get(txn, &keys::current_key(key)).map_err(StoreError::lmdb("reading a key"))?;
+            self[Id::Current].get(txn, &keys::current_key(key)).map_err(StoreError::lmdb("reading a key"))?;
         row.map(decode_current).transpose()
     }
 
@@ -45,7 +46,7 @@ impl Tables {
         at: Revision,
     ) -> Result<Option<DiskVersion<'t>>, StoreError> {
         let row =
-            self.old.get(txn, &keys::old_key(key, at)).map_err(StoreError::lmdb("reading a version"))?;
+            self[Id::Old].get(txn, &keys::old_key(key, at)).map_err(StoreError::lmdb("reading a version"))?;
         row.map(|row| decode_old(at, row)).transpose()
     }
 
@@ -59,8 +60,9 @@ impl Tables {
         let prefix = keys::old_prefix(key);
         let mut last = prefix.clone();
         last.extend_from_slice(&at.to_bytes());
-        let row =
-            self.old.get_lower_than_or_equal_to(txn, &last).map_err(StoreError::lmdb("reading a version"))?;
+        let row = self[Id::Old]
+            .get_lower_than_or_equal_to(txn, &last)
+            .map_err(StoreError::lmdb("reading a version"))?;
         old_row(row, &prefix)
     }
 
@@ -74,7 +76,8 @@ impl Tables {
         let prefix = keys::old_prefix(key);
         let mut first = prefix.clone();
         first.extend_from_slice(&at.to_bytes());
-        let row = self.old.get_greater_than(txn, &first).map_err(StoreError::lmdb("reading a version"))?;
+        let row =
+            self[Id::Old].get_greater_than(txn, &first).map_err(StoreError::lmdb("reading a version"))?;
         old_row(row, &prefix)
     }
 
@@ -116,8 +119,9 @@ impl Tables {
             if whole.len() as u64 >= len {
                 break;
             }
-            let chunk =
-                self.chunks.get(txn, &keys::chunk_key(at, n)).map_err(StoreError::lmdb("reading a value"))?;
+            let chunk = self[Id::Chunks]
+                .get(txn, &keys::chunk_key(at, n))
+                .map_err(StoreError::lmdb("reading a value"))?;
             let chunk = chunk.filter(|chunk| !chunk.is_empty()).ok_or_else(missing)?;
             whole.extend_from_slice(chunk);
         }
@@ -125,17 +129,17 @@ impl Tables {
     }
 
     /// An owned copy of a version.
-    pub fn own(&self, txn: &RoTxn<'_>, version: DiskVersion<'_>) -> Result<head::Version, StoreError> {
+    pub fn own(&self, txn: &RoTxn<'_>, version: DiskVersion<'_>) -> Result<written::Version, StoreError> {
         let live = match version.record {
             Record::Tombstone => None,
-            Record::Live(live) => Some(head::Live {
+            Record::Live(live) => Some(written::Live {
                 create: live.create,
                 version: live.version,
                 lease: live.lease,
                 value: self.value(txn, version.at, live.value)?,
             }),
         };
-        Ok(head::Version { at: version.at, live })
+        Ok(written::Version { at: version.at, live })
     }
 }
 
@@ -187,12 +191,12 @@ impl<'t> DiskScan<'t> {
         at: Revision,
         newest: i64,
     ) -> Result<Self, StoreError> {
-        let mut current = Walk::from(tables.current, txn, start)?;
+        let mut current = Walk::from(tables[Id::Current], txn, start)?;
         let current_row = current.next()?;
         let old = if at.main >= newest {
             None
         } else {
-            let mut walk = Walk::from(tables.old, txn, start)?;
+            let mut walk = Walk::from(tables[Id::Old], txn, start)?;
             let row = walk.next()?;
             Some((walk, row))
         };
@@ -286,7 +290,7 @@ impl<'t> DiskScan<'t> {
             if passed == WALK_OVER {
                 floor = self.tables.old_floor(self.txn, &self.old_key, self.at)?;
                 let next = [self.old_key.as_slice(), &[0]].concat();
-                *old = Walk::from(self.tables.old, self.txn, &next)?;
+                *old = Walk::from(self.tables[Id::Old], self.txn, &next)?;
             }
             *row = old.next()?;
         }

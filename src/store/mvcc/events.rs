@@ -8,10 +8,12 @@ use bytes::Bytes;
 use super::disk::damaged;
 use super::records::{ChangeKind, decode_history};
 use super::revision::Revision;
+use super::ring::events_bytes;
+use super::written::{Change, Version};
 use crate::model::{Event, EventKind, KeyRange, KeyValue, LogPosition, Refusal, RevisionEvents};
 use crate::store::StoreError;
 use crate::store::core::{Inner, Reader};
-use crate::store::head::{Change, Version, events_bytes};
+use crate::store::tables::Id;
 
 /// Rows of history that one call looks at, at most about: a watch on a quiet key must not keep a thread for the whole
 /// history.
@@ -127,9 +129,7 @@ fn changes(reader: &Reader<'_>, from: i64, to: i64) -> Result<(Vec<Change>, i64)
     let read = StoreError::lmdb("reading history");
     let first = Revision { main: from, sub: 0 }.to_bytes();
     let last = Revision::last_of(to).to_bytes();
-    for row in reader
-        .tables
-        .history
+    for row in reader.tables[Id::History]
         .range(&disk.txn, &(Bound::Included(first.as_slice()), Bound::Included(last.as_slice())))
         .map_err(&read)?
     {
@@ -144,13 +144,13 @@ fn changes(reader: &Reader<'_>, from: i64, to: i64) -> Result<(Vec<Change>, i64)
     let mut begin = from.max(disk.revision + 1);
     for layer in reader.frozen.iter().chain([&reader.active]) {
         let layer = layer.read();
-        for change in layer.changes_from(begin).iter().take_while(|change| change.at.main <= to) {
+        for change in layer.keys.changes_from(begin).iter().take_while(|change| change.at.main <= to) {
             if !room(&changes, change.at.main) {
                 return Ok((changes, change.at.main));
             }
             changes.push(change.clone());
         }
-        if let Some(end) = layer.end {
+        if let Some(end) = layer.keys.end {
             begin = begin.max(end + 1);
         }
     }

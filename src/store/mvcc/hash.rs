@@ -1,4 +1,4 @@
-//! Hashes of the stored data.
+//! etcd's hash of the key space.
 //!
 //! [`Inner::hash_kv`] is etcd's hash, so that a migration can be checked against the cluster it came from: CRC32C over
 //! the bytes `key` and then, in the order of revisions, what etcd's backend holds of each version: the key
@@ -17,30 +17,15 @@ use super::read;
 use super::records::{ChangeKind, Record, decode_history};
 use super::remembered::{Hashing, Known};
 use super::revision::Revision;
+use super::written::Version;
 use crate::model::{KeyRange, Refusal};
 use crate::store::HashKv;
 use crate::store::StoreError;
 use crate::store::core::{Inner, Reader};
 use crate::store::format::varint;
-use crate::store::head::Version;
+use crate::store::tables::Id;
 
 impl Inner {
-    /// CRC32C of all rows of all tables.
-    pub fn hash(&self) -> Result<u32, StoreError> {
-        self.checkpoint()?;
-        let reader = self.reader()?;
-        let failed = StoreError::lmdb("hashing");
-        let mut crc = 0;
-        for (number, table) in reader.tables.contents() {
-            crc = crc32c::crc32c_append(crc, &[number]);
-            for row in table.iter(&reader.disk().txn).map_err(&failed)? {
-                let (key, value) = row.map_err(&failed)?;
-                crc = crc32c::crc32c_append(crc32c::crc32c_append(crc, key), value);
-            }
-        }
-        Ok(crc)
-    }
-
     /// etcd's hash at a revision, 0 for the current one.
     pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Refusal> {
         // All that is hashed is to be in LMDB; what is applied meanwhile is above the hashed revision.
@@ -115,7 +100,7 @@ impl Hashing {
         let bounds = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
         let mut row = Vec::new();
         let (mut looked_at, mut bytes) = (0, 0);
-        for change in reader.tables.history.range(&reader.disk().txn, &bounds).map_err(&failed)? {
+        for change in reader.tables[Id::History].range(&reader.disk().txn, &bounds).map_err(&failed)? {
             let (at, change) = change.map_err(&failed)?;
             let at = Revision::from_bytes(at).ok_or_else(|| damaged("history"))?;
             if looked_at >= rows.max(1) || bytes > PART_BYTES {
@@ -177,7 +162,7 @@ fn any_deleted_at(reader: &Reader<'_>, main: i64) -> Result<bool, StoreError> {
     let failed = StoreError::lmdb("hashing");
     let (first, last) = (Revision { main, sub: 0 }.to_bytes(), Revision::last_of(main).to_bytes());
     let bounds = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
-    for change in reader.tables.history.range(&reader.disk().txn, &bounds).map_err(&failed)? {
+    for change in reader.tables[Id::History].range(&reader.disk().txn, &bounds).map_err(&failed)? {
         let (_, change) = change.map_err(&failed)?;
         let (kind, _) = decode_history(change).ok_or_else(|| damaged("history"))?;
         if kind == ChangeKind::Delete {

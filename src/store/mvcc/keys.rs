@@ -16,6 +16,9 @@ const NESTED: u8 = 2;
 const MARKER: u8 = 1;
 const REVISION: usize = 12;
 
+/// Bytes of a key of `chunks`.
+pub const CHUNK_KEY: usize = REVISION + 4;
+
 /// An LMDB key under construction.
 pub type KeyBuf = SmallVec<[u8; 128]>;
 
@@ -65,6 +68,15 @@ impl Namespace {
             Self::Root => key.strip_prefix(&[ROOT]),
             Self::Nested(id) => key.strip_prefix(&[NESTED])?.strip_prefix(id),
         }
+    }
+}
+
+/// What stands in its namespace of an LMDB key; `None` if it cannot have been written by us.
+pub fn rest(key: &[u8]) -> Option<&[u8]> {
+    match key.split_first()? {
+        (&ROOT, rest) => Some(rest),
+        (&NESTED, rest) => rest.get(16..),
+        _ => None,
     }
 }
 
@@ -242,8 +254,8 @@ impl Shape for OldShape {
 }
 
 /// The key of `chunks` for the n-th piece of the value that `at` wrote.
-pub fn chunk_key(at: Revision, n: u32) -> [u8; REVISION + 4] {
-    let mut out = [0; REVISION + 4];
+pub fn chunk_key(at: Revision, n: u32) -> [u8; CHUNK_KEY] {
+    let mut out = [0; CHUNK_KEY];
     out[..REVISION].copy_from_slice(&at.to_bytes());
     out[REVISION..].copy_from_slice(&n.to_be_bytes());
     out

@@ -1,7 +1,8 @@
 //! The key space of v3: versions of keys under revisions, their history, and what a compaction leaves of it.
 //!
-//! - `revision`, `keys`, `records`: a place in the history, and the bytes of keys and versions on disk; pure
-//! - `scan`, `disk`: versions of keys in LMDB
+//! - `revision`, `keys`, `records`, `rows`: a place in the history, and the bytes of keys and versions on disk; pure
+//! - `written`, `ring`: versions in the head, and the recent events
+//! - `scan`, `disk`, `fold`: versions of keys in LMDB: reading and writing them
 //! - `read`, `range`, `events`: reading at a revision, head and LMDB as one
 //! - `hash`, `remembered`: etcd's hash of the key space, and those at the last compactions
 //! - `compact`: removing old versions
@@ -9,6 +10,7 @@
 mod compact;
 pub(super) mod disk;
 pub(super) mod events;
+pub(super) mod fold;
 pub(super) mod hash;
 pub(super) mod keys;
 pub(super) mod range;
@@ -16,4 +18,7 @@ pub(super) mod read;
 pub(super) mod records;
 pub(super) mod remembered;
 pub(super) mod revision;
+pub(super) mod ring;
+pub(super) mod rows;
 mod scan;
+pub(super) mod written;

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use super::disk::DiskScan;
 use super::records;
 use super::revision::Revision;
+use super::written::{Live, Version, Versions, floor};
 use crate::model::KeyRange;
 use crate::store::StoreError;
 use crate::store::core::{Inner, Reader};
-use crate::store::head::{Live, Version, Versions, floor};
+use crate::store::tables::Id;
 
 impl Inner {
     /// The newest published version of a key, which may be a deletion: the short way, without a [`Reader`].
@@ -19,11 +20,11 @@ impl Inner {
         let (disk, generation, tables) = {
             let shared = self.shared.read();
             let at = Revision::last_of(shared.revision);
-            if let Some(version) = shared.active.read().floor(key, at) {
+            if let Some(version) = shared.active.read().keys.floor(key, at) {
                 return Ok(Some(version.clone()));
             }
             if let Some(frozen) = &shared.frozen
-                && let Some(version) = frozen.read().floor(key, at)
+                && let Some(version) = frozen.read().keys.floor(key, at)
             {
                 return Ok(Some(version.clone()));
             }
@@ -74,9 +75,10 @@ type FrozenRange<'a> = btree_map::Range<'a, Bytes, Versions>;
 impl Reader<'_> {
     /// See [`crate::store::Store::live_keys`].
     pub fn live_keys(&self) -> Result<u64, StoreError> {
-        let stored = self.tables.current.len(&self.disk().txn).map_err(StoreError::lmdb("counting keys"))?;
+        let stored =
+            self.tables[Id::Current].len(&self.disk().txn).map_err(StoreError::lmdb("counting keys"))?;
         let layers = self.frozen.iter().chain([&self.active]);
-        let change: i64 = layers.map(|layer| layer.read().live).sum();
+        let change: i64 = layers.map(|layer| layer.read().keys.live).sum();
         Ok(stored.saturating_add_signed(change))
     }
 
@@ -88,10 +90,12 @@ impl Reader<'_> {
 
     /// The newest version of `key` that is not above `at`, deletions included.
     pub fn floor(&self, key: &[u8], at: Revision) -> Result<Option<Version>, StoreError> {
-        if let Some(version) = self.active.read().floor(key, at) {
+        if let Some(version) = self.active.read().keys.floor(key, at) {
             return Ok(Some(version.clone()));
         }
-        if let Some(version) = self.frozen.as_ref().and_then(|frozen| frozen.read().floor(key, at).cloned()) {
+        if let Some(version) =
+            self.frozen.as_ref().and_then(|frozen| frozen.read().keys.floor(key, at).cloned())
+        {
             return Ok(Some(version));
         }
         let txn = &self.disk().txn;
@@ -111,7 +115,8 @@ impl Reader<'_> {
         let slice = self.head_slice(range, start, at);
         let mut active = slice.entries.iter().peekable();
         let frozen_layer = self.frozen.as_ref().map(|layer| layer.read());
-        let mut frozen_rows = frozen_layer.as_ref().map(|layer| layer.keys.range::<[u8], _>(from(start)));
+        let mut frozen_rows =
+            frozen_layer.as_ref().map(|layer| layer.keys.versions.range::<[u8], _>(from(start)));
         let mut frozen = next_frozen(&mut frozen_rows, range, at);
         let disk = self.disk();
         let mut rows = DiskScan::new(&self.tables, &disk.txn, start, at, disk.revision)?;
@@ -180,7 +185,7 @@ impl Reader<'_> {
         let mut slice = HeadSlice { entries: Vec::new(), until: None };
         let active = self.active.read();
         let mut looked = 0;
-        for (key, versions) in active.keys.range::<[u8], _>(from(start)) {
+        for (key, versions) in active.keys.versions.range::<[u8], _>(from(start)) {
             if range.ends_before(key) {
                 break;
             }

@@ -1,0 +1,216 @@
+//! The tables: one row a table, with all that checkpoint, snapshot, restore, hash, figures and fuzzing know of it.
+//!
+//! A new table is an [`Id`], a row of [`TABLES`] and the code that writes and reads it:
+//! - what is large is [`Kept::Rows`]: `apply` gives rows to the head ([`Reader::put_row`]), readers find them by
+//!   [`Reader::row`] and [`Reader::each_row`], and a checkpoint writes them;
+//! - what is small is [`Kept::Whole`]: a field of the [`Registry`] with the way of its rows there and back.
+//!
+//! Nothing else is to be told of it. Numbers in keys are big-endian; what the words in capitals stand for is drawn in
+//! [`super::format`].
+//!
+//! [`Reader::put_row`]: super::core::Reader::put_row
+//! [`Reader::row`]: super::core::Reader::row
+//! [`Reader::each_row`]: super::core::Reader::each_row
+
+use super::StoreError;
+use super::format::leases::{is_attached, is_lease};
+use super::mvcc::rows::{is_change, is_chunk, is_current, is_old};
+use super::registry::{self, Registry, Rows};
+
+/// A table, by its place in [`TABLES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Id {
+    /// The newest version of each live key.
+    Current,
+    /// Every other version.
+    Old,
+    /// What changed, in the order of revisions; appended.
+    History,
+    /// Large values, in pieces of 64 KiB at most.
+    Chunks,
+    /// The leases.
+    Leases,
+    /// Which keys a lease has. A key that is too long is the value, under its hash.
+    Attached,
+    /// The members.
+    Members,
+    /// The ids of members that were removed.
+    Removed,
+    /// The alarms that are raised.
+    Alarms,
+    /// The format's version and the meta record.
+    Meta,
+}
+
+/// What is to be known of a table.
+pub(super) struct Row {
+    /// Which one it is.
+    pub id: Id,
+    /// Its name in LMDB and in figures.
+    pub name: &'static str,
+    /// What its keys are,
+    pub key: &'static str,
+    /// and what its values are.
+    pub value: &'static str,
+    /// Where it stands between two checkpoints, and what can be a row of it.
+    pub kept: Kept,
+    /// Its number in snapshot streams, which have the tables in this order; `None` if it is not part of them.
+    pub snapshot: Option<u8>,
+    /// The hash of everything takes it in.
+    pub hashed: bool,
+}
+
+/// Where the rows of a table stand that LMDB does not have yet.
+pub(super) enum Kept {
+    /// In the head, as versions of keys: [`super::mvcc::fold`] writes them.
+    Versions(IsRow),
+    /// In the head, row by row.
+    Rows(IsRow),
+    /// In memory as a whole. It is read at the start, and written whole after a change.
+    Whole {
+        /// Takes in a row that was read; `None` if it cannot be one.
+        take: fn(&mut Registry, key: &[u8], value: &[u8]) -> Option<()>,
+        /// Gives all rows.
+        give: fn(&Registry, rows: &mut Rows<'_>) -> Result<(), StoreError>,
+    },
+    /// With what it describes: the meta record.
+    Meta,
+}
+
+/// True for a key and a value that a kvd of this format can have written.
+pub(super) type IsRow = fn(key: &[u8], value: &[u8]) -> bool;
+
+/// All tables.
+pub(super) static TABLES: [Row; 10] = [
+    Row {
+        id: Id::Current,
+        name: "current",
+        key: "PLACE",
+        value: "varint main, varint sub, RECORD",
+        kept: Kept::Versions(is_current),
+        snapshot: Some(1),
+        hashed: true,
+    },
+    Row {
+        id: Id::Old,
+        name: "old",
+        key: "PLACE escaped, REVISION",
+        value: "RECORD",
+        kept: Kept::Versions(is_old),
+        snapshot: Some(2),
+        hashed: true,
+    },
+    Row {
+        id: Id::History,
+        name: "history",
+        key: "REVISION",
+        value: "KIND, user key",
+        kept: Kept::Versions(is_change),
+        snapshot: Some(3),
+        hashed: true,
+    },
+    Row {
+        id: Id::Chunks,
+        name: "chunks",
+        key: "REVISION, u32 n",
+        value: "at most 64 KiB of a large value",
+        kept: Kept::Versions(is_chunk),
+        snapshot: Some(4),
+        hashed: true,
+    },
+    Row {
+        id: Id::Leases,
+        name: "leases",
+        key: "u64 id",
+        value: "postcard model::Lease",
+        kept: Kept::Rows(is_lease),
+        snapshot: Some(5),
+        hashed: true,
+    },
+    Row {
+        id: Id::Attached,
+        name: "attached",
+        key: "u64 id, 0, user key | u64 id, 1, SHA-256",
+        value: "empty | the long user key",
+        kept: Kept::Rows(is_attached),
+        snapshot: Some(6),
+        hashed: true,
+    },
+    Row {
+        id: Id::Members,
+        name: "members",
+        key: "u64 id",
+        value: "postcard model::Member",
+        kept: Kept::Whole { take: registry::take_member, give: registry::give_members },
+        snapshot: Some(7),
+        hashed: true,
+    },
+    Row {
+        id: Id::Removed,
+        name: "removed",
+        key: "u64 id",
+        value: "empty",
+        kept: Kept::Whole { take: registry::take_removed, give: registry::give_removed },
+        snapshot: Some(8),
+        hashed: true,
+    },
+    Row {
+        id: Id::Alarms,
+        name: "alarms",
+        key: "u64 member, u8 kind",
+        value: "empty",
+        kept: Kept::Whole { take: registry::take_alarm, give: registry::give_alarms },
+        snapshot: Some(9),
+        hashed: true,
+    },
+    Row {
+        id: Id::Meta,
+        name: "meta",
+        key: "\"format\" | \"state\"",
+        value: "\"kvd-store\" u32 | postcard Meta",
+        kept: Kept::Meta,
+        // A stream's header has it.
+        snapshot: None,
+        hashed: false,
+    },
+];
+
+/// The rows stand in the order of their ids.
+const _: () = {
+    let mut place = 0;
+    while place < TABLES.len() {
+        assert!(TABLES[place].id as usize == place);
+        place += 1;
+    }
+};
+
+impl Row {
+    /// True for a key and a value that can be a row of it.
+    pub fn reads(&self, key: &[u8], value: &[u8]) -> bool {
+        match self.kept {
+            Kept::Versions(is_row) | Kept::Rows(is_row) => is_row(key, value),
+            Kept::Whole { take, .. } => take(&mut Registry::default(), key, value).is_some(),
+            Kept::Meta => false,
+        }
+    }
+
+    /// What is wrong with a row that cannot be one.
+    pub fn complaint(&self) -> String {
+        format!("a row of {} is not {} -> {}", self.name, self.key, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_used_once_and_numbers_ascend() {
+        let names: BTreeSet<_> = TABLES.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), TABLES.len());
+        let numbers: Vec<_> = TABLES.iter().filter_map(|row| row.snapshot).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+    }
+}
