@@ -15,6 +15,7 @@ use super::head::Layer;
 use super::lmdb::Tables;
 use super::mvcc::fold::fold_versions;
 use super::registry::Registry;
+use super::seams::{self, Point};
 use super::tables::{Kept, TABLES};
 use crate::model::Histogram;
 
@@ -33,11 +34,17 @@ impl Inner {
         if let Some(folding) = unfinished {
             self.finish(folding)?;
         }
-        self.freeze().map_or(Ok(()), |folding| self.finish(folding))
+        let folding = self.freeze().map_err(|error| self.fail(error))?;
+        folding.map_or(Ok(()), |folding| self.finish(folding))
     }
 
     fn finish(&self, folding: Folding) -> Result<(), StoreError> {
-        let meta = folding.meta(&self.shared.read().meta);
+        let meta = {
+            let shared = self.shared.read();
+            let meta = folding.meta(&shared.meta);
+            seams::checkpoint(Point::of(&shared.meta), Point::of(&meta), shared.point()).map(|()| meta)
+        };
+        let meta = meta.map_err(|error| self.fail(error))?;
         let folded = self.pace.commit(|| fold(&folding, &meta, &self.figures.commit));
         if let Err(error) = folded {
             let error = self.not_written(&folding.tables, error);
@@ -58,17 +65,19 @@ impl Inner {
     }
 
     /// Makes the active layer the frozen one; `None` if there is nothing to write.
-    fn freeze(&self) -> Option<Folding> {
+    fn freeze(&self) -> Result<Option<Folding>, StoreError> {
         let _applying = self.applying.lock();
         let mut shared = self.shared.write();
         if !shared.is_dirty() {
-            return None;
+            return Ok(None);
         }
-        debug_assert!(shared.frozen.is_none(), "one checkpoint at a time");
+        if shared.frozen.is_some() {
+            return Err(StoreError::Broken("a checkpoint begins before the last one has ended".into()));
+        }
         let layer = std::mem::take(&mut shared.active);
         layer.write().keys.end = Some(shared.revision);
         shared.frozen = Some(layer.clone());
-        Some(Folding {
+        Ok(Some(Folding {
             tables: shared.tables.clone(),
             layer,
             applied: shared.applied,
@@ -77,7 +86,7 @@ impl Inner {
             allocated: shared.allocated,
             registry: shared.registry.clone(),
             registry_changed: !Arc::ptr_eq(&shared.registry, &shared.durable_registry),
-        })
+        }))
     }
 }
 

@@ -29,13 +29,15 @@ use super::format::meta::Meta;
 use super::head::{LayerRef, RowKey};
 use super::lmdb::{ReadTxn, Tables};
 use super::mvcc::remembered::Remembered;
+use super::mvcc::revision::Revision;
 use super::mvcc::ring::Ring;
 use super::registry::Registry;
 use super::room::Space;
+use super::seams::Point;
 use super::signal::Signal;
 use super::states::state_number;
 use super::tables::{Id, Kept, TABLES};
-use super::{Options, Sizes, StoreError};
+use super::{Options, Sizes, StoreError, seams};
 use crate::model::{LogPosition, Observer};
 
 /// Everything behind a [`super::Store`].
@@ -92,6 +94,9 @@ impl Shared {
     pub fn load(tables: Tables) -> Result<Self, StoreError> {
         let txn = tables.read()?;
         let meta = tables.meta(&txn)?;
+        let last = tables[Id::History].last(&txn).map_err(StoreError::lmdb("reading history"))?;
+        let last = last.and_then(|(at, _)| Revision::from_bytes(at)).map(|at| at.main);
+        seams::whole(&meta).and_then(|()| seams::newest(&meta, last)).map_err(StoreError::Damaged)?;
         let mut registry = Registry::of(&meta);
         for row in &TABLES {
             let Kept::Whole { take, .. } = row.kept else { continue };
@@ -130,6 +135,12 @@ impl Shared {
     /// The sizes, for a quota.
     pub fn sizes(&self, quota: Option<u64>) -> Sizes {
         Sizes { allocated: self.allocated, in_use: self.in_use(), quota }
+    }
+
+    /// How far it has come.
+    pub fn point(&self) -> Point {
+        let index = self.applied.map(|applied| applied.index);
+        Point { index, revision: self.revision, compacted: self.compacted }
     }
 
     /// True where a checkpoint has something to do.
@@ -331,6 +342,7 @@ impl Inner {
         }
         let txn = shared.tables.read()?;
         let revision = shared.tables.meta(&txn)?.revision;
+        seams::readable(shared.revision, revision)?;
         Ok(DiskRead { txn, revision })
     }
 

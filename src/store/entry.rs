@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::apply::{Applied, Applying, Before};
 use super::core::Inner;
 use super::head::Layer;
-use super::{CheckpointPolicy, StoreError};
+use super::{CheckpointPolicy, StoreError, seams};
 use crate::model::{LogPosition, Proposal, Reply};
 
 impl Inner {
@@ -25,7 +25,12 @@ impl Inner {
         self.health()?;
         self.wait_for_room()?;
         let _applying = self.applying.lock();
-        let mut entry = Applying::begin(self.before(position)?, position);
+        let before = self.before(position).map_err(|error| match error {
+            // The caller's mistake, and nothing is changed.
+            StoreError::OutOfOrder { .. } => error,
+            error => self.fail(error),
+        })?;
+        let mut entry = Applying::begin(before, position);
         if let Some(membership) = raft_membership {
             entry.set_raft_membership(membership);
         }
@@ -37,7 +42,7 @@ impl Inner {
             self.figures.ran(&proposal.command, is_done, begun.elapsed());
             replies.push(reply);
         }
-        self.publish(position, entry.finish());
+        self.publish(position, entry.finish()).map_err(|error| self.fail(error))?;
         Ok(replies)
     }
 
@@ -47,6 +52,7 @@ impl Inner {
         if let Some(applied) = shared.applied.filter(|applied| position.index <= applied.index) {
             return Err(StoreError::OutOfOrder { position, applied });
         }
+        seams::entry(shared.applied, position)?;
         let (reader, registry) = (self.reader_of(&shared)?, shared.registry.clone());
         Ok(Before { reader, registry, figures: &self.figures })
     }
@@ -102,12 +108,13 @@ impl Inner {
     }
 
     /// Makes the entry readable, then tells the observers.
-    fn publish(&self, position: LogPosition, applied: Applied) {
+    fn publish(&self, position: LogPosition, applied: Applied) -> Result<(), StoreError> {
         let Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space } =
             applied;
         let batch = Arc::new(batch);
         let (full, over_quota) = {
             let mut shared = self.shared.write();
+            seams::published(shared.point(), revision, compacted, &batch)?;
             shared.applied = Some(position);
             shared.revision = revision;
             shared.compacted = compacted;
@@ -142,6 +149,7 @@ impl Inner {
         } else if full {
             self.signal.request_checkpoint();
         }
+        Ok(())
     }
 
     fn is_full(&self, layer: &Layer) -> bool {

@@ -63,6 +63,9 @@ pub enum StoreError {
     /// Stored bytes are not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// One part of the store says what another one rules out: a fault of kvd, or of the memory it runs in.
+    #[error("the store contradicts itself: {0}")]
+    Broken(String),
     /// An entry at or below the applied position was applied again.
     #[error("log entry {position:?} is not after the applied one, {applied:?}")]
     OutOfOrder {

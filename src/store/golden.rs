@@ -39,12 +39,12 @@ impl Story {
     }
 
     fn apply(&self, index: usize) -> Reply {
-        let position = LogPosition { term: 1, leader: 1, index: index as u64 + 1 };
+        let position = LogPosition { term: 1, leader: 1, index: index as u64 };
         self.store().apply(position, std::slice::from_ref(&self.log[index])).unwrap().pop().unwrap()
     }
 
     fn apply_rest(&self) {
-        let from = self.store().applied().map_or(0, |position| position.index as usize);
+        let from = self.store().applied().map_or(0, |position| position.index as usize + 1);
         for index in from..self.log.len() {
             self.apply(index);
         }

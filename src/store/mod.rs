@@ -15,6 +15,7 @@
 //! - `effort`, `room`, `space`: what applying may take, and what room the disk has
 //! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: how that one
 //!   and others hear of each other
+//! - `seams`: what must hold where one part hands over to another, checked in production
 //! - `snapshot`, `restore`: the whole state as a stream, and back; `states`: environments beside each other and CURRENT
 //!
 //! The nodes, TTLs and history of v2 get their place beside `mvcc/`, as `tree/`, over the same core: tables, head,
@@ -55,6 +56,9 @@ pub mod quota;
 mod registry;
 mod restore;
 mod room;
+mod seams;
+#[cfg(test)]
+mod seams_test;
 #[cfg(test)]
 mod settings_test;
 mod signal;

@@ -18,6 +18,7 @@ use parking_lot::MutexGuard;
 use super::core::{Inner, Shared};
 use super::format::{self, varint};
 use super::lmdb::Tables;
+use super::seams::{self, Point};
 use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader, contents};
 use super::states::{not_written, set_current, state_dir};
 use super::{CheckpointPolicy, Options, StoreError};
@@ -97,7 +98,9 @@ impl Inner {
     pub fn adopt(&self, mut prepared: Prepared) -> Result<SnapshotHeader, StoreError> {
         self.health()?;
         let in_use = || StoreError::Damaged("a state that is in use cannot be taken over".into());
-        let name = prepared.path.file_name().filter(|_| prepared.loaded.is_some()).ok_or_else(in_use)?;
+        let name = prepared.path.file_name().ok_or_else(in_use)?;
+        let other = prepared.loaded.as_ref().map(|loaded| Point::of(&loaded.meta)).ok_or_else(in_use)?;
+        seams::adopted(self.shared.read().point(), other).map_err(|error| self.fail(error))?;
         let _writing = self.switch(&name.to_string_lossy())?;
         let loaded = prepared.loaded.take().ok_or_else(in_use)?;
         let header = SnapshotHeader::of(&loaded.meta);
@@ -141,6 +144,7 @@ fn load(
     if !is_expected(&SnapshotHeader::of(&meta)) {
         return Err(bad(format!("it holds another state than was announced, up to {:?}", meta.applied)));
     }
+    seams::whole(&meta).map_err(bad)?;
     let tables = Tables::open(path, options)?;
     // Nothing refers to it yet, so it need not be whole before it is complete.
     tables.wait_for_disk(false)?;
@@ -150,7 +154,10 @@ fn load(
     tables.commit(txn, "committing a snapshot")?;
     tables.wait_for_disk(true)?;
     tables.sync()?;
-    Shared::load(tables)
+    Shared::load(tables).map_err(|error| match error {
+        StoreError::Damaged(what) => bad(what),
+        error => error,
+    })
 }
 
 fn load_rows(tables: &Tables, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
@@ -159,11 +166,19 @@ fn load_rows(tables: &Tables, blocks: &mut Blocks<'_>) -> Result<(), StoreError>
         let mut txn: Option<RwTxn<'_>> = None;
         let mut syncing = None;
         let (mut uncommitted, mut unsynced) = (0, 0);
+        let mut last: Option<(u8, Bytes)> = None;
         while let Some(number) = blocks.table()? {
             let known = contents().find(|(known, _)| *known == number);
             let (_, table) = known.ok_or_else(|| bad(format!("it has a table {number}")))?;
             let key = blocks.field()?;
             let value = blocks.field()?;
+            if !table.reads(&key, &value) {
+                return Err(bad(table.complaint()));
+            }
+            if last.as_ref().is_some_and(|(before, last)| (*before, last) >= (number, &key)) {
+                return Err(bad(format!("the rows of {} are not in order", table.name)));
+            }
+            last = Some((number, key.clone()));
             let open = match &mut txn {
                 Some(open) => open,
                 None => txn.insert(tables.write()?),

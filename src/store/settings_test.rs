@@ -67,7 +67,7 @@ fn members_with_different_settings_answer_and_end_alike() {
         .zip(&dirs)
         .map(|(options, dir)| Store::open(dir.path(), options).unwrap())
         .collect();
-    for (index, command) in (1..).zip(commands()) {
+    for (index, command) in (0..).zip(commands()) {
         let position = LogPosition { term: 1, leader: 1, index };
         let proposal = [Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command }];
         let replies: Vec<_> = stores.iter().map(|store| store.apply(position, &proposal).unwrap()).collect();
@@ -108,8 +108,8 @@ fn a_write_above_the_quota_is_done_answered_so_and_noticed() {
     let noticed = || alarmed.0.load(Ordering::Relaxed);
     let mut index = 0;
     let mut run = |command: Command| {
-        index += 1;
         let position = LogPosition { term: 1, leader: 1, index };
+        index += 1;
         store
             .apply(position, &[Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command }])
             .unwrap()

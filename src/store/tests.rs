@@ -25,6 +25,7 @@ pub(super) fn manual() -> Options {
 pub(super) struct Bench {
     pub dir: tempfile::TempDir,
     pub store: Store,
+    /// Entries that were applied.
     pub index: u64,
 }
 
@@ -35,8 +36,9 @@ impl Bench {
         Self { dir, store, index: 0 }
     }
 
+    /// That of the last one.
     pub fn position(&self) -> LogPosition {
-        LogPosition { term: 1, leader: 1, index: self.index }
+        LogPosition { term: 1, leader: 1, index: self.index - 1 }
     }
 
     pub fn run(&mut self, command: Command) -> Reply {
@@ -62,9 +64,10 @@ impl Bench {
 
     /// Drops the store as a crash would, and opens it again.
     pub fn crash(self, options: Options) -> Self {
-        let Self { dir, store, index } = self;
+        let Self { dir, store, .. } = self;
         drop(store);
         let store = Store::open(dir.path(), options).unwrap();
+        let index = store.applied().map_or(0, |applied| applied.index + 1);
         Self { dir, store, index }
     }
 }
@@ -271,7 +274,10 @@ fn a_snapshot_carries_everything() {
 #[test]
 fn a_prepared_state_is_nothing_until_it_is_adopted() {
     let mut source = Bench::new(manual());
-    source.put("new", "x");
+    // More than is applied where it goes to.
+    for _ in 0..3 {
+        source.put("new", "x");
+    }
     source.store.checkpoint().unwrap();
     let prepare = |store: &Store| store.prepare(source.store.snapshot().unwrap(), |_| true).unwrap();
     let mut bench = Bench::new(manual());

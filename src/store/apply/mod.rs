@@ -25,7 +25,7 @@ use super::figures::{Figures, Work};
 use super::mvcc::revision::Revision;
 use super::mvcc::written::{Live, Version};
 use super::registry::Registry;
-use super::{StoreError, quota};
+use super::{StoreError, quota, seams};
 use crate::model::{
     AlarmKind, Caller, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply,
     RevisionEvents, Stamp,
@@ -133,7 +133,7 @@ impl<'s> Applying<'s> {
                 reply
             }
             Err(Stop::Refused(refusal)) => {
-                debug_assert!(self.events.is_empty(), "a refusal comes before any change");
+                seams::refused(self.position, &refusal, self.events.len())?;
                 Reply::Refused(refusal)
             }
             Err(Stop::Failed(error)) => return Err(error),

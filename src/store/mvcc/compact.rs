@@ -19,11 +19,11 @@ use super::keys::{self, OldShape};
 use super::records::{ChangeKind, Record, Value, decode_history};
 use super::revision::Revision;
 use super::written::VERSION_OVERHEAD;
-use crate::store::StoreError;
 use crate::store::core::Inner;
 use crate::store::format::meta::Meta;
 use crate::store::lmdb::Tables;
 use crate::store::tables::Id;
+use crate::store::{StoreError, seams};
 
 /// Bytes of keys that a slice looks at, at most about.
 const SLICE_BYTES: usize = 4 << 20;
@@ -131,6 +131,7 @@ fn prune(tables: &Tables, meta: &mut Meta, target: i64, batch: usize) -> Result<
             removed += 1;
         }
     }
+    let before = meta.clone();
     meta.in_use = meta.in_use.saturating_sub(freed);
     match end {
         Some(next) => meta.prune_from = (next.main, next.sub),
@@ -140,6 +141,7 @@ fn prune(tables: &Tables, meta: &mut Meta, target: i64, batch: usize) -> Result<
             meta.prune_from = (target, 0);
         }
     }
+    seams::pruned(&before, meta)?;
     tables.put_meta(&mut txn, meta)?;
     tables.commit(txn, "committing a compaction")?;
     Ok((removed, end.is_none()))
