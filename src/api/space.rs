@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::model::{Alarm, AlarmKind, Caller, Command, LeaseChange, Observer, Refusal, RevisionEvents};
+use crate::model::{Alarm, AlarmKind, Caller, Command, Observer, Refusal};
 use crate::raft::Node;
 use crate::store::{Store, quota};
 
@@ -44,12 +44,6 @@ impl SpaceWatch {
 }
 
 impl Observer for SpaceWatch {
-    fn on_events(&self, _: &[RevisionEvents]) {}
-
-    fn on_leases(&self, _: &[LeaseChange]) {}
-
-    fn on_compacted(&self, _: i64) {}
-
     fn on_quota_exceeded(&self) {
         self.0.notify_one();
     }

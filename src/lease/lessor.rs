@@ -9,9 +9,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::book::{Book, Moment, Outcome, Turn, Waiter, seconds};
 use super::{Claim, IdSource, Leases};
-use crate::model::{
-    Clock, Histogram, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal, RevisionEvents,
-};
+use crate::model::{Clock, Histogram, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal};
 
 /// Intervals the lessor works with.
 #[derive(Clone, Copy, Debug)]
@@ -315,8 +313,6 @@ impl Waiting {
 }
 
 impl Observer for Lessor {
-    fn on_events(&self, _: &[RevisionEvents]) {}
-
     fn on_leases(&self, changes: &[LeaseChange]) {
         for change in changes {
             match *change {
@@ -341,8 +337,6 @@ impl Observer for Lessor {
             self.changed.notify_one();
         }
     }
-
-    fn on_compacted(&self, _: i64) {}
 
     fn on_restored(&self, _: i64) {
         let mut state = self.state.lock();

@@ -21,13 +21,16 @@ pub enum LeaseChange {
 
 /// Is notified of what was applied, in order, after it has become readable. Called on the applying thread: it must not
 /// block and must not read the store at length.
+///
+/// Each kind of news has a method that does nothing by default, so a new kind changes only the observers that want it.
+/// Only [`Observer::on_restored`] concerns all of them: whatever an observer keeps of the state is no longer true then.
 pub trait Observer: Send + Sync {
-    /// Revisions that were applied, ascending, each complete.
-    fn on_events(&self, revisions: &[RevisionEvents]);
+    /// Revisions of the key space that were applied, ascending, each complete.
+    fn on_events(&self, _revisions: &[RevisionEvents]) {}
     /// Leases that changed.
-    fn on_leases(&self, changes: &[LeaseChange]);
+    fn on_leases(&self, _changes: &[LeaseChange]) {}
     /// History up to and including `revision` is no longer readable.
-    fn on_compacted(&self, revision: i64);
+    fn on_compacted(&self, _revision: i64) {}
     /// A command that takes space was applied, and the data are now above this member's space quota.
     fn on_quota_exceeded(&self) {}
     /// The whole state was replaced by a snapshot; `revision` is now the current one.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::tests::manual;
 use super::*;
 use crate::model::{
-    Alarm, AlarmKind, Caller, Command, Delete, KeyRange, LeaseChange, LogPosition, Member, MemberChange,
-    MemberId, Observer, Op, Proposal, Put, Reply, RevisionEvents, Stamp, Txn,
+    Alarm, AlarmKind, Caller, Command, Delete, KeyRange, LogPosition, Member, MemberChange, MemberId,
+    Observer, Op, Proposal, Put, Reply, Stamp, Txn,
 };
 
 /// Settings as far apart as they can be.
@@ -90,9 +90,6 @@ fn members_with_different_settings_answer_and_end_alike() {
 struct Alarmed(AtomicU64);
 
 impl Observer for Alarmed {
-    fn on_events(&self, _: &[RevisionEvents]) {}
-    fn on_leases(&self, _: &[LeaseChange]) {}
-    fn on_compacted(&self, _: i64) {}
     fn on_quota_exceeded(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

@@ -178,7 +178,6 @@ impl Observer for Listener {
     fn on_leases(&self, changes: &[LeaseChange]) {
         self.leases.lock().extend(changes);
     }
-    fn on_compacted(&self, _: i64) {}
     fn on_restored(&self, _: i64) {}
 }
 

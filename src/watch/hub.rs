@@ -16,7 +16,7 @@ use super::order::WatchKey;
 use super::run::{Budget, Interest, Part, Run, Source};
 use super::session::{Feed, Session};
 use super::{History, Want};
-use crate::model::{KeyRange, LeaseChange, Observer, RevisionEvents};
+use crate::model::{KeyRange, Observer, RevisionEvents};
 
 /// Most bytes of events in one run of live events.
 const RUN_BYTES: usize = 256 << 10;
@@ -354,17 +354,14 @@ fn runs(parts: SmallVec<[Part; 1]>, prev_kv: bool) -> SmallVec<[Arc<Run>; 1]> {
     runs
 }
 
+/// It needs no news of compactions: a watcher that reads history finds out there; for all others, everything they want is
+/// queued.
 impl Observer for Hub {
     fn on_events(&self, revisions: &[RevisionEvents]) {
         let mut wakes = Wakes::default();
         self.state.lock().publish(revisions, &self.budget, &mut wakes);
         wakes.fire();
     }
-
-    fn on_leases(&self, _: &[LeaseChange]) {}
-
-    /// Nothing to do: a watcher that reads history finds out there; for all others, everything they want is queued.
-    fn on_compacted(&self, _: i64) {}
 
     fn on_restored(&self, revision: i64) {
         let mut wakes = Wakes::default();

@@ -11,7 +11,7 @@ use kvd::raft::wire;
 use kvd::store::{Options, Store};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The raft log's file at a start: the whole file, or what follows a valid header, with zeros up to its length.
 pub fn log(bytes: &[u8]) {
@@ -73,16 +73,20 @@ pub fn tables(bytes: &[u8]) {
 
 /// A snapshot stream from another member.
 pub fn snapshot(bytes: &[u8]) {
-    static STORE: LazyLock<(tempfile::TempDir, Store)> = LazyLock::new(|| {
+    static STORE: Mutex<Option<(tempfile::TempDir, Store)>> = Mutex::new(None);
+    let mut kept = STORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (dir, store) = kept.take().unwrap_or_else(|| {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = Store::open(dir.path(), Options::default()).expect("a store in an empty directory");
         (dir, store)
     });
-    if STORE.1.restore([Ok(Bytes::copy_from_slice(bytes))]).is_ok() {
-        // Data that were accepted must be readable.
-        let _ = STORE.1.range(&RangeQuery::current(KeyRange::all()));
-        let _ = STORE.1.hash_kv(0);
-        let _ = (STORE.1.leases(), STORE.1.members());
+    if store.restore([Ok(Bytes::copy_from_slice(bytes))]).is_ok() {
+        // Data that were accepted must be readable. The next stream may hold an earlier state, so it gets another store.
+        let _ = store.range(&RangeQuery::current(KeyRange::all()));
+        let _ = store.hash_kv(0);
+        let _ = (store.leases(), store.members());
+    } else {
+        *kept = Some((dir, store));
     }
 }
 

@@ -125,11 +125,5 @@ pub async fn without_log(boot: &Boot, identity: PathBuf, store: PathBuf) -> Opti
 struct Deaf;
 
 impl kvd::model::Observer for Deaf {
-    fn on_events(&self, _: &[kvd::model::RevisionEvents]) {}
-
-    fn on_leases(&self, _: &[kvd::model::LeaseChange]) {}
-
-    fn on_compacted(&self, _: i64) {}
-
     fn on_restored(&self, _: i64) {}
 }

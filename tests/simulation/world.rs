@@ -115,8 +115,6 @@ impl Observer for Comparing {
         }
     }
 
-    fn on_compacted(&self, _: i64) {}
-
     /// A snapshot is installed, but raft's record of it is not on disk yet: a bad moment for a crash.
     fn on_restored(&self, _: i64) {
         let mut dice = self.dice.lock();

@@ -79,6 +79,17 @@ fn store(services: &Services, page: &mut Page) {
     page.gauge("etcd_mvcc_db_total_size_in_bytes", help, sizes.allocated);
     let help = "Bytes the data takes now.";
     page.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", help, sizes.in_use);
+    if let Ok(tables) = services.store.table_figures() {
+        let (rows, bytes) = ("kvd_store_table_rows", "kvd_store_table_bytes");
+        page.family(rows, "gauge", "Rows of each table of the store, as of its last checkpoint.");
+        for table in &tables {
+            page.sample(rows, &format!("table=\"{}\"", table.name), table.rows);
+        }
+        page.family(bytes, "gauge", "Bytes of the pages that hold them.");
+        for table in &tables {
+            page.sample(bytes, &format!("table=\"{}\"", table.name), table.bytes);
+        }
+    }
     let revision = services.store.revision();
     page.gauge("etcd_debugging_mvcc_current_revision", "The current revision.", revision);
     let compacted = services.store.compacted_revision();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::model::{LeaseChange, Observer, RevisionEvents};
+use crate::model::{LeaseChange, Observer};
 
 /// Several election timeouts, and less than a command's deadline.
 const STALL: Duration = Duration::from_secs(3);
@@ -59,15 +59,11 @@ impl Barrier {
 struct SlowRevoke(Barrier);
 
 impl Observer for SlowRevoke {
-    fn on_events(&self, _: &[RevisionEvents]) {}
-
     fn on_leases(&self, changes: &[LeaseChange]) {
         if changes.iter().any(|change| matches!(change, LeaseChange::Revoked { .. })) {
             self.0.pass();
         }
     }
-
-    fn on_compacted(&self, _: i64) {}
 
     fn on_restored(&self, _: i64) {}
 }
