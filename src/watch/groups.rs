@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::hub::Shared;
 use super::index::{GroupId, Index};
 use super::order::WatchKey;
 use super::run::{Interest, Part};
+use super::shared::Shared;
 use crate::model::Event;
 
 /// One watcher of a group.

@@ -4,17 +4,18 @@
 //! cost one read. A session asks again only when its client has taken what it got; so the amount read is bounded, and a
 //! client that does not read costs nothing.
 
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::hub::{Hub, Shared};
+use super::History;
+use super::hub::{Hub, Options};
 use super::inbox::{Inbox, MAX_REVISIONS, Taken};
-use super::order::WatchKey;
 use super::run::{Interest, Part, Run, Source};
+use super::shared::Request;
 use crate::model::{KeyRange, Refusal, RevisionEvents};
 
 /// How long to wait if the store lacks the resources for a read.
@@ -22,16 +23,23 @@ const SHORTAGE: Duration = Duration::from_millis(50);
 /// Most watchers served in one round.
 const MAX_ROUND: usize = 512;
 
-/// A watcher that wants history from `next` on.
-pub(super) struct Request {
-    pub(super) shared: Weak<Shared>,
-    pub(super) key: WatchKey,
-    pub(super) interest: Arc<Interest>,
-    pub(super) next: i64,
+impl Hub {
+    /// A hub over a store's history, with a thread for catching up that ends with the hub. Create it before anything
+    /// more is applied, and make it the store's observer.
+    pub fn new(history: Arc<dyn History>, options: Options) -> Arc<Self> {
+        let (asks, requests) = channel();
+        let hub = Arc::new(Self::over(history, options, asks));
+        let weak = Arc::downgrade(&hub);
+        let thread = thread::Builder::new().name("kvd-watch-history".to_string());
+        if let Err(error) = thread.spawn(move || run(&weak, &requests)) {
+            tracing::error!(%error, "cannot start the thread that reads history for watchers; they cannot catch up");
+        }
+        hub
+    }
 }
 
 /// The thread: serves requests until the hub is gone.
-pub(super) fn run(hub: &Weak<Hub>, requests: &Receiver<Request>) {
+fn run(hub: &Weak<Hub>, requests: &Receiver<Request>) {
     let mut waiting: Vec<Request> = Vec::new();
     loop {
         if waiting.is_empty() {

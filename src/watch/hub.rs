@@ -1,20 +1,18 @@
 //! The hub receives what was applied and passes it to the watchers that want it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Weak};
-use std::thread;
+use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::groups::{Groups, Member};
-use super::history::{self, Request};
 use super::inbox::Inbox;
-use super::lane::{Lane, Lanes, Wakes};
+use super::lane::{Lanes, Wakes};
 use super::order::WatchKey;
 use super::run::{Budget, Interest, Part, Run, Source};
-use super::session::{Feed, Session};
+use super::shared::{Request, Shared};
 use super::{History, Want};
 use crate::model::{KeyRange, Observer, RevisionEvents};
 
@@ -91,19 +89,11 @@ pub(super) struct State {
     shed_cursor: usize,
 }
 
-/// State that a session and the hub share.
-pub(super) struct Shared {
-    pub(super) inbox: Mutex<Inbox>,
-    lane: Option<Arc<Lane>>,
-}
-
 impl Hub {
-    /// A hub over a store's history, with a thread for catching up that ends with the hub. Create it before anything
-    /// more is applied, and make it the store's observer.
-    pub fn new(history: Arc<dyn History>, options: Options) -> Arc<Self> {
-        let (asks, requests) = channel();
+    /// A hub that puts requests for history into `asks`; see [`Hub::new`].
+    pub(super) fn over(history: Arc<dyn History>, options: Options, asks: Sender<Request>) -> Self {
         let state = State { revision: history.revision(), groups: Groups::default(), shed_cursor: 0 };
-        let hub = Arc::new(Self {
+        Self {
             state: Mutex::new(state),
             history,
             asks,
@@ -111,21 +101,14 @@ impl Hub {
             budget: Budget::new(options.memory),
             sessions: AtomicUsize::new(0),
             options,
-        });
-        spawn_history(Arc::downgrade(&hub), requests);
-        hub
+        }
     }
 
-    /// A session, on which several watchers share one order of items. Call it on the runtime that will poll it.
-    pub fn session(self: &Arc<Self>) -> Session {
+    /// Begins a session; [`Hub::close_all`] ends it.
+    pub(super) fn begin(&self) -> Arc<Shared> {
         self.sessions.fetch_add(1, Ordering::Relaxed);
         let inbox = Mutex::new(Inbox::new(self.budget.clone()));
-        Session::new(self.clone(), Arc::new(Shared { inbox, lane: self.lanes.here() }))
-    }
-
-    /// A session with one watcher.
-    pub fn watch(self: &Arc<Self>, spec: WatchSpec) -> Feed {
-        Feed::new(self.session(), spec)
+        Arc::new(Shared { inbox, lane: self.lanes.here() })
     }
 
     /// The last revision that was delivered to watchers.
@@ -206,7 +189,7 @@ impl Hub {
         }
     }
 
-    /// See [`Session::show_revision`].
+    /// See [`super::Session::show_revision`].
     pub(super) fn show_revision(&self, shared: &Shared) -> i64 {
         let current = self.history.revision();
         shared.inbox.lock().show(current)
@@ -225,15 +208,6 @@ impl Hub {
             // Fails only if the thread has ended, and it ends with the hub.
             let _ = self.asks.send(request);
         }
-    }
-}
-
-fn spawn_history(hub: Weak<Hub>, requests: Receiver<Request>) {
-    let spawned = thread::Builder::new()
-        .name("kvd-watch-history".to_string())
-        .spawn(move || history::run(&hub, &requests));
-    if let Err(error) = spawned {
-        tracing::error!(%error, "cannot start the thread that reads history for watchers; they cannot catch up");
     }
 }
 

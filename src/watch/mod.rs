@@ -8,12 +8,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `hub.rs` | the hub: the store's observer, opening and closing of watchers |
+//! | `hub.rs` | the hub: the store's observer, opening and closing of watchers; below `session.rs` and `history.rs` |
 //! | `groups.rs` | watchers alike are matched once |
 //! | `index.rs` | from a key to the groups that watch it |
 //! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be sent |
 //! | `order.rs` | the order of a session's items, in which time only goes forward |
 //! | `session.rs` | what a client holds: session, feed |
+//! | `shared.rs` | what these share |
 //! | `history.rs` | the thread that reads history for those behind |
 //! | `run.rs` | events on their way: shared, counted, encoded once |
 //! | `lane.rs` | waking many streams with one system call |
@@ -33,6 +34,7 @@ mod lane;
 mod order;
 mod run;
 mod session;
+mod shared;
 #[cfg(test)]
 mod tests;
 

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
 
-use super::history::Request;
-use super::hub::{Hub, Shared, WatchSpec};
+use super::hub::{Hub, WatchSpec};
 use super::inbox::Inbox;
 use super::order::{Item, WatchKey};
 use super::run::Run;
+use super::shared::{Request, Shared};
 use crate::model::Refusal;
 
 /// Watchers that share one order of items. Dropping it closes them.
@@ -19,11 +19,21 @@ pub struct Session {
     shared: Arc<Shared>,
 }
 
-impl Session {
-    pub(super) fn new(hub: Arc<Hub>, shared: Arc<Shared>) -> Self {
-        Self { hub, shared }
+impl Hub {
+    /// A session, on which several watchers share one order of items. Call it on the runtime that will poll it.
+    pub fn session(self: &Arc<Self>) -> Session {
+        Session { hub: self.clone(), shared: self.begin() }
     }
 
+    /// A session with one watcher.
+    pub fn watch(self: &Arc<Self>, spec: WatchSpec) -> Feed {
+        let session = self.session();
+        let (_, revision) = session.open(spec);
+        Feed { session, revision }
+    }
+}
+
+impl Session {
     /// Opens a watcher; returns its key and the store's revision, which counts as shown.
     pub fn open(&self, spec: WatchSpec) -> (WatchKey, i64) {
         self.hub.open(&self.shared, spec)
@@ -116,11 +126,6 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(session: Session, spec: WatchSpec) -> Self {
-        let (_, revision) = session.open(spec);
-        Self { session, revision }
-    }
-
     /// The store's revision when the feed was opened.
     pub fn opened_at(&self) -> i64 {
         self.revision
