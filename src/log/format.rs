@@ -87,8 +87,6 @@
 
 use crc32c::{crc32c, crc32c_append};
 
-use super::codec::Reader;
-
 /// The first bytes of a segment.
 pub const MAGIC: [u8; 8] = *b"kvd-log\n";
 /// The format version this program writes and reads.
@@ -250,11 +248,11 @@ pub fn sequence_of(name: &str) -> Option<u64> {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    Reader::new(bytes.get(at..).unwrap_or_default()).u32().unwrap_or_default()
+    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    Reader::new(bytes.get(at..).unwrap_or_default()).u64().unwrap_or_default()
+    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

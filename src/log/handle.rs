@@ -13,7 +13,7 @@ use super::segment::Maker;
 use super::space::{Gauge, OnSpace, Space};
 use super::state::{Place, State};
 use super::supply::{InlineSupply, Supply, ThreadSupply};
-use super::writer::{Held, Limits, Resume, Seen, Segments, Work, Writer};
+use super::writer::{Done, Held, Limits, Resume, Seen, Segments, Work, Writer};
 use super::{Disk, Entry, Figures, LogError, Vote};
 use crate::model::{Entropy, LogPosition};
 
@@ -22,9 +22,6 @@ const SETTLE_AFTER: Duration = Duration::from_millis(250);
 
 /// Interval at which work that waits for room is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
-
-/// Called when the appended entries are on disk, or when it is certain that they never will be.
-pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 
 /// Who flushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,6 +39,7 @@ pub use entry::{Entry, Group, Payload, Vote, weight};
 pub use error::LogError;
 pub use figures::Figures;
 pub use frames::read_segment;
-pub use handle::{Bounds, Done, Log, Mode, Options};
+pub use handle::{Bounds, Log, Mode, Options};
 pub use sim::SimDisk;
 pub use space::{OnSpace, Space};
+pub use writer::Done;

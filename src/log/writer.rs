@@ -18,8 +18,11 @@ use super::segment::{Segment, io_error};
 use super::space::Gauge;
 use super::state::{Place, State};
 use super::supply::Supply;
-use super::{Disk, Done, Entry, Figures, LogError, Vote};
+use super::{Disk, Entry, Figures, LogError, Vote};
 use crate::model::LogPosition;
+
+/// Called when the appended entries are on disk, or when it is certain that they never will be.
+pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 
 /// Something to write.
 pub enum Work {
