@@ -124,7 +124,8 @@ impl PeerTls {
             let message = "--cluster-secret-file has no effect beside --peer-cert-file";
             found.warn("cluster-secret-file", message);
         }
-        if !secret_given && !pair && addresses.are_public() && self.auth == PeerAuth::Required {
+        let required = self.auth == PeerAuth::Required && found.are_readable(&["peer-auth"]);
+        if required && !secret_given && !pair && addresses.are_public() {
             let message = "members have no secret in common: whoever can reach the peer port can join and read everything";
             // The command lines of etcd's documents work as they stand; whoever writes a file can name a secret in it.
             let finding = match found.has_file() {
