@@ -8,8 +8,9 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::Instant;
 
+use super::commands::queued;
+use super::inner::Inner;
 use super::members;
-use super::node::Inner;
 use crate::log::Space;
 use crate::model::{Caller, Command, MemberChange, MemberId, Refusal};
 
@@ -113,7 +114,7 @@ pub async fn publish(inner: Arc<Inner>) {
                     name: options.name.clone(),
                     client_urls: options.client_urls.clone(),
                 };
-                let outcome = inner.outcome(Caller::System, Command::Member(change));
+                let outcome = queued(&inner, Caller::System, Command::Member(change), None);
                 match tokio::time::timeout(options.request_timeout(), outcome).await {
                     Ok(Ok(_)) => return,
                     Ok(Err(error)) => tracing::warn!(%error, "this member could not make itself known yet"),
@@ -206,7 +207,7 @@ async fn decide_version(inner: &Arc<Inner>) -> Result<(), Refusal> {
         return Ok(());
     }
     let command = Command::ClusterVersion(CLUSTER_VERSION.to_string());
-    let outcome = inner.outcome(Caller::System, command);
+    let outcome = queued(inner, Caller::System, command, None);
     let outcome = tokio::time::timeout(inner.options.request_timeout(), outcome).await;
     outcome.unwrap_or(Err(Refusal::Timeout)).map(|_| ())
 }

@@ -13,8 +13,8 @@ use openraft::errors::{ClientWriteError, RaftError};
 use openraft::raft::ChangeMembershipRequest;
 use openraft::{ChangeMembers, Instant, Precondition};
 
-use super::node::{Inner, Raft};
-use super::proposer::{ask, refusal_of};
+use super::ask::ask;
+use super::inner::{Inner, Raft};
 use super::reads::{Round, own_round};
 use super::rules::{self, Seat};
 use super::types::{Config, Payload, Peer, Types};
@@ -347,5 +347,15 @@ pub async fn transfer(inner: &Arc<Inner>, target: MemberId) -> Result<(), Refusa
         Ok(Ok(_)) => Err(Refusal::LeaderChanged),
         Ok(Err(_)) => Err(Refusal::Stopped),
         Err(_) => Err(Refusal::TransferTimedOut),
+    }
+}
+
+/// What a raft call that failed means for someone who waits.
+fn refusal_of(error: RaftError<Types, ClientWriteError<Types>>) -> Refusal {
+    match error {
+        RaftError::Fatal(_) => Refusal::Stopped,
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => Refusal::NotLeader,
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Refusal::TimeoutLeaderFailed,
+        RaftError::APIError(error) => Refusal::Internal(error.to_string()),
     }
 }

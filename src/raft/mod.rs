@@ -1,13 +1,16 @@
 //! Raft: one log for all members; leading, following and joining.
 //!
-//! - [`Node`] is the handle: propose, read index, status, transfer (`node`, `options`, `shared`)
+//! - [`Node`] is the handle: propose, read index, status, transfer (`node`); `service` answers other members
+//! - `inner` is what all parts of a node share: options, queues (`queue`), tasks, the view of raft (`shared`). Nothing
+//!   below the handle knows the handle
 //! - `claim` decides who leads, as far as this member may claim; `shared` gives access to that and to nothing else
-//! - `proposer` groups commands into entries or sends them to the leader; `reads` requests the read index once for all
-//!   waiting readers; `members` changes members and leaders, as far as `rules` allows it; `duties` are a node's
-//!   background tasks; `found` prepares a node's beginning, `replay` applies committed entries before raft starts;
-//!   [`found()`] writes a new member's log before its first start
+//! - `commands` brings a command to its outcome: `proposer` groups commands into entries or sends them to the leader,
+//!   `members` changes members and leaders, as far as `rules` allows it
+//! - `reads` requests the read index once for all waiting readers; `duties` are a node's background tasks
+//! - `found` prepares a node's beginning, if log and state fit (`standing`), `replay` applies committed entries before
+//!   raft starts; [`found()`] writes a new member's log before its first start
 //! - [`crate::peer::Transport`] is the interface to the network and carries the messages of [`wire`]; `network` sends,
-//!   `service` answers; [`Loopback`] connects nodes of one process, for tests and simulations
+//!   `service` answers, `ask` asks beside raft; [`Loopback`] connects nodes of one process, for tests and simulations
 //! - `runtime` is tokio as raft's runtime; [`simulate`] makes a thread's execution repeatable, and a [`Processor`]
 //!   makes work on it take simulated time
 //! - `topics` are the questions of members to their leader that are not raft's, each with its own handler
@@ -19,10 +22,13 @@
 //! waits for a disk after the quorum, and nothing on raft's thread waits for the store: slow work is offloaded. A
 //! command that was appended and whose outcome is unknown is never proposed again.
 
+mod ask;
 mod checks;
 mod claim;
+mod commands;
 mod duties;
 mod found;
+mod inner;
 mod installed;
 mod log_store;
 mod loopback;
@@ -32,6 +38,7 @@ mod node;
 mod options;
 mod processor;
 mod proposer;
+mod queue;
 mod reads;
 mod replay;
 mod replicas;
@@ -42,6 +49,7 @@ mod service;
 mod settings;
 mod shared;
 mod signal;
+mod standing;
 mod state_machine;
 mod topics;
 mod types;
@@ -52,7 +60,7 @@ mod tests;
 
 pub use crate::peer::Pending;
 pub use duties::CLUSTER_VERSION;
-pub use found::{Misfit, Standing, found};
+pub use found::found;
 pub use loopback::Loopback;
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
@@ -60,5 +68,6 @@ pub use processor::{OnProcessor, Processor, spend};
 pub use runtime::{offload, simulate};
 pub use shared::{Figures, Leadership, Status};
 pub use signal::{Closed, Receiver, Ref, Sender};
+pub use standing::{Misfit, Standing};
 pub use topics::{Handler, Topic, TopicTaken};
 pub use types::{Peer, decode_config};

@@ -1,43 +1,34 @@
 //! A node: the handle of raft for all other rooms.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::ask::ask;
+use super::commands;
 use super::duties;
 use super::found;
+use super::inner::{Inner, Raft};
 use super::log_store::LogStore;
 use super::members;
 use super::network::Network;
 use super::options::{NodeOptions, StartError};
-use super::processor::Processor;
-use super::proposer::{self, Charge, Outcome, ReplyTo, Waiting, ask};
-use super::reads::{self, Reader};
+use super::proposer;
+use super::reads;
 use super::replay::replay;
-use super::room::Room;
 use super::runtime::offload;
 use super::settings::settings;
 use super::shared::{Figures, Leadership, Shared, Status};
-use super::signal::{Receiver, Sender};
+use super::signal::Receiver;
 use super::state_machine::StateMachine;
-use super::topics::{Handler, Topic, TopicTaken, Topics};
-use super::types::{Peer, Types};
+use super::topics::{Handler, Topic, TopicTaken};
 use super::wire::{Answer, Request};
-use crate::log::{Space, weight};
-use crate::model::{
-    Caller, Command, LogPosition, MAX_COMMAND_BYTES, Member, MemberChange, MemberId, Progress, Refusal, Reply,
-};
+use crate::model::{Caller, Command, Member, MemberId, Progress, Refusal, Reply};
 use crate::peer::Lane;
-use crate::store::quota;
-
-/// openraft's handle with kvd's types.
-pub type Raft = openraft::Raft<Types, StateMachine>;
 
 /// A member's part in raft. Clones share it.
 ///
@@ -45,42 +36,6 @@ pub type Raft = openraft::Raft<Types, StateMachine>;
 /// transport ([`Node::start_on_thread`]). Its methods may be called from any runtime.
 #[derive(Clone)]
 pub struct Node(pub(super) Arc<Inner>);
-
-pub(super) struct Inner {
-    pub(super) options: NodeOptions,
-    pub(super) shared: Arc<Shared>,
-    /// Held while members are changed: one change at a time.
-    pub(super) members: Mutex<()>,
-    /// The handlers of members' questions to their leader.
-    pub(super) topics: Topics,
-    raft: OnceLock<Raft>,
-    runtime: tokio::runtime::Handle,
-    /// In a simulation: the processor for the tasks.
-    processor: Option<Processor>,
-    tasks: parking_lot::Mutex<JoinSet<()>>,
-    proposals: mpsc::UnboundedSender<Waiting>,
-    readers: mpsc::UnboundedSender<Reader>,
-    /// The room for snapshots.
-    pub(super) room: Room,
-    /// Bytes of commands whose outcome is not known yet.
-    undecided: Arc<AtomicUsize>,
-    /// Groups of commands that other members wait for.
-    pub(super) for_others: Sender<usize>,
-    /// The highest position that a leader has reported as committed.
-    pub(super) said: parking_lot::Mutex<Option<LogPosition>>,
-    /// A transfer of leadership was tried at the stop: it is not tried again.
-    handed_over: AtomicBool,
-    /// Set when the node must stop, and when it has stopped.
-    stopped: Sender<bool>,
-    ended: Sender<bool>,
-}
-
-/// Entries that may be committed but not applied before new commands are refused (etcd
-/// `maxGapBetweenApplyAndCommitIndex`).
-const MAX_BACKLOG: u64 = 5000;
-
-/// Interval at which a stopping node checks whether there is still a quorum.
-const LOOK: Duration = Duration::from_millis(10);
 
 impl Node {
     /// Starts a node on the present runtime, on a log that [`super::found()`] or an earlier process of the node has
@@ -100,27 +55,7 @@ impl Node {
         let log_store = LogStore::new(options.log.clone(), shared.clone());
         let machine = StateMachine::new(options.store.clone(), shared.clone());
         let network = Network::new(options.transport.clone(), shared.clone());
-        let (proposals, proposal_queue) = mpsc::unbounded_channel();
-        let (readers, reader_queue) = mpsc::unbounded_channel();
-        let inner = Arc::new(Inner {
-            options,
-            shared,
-            members: Mutex::new(()),
-            topics: Topics::default(),
-            raft: OnceLock::new(),
-            runtime: tokio::runtime::Handle::current(),
-            processor: Processor::here(),
-            tasks: parking_lot::Mutex::new(JoinSet::new()),
-            proposals,
-            readers,
-            room: Room::default(),
-            undecided: Arc::default(),
-            for_others: Sender::new(0),
-            said: parking_lot::Mutex::default(),
-            handed_over: AtomicBool::new(false),
-            stopped: Sender::new(false),
-            ended: Sender::new(false),
-        });
+        let (inner, queues) = Inner::new(options, shared);
         let raft = Raft::build(inner.options.id.0, config, network, log_store, machine)
             .await
             .map_err(|error| StartError::Storage(error.to_string()))?;
@@ -128,15 +63,14 @@ impl Node {
             inner.shared.set_config(config);
         }
         raft.run();
-        // Set once, here.
-        let _ = inner.raft.set(raft.clone());
+        inner.set_raft(raft.clone());
         inner.spawn(duties::watch_leader(inner.clone()));
         inner.spawn(duties::lead(inner.clone()));
         inner.spawn(duties::publish(inner.clone()));
         inner.spawn(duties::bound_log(inner.clone()));
         inner.spawn(duties::leave_full_disk(inner.clone()));
-        inner.spawn(proposer::run(inner.clone(), proposal_queue));
-        inner.spawn(reads::run(inner.clone(), reader_queue));
+        inner.spawn(proposer::run(inner.clone(), queues.proposals));
+        inner.spawn(reads::run(inner.clone(), queues.readers));
         if inner.shared.is_only_voter() {
             // It is the only voter: no need to wait for an election timeout.
             let _ = raft.trigger().elect(false).await;
@@ -185,14 +119,14 @@ impl Node {
     pub async fn propose(&self, caller: Caller, command: Command) -> Result<Reply, Refusal> {
         let started = Instant::now();
         let figures = &self.0.shared.figures;
-        let work = self.0.outcome(caller, command);
+        let work = commands::outcome(&self.0, caller, command);
         let _pending = figures.pending();
         let outcome = match tokio::time::timeout(self.0.options.request_timeout(), work).await {
             Ok(Ok((Reply::Refused(refusal), _))) => return Err(refusal),
             // Clients expect this refusal only from a transfer of leadership.
             Ok(Err(Refusal::NotLeader)) if self.0.is_stopped() => Err(Refusal::Stopped),
             Ok(outcome) => outcome.map(|(reply, _)| reply),
-            Err(_) => Err(self.0.why_late(started)),
+            Err(_) => Err(commands::why_late(&self.0, started)),
         };
         outcome.inspect_err(|_| _ = figures.failed.fetch_add(1, Ordering::Relaxed))
     }
@@ -204,11 +138,11 @@ impl Node {
     /// As [`Node::propose`]; [`Refusal::NotLeader`] if this member does not lead in that term, and nothing was done.
     pub async fn propose_in_term(&self, term: u64, command: Command) -> Result<Reply, Refusal> {
         let started = Instant::now();
-        let work = self.0.queued(Caller::System, command, Some(term));
+        let work = commands::queued(&self.0, Caller::System, command, Some(term));
         match tokio::time::timeout(self.0.options.request_timeout(), work).await {
             Ok(Ok((Reply::Refused(refusal), _))) => Err(refusal),
             Ok(outcome) => outcome.map(|(reply, _)| reply),
-            Err(_) => Err(self.0.why_late(started)),
+            Err(_) => Err(commands::why_late(&self.0, started)),
         }
     }
 
@@ -247,9 +181,7 @@ impl Node {
             return Ok(());
         }
         let (sender, answer) = oneshot::channel();
-        if self.0.readers.send(sender).is_err() {
-            return Err(Refusal::Stopped);
-        }
+        self.0.enqueue_read(sender)?;
         let result = match tokio::time::timeout(self.0.options.request_timeout(), answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Refusal::Stopped),
@@ -436,148 +368,9 @@ impl Node {
             // It is joined, whatever its result.
             let _ = raft.shutdown().await;
         }
-        inner.tasks.lock().abort_all();
+        inner.abort_tasks();
         let log = inner.options.log.clone();
         let _ = offload(move || log.close()).await;
         inner.ended.send_replace(true);
-    }
-}
-
-impl Inner {
-    /// See [`Node::is_disk_full`].
-    pub(super) fn is_disk_full(&self) -> bool {
-        let log_is_full = || matches!(self.options.log.space(), Space::Full { .. });
-        self.options.store.is_disk_full() || log_is_full() || self.room.is_short()
-    }
-
-    /// Raft, once it is running.
-    pub(super) fn raft(&self) -> Option<&Raft> {
-        self.raft.get()
-    }
-
-    /// Runs a task until the node stops.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
-        if !*self.stopped.borrow() {
-            match &self.processor {
-                None => tasks.spawn_on(task, &self.runtime),
-                Some(processor) => tasks.spawn_on(processor.run(task), &self.runtime),
-            };
-        }
-    }
-
-    /// True if the node must stop.
-    pub(super) fn is_stopped(&self) -> bool {
-        *self.stopped.borrow()
-    }
-
-    /// Queues a command.
-    pub(super) fn enqueue(&self, waiting: Waiting) {
-        // If the queue is closed, dropping the command notifies the waiting caller.
-        let _ = self.proposals.send(waiting);
-    }
-
-    /// The outcome of a command, without a deadline.
-    pub(super) async fn outcome(self: &Arc<Self>, caller: Caller, command: Command) -> Outcome {
-        if self.is_stopped() {
-            return Err(Refusal::Stopped);
-        }
-        match command {
-            Command::Member(change) if !matches!(change, MemberChange::Publish { .. }) => {
-                members::change(self, caller, change).await.map(|reply| (reply, 0))
-            }
-            command => self.queued(caller, command, None).await,
-        }
-    }
-
-    /// As [`Inner::outcome`], for a command that changes no members; bound to a term if one is given.
-    async fn queued(&self, caller: Caller, command: Command, term: Option<u64>) -> Outcome {
-        if self.is_stopped() {
-            return Err(Refusal::Stopped);
-        }
-        let weight = weight(&caller, &command);
-        if weight > MAX_COMMAND_BYTES {
-            return Err(Refusal::RequestTooLarge);
-        }
-        if self.lacks_room(&command, weight) {
-            return Err(Refusal::NoSpace);
-        }
-        if self.shared.backlog() > MAX_BACKLOG {
-            return Err(Refusal::TooManyRequests);
-        }
-        let charge = Charge::new(&self.undecided, weight).ok_or(Refusal::TooManyRequests)?;
-        let (sender, outcome) = oneshot::channel();
-        let reply = ReplyTo { sender, term };
-        self.enqueue(Waiting { caller, command, weight, reply, charge });
-        outcome.await.unwrap_or(Err(Refusal::Stopped))
-    }
-
-    /// True if the disk of the store, or of the log, has no room for a command of that weight. Only checked before it
-    /// is proposed: an entry that was given to raft may be committed as soon as there is room, and the caller waits for
-    /// it.
-    fn lacks_room(&self, command: &Command, weight: usize) -> bool {
-        let cost = quota::cost(command);
-        if cost > 0 && self.options.store.lacks_room(cost) {
-            return true;
-        }
-        let ahead = self.undecided.load(Ordering::Relaxed);
-        self.options.log.space().lacks(ahead.saturating_add(weight) as u64, cost == 0)
-    }
-
-    /// The addresses of a member in raft's configuration.
-    pub(super) fn peer(&self, id: MemberId) -> Option<Peer> {
-        let config = self.raft()?.server_metrics().borrow_watched().membership_config.clone();
-        config.membership().get_node(&id.0).cloned()
-    }
-
-    /// The refusal for a command that was not done in time, by etcd's distinctions.
-    fn why_late(&self, started: Instant) -> Refusal {
-        let since = self.shared.leader_since();
-        let lost = since.and_then(|since| since.checked_sub(2 * self.options.election));
-        if let (Some(since), Some(lost)) = (since, lost)
-            && started > lost
-            && started < since
-        {
-            return Refusal::TimeoutLeaderFailed;
-        }
-        match self.shared.leader() {
-            Some(leader) if leader != self.shared.id() && !self.connected(leader, started.elapsed()) => {
-                Refusal::TimeoutConnectionLost
-            }
-            Some(leader) if leader == self.shared.id() && !self.quorum_connected(started.elapsed()) => {
-                Refusal::TimeoutConnectionLost
-            }
-            _ => Refusal::Timeout,
-        }
-    }
-
-    /// True if the member has been connected for this long.
-    pub(super) fn connected(&self, id: MemberId, long: Duration) -> bool {
-        self.options.transport.connected_for(id).is_some_and(|connected| connected >= long)
-    }
-
-    /// True if this member can be part of a quorum now: it leads and reaches one, or it reaches its leader.
-    pub(super) fn has_quorum(&self) -> bool {
-        match self.shared.leader() {
-            None => false,
-            Some(leader) if leader == self.shared.id() => self.quorum_connected(Duration::ZERO),
-            Some(leader) => self.connected(leader, Duration::ZERO),
-        }
-    }
-
-    /// Returns when a member that has led reaches no quorum, whoever leads in the meantime.
-    pub(super) async fn quorum_lost(&self) {
-        while self.quorum_connected(Duration::ZERO) {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    fn quorum_connected(&self, long: Duration) -> bool {
-        let Some(raft) = self.raft() else { return false };
-        let voters: Vec<u64> = raft.voter_ids().collect();
-        let own = self.shared.id().0;
-        let near = voters.iter().filter(|id| **id == own || self.connected(MemberId(**id), long)).count();
-        near > voters.len() / 2
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::found::Misfit;
+use super::standing::Misfit;
 use crate::log::Log;
 use crate::model::{Clock, ClusterId, MemberId};
 use crate::peer::Transport;

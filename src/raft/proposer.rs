@@ -1,74 +1,23 @@
 //! A command's way into the log: it is queued, grouped, and stamped by the leader, or sent to the leader.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use openraft::errors::{ClientWriteError, RaftError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use openraft::errors::ClientWriteError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::node::Inner;
+use super::ask::ask;
+use super::inner::Inner;
+use super::queue::{Charge, ReplyTo, Waiting};
 use super::types::{Callback, Group, Types};
-use super::wire::{Answer, Request, Route, decode, encode};
+use super::wire::{Answer, Request};
 use crate::log;
-use crate::model::{Caller, Command, MemberId, Proposal, Refusal, Reply, Stamp};
+use crate::model::{MemberId, Proposal, Refusal, Stamp};
 use crate::peer::{Lane, TransportError};
-
-/// The outcome of a command, with the index of its entry.
-pub type Outcome = Result<(Reply, u64), Refusal>;
-
-/// A command that waits.
-pub struct Waiting {
-    /// Its caller.
-    pub caller: Caller,
-    /// The command.
-    pub command: Command,
-    /// Its size in bytes.
-    pub weight: usize,
-    /// The receiver of the outcome. If nobody waits there any more, the command is not proposed.
-    pub reply: ReplyTo,
-    /// Counts its bytes until its outcome is known.
-    pub charge: Charge,
-}
-
-/// Bytes that count as undecided until this is dropped.
-pub struct Charge(Arc<AtomicUsize>, usize);
-
-impl Charge {
-    /// Counts `bytes` in `total`; `None` if that would be more than may be undecided.
-    pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
-        let charge = Self(total.clone(), bytes);
-        (total.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES).then_some(charge)
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
-    }
-}
-
-/// The receiver of an outcome.
-pub struct ReplyTo {
-    /// The sending end for the waiting caller.
-    pub sender: oneshot::Sender<Outcome>,
-    /// Only the leader of this term may propose the command, and only if it is this member.
-    pub term: Option<u64>,
-}
-
-impl ReplyTo {
-    fn send(self, outcome: Outcome) {
-        // The caller may have stopped waiting.
-        let _ = self.sender.send(outcome);
-    }
-}
 
 /// Most commands in one entry, and most bytes.
 const GROUP_COMMANDS: usize = 1024;
 const GROUP_BYTES: usize = 1 << 20;
-/// Bytes of commands that may be undecided before more are refused.
-const QUEUE_BYTES: usize = 256 << 20;
 /// Entries of this member in raft at the same time: one being flushed, one behind it. If no network is involved, more
 /// would only make groups smaller.
 const IN_FLIGHT_ALONE: usize = 2;
@@ -270,33 +219,4 @@ async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permi
 
 fn replies_of(group: Vec<Waiting>) -> Vec<ReplyTo> {
     group.into_iter().map(|waiting| waiting.reply).collect()
-}
-
-/// Asks another member.
-pub async fn ask(
-    inner: &Inner,
-    to: MemberId,
-    lane: Lane,
-    request: &Request,
-) -> Result<Answer, TransportError> {
-    let Some(peer) = inner.peer(to) else {
-        return Err(TransportError::Unreachable(format!("member {to} is not in the configuration")));
-    };
-    let route = Route { cluster: inner.shared.cluster(), from: inner.shared.id(), to };
-    let back = Route { from: to, to: inner.shared.id(), ..route };
-    let bytes: Bytes =
-        encode(route, request).map_err(|error| TransportError::Unreachable(error.to_string()))?;
-    let timeout = inner.options.request_timeout();
-    let bytes = inner.options.transport.call(to, &peer.urls, lane, bytes, timeout).await?;
-    decode(&bytes, back).map_err(|error| TransportError::Lost(error.to_string()))
-}
-
-/// The refusal for a failed raft call.
-pub fn refusal_of(error: RaftError<Types, ClientWriteError<Types>>) -> Refusal {
-    match error {
-        RaftError::Fatal(_) => Refusal::Stopped,
-        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => Refusal::NotLeader,
-        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Refusal::TimeoutLeaderFailed,
-        RaftError::APIError(error) => Refusal::Internal(error.to_string()),
-    }
 }

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::node::Inner;
-use super::proposer::ask;
+use super::ask::ask;
+use super::inner::Inner;
+use super::queue::Reader;
 use super::wire::{Answer, Request};
 use crate::model::Refusal;
 use crate::peer::Lane;
-
-/// A waiting reader.
-pub type Reader = oneshot::Sender<Result<(), Refusal>>;
 
 /// Pause before a round that failed is repeated.
 const RETRY: Duration = Duration::from_millis(20);

@@ -9,10 +9,13 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeader
 use openraft::storage::Snapshot;
 
 use super::checks::{self, Append};
+use super::commands;
+use super::inner::Inner;
 use super::members;
-use super::node::{Inner, Node};
+use super::node::Node;
 use super::reads::{Round, own_round};
 use super::runtime::offload;
+use super::settings::MAX_UNAPPLIED;
 use super::signal::Sender;
 use super::state_machine::{SnapshotData, meta_of};
 use super::types::{Entry, Types, from_log, from_vote, log_id, position, to_vote};
@@ -21,10 +24,6 @@ use crate::log::{self, Payload, Vote};
 use crate::model::{Caller, Command, LogPosition, MemberChange, MemberId, Refusal};
 use crate::peer::Pieces;
 use crate::store::SnapshotHeader;
-
-/// Entries that may wait to be applied before a member accepts no more: its leader sends them again, and heartbeats,
-/// which have no entries, continue.
-pub const MAX_UNAPPLIED: u64 = 1 << 16;
 
 impl Node {
     /// Answers a request of another member. The transport has verified `from`. Requests of one lane must be passed in
@@ -91,7 +90,7 @@ impl Node {
         }
     }
 
-    fn raft(&self) -> Result<&super::node::Raft, io::Error> {
+    fn raft(&self) -> Result<&super::inner::Raft, io::Error> {
         self.0.raft().ok_or_else(|| io::Error::other("not started"))
     }
 
@@ -166,7 +165,7 @@ impl Node {
         }
         let mut index = 0;
         let mut outcomes = Vec::with_capacity(asked.len());
-        let proposed = asked.into_iter().map(|(caller, command)| self.0.outcome(caller, command));
+        let proposed = asked.into_iter().map(|(caller, command)| commands::outcome(&self.0, caller, command));
         for outcome in join_all(proposed).await {
             outcomes.push(outcome.map(|(reply, at)| {
                 index = index.max(at);

@@ -4,9 +4,13 @@ use openraft::{Config, SnapshotPolicy, StepDownPolicy};
 
 use super::options::{NodeOptions, StartError};
 
+/// Entries that wait to be applied before a member takes no more of them: its leader sends them again, and heartbeats,
+/// which carry none, go on.
+pub const MAX_UNAPPLIED: u64 = 1 << 16;
+
 /// Commits that may wait to be applied before raft's core waits, and with it heartbeats: more than there can be,
-/// because a member accepts no entries when it has [`MAX_UNAPPLIED`](super::service) to apply.
-const WAITING_COMMITS: u64 = 4 * super::service::MAX_UNAPPLIED;
+/// because a member accepts no entries when it has [`MAX_UNAPPLIED`] to apply.
+const WAITING_COMMITS: u64 = 4 * MAX_UNAPPLIED;
 
 /// The settings for a heartbeat interval H and an election timeout T. openraft grants the leader a lease of the longest
 /// timeout, and adds a timeout that it draws anew for every election. So with 0.25 T to 0.45 T a member asks for votes

@@ -1,0 +1,187 @@
+//! What all parts of a node share: its options, what is known of raft, the queues, its tasks. Nothing here proposes, reads
+//! or changes members: the parts that do stand above and know nothing of the node that holds them.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+use super::options::NodeOptions;
+use super::processor::Processor;
+use super::queue::{Reader, Waiting};
+use super::room::Room;
+use super::shared::Shared;
+use super::signal::Sender;
+use super::state_machine::StateMachine;
+use super::topics::Topics;
+use super::types::{Peer, Types};
+use crate::log::Space;
+use crate::model::{LogPosition, MemberId, Refusal};
+
+/// openraft's handle with kvd's types.
+pub type Raft = openraft::Raft<Types, StateMachine>;
+
+/// The ground under a node.
+pub struct Inner {
+    /// What the node was started with.
+    pub options: NodeOptions,
+    /// What everyone may ask without going through the raft thread.
+    pub shared: Arc<Shared>,
+    /// Held while members are changed: one change at a time.
+    pub members: Mutex<()>,
+    /// The handlers of members' questions to their leader.
+    pub topics: Topics,
+    raft: OnceLock<Raft>,
+    runtime: tokio::runtime::Handle,
+    /// In a simulation: the processor for the tasks.
+    processor: Option<Processor>,
+    tasks: parking_lot::Mutex<JoinSet<()>>,
+    proposals: mpsc::UnboundedSender<Waiting>,
+    readers: mpsc::UnboundedSender<Reader>,
+    /// The room for snapshots.
+    pub room: Room,
+    /// Bytes of commands whose outcome is not known yet.
+    pub undecided: Arc<AtomicUsize>,
+    /// Groups of commands that other members wait for.
+    pub for_others: Sender<usize>,
+    /// The highest position that a leader has reported as committed.
+    pub said: parking_lot::Mutex<Option<LogPosition>>,
+    /// A transfer of leadership was tried at the stop: it is not tried again.
+    pub handed_over: AtomicBool,
+    /// Set when the node is to stop.
+    pub stopped: Sender<bool>,
+    /// Set when it has.
+    pub ended: Sender<bool>,
+}
+
+/// What comes in through the queues of a node.
+pub struct Queues {
+    /// Commands to be proposed.
+    pub proposals: mpsc::UnboundedReceiver<Waiting>,
+    /// Reads that wait for the read index.
+    pub readers: mpsc::UnboundedReceiver<Reader>,
+}
+
+/// Interval at which a stopping node checks whether there is still a quorum.
+const LOOK: Duration = Duration::from_millis(10);
+
+impl Inner {
+    /// The ground of a node that runs on the present runtime, before raft is there.
+    pub fn new(options: NodeOptions, shared: Arc<Shared>) -> (Arc<Self>, Queues) {
+        let (proposals, proposal_queue) = mpsc::unbounded_channel();
+        let (readers, reader_queue) = mpsc::unbounded_channel();
+        let inner = Arc::new(Self {
+            options,
+            shared,
+            members: Mutex::new(()),
+            topics: Topics::default(),
+            raft: OnceLock::new(),
+            runtime: tokio::runtime::Handle::current(),
+            processor: Processor::here(),
+            tasks: parking_lot::Mutex::new(JoinSet::new()),
+            proposals,
+            readers,
+            room: Room::default(),
+            undecided: Arc::default(),
+            for_others: Sender::new(0),
+            said: parking_lot::Mutex::default(),
+            handed_over: AtomicBool::new(false),
+            stopped: Sender::new(false),
+            ended: Sender::new(false),
+        });
+        (inner, Queues { proposals: proposal_queue, readers: reader_queue })
+    }
+
+    /// Raft is running. To be called once, at the start.
+    pub fn set_raft(&self, raft: Raft) {
+        // A second one changes nothing.
+        let _ = self.raft.set(raft);
+    }
+
+    /// Ends all tasks.
+    pub fn abort_tasks(&self) {
+        self.tasks.lock().abort_all();
+    }
+
+    /// See [`super::Node::is_disk_full`].
+    pub fn is_disk_full(&self) -> bool {
+        let log_is_full = || matches!(self.options.log.space(), Space::Full { .. });
+        self.options.store.is_disk_full() || log_is_full() || self.room.is_short()
+    }
+
+    /// Raft, once it is running.
+    pub fn raft(&self) -> Option<&Raft> {
+        self.raft.get()
+    }
+
+    /// Runs a task until the node stops.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        if !*self.stopped.borrow() {
+            match &self.processor {
+                None => tasks.spawn_on(task, &self.runtime),
+                Some(processor) => tasks.spawn_on(processor.run(task), &self.runtime),
+            };
+        }
+    }
+
+    /// True if the node must stop.
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Queues a command.
+    pub fn enqueue(&self, waiting: Waiting) {
+        // Where nobody takes it any more, dropping it tells the one who waits.
+        let _ = self.proposals.send(waiting);
+    }
+
+    /// Queues a read.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopped`].
+    pub fn enqueue_read(&self, reader: Reader) -> Result<(), Refusal> {
+        self.readers.send(reader).map_err(|_| Refusal::Stopped)
+    }
+
+    /// The addresses of a member in raft's configuration.
+    pub fn peer(&self, id: MemberId) -> Option<Peer> {
+        let config = self.raft()?.server_metrics().borrow_watched().membership_config.clone();
+        config.membership().get_node(&id.0).cloned()
+    }
+
+    /// True if the member has been connected for this long.
+    pub fn connected(&self, id: MemberId, long: Duration) -> bool {
+        self.options.transport.connected_for(id).is_some_and(|connected| connected >= long)
+    }
+
+    /// True if this member can be part of a quorum now: it leads and reaches one, or it reaches its leader.
+    pub fn has_quorum(&self) -> bool {
+        match self.shared.leader() {
+            None => false,
+            Some(leader) if leader == self.shared.id() => self.quorum_connected(Duration::ZERO),
+            Some(leader) => self.connected(leader, Duration::ZERO),
+        }
+    }
+
+    /// Returns when a member that has led reaches no quorum, whoever leads in the meantime.
+    pub async fn quorum_lost(&self) {
+        while self.quorum_connected(Duration::ZERO) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// True if a quorum, this member included, has been connected for so long.
+    pub fn quorum_connected(&self, long: Duration) -> bool {
+        let Some(raft) = self.raft() else { return false };
+        let voters: Vec<u64> = raft.voter_ids().collect();
+        let own = self.shared.id().0;
+        let near = voters.iter().filter(|id| **id == own || self.connected(MemberId(**id), long)).count();
+        near > voters.len() / 2
+    }
+}

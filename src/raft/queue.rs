@@ -1,0 +1,64 @@
+//! What waits in a node: commands to be proposed, and reads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::oneshot;
+
+use crate::model::{Caller, Command, Refusal, Reply};
+
+/// Bytes of commands that may be undecided before more are refused.
+const QUEUE_BYTES: usize = 256 << 20;
+
+/// A waiting reader.
+pub type Reader = oneshot::Sender<Result<(), Refusal>>;
+
+/// The outcome of a command, with the index of its entry.
+pub type Outcome = Result<(Reply, u64), Refusal>;
+
+/// A command that waits.
+pub struct Waiting {
+    /// Its caller.
+    pub caller: Caller,
+    /// The command.
+    pub command: Command,
+    /// Its size in bytes.
+    pub weight: usize,
+    /// The receiver of the outcome. If nobody waits there any more, the command is not proposed.
+    pub reply: ReplyTo,
+    /// Counts its bytes until its outcome is known.
+    pub charge: Charge,
+}
+
+/// Bytes that count as undecided until this is dropped.
+pub struct Charge(Arc<AtomicUsize>, usize);
+
+impl Charge {
+    /// Counts `bytes` in `total`; `None` where that would be more than may be undecided.
+    pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let charge = Self(total.clone(), bytes);
+        (total.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES).then_some(charge)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// The receiver of an outcome.
+pub struct ReplyTo {
+    /// The sending end for the waiting caller.
+    pub sender: oneshot::Sender<Outcome>,
+    /// Only the leader of this term may propose the command, and only if it is this member.
+    pub term: Option<u64>,
+}
+
+impl ReplyTo {
+    /// Hands the outcome to whoever waits.
+    pub fn send(self, outcome: Outcome) {
+        // Nobody may wait any more.
+        let _ = self.sender.send(outcome);
+    }
+}
