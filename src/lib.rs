@@ -31,7 +31,7 @@
 //! | [`join`] | entry to a cluster | raft, peer, pki, files, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`daemon`] | order of start and stop, systemd, logging | everything |
-//! | [`ctl`] | the client: commands, printers, hints | api's messages, config, model |
+//! | [`ctl`] | the client: commands, printers, hints | api's messages, config, pki, model |
 //!
 //! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` keeps the directions. One room has its place and its rules there,
 //! but nothing in it yet: `auth` (users, roles, tokens).

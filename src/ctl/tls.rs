@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::target::TlsFiles;
+use crate::pki::{ServerRule, Servers, Shown};
 
 /// Where the distributions keep the CAs they trust.
 const SYSTEM_CAS: [&str; 3] =
@@ -45,14 +45,15 @@ pub(super) fn client(files: &TlsFiles) -> Result<Connector, String> {
         .map_err(|error| error.to_string())?;
     let roots = || roots(files.cacert.as_deref());
     let builder = if files.skip_verify {
-        let anyone = Lenient { provider, known: None };
+        let anyone = Servers::new(Lenient(None), &provider);
         builder.dangerous().with_custom_certificate_verifier(Arc::new(anyone))
     } else if let Some(own) = &files.own {
         let certificate = certificates(own)?.swap_remove(0);
         // Without any CA no other certificate is accepted.
         let others =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots()?), provider.clone()).build();
-        let own = Lenient { provider, known: Some(Known { certificate, others: others.ok() }) };
+        let own = Lenient(Some(Known { certificate, others: others.ok() }));
+        let own = Servers::new(own, &provider);
         builder.dangerous().with_custom_certificate_verifier(Arc::new(own))
     } else {
         builder.with_root_certificates(roots()?)
@@ -101,13 +102,9 @@ fn named(file: &Path, error: impl std::fmt::Display) -> String {
     format!("{}: {error}", file.display())
 }
 
-/// Accepts any certificate (`--insecure-skip-tls-verify`), or a known one in addition to those that a CA issued. In
-/// every case it is checked that the other side has the certificate's key.
+/// Accepts any certificate (`--insecure-skip-tls-verify`), or a known one in addition to those that a CA issued.
 #[derive(Debug)]
-struct Lenient {
-    provider: Arc<CryptoProvider>,
-    known: Option<Known>,
-}
+struct Lenient(Option<Known>);
 
 /// The certificate of the member on this machine is accepted whoever issued it and for whatever name: the file on disk
 /// proves that it is this member's.
@@ -117,44 +114,16 @@ struct Known {
     others: Option<Arc<WebPkiServerVerifier>>,
 }
 
-impl ServerCertVerifier for Lenient {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.known {
-            None => Ok(ServerCertVerified::assertion()),
-            Some(known) if known.certificate == *end_entity => Ok(ServerCertVerified::assertion()),
+impl ServerRule for Lenient {
+    fn check(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+        let Shown { leaf, intermediates, name, ocsp, now } = *shown;
+        match &self.0 {
+            None => Ok(()),
+            Some(known) if known.certificate == *leaf => Ok(()),
             Some(Known { others: Some(others), .. }) => {
-                others.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+                others.verify_server_cert(leaf, intermediates, name, ocsp, now).map(drop)
             }
             Some(_) => Err(rustls::CertificateError::UnknownIssuer.into()),
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

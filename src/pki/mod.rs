@@ -9,7 +9,8 @@
 //! - neither: keys that everybody knows; traffic is encrypted, but nobody is kept out.
 //!
 //! `verify` says which certificates of others are accepted, `certificate` reads what stands in one. [`self_signed`]
-//! makes the certificate of `--auto-tls` for clients.
+//! makes the certificate of `--auto-tls` for clients. What all verifiers of servers share, kvctl's among them, is
+//! [`Servers`].
 //!
 //! Rules: rcgen stays in this room. A key or a secret is never printed. Time comes from the clock that is passed in, so
 //! that tests can let certificates expire. No TLS session is resumed: every connection is verified anew, so that a
@@ -22,6 +23,7 @@ mod error;
 mod files;
 mod secret;
 pub mod self_signed;
+mod servers;
 mod verify;
 
 #[cfg(test)]
@@ -34,3 +36,4 @@ pub use credentials::Credentials;
 pub use error::PkiError;
 pub use files::{Files, Pair};
 pub use secret::{MIN_SECRET_CHARS, SecretSource};
+pub use servers::{ServerRule, Servers, Shown};

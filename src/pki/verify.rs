@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
@@ -15,6 +15,7 @@ use rustls::{
     SignatureScheme,
 };
 
+use super::servers::{ServerRule, Servers, Shown};
 use super::{PkiError, certificate};
 
 /// Names of which a member's certificate must carry at least one; an empty list requires nothing.
@@ -101,7 +102,7 @@ pub(super) fn by_operator(
     let allowed = Arc::new(allowed);
     Ok((
         Arc::new(AllowedClients { inner: clients, allowed: allowed.clone() }),
-        Arc::new(AllowedServers { inner: servers, allowed }),
+        Arc::new(Servers::new(AllowedServers { inner: servers, allowed }, provider)),
     ))
 }
 
@@ -113,7 +114,8 @@ pub(super) fn by_members(
 ) -> Result<Verifiers, PkiError> {
     let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
     let clients = clients.clear_root_hint_subjects().build().map_err(PkiError::crypto)?;
-    Ok((clients, Arc::new(AnyName { roots, provider: provider.clone() })))
+    let servers = AnyName { roots, provider: provider.clone() };
+    Ok((clients, Arc::new(Servers::new(servers, provider))))
 }
 
 struct AllowedClients {
@@ -172,41 +174,11 @@ struct AllowedServers {
     allowed: Arc<Allowed>,
 }
 
-impl ServerCertVerifier for AllowedServers {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verified =
-            self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        self.allowed.check(end_entity)?;
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+impl ServerRule for AllowedServers {
+    fn check(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        let Shown { leaf, intermediates, name, ocsp, now } = *shown;
+        self.inner.verify_server_cert(leaf, intermediates, name, ocsp, now)?;
+        self.allowed.check(leaf)
     }
 }
 
@@ -216,40 +188,11 @@ struct AnyName {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let leaf = ParsedCertificate::try_from(end_entity)?;
+impl ServerRule for AnyName {
+    fn check(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        let leaf = ParsedCertificate::try_from(shown.leaf)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, intermediates, now, algorithms)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let (intermediates, now) = (shown.intermediates, shown.now);
+        verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, intermediates, now, algorithms)
     }
 }

@@ -27,7 +27,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("log", &["files", "model"]),
     ("pki", &["files", "model"]),
     ("config", &["model"]),
-    ("ctl", &["api::proto", "config", "model"]),
+    ("ctl", &["api::proto", "config", "pki", "model"]),
     ("files", &[]),
     ("model", &[]),
 ];
