@@ -72,39 +72,6 @@ impl KeyRange {
             RangeEnd::Open => false,
         }
     }
-
-    /// True if every key of `other` is in this range. An open end is covered by an open end only: a permission
-    /// on one key must never cover the open range that starts there (GHSA-xg4h-6gfc-h4m8).
-    pub fn covers(&self, other: &KeyRange) -> bool {
-        if other.is_empty() {
-            return true;
-        }
-        if other.start < self.start {
-            return false;
-        }
-        match (&self.end, &other.end) {
-            (RangeEnd::Open, _) => true,
-            (_, RangeEnd::Open) => false,
-            (_, RangeEnd::Single) => self.contains(&other.start),
-            (RangeEnd::Before(end), RangeEnd::Before(other_end)) => other_end <= end,
-            (RangeEnd::Single, RangeEnd::Before(other_end)) => {
-                other.start == self.start && is_successor(&self.start, other_end)
-            }
-        }
-    }
-
-    /// True if some key could be in both ranges.
-    pub fn overlaps(&self, other: &KeyRange) -> bool {
-        !self.is_empty()
-            && !other.is_empty()
-            && !self.ends_before(&other.start)
-            && !other.ends_before(&self.start)
-    }
-}
-
-/// True if `next` is the very next key after `key` in byte order.
-fn is_successor(key: &[u8], next: &[u8]) -> bool {
-    matches!(next.split_last(), Some((0, head)) if head == key)
 }
 
 /// The exclusive end of the range of all keys that begin with `prefix`: the prefix with its last byte below 0xff
@@ -135,26 +102,6 @@ mod tests {
         assert!(range("b", "a").is_empty());
         assert!(range("a", "c").contains(b"b"));
         assert!(!range("a", "c").contains(b"c"));
-    }
-
-    #[test]
-    fn a_single_key_covers_neither_its_open_range_nor_more_than_itself() {
-        let single = range("a", "");
-        assert!(single.covers(&range("a", "")));
-        assert!(single.covers(&range("a", "a\0")));
-        assert!(!single.covers(&range("a", "\0")));
-        assert!(!single.covers(&range("a", "b")));
-        assert!(range("a", "\0").covers(&range("b", "\0")));
-        assert!(range("a", "c").covers(&range("b", "c")));
-        assert!(!range("a", "c").covers(&range("b", "d")));
-    }
-
-    #[test]
-    fn overlap() {
-        assert!(range("a", "c").overlaps(&range("b", "")));
-        assert!(!range("a", "c").overlaps(&range("c", "")));
-        assert!(range("b", "").overlaps(&range("a", "\0")));
-        assert!(!range("b", "a").overlaps(&range("a", "\0")));
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Shared {
         }
     }
 
-    /// An entry was applied and can be read. `None`: the state was replaced by a snapshot up to there.
+    /// An entry was applied and can be read, or, `by_snapshot`, the state was replaced by a snapshot up to there.
     pub fn set_applied(&self, applied: LogPosition, by_snapshot: bool) {
         self.applied.send_replace(applied.index + 1);
         let leading = self.leading_term.load(Ordering::SeqCst);

@@ -28,8 +28,8 @@ impl Hub {
     /// A session with one watcher.
     pub fn watch(self: &Arc<Self>, spec: WatchSpec) -> Feed {
         let session = self.session();
-        let (_, revision) = session.open(spec);
-        Feed { session, revision }
+        session.open(spec);
+        Feed { session }
     }
 }
 
@@ -122,15 +122,9 @@ pub enum FeedItem {
 /// A session with one watcher. Dropping it ends the watch.
 pub struct Feed {
     session: Session,
-    revision: i64,
 }
 
 impl Feed {
-    /// The store's revision when the feed was opened.
-    pub fn opened_at(&self) -> i64 {
-        self.revision
-    }
-
     /// The next item.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<FeedItem> {
         self.session.poll_next(cx).map(|item| match item {

@@ -90,8 +90,8 @@ async fn watch(world: World, mut dice: Dice, range: KeyRange, last: Arc<AtomicI6
         let spec =
             WatchSpec { tag: 0, range: watched.range.clone(), start_revision: next, want: Want::default() };
         watched.feeds += 1;
+        watched.shown = process.hub.revision();
         let feed = process.hub.watch(spec);
-        watched.shown = feed.opened_at();
         let mut crashed = process.crashed.subscribe();
         // After this many items it changes to another member.
         for _ in 0..dice.within(1, 200) {
