@@ -58,14 +58,7 @@ struct Three {
 }
 
 fn member(id: u64) -> Member {
-    Member {
-        id: MemberId(id),
-        name: String::new(),
-        peer_urls: vec![format!("http://10.0.0.{id}:2380")],
-        client_urls: Vec::new(),
-        learner: false,
-        pending: false,
-    }
+    Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")])
 }
 
 impl Three {
@@ -108,24 +101,12 @@ impl Three {
         let log = Log::open(Arc::new(SimDisk::new(id)), log_options).unwrap();
         let founders: Vec<Member> = (1..=3).map(member).collect();
         raft::found(&log, &founders).await.unwrap();
+        let transport = self.network.from(MemberId(id));
         let node = Node::start(NodeOptions {
-            id: MemberId(id),
-            cluster: ClusterId(77),
             name: format!("m{id}"),
-            client_urls: Vec::new(),
-            force_new_cluster: false,
-            log,
-            store: store.clone(),
-            transport: self.network.from(MemberId(id)),
-            clock: clock.clone(),
             heartbeat: HEARTBEAT,
             election: ELECTION,
-            snapshot_count: 10_000,
-            catchup_entries: 5_000,
-            strict_reconfig: true,
-            max_learners: 1,
-            pre_vote: true,
-            on_fatal: Arc::new(|why| panic!("fatal: {why}")),
+            ..NodeOptions::new(MemberId(id), ClusterId(77), log, store.clone(), transport, clock.clone())
         });
         let node = node.await.unwrap();
         answer(&node, &lessor).expect("one lessor a node");

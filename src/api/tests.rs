@@ -98,33 +98,13 @@ pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Se
     let hub = Hub::new(Arc::new(store.clone()), Default::default());
     store.set_observers(vec![hub.clone(), lessor.clone()]);
     let log = Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap();
-    let founder = Member {
-        id,
-        name: String::new(),
-        peer_urls: vec![url],
-        client_urls: Vec::new(),
-        learner: false,
-        pending: false,
-    };
-    raft::found(&log, &[founder]).await.unwrap();
+    raft::found(&log, &[Member::founder(id, vec![url])]).await.unwrap();
+    let transport = Arc::new(NoTransport);
     let node = Node::start_on_thread(NodeOptions {
-        id,
-        cluster: cluster_id(&[id]),
-        name: "default".into(),
         client_urls: vec!["http://localhost:2379".into()],
-        log,
-        store: store.clone(),
-        force_new_cluster: false,
-        transport: Arc::new(NoTransport),
-        clock: Arc::new(StoppedClock),
         heartbeat: settings.heartbeat_interval,
         election: settings.election_timeout,
-        snapshot_count: 10_000,
-        catchup_entries: 5_000,
-        strict_reconfig: true,
-        max_learners: 1,
-        pre_vote: true,
-        on_fatal: Arc::new(|why| panic!("{why}")),
+        ..NodeOptions::new(id, cluster_id(&[id]), log, store.clone(), transport, Arc::new(StoppedClock))
     })
     .await
     .unwrap();

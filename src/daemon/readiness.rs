@@ -67,35 +67,15 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let options = store::Options { map_size: 1 << 30, ..store::Options::default() };
         let store = Store::open(dir.path(), options).unwrap();
-        let member = |id| Member {
-            id: MemberId(id),
-            name: String::new(),
-            peer_urls: vec![format!("http://10.0.0.{id}:2380")],
-            client_urls: Vec::new(),
-            learner: false,
-            pending: false,
-        };
+        let member = |id| Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")]);
         let client_urls = vec!["http://10.0.0.1:2379".to_string()];
         let log = Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(SystemEntropy))).unwrap();
         raft::found(&log, &(1..=members).map(member).collect::<Vec<_>>()).await.unwrap();
+        let (id, transport, clock) = (MemberId(1), Arc::new(NoTransport), Arc::new(SystemClock));
         let node = Node::start_on_thread(NodeOptions {
-            id: MemberId(1),
-            cluster: cluster_id(&[MemberId(1)]),
             name: "one".into(),
             client_urls: client_urls.clone(),
-            force_new_cluster: false,
-            log,
-            store: store.clone(),
-            transport: Arc::new(NoTransport),
-            clock: Arc::new(SystemClock),
-            heartbeat: Duration::from_millis(100),
-            election: Duration::from_secs(1),
-            snapshot_count: 10_000,
-            catchup_entries: 5_000,
-            strict_reconfig: true,
-            max_learners: 1,
-            pre_vote: true,
-            on_fatal: Arc::new(|why| panic!("{why}")),
+            ..NodeOptions::new(id, cluster_id(&[id]), log, store.clone(), transport, clock)
         })
         .await
         .unwrap();

@@ -61,14 +61,7 @@ pub fn plan(name: &str, initial: &[InitialMember], token: &str) -> Result<Plan, 
         if member_name == name {
             own = Some(id);
         }
-        members.push(Member {
-            id,
-            name: String::new(),
-            peer_urls: peer_urls.clone(),
-            client_urls: Vec::new(),
-            learner: false,
-            pending: false,
-        });
+        members.push(Member::founder(id, peer_urls.clone()));
     }
     let member = own.ok_or_else(|| BootstrapError::LocalNameMissing(name.to_string()))?;
     members.sort_by_key(|member| member.id);
@@ -85,15 +78,12 @@ fn written(initial: &[InitialMember]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn member(name: &str, url: &str) -> InitialMember {
-        InitialMember { name: name.to_string(), peer_urls: vec![url.to_string()] }
-    }
+    use crate::join::samples::initial;
 
     #[test]
     fn the_documents_single_member() {
         let plan =
-            plan("node01", &[member("node01", "http://192.168.0.61:2380")], "etcd-cluster").expect("a plan");
+            plan("node01", &[initial("node01", "http://192.168.0.61:2380")], "etcd-cluster").expect("a plan");
         assert_eq!(plan.identity.member.to_string(), "4eee438bb97e1153");
         assert_eq!(plan.identity.cluster.to_string(), "35d99f7f50aa4509");
         assert_eq!(plan.members.len(), 1);
@@ -101,7 +91,7 @@ mod tests {
 
     #[test]
     fn mistakes_get_etcds_texts() {
-        let two = [member("a", "http://127.0.0.1:1"), member("b", "http://127.0.0.1:1")];
+        let two = [initial("a", "http://127.0.0.1:1"), initial("b", "http://127.0.0.1:1")];
         assert_eq!(
             plan("a", &two, "t").expect_err("refused").to_string(),
             "initial cluster a=http://127.0.0.1:1,b=http://127.0.0.1:1 has duplicate url"

@@ -289,6 +289,7 @@ pub async fn with_urls<'m>(names: &Names, members: &'m [Member], urls: &[String]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::join::samples::{initial, member, roll};
     use crate::model::ClusterId;
     use parking_lot::Mutex;
     use std::collections::VecDeque;
@@ -311,25 +312,6 @@ mod tests {
             let answer = self.0.lock().pop_front().unwrap_or(nobody("connection refused"));
             Box::pin(async move { answer.map(|answer| encode(&answer).expect("encoded")) })
         }
-    }
-
-    fn member(id: u64, name: &str, url: &str) -> Member {
-        Member {
-            id: MemberId(id),
-            name: name.into(),
-            peer_urls: vec![url.into()],
-            client_urls: Vec::new(),
-            learner: false,
-            pending: false,
-        }
-    }
-
-    fn roll(members: Vec<Member>) -> Roll {
-        Roll { cluster: ClusterId(0xc), members }
-    }
-
-    fn initial(name: &str, url: &str) -> InitialMember {
-        InitialMember { name: name.into(), peer_urls: vec![url.into()] }
     }
 
     #[tokio::test(start_paused = true)]

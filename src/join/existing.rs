@@ -178,26 +178,11 @@ fn written(roll: &Roll) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::join::samples::{initial, member, roll};
     use crate::model::ClusterId;
 
-    fn member(id: u64, name: &str, url: &str) -> Member {
-        Member {
-            id: MemberId(id),
-            name: name.into(),
-            peer_urls: vec![url.into()],
-            client_urls: Vec::new(),
-            learner: false,
-            pending: false,
-        }
-    }
-
-    fn initial(name: &str, url: &str) -> InitialMember {
-        InitialMember { name: name.into(), peer_urls: vec![url.into()] }
-    }
-
     fn asked(name: &str, given: &[InitialMember], members: Vec<Member>) -> Result<Identity, String> {
-        let roll = Roll { cluster: ClusterId(0xc), members };
-        identify(name, given, &roll, |a, b| a == b).map_err(|error| error.to_string())
+        identify(name, given, &roll(members), |a, b| a == b).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -13,3 +13,5 @@ pub mod existing;
 pub mod identity;
 pub mod questions;
 pub mod reception;
+#[cfg(test)]
+mod samples;

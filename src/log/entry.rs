@@ -98,14 +98,7 @@ mod tests {
             Command::Txn(Txn { compares, success, failure })
         };
         let inner = Txn { failure: vec![Op::Delete(delete())], ..Txn::default() };
-        let member = Member {
-            id: MemberId(1),
-            name: "n".repeat(1 << 20),
-            peer_urls: Vec::new(),
-            client_urls: Vec::new(),
-            learner: false,
-            pending: false,
-        };
+        let member = Member { name: "n".repeat(1 << 20), ..Member::founder(MemberId(1), Vec::new()) };
         vec![
             Command::Put(put()),
             Command::Delete(delete()),

@@ -101,6 +101,12 @@ impl Member {
         })
     }
 
+    /// A member that a cluster begins with: a voter that has not published its name yet.
+    pub fn founder(id: MemberId, peer_urls: Vec<String>) -> Self {
+        let (name, client_urls) = (String::new(), Vec::new());
+        Self { id, name, peer_urls, client_urls, learner: false, pending: false }
+    }
+
     /// True once the member has published its name.
     pub fn is_started(&self) -> bool {
         !self.name.is_empty()

@@ -49,6 +49,36 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
+    /// What a member needs, and etcd's defaults for all else. It panics where it cannot go on.
+    pub fn new(
+        id: MemberId,
+        cluster: ClusterId,
+        log: Log,
+        store: Store,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            id,
+            cluster,
+            name: "default".into(),
+            client_urls: Vec::new(),
+            force_new_cluster: false,
+            log,
+            store,
+            transport,
+            clock,
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_millis(1000),
+            snapshot_count: 10_000,
+            catchup_entries: 5_000,
+            strict_reconfig: true,
+            max_learners: 1,
+            pre_vote: true,
+            on_fatal: Arc::new(|why| panic!("fatal: {why}")),
+        }
+    }
+
     /// How long a request may take: etcd's 5 s plus two election timeouts.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(5) + 2 * self.election

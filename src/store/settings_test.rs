@@ -29,14 +29,8 @@ fn put(key: &str, length: usize) -> Put {
 }
 
 fn learner(id: u64) -> Member {
-    Member {
-        id: MemberId(id),
-        name: String::new(),
-        peer_urls: vec![format!("http://10.0.0.{id}:2380")],
-        client_urls: Vec::new(),
-        learner: true,
-        pending: false,
-    }
+    let url = format!("http://10.0.0.{id}:2380");
+    Member { learner: true, ..Member::founder(MemberId(id), vec![url]) }
 }
 
 /// Commands that any setting there is has something to say about.

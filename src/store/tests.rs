@@ -226,14 +226,7 @@ fn a_snapshot_carries_everything() {
     }
     bench.put(vec![9; 3000], "long");
     bench.delete(KeyRange::single("key-0003"));
-    let member = Member {
-        id: MemberId(5),
-        name: String::new(),
-        peer_urls: vec!["http://a:1".into()],
-        client_urls: Vec::new(),
-        learner: false,
-        pending: false,
-    };
+    let member = Member::founder(MemberId(5), vec!["http://a:1".into()]);
     bench.run(Command::Member(MemberChange::Add(member)));
     bench.run(Command::AlarmRaise(Alarm { member: MemberId(5), kind: AlarmKind::NoSpace }));
     bench.run(Command::Compact { revision: 100 });

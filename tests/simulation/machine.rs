@@ -255,14 +255,7 @@ fn store_options(quota: Option<u64>, disk: Arc<StoreDisk>) -> store::Options {
 }
 
 pub fn member(id: u64) -> Member {
-    Member {
-        id: MemberId(id),
-        name: String::new(),
-        peer_urls: vec![format!("http://10.0.0.{id}:2380")],
-        client_urls: Vec::new(),
-        learner: false,
-        pending: false,
-    }
+    Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")])
 }
 
 /// Everything a process is started with.
@@ -352,24 +345,17 @@ impl Boot {
         let doomed = Arc::new(AtomicBool::new(false));
         let (dooms, on_fatal) = (doomed.clone(), ears.on_fatal);
         let (doom, on_store) = (doomed.clone(), on_fatal.clone());
+        let (id, transport, clock) = (MemberId(self.id), self.transport, self.clock);
         let options = NodeOptions {
-            id: MemberId(self.id),
-            cluster: CLUSTER,
             name: format!("m{}", self.id),
             client_urls: vec![format!("http://10.0.0.{}:2379", self.id)],
-            force_new_cluster: false,
-            log: log.clone(),
-            store: store.clone(),
-            transport: self.transport,
-            clock: self.clock,
             heartbeat: HEARTBEAT,
             election: self.settings.election,
             snapshot_count: self.settings.snapshot_count,
             catchup_entries: self.settings.snapshot_count / 2,
-            strict_reconfig: true,
             max_learners: self.settings.max_learners,
-            pre_vote: true,
             on_fatal: Arc::new(move |why| on_fatal(why, dooms.load(Ordering::Relaxed))),
+            ..NodeOptions::new(id, CLUSTER, log.clone(), store.clone(), transport, clock)
         };
         let node = threads[0].run(Node::start(options)).await.map_err(|error| error.to_string())?;
         let mut tasks = JoinSet::new();

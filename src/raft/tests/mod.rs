@@ -69,14 +69,7 @@ fn open_store(dir: &TempDir) -> Store {
 }
 
 fn member(id: u64) -> Member {
-    Member {
-        id: MemberId(id),
-        name: String::new(),
-        peer_urls: vec![format!("http://10.0.0.{id}:2380")],
-        client_urls: Vec::new(),
-        learner: false,
-        pending: false,
-    }
+    Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")])
 }
 
 /// The parts of a member that outlive its process.
@@ -133,24 +126,12 @@ impl Cluster {
         if Standing::of(&log, store.applied()).is_log_empty() {
             found(&log, &founders).await.unwrap();
         }
+        let clock = Arc::new(TestClock(tokio::time::Instant::now()));
+        let transport = self.network.from(MemberId(id));
         let mut options = NodeOptions {
-            id: MemberId(id),
-            cluster: ClusterId(77),
             name: format!("m{id}"),
             client_urls: vec![format!("http://10.0.0.{id}:2379")],
-            force_new_cluster: false,
-            log,
-            store: store.clone(),
-            transport: self.network.from(MemberId(id)),
-            clock: Arc::new(TestClock(tokio::time::Instant::now())),
-            heartbeat: Duration::from_millis(100),
-            election: Duration::from_millis(1000),
-            snapshot_count: 10_000,
-            catchup_entries: 5_000,
-            strict_reconfig: true,
-            max_learners: 1,
-            pre_vote: true,
-            on_fatal: Arc::new(|why| panic!("fatal: {why}")),
+            ..NodeOptions::new(MemberId(id), ClusterId(77), log, store.clone(), transport, clock)
         };
         (self.settings)(&mut options);
         let node = Node::start(options).await.unwrap();

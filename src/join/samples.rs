@@ -1,0 +1,20 @@
+//! Members and clusters as this room's tests need them.
+
+use super::bootstrap::InitialMember;
+use super::questions::Roll;
+use crate::model::{ClusterId, Member, MemberId};
+
+/// A member that has published `name`, or not yet if it is empty.
+pub fn member(id: u64, name: &str, url: &str) -> Member {
+    Member { name: name.into(), ..Member::founder(MemberId(id), vec![url.into()]) }
+}
+
+/// A member as `initial-cluster` names it.
+pub fn initial(name: &str, url: &str) -> InitialMember {
+    InitialMember { name: name.into(), peer_urls: vec![url.into()] }
+}
+
+/// What the members of cluster `c` say of it.
+pub fn roll(members: Vec<Member>) -> Roll {
+    Roll { cluster: ClusterId(0xc), members }
+}
