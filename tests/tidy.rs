@@ -9,6 +9,10 @@ mod faults;
 mod source;
 #[path = "tidy/tables.rs"]
 mod tables;
+#[path = "tidy/tour.rs"]
+mod tour;
+#[path = "tidy/words.rs"]
+mod words;
 
 use source::{Source, is_word, reachable, skip_space, word_at};
 use std::collections::{BTreeMap, BTreeSet};

@@ -76,7 +76,7 @@ pub fn bind(config: &Config, tls: Option<Arc<Tls>>, inherited: &mut Inherited) -
     Ok(Clients { listeners, tls })
 }
 
-/// Binds, again and again for so long while the address is in use.
+/// Binds; while the address is in use it tries again, for at most this long.
 fn retried(patience: Duration, bind: impl Fn() -> io::Result<Listener>) -> io::Result<Listener> {
     let begun = Instant::now();
     loop {

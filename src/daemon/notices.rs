@@ -61,16 +61,16 @@ pub const NEARLY_FULL: Notice = notice(
 pub const DISK_FULL: Notice = notice(
     "02dacb119d17a3d8c9b9f41afb6946dc",
     "The disk is full",
-    "There is hardly room for the data on this member's disk. Reads are served; what needs space is refused; deletions\n\
-     and compactions go on, on a small reserve. Make room: remove other files, enlarge the disk, or delete keys and\n\
-     compact:\n\n    etcdctl compact REVISION\n\nThe member takes part again by itself as soon as there is room.",
+    "There is hardly room for the data on this member's disk. Reads are served; commands that need space are refused;\n\
+     deletions and compactions still work, with a small reserve. Make room: remove other files, enlarge the disk, or\n\
+     delete keys and compact:\n\n    etcdctl compact REVISION\n\nThe member accepts writes again by itself as soon as there is room.",
 );
 
 /// The disk has room again.
 pub const DISK_ROOM: Notice = notice(
     "1ca59df44a813c54ac711ba6dc8c0608",
     "There is room on the disk again",
-    "What was refused for want of space is accepted again.",
+    "Commands that need space are accepted again.",
 );
 
 /// Members' data differ.

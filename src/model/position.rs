@@ -13,8 +13,8 @@ pub struct LogPosition {
     pub index: u64,
 }
 
-/// How far a member's vote and its log have come. Both are on disk before anybody hears of them, so it never falls behind
-/// what the member has acknowledged, unless its disk is exchanged for an older copy.
+/// The positions of a member's vote and of its log. Both are on disk before they are sent to anybody, so they are never
+/// behind what the member has acknowledged, unless its disk is replaced by an older copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The term of its vote.

@@ -147,7 +147,7 @@ pub enum Refusal {
     /// Authentication is off.
     #[error("authentication is not enabled")]
     AuthNotEnabled,
-    /// Users or roles have changed since the caller was let in. Nothing was done: whoever let it in may do so again.
+    /// Users or roles have changed since the caller was authenticated. Nothing was done: it may be authenticated again.
     #[error("revision of users and roles is old")]
     AuthOldRevision,
     /// The request is part of etcd's API but not served by this version.

@@ -63,11 +63,11 @@ pub(super) struct Greeting {
     pub from: MemberId,
     /// The member it wants to reach; zero for any.
     pub to: MemberId,
-    /// Which run of a process it is: another number for each.
+    /// A number that differs for each run of a process.
     pub incarnation: u64,
-    /// How far its log has come.
+    /// The end of its log.
     pub progress: Progress,
-    /// What the one who is called has acknowledged to it.
+    /// What the called side has acknowledged to it.
     pub acknowledged: Option<Progress>,
     /// Its wall clock, ms since the epoch.
     pub clock_ms: i64,

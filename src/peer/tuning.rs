@@ -114,8 +114,8 @@ pub(super) fn attempt(election: Duration) -> Duration {
     ATTEMPT.max(election)
 }
 
-/// How long an unknown process of a member is compared with what is known of the member: well within the attempt of the
-/// caller, and longer than the pauses between packets of a connection that lives.
+/// How long a member's connections are checked when an unknown process of it calls: well within the caller's attempt, and
+/// longer than the pauses between packets of a live connection.
 pub(super) fn proof(election: Duration) -> Duration {
     attempt(election) / 2
 }

@@ -89,7 +89,7 @@ pub struct StoreDisk {
 }
 
 impl StoreDisk {
-    /// It has no room for so long.
+    /// It has no room for this long.
     pub fn fill(&self, time: Duration) {
         *self.full_until.lock() = Some(Instant::now() + time);
     }

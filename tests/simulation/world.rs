@@ -256,7 +256,7 @@ impl World {
         }
     }
 
-    /// The disk of a member's store is full for so long.
+    /// The disk of a member's store is full for this long.
     pub fn fill_store(&self, id: u64, time: Duration) {
         if let Some(machine) = self.0.state.lock().machines.get(&id) {
             machine.store_disk.fill(time);

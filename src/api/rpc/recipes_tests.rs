@@ -148,7 +148,7 @@ async fn elections() {
     proclaim(Some(first.clone()), "one more").await.unwrap();
     let resign = || election::resign(&services, ANYONE, epb::ResignRequest { leader: Some(first.clone()) });
     resign().await.unwrap();
-    resign().await.expect("resigning twice is no error");
+    resign().await.expect("resigning twice is allowed");
     assert_eq!(
         said(proclaim(Some(first.clone()), "x").await),
         (Code::Unknown, "election: not leader".to_string())

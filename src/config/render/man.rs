@@ -117,11 +117,11 @@ const COMMANDS: [(&str, &str); 6] = [
     ),
     (
         "kvd config from-etcd FILE",
-        "Turns etcd's etcd.conf.yml (YAML or JSON) or /etc/default/etcd (lines ETCD_NAME=value) into a cluster.toml on standard output, with comments on what has no place there.",
+        "Turns etcd's etcd.conf.yml (YAML or JSON) or /etc/default/etcd (lines ETCD_NAME=value) into a cluster.toml on standard output, with comments on settings that kvd does not have.",
     ),
     (
         "kvd config dropin",
-        "As root: lets kvd.service write to the directories of data-dir, wal-dir and log-outputs outside of /var/lib/kv, in a drop-in of the unit, and makes those that are missing.",
+        "As root: allows kvd.service to write to the directories of data-dir, wal-dir and log-outputs outside of /var/lib/kv, with a drop-in for the unit, and makes missing ones.",
     ),
     (
         "kvd secret new [FILE]",
@@ -129,15 +129,16 @@ const COMMANDS: [(&str, &str); 6] = [
     ),
 ];
 
-const FLAG_SYNTAX: &str = "Options are written as etcd's: with one dash or two, and with the value behind an equals \
-    sign or as the next argument. A boolean takes its value behind an equals sign only (--pre-vote=false). The last of \
-    several wins. Durations are Go's (1h30m, 100ms). Each option is also an environment variable and, unless it says \
-    otherwise, a key in cluster.toml; a flag wins over a variable, a variable over a file, and all of them are merged \
-    option by option.";
+const FLAG_SYNTAX: &str = "Options are written as in etcd: with one dash or two, and with the value after an equals \
+    sign or as the next argument. A boolean takes its value only after an equals sign (--pre-vote=false). The last of \
+    several counts. Durations are Go's (1h30m, 100ms). Each option is also an environment variable and, unless it says \
+    otherwise, a key in cluster.toml; a flag has priority over a variable, a variable over a file, and all of them are \
+    merged option by option.";
 
 const ENVIRONMENT: &str = "ETCD_NAME, ETCD_DATA_DIR and so on: etcd's options in capitals with underscores. KVD_... are \
-    kvd's own. An empty variable counts as none, an unknown one is a warning. KVD_CONFIG_FILE and ETCD_CONFIG_FILE name \
-    the configuration file. STATE_DIRECTORY, RUNTIME_DIRECTORY and CREDENTIALS_DIRECTORY are read as systemd sets them.";
+    kvd's own. An empty variable counts as not set, an unknown one causes a warning. KVD_CONFIG_FILE and ETCD_CONFIG_FILE \
+    name the configuration file. STATE_DIRECTORY, RUNTIME_DIRECTORY and CREDENTIALS_DIRECTORY are used as systemd sets \
+    them.";
 
 const FILES: [(&str, &str); 4] = [
     ("/etc/kv/cluster.toml", "The configuration; may be missing. See cluster.toml(5)."),
@@ -149,34 +150,34 @@ const FILES: [(&str, &str); 4] = [
     ("/var/lib/kv", "The data directory of the systemd unit."),
 ];
 
-const SIGNALS: &str = "SIGTERM and SIGINT hand leadership over, close connections, make everything durable and stop. \
+const SIGNALS: &str = "SIGTERM and SIGINT transfer leadership, close connections, make everything durable and stop. \
     SIGHUP reads the configuration again, as kvctl reload does.";
 
 const SYSTEMD: [&str; 4] = [
     "kvd.service is ready as soon as the data are open and the sockets bound: it does not wait for other members, so \
-     that several can be started one after another. systemctl status tells the rest: role, how many members are \
-     there, alarms. Whoever needs an answering cluster orders itself after kvd-wait-ready.service.",
-    "systemctl reload kvd reads the configuration again. Options marked [reload] and the contents of TLS files come \
-     into force; what takes a restart is named. A configuration with errors is refused with its findings, the reload \
-     fails, and kvd goes on with the one it has. The environment file is read by systemd at a start only.",
+     that several can be started one after another. systemctl status shows the rest: role, number of reachable \
+     members, alarms. A unit that needs a cluster that answers is ordered after kvd-wait-ready.service.",
+    "systemctl reload kvd reads the configuration again. Options marked [reload] and the contents of TLS files \
+     take effect; options that need a restart are named. A configuration with errors is refused with its findings, \
+     the reload fails, and kvd keeps the present one. systemd reads the environment file only at a start.",
     "systemctl restart kvd refuses no client: systemd keeps the listening sockets, and connections wait in them. \
-     kvd.socket, which nothing enables, has systemd open the sockets in the first place. The watchdog asks raft and \
-     the state machine, not the disk.",
-    "In the journal each line names what it is about, and has it in fields as well; journalctl -x -u kvd explains those that an operator acts on.",
+     With kvd.socket, which is not enabled by default, systemd opens the sockets itself. The watchdog checks raft \
+     and the state machine, not the disk.",
+    "In the journal each line contains its details, which are also fields of the entry; journalctl -x -u kvd explains the lines on which an operator has to act.",
 ];
 
 const EXIT_STATUS: [(&str, &str); 6] = [
     ("0", "Stopped on request, or the member was removed from its cluster."),
-    ("1", "The start failed, or the member could not go on."),
+    ("1", "The start failed, or the member could not continue."),
     (
         "65",
-        "Identity, log and state do not belong together, or one of them is missing: as a rule a disk is not mounted. \
+        "Identity, log and state do not belong together, or one of them is missing: usually a disk is not mounted. \
          systemd does not restart it.",
     ),
-    ("74", "Log or store cannot be trusted any more: the disk failed."),
+    ("74", "Log or store can no longer be trusted: the disk failed."),
     (
         "77",
-        "The cluster does not take this member: it was removed, its data are a copy of a running member's or an older \
+        "The cluster refuses this member: it was removed, its data are a copy of a running member's or an older \
          copy of its own, it does not have the same secret, or it may not join. systemd does not restart it.",
     ),
     (
@@ -193,7 +194,7 @@ const EXAMPLES: [(&str, &str); 5] = [
         "kvd secret new /etc/kv/secret\nsystemctl enable --now kvd\nkvctl endpoint status --cluster -w table",
     ),
     (
-        "From Debian's etcd-server on the same machine: its settings as a cluster.toml, with what has no place there as comments. Data are not taken over:",
+        "From Debian's etcd-server on the same machine: its settings as a cluster.toml; settings that kvd does not have become comments. Data are not converted:",
         "kvd config from-etcd /etc/default/etcd > /etc/kv/cluster.toml\nkvd check",
     ),
     ("What is in force, and where it comes from:", "kvd config show --origin"),
@@ -227,8 +228,8 @@ const VALUES: [(&str, &str); 6] = [
 ];
 
 const DIFFERENCES: [&str; 4] = [
-    "All sources are merged; with etcd a configuration file silences all flags and variables.",
-    "A variable beside a flag of the same option is no error; the flag wins.",
+    "All sources are merged; in etcd a configuration file disables all flags and variables.",
+    "A variable together with a flag for the same option is not an error; the flag has priority.",
     "An unknown key is an error; etcd ignores it.",
     "log-format is auto by default: plain lines on a terminal, JSON otherwise; and initial-cluster follows from name and initial-advertise-peer-urls when it is not given.",
 ];

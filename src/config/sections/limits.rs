@@ -11,7 +11,7 @@ use crate::model::MAX_REQUEST_BYTES;
 /// Above this etcd warns.
 const LARGE_REQUEST: usize = 10 << 20;
 
-/// The shortest interval of progress notifications, as etcd has it.
+/// The shortest interval of progress notifications, as in etcd.
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 section! {

@@ -79,7 +79,7 @@ async fn heartbeats_are_not_starved_by_a_large_snapshot() {
     assert_eq!(answer, Ok(Bytes::from_static(b"installed")));
     let got = two.deputy.snapshots.lock().pop().map(|(_, length, _)| length);
     assert_eq!(got, Some(SIZE as u64));
-    assert!(most > 0 && most <= SIZE as u64, "{most} bytes were told of under way");
+    assert!(most > 0 && most <= SIZE as u64, "{most} bytes were reported in progress");
     assert_eq!(two.quic.snapshot_bytes(), None, "it is done");
     println!("{beats} heartbeats beside the snapshot, the slowest in {slowest:?}");
     assert!(beats >= 50, "{beats} heartbeats beside a snapshot of {SIZE} bytes");

@@ -140,7 +140,7 @@ async fn an_older_copy_is_refused_by_the_leader() {
     }
     assert!(three.0[leader].log().contains("are an older copy"), "{}", three.0[leader].log());
     put(&three.0[leader], "without it").await;
-    // With its own data it is let in again.
+    // With its own data it is admitted again.
     fs::remove_dir_all(&data).expect("removed");
     fs::rename(&newer, &data).expect("put back");
     three.0[place].spawn();

@@ -70,7 +70,7 @@ async fn a_member_whose_certificate_is_revoked_is_kept_out_without_a_restart() {
     revoked.spawn();
     until("the keeper says why", || keeper.log().contains("that of the peer: Revoked")).await;
     until("the other one says why", || revoked.log().contains("that of this member: Revoked")).await;
-    assert!(revoked.poll_exit().is_none(), "it may be let in again");
+    assert!(revoked.poll_exit().is_none(), "it may be admitted again");
 
     exchange(&keeper, authority.revoke(None)).await;
     until_both_agree(&keeper).await;

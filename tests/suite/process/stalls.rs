@@ -238,7 +238,7 @@ async fn the_revocation_of_a_lease_with_a_million_keys_elects_nobody() {
     }
 }
 
-/// The disk of each store in turn stands still for so long, while others write more than memory holds.
+/// The disk of each store in turn does not respond for this long, while others write more than memory holds.
 async fn stall(test: &str, times: [&str; 2]) {
     const TIME: Duration = Duration::from_secs(5);
     let _turn = heavy().await;
