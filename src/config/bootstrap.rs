@@ -11,7 +11,7 @@ use super::surroundings::{Disk, Files};
 use super::url::{Url, join_urls};
 use super::value::cluster_text;
 
-/// The options that an initialised data directory wins over, as with etcd.
+/// The options that are ignored if the data directory is initialised, as in etcd.
 pub fn bootstrap_options() -> impl Iterator<Item = &'static OptionSpec> {
     options::all().filter(|spec| spec.bootstrap)
 }
@@ -35,7 +35,7 @@ impl Config {
         let mut rows = self.settings().iter();
         if rows.any(|(spec, setting)| setting.origin.is_refused() && (spec.bootstrap || spec.name == "name"))
         {
-            // That has been said, and what the defaults lead to is nobody's mistake.
+            // That has been reported already, and a result of defaults is not the operator's mistake.
             return Vec::new();
         }
         let problem = match (self.join.peers.is_empty(), self.discovery.finds_members()) {
@@ -79,7 +79,7 @@ impl Config {
             // Its URLs were announced when it was added; they need not be repeated.
             return None;
         }
-        // Without DNS a host name matches anything; whoever can resolve names asks again.
+        // Without DNS a host name matches anything; a caller that can resolve names checks again.
         advertised_problem(name, own, &self.addresses.advertise_peer_urls, |url| {
             Ok(url.socket_addr().map(|address| address.to_string()))
         })

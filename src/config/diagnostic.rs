@@ -203,10 +203,10 @@ fn around(line: &str, mark: usize) -> (String, usize) {
     (format!("...{part}..."), mark - first + 3)
 }
 
-/// Words in a name that tell a secret.
+/// Words in a name that mark its value as a secret.
 const TELLING: [&str; 4] = ["secret", "password", "username", "discovery-user"];
 
-/// How alike a name must be to one that tells a secret: misspelt, it tells it as well.
+/// How similar a name must be to one that marks a secret: a misspelt name marks it too.
 const ALIKE: f64 = 0.8;
 
 /// The line without possible secrets: everything after a name that indicates one, or the whole line if a string over

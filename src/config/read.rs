@@ -22,7 +22,7 @@ pub const DEFAULT_FILE: &str = "/etc/kv/cluster.toml";
 /// The variables that systemd gives the service (`EnvironmentFile=` of kvd.service).
 const ENVIRONMENT_FILE: &str = "/etc/kv/kvd.env";
 
-/// What came out of reading.
+/// The result of reading a configuration.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The configuration; none when there are errors.
@@ -75,7 +75,7 @@ pub(super) fn read_as_service(surroundings: &Surroundings<'_>) -> Outcome {
             Outcome { config: None, ..outcome }
         }
         Err(error) if error.kind() == ErrorKind::NotFound => read(surroundings),
-        // systemd can read it all the same.
+        // systemd can read the file nevertheless.
         Err(error) => {
             let mut outcome = read(surroundings);
             let unread = Diagnostic { severity: Severity::Warning, ..unreadable(path, &error, None) };
@@ -122,13 +122,13 @@ fn config_file(
     (!path.is_empty()).then(|| (PathBuf::from(path), place))
 }
 
-/// The values of all sources as they are laid over each other.
+/// The merged values of all sources.
 #[derive(Default)]
 struct Layers {
     settings: Option<Settings>,
     gates: BTreeMap<String, bool>,
     diagnostics: Vec<Diagnostic>,
-    /// One warning for each option that does nothing or has another name now; the last place wins.
+    /// One warning for each option that does nothing or has another name now; the last place counts.
     notes: BTreeMap<&'static str, Diagnostic>,
     /// Options whose value kvd cannot honour; a harmless value of a higher source takes it back.
     refusals: BTreeMap<&'static str, Diagnostic>,
@@ -351,7 +351,7 @@ fn without_effect_yet(settings: &Settings) -> impl Iterator<Item = Diagnostic> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diagnostic {
-    // The words of the system without Rust's "(os error 2)".
+    // The system's message without Rust's "(os error 2)".
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or(&text);
     Diagnostic::error(format!("cannot read {}: {words}", path.display())).at(named)

@@ -29,7 +29,7 @@ impl Origin {
         matches!(self, Self::Given(_) | Self::Refused(_))
     }
 
-    /// True if what the operator gave is no value of the option.
+    /// True if the operator gave a value that is not valid for the option.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
@@ -175,7 +175,7 @@ impl Settings {
         self.origin(name).is_given()
     }
 
-    /// True if the value says nothing: an empty text or list.
+    /// True if the value is empty: an empty text or list.
     pub fn is_empty(&self, name: &str) -> bool {
         self.get(name).value.is_empty()
     }

@@ -32,13 +32,13 @@ pub trait Asker: Send + Sync {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// Nobody is there.
+    /// No process was reached.
     #[error("{0}")]
     Nobody(String),
-    /// Somebody is, and does not answer now.
+    /// A process was reached, but it does not answer now.
     #[error("{0}")]
     NotNow(String),
-    /// Somebody who has neither this member's secret nor its certificate authority: asking again does not help.
+    /// The process reached has neither this member's secret nor its certificate authority: asking again does not help.
     #[error("{0}")]
     Stranger(String),
 }
@@ -60,7 +60,7 @@ pub enum EntryError {
     /// The cluster refuses this member.
     #[error("the cluster does not let this member join: {0}")]
     Refused(String),
-    /// Whoever was reached does not share this member's secret or certificate authority.
+    /// The members that were reached do not share this member's secret or certificate authority.
     #[error("the cluster cannot be entered with this member's cluster secret (or certificates): {0}")]
     Stranger(String),
     /// No member admitted it within `join.timeout`.
@@ -178,7 +178,7 @@ pub async fn join(
                 Err(error) => {
                     met.note(&error);
                     let error = error.to_string();
-                    // Of whoever was not reached, every URL is named already.
+                    // If a member was not reached, the error already names each of its URLs.
                     let named = error.starts_with(peer.as_str());
                     reasons.push(if named { error } else { format!("{peer}: {error}") });
                 }
@@ -202,10 +202,10 @@ async fn ask(asker: &dyn Asker, urls: Vec<String>, question: Bytes) -> Result<An
     decode(&bytes).map_err(|error| NoAnswer::NotNow(error.to_string()))
 }
 
-/// Whom a round of questions has met.
+/// The kinds of members that a round of questions has reached.
 #[derive(Default)]
 struct Met {
-    /// Somebody of the cluster, who may answer later.
+    /// A member of the cluster, which may answer later.
     kin: bool,
     stranger: bool,
 }
@@ -219,7 +219,7 @@ impl Met {
         }
     }
 
-    /// Waiting for those who are not there makes no sense if those who are do not share the secret.
+    /// Waiting for members that are not reachable is useless if the reachable ones do not share the secret.
     fn refuse_strangers<'r>(&self, reasons: impl Iterator<Item = &'r String>) -> Result<(), EntryError> {
         if self.stranger && !self.kin {
             let reasons: Vec<&str> = reasons.map(String::as_str).collect();
@@ -389,7 +389,7 @@ mod tests {
         let refused = join(&script, &candidate, &peers, Duration::ZERO, |_| {}).await.expect_err("refused");
         let reasons = "https://a:1: not the same secret; https://b:1: refused";
         assert_eq!(refused, EntryError::Stranger(reasons.into()));
-        // One of the cluster that cannot answer yet is waited for, whatever else is in the way.
+        // A member of the cluster that cannot answer yet is waited for, whatever the other answers are.
         let script = Script::of([
             stranger(),
             Err(NoAnswer::NotNow("starting".into())),

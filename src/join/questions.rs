@@ -14,9 +14,9 @@ const LONGEST_QUESTION: usize = 64 << 10;
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
-    /// Which members does the cluster have? With the `initial-cluster-token` of whoever asks, if it was given.
+    /// Which members does the cluster have? With the `initial-cluster-token` of the asking process, if it was given.
     Roll(Option<String>),
-    /// Let me in (the one-step join).
+    /// Add me as a member (the one-step join).
     Join(Candidate),
 }
 

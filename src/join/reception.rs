@@ -81,7 +81,8 @@ impl Reception {
     }
 }
 
-/// Why a token is not this cluster's. One that was not given is any: the default says nothing of which cluster is meant.
+/// Why a token is not this cluster's. A token that was not given matches any: the default does not say which cluster is
+/// meant.
 fn refuse_token(here: Option<&str>, theirs: Option<&str>) -> Option<String> {
     let (here, theirs) = here.zip(theirs).filter(|(here, theirs)| here != theirs)?;
     Some(format!(

@@ -33,7 +33,7 @@ impl Stamp {
 pub struct Proposal {
     /// Added by the leader.
     pub stamp: Stamp,
-    /// Whoever asked for it. Checked again when the command is applied.
+    /// The user who sent the request. Checked again when the command is applied.
     pub caller: Caller,
     /// What to do.
     pub command: Command,

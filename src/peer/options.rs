@@ -25,7 +25,7 @@ pub struct Options {
     pub election: Duration,
     /// The resolver for names in peer URLs.
     pub names: Names,
-    /// Random, another one for each run of a process: it tells a member from a process on a copy of its data.
+    /// Random, another one for each run of a process: it distinguishes a member from a process on a copy of its data.
     pub incarnation: u64,
     /// kvd's version, sent in the greeting.
     pub version: String,

@@ -1,5 +1,5 @@
-//! What all parts of a node share: its options, what is known of raft, the queues, its tasks. Nothing here proposes, reads
-//! or changes members: the parts that do stand above and know nothing of the node that holds them.
+//! What all parts of a node share: its options, raft's handle and status, the queues, its tasks. No code here proposes,
+//! reads or changes members: the parts that do so use this one, and it knows nothing of the node that contains them.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -25,11 +25,11 @@ use crate::model::{LogPosition, MemberId, Refusal};
 /// openraft's handle with kvd's types.
 pub type Raft = openraft::Raft<Types, StateMachine>;
 
-/// The ground under a node.
+/// What all parts of a node share.
 pub struct Inner {
-    /// What the node was started with.
+    /// The options that the node was started with.
     pub options: NodeOptions,
-    /// What everyone may ask without going through the raft thread.
+    /// Raft's status, readable without a request to the raft thread.
     pub shared: Arc<Shared>,
     /// Held while members are changed: one change at a time.
     pub members: Mutex<()>,
@@ -50,15 +50,15 @@ pub struct Inner {
     pub for_others: Sender<usize>,
     /// The highest position that a leader has reported as committed.
     pub said: parking_lot::Mutex<Option<LogPosition>>,
-    /// A transfer of leadership was tried at the stop: it is not tried again.
+    /// The stopping node has tried to transfer leadership: it does not try again.
     pub handed_over: AtomicBool,
     /// Set when the node is to stop.
     pub stopped: Sender<bool>,
-    /// Set when it has.
+    /// Set when the node has stopped.
     pub ended: Sender<bool>,
 }
 
-/// What comes in through the queues of a node.
+/// The receiving ends of a node's queues.
 pub struct Queues {
     /// Commands to be proposed.
     pub proposals: mpsc::UnboundedReceiver<Waiting>,
@@ -70,7 +70,7 @@ pub struct Queues {
 const LOOK: Duration = Duration::from_millis(10);
 
 impl Inner {
-    /// The ground of a node that runs on the present runtime, before raft is there.
+    /// The shared part of a node that runs on the current runtime, before raft has been started.
     pub fn new(options: NodeOptions, shared: Arc<Shared>) -> (Arc<Self>, Queues) {
         let (proposals, proposal_queue) = mpsc::unbounded_channel();
         let (readers, reader_queue) = mpsc::unbounded_channel();
@@ -98,7 +98,7 @@ impl Inner {
 
     /// Raft is running. To be called once, at the start.
     pub fn set_raft(&self, raft: Raft) {
-        // A second one changes nothing.
+        // A second call changes nothing.
         let _ = self.raft.set(raft);
     }
 
@@ -137,7 +137,7 @@ impl Inner {
 
     /// Queues a command.
     pub fn enqueue(&self, waiting: Waiting) {
-        // Where nobody takes it any more, dropping it tells the one who waits.
+        // If the receiver is gone, the command is dropped, which reports to the waiting caller.
         let _ = self.proposals.send(waiting);
     }
 
@@ -176,7 +176,7 @@ impl Inner {
         }
     }
 
-    /// True if a quorum, this member included, has been connected for so long.
+    /// True if a quorum, including this member, has been connected for this long.
     pub fn quorum_connected(&self, long: Duration) -> bool {
         let Some(raft) = self.raft() else { return false };
         let voters: Vec<u64> = raft.voter_ids().collect();

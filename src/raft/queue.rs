@@ -24,7 +24,7 @@ pub struct Waiting {
     pub command: Command,
     /// Its size in bytes.
     pub weight: usize,
-    /// The receiver of the outcome. If nobody waits there any more, the command is not proposed.
+    /// The receiver of the outcome. If it is gone, the command is not proposed.
     pub reply: ReplyTo,
     /// Counts its bytes until its outcome is known.
     pub charge: Charge,
@@ -34,7 +34,7 @@ pub struct Waiting {
 pub struct Charge(Arc<AtomicUsize>, usize);
 
 impl Charge {
-    /// Counts `bytes` in `total`; `None` where that would be more than may be undecided.
+    /// Counts `bytes` in `total`; `None` if that would exceed the limit for undecided commands.
     pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
         let charge = Self(total.clone(), bytes);
         (total.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES).then_some(charge)
@@ -56,9 +56,9 @@ pub struct ReplyTo {
 }
 
 impl ReplyTo {
-    /// Hands the outcome to whoever waits.
+    /// Sends the outcome to the waiting caller.
     pub fn send(self, outcome: Outcome) {
-        // Nobody may wait any more.
+        // The caller may have stopped waiting.
         let _ = self.sender.send(outcome);
     }
 }

@@ -1,7 +1,7 @@
-//! Folding the head into LMDB.
+//! Checkpoints: folding the head into LMDB.
 //!
 //! A checkpoint freezes the active layer, writes it in one durable transaction together with the position of the last
-//! log entry it holds, and drops it. It goes through the rows in their order, so that neighbours meet in the same page.
+//! log entry in it, and drops it. It writes the rows in their order, so that neighbours share pages.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Inner {
     /// The same for a caller that holds `writing`.
     pub fn checkpoint_while_writing(&self) -> Result<(), StoreError> {
         self.health()?;
-        // What found no room the last time comes first.
+        // A checkpoint that found no room the last time comes first.
         let unfinished = self.unfinished.lock().take();
         if let Some(folding) = unfinished {
             self.finish(folding)?;
@@ -64,7 +64,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes the active layer the frozen one; `None` if there is nothing to write.
+    /// Freezes the active layer; `None` if there is nothing to write.
     fn freeze(&self) -> Result<Option<Folding>, StoreError> {
         let _applying = self.applying.lock();
         let mut shared = self.shared.write();
@@ -91,7 +91,8 @@ impl Inner {
 }
 
 impl Folding {
-    /// The meta record that replaces `before`, which a slice of a compaction may have changed since the layer was frozen.
+    /// The meta record that replaces `before`; a slice of a compaction may have changed `before` since the layer was
+    /// frozen.
     fn meta(&self, before: &Meta) -> Meta {
         Meta {
             applied: self.applied,
@@ -101,7 +102,7 @@ impl Folding {
             in_use: before.in_use + self.layer.read().keys.growth,
             allocated: self.allocated,
             cluster_version: self.registry.cluster_version.clone(),
-            // One from before says nothing about what was applied since.
+            // An earlier digest does not cover what was applied since.
             digest: None,
             ..before.clone()
         }
@@ -120,7 +121,7 @@ fn fold(folding: &Folding, meta: &Meta, time: &Histogram) -> Result<(), StoreErr
     timed(time, || tables.commit(txn, "committing a checkpoint"))
 }
 
-/// Writes what the head says of tables that are kept row by row.
+/// Writes the head's rows of tables that are kept row by row.
 fn fold_rows(tables: &Tables, txn: &mut RwTxn<'_>, layer: &Layer) -> Result<(), StoreError> {
     let write = StoreError::lmdb("writing a row");
     for ((table, key), value) in layer.rows() {
@@ -132,7 +133,7 @@ fn fold_rows(tables: &Tables, txn: &mut RwTxn<'_>, layer: &Layer) -> Result<(), 
     Ok(())
 }
 
-/// Writes the tables that are kept in memory anew.
+/// Rewrites the tables that are kept in memory.
 fn fold_registry(tables: &Tables, txn: &mut RwTxn<'_>, registry: &Registry) -> Result<(), StoreError> {
     let write = StoreError::lmdb("writing a table that is kept in memory");
     for row in &TABLES {

@@ -1,17 +1,17 @@
-//! What all parts of the store share: the locks, the layers, the pool of read transactions.
+//! Shared by all parts of the store: the locks, the layers, the pool of read transactions.
 //!
 //! # Locks, in the order they are taken
-//! 1. `writing`: held by whoever writes LMDB: a checkpoint, a pruning slice, taking over a snapshot.
-//! 2. `applying`: held while an entry is applied, and for moments by a checkpoint (to freeze a layer) and when a
-//!    snapshot is taken over. So a layer always holds whole entries.
-//! 3. `shared`: the layers and figures; held for moments only, never across disk access.
+//! 1. `writing`: held while LMDB is written: by a checkpoint, a pruning slice, the adoption of a snapshot.
+//! 2. `applying`: held while an entry is applied, and briefly by a checkpoint (to freeze a layer) and when a snapshot
+//!    is adopted. So a layer always holds whole entries.
+//! 3. `shared`: the layers and figures; held briefly, never across disk access.
 //! 4. a layer's own lock, `pool`, `failure`, `unfinished`: leaves.
 //!
 //! # Consistency of reads
-//! A reader takes, in one read lock of `shared`, the published revision, both layers and a read transaction of
-//! LMDB. A checkpoint first commits to LMDB and then, under the write lock, drops the frozen layer and raises
-//! `generation`. So a transaction begun under the lock holds everything that the layers do not; in the moment between
-//! commit and drop it may hold what the frozen layer holds, too, and merging makes that one.
+//! A reader takes, under one read lock of `shared`, the published revision, both layers and a read transaction of LMDB.
+//! A checkpoint first commits to LMDB and then, under the write lock, drops the frozen layer and increments
+//! `generation`. So a transaction begun under the lock holds everything that the layers do not. Between commit and drop
+//! it may also hold what the frozen layer holds; merging removes such duplicates.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -53,13 +53,13 @@ pub(super) struct Inner {
     pub figures: Figures,
     pub pace: Pace,
     pub space: Space,
-    /// A checkpoint that found no room on the disk; for whoever holds `writing`.
+    /// A checkpoint that found no room on the disk; only used by the holder of `writing`.
     pub unfinished: Mutex<Option<Folding>>,
     /// An entry waits for room in the head.
     pub waiting: AtomicBool,
-    /// No entry is to wait any more.
+    /// Entries must not wait any more.
     pub stopping: AtomicBool,
-    /// When the compaction under way began to remove, for metrics.
+    /// When the running compaction began to remove versions, for metrics.
     pub compaction_begun: Mutex<Option<Instant>>,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     pool: Mutex<Pool>,
@@ -71,7 +71,7 @@ pub(super) struct Inner {
 /// The state that readers combine; see the module.
 pub(super) struct Shared {
     pub tables: Arc<Tables>,
-    /// Raised with every commit to LMDB.
+    /// Incremented by every commit to LMDB.
     pub generation: u64,
     pub active: LayerRef,
     pub frozen: Option<LayerRef>,
@@ -82,15 +82,15 @@ pub(super) struct Shared {
     pub compacted: i64,
     pub remembered: Remembered,
     pub registry: Arc<Registry>,
-    /// What LMDB holds, as of the last commit.
+    /// The meta record of the last commit to LMDB.
     pub meta: Meta,
-    /// The registry that LMDB holds.
+    /// The registry in LMDB.
     pub durable_registry: Arc<Registry>,
     pub allocated: u64,
 }
 
 impl Shared {
-    /// The state that LMDB holds, nothing in the head.
+    /// The state in LMDB, with an empty head.
     pub fn load(tables: Tables) -> Result<Self, StoreError> {
         let txn = tables.read()?;
         let meta = tables.meta(&txn)?;
@@ -137,19 +137,19 @@ impl Shared {
         Sizes { allocated: self.allocated, in_use: self.in_use(), quota }
     }
 
-    /// How far it has come.
+    /// Its position, revision and compacted revision.
     pub fn point(&self) -> Point {
         let index = self.applied.map(|applied| applied.index);
         Point { index, revision: self.revision, compacted: self.compacted }
     }
 
-    /// True where a checkpoint has something to do.
+    /// True if a checkpoint has something to do.
     pub fn is_dirty(&self) -> bool {
         self.frozen.is_some() || self.applied != self.meta.applied || self.allocated != self.meta.allocated
     }
 }
 
-/// A frozen layer on its way into LMDB, with what goes with it.
+/// A frozen layer that is being written to LMDB, with the state that belongs to it.
 pub(super) struct Folding {
     pub tables: Arc<Tables>,
     pub layer: LayerRef,
@@ -161,7 +161,7 @@ pub(super) struct Folding {
     pub registry_changed: bool,
 }
 
-/// A read transaction with the revision it sees.
+/// A read transaction with its revision.
 pub(super) struct DiskRead {
     pub txn: ReadTxn,
     /// No version in LMDB is above this one.
@@ -174,17 +174,17 @@ struct Pool {
     idle: Vec<DiskRead>,
 }
 
-/// Stands for no quota.
+/// Means no quota.
 const UNLIMITED: u64 = u64::MAX;
 
-/// Idle read transactions that are kept; each pins what its generation sees, until the next commit.
+/// Idle read transactions that are kept; each keeps its generation's pages from being reused, until the next commit.
 const POOL: usize = 64;
 
-/// The layers and LMDB at one moment. The active layer goes on being written, above the published revision; that it
-/// may be frozen or folded in the meantime makes no difference to who holds it. The transaction goes back to the
-/// pool when the reader is dropped.
+/// The layers and LMDB at one moment. The active layer continues to be written, above the published revision; a reader
+/// is not affected if it is frozen or folded in the meantime. The transaction returns to the pool when the reader is
+/// dropped.
 pub(super) struct Reader<'s> {
-    /// Closed to everybody else: from here the options could be reached, which applying must not see.
+    /// Private: it gives access to the options, which `apply` must not use.
     inner: &'s Inner,
     pub tables: Arc<Tables>,
     pub active: LayerRef,
@@ -197,7 +197,7 @@ pub(super) struct Reader<'s> {
 }
 
 impl Reader<'_> {
-    /// What a row of a table in [`Kept::Rows`] says, head and LMDB as one.
+    /// Reads a row of a table in [`Kept::Rows`], head and LMDB combined.
     pub fn row<T>(&self, at: &RowKey, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
         if let Some(value) = self.active.read().row(at) {
             return Ok(value.as_deref().map(read));
@@ -219,7 +219,7 @@ impl Reader<'_> {
         prefix: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        // Copied, since no lock is held while LMDB is read; the active layer's word counts.
+        // Copied, because no lock is held while LMDB is read; the active layer has priority.
         let mut head = BTreeMap::new();
         for layer in self.frozen.iter().chain([&self.active]) {
             let layer = layer.read();
@@ -227,7 +227,7 @@ impl Reader<'_> {
         }
         let mut head = head.into_iter().peekable();
         let failed = StoreError::lmdb("reading rows");
-        // LMDB knows no empty key.
+        // LMDB has no empty keys.
         let from = if prefix.is_empty() { Bound::Unbounded } else { Bound::Included(prefix) };
         let rows = self.tables[table].range(&self.disk().txn, &(from, Bound::Unbounded)).map_err(&failed)?;
         for row in rows {
@@ -246,12 +246,12 @@ impl Reader<'_> {
         head.try_for_each(|(key, value)| value.map_or(Ok(()), |value| visit(&key, &value)))
     }
 
-    /// Writes a row of such a table, or removes it: for the applying thread only.
+    /// Writes or removes a row of such a table; for the applying thread only.
     pub fn put_row(&self, at: RowKey, value: Option<Bytes>) {
         self.active.write().put_row(at, value);
     }
 
-    /// Looks again, at what is published by now.
+    /// Moves on to the state that is published now.
     pub fn renew(&mut self) -> Result<(), StoreError> {
         *self = self.inner.reader()?;
         Ok(())
@@ -297,7 +297,7 @@ impl Inner {
         })
     }
 
-    /// The space quota in bytes, as it is at the moment.
+    /// The present space quota in bytes.
     pub fn quota(&self) -> Option<u64> {
         Some(self.quota.load(Ordering::Relaxed)).filter(|quota| *quota != UNLIMITED)
     }
@@ -307,7 +307,7 @@ impl Inner {
         self.quota.store(quota.unwrap_or(UNLIMITED), Ordering::Relaxed);
     }
 
-    /// A reader of the state as it is now.
+    /// A reader of the present state.
     pub fn reader(&self) -> Result<Reader<'_>, StoreError> {
         self.reader_of(&self.shared.read())
     }
@@ -354,8 +354,8 @@ impl Inner {
         }
     }
 
-    /// Begins the next generation: called under the write lock of `shared` after a commit. The idle transactions are
-    /// given to the caller, to be dropped without the lock.
+    /// Begins the next generation: called under the write lock of `shared` after a commit. Returns the idle
+    /// transactions, to be dropped without the lock.
     pub fn next_generation(&self, shared: &mut Shared) -> Vec<DiskRead> {
         shared.generation += 1;
         let mut pool = self.pool.lock();
@@ -363,8 +363,8 @@ impl Inner {
         std::mem::take(&mut pool.idle)
     }
 
-    /// Records that the store cannot go on, and passes the error through. A shortage of what reading takes is the reader's
-    /// affair alone.
+    /// Records that the store cannot continue, and returns the error. A shortage of resources for a read only concerns
+    /// the reader.
     pub fn fail(&self, error: StoreError) -> StoreError {
         if matches!(error, StoreError::Busy(_)) {
             return error;

@@ -1,5 +1,5 @@
-//! What applying takes, as far as that can be told before: whoever applies has heartbeats to send, too, and leaves what
-//! takes long, or may, to another thread.
+//! Estimates how long applying takes: the applying thread also has to send heartbeats, and leaves slow entries, or
+//! entries that may be slow, to another thread.
 //!
 //! One thing cannot be told before: whether a page of LMDB that a cheap entry reads is in memory. If it is not, the thread
 //! waits for that read, once: an entry that waited makes the disk count as slow, as does a commit under way, and what
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Command, Compare, Op, Proposal, Txn};
 
-/// Keys that are applied in a few milliseconds, even with large values.
+/// The number of keys that are applied in a few milliseconds, even with large values.
 pub const CHEAP: usize = 256;
 
-/// A commit that takes longer than this says that the disk is busy: a read of it may take as long.
+/// A commit that takes longer than this shows that the disk is busy: a read of it may take as long.
 const SLOW_COMMIT: Duration = Duration::from_millis(100);
 
 /// A cheap entry that took longer than this has waited for the disk.
 const SLOW_APPLY: Duration = Duration::from_millis(20);
 
-/// How long the disk is held to be slow after that.
+/// How long the disk is considered slow after that.
 const SLOW_FOR: Duration = Duration::from_secs(1);
 
-/// How many keys the commands touch; [`usize::MAX`] if that is known only once the keys were looked for.
+/// How many keys the commands touch; [`usize::MAX`] if that is only known after a search for the keys.
 pub fn effort(proposals: &[Proposal]) -> usize {
     sum(proposals.iter().map(|proposal| of_command(&proposal.command)))
 }
@@ -42,7 +42,7 @@ fn of_command(command: &Command) -> usize {
     }
 }
 
-/// Both branches, since which one it will be is not known.
+/// Both branches, because it is not known yet which one will run.
 fn of_txn(txn: &Txn) -> usize {
     let compare = |compare: &Compare| if compare.range.as_single().is_some() { 1 } else { usize::MAX };
     let ops = txn.success.iter().chain(&txn.failure);
@@ -59,12 +59,12 @@ fn of_op(op: &Op) -> usize {
     if range.as_single().is_some() { 1 } else { usize::MAX }
 }
 
-/// How fast the disk is at the moment.
+/// The present speed of the disk.
 pub(super) struct Pace {
     born: Instant,
-    /// When the commit under way began, in microseconds since `born`; 0 if there is none.
+    /// When the running commit began, in microseconds since `born`; 0 if there is none.
     committing: AtomicU64,
-    /// Until when the disk is held to be slow, likewise.
+    /// Until when the disk is considered slow, likewise.
     slow_until: AtomicU64,
 }
 
@@ -76,7 +76,7 @@ impl Default for Pace {
 
 impl Pace {
     fn now(&self) -> u64 {
-        // Never 0, which stands for nothing.
+        // Never 0, which means none.
         1 + self.born.elapsed().as_micros() as u64
     }
 
@@ -88,14 +88,14 @@ impl Pace {
         done
     }
 
-    /// An entry took so long to apply.
+    /// An entry took this long to apply.
     pub fn applied(&self, took: Duration) {
         if took > SLOW_APPLY {
             self.slow_until.store(self.now() + SLOW_FOR.as_micros() as u64, Ordering::Relaxed);
         }
     }
 
-    /// True if what reads the disk may have to wait for it.
+    /// True if a read from the disk may have to wait.
     pub fn is_slow(&self) -> bool {
         let now = self.now();
         let since = self.committing.load(Ordering::Relaxed);

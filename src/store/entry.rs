@@ -1,6 +1,6 @@
-//! One log entry from here to there: this member's side of applying. It waits for room, hands the state to `apply`,
-//! publishes what comes of it and tells the observers. What differs between members (limits, pacing, the quota) is
-//! used here and only here: nothing of it reaches `apply`.
+//! Applying one log entry: this member's side of it. It waits for room, passes the state to `apply`, publishes the
+//! result and notifies the observers. Everything that differs between members (limits, pacing, the quota) is used here
+//! and only here: nothing of it reaches `apply`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ impl Inner {
         self.wait_for_room()?;
         let _applying = self.applying.lock();
         let before = self.before(position).map_err(|error| match error {
-            // The caller's mistake, and nothing is changed.
+            // The caller's mistake; nothing is changed.
             StoreError::OutOfOrder { .. } => error,
             error => self.fail(error),
         })?;
@@ -46,7 +46,7 @@ impl Inner {
         Ok(replies)
     }
 
-    /// The state that the entry at `position` finds.
+    /// The state before the entry at `position`.
     fn before(&self, position: LogPosition) -> Result<Before<'_>, StoreError> {
         let shared = self.shared.read();
         if let Some(applied) = shared.applied.filter(|applied| position.index <= applied.index) {
@@ -57,7 +57,7 @@ impl Inner {
         Ok(Before { reader, registry, figures: &self.figures })
     }
 
-    /// Waits while the head is full and the checkpoint before is still under way.
+    /// Waits while the head is full and the previous checkpoint is still running.
     fn wait_for_room(&self) -> Result<(), StoreError> {
         if !matches!(self.options.checkpoint, CheckpointPolicy::Background { .. }) || !self.is_out_of_room() {
             return Ok(());
@@ -72,7 +72,7 @@ impl Inner {
         self.health()
     }
 
-    /// True if nothing can be applied before the checkpoint under way has ended.
+    /// True if nothing can be applied before the running checkpoint has ended.
     fn is_out_of_room(&self) -> bool {
         let shared = self.shared.read();
         let active = shared.active.read();
@@ -88,7 +88,7 @@ impl Inner {
 
     /// See [`super::Store::may_wait`].
     pub fn may_wait(&self) -> bool {
-        // A simulation's disk is not measured by the clock of the machine that runs it.
+        // A simulation's disk is not measured by the real clock.
         let is_stepped = matches!(self.options.checkpoint, CheckpointPolicy::Stepped { .. });
         self.is_out_of_room() || !is_stepped && self.pace.is_slow()
     }
@@ -97,7 +97,7 @@ impl Inner {
     pub fn gets_room(&self) -> bool {
         let failed = || self.health().is_err();
         self.signal.wait_while(|| self.is_out_of_room(), || failed() || self.space.has_failed());
-        // A store that has failed says so to whoever applies.
+        // A store that has failed reports that to the applying thread.
         !self.is_out_of_room() || failed()
     }
 
@@ -107,7 +107,7 @@ impl Inner {
         self.signal.wake_all();
     }
 
-    /// Makes the entry readable, then tells the observers.
+    /// Makes the entry readable, then notifies the observers.
     fn publish(&self, position: LogPosition, applied: Applied) -> Result<(), StoreError> {
         let Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space } =
             applied;

@@ -1,4 +1,4 @@
-//! What can go wrong in the store, by what the caller does next.
+//! Errors of the store, by what the caller does next.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::files;
 use crate::model::{LogPosition, Refusal};
 
-/// A write that was cut short is an io error to LMDB; if there are fewer bytes left than this, that was why.
+/// LMDB reports an incomplete write as an io error; if fewer bytes than this are left on the disk, a full disk was the
+/// cause.
 const NOTHING: u64 = 1 << 20;
 
-/// An error of the store. All but [`StoreError::Full`], [`StoreError::Snapshot`], [`StoreError::Format`] and, where it is
-/// a client that reads, [`StoreError::Busy`] mean that the process must end: a member that guesses on is worse than one
-/// that stopped.
+/// An error of the store. All except [`StoreError::Full`], [`StoreError::Snapshot`], [`StoreError::Format`] and, for a
+/// client's read, [`StoreError::Busy`] mean that the process must end: a member that continues by guessing is worse
+/// than one that has stopped.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory was written by another version of kvd.
@@ -38,43 +39,43 @@ pub enum StoreError {
     /// A file could not be read or written.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done, with the path.
+        /// The action, with the path.
         what: String,
         /// The system's error.
         source: Arc<std::io::Error>,
     },
-    /// LMDB failed: an io error, say.
+    /// LMDB failed, for example with an io error.
     #[error("store: {what}: {source}")]
     Lmdb {
-        /// What was being done.
+        /// The action.
         what: &'static str,
         /// LMDB's error.
         source: Arc<heed::Error>,
     },
-    /// What reading takes is used up for the moment, by other readers.
+    /// The resources for reads are used up at present, by other readers.
     #[error("the store is short of {0} for one more reader")]
     Busy(&'static str),
-    /// The disk, or the map, is full. What was to be written stays in memory and in the log, and is written later.
+    /// The disk, or the map, is full. The data stay in memory and in the log, and are written later.
     #[error("there is no room on the store's disk: {what}")]
     Full {
-        /// What found none.
+        /// The write that found no room.
         what: String,
     },
-    /// Stored bytes are not what was written.
+    /// Stored bytes differ from what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
-    /// One part of the store says what another one rules out: a fault of kvd, or of the memory it runs in.
+    /// Two parts of the store contradict each other: a fault of kvd, or of the memory it runs in.
     #[error("the store contradicts itself: {0}")]
     Broken(String),
     /// An entry at or below the applied position was applied again.
     #[error("log entry {position:?} is not after the applied one, {applied:?}")]
     OutOfOrder {
-        /// The entry given.
+        /// The entry.
         position: LogPosition,
         /// The last one applied.
         applied: LogPosition,
     },
-    /// A snapshot stream is cut, damaged or of another version; the store is as it was.
+    /// A snapshot stream is incomplete, damaged or of another version; the store is unchanged.
     #[error("snapshot: {0}")]
     Snapshot(String),
     /// The store failed before; nothing is served any more.
@@ -91,12 +92,12 @@ fn advice(found: u32, supported: u32) -> &'static str {
 }
 
 impl StoreError {
-    /// A file error, saying what was being done.
+    /// A file error, with the action.
     pub(super) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { what: what.into(), source: Arc::new(source) }
     }
 
-    /// An LMDB error, saying what was being done: for `map_err`.
+    /// An LMDB error, with the action: for `map_err`.
     pub(super) fn lmdb(what: &'static str) -> impl Fn(heed::Error) -> Self {
         move |source| Self::Lmdb { what, source: Arc::new(source) }
     }
@@ -119,7 +120,7 @@ impl StoreError {
         }
     }
 
-    /// An error of LMDB at the beginning of a read transaction: a shortage is no fault of the store.
+    /// An error of LMDB at the beginning of a read transaction: a shortage is not a fault of the store.
     pub(super) fn at_reading(source: heed::Error) -> Self {
         match &source {
             heed::Error::Mdb(heed::MdbError::ReadersFull) => Self::Busy("readers"),
@@ -131,7 +132,7 @@ impl StoreError {
     }
 }
 
-/// A read that fails inside is answered as an internal error, a shortage as one that passes.
+/// A failed read is answered with an internal error, a shortage with an error that invites to try again.
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {

@@ -1,4 +1,4 @@
-//! What the store counts, for metrics. Nothing in here decides anything.
+//! The store's counters, for metrics. Nothing is decided by them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,42 +6,42 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Command, Histogram, LogPosition, OpReply};
 
-/// Counters since the start, unless it is said otherwise.
+/// Counters since the start, except as noted.
 #[derive(Debug)]
 pub struct Figures {
-    /// Puts, deletions and ranges that were carried out, those inside of transactions included.
+    /// Puts, deletions and ranges that were executed, including those inside transactions.
     pub puts: AtomicU64,
     /// See `puts`.
     pub deletes: AtomicU64,
     /// See `puts`; compares are ranges, too.
     pub ranges: AtomicU64,
-    /// Requests of more than one of these.
+    /// Requests with more than one of these.
     pub txns: AtomicU64,
     /// Bytes of the keys and values that were put.
     pub put_bytes: AtomicU64,
     /// Versions that compactions have removed.
     pub compacted_versions: AtomicU64,
-    /// When a compaction was asked for last, in milliseconds since the epoch by the leader's clock; 0 for never.
+    /// The time of the last requested compaction, in milliseconds since the epoch by the leader's clock; 0 for never.
     pub last_compaction_ms: AtomicI64,
-    /// Time of a checkpoint's commit to the disk.
+    /// Duration of a checkpoint's commit to the disk.
     pub commit: Histogram,
-    /// Time of one step of a compaction, in milliseconds.
+    /// Duration of one step of a compaction, in milliseconds.
     pub compaction_step: Histogram,
-    /// Time of a hash of everything.
+    /// Duration of a hash of everything.
     pub hash: Histogram,
-    /// Time of a hash of the key space.
+    /// Duration of a hash of the key space.
     pub hash_kv: Histogram,
-    /// Time of a defragmentation.
+    /// Duration of a defragmentation.
     pub defragment: Histogram,
-    /// Defragmentations under way.
+    /// Running defragmentations.
     pub defragmenting: AtomicI64,
-    /// Requests whose execution took longer than it should.
+    /// Requests whose execution took too long.
     pub slow_applies: AtomicU64,
-    /// Time of a whole compaction, in milliseconds.
+    /// Duration of a whole compaction, in milliseconds.
     pub compaction: Histogram,
-    /// Time to read a whole snapshot out.
+    /// Duration of reading a whole snapshot.
     pub snapshot: Arc<Histogram>,
-    /// Time to apply a request of each kind, refused and done.
+    /// Duration of applying a request, for each kind, refused and done.
     applies: [[Histogram; 2]; OPS.len()],
 }
 
@@ -59,7 +59,7 @@ const OPS: [&str; 10] = [
     "ClusterVersionSet",
 ];
 
-/// A kind's place among them; none for what etcd does not count either.
+/// The index of a command's kind; `None` for kinds that etcd does not count either.
 fn op_of(command: &Command) -> Option<usize> {
     Some(match command {
         Command::Put(_) => 0,
@@ -101,7 +101,7 @@ impl Default for Figures {
     }
 }
 
-/// What one request does.
+/// The work of one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
     pub puts: u64,
@@ -111,7 +111,7 @@ pub(super) struct Work {
 }
 
 impl Figures {
-    /// Counts what a request has done.
+    /// Counts the work of a request.
     pub(super) fn worked(&self, work: Work) {
         let Work { puts, deletes, ranges, put_bytes } = work;
         let add = |counter: &AtomicU64, amount: u64| {
@@ -133,7 +133,7 @@ impl Figures {
         }
     }
 
-    /// Kinds of requests that were applied, whether they were done or refused, and how long they took, in seconds.
+    /// The kinds of applied requests, whether they were done or refused, and their durations in seconds.
     pub fn applies(&self) -> impl Iterator<Item = (&'static str, bool, &Histogram)> {
         let both = OPS
             .iter()
@@ -142,7 +142,7 @@ impl Figures {
         both.filter(|(_, _, took)| took.count() > 0)
     }
 
-    /// Counts a range that was read past the log.
+    /// Counts a range that was read without the log.
     pub fn ranged(&self) {
         self.worked(Work { ranges: 1, ..Work::default() });
     }
@@ -156,7 +156,7 @@ impl Figures {
         self.worked(Work { ranges: compares + ranges, ..Work::default() });
     }
 
-    /// Notes how long an entry took to apply, and says so where that is beyond `limit`.
+    /// Counts how long an entry took to apply, and logs it if that is more than `limit`.
     pub(super) fn applied(&self, took: Duration, limit: Duration, position: LogPosition, requests: usize) {
         if took > limit {
             self.slow_applies.fetch_add(1, Ordering::Relaxed);
@@ -165,7 +165,7 @@ impl Figures {
         }
     }
 
-    /// The same for a read past the log, from when it was asked for.
+    /// The same for a read without the log, from the time of its request.
     pub fn answered(&self, took: Duration, limit: Duration, what: &str) {
         if took > limit {
             self.slow_applies.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +201,7 @@ mod tests {
         let mut bench = Bench::new(manual());
         bench.put("a", "1");
         assert_eq!(counts(&bench), [1, 0, 0, 0]);
-        // Looking for the previous value is a range, and two in one make a transaction.
+        // Looking up the previous value is a range, and two operations in one request are a transaction.
         bench.run(Command::Put(Put { key: "a".into(), prev_kv: true, ..Put::default() }));
         assert_eq!(counts(&bench), [2, 0, 1, 1]);
         bench.delete(KeyRange::single("x"));

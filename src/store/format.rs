@@ -1,4 +1,4 @@
-//! The format of the store on disk. What gives stored bytes a meaning is pure, and the decoders take any bytes without
+//! The format of the store on disk. Encoding and decoding are pure, and the decoders accept any bytes without
 //! panicking: the meta record here, the keys and values of versions in [`mvcc::keys`](super::mvcc::keys) and
 //! [`mvcc::records`](super::mvcc::records).
 //!
@@ -7,17 +7,17 @@
 //! DIR/CURRENT            the name of the environment in use, e.g. "state-1", replaced by rename
 //! DIR/state-N/data.mdb   the LMDB environment; lock.mdb beside it is LMDB's own and holds nothing durable
 //! ```
-//! Restoring a snapshot writes `state-(N+1)` and then CURRENT, so a crash leaves the old state or the new one whole.
-//! Any other `state-*` is removed when the store is opened. DIR has mode 0700.
+//! Restoring a snapshot writes `state-(N+1)` and then CURRENT, so after a crash either the old state or the new one is
+//! complete. Any other `state-*` is removed when the store is opened. DIR has mode 0700.
 //!
 //! # Tables
 //! They are LMDB's named databases; [`super::tables`] says what the keys and values of each are.
 //!
-//! `REVISION` is main (8 bytes) and sub (4 bytes): twelve bytes, in order. A `KIND` in `history` is 0 for a put over a live
-//! version, 1 for a deletion, 2 for a put of a key that was not there.
+//! `REVISION` is main (8 bytes) and sub (4 bytes): twelve bytes, in order. A `KIND` in `history` is 0 for a put over a
+//! live version, 1 for a deletion, 2 for a put of a key that did not exist.
 //!
-//! `RECORD` is a kind byte: 0 a tombstone, which ends there; 1 an inline value; 2 a value in `chunks`. Then varints
-//! create revision, version and lease (as u64), then the value itself, or the varint length of the chunked one.
+//! `RECORD` is a kind byte: 0 a tombstone, which has nothing more; 1 an inline value; 2 a value in `chunks`. Then
+//! varints create revision, version and lease (as u64), then the value itself, or the varint length of the chunked one.
 //! A value above 64 KiB is chunked under the revision that wrote it and never moves, while its record may go from
 //! `current` to `old`.
 //!
@@ -29,19 +29,19 @@
 //! 0x02 id(16) rest                a longer one: `rest` is its last 1..=P bytes and `id` the first 16 bytes of
 //!                                 SHA-256 over all the bytes before it
 //! ```
-//! so a point lookup computes its place directly. For scans, every namespace that a longer key passes through holds
-//! a marker where the key leaves it: the segment and one byte 0x01. No key in a namespace is longer than P, so an
-//! entry of P + 1 bytes is a marker; it sorts right after the key that equals its segment and before every greater
-//! one, which is where the namespace below it belongs. The marker goes when the namespace below gets empty.
+//! so a point lookup computes its place directly. For scans, every namespace on the path of a longer key holds a marker
+//! at the point at which the key leaves it: the segment and one byte 0x01. No key in a namespace is longer than P, so
+//! an entry of P + 1 bytes is a marker; it sorts right after the key that equals its segment and before every greater
+//! one, which is where the namespace below it belongs. The marker is removed when the namespace below becomes empty.
 //!
 //! In `old`, where a revision follows, the part after the tag and id is escaped: 0x00 becomes 0x00 0xff, and the key ends
 //! with 0x00 0x00 (then the revision) or, for a marker, with 0x00 0x01. Both sort below the escaped continuation of
 //! any longer key. The longest LMDB key is 1 + 16 + 2 * 900 + 2 + 12 = 1,831 bytes.
 //!
 //! # Versions
-//! [`VERSION`] is raised when an older kvd would misread what is written. Opening a directory of another version is
-//! refused with [`StoreError::Format`](super::StoreError::Format), naming the directory and both versions; there is
-//! no silent conversion. New fields of `Meta` go at its end, behind a version.
+//! [`VERSION`] is increased if an older kvd would misread the data. Opening a directory of another version is refused
+//! with [`StoreError::Format`](super::StoreError::Format), naming the directory and both versions; there is no silent
+//! conversion. New fields of `Meta` go at its end, behind a version.
 
 pub(super) mod leases;
 pub(super) mod meta;
@@ -63,7 +63,7 @@ pub(super) fn encode_version() -> Vec<u8> {
     [MAGIC, &VERSION.to_be_bytes()].concat()
 }
 
-/// The version that the value under `meta`/`format` names, `None` where it is none of ours.
+/// The version in the value under `meta`/`format`; `None` if it is not one of kvd's.
 pub(super) fn decode_version(bytes: &[u8]) -> Option<u32> {
     let number = bytes.strip_prefix(MAGIC)?;
     Some(u32::from_be_bytes(number.try_into().ok()?))

@@ -1,8 +1,8 @@
-//! Runs the stories in `tests/golden/{store,txn,lease}`: each is a sequence of commands and what the store answers.
+//! Runs the stories in `tests/golden/{store,txn,lease}`: each is a sequence of commands with the store's answers.
 //!
-//! A line that begins with `>` is a command, the lines after it up to an empty one or the next command are the answer; `#` begins a
-//! comment. `UPDATE_GOLDEN=1 cargo test --lib store::golden` writes the answers anew; look at the difference then.
-//! The commands are those of `golden/parse.rs` and:
+//! A line that begins with `>` is a command; the lines after it, up to an empty one or the next command, are the
+//! answer; `#` begins a comment. `UPDATE_GOLDEN=1 cargo test --lib store::golden` rewrites the answers; review the
+//! difference then. The commands are those of `golden/parse.rs` and:
 //! ```text
 //! checkpoint | prune | crash | move        fold; remove; lose what was not folded and apply the log again;
 //!                                          take over a snapshot in a fresh store
@@ -118,7 +118,7 @@ impl Story {
     }
 }
 
-/// The story with the answers that are given now.
+/// The story with the actual answers.
 fn retell(text: &str) -> String {
     let mut story = Story::new();
     let mut out = String::new();

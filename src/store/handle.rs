@@ -1,4 +1,4 @@
-//! The store as the other rooms see it. Everything here is short: what is behind it stands in the files it names.
+//! The store's handle for the other rooms. All functions here are short and call the files that do the work.
 
 use std::io;
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::model::{
     RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
 };
 
-/// What an empty store counts as its size, in bytes (etcd's empty backend).
+/// The size that an empty store reports, in bytes (etcd's empty backend).
 pub(super) const EMPTY_SIZE: u64 = 20_480;
 
 /// The store of one member. Clones share it.
@@ -34,12 +34,12 @@ pub(super) const EMPTY_SIZE: u64 = 20_480;
 pub struct Store(pub(super) Arc<Inner>);
 
 impl Store {
-    /// Opens the store in `dir`, creating it where it is empty. Takes time that does not depend on the number of keys;
-    /// the log is to be applied from [`Store::applied`] on.
+    /// Opens the store in `dir`, or creates it if the directory is empty. The time does not depend on the number of
+    /// keys; the log is to be applied from [`Store::applied`] on.
     ///
     /// # Errors
     /// [`StoreError::Format`] for data of another format, [`StoreError::NotAStore`] for other files in its place, and
-    /// what LMDB and the file system say.
+    /// errors of LMDB and the file system.
     pub fn open(dir: &Path, options: Options) -> Result<Store, StoreError> {
         let tables = states::open_current(dir, &options)?;
         let txn = tables.read()?;
@@ -59,13 +59,13 @@ impl Store {
         Ok(Store(inner))
     }
 
-    /// Replaces those who hear of what is applied.
+    /// Replaces the observers of what is applied.
     pub fn set_observers(&self, observers: Vec<Arc<dyn Observer>>) {
         *self.0.observers.write() = observers.into();
     }
 
-    /// Applies one log entry, a group of commands; it is readable and the observers have heard of it when this
-    /// returns. One reply a command. For the applying thread only, in the order of the log.
+    /// Applies one log entry, a group of commands; when this returns it is readable and the observers have been
+    /// notified. One reply per command. For the applying thread only, in the order of the log.
     ///
     /// # Errors
     /// All are fatal; [`StoreError::OutOfOrder`] for an entry that is not after the last one applied.
@@ -120,12 +120,13 @@ impl Store {
     /// Folds everything applied so far into LMDB and returns when it is durable.
     ///
     /// # Errors
-    /// [`StoreError::Full`], after which it is tried again; fatal ones.
+    /// [`StoreError::Full`], after which it is tried again; fatal errors.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         self.0.checkpoint()
     }
 
-    /// Removes what compactions have left, at once and without pauses. In background mode the store's thread does it.
+    /// Removes superfluous versions after compactions, at once and without pauses. In background mode the store's
+    /// thread does it.
     ///
     /// # Errors
     /// As [`Store::checkpoint`].
@@ -134,7 +135,7 @@ impl Store {
     }
 
     /// Makes everything durable and stops the store's thread. Without it, or on a full disk, the end is like a crash:
-    /// what was not checkpointed comes back from the log.
+    /// changes without a checkpoint come back from the log.
     ///
     /// # Errors
     /// As [`Store::checkpoint`].
@@ -156,7 +157,7 @@ impl Store {
         self.0.shared.read().revision
     }
 
-    /// The compacted revision: nothing below it can be read. -1 where nothing was compacted.
+    /// The compacted revision: nothing below it can be read. -1 if nothing was compacted.
     pub fn compacted_revision(&self) -> i64 {
         self.0.shared.read().compacted
     }
@@ -169,8 +170,8 @@ impl Store {
         self.query(query, range::run)
     }
 
-    /// Reads a part of a range, as [`Store::range`], in time that goes by the limit alone: the count is that of the range
-    /// only where `more` is false.
+    /// Reads a part of a range like [`Store::range`], in a time that depends on the limit alone: the count is that of
+    /// the range only if `more` is false.
     ///
     /// # Errors
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
@@ -181,13 +182,13 @@ impl Store {
     /// Reads one key at the current revision.
     ///
     /// # Errors
-    /// Internal ones only.
+    /// Internal errors only.
     pub fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, Refusal> {
         let version = self.0.newest(key).map_err(|error| self.read_error(error.into()))?;
         Ok(version.and_then(|version| version.to_kv(Bytes::copy_from_slice(key))))
     }
 
-    /// Runs a transaction that only reads, at the current revision.
+    /// Runs a read-only transaction at the current revision.
     ///
     /// # Errors
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`], for a range of it.
@@ -207,13 +208,13 @@ impl Store {
         self.never_overtaken(run)?.map_err(|error| self.read_error(error))
     }
 
-    /// The events of `range` from revision `from` to `to`, both inclusive, and the revision to go on from. A call gives
-    /// whole revisions, about so many and so many bytes; it may give none although there are some further on, when it
-    /// has looked at enough of the history: then the revision to go on from is still not beyond `to`. `position` is the
-    /// default for revisions that were read from disk.
+    /// The events of `range` from revision `from` to `to`, both inclusive, and the revision at which to continue. A
+    /// call returns whole revisions, up to about the given limits. It may return no events although there are later
+    /// ones, after it has read enough of the history: the revision at which to continue is then not beyond `to`.
+    /// `position` is the default for revisions that were read from disk.
     ///
     /// # Errors
-    /// [`Refusal::Compacted`] where `from` is below the compacted revision.
+    /// [`Refusal::Compacted`] if `from` is below the compacted revision.
     pub fn events(
         &self,
         range: &KeyRange,
@@ -229,7 +230,7 @@ impl Store {
     /// All leases, ascending by id.
     ///
     /// # Errors
-    /// Internal ones only.
+    /// Internal errors only.
     pub fn leases(&self) -> Result<Vec<Lease>, Refusal> {
         self.read(|reader| reader.leases())
     }
@@ -237,7 +238,7 @@ impl Store {
     /// One lease.
     ///
     /// # Errors
-    /// Internal ones only.
+    /// Internal errors only.
     pub fn lease(&self, id: LeaseId) -> Result<Option<Lease>, Refusal> {
         self.read(|reader| reader.lease(id))
     }
@@ -245,7 +246,7 @@ impl Store {
     /// The keys attached to a lease, ascending.
     ///
     /// # Errors
-    /// Internal ones only.
+    /// Internal errors only.
     pub fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Refusal> {
         self.read(|reader| reader.lease_keys(id))
     }
@@ -260,7 +261,7 @@ impl Store {
         self.0.shared.read().registry.removed.iter().copied().collect()
     }
 
-    /// The cluster's version, `None` until it was decided.
+    /// The cluster's version; `None` until it is decided.
     pub fn cluster_version(&self) -> Option<String> {
         self.0.shared.read().registry.cluster_version.clone()
     }
@@ -276,13 +277,13 @@ impl Store {
     }
 
     /// Changes the space quota (bytes; `None` is unlimited). An alarm that was raised under the old one stays. Applying
-    /// never looks at it: who proposes a command does, before (see [`super::quota`]).
+    /// never checks it: the proposer of a command does, before proposing (see [`super::quota`]).
     pub fn set_quota(&self, quota: Option<u64>) {
         self.0.set_quota(quota);
     }
 
-    /// Lets [`Sizes::allocated`] fall to what is in use, once the compaction that is under way has ended. LMDB uses
-    /// freed pages again by itself, so nothing is moved and nobody else waits.
+    /// Reduces [`Sizes::allocated`] to the size in use, after the running compaction has ended. LMDB reuses freed pages
+    /// by itself, so nothing is moved and nothing else waits.
     ///
     /// # Errors
     /// As [`Store::checkpoint`], which makes it durable.
@@ -301,8 +302,8 @@ impl Store {
         done
     }
 
-    /// True if applying an entry, however cheap, may wait for the disk: the memory for what is not in LMDB yet is used
-    /// up, or the disk is slow.
+    /// True if applying any entry, even a cheap one, may wait for the disk: the memory for changes that are not in LMDB
+    /// yet is used up, or the disk is slow.
     pub fn may_wait(&self) -> bool {
         self.0.may_wait()
     }
@@ -317,24 +318,24 @@ impl Store {
         self.0.gets_room()
     }
 
-    /// From now on an entry that cannot be applied before the disk has moved fails: for the end of the process, which a
-    /// full disk must not hold up.
+    /// From now on an entry that would have to wait for the disk fails: for the end of the process, which a full disk
+    /// must not delay.
     pub fn stop_waiting(&self) {
         self.0.stop_waiting();
     }
 
-    /// True while a compaction has versions left to remove: what is in use is about to fall.
+    /// True while a compaction has versions left to remove: the size in use is about to fall.
     pub fn is_compacting(&self) -> bool {
         self.0.must_prune()
     }
 
-    /// True if `cost` more bytes (see [`super::quota`]) do not fit on the disk beside its reserve. What costs nothing can still
-    /// be applied.
+    /// True if `cost` more bytes (see [`super::quota`]) do not fit on the disk in addition to its reserve. Commands
+    /// without cost can still be applied.
     pub fn lacks_room(&self, cost: u64) -> bool {
         self.0.refuses(cost)
     }
 
-    /// True if the disk is full: something did not fit, and there is hardly more room since.
+    /// True if the disk is full: a write did not fit, and there is hardly more room since.
     pub fn is_disk_full(&self) -> bool {
         self.0.is_disk_full()
     }
@@ -349,38 +350,38 @@ impl Store {
         files::available(&self.0.dir).unwrap_or(u64::MAX)
     }
 
-    /// What was counted.
+    /// Counters.
     pub fn figures(&self) -> &Figures {
         &self.0.figures
     }
 
-    /// How many keys are live. A key that is too long for one row counts once more for each row before its last.
+    /// The number of live keys. A key that is too long for one row counts once more for each row before its last.
     ///
     /// # Errors
-    /// Internal ones only.
+    /// Internal errors only.
     pub fn live_keys(&self) -> Result<u64, Refusal> {
         self.read(|reader| reader.live_keys())
     }
 
-    /// What each table takes.
+    /// The size of each table.
     ///
     /// # Errors
-    /// Internal ones only.
+    /// Internal errors only.
     pub fn table_figures(&self) -> Result<Vec<TableFigures>, Refusal> {
         let tables = self.0.shared.read().tables.clone();
         Ok(tables.figures()?)
     }
 
-    /// CRC32C of all that is stored here; differs between members that have removed more or less of what is compacted.
+    /// CRC32C of all stored data; it differs between members that have removed more or less of the compacted versions.
     ///
     /// # Errors
-    /// Internal ones only.
+    /// Internal errors only.
     pub fn hash(&self) -> Result<u32, Refusal> {
         Ok(timed(&self.0.figures.hash, || self.0.hash())?)
     }
 
-    /// etcd's hash of the key space up to a revision, 0 for the current one; at one of the last ten compactions that from
-    /// before it. Makes a checkpoint first.
+    /// etcd's hash of the key space up to a revision, 0 for the current one; at the revision of one of the last ten
+    /// compactions it is the hash from before that compaction. Makes a checkpoint first.
     ///
     /// # Errors
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
@@ -388,7 +389,7 @@ impl Store {
         timed(&self.0.figures.hash_kv, || self.0.hash_kv(revision))
     }
 
-    /// Blocks until what a compaction at `revision` made superfluous is removed.
+    /// Blocks until the versions that a compaction at `revision` made superfluous are removed.
     ///
     /// # Errors
     /// The error that stopped the store.
@@ -396,11 +397,11 @@ impl Store {
         self.0.wait_compacted(revision)
     }
 
-    /// A stream of the whole state as it was at the last checkpoint; call [`Store::checkpoint`] first where it must be
-    /// newer. Opening it takes no time, reading it bounded memory, and nothing waits for it.
+    /// A stream of the whole state at the last checkpoint; call [`Store::checkpoint`] first if it must be newer.
+    /// Opening it is quick, reading it needs bounded memory, and nothing waits for it.
     ///
     /// # Errors
-    /// LMDB's, when no reader can be had.
+    /// Errors of LMDB if there is no free reader.
     pub fn snapshot(&self) -> Result<SnapshotReader, StoreError> {
         self.0.snapshot()
     }
@@ -408,8 +409,8 @@ impl Store {
     /// Replaces the whole state by that of a snapshot stream, atomically also across a crash.
     ///
     /// # Errors
-    /// [`StoreError::Snapshot`] for a stream that is cut, damaged or of another version, [`StoreError::Full`] if the disk
-    /// has no room for both states, and the stream's own; the store is then as it was.
+    /// [`StoreError::Snapshot`] for a stream that is incomplete, damaged or of another version, [`StoreError::Full`] if
+    /// the disk has no room for both states, and the stream's own errors; the store is then unchanged.
     pub fn restore(
         &self,
         stream: impl IntoIterator<Item = io::Result<Bytes>>,
@@ -417,8 +418,8 @@ impl Store {
         self.adopt(self.prepare(stream, |_| true)?)
     }
 
-    /// Loads a snapshot stream beside the state in use, while that goes on being used. Returns when it is durable. A
-    /// stream whose header is not the one expected is not loaded.
+    /// Loads a snapshot stream next to the state in use, which continues to be used. Returns when it is durable. A
+    /// stream whose header is not the expected one is not loaded.
     ///
     /// # Errors
     /// As [`Store::restore`].
@@ -430,8 +431,7 @@ impl Store {
         self.0.prepare(&mut stream.into_iter(), Box::new(is_expected))
     }
 
-    /// Puts a state that this store has prepared in the place of its own, atomically also across a crash. Waits while the
-    /// disk is full.
+    /// Replaces the store's state by one that it has prepared, atomically also across a crash.
     ///
     /// # Errors
     /// The error that stopped the store.
@@ -442,7 +442,7 @@ impl Store {
     /// Ok, or the error that stopped the store.
     ///
     /// # Errors
-    /// That one.
+    /// That error.
     pub fn health(&self) -> Result<(), StoreError> {
         self.0.health()
     }
@@ -469,7 +469,7 @@ impl Store {
         Ok(reader)
     }
 
-    /// Runs a read in chunks, and again in one piece where a compaction has overtaken it.
+    /// Runs a read in chunks, and again in one piece if a compaction has overtaken it.
     #[allow(clippy::type_complexity, reason = "a refusal ends it, an error of a scan may not")]
     fn never_overtaken<T>(
         &self,
@@ -494,7 +494,7 @@ impl Store {
     }
 }
 
-/// What a new store holds.
+/// The meta record of a new store.
 fn empty_meta() -> Meta {
     Meta {
         revision: 1,

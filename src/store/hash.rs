@@ -1,11 +1,11 @@
-//! The hash of all that is stored.
+//! The hash of all stored data.
 
 use super::StoreError;
 use super::core::Inner;
 use super::tables::TABLES;
 
 impl Inner {
-    /// CRC32C of the rows of all tables that are hashed, each table's after its number in a snapshot.
+    /// CRC32C of the rows of all hashed tables, each table's preceded by its number in a snapshot.
     pub fn hash(&self) -> Result<u32, StoreError> {
         self.checkpoint()?;
         let reader = self.reader()?;

@@ -1,8 +1,8 @@
-//! The in-memory head: what was applied since the last checkpoint.
+//! The in-memory head: the changes since the last checkpoint.
 //!
 //! A [`Layer`] is written by the applying thread only. A checkpoint freezes it, which makes it immutable, and folds it
-//! into LMDB. Versions of a revision that is not published yet (`Shared::revision`) may already stand in the active
-//! layer; readers never look above the published one.
+//! into LMDB. Versions of a revision that is not published yet (`Shared::revision`) may already be in the active layer;
+//! readers never read above the published one.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -18,7 +18,7 @@ use super::tables::Id;
 /// A layer, shared between the applying thread, readers and a checkpoint. Nothing writes it once it is frozen.
 pub(super) type LayerRef = Arc<RwLock<Layer>>;
 
-/// A row's place: its table and its key there.
+/// The identity of a row: its table and its key there.
 pub(super) type RowKey = (Id, KeyBuf);
 
 /// Changes since a checkpoint.
@@ -44,12 +44,12 @@ impl Layer {
         }
     }
 
-    /// What it says of a row; `None` if that is nothing.
+    /// The layer's content for a row; `None` if it has none.
     pub fn row(&self, at: &RowKey) -> Option<&Option<Bytes>> {
         self.rows.get(at)
     }
 
-    /// All rows, by their places.
+    /// All rows, in order.
     pub fn rows(&self) -> impl Iterator<Item = (&RowKey, &Option<Bytes>)> {
         self.rows.iter()
     }
@@ -62,12 +62,12 @@ impl Layer {
         rows.take_while(move |(place, _)| is_one(place)).map(|((_, key), value)| (key, value))
     }
 
-    /// Bytes of keys and values that wait for a checkpoint.
+    /// Bytes of keys and values without a checkpoint.
     pub fn bytes(&self) -> usize {
         self.keys.bytes + self.row_bytes
     }
 
-    /// Changes that wait for a checkpoint.
+    /// The number of changes without a checkpoint.
     pub fn operations(&self) -> usize {
         self.keys.changes.len() + self.rows.len()
     }

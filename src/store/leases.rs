@@ -24,7 +24,7 @@ impl Reader<'_> {
             leases.push(decode(value).ok_or_else(|| damaged("leases"))?);
             Ok(())
         })?;
-        // Rows have ids without a sign.
+        // Rows are ordered by unsigned ids.
         leases.sort_unstable_by_key(|lease: &Lease| lease.id);
         Ok(leases)
     }
@@ -37,7 +37,7 @@ impl Reader<'_> {
             attached.push(Bytes::copy_from_slice(key));
             Ok(())
         })?;
-        // Long keys are rows by their hashes.
+        // Long keys are ordered by their hashes.
         attached.sort_unstable();
         Ok(attached)
     }

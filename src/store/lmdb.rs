@@ -35,12 +35,12 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Opens the environment in `dir`, creating it where it is missing.
+    /// Opens the environment in `dir`, or creates it.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         private_dir(dir)?;
         allocate_lock_file(dir, options)?;
         let env = open_env(dir, options)?;
-        // LMDB flushes its file, not the name of it.
+        // LMDB flushes its file, but not the file's name.
         files::sync_names(dir)
             .map_err(|error| StoreError::io(format!("flushing {}", dir.display()), error))?;
         env.clear_stale_readers().map_err(StoreError::lmdb("clearing stale readers"))?;
@@ -70,7 +70,7 @@ impl Tables {
         &self.dir
     }
 
-    /// What each table takes.
+    /// The size of each table.
     pub fn figures(&self) -> Result<Vec<TableFigures>, StoreError> {
         let txn = self.read()?;
         let figures = |row: &Row| {
@@ -87,7 +87,7 @@ impl Tables {
         self.env.info().map_size as u64
     }
 
-    /// Begins a read transaction; [`StoreError::Busy`] where there are too many.
+    /// Begins a read transaction; [`StoreError::Busy`] if there are too many.
     pub fn read(&self) -> Result<ReadTxn, StoreError> {
         self.env.clone().static_read_txn().map_err(StoreError::at_reading)
     }
@@ -97,24 +97,24 @@ impl Tables {
         self.env.write_txn().map_err(StoreError::lmdb("beginning to write"))
     }
 
-    /// Commits, saying in an error what was being done.
+    /// Commits; an error names the action.
     pub fn commit(&self, txn: RwTxn<'_>, what: &'static str) -> Result<(), StoreError> {
         let before = self.before_commit.as_ref().map_or(Ok(()), |before| before());
         before.map_err(heed::Error::Io).and_then(|()| txn.commit()).map_err(StoreError::lmdb(what))
     }
 
-    /// Whether a commit waits until it is on the disk, as it does at first. Without it a crash may leave nothing that
-    /// can be read, before [`Tables::sync`] has returned: only for an environment that is thrown away in that case.
+    /// Whether a commit waits until it is on the disk; the default is that it does. Without it a crash may leave
+    /// nothing readable until [`Tables::sync`] has returned: only for an environment that is thrown away in that case.
     pub fn wait_for_disk(&self, wait: bool) -> Result<(), StoreError> {
         let mode = if wait { FlagSetMode::Disable } else { FlagSetMode::Enable };
-        // SAFETY: The flag takes away durability, and the caller does without it. Flags may be set by one thread at a
+        // SAFETY: The flag removes durability, and the caller does not need it. Flags may be set by one thread at a
         // time: an environment that is being loaded is known to one thread only.
         #[allow(unsafe_code, reason = "heed has no safe way to load in bulk; argued above")]
         unsafe { self.env.set_flags(EnvFlags::NO_SYNC, mode) }
             .map_err(StoreError::lmdb("setting the way to commit"))
     }
 
-    /// Brings everything that was committed before to the disk.
+    /// Writes everything that was committed before to the disk.
     pub fn sync(&self) -> Result<(), StoreError> {
         self.env.force_sync().map_err(StoreError::lmdb("syncing"))
     }
@@ -131,7 +131,7 @@ impl Tables {
         postcard::from_bytes(bytes).map_err(|error| StoreError::Damaged(format!("the meta record: {error}")))
     }
 
-    /// Writes another format version, for a test of how it is refused.
+    /// Writes another format version, to test that it is refused.
     #[cfg(test)]
     pub fn put_version(&self, txn: &mut RwTxn<'_>, bytes: &[u8]) -> Result<(), StoreError> {
         self[Id::Meta].put(txn, FORMAT, bytes).map_err(StoreError::lmdb("writing meta"))
@@ -148,13 +148,13 @@ impl Tables {
 }
 
 impl Tables {
-    /// Commits the meta record, at a start, also if it is there: the process that wrote it may have died at a write of
-    /// LMDB's own page that failed, and then it is in memory only, while the log is purged by what it says.
+    /// Commits the meta record at a start, even if it exists: the process that wrote it may have died after a failed
+    /// write of LMDB's own page. Then the record is in memory only, while the log is purged according to it.
     pub fn confirm(&self, meta: &Meta, is_new: bool) -> Result<(), StoreError> {
         let mut txn = self.write()?;
         let written = self.put_meta(&mut txn, meta);
         match written.and_then(|()| self.commit(txn, "confirming the state")) {
-            // That there is no room for it is no reason not to go on with what is there.
+            // If there is no room for it, the store continues with the existing record.
             Err(error) if !is_new && error.ran_out_in(&self.dir) => Ok(()),
             done => done,
         }
@@ -169,7 +169,7 @@ impl Index<Id> for Tables {
     }
 }
 
-/// Refuses an environment of another format before anything is written to it. A new one has none.
+/// Refuses an environment of another format before anything is written to it. A new environment has no format yet.
 fn check_version(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
     let read = StoreError::lmdb("reading the format");
     let txn = env.read_txn().map_err(&read)?;
@@ -190,10 +190,10 @@ fn check_version(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Has blocks for LMDB's table of readers, which it writes through a map: without them a full disk is the end of the
-/// process. Before LMDB opens the file, since closing it later would give up LMDB's locks.
+/// Allocates blocks for LMDB's table of readers, which LMDB writes through a map: without them a full disk ends the
+/// process. This is done before LMDB opens the file, because closing it later would release LMDB's locks.
 fn allocate_lock_file(dir: &Path, options: &Options) -> Result<(), StoreError> {
-    /// LMDB's own head and a reader's slot, in bytes.
+    /// Size of LMDB's header and of a reader's slot, in bytes.
     const HEAD: u64 = 8 << 10;
     const SLOT: u64 = 64;
     let path = dir.join("lock.mdb");
@@ -201,22 +201,22 @@ fn allocate_lock_file(dir: &Path, options: &Options) -> Result<(), StoreError> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let length = HEAD + SLOT * u64::from(options.max_readers);
     match fallocate(file.map_err(fail)?, FallocateFlags::KEEP_SIZE, 0, length) {
-        // A file system that cannot.
+        // The file system does not support it.
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(fail(error.into())),
     }
 }
 
-/// Opens LMDB with the largest map up to the wanted one that the address space has room for.
+/// Opens LMDB with the largest map, up to the wanted one, for which the address space has room.
 fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError> {
     let page = 4096;
     let mut size = options.map_size.max(1 << 20) / page * page;
     loop {
         let mut builder = EnvOpenOptions::new().read_txn_without_tls();
         builder.map_size(size).max_dbs(TABLES.len() as u32).max_readers(options.max_readers);
-        // SAFETY: LMDB maps the file, so nobody else may change it while it is open. The directory is ours alone: it
-        // has mode 0700, the daemon holds a lock on the data directory, other processes' readers would respect
-        // LMDB's own lock file, and `state-*` directories are only removed after they are replaced and only
+        // SAFETY: LMDB maps the file, so nobody else may change it while it is open. Only this process uses the
+        // directory: it has mode 0700, the daemon holds a lock on the data directory, other processes' readers would
+        // respect LMDB's own lock file, and `state-*` directories are only removed after they are replaced and only
         // unlinked, never truncated. No flag is set here that weakens LMDB's guarantees.
         #[allow(unsafe_code, reason = "heed has no safe way to open an environment; argued above")]
         let opened = unsafe { builder.open(dir) };
@@ -238,7 +238,7 @@ fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError
     }
 }
 
-/// Makes `dir`, durably and closed to others.
+/// Makes `dir`, durably and closed to other users.
 pub(super) fn private_dir(dir: &Path) -> Result<(), StoreError> {
     let fail = |error| StoreError::io(format!("making {}", dir.display()), error);
     files::make_dir(dir).map_err(fail)?;

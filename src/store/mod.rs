@@ -1,37 +1,38 @@
-//! The state: a multi-version key space with leases, members and alarms. It is applied to from the raft log, read at
-//! any revision that is not compacted, and kept in LMDB under an in-memory head.
+//! The state: a multi-version key space with leases, members and alarms. Entries of the raft log are applied to it; it
+//! can be read at any revision that is not compacted; it is kept in LMDB under an in-memory head.
 //!
 //! # Table of contents
-//! - `tables`: one row a table; begin here to add one
+//! - `tables`: one row per table; start here to add one
 //! - `format/`: the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe code
 //! - `mvcc/`: the key space of v3: versions, reading, history, hash, compaction
-//! - `head`: what is not in LMDB yet; `registry`: members, alarms and such, whole in memory
-//! - `handle`: the [`Store`], what other rooms see of it
-//! - `core`: the locks, readers, the pool of read transactions. Begin here to understand how reads stay consistent.
-//! - `entry`: an entry on its way through `apply/`, with everything that is this member's own
-//! - `apply/`: one command after another, deterministically; `quota`: what an API decides before it proposes
-//! - `figures`: what is counted for metrics
+//! - `head`: changes that are not in LMDB yet; `registry`: members, alarms and other small state, all in memory
+//! - `handle`: the [`Store`], the interface for other rooms
+//! - `core`: the locks, readers, the pool of read transactions. Start here to understand how reads stay consistent.
+//! - `entry`: applies an entry through `apply/`, with everything that is specific to this member
+//! - `apply/`: one command after another, deterministically; `quota`: the cost of a command, which is checked before it
+//!   is proposed
+//! - `figures`: counters for metrics
 //! - `leases`: reading leases; `hash`: the hash of everything
-//! - `effort`, `room`, `space`: what applying may take, and what room the disk has
-//! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: how that one
-//!   and others hear of each other
-//! - `seams`: what must hold where one part hands over to another, checked in production
-//! - `snapshot`, `restore`: the whole state as a stream, and back; `states`: environments beside each other and CURRENT
+//! - `effort`, `room`, `space`: how long applying may take, and how much room the disk has
+//! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: signals
+//!   between that thread and others
+//! - `seams`: conditions at the borders between parts of the store, checked in production
+//! - `snapshot`, `restore`: the whole state as a stream, and back; `states`: several environments and the file CURRENT
 //!
-//! The nodes, TTLs and history of v2 get their place beside `mvcc/`, as `tree/`, over the same core: tables, head,
-//! checkpoint, snapshot, worker.
+//! The nodes, TTLs and history of v2 will be in `tree/` next to `mvcc/`, over the same core: tables, head, checkpoint,
+//! snapshot, worker.
 //!
 //! # Rules
-//! - Files know those below them only: `handle` everything; `worker`, `restore` and `snapshot` the core; the core the head,
-//!   LMDB and formats.
-//! - Applying writes memory only. What is durable is what a checkpoint wrote, in one transaction with the position of
-//!   the last log entry it holds; after a crash the log is applied again from there. So the log may be purged up to
+//! - Files use only those below them: `handle` everything; `worker`, `restore` and `snapshot` the core; the core the
+//!   head, LMDB and formats.
+//! - Applying writes memory only. Durable is what a checkpoint wrote, in one transaction with the position of the last
+//!   log entry in it; after a crash the log is applied again from there. So the log may be purged up to
 //!   [`Store::checkpointed`] and never further.
 //! - Reads never wait for a disk write. No lock is held across one that a reader or the applying thread needs.
-//! - The store knows nothing of tokio, of raft or of the clock. Only `worker` has a thread, and a simulation runs
-//!   without it ([`CheckpointPolicy::Manual`]).
-//! - A refusal is an answer, and so is a shortage of what reading takes; a full disk is waited out. Every other error is
-//!   fatal: it is recorded, reported once, and nothing is served after it.
+//! - The store uses neither tokio nor raft nor a clock. Only `worker` has a thread, and a simulation runs without it
+//!   ([`CheckpointPolicy::Manual`]).
+//! - A refusal is an answer, and so is a shortage of resources for a read; the store waits until a full disk has room.
+//!   Every other error is fatal: it is recorded, reported once, and nothing is served after it.
 
 mod apply;
 mod checkpoint;

@@ -1,8 +1,8 @@
-//! The store against a naive model, at random: commands, reads with every option at any revision, and between them
-//! checkpoints, removals, crashes, snapshots.
+//! The store compared with a naive model, at random: commands, reads with every option at any revision, and between
+//! them checkpoints, removals, crashes, snapshots.
 //!
-//! A failure prints its seed; `KVD_SEED=N cargo test --lib store::model_test` runs that one again, and
-//! `KVD_ROUNDS=N` runs so many.
+//! A failure prints its seed; `KVD_SEED=N cargo test --lib store::model_test` replays it, and `KVD_ROUNDS=N` sets the
+//! number of rounds.
 
 mod model;
 mod random;
@@ -56,7 +56,7 @@ impl Member {
         self.store.as_ref().unwrap()
     }
 
-    /// Loses what was not checkpointed, and applies the log again from there.
+    /// Loses the changes without a checkpoint, and applies the log again from there.
     fn crash(&mut self, log: &[(Proposal, Reply)]) {
         self.store = None;
         self.store = Some(Store::open(self.dir.path(), self.options.clone()).unwrap());
@@ -132,12 +132,12 @@ impl Run {
         }
     }
 
-    /// One member gets the other's snapshot and what the log has after it.
+    /// One member gets the other's snapshot and the log entries after it.
     fn exchange_snapshot(&mut self, from: usize) {
         let snapshot = self.members[from].store().snapshot().unwrap();
         let to = &mut self.members[1 - from];
         if snapshot.header().position < to.store().applied() {
-            // A store refuses a state that is older than its own: an empty one takes it.
+            // A store refuses a state that is older than its own; an empty one accepts it.
             to.store = None;
             to.dir = tempfile::tempdir().unwrap();
             to.store = Some(Store::open(to.dir.path(), to.options.clone()).unwrap());
@@ -196,7 +196,7 @@ impl Run {
             next = after;
             events.extend(page.into_iter().map(|revision| (revision.revision, revision.events)));
         }
-        // A state before is there as long as its revision is not compacted.
+        // The previous state exists as long as its revision is not compacted.
         let expected = self.model.events(&range, from, prev_kv).into_iter().map(|(revision, mut events)| {
             for event in events.iter_mut().filter(|_| revision <= self.model.compacted) {
                 event.prev_kv = None;

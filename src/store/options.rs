@@ -1,4 +1,4 @@
-//! What a [`super::Store`] is opened with, and the small figures it answers with.
+//! The options of a [`super::Store`], and the small types of its answers.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use super::StoreError;
 /// When recent changes are folded into LMDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointPolicy {
-    /// A thread of the store folds whenever one of the bounds is reached.
+    /// A thread of the store folds as soon as one of the limits is reached.
     Background {
         /// Longest time a change stays in memory only.
         interval: Duration,
@@ -22,10 +22,10 @@ pub enum CheckpointPolicy {
     /// The store has no thread: the caller calls [`super::Store::checkpoint`] and [`super::Store::prune`]. For
     /// simulation and tests.
     Manual,
-    /// As [`CheckpointPolicy::Manual`], but from so many changes in memory on the store says that applying may wait for
-    /// its disk: for simulations, in which an observer of what is applied lets the time pass.
+    /// As [`CheckpointPolicy::Manual`], but from this many changes in memory on the store reports that applying may
+    /// wait for its disk: for simulations, in which an observer of what is applied lets time pass.
     Stepped {
-        /// Changes in memory that no checkpoint holds.
+        /// Changes in memory without a checkpoint.
         operations: usize,
     },
 }
@@ -36,20 +36,20 @@ impl Default for CheckpointPolicy {
     }
 }
 
-/// Called once when the store cannot go on (an io error): the process must end.
+/// Called once if the store cannot continue (an io error): the process must end.
 pub type OnFatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
 /// Called before every commit to LMDB, and before another state is put in its place, which fails with what it gives: how
 /// tests and simulations make the store's disk slow, full or broken.
 pub type BeforeCommit = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
-/// What a store is opened with.
+/// The options of a store.
 #[derive(Clone)]
 pub struct Options {
-    /// Address space for LMDB in bytes: an upper bound of the data file, not an allocation. Halved until the address
-    /// space has room for it.
+    /// Address space for LMDB in bytes: an upper bound of the data file, not an allocation. It is halved until the
+    /// address space has room for it.
     pub map_size: usize,
-    /// Slots for readers at the same time.
+    /// Most concurrent readers.
     pub max_readers: u32,
     /// Space quota in bytes of [`Sizes::in_use`]; `None` is unlimited.
     pub quota: Option<u64>,
@@ -65,7 +65,7 @@ pub struct Options {
     pub recent_bytes: usize,
     /// An entry whose application takes longer is logged and counted (`--warning-apply-duration`).
     pub slow_apply: Duration,
-    /// Called once when the store cannot go on.
+    /// Called once if the store cannot continue.
     pub on_fatal: Option<OnFatal>,
     /// See [`BeforeCommit`]; `None` outside of tests.
     pub before_commit: Option<BeforeCommit>,
@@ -99,12 +99,13 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The size of the data, counted logically: what the keys and values of all stored versions take.
+/// The size of the data, counted logically: the bytes of the keys and values of all stored versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Highest `in_use` since the last [`super::Store::defragment`], in bytes: what is reported as the size.
+    /// Highest `in_use` since the last [`super::Store::defragment`], in bytes: this is reported as the size.
     pub allocated: u64,
-    /// Bytes of the versions that are stored now; the quota is on this, since what is free can be used at once.
+    /// Bytes of the versions that are stored now; the quota limits this value, because free space can be reused at
+    /// once.
     pub in_use: u64,
     /// The quota, `None` if there is none.
     pub quota: Option<u64>,
@@ -117,7 +118,7 @@ impl Sizes {
     }
 }
 
-/// What a table takes in LMDB, as of the last checkpoint.
+/// The size of a table in LMDB at the last checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableFigures {
     /// The table's name.
@@ -133,7 +134,7 @@ pub struct TableFigures {
 pub struct HashKv {
     /// CRC32C of the versions up to `hash_revision`.
     pub hash: u32,
-    /// The compacted revision; only hashes with the same one can be compared. -1 where nothing was compacted.
+    /// The compacted revision; only hashes with the same one can be compared. -1 if nothing was compacted.
     pub compact_revision: i64,
     /// The revision that was hashed.
     pub hash_revision: i64,

@@ -19,11 +19,11 @@ pub(super) struct Registry {
     pub raft_membership: Option<(LogPosition, Bytes)>,
 }
 
-/// Takes the rows of a table, one after the other.
+/// Receives the rows of a table, one after another.
 pub(super) type Rows<'r> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'r;
 
 impl Registry {
-    /// What stands in the meta record; the rest is in tables of its own.
+    /// The part in the meta record; the rest is in separate tables.
     pub fn of(meta: &Meta) -> Self {
         Self {
             cluster_version: meta.cluster_version.clone(),

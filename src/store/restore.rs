@@ -1,8 +1,8 @@
-//! Replacing the state by that of a snapshot stream.
+//! Replaces the state by that of a snapshot stream.
 //!
-//! The stream is written, while it arrives, into a new environment beside the one in use, which goes on being used.
-//! Only when it was read to its end, checked and made durable does the file CURRENT name the new one; a crash before
-//! leaves the old state, and what was written is removed when the store is opened.
+//! While the stream arrives it is written into a new environment next to the one in use, which continues to be used.
+//! The file CURRENT names the new environment only after the stream was read to its end, checked and made durable.
+//! After an earlier crash the old state is in use, and the new environment is removed when the store is opened.
 
 use std::fs;
 use std::io;
@@ -23,24 +23,24 @@ use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, Snapsh
 use super::states::{not_written, set_current, state_dir};
 use super::{CheckpointPolicy, Options, StoreError};
 
-/// Bytes written in one transaction: few, since the stream waits while they are committed.
+/// Bytes written in one transaction: few, because the stream waits while they are committed.
 const COMMIT_BYTES: usize = 4 << 20;
-/// Bytes that are brought to the disk at a time, while the next are being written.
+/// Bytes that are flushed to the disk at a time, while the next ones are being written.
 const SYNC_BYTES: usize = 64 << 20;
 
 /// Pause before a disk that was full is tried again.
 const FULL: Duration = Duration::from_millis(100);
 
-/// A header block may be this long: it holds raft's configuration.
+/// The longest header block: it holds raft's configuration.
 const MAX_HEADER: usize = 16 << 20;
 
-/// A key or a value of a table is never longer than this.
+/// The longest key or value of a table.
 const MAX_FIELD: usize = 1 << 30;
 
-/// A state that was loaded from a snapshot, durable but not in use. It is removed when it is dropped.
+/// A state that was loaded from a snapshot, durable but not in use. Dropping it removes it.
 pub struct Prepared {
     path: PathBuf,
-    /// `None` once it is in use.
+    /// `None` if it is in use.
     loaded: Option<Shared>,
 }
 
@@ -118,7 +118,7 @@ impl Inner {
         };
         let old = replaced.tables.dir().to_path_buf();
         drop((replaced, idle));
-        // Readers may still be in it: the files go when the last one closes them.
+        // It may still have readers: the files disappear when the last one closes them.
         let _ = fs::remove_dir_all(&old);
         for observer in self.observers.read().clone().iter() {
             observer.on_restored(revision);
@@ -129,7 +129,7 @@ impl Inner {
     }
 }
 
-/// Whether a header is the one that was announced.
+/// Checks that a header is the one that was announced.
 pub(super) type Expectation<'e> = Box<dyn FnOnce(&SnapshotHeader) -> bool + 'e>;
 
 fn load(
@@ -146,7 +146,7 @@ fn load(
     }
     seams::whole(&meta).map_err(bad)?;
     let tables = Tables::open(path, options)?;
-    // Nothing refers to it yet, so it need not be whole before it is complete.
+    // Nothing refers to it yet, so it need not be consistent before it is complete.
     tables.wait_for_disk(false)?;
     load_rows(&tables, &mut blocks)?;
     let mut txn = tables.write()?;
@@ -196,7 +196,7 @@ fn load_rows(tables: &Tables, blocks: &mut Blocks<'_>) -> Result<(), StoreError>
             }
         }
         txn.map_or(Ok(()), RwTxn::commit).map_err(write)?;
-        // What it fails with is told once: a later one may succeed.
+        // An error is reported once: a later flush may succeed.
         ended(syncing)
     })
 }
@@ -210,7 +210,7 @@ fn bad(what: impl Into<String>) -> StoreError {
     StoreError::Snapshot(what.into())
 }
 
-/// What a snapshot is read from.
+/// The source of a snapshot.
 pub(super) type Stream<'s> = &'s mut dyn Iterator<Item = io::Result<Bytes>>;
 
 /// The stream, block by block. Rows are slices of the pieces that came, where they lie in one.

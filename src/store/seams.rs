@@ -70,19 +70,19 @@ pub(super) fn published(
     })
 }
 
-/// A refusal comes before any change.
+/// A refusal must come before any change.
 pub(super) fn refused(position: LogPosition, refusal: &Refusal, changes: usize) -> Result<(), StoreError> {
     hold(changes == 0, || format!("{refusal:?} comes after {changes} changes, in log entry {position:?}"))
 }
 
-/// What becomes durable lies between what is durable and what is applied.
+/// The new durable position is between the old one and the applied one.
 pub(super) fn checkpoint(durable: Point, next: Point, applied: Point) -> Result<(), StoreError> {
     hold(durable.is_before(next) && next.is_before(applied), || {
         format!("a checkpoint at {next} lies outside of {durable} and {applied}")
     })
 }
 
-/// Removing goes on in what is compacted, and never back.
+/// Removing advances within the compacted revisions, and never goes back.
 pub(super) fn pruned(before: &Meta, after: &Meta) -> Result<(), StoreError> {
     let from = (before.pruned, before.prune_from);
     let to = (after.pruned, after.prune_from);
@@ -93,17 +93,17 @@ pub(super) fn pruned(before: &Meta, after: &Meta) -> Result<(), StoreError> {
     })
 }
 
-/// LMDB has nothing that is not published.
+/// LMDB has no revision that is not published.
 pub(super) fn readable(published: i64, stored: i64) -> Result<(), StoreError> {
     hold(stored <= published, || format!("revision {stored} is stored, and {published} is the current one"))
 }
 
-/// A state that takes the place of another one lies in the future of that one.
+/// A state that replaces another one must be in its future.
 pub(super) fn adopted(own: Point, other: Point) -> Result<(), StoreError> {
     hold(own.is_before(other), || format!("a state at {other} is to take the place of one at {own}"))
 }
 
-/// A meta record agrees with itself; what is wrong with it otherwise.
+/// Checks that a meta record is consistent; the error says what is wrong.
 pub(super) fn whole(meta: &Meta) -> Result<(), String> {
     let Meta { applied, revision, compacted, pruned, prune_from, .. } = meta;
     let configured = meta.raft_membership.as_ref().map(|(position, _)| position.index);

@@ -1,4 +1,4 @@
-//! Each seam is broken once: the store stops, names the values and serves nothing more, or refuses a stream.
+//! Breaks each condition once: the store stops, names the values and serves nothing more, or refuses a stream.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::tests::{Bench, manual};
 use super::*;
 use crate::model::{Command, KeyRange, LogPosition, RangeQuery, Refusal, Reply, RevisionEvents};
 
-/// A store with some changes that are durable and some that are not, and what its end was said to be.
+/// A store with durable and not yet durable changes, and the reported reasons of its end.
 fn bench() -> (Bench, Arc<Mutex<Vec<String>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let heard = said.clone();
@@ -30,7 +30,7 @@ fn bench() -> (Bench, Arc<Mutex<Vec<String>>>) {
     (bench, said)
 }
 
-/// The store has stopped, with an error that has all these words in it, and says so once.
+/// The store has stopped, with an error that contains all these words, and reported it once.
 fn assert_stopped(bench: &Bench, said: &Mutex<Vec<String>>, error: &StoreError, words: &[&str]) {
     assert!(matches!(error, StoreError::Broken(_)), "{error:?}");
     let text = error.to_string();
@@ -112,7 +112,7 @@ fn a_checkpoint_beyond_what_is_applied_stops_the_store() {
             let mut shared = bench.store.0.shared.write();
             let beyond = Some(LogPosition { term: 1, leader: 1, index: 30 });
             match ahead {
-                // What is durable already is beyond what is applied.
+                // The durable position is beyond the applied one.
                 true => shared.meta.applied = beyond,
                 false => shared.meta.revision = 30,
             }
@@ -136,7 +136,7 @@ fn a_stored_revision_above_the_current_one_stops_the_store() {
     {
         let mut shared = bench.store.0.shared.write();
         shared.revision = 3;
-        // A transaction that is looked at for the first time.
+        // A transaction that is used for the first time.
         drop(bench.store.0.next_generation(&mut shared));
     }
     let read = bench.store.page(&RangeQuery::current(KeyRange::all()));
@@ -171,7 +171,7 @@ fn a_state_of_the_past_is_not_taken_over() {
     assert_eq!(bench.store.get(b"a").unwrap().unwrap().value, "4");
 }
 
-/// A stream with this meta record and these rows, as another member might send it.
+/// A stream with this meta record and these rows, as another member could send it.
 fn stream(meta: &Meta, rows: &[(u8, &[u8], &[u8])]) -> Vec<io::Result<Bytes>> {
     let mut stream = BytesMut::new();
     stream.put_slice(MAGIC);

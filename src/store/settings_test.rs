@@ -1,4 +1,4 @@
-//! Members with different settings apply one log: what they answer and what they end with must be the same.
+//! Members with different settings apply one log: their answers and their final states must be the same.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::model::{
     Observer, Op, Proposal, Put, Reply, Stamp, Txn,
 };
 
-/// Settings as far apart as they can be.
+/// Settings that differ as much as possible.
 fn different() -> Vec<Options> {
     let background = CheckpointPolicy::Background {
         interval: std::time::Duration::from_millis(1),
@@ -33,7 +33,7 @@ fn learner(id: u64) -> Member {
     Member { learner: true, ..Member::founder(MemberId(id), vec![url]) }
 }
 
-/// Commands that any setting there is has something to say about.
+/// Commands that depend on some setting.
 fn commands() -> Vec<Command> {
     let mut all = vec![Command::LeaseGrant { id: 9, ttl: 3600 }];
     all.extend((1..=5).map(|id| Command::Member(MemberChange::Add(learner(id)))));
@@ -79,7 +79,7 @@ fn members_with_different_settings_answer_and_end_alike() {
     }
 }
 
-/// Counts how often a member learns that it is above its quota.
+/// Counts how often a member is notified that it is above its quota.
 #[derive(Default)]
 struct Alarmed(AtomicU64);
 
@@ -111,10 +111,10 @@ fn a_write_above_the_quota_is_done_answered_so_and_noticed() {
     assert_eq!(noticed(), 0);
     assert!(matches!(run(large()), Reply::Op(_)), "it was proposed, so it is done");
     assert_eq!(noticed(), 1);
-    // What takes no space is nothing to notice.
+    // A command that takes no space causes no notification.
     run(Command::Delete(Delete { range: KeyRange::single("x"), prev_kv: false }));
     assert_eq!(noticed(), 1);
-    // A quota that is raised counts at once.
+    // A raised quota counts at once.
     store.set_quota(Some(1 << 30));
     assert!(matches!(run(large()), Reply::Op(_)));
     assert_eq!(noticed(), 1);

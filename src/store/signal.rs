@@ -1,4 +1,4 @@
-//! How the store's thread, the applying thread and those who wait hear of each other.
+//! Signals between the store's thread, the applying thread and waiting threads.
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use parking_lot::{Condvar, Mutex};
 #[derive(Default)]
 pub(super) struct Signal {
     state: Mutex<State>,
-    /// Something for the thread to do.
+    /// Work for the store's thread.
     work: Condvar,
-    /// A checkpoint or a compaction is through, or the store has failed.
+    /// A checkpoint or a compaction has finished, or the store has failed.
     progress: Condvar,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -23,7 +23,7 @@ struct State {
     stop: bool,
 }
 
-/// Longest wait without looking again: a waiter misses nothing for longer than this.
+/// Longest wait without checking again: a waiter misses a change for at most this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Signal {
@@ -37,7 +37,7 @@ impl Signal {
         self.request(|state| state.prune = true);
     }
 
-    /// The thread is to end.
+    /// The thread must end.
     pub fn request_stop(&self) {
         self.request(|state| state.stop = true);
         self.progress.notify_all();
@@ -48,7 +48,7 @@ impl Signal {
         self.work.notify_one();
     }
 
-    /// The thread is there.
+    /// The thread has started.
     pub fn started(&self, thread: JoinHandle<()>) {
         *self.thread.lock() = Some(thread);
     }
@@ -62,17 +62,17 @@ impl Signal {
         }
     }
 
-    /// True once the thread was told to end.
+    /// True after the thread was asked to end.
     pub fn is_stopped(&self) -> bool {
         self.state.lock().stop
     }
 
-    /// Something has come to its end.
+    /// Some work has finished.
     pub fn progressed(&self) {
         self.progress.notify_all();
     }
 
-    /// Wakes all who wait, to see that the store has failed.
+    /// Wakes all waiting threads, so that they notice that the store has failed.
     pub fn wake_all(&self) {
         self.progress.notify_all();
         self.work.notify_all();
@@ -86,7 +86,7 @@ impl Signal {
         }
     }
 
-    /// Waits for a request, at most so long. True where the thread is to end.
+    /// Waits for a request, at most this long. True if the thread must end.
     pub fn wait_for_work(&self, timeout: Duration) -> bool {
         let mut state = self.state.lock();
         if !state.checkpoint && !state.prune && !state.stop {
@@ -97,14 +97,14 @@ impl Signal {
         state.stop
     }
 
-    /// Waits so long, or until the thread is to end.
+    /// Waits this long, or until the thread must end.
     pub fn wait_for_stop(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.state.lock();
         while !state.stop && !self.work.wait_until(&mut state, until).timed_out() {}
     }
 
-    /// Pauses; true where the thread is to end, or a checkpoint is wanted, before.
+    /// Pauses; true if before the end of the pause the thread must end, or a checkpoint is wanted.
     pub fn pause(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
         if !state.stop && !state.checkpoint {

@@ -9,11 +9,12 @@
 //!                a row may go on in the next block
 //!   last block:  empty
 //! ```
-//! Numbers are big-endian. Each block's checksum is over its payload, beginning with the checksum of the block before, so a missing,
-//! doubled or exchanged block shows. The empty block tells a whole stream from a cut one.
+//! Numbers are big-endian. Each block's checksum is over its payload, beginning with the checksum of the block before,
+//! so a missing, repeated or exchanged block is detected. The empty block distinguishes a complete stream from an
+//! incomplete one.
 //!
-//! A snapshot is the state at the last checkpoint. It holds one read transaction of LMDB until it is dropped, which
-//! keeps pages that are freed meanwhile from being used again, and nothing else waits for it.
+//! A snapshot is the state at the last checkpoint. It holds one read transaction of LMDB until it is dropped. Pages
+//! that are freed in the meantime are not reused, and nothing else waits for it.
 
 use std::io;
 use std::ops::Bound;
@@ -34,13 +35,13 @@ use crate::model::{Histogram, LogPosition};
 pub(super) const MAGIC: &[u8; 12] = b"kvd-snapshot";
 /// The version of the stream's own layout.
 pub(super) const SNAPSHOT_VERSION: u16 = 1;
-/// Payload of a block, at most; the last row of a block is cut there.
+/// Largest payload of a block; the last row of a block is cut there.
 pub(super) const BLOCK: usize = 64 << 10;
 /// Length and checksum before the payload of a block.
 pub(super) const BLOCK_HEAD: usize = 8;
 const FULL: usize = BLOCK_HEAD + BLOCK;
 
-/// What a snapshot stream begins with.
+/// The header of a snapshot stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotHeader {
     /// The last log entry it contains.
@@ -73,21 +74,21 @@ pub(super) struct Header {
     pub meta: Meta,
 }
 
-/// A snapshot as a stream of bytes, in pieces of about a block. It takes as much memory.
+/// A snapshot as a stream of bytes, in pieces of about one block. It needs memory for one block.
 pub struct SnapshotReader {
     txn: ReadTxn,
     tables: Arc<Tables>,
     header: SnapshotHeader,
     meta: Meta,
     place: Place,
-    /// What is left of a row that did not fit into the block before.
+    /// The rest of a row that did not fit into the previous block.
     rest: BytesMut,
     crc: u32,
     begun: Instant,
     took: Arc<Histogram>,
 }
 
-/// Where the walk through the stream stands.
+/// The position in the stream.
 enum Place {
     /// Before everything.
     Start,
@@ -124,12 +125,12 @@ impl Inner {
 }
 
 impl SnapshotReader {
-    /// What the stream holds.
+    /// The content of the stream.
     pub fn header(&self) -> &SnapshotHeader {
         &self.header
     }
 
-    /// The exact length of the whole stream, in bytes. Goes through all rows.
+    /// The exact length of the whole stream, in bytes. Visits all rows.
     pub fn total_size(&self) -> Result<u64, StoreError> {
         let failed = StoreError::lmdb("measuring a snapshot");
         let mut rows = 0u64;
@@ -220,7 +221,7 @@ impl SnapshotReader {
     }
 }
 
-/// Adds to a block what there is room for; the rest is for the next one.
+/// Adds as much to a block as there is room for; the rest goes to the next one.
 fn add(block: &mut BytesMut, rest: &mut BytesMut, bytes: &[u8]) {
     let (now, later) = bytes.split_at(bytes.len().min(FULL - block.len()));
     block.put_slice(now);
@@ -232,7 +233,7 @@ fn row_len(key: usize, value: usize) -> u64 {
     (1 + varint(key) + key + varint(value) + value) as u64
 }
 
-/// The pieces of the stream. After an error nothing comes.
+/// The pieces of the stream. Nothing follows an error.
 impl Iterator for SnapshotReader {
     type Item = io::Result<Bytes>;
 

@@ -1,9 +1,9 @@
-//! Room on the disk that the store is on.
+//! Room on the store's disk.
 //!
-//! A full disk is a state, not an end: what was applied stays in memory and in the log, reads go on, and the checkpoint
-//! is tried again. So that something can be done about it from inside, a reserve is kept: blocks that belong to the data
-//! file already, behind its end. What needs space (see [`super::quota`]) is refused before the reserve is touched;
-//! deletions and compactions live on it, and the pages that these free are room, too.
+//! A full disk is a state, not an end: applied changes stay in memory and in the log, reads continue, and the
+//! checkpoint is tried again. A reserve makes it possible to free space through the API: blocks that belong to the data
+//! file already, after its end. Commands that need space (see [`super::quota`]) are refused before the reserve is used;
+//! deletions and compactions use it, and the pages that they free are room, too.
 
 use std::sync::atomic::Ordering;
 
@@ -11,17 +11,17 @@ use super::StoreError;
 use super::core::Inner;
 use super::lmdb::Tables;
 
-/// Above this nobody looks closely.
+/// Above this, the exact room does not matter.
 const PLENTY: u64 = 4 << 30;
 
-/// What a change takes on the disk beside its bytes: its part of pages that are copied, in bytes.
+/// Bytes that a change needs on the disk in addition to its own: its part of pages that are copied.
 const PER_CHANGE: u64 = 512;
 
-/// If there is room for so many bytes, there is room for any command.
+/// If there is room for this many bytes, there is room for any command.
 const ANYTHING: u64 = 2 << 20;
 
 impl Inner {
-    /// Looks how much room there is, and takes the reserve.
+    /// Determines how much room there is, and allocates the reserve.
     pub fn look_at_space(&self) {
         let tables = self.shared.read().tables.clone();
         match tables.room() {
@@ -53,7 +53,7 @@ impl Inner {
         lacks
     }
 
-    /// The same, to know it: nothing is refused.
+    /// The same as a question: nothing is refused.
     fn lacks_room(&self, cost: u64) -> bool {
         let left = self.space.left.load(Ordering::Relaxed);
         if self.space.has_failed() || left > PLENTY {
@@ -68,7 +68,7 @@ impl Inner {
         needed.saturating_add(self.space.reserve.load(Ordering::Relaxed)) > left
     }
 
-    /// What a failure to write comes to: a full disk is tried again, everything else ends the store.
+    /// Classifies a failed write: a full disk is tried again, everything else ends the store.
     pub fn not_written(&self, tables: &Tables, error: StoreError) -> StoreError {
         if !error.ran_out_in(tables.dir()) {
             return self.fail(error);
@@ -97,7 +97,7 @@ mod tests {
     use crate::store::tests::{Bench, manual};
     use crate::store::{CheckpointPolicy, Options, Prepared, SnapshotHeader};
 
-    /// A disk that is full as long as it is said to be.
+    /// A disk that is full as long as the flag is set.
     fn full_disk() -> (Arc<AtomicBool>, Options) {
         let full = Arc::new(AtomicBool::new(false));
         let seen = full.clone();
@@ -124,7 +124,7 @@ mod tests {
         for key in ["c", "d"] {
             assert!(matches!(bench.store.checkpoint(), Err(StoreError::Full { .. })));
             assert!(bench.store.lacks_room(0));
-            // What is in memory is read, and more can be applied.
+            // Changes in memory can be read, and more can be applied.
             bench.put(key, "3");
         }
         assert_eq!(keys(&bench), 4);

@@ -1,6 +1,7 @@
-//! Environments beside each other, and the file CURRENT, which names the one in use.
+//! Several environments in one directory, and the file CURRENT, which names the one in use.
 //!
-//! A crash leaves CURRENT as it was or naming a whole new state; what it does not name is removed when the store is opened.
+//! After a crash CURRENT names the old state or a complete new one; all other environments are removed when the store
+//! is opened.
 
 use std::fs;
 use std::io;
@@ -13,7 +14,7 @@ use crate::files;
 const CURRENT: &str = "CURRENT";
 const PREFIX: &str = "state-";
 
-/// The environment in use, by what CURRENT says; a new directory gets its first one. Others are removed.
+/// The environment that CURRENT names; a new directory gets its first one. All others are removed.
 pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, StoreError> {
     private_dir(dir)?;
     let name = match fs::read_to_string(dir.join(CURRENT)) {
@@ -31,18 +32,18 @@ pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, Stor
         None => first_name(dir)?,
     };
     let own = number(&name);
-    // Those after it were never in use. On a full disk, what they take may be what is missing.
+    // Later ones were never in use. On a full disk their space may be what is missing.
     remove_states(dir, |found| Some(found) > own);
     let tables = Tables::open(&dir.join(&name), options)?;
-    // Those before it go only once it is sure that CURRENT names none of them.
+    // Earlier ones are removed only when it is certain that CURRENT names none of them.
     if confirm_current(dir, &name)? {
         remove_states(dir, |found| Some(found) < own);
     }
     Ok(tables)
 }
 
-/// The name of the first environment in a directory that has none yet. Without CURRENT a directory with data lost its
-/// most important file, and guessing would be worse than stopping.
+/// The name of the first environment in a directory that has none yet. A directory with data but without CURRENT has
+/// lost its most important file, and guessing would be worse than stopping.
 fn first_name(dir: &Path) -> Result<String, StoreError> {
     let first = format!("{PREFIX}1");
     let fail = |error| StoreError::io(format!("reading {}", dir.display()), error);
@@ -60,7 +61,7 @@ fn number(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }
 
-/// Removes environments that are not in use; a failure leaves rubbish only.
+/// Removes environments that are not in use; a failure only leaves garbage.
 fn remove_states(dir: &Path, is_unused: impl Fn(u64) -> bool) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
@@ -77,8 +78,9 @@ pub(super) fn set_current(dir: &Path, name: &str) -> io::Result<()> {
     files::replace(&dir.join(CURRENT), format!("{name}\n").as_bytes())
 }
 
-/// The same at a start, also if it does name it: whoever wrote it may have died at a flush that failed, and then it is in
-/// memory only. False if there is no room to write it again, which is no reason not to go on.
+/// The same at a start, even if CURRENT names it already: the process that wrote it may have died after a failed flush,
+/// and then the file is in memory only. False if there is no room to write it again; the store continues in that case,
+/// too.
 fn confirm_current(dir: &Path, name: &str) -> Result<bool, StoreError> {
     match set_current(dir, name) {
         Ok(()) => Ok(true),
@@ -108,7 +110,7 @@ pub(super) fn state_number(dir: &Path) -> Result<u64, StoreError> {
     number(&name).ok_or_else(|| StoreError::Damaged(format!("the state's directory is {name:?}")))
 }
 
-/// Where the state of a store in `dir` lies at present; for messages and tests.
+/// The present directory of the state of a store in `dir`; for messages and tests.
 #[cfg(test)]
 pub(super) fn current_dir(dir: &Path) -> Option<PathBuf> {
     Some(dir.join(fs::read_to_string(dir.join(CURRENT)).ok()?.trim_end()))

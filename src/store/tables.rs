@@ -1,11 +1,12 @@
-//! The tables: one row a table, with all that checkpoint, snapshot, restore, hash, figures and fuzzing know of it.
+//! The tables: one row per table, with everything that checkpoint, snapshot, restore, hash, figures and fuzzing need to
+//! know about it.
 //!
 //! A new table is an [`Id`], a row of [`TABLES`] and the code that writes and reads it:
-//! - what is large is [`Kept::Rows`]: `apply` gives rows to the head ([`Reader::put_row`]), readers find them by
+//! - large data are [`Kept::Rows`]: `apply` puts rows into the head ([`Reader::put_row`]), readers find them by
 //!   [`Reader::row`] and [`Reader::each_row`], and a checkpoint writes them;
-//! - what is small is [`Kept::Whole`]: a field of the [`Registry`] with the way of its rows there and back.
+//! - small data are [`Kept::Whole`]: a field of the [`Registry`], with the conversion to rows and back.
 //!
-//! Nothing else is to be told of it. Numbers in keys are big-endian; what the words in capitals stand for is drawn in
+//! Nothing else has to be changed. Numbers in keys are big-endian; the words in capitals are explained in
 //! [`super::format`].
 //!
 //! [`Reader::put_row`]: super::core::Reader::put_row
@@ -17,20 +18,20 @@ use super::format::leases::{is_attached, is_lease};
 use super::mvcc::rows::{is_change, is_chunk, is_current, is_old};
 use super::registry::{self, Registry, Rows};
 
-/// A table, by its place in [`TABLES`].
+/// A table, by its index in [`TABLES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Id {
     /// The newest version of each live key.
     Current,
     /// Every other version.
     Old,
-    /// What changed, in the order of revisions; appended.
+    /// The changes, in the order of revisions; append-only.
     History,
     /// Large values, in pieces of 64 KiB at most.
     Chunks,
     /// The leases.
     Leases,
-    /// Which keys a lease has. A key that is too long is the value, under its hash.
+    /// The keys of each lease. A key that is too long is stored as the value, under its hash.
     Attached,
     /// The members.
     Members,
@@ -42,38 +43,38 @@ pub(super) enum Id {
     Meta,
 }
 
-/// What is to be known of a table.
+/// The description of a table.
 pub(super) struct Row {
     /// Which one it is.
     pub id: Id,
     /// Its name in LMDB and in figures.
     pub name: &'static str,
-    /// What its keys are,
+    /// The form of its keys.
     pub key: &'static str,
-    /// and what its values are.
+    /// The form of its values.
     pub value: &'static str,
-    /// Where it stands between two checkpoints, and what can be a row of it.
+    /// Where its changes are between two checkpoints, and which rows are valid.
     pub kept: Kept,
     /// Its number in snapshot streams, which have the tables in this order; `None` if it is not part of them.
     pub snapshot: Option<u8>,
-    /// The hash of everything takes it in.
+    /// True if the hash of everything includes it.
     pub hashed: bool,
 }
 
-/// Where the rows of a table stand that LMDB does not have yet.
+/// Where a table's rows are before they are in LMDB.
 pub(super) enum Kept {
     /// In the head, as versions of keys: [`super::mvcc::fold`] writes them.
     Versions(IsRow),
     /// In the head, row by row.
     Rows(IsRow),
-    /// In memory as a whole. It is read at the start, and written whole after a change.
+    /// In memory as a whole. It is read at the start, and completely rewritten after a change.
     Whole {
-        /// Takes in a row that was read; `None` if it cannot be one.
+        /// Adds a row that was read; `None` if it is not valid.
         take: fn(&mut Registry, key: &[u8], value: &[u8]) -> Option<()>,
-        /// Gives all rows.
+        /// Produces all rows.
         give: fn(&Registry, rows: &mut Rows<'_>) -> Result<(), StoreError>,
     },
-    /// With what it describes: the meta record.
+    /// The meta record, which is written together with what it describes.
     Meta,
 }
 
@@ -169,13 +170,13 @@ pub(super) static TABLES: [Row; 10] = [
         key: "\"format\" | \"state\"",
         value: "\"kvd-store\" u32 | postcard Meta",
         kept: Kept::Meta,
-        // A stream's header has it.
+        // It is in a stream's header.
         snapshot: None,
         hashed: false,
     },
 ];
 
-/// The rows stand in the order of their ids.
+/// The rows are in the order of their ids.
 const _: () = {
     let mut place = 0;
     while place < TABLES.len() {
@@ -185,7 +186,7 @@ const _: () = {
 };
 
 impl Row {
-    /// True for a key and a value that can be a row of it.
+    /// True for a key and a value that are a valid row of it.
     pub fn reads(&self, key: &[u8], value: &[u8]) -> bool {
         match self.kept {
             Kept::Versions(is_row) | Kept::Rows(is_row) => is_row(key, value),
@@ -194,7 +195,7 @@ impl Row {
         }
     }
 
-    /// What is wrong with a row that cannot be one.
+    /// The error text for an invalid row.
     pub fn complaint(&self) -> String {
         format!("a row of {} is not {} -> {}", self.name, self.key, self.value)
     }

@@ -21,7 +21,7 @@ pub(super) fn manual() -> Options {
     Options { checkpoint: CheckpointPolicy::Manual, map_size: 4 << 30, ..Options::default() }
 }
 
-/// A store in a directory of its own, which applies command after command.
+/// A store in its own directory, which applies commands one after another.
 pub(super) struct Bench {
     pub dir: tempfile::TempDir,
     pub store: Store,
@@ -36,7 +36,7 @@ impl Bench {
         Self { dir, store, index: 0 }
     }
 
-    /// That of the last one.
+    /// The position of the last one.
     pub fn position(&self) -> LogPosition {
         LogPosition { term: 1, leader: 1, index: self.index - 1 }
     }
@@ -62,7 +62,7 @@ impl Bench {
         found.kvs.into_iter().map(|kv| (kv.key, kv.value)).collect()
     }
 
-    /// Drops the store as a crash would, and opens it again.
+    /// Drops the store as in a crash, and opens it again.
     pub fn crash(self, options: Options) -> Self {
         let Self { dir, store, .. } = self;
         drop(store);
@@ -266,7 +266,7 @@ fn a_snapshot_carries_everything() {
 #[test]
 fn a_prepared_state_is_nothing_until_it_is_adopted() {
     let mut source = Bench::new(manual());
-    // More than is applied where it goes to.
+    // More entries than its target has applied.
     for _ in 0..3 {
         source.put("new", "x");
     }
@@ -282,7 +282,7 @@ fn a_prepared_state_is_nothing_until_it_is_adopted() {
         names
     };
     let (one, two) = (prepare(&bench.store), prepare(&bench.store));
-    // What there is goes on being used and written.
+    // The present state is still used and written.
     bench.put("older", "x");
     bench.store.checkpoint().unwrap();
     assert_eq!(bench.values(KeyRange::all(), 0).len(), 2);
@@ -292,7 +292,7 @@ fn a_prepared_state_is_nothing_until_it_is_adopted() {
     bench.store.adopt(two).unwrap();
     assert_eq!(states(&bench), ["state-3"]);
     assert_eq!(bench.values(KeyRange::all(), 0), source.values(KeyRange::all(), 0));
-    // One that a crash left behind is gone when the store is opened.
+    // An environment that a crash left behind is removed when the store is opened.
     std::fs::create_dir(bench.dir.path().join("state-4")).unwrap();
     std::fs::write(bench.dir.path().join("state-4/data.mdb"), "half of it").unwrap();
     let bench = bench.crash(manual());
@@ -373,7 +373,7 @@ fn sizes_follow_quota_compaction_and_defragmentation() {
         taken += 1;
     }
     assert!((4..20).contains(&taken), "{taken}");
-    // What was proposed before it was full is applied, and answered so.
+    // Commands that were proposed before it was full are applied and answered.
     assert!(matches!(put(&mut bench), Reply::Op(_)));
     let alarm = Alarm { member: MemberId(1), kind: AlarmKind::NoSpace };
     bench.run(Command::AlarmRaise(alarm));
@@ -523,7 +523,7 @@ fn a_broken_disk_stops_the_store_and_says_so() {
     assert!(matches!(bench.store.checkpoint(), Err(StoreError::Failed(_))));
     assert!(bench.store.range(&RangeQuery::current(KeyRange::all())).is_err());
     assert_eq!(said.lock().len(), 1);
-    // What was durable is still there.
+    // Durable data are still there.
     let bench = bench.crash(manual());
     assert_eq!(bench.values(KeyRange::all(), 0), text(&[("a", "1")]));
 }

@@ -1,4 +1,4 @@
-//! The store's thread: checkpoints by policy, removing after compactions.
+//! The store's thread: checkpoints by policy, and removal after compactions.
 
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -11,7 +11,7 @@ use super::{CheckpointPolicy, StoreError};
 /// Pause before a disk that was full is tried again.
 const FULL: Duration = Duration::from_millis(500);
 
-/// Starts the thread where the policy wants one.
+/// Starts the thread if the policy wants one.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let CheckpointPolicy::Background { interval, .. } = inner.options.checkpoint else { return Ok(()) };
     let weak = Arc::downgrade(inner);
@@ -31,17 +31,17 @@ fn run(inner: &Weak<Inner>, signal: &Signal, interval: Duration) {
         match work(&inner, signal, interval) {
             Ok(()) => {}
             Err(StoreError::Full { .. }) => signal.wait_for_stop(FULL),
-            // It is recorded and reported where it happens; nothing more can be done.
+            // The error has been recorded and reported already; nothing more can be done.
             Err(_) => return,
         }
     }
 }
 
-/// Makes a checkpoint and then removes slices until there is nothing left or something else is wanted.
+/// Makes a checkpoint and then removes slices until nothing is left or there is other work.
 fn work(inner: &Inner, signal: &Signal, interval: Duration) -> Result<(), StoreError> {
     let folded = inner.checkpoint();
     inner.look_at_space();
-    // On a full disk, removing may be what makes room.
+    // On a full disk, removing may make room.
     if !matches!(folded, Ok(()) | Err(StoreError::Full { .. })) {
         return folded;
     }

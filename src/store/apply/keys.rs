@@ -12,7 +12,7 @@ use crate::store::mvcc::written::{Live, Version};
 use crate::store::tables::Id;
 
 impl Applying<'_> {
-    /// What must hold before a put: its lease exists, and its key where something of it is to be kept.
+    /// The conditions of a put: its lease exists, and so does its key if its value or lease is to be kept.
     pub(super) fn check_put(&self, put: &Put) -> Result<(), Stop> {
         if put.key.is_empty() {
             return Err(Refusal::EmptyKey.into());
@@ -69,7 +69,7 @@ impl Applying<'_> {
         Ok(OpReply::Delete { revision: self.now(), deleted, prev_kvs })
     }
 
-    /// Deletes one key, of which `prev` is the state.
+    /// Deletes one key; `prev` is its state.
     pub(super) fn delete_key(&mut self, prev: KeyValue) {
         let key = prev.key.clone();
         self.move_lease(&key, prev.lease, 0);
@@ -80,7 +80,7 @@ impl Applying<'_> {
         });
     }
 
-    /// The live keys of a range as the present command sees them.
+    /// The live keys of a range, including the present command's own changes.
     pub(super) fn live_in(&mut self, range: &KeyRange) -> Result<Vec<KeyValue>, StoreError> {
         let at = self.here();
         let query = crate::model::RangeQuery::current(range.clone());
@@ -91,7 +91,7 @@ impl Applying<'_> {
         }
     }
 
-    /// Keeps track of which keys a lease has.
+    /// Updates the list of a lease's keys.
     fn move_lease(&self, key: &Bytes, from: LeaseId, to: LeaseId) {
         if from == to {
             return;

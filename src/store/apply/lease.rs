@@ -1,5 +1,5 @@
-//! Leases (etcd semantics section 8). When they end is the leader's to decide; here is only what it recorded of the time
-//! that remains.
+//! Leases (etcd semantics section 8). The leader decides when they end; the store only keeps the remaining time that
+//! the leader recorded.
 
 use bytes::Bytes;
 
@@ -28,7 +28,7 @@ impl Applying<'_> {
         Ok(Reply::Lease { revision: self.now(), id, ttl })
     }
 
-    /// Deletes the lease and its keys, these in key order under one revision.
+    /// Deletes the lease, and its keys in key order under one revision.
     pub(super) fn revoke(&mut self, id: LeaseId) -> Result<Reply, Stop> {
         if self.reader.lease(id)?.is_none() {
             return Err(Refusal::LeaseNotFound.into());

@@ -1,12 +1,12 @@
-//! Applying log entries: one command after another, deterministically.
+//! Applies log entries: one command after another, deterministically.
 //!
-//! Nothing here sees a clock, a random number or anything that differs between members: [`Before`] is all that reaches
-//! this module, and it is made of replicated state, never of a configuration. What a setting decides (the quota, the
-//! most learners, the most operations) is decided before a command is proposed. A refusal is a reply, given everywhere
-//! alike before anything was changed; every other error stops the store.
+//! Nothing here uses a clock, a random number or anything that differs between members: this module only gets
+//! [`Before`], which is made of replicated state and never of a configuration. Whatever depends on a setting (the
+//! quota, the most learners, the most operations) is decided before a command is proposed. A refusal is a reply, the
+//! same on every member, and comes before any change; every other error stops the store.
 //!
 //! - `keys`: put and delete
-//! - `txn`: transactions: evaluation, checks before, execution
+//! - `txn`: transactions: evaluation, checks, execution
 //! - `lease`: leases
 //! - `member`: members, alarms, the cluster's version
 
@@ -33,7 +33,7 @@ use crate::model::{
 
 pub(super) use txn::{ReadStop, run_read_only};
 
-/// What stops a command: a refusal, which is an answer, or an error, which is fatal.
+/// Why a command stops: a refusal, which is a reply, or an error, which is fatal.
 #[derive(Debug)]
 pub(super) enum Stop {
     Refused(Refusal),
@@ -52,15 +52,15 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// The replicated state that an entry finds, and the counters for its work.
+/// The replicated state before an entry, and the counters for its work.
 pub(super) struct Before<'s> {
     pub reader: Reader<'s>,
     pub registry: Arc<Registry>,
-    /// For metrics; nothing reads them here.
+    /// For metrics; nothing here reads them.
     pub figures: &'s Figures,
 }
 
-/// What an entry has changed, beside the versions that stand in the head already.
+/// The changes of an entry, in addition to the versions that are in the head already.
 pub(super) struct Applied {
     pub revision: i64,
     pub compacted: i64,
@@ -69,33 +69,33 @@ pub(super) struct Applied {
     pub lease_changes: Vec<LeaseChange>,
     /// Compactions in their order, each with the compacted revision before it.
     pub compactions: Vec<(i64, i64)>,
-    /// A command that costs space (see [`quota::cost`]) was carried out.
+    /// True if a command that costs space (see [`quota::cost`]) was applied.
     pub took_space: bool,
 }
 
-/// An entry under way.
+/// An entry in progress.
 pub(super) struct Applying<'s> {
     reader: Reader<'s>,
     figures: &'s Figures,
     position: LogPosition,
     stamp: Stamp,
-    /// After the commands so far.
+    /// The revision after the commands so far.
     revision: i64,
     compacted: i64,
     registry: Arc<Registry>,
-    /// What the present command has done.
+    /// The events of the present command.
     events: Vec<Event>,
     batch: Vec<RevisionEvents>,
     lease_changes: Vec<LeaseChange>,
     /// Compactions in their order, each with the compacted revision before it.
     compactions: Vec<(i64, i64)>,
     took_space: bool,
-    /// What the present command did, for metrics.
+    /// The work of the present command, for metrics.
     work: Work,
 }
 
 impl<'s> Applying<'s> {
-    /// An entry of which nothing is done yet.
+    /// An entry before its first command.
     pub(super) fn begin(before: Before<'s>, position: LogPosition) -> Self {
         let Before { reader, registry, figures } = before;
         Self {
@@ -167,7 +167,7 @@ impl<'s> Applying<'s> {
         }
     }
 
-    /// Refuses what an alarm forbids; a corrupt cluster's alarm comes first.
+    /// Refuses commands that an alarm forbids; the alarm for a corrupt cluster comes first.
     fn alarm_refusal(&self, command: &Command) -> Option<Refusal> {
         if self.registry.alarms.is_empty() {
             return None;
@@ -188,9 +188,9 @@ impl<'s> Applying<'s> {
         (needs_space && self.registry.alarmed(AlarmKind::NoSpace)).then_some(Refusal::NoSpace)
     }
 
-    /// Refuses what the caller may not do by the users and roles that the entry finds: those by which it was let in may
-    /// have changed since. A caller that was let in by an older revision of them gets [`Refusal::AuthOldRevision`].
-    /// There are no users, so all callers are the same: everything is allowed.
+    /// Refuses a command for which the caller has no permission by the users and roles before this entry: they may have
+    /// changed since the caller was authenticated. A caller that was authenticated with an older revision of them gets
+    /// [`Refusal::AuthOldRevision`]. There are no users yet, so all callers are the same: everything is allowed.
     fn caller_refusal(&self, proposal: &Proposal) -> Option<Refusal> {
         match proposal.caller {
             Caller::System | Caller::Anonymous | Caller::User { .. } => None,
@@ -219,23 +219,23 @@ impl<'s> Applying<'s> {
         self.revision + 1
     }
 
-    /// The store's revision after what the present command has done so far.
+    /// The store's revision, including the present command's changes so far.
     fn now(&self) -> i64 {
         if self.events.is_empty() { self.revision } else { self.next_main() }
     }
 
-    /// Where the present command reads: all before it and what it has done itself.
+    /// The revision at which the present command reads: everything before it and its own changes.
     fn here(&self) -> Revision {
         Revision::last_of(self.next_main())
     }
 
-    /// Writes a version of a key: the next sub revision.
+    /// Writes a version of a key under the next sub revision.
     fn write(&mut self, key: &Bytes, live: Option<Live>, event: impl FnOnce(&Version) -> Event) {
         let at = Revision { main: self.next_main(), sub: self.events.len() as u32 };
         let version = Version { at, live };
         let mut event = event(&version);
-        // What an event tells of the state before is the state of the revision before: not what an earlier operation of
-        // the same transaction left.
+        // The previous state in an event is that of the previous revision, not the one that an earlier operation of the
+        // same transaction left.
         if event.prev_kv.as_ref().is_some_and(|prev| prev.mod_revision == at.main) {
             let first = self.events.iter().find(|earlier| earlier.kv.key == *key);
             event.prev_kv = first.and_then(|first| first.prev_kv.clone());
@@ -253,14 +253,14 @@ impl<'s> Applying<'s> {
         self.batch.push(RevisionEvents { revision: self.revision, position: self.position, events });
     }
 
-    /// What the entry has changed; its reads end here.
+    /// Returns the changes of the entry; its reads end here.
     pub(super) fn finish(self) -> Applied {
         let Self { revision, compacted, registry, batch, lease_changes, compactions, took_space, .. } = self;
         Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space }
     }
 }
 
-/// The answer of an operation as a reply's.
+/// An operation's answer as a reply.
 impl From<OpReply> for Reply {
     fn from(reply: OpReply) -> Self {
         Reply::Op(reply)

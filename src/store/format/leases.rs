@@ -12,22 +12,22 @@ pub fn key(id: LeaseId) -> KeyBuf {
 /// The value of a lease.
 ///
 /// # Errors
-/// None that is known.
+/// None is known.
 pub fn encode(lease: &Lease) -> Result<Vec<u8>, StoreError> {
     postcard::to_stdvec(lease).map_err(|error| StoreError::Damaged(format!("encoding a lease: {error}")))
 }
 
-/// A lease as its value says it.
+/// The lease in a value.
 pub fn decode(value: &[u8]) -> Option<Lease> {
     postcard::from_bytes(value).ok()
 }
 
-/// A row of `leases`.
+/// True for a valid row of `leases`.
 pub fn is_lease(row: &[u8], value: &[u8]) -> bool {
     decode(value).is_some_and(|lease| key(lease.id).as_slice() == row)
 }
 
-/// A row of `attached`.
+/// True for a valid row of `attached`.
 pub fn is_attached(row: &[u8], value: &[u8]) -> bool {
     parse_attached(row, value).is_some_and(|(lease, key)| {
         let (again, rest) = keys::attached(lease, key);

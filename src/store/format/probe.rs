@@ -1,4 +1,4 @@
-//! Every decoder of the format over the same bytes: the way in for fuzzing.
+//! Every decoder of the format on the same bytes: the entry point for fuzzing.
 
 use super::meta::Meta;
 use super::{decode_version, encode_version};
@@ -6,10 +6,11 @@ use crate::store::mvcc::keys::{CurrentShape, Entry, Namespace, OldShape, Shape, 
 use crate::store::mvcc::records::{Record, decode_history, encode_current, encode_history, split_current};
 use crate::store::tables::TABLES;
 
-/// Reads `bytes` as each kind of key and value of the tables in turn; of how many kinds they can be.
+/// Decodes `bytes` as each kind of key and value of the tables in turn; returns for how many kinds they are valid.
 ///
 /// # Panics
-/// Where the format contradicts itself: what was read is written again and must read the same. No bytes may lead there.
+/// If the format contradicts itself: decoded data are encoded again and must decode to the same. No input may cause
+/// that.
 pub fn probe(bytes: &[u8]) -> usize {
     let readings = [
         decode_version(bytes).is_some_and(|version| version != super::VERSION || encode_version() == bytes),
@@ -23,7 +24,7 @@ pub fn probe(bytes: &[u8]) -> usize {
     readings.into_iter().filter(|read| *read).count() + tables(bytes)
 }
 
-/// Of how many tables the bytes can be a row: the first one says how long the key is.
+/// The number of tables for which the bytes are a valid row: the first byte is the length of the key.
 fn tables(bytes: &[u8]) -> usize {
     let Some((length, row)) = bytes.split_first() else { return 0 };
     let (key, value) = row.split_at(row.len().min(usize::from(*length)));

@@ -1,11 +1,11 @@
-//! Removing what a compaction made superfluous.
+//! Removes versions that a compaction made superfluous.
 //!
-//! A compaction at C takes effect when it is applied: nothing below C can be read any more. Removing is the work of
-//! the store's thread, afterwards and in slices. It walks through `history` up to C: of each key changed there, the
-//! version before the change goes, and the change itself where it is a deletion below C. A deletion at C itself stays
-//! until the next compaction, as in etcd, so that a watch from C on still sees it. Where the walk stands is written
-//! with each slice, so a restart goes on from there. Before the first slice of a compaction the state at C is hashed
-//! ([`super::remembered`]), in parts that take the place of slices.
+//! A compaction at C takes effect when it is applied: nothing below C can be read any more. The store's thread removes
+//! versions later, in slices. It walks through `history` up to C: for each key changed there it removes the version
+//! before the change, and the change itself if it is a deletion below C. A deletion at C itself stays until the next
+//! compaction, as in etcd, so that a watch from C on still sees it. Each slice also writes the position of the walk, so
+//! a restart continues from there. Before the first slice of a compaction the state at C is hashed
+//! ([`super::remembered`]), in parts that take turns with slices.
 
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
@@ -25,23 +25,23 @@ use crate::store::lmdb::Tables;
 use crate::store::tables::Id;
 use crate::store::{StoreError, seams};
 
-/// Bytes of keys that a slice looks at, at most about.
+/// Bytes of keys that a slice visits, at most approximately.
 const SLICE_BYTES: usize = 4 << 20;
 
 /// Rows of history that a slice visits on a disk that is nearly full, at most.
 const SHORT_OF_ROOM: usize = 100;
 
-/// Rows of history that a slice passes over, at most.
+/// Rows of history that a slice skips, at most.
 const SLICE_ROWS: usize = 50_000;
 
 impl Inner {
-    /// True where a compaction has left something to remove.
+    /// True if a compaction has left something to remove.
     pub fn must_prune(&self) -> bool {
         let shared = self.shared.read();
         shared.meta.pruned < shared.compacted
     }
 
-    /// Removes one slice; true where nothing is left to do.
+    /// Removes one slice; true if nothing is left to do.
     pub fn prune_slice(&self) -> Result<bool, StoreError> {
         let _writing = self.writing.lock();
         self.health()?;
@@ -52,7 +52,7 @@ impl Inner {
             let shared = self.shared.read();
             (shared.tables.clone(), shared.meta.clone())
         };
-        // All up to C must be in LMDB, and C itself, before a version that C made superfluous may go.
+        // Everything up to and including C must be in LMDB before a version that C made superfluous may be removed.
         if meta.pruned >= meta.compacted {
             self.checkpoint_while_writing()?;
             meta = self.shared.read().meta.clone();
@@ -64,7 +64,7 @@ impl Inner {
         }
         let begun = Instant::now();
         let whole_begun = *self.compaction_begun.lock().get_or_insert(begun);
-        // A slice copies pages before it frees any.
+        // A slice copies pages before it frees any, so on a nearly full disk slices are small.
         let batch = self.options.compaction_batch;
         let batch = if self.is_disk_full() { batch.min(SHORT_OF_ROOM) } else { batch };
         let pruned = self.pace.commit(|| prune(&tables, &mut meta, target, batch));
@@ -86,13 +86,13 @@ impl Inner {
         Ok(done && !self.must_prune())
     }
 
-    /// Removes everything there is to remove, without pauses.
+    /// Removes all superfluous versions, without pauses.
     pub fn prune_all(&self) -> Result<(), StoreError> {
         while !self.prune_slice()? {}
         Ok(())
     }
 
-    /// Waits until what a compaction at `revision` made superfluous is removed.
+    /// Waits until the versions that a compaction at `revision` made superfluous are removed.
     pub fn wait_compacted(&self, revision: i64) -> Result<(), StoreError> {
         let is_due = || {
             let shared = self.shared.read();
@@ -110,7 +110,8 @@ impl Inner {
     }
 }
 
-/// One transaction of removing: how many versions went, and true where `target`, a compaction, is reached.
+/// One transaction of removing: returns how many versions were removed, and true if `target`, the revision of a
+/// compaction, is reached.
 fn prune(tables: &Tables, meta: &mut Meta, target: i64, batch: usize) -> Result<(u64, bool), StoreError> {
     let mut txn = tables.write()?;
     let (rows, end) = slice(tables, &txn, meta, target, batch)?;
@@ -137,7 +138,7 @@ fn prune(tables: &Tables, meta: &mut Meta, target: i64, batch: usize) -> Result<
         Some(next) => meta.prune_from = (next.main, next.sub),
         None => {
             meta.pruned = target;
-            // The deletions at C are looked at again by the next compaction.
+            // The next compaction visits the deletions at C again.
             meta.prune_from = (target, 0);
         }
     }
@@ -149,8 +150,8 @@ fn prune(tables: &Tables, meta: &mut Meta, target: i64, batch: usize) -> Result<
 
 type HistoryRow = (Revision, ChangeKind, Vec<u8>);
 
-/// The next rows of `history` to work on, and where to go on after them: `None` at the end. A put that created its key
-/// makes nothing superfluous and is passed over.
+/// The next rows of `history` to work on, and where to continue after them: `None` at the end. A put that created its
+/// key makes nothing superfluous and is skipped.
 fn slice(
     tables: &Tables,
     txn: &RwTxn<'_>,

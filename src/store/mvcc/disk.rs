@@ -14,7 +14,7 @@ use crate::store::StoreError;
 use crate::store::lmdb::Tables;
 use crate::store::tables::Id;
 
-/// A version as it lies in LMDB.
+/// A version in its form in LMDB.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct DiskVersion<'t> {
     pub at: Revision,
@@ -166,9 +166,9 @@ pub(in crate::store) struct DiskScan<'t> {
     at: Revision,
     current: Walk<'t, CurrentShape>,
     current_row: Option<Row<'t>>,
-    /// `None` where nothing in LMDB is newer than `at`, so that `current` says it all.
+    /// `None` if nothing in LMDB is newer than `at`, so that `current` is enough.
     old: Option<(Walk<'t, OldShape>, Option<Row<'t>>)>,
-    /// The key that was found, where it is not the one of `current`.
+    /// The key that was found, if it is not the one of `current`.
     old_key: Vec<u8>,
     found: Option<(Source, DiskVersion<'t>)>,
 }
@@ -179,7 +179,7 @@ enum Source {
     Old,
 }
 
-/// Rows of one key in `old` that are walked over before the next key is looked up instead.
+/// Rows of one key in `old` that are visited before the next key is looked up directly.
 const WALK_OVER: usize = 16;
 
 impl<'t> DiskScan<'t> {
@@ -205,7 +205,7 @@ impl<'t> DiskScan<'t> {
         Ok(scan)
     }
 
-    /// The key that the scan stands on.
+    /// The present key of the scan.
     pub fn key(&self) -> Option<&[u8]> {
         match self.found.as_ref()?.0 {
             Source::Current => Some(self.current.key()),
@@ -221,7 +221,7 @@ impl<'t> DiskScan<'t> {
         }
     }
 
-    /// Goes on to the next key.
+    /// Moves to the next key.
     pub fn advance(&mut self) -> Result<(), StoreError> {
         if matches!(self.found, Some((Source::Current, _))) {
             self.current_row = self.current.next()?;
@@ -229,7 +229,7 @@ impl<'t> DiskScan<'t> {
         self.find()
     }
 
-    /// Stands on the next live key from where the walks are.
+    /// Moves to the next live key from the present position of the walks.
     fn find(&mut self) -> Result<(), StoreError> {
         loop {
             self.found = None;
@@ -270,8 +270,8 @@ impl<'t> DiskScan<'t> {
         }
     }
 
-    /// Walks over all rows of the key that `old` stands on, which goes to `old_key`, and gives its newest version that
-    /// is not above `at`.
+    /// Walks over all rows of the present key of `old`, copies the key to `old_key`, and returns its newest version
+    /// that is not above `at`.
     fn pass_old_key(&mut self) -> Result<Option<DiskVersion<'t>>, StoreError> {
         let Some((old, row)) = &mut self.old else { return Ok(None) };
         self.old_key.clear();

@@ -1,4 +1,4 @@
-//! Events of the past, for watches that begin or fall behind: from the ring, or from `history` and the layers.
+//! Past events, for watches that begin in the past or fall behind: from the ring, or from `history` and the layers.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::store::StoreError;
 use crate::store::core::{Inner, Reader};
 use crate::store::tables::Id;
 
-/// Rows of history that one call looks at, at most about: a watch on a quiet key must not keep a thread for the whole
-/// history.
+/// Rows of history that one call visits, at most approximately: a watch on a quiet key must not occupy a thread for the
+/// whole history.
 const ROWS: usize = 16_384;
 
-/// What is wanted of the past.
+/// A request for past events.
 pub(in crate::store) struct Wanted<'q> {
     pub range: &'q KeyRange,
     pub from: i64,
@@ -30,7 +30,7 @@ pub(in crate::store) struct Wanted<'q> {
     pub prev_kv: bool,
 }
 
-/// What was found, and the revision to go on from.
+/// The events found, and the revision at which to continue.
 type Page = (Vec<RevisionEvents>, i64);
 
 impl Inner {
@@ -67,7 +67,7 @@ fn from_ring(batches: &[Arc<Vec<RevisionEvents>>], wanted: &Wanted<'_>, compacte
         next = revision.revision + 1;
         let matching = revision.events.iter().filter(|event| wanted.range.contains(&event.kv.key));
         let events = matching.cloned().map(|mut event| {
-            // The ring still has states that are compacted; nobody is to see more here than elsewhere.
+            // The ring still has states that are compacted; they are hidden here as everywhere else.
             if !wanted.prev_kv || revision.revision <= compacted {
                 event.prev_kv = None;
             }
@@ -112,16 +112,16 @@ fn from_history(reader: &Reader<'_>, wanted: &Wanted<'_>) -> Result<Page, StoreE
         for change in same.iter().filter(|change| wanted.range.contains(&change.key)) {
             events.push(event(reader, change, wanted.prev_kv)?);
         }
-        // The log position of what lies in the past is not stored.
+        // The log position of past events is not stored.
         page.add(RevisionEvents { revision: first.at.main, position: LogPosition::default(), events });
     }
     Ok((page.found, end))
 }
 
-/// The changes from main revision `from` on, whole revisions, and the revision that they end before.
+/// The changes from main revision `from` on, whole revisions, and the first revision after them.
 fn changes(reader: &Reader<'_>, from: i64, to: i64) -> Result<(Vec<Change>, i64), StoreError> {
     let mut changes: Vec<Change> = Vec::new();
-    // True where the change may come in: there is room, or it belongs to a revision that has begun.
+    // True if the change is accepted: there is room, or it belongs to a revision that has begun.
     let room = |changes: &[Change], main: i64| {
         changes.len() < ROWS || changes.last().is_some_and(|last| last.at.main == main)
     };
@@ -166,8 +166,8 @@ fn event(reader: &Reader<'_>, change: &Change, prev_kv: bool) -> Result<Event, S
         let version = exact(reader, change)?.ok_or_else(missing)?;
         version.to_kv(change.key.clone()).ok_or_else(missing)?
     };
-    // The state before is of the revision before, and there as long as that one is not compacted. What was created has
-    // none, even where the same revision deleted it first.
+    // The previous state is that of the previous revision, as long as that one is not compacted. A created key has
+    // none, even if the same revision deleted it first.
     let before = change.at.main - 1;
     let created = !deleted && kv.create_revision == change.at.main;
     let prev = if prev_kv && !created && before >= reader.compacted {

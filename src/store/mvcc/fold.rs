@@ -1,4 +1,4 @@
-//! Folding versions of keys into LMDB: the only writer of keys. What it needs of a key it finds by one lookup.
+//! Folds versions of keys into LMDB: the only writer of keys. It needs one lookup per key.
 
 use heed::{PutFlags, RwTxn};
 
@@ -11,7 +11,7 @@ use crate::store::format::CHUNK;
 use crate::store::lmdb::{Table, Tables};
 use crate::store::tables::Id;
 
-/// Writes what a layer says of keys, and their history.
+/// Writes a layer's versions of keys, and their history.
 pub(in crate::store) fn fold_versions(
     tables: &Tables,
     txn: &mut RwTxn<'_>,
@@ -31,8 +31,8 @@ pub(in crate::store) fn fold_versions(
     Ok(())
 }
 
-/// Writes the versions of one key: the last one, where it is live, to `current`, all others to `old`, with the one that
-/// `current` held.
+/// Writes the versions of one key: the last one, if it is live, to `current`, all others to `old`, together with the
+/// one that was in `current`.
 fn fold_key(
     tables: &Tables,
     txn: &mut RwTxn<'_>,
@@ -41,7 +41,7 @@ fn fold_key(
     row: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
     let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Ok(()) };
-    // A first version of 1 created the key, so `current` cannot hold it.
+    // A version number of 1 means that the key was created, so `current` cannot have it.
     let existed = first.live.as_ref().is_none_or(|live| live.version > 1);
     let place = keys::current_key(key);
     if existed {
@@ -111,13 +111,13 @@ fn put_old(
     add_markers::<OldShape>(tables[Id::Old], txn, key)
 }
 
-/// Makes the way to a long key's namespace visible to scans.
+/// Writes the markers through which scans find a long key's namespace.
 fn add_markers<S: Shape>(table: Table, txn: &mut RwTxn<'_>, key: &[u8]) -> Result<(), StoreError> {
     if key.len() <= keys::SEGMENT {
         return Ok(());
     }
     let write = StoreError::lmdb("writing a marker");
-    // From the inside out: where one is there, those around it are, too.
+    // From the inside out: if one exists, those around it exist, too.
     for (namespace, segment) in keys::path(key).into_iter().rev() {
         let marker = S::marker(namespace, segment);
         if table.get(txn, &marker).map_err(&write)?.is_some() {

@@ -1,14 +1,14 @@
 //! etcd's hash of the key space.
 //!
-//! [`Inner::hash_kv`] is etcd's hash, so that a migration can be checked against the cluster it came from: CRC32C over
-//! the bytes `key` and then, in the order of revisions, what etcd's backend holds of each version: the key
-//! `main _ sub` (8 bytes, an underscore, 8 bytes, big-endian; a `t` behind it for a deletion) and the protobuf encoding of
-//! `mvccpb.KeyValue` (of a deletion: the key only). Left out are, whether they have been removed yet or not, the versions at or
-//! below the compacted revision that are not live at the hashed one, and a deletion at the compacted revision
-//! itself. (etcd, mvcc/hash.go and key_index.go `Keep`: where nothing at all is live at the hashed revision it keeps
-//! what the compaction kept; so does this.)
+//! [`Inner::hash_kv`] is etcd's hash, so that the result of a migration can be compared with the cluster it came from:
+//! CRC32C over the bytes `key` and then, in the order of revisions, the form of each version in etcd's backend: the key
+//! `main _ sub` (8 bytes, an underscore, 8 bytes, big-endian; a `t` behind it for a deletion) and the protobuf encoding
+//! of `mvccpb.KeyValue` (of a deletion: the key only). Two kinds of versions are left out, whether they have been
+//! removed yet or not: versions at or below the compacted revision that are not live at the hashed one, and a deletion
+//! at the compacted revision itself. (etcd, mvcc/hash.go and key_index.go `Keep`: if nothing at all is live at the
+//! hashed revision it keeps what the compaction kept; so does this.)
 //!
-//! At the revisions of the last compactions the hash is the one from before the compaction: see [`super::remembered`].
+//! At the revisions of the last compactions the hash is the one from before that compaction: see [`super::remembered`].
 
 use std::ops::Bound;
 
@@ -28,7 +28,7 @@ use crate::store::tables::Id;
 impl Inner {
     /// etcd's hash at a revision, 0 for the current one.
     pub fn hash_kv(&self, revision: i64) -> Result<HashKv, Refusal> {
-        // All that is hashed is to be in LMDB; what is applied meanwhile is above the hashed revision.
+        // Everything hashed must be in LMDB; changes that are applied in the meantime are above the hashed revision.
         let current = self.shared.read().revision;
         self.checkpoint()?;
         let (reader, known) = {
@@ -37,7 +37,7 @@ impl Inner {
         };
         let hashed = match known {
             Some(Known::Hash(hash)) => return Ok(hash),
-            // Nothing that it counts is removed before it is taken, so this reader still has everything.
+            // Nothing that it counts is removed before the hash is complete, so this reader still has everything.
             Some(Known::Due(due)) => {
                 return self.hash_whole(&reader, due).map_err(|error| self.fail(error).into());
             }
@@ -45,7 +45,7 @@ impl Inner {
             None => revision,
         };
         if hashed < 0 {
-            // etcd takes it for a time before everything.
+            // etcd treats it as a time before all revisions.
             let hash = crc32c::crc32c(b"key");
             return Ok(HashKv { hash, compact_revision: reader.compacted, hash_revision: hashed });
         }
@@ -62,8 +62,8 @@ impl Inner {
         self.hash_whole(&reader, hashing).map_err(|error| self.fail(error).into())
     }
 
-    /// Takes the next part of the hash that is due. For whoever holds `writing`, so that no other part is taken and no
-    /// other state taken over meanwhile.
+    /// Computes the next part of the hash that is due. Only for the holder of `writing`, so that no other part is
+    /// computed and no other state is adopted in the meantime.
     pub(in crate::store) fn hash_part(&self) -> Result<(), StoreError> {
         let Some(mut hashing) = self.shared.read().remembered.due.front().copied() else { return Ok(()) };
         if self.shared.read().meta.revision < hashing.hashed {
@@ -85,11 +85,11 @@ impl Inner {
     }
 }
 
-/// Bytes that a part takes in, at most about.
+/// Bytes in a part, at most approximately.
 const PART_BYTES: usize = 1 << 20;
 
 impl Hashing {
-    /// Takes in the next changes, at most `rows` and about a megabyte; true once the hash is whole.
+    /// Adds the next changes, at most `rows` and about a megabyte; true when the hash is complete.
     pub fn advance(&mut self, reader: &Reader<'_>, rows: usize) -> Result<bool, StoreError> {
         let kept_at = match self.kept_at {
             Some(kept_at) => kept_at,
@@ -122,15 +122,15 @@ impl Hashing {
         Ok(true)
     }
 
-    /// etcd counts what its index keeps at the hashed revision and, if that is nothing, all that is there. A compaction
-    /// keeps the deletions at its own revision as well (key_index.go `compact`).
+    /// etcd counts the versions that its index keeps at the hashed revision and, if there are none, all versions. A
+    /// compaction keeps the deletions at its own revision as well (key_index.go `compact`).
     fn find_kept_at(&self, reader: &Reader<'_>) -> Result<i64, StoreError> {
         let keeps = (self.compacts && any_deleted_at(reader, self.hashed)?) || any_live(reader, self.hashed)?;
         Ok(if keeps { self.hashed } else { self.compacted })
     }
 }
 
-/// What etcd's backend holds of a change.
+/// The form of a change in etcd's backend.
 fn stored_row(
     reader: &Reader<'_>,
     at: Revision,
@@ -157,7 +157,7 @@ fn stored_row(
     Ok(())
 }
 
-/// True where revision `main` deleted a key.
+/// True if revision `main` deleted a key.
 fn any_deleted_at(reader: &Reader<'_>, main: i64) -> Result<bool, StoreError> {
     let failed = StoreError::lmdb("hashing");
     let (first, last) = (Revision { main, sub: 0 }.to_bytes(), Revision::last_of(main).to_bytes());
@@ -172,7 +172,7 @@ fn any_deleted_at(reader: &Reader<'_>, main: i64) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// True where no version of `key` after `at` has a revision up to `until`.
+/// True if no version of `key` after `at` has a revision up to `until`.
 fn is_newest(reader: &Reader<'_>, key: &[u8], at: Revision, until: i64) -> Result<bool, StoreError> {
     let (tables, txn) = (&reader.tables, &reader.disk().txn);
     if tables.current_of(txn, key)?.is_some_and(|version| version.at == at) {
@@ -185,8 +185,8 @@ fn is_newest(reader: &Reader<'_>, key: &[u8], at: Revision, until: i64) -> Resul
     Ok(!tables.current_of(txn, key)?.is_some_and(|version| within(&version)))
 }
 
-/// True where anything is live at a revision, in etcd's reading: its index does not see a key that the same revision
-/// deleted before it wrote it.
+/// True if anything is live at a revision, by etcd's rule: its index does not see a key that the same revision deleted
+/// before writing it.
 fn any_live(reader: &Reader<'_>, hashed: i64) -> Result<bool, StoreError> {
     let mut found = false;
     let range = KeyRange::all();
@@ -204,7 +204,7 @@ fn any_live(reader: &Reader<'_>, hashed: i64) -> Result<bool, StoreError> {
     Ok(found)
 }
 
-/// True where revision `main` deleted the key before the version at `at`.
+/// True if revision `main` deleted the key before the version at `at`.
 fn is_deleted_before(reader: &Reader<'_>, key: &[u8], at: Revision, main: i64) -> Result<bool, StoreError> {
     let before = at.sub.checked_sub(1).map(|sub| Revision { sub, ..at });
     let Some(before) = before.filter(|before| before.main == main) else { return Ok(false) };
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    /// Compacts, and checks before and after what is superfluous was removed.
+    /// Compacts, and checks before and after the superfluous versions are removed.
     fn compact(bench: &mut Bench, at: i64, from: i64, hashes: &[u32]) {
         bench.run(Command::Compact { revision: at });
         check(bench, at, from, hashes);
@@ -315,7 +315,7 @@ mod tests {
         check(&bench, 18, 19, &[1010227120]);
     }
 
-    /// etcd 3.7.3 sees nothing live at a revision that deleted its only key and wrote it again.
+    /// etcd 3.7.3 considers nothing live at a revision that deleted its only key and wrote it again.
     #[test]
     fn a_key_that_is_deleted_and_written_at_once_is_hashed_as_etcd_does() {
         let mut bench = Bench::new(manual());

@@ -1,4 +1,4 @@
-//! Where a user key stands in a table: places, segments, markers, escapes. See [`crate::store::format`] for the layout.
+//! The form of a user key in a table: places, segments, markers, escapes. See [`crate::store::format`] for the layout.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::revision::Revision;
 
-/// Bytes of a user key that stand in one namespace.
+/// Bytes of a user key in one namespace.
 pub const SEGMENT: usize = 900;
 
 const ROOT: u8 = 1;
@@ -27,12 +27,12 @@ pub type KeyBuf = SmallVec<[u8; 128]>;
 pub enum Namespace {
     /// Keys, and first segments of longer ones.
     Root,
-    /// What follows a prefix with this hash.
+    /// The bytes after a prefix with this hash.
     Nested([u8; 16]),
 }
 
 impl Namespace {
-    /// The namespace of what follows `prefix`, whose length is a multiple of [`SEGMENT`].
+    /// The namespace of the bytes after `prefix`, whose length is a multiple of [`SEGMENT`].
     pub fn below(prefix: &[u8]) -> Self {
         if prefix.is_empty() {
             Self::Root
@@ -41,7 +41,7 @@ impl Namespace {
         }
     }
 
-    /// The namespace of what follows `len` bytes with this hash.
+    /// The namespace of the bytes after the first `len` bytes, which have this hash.
     pub fn of_hash(hash: &Sha256, len: usize) -> Self {
         if len == 0 {
             return Self::Root;
@@ -51,7 +51,7 @@ impl Namespace {
         Self::Nested(id)
     }
 
-    /// Appends the bytes all LMDB keys of this namespace begin with.
+    /// Appends the bytes with which all LMDB keys of this namespace begin.
     pub fn write(&self, out: &mut KeyBuf) {
         match self {
             Self::Root => out.push(ROOT),
@@ -62,7 +62,7 @@ impl Namespace {
         }
     }
 
-    /// The rest of `key` after the namespace's bytes, `None` where it belongs to another one.
+    /// The rest of `key` after the namespace's bytes; `None` if it belongs to another one.
     pub fn strip<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
         match self {
             Self::Root => key.strip_prefix(&[ROOT]),
@@ -71,7 +71,7 @@ impl Namespace {
     }
 }
 
-/// What stands in its namespace of an LMDB key; `None` if it cannot have been written by us.
+/// The part of an LMDB key after its namespace; `None` if kvd cannot have written it.
 pub fn rest(key: &[u8]) -> Option<&[u8]> {
     match key.split_first()? {
         (&ROOT, rest) => Some(rest),
@@ -80,7 +80,7 @@ pub fn rest(key: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The namespace that `key` stands in, and what of it stands there.
+/// The namespace of `key`, and the part of `key` in it.
 pub fn place(key: &[u8]) -> (Namespace, &[u8]) {
     if key.len() <= SEGMENT {
         return (Namespace::Root, key);
@@ -89,8 +89,7 @@ pub fn place(key: &[u8]) -> (Namespace, &[u8]) {
     (Namespace::below(prefix), rest)
 }
 
-/// The namespaces a long key passes through before its own, outermost first, each with the segment it leaves by.
-/// Empty for a short key.
+/// The namespaces above a long key's own, outermost first, each with the key's segment in it. Empty for a short key.
 pub fn path(key: &[u8]) -> Vec<(Namespace, &[u8])> {
     let mut steps = Vec::new();
     let mut hash = Sha256::new();
@@ -125,13 +124,13 @@ pub fn current_marker(namespace: Namespace, segment: &[u8]) -> KeyBuf {
     out
 }
 
-/// What all keys of `old` for one user key begin with; the revision follows.
+/// The prefix of all keys of `old` for one user key; the revision follows.
 pub fn old_prefix(key: &[u8]) -> KeyBuf {
     let (namespace, segment) = place(key);
     old_at(namespace, segment)
 }
 
-/// What all keys of `old` for one segment in a namespace begin with.
+/// The prefix of all keys of `old` for one segment in a namespace.
 pub fn old_at(namespace: Namespace, segment: &[u8]) -> KeyBuf {
     let mut out = KeyBuf::new();
     namespace.write(&mut out);
@@ -180,18 +179,18 @@ fn unescape(escaped: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(out))
 }
 
-/// What stands under an LMDB key, its namespace stripped.
+/// The meaning of an LMDB key without its namespace.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entry<'k> {
-    /// A version of the key that ends with this segment; with its revision where the key says it (in `old`).
+    /// A version of the key that ends with this segment; with its revision if the LMDB key has it (in `old`).
     Leaf(Cow<'k, [u8]>, Option<Revision>),
-    /// Longer keys go on below this segment.
+    /// Longer keys continue below this segment.
     Marker(Cow<'k, [u8]>),
 }
 
-/// How a table writes the part of its keys after the namespace.
+/// The encoding of a table's keys after the namespace.
 pub trait Shape {
-    /// Reads that part; `None` where it cannot have been written by us.
+    /// Decodes that part; `None` if kvd cannot have written it.
     fn parse(rest: &[u8]) -> Option<Entry<'_>>;
     /// The first LMDB key that a user key ending with `segment` in `namespace` can have.
     fn first(namespace: Namespace, segment: &[u8]) -> KeyBuf;

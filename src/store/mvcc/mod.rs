@@ -1,10 +1,10 @@
-//! The key space of v3: versions of keys under revisions, their history, and what a compaction leaves of it.
+//! The key space of v3: versions of keys by revision, their history, and compaction.
 //!
-//! - `revision`, `keys`, `records`, `rows`: a place in the history, and the bytes of keys and versions on disk; pure
+//! - `revision`, `keys`, `records`, `rows`: a position in the history, and the bytes of keys and versions on disk; pure
 //! - `written`, `ring`: versions in the head, and the recent events
 //! - `scan`, `disk`, `fold`: versions of keys in LMDB: reading and writing them
-//! - `read`, `range`, `events`: reading at a revision, head and LMDB as one
-//! - `hash`, `remembered`: etcd's hash of the key space, and those at the last compactions
+//! - `read`, `range`, `events`: reading at a revision, head and LMDB combined
+//! - `hash`, `remembered`: etcd's hash of the key space, and the hashes at the last compactions
 //! - `compact`: removing old versions
 
 mod compact;

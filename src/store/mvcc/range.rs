@@ -17,11 +17,11 @@ const SHARED_VALUE: usize = 4 << 10;
 /// A shared buffer is closed, and the scan pauses, at this length.
 const BUFFER: usize = 512 << 10;
 
-/// A way to run a query: [`run`] or [`page`].
+/// A function that runs a query: [`run`] or [`page`].
 pub(in crate::store) type Run =
     fn(&mut Reader<'_>, Hold, &RangeQuery, Revision, i64) -> Result<RangeResult, ScanError>;
 
-/// Runs a query at `at`; `revision` is the one the answer carries.
+/// Runs a query at `at`; `revision` is the one in the answer.
 pub(in crate::store) fn run(
     reader: &mut Reader<'_>,
     hold: Hold,
@@ -32,7 +32,7 @@ pub(in crate::store) fn run(
     answer(reader, hold, query, at, revision, true)
 }
 
-/// As [`run`], but what lies beyond the limit is not counted: the count is only right where `more` is false.
+/// As [`run`], but keys beyond the limit are not counted: the count is only right if `more` is false.
 pub(in crate::store) fn page(
     reader: &mut Reader<'_>,
     hold: Hold,
@@ -84,7 +84,7 @@ fn answer(
     Ok(RangeResult { revision, kvs: found.kvs, more, count: found.count })
 }
 
-/// What a scan is to collect.
+/// What a scan collects.
 struct Wanted {
     /// Most keys.
     keep: usize,
@@ -94,7 +94,7 @@ struct Wanted {
     beyond: Step,
 }
 
-/// Keys found, the first `keep` of them with all they are.
+/// The keys found; the first `keep` of them completely.
 struct Collected {
     kvs: Vec<KeyValue>,
     count: i64,
@@ -117,7 +117,7 @@ fn collect(
     let Wanted { keep, values, beyond } = wanted;
     let mut collector = Collector { kvs: Vec::new(), buffer: Vec::new(), parts: Vec::new(), values };
     let mut count = 0;
-    // Chunked values are fetched in the turn between two chunks of the scan, through the same reader.
+    // Chunked values are fetched between two chunks of the scan, through the same reader.
     let tables = reader.tables.clone();
     let mut large = Vec::new();
     scan(reader, hold, range, at, &mut |found| {
@@ -135,8 +135,8 @@ fn collect(
     })?;
     collector.close();
     for (index, at, len) in large {
-        // The value of a version that was live at `at` is there as long as the version is; where a compaction took it
-        // in the meantime the whole query is run again.
+        // The value of a version that was live at `at` exists as long as the version; if a compaction removed it in the
+        // meantime, the whole query is run again.
         let txn = &reader.disk().txn;
         match tables.value(txn, at, Value::Chunked { len }) {
             Ok(value) => collector.kvs[index].value = value,
@@ -154,8 +154,8 @@ fn owned_len(value: Value<'_>) -> u64 {
     }
 }
 
-/// Makes results of what a scan finds. Small values and the keys of LMDB are copied into a buffer that a stretch of
-/// results shares: one allocation for hundreds of keys instead of two for each.
+/// Turns the keys that a scan finds into results. Small values and the keys of LMDB are copied into a buffer that many
+/// results share: one allocation for hundreds of keys instead of two for each.
 struct Collector {
     kvs: Vec<KeyValue>,
     buffer: Vec<u8>,
@@ -169,7 +169,7 @@ impl Collector {
         self.kvs.len()
     }
 
-    /// Adds a result; true where the buffer was full, so that the scan should pause.
+    /// Adds a result; true if the buffer is full, so that the scan should pause.
     fn add(&mut self, found: Found<'_>) -> bool {
         let (at, create, version, lease) = match &found {
             Found::Head(_, at, live) => (*at, live.create, live.version, live.lease),
@@ -213,7 +213,7 @@ impl Collector {
         full
     }
 
-    /// Gives the results their parts of the buffer, which is closed.
+    /// Closes the buffer, and gives the results their parts of it.
     fn close(&mut self) {
         let buffer = Bytes::from(std::mem::take(&mut self.buffer));
         for (index, offset, key, value) in self.parts.drain(..) {
@@ -227,7 +227,7 @@ impl Collector {
     }
 }
 
-/// Sorts as asked; ties keep key order.
+/// Sorts as requested; ties keep key order.
 fn sort(kvs: &mut [KeyValue], sort: Sort) {
     let order = |a: &KeyValue, b: &KeyValue| -> Ordering {
         match sort.target {

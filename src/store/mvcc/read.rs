@@ -1,4 +1,4 @@
-//! Reading keys at a revision: head and LMDB as one.
+//! Reads keys at a revision, head and LMDB combined.
 
 use std::collections::btree_map;
 use std::ops::Bound;
@@ -15,7 +15,7 @@ use crate::store::core::{Inner, Reader};
 use crate::store::tables::Id;
 
 impl Inner {
-    /// The newest published version of a key, which may be a deletion: the short way, without a [`Reader`].
+    /// The newest published version of a key, which may be a deletion: the fast path, without a [`Reader`].
     pub fn newest(&self, key: &[u8]) -> Result<Option<Version>, StoreError> {
         let (disk, generation, tables) = {
             let shared = self.shared.read();
@@ -30,7 +30,7 @@ impl Inner {
             }
             (self.disk_read(&shared)?, shared.generation, shared.tables.clone())
         };
-        // No layer has the key, so what LMDB has is the newest.
+        // No layer has the key, so LMDB's version is the newest.
         let version = tables.current_of(&disk.txn, key)?;
         let version = version.map(|version| tables.own(&disk.txn, version)).transpose()?;
         self.put_back(disk, generation);
@@ -46,18 +46,18 @@ pub(in crate::store) enum Found<'a> {
     Disk(&'a [u8], Revision, records::Live<'a>),
 }
 
-/// How a scan goes on after a key.
+/// What a scan does after a key.
 #[derive(Clone, Copy)]
 pub(in crate::store) enum Step {
-    /// To the next one.
+    /// Continue with the next key.
     Go,
-    /// Not before the caller has had its turn.
+    /// Pause, so that the caller gets its turn.
     Pause,
-    /// Not at all.
+    /// Stop.
     Stop,
 }
 
-/// Keys of the active layer that are copied under the lock at a time.
+/// Keys of the active layer that are copied under one hold of the lock.
 const HEAD_KEYS: usize = 512;
 
 /// Keys that a chunk of a scan visits at most.
@@ -66,7 +66,7 @@ const CHUNK_KEYS: usize = 4096;
 /// The part of the active layer that a chunk needs.
 struct HeadSlice {
     entries: Vec<(Bytes, Version)>,
-    /// The last key looked at, where there were more.
+    /// The last key visited, if there are more.
     until: Option<Bytes>,
 }
 
@@ -103,8 +103,8 @@ impl Reader<'_> {
         version.map(|version| self.tables.own(txn, version)).transpose()
     }
 
-    /// Visits the live keys of `range` from `start` on in key order, as many as one chunk holds. Gives the key to go
-    /// on from, `None` where the range is done.
+    /// Visits the live keys of `range` from `start` on in key order, as many as one chunk holds. Returns the key at
+    /// which to continue; `None` if the range is done.
     pub fn scan_chunk(
         &self,
         range: &KeyRange,
@@ -122,7 +122,7 @@ impl Reader<'_> {
         let mut rows = DiskScan::new(&self.tables, &disk.txn, start, at, disk.revision)?;
         for _ in 0..CHUNK_KEYS {
             if active.peek().is_none() && frozen.is_none() && slice.until.is_none() {
-                // The usual case, and the hot one: nothing of the rest of the range is in the head.
+                // The usual case, and the one that must be fast: no key of the rest of the range is in the head.
                 let Some(key) = rows.key().filter(|key| !range.ends_before(key)) else { return Ok(None) };
                 if let Some((at, live)) = rows.live() {
                     match visit(Found::Disk(key, at, live))? {
@@ -180,7 +180,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Copies what the active layer says about the range: its versions at the revision, deletions included.
+    /// Copies the active layer's versions in the range at the revision, including deletions.
     fn head_slice(&self, range: &KeyRange, start: &Bytes, at: Revision) -> HeadSlice {
         let mut slice = HeadSlice { entries: Vec::new(), until: None };
         let active = self.active.read();
@@ -227,7 +227,7 @@ pub(in crate::store) fn after(key: &[u8]) -> Bytes {
     [key, &[0]].concat().into()
 }
 
-/// Why a scan did not come to its end.
+/// Why a scan did not finish.
 #[derive(Debug)]
 pub(in crate::store) enum ScanError {
     /// A compaction overtook it between two chunks.
@@ -245,9 +245,9 @@ impl From<StoreError> for ScanError {
 /// Whether a scan takes a new reader for each chunk, so that nothing in LMDB stays pinned, or keeps the one it has.
 #[derive(Clone, Copy, PartialEq)]
 pub(in crate::store) enum Hold {
-    /// A new one each time; a compaction may overtake the scan.
+    /// A new reader each time; a compaction may overtake the scan.
     Chunk,
-    /// The same for the whole scan.
+    /// The same reader for the whole scan.
     Whole,
 }
 

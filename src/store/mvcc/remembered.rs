@@ -1,10 +1,10 @@
-//! The hashes at the last compactions. Each is taken before its compaction removes anything and kept, so that a revision
-//! has the same hash before it is compacted and afterwards: that is how members are compared (etcd, mvcc/hash.go
-//! `hashStorage`). They are in memory only, as in etcd: a restart forgets them.
+//! The hashes at the last compactions. Each is computed before its compaction removes anything, and kept, so that a
+//! revision has the same hash before it is compacted and afterwards: that is how members are compared (etcd,
+//! mvcc/hash.go `hashStorage`). They are in memory only, as in etcd: a restart forgets them.
 //!
-//! A hash reads everything. The store's thread takes it part by part, with the pauses of a compaction between them, and
-//! removes what the compaction before made superfluous first: that does not count. If compactions come faster than they
-//! can be hashed, the older ones are left out, since only the last ten would be kept.
+//! A hash reads everything. The store's thread computes it part by part, with the pauses of a compaction between them.
+//! Before that it removes what the previous compaction made superfluous, because that does not count. If compactions
+//! come faster than they can be hashed, older ones are skipped, because only the last ten would be kept.
 
 use std::collections::VecDeque;
 
@@ -14,17 +14,17 @@ use crate::store::HashKv;
 /// Compactions whose hashes are kept.
 const REMEMBERED: usize = 10;
 
-/// A hash under way. What it counts neither changes nor goes before it is whole, so each part may be read through
-/// another reader.
+/// A hash in progress. The versions it counts are neither changed nor removed before it is complete, so each part may
+/// use another reader.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Hashing {
     /// The revision that is hashed.
     pub hashed: i64,
-    /// The compaction before: what it has made superfluous does not count.
+    /// The previous compaction: versions that it made superfluous do not count.
     pub compacted: i64,
-    /// It is taken by a compaction at the hashed revision.
+    /// True if it is computed for a compaction at the hashed revision.
     pub compacts: bool,
-    /// Versions at or below `compacted` count if they are live at this revision; known once the first part is read.
+    /// Versions at or below `compacted` count if they are live at this revision; known after the first part is read.
     pub kept_at: Option<i64>,
     /// The first change that is not in the hash yet.
     pub next: Revision,
@@ -32,43 +32,43 @@ pub(in crate::store) struct Hashing {
 }
 
 impl Hashing {
-    /// The hash at a revision with what a compaction at `compacted` left.
+    /// The hash at a revision after a compaction at `compacted`.
     pub fn at(hashed: i64, compacted: i64) -> Self {
         let next = Revision { main: 0, sub: 0 };
         Self { hashed, compacted, compacts: false, kept_at: None, next, crc: crc32c::crc32c(b"key") }
     }
 
-    /// The hash that a compaction at `hashed` takes before it removes anything.
+    /// The hash for a compaction at `hashed`, before it removes anything.
     pub fn of_compaction(hashed: i64, compacted: i64) -> Self {
         Self { compacts: true, ..Self::at(hashed, compacted) }
     }
 
-    /// The hash, once it is whole.
+    /// The hash, after it is complete.
     pub fn result(&self) -> HashKv {
         HashKv { hash: self.crc, compact_revision: self.compacted, hash_revision: self.hashed }
     }
 }
 
-/// Hashes taken and hashes to be taken.
+/// Finished hashes and hashes that are due.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Remembered {
     /// Ascending by revision.
     done: VecDeque<HashKv>,
-    /// Compactions that were applied, ascending; the first one is under way.
+    /// Compactions that were applied and need a hash, ascending; the first one is in progress.
     pub due: VecDeque<Hashing>,
 }
 
-/// What is known of the hash at a compaction.
+/// The state of the hash at a compaction.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) enum Known {
-    /// It was taken.
+    /// It is known.
     Hash(HashKv),
-    /// It is yet to be taken, from here on.
+    /// It is due, and continues from here.
     Due(Hashing),
 }
 
 impl Remembered {
-    /// What is known of the hash at this revision, if a compaction was there.
+    /// The state of the hash at this revision, if there was a compaction at it.
     pub fn at(&self, revision: i64) -> Option<Known> {
         let done = self.done.iter().find(|hash| hash.hash_revision == revision);
         let due = || self.due.iter().find(|due| due.hashed == revision);
@@ -83,17 +83,18 @@ impl Remembered {
         }
     }
 
-    /// What compactions up to this revision made superfluous may be removed; the newest compaction is at `compacted`.
+    /// Versions that compactions up to this revision made superfluous may be removed; the newest compaction is at
+    /// `compacted`.
     pub fn removable(&self, compacted: i64) -> i64 {
         self.due.front().map_or(compacted, |due| due.compacted)
     }
 
-    /// What is still known once another state was taken over: its history is the same.
+    /// The hashes that stay valid after another state is adopted: its history is the same.
     pub fn carried(self) -> Self {
         Self { due: VecDeque::new(), ..self }
     }
 
-    /// The first of those that are due has come this far.
+    /// Records the progress of the first hash that is due.
     pub fn advanced(&mut self, hashing: Hashing, whole: bool) {
         if !whole {
             self.due[0] = hashing;
@@ -117,7 +118,7 @@ mod tests {
         bench.run(Command::Compact { revision });
     }
 
-    /// Three keys written over and over, one deleted now and then, from the current revision on to `last`.
+    /// Three keys written repeatedly, one deleted sometimes, from the current revision up to `last`.
     fn write(bench: &mut Bench, last: i64) {
         for revision in bench.store.revision() + 1..=last {
             let key = ["a", "b", "c"][revision as usize % 3];
@@ -131,14 +132,14 @@ mod tests {
 
     #[test]
     fn a_revision_has_the_same_hash_before_and_after_it_is_compacted() {
-        // Two rows a part: each hash takes several.
+        // Two rows per part: each hash needs several parts.
         let mut bench = Bench::new(crate::store::Options { compaction_batch: 2, ..manual() });
         let mut known: Vec<HashKv> = Vec::new();
         for round in 1..=14 {
             write(&mut bench, 5 * round);
             let before = bench.store.hash_kv(5 * round).unwrap();
             compact(&mut bench, 5 * round);
-            // Before it is taken, while it is taken, and afterwards.
+            // Before it is computed, while it is computed, and afterwards.
             assert_eq!(bench.store.hash_kv(5 * round).unwrap(), before);
             assert!(!bench.store.0.prune_slice().unwrap());
             assert_eq!(bench.store.hash_kv(5 * round).unwrap(), before);
@@ -181,8 +182,8 @@ mod tests {
         assert_eq!(bench.store.0.shared.read().meta.pruned, 70);
     }
 
-    /// The numbers are those of etcd 3.7.3. A compaction that deletes the last key keeps the deletion and nothing else, but
-    /// a hash at its revision from before counts what the compaction before had kept.
+    /// The numbers are those of etcd 3.7.3. A compaction at the deletion of the last key keeps only that deletion, but
+    /// a hash at its revision from before the compaction counts what the previous compaction had kept.
     #[test]
     fn a_compaction_where_the_last_key_was_deleted_is_hashed_as_etcd_does() {
         let mut bench = Bench::new(manual());
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(known, [(573317793, 3), first, last, last, first, (535221974, -1)]);
     }
 
-    /// A crash forgets them, as in etcd; what was applied and not yet durable is hashed again.
+    /// A crash loses them, as in etcd; compactions that were applied and not yet durable are hashed again.
     #[test]
     fn a_compaction_that_was_not_durable_is_hashed_when_it_is_applied_again() {
         let mut bench = Bench::new(manual());

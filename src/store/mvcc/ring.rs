@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{KeyValue, RevisionEvents};
 
-/// The events applied last, a batch an entry; older ones are read from the layers and from LMDB.
+/// The events applied last, one batch per entry; older ones are read from the layers and from LMDB.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Ring {
     batches: VecDeque<(Arc<Vec<RevisionEvents>>, usize)>,
@@ -14,7 +14,7 @@ pub(in crate::store) struct Ring {
 }
 
 impl Ring {
-    /// Adds what an entry did, and forgets the oldest beyond the bounds.
+    /// Adds the events of an entry, and drops the oldest beyond the limits.
     pub fn push(&mut self, batch: Arc<Vec<RevisionEvents>>, max_revisions: usize, max_bytes: usize) {
         let bytes = batch.iter().map(events_bytes).sum();
         self.revisions += batch.len();
@@ -27,8 +27,7 @@ impl Ring {
         }
     }
 
-    /// The batches that hold revision `from` and all later ones; `None` where `from` is older than what is kept (or
-    /// newer than everything).
+    /// The batches that hold revision `from` and all later ones; `None` if `from` is older than all of them (or newer).
     pub fn from(&self, from: i64) -> Option<Vec<Arc<Vec<RevisionEvents>>>> {
         let first = self.batches.front()?.0.first()?.revision;
         let last = self.batches.back()?.0.last()?.revision;
@@ -41,7 +40,7 @@ impl Ring {
     }
 }
 
-/// About the memory that the events of a revision take.
+/// The approximate memory of a revision's events.
 pub(in crate::store) fn events_bytes(revision: &RevisionEvents) -> usize {
     let kv_bytes = |kv: &KeyValue| kv.key.len() + kv.value.len();
     let bytes = |event: &crate::model::Event| {

@@ -1,11 +1,11 @@
-//! What can be a row of the tables of versions.
+//! Which rows are valid in the tables of versions.
 
 use super::keys::{self, CurrentShape, Entry, OldShape, Shape};
 use super::records::{Record, decode_history, split_current};
 use super::revision::Revision;
 use crate::store::format::CHUNK;
 
-/// A row of `current`.
+/// True for a valid row of `current`.
 pub fn is_current(key: &[u8], value: &[u8]) -> bool {
     is_version::<CurrentShape>(key, value, |value| {
         let record = split_current(value).and_then(|(_, record)| Record::decode(record));
@@ -13,7 +13,7 @@ pub fn is_current(key: &[u8], value: &[u8]) -> bool {
     })
 }
 
-/// A row of `old`.
+/// True for a valid row of `old`.
 pub fn is_old(key: &[u8], value: &[u8]) -> bool {
     is_version::<OldShape>(key, value, |value| Record::decode(value).is_some())
 }
@@ -26,12 +26,12 @@ fn is_version<S: Shape>(key: &[u8], value: &[u8], is_record: impl Fn(&[u8]) -> b
     }
 }
 
-/// A row of `history`.
+/// True for a valid row of `history`.
 pub fn is_change(key: &[u8], value: &[u8]) -> bool {
     Revision::from_bytes(key).is_some() && decode_history(value).is_some()
 }
 
-/// A row of `chunks`.
+/// True for a valid row of `chunks`.
 pub fn is_chunk(key: &[u8], value: &[u8]) -> bool {
     key.len() == keys::CHUNK_KEY && (1..=CHUNK).contains(&value.len())
 }

@@ -1,4 +1,4 @@
-//! Versions of keys in memory: what was written to the key space since the last checkpoint.
+//! Versions of keys in memory: the changes of the key space since the last checkpoint.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,10 +10,10 @@ use super::records::ChangeKind;
 use super::revision::Revision;
 use crate::model::{KeyValue, LeaseId};
 
-/// Bytes counted for a stored version beside its key and value.
+/// Bytes counted for a stored version in addition to its key and value.
 pub(in crate::store) const VERSION_OVERHEAD: u64 = 40;
 
-/// What a version of a key says, where it is not a deletion.
+/// The content of a version of a key that is not a deletion.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Live {
     pub create: i64,
@@ -54,7 +54,7 @@ pub(in crate::store) type Versions = SmallVec<[Version; 1]>;
 
 /// The newest version that is not above `at`.
 pub(in crate::store) fn floor(versions: &[Version], at: Revision) -> Option<&Version> {
-    // Nearly always the last one is asked for.
+    // Nearly always the last one is wanted.
     versions.iter().rev().find(|version| version.at <= at)
 }
 
@@ -66,7 +66,7 @@ pub(in crate::store) struct Change {
     pub key: Bytes,
 }
 
-/// What was written, in the order of revisions. Nothing writes it once its layer is frozen.
+/// The changes, in the order of revisions. Nothing writes it after its layer is frozen.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Written {
     pub versions: BTreeMap<Bytes, Versions>,
@@ -74,16 +74,16 @@ pub(in crate::store) struct Written {
     pub changes: Vec<Change>,
     /// Bytes of keys and values.
     pub bytes: usize,
-    /// What the versions add to [`crate::store::Sizes::in_use`].
+    /// The bytes that the versions add to [`crate::store::Sizes::in_use`].
     pub growth: u64,
-    /// Keys that came to life in it less those that died.
+    /// The number of created keys minus deleted ones.
     pub live: i64,
-    /// The last revision in it, once it is frozen.
+    /// The last revision in it, if it is frozen.
     pub end: Option<i64>,
 }
 
 impl Written {
-    /// Adds a version; the caller goes up in revisions.
+    /// Adds a version; revisions must ascend.
     pub fn push(&mut self, key: Bytes, version: Version) {
         self.growth += (key.len() + version.bytes()) as u64 + VERSION_OVERHEAD;
         self.bytes += key.len() + version.bytes();

@@ -89,7 +89,7 @@ async fn a_clone_is_refused_and_the_original_goes_on() {
     assert!(three.0[place].is_running());
 }
 
-/// The original stands still while the clone starts, so the clone cannot know of it; the others put it out.
+/// The original stands still while the clone starts, so the clone cannot know of it; the others exclude it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clone_that_came_unseen_ends_once_the_original_is_back() {
     if !subject().is_kvd() {

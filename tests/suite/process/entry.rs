@@ -1,4 +1,4 @@
-//! Members that the cluster does not take: they say why and end with 77, so that nobody starts them again and again.
+//! Members that the cluster refuses: they say why and exit with 77, so that they are not restarted again and again.
 
 use crate::harness::{Server, Setup, free_port, subject, until};
 
@@ -23,7 +23,7 @@ fn joiner(peers: &[String], more: &[&str]) -> Server {
     server
 }
 
-/// What it says of why it does not start, once it has ended with 77.
+/// The reason it gives for not starting, after it has exited with 77.
 async fn refused(mut server: Server) -> String {
     server.spawn();
     let status = server.ended().await;
@@ -53,7 +53,7 @@ async fn another_secret_is_named_by_both_sides_beside_the_reason_of_every_peer()
             .any(|line| line.contains("rejected a connection of a peer") && line.contains(words))
     })
     .await;
-    // One without a secret, or with one where the cluster has none, is no different.
+    // The same for a member without a secret, or with a secret if the cluster has none.
     let why = refused(joiner(&[member.peer_url()], &[])).await;
     assert!(why.contains(words), "{why}");
     let mut good = joiner(&[dead, member.peer_url()], &[&format!("--cluster-secret={SECRET}")]);

@@ -66,8 +66,8 @@ async fn put(server: &Server, key: &str) -> Result<(), tonic::Status> {
     server.api().kv.put(request).await.map(drop)
 }
 
-/// Puts new keys until they are refused for good, with the reason; returns their number. What makes room by itself, as
-/// shortening the log does, is waited for.
+/// Puts new keys until they are refused for good, with the reason; returns their number. It waits while the member
+/// makes room by itself, for example by shortening the log.
 async fn fill(server: &Server, prefix: &str) -> usize {
     let (mut count, mut refused) = (0, 0);
     while refused < 30 {
@@ -207,7 +207,7 @@ async fn a_member_on_one_small_disk_goes_on_by_itself() {
         }
         server.start().await;
         assert_eq!(count(&server).await, many);
-        // What waited to be folded in may have been counted twice.
+        // The space for data that were only in memory may have been counted twice, so that there is room now.
         many += fill(&server, &format!("more-{round}")).await;
         assert_eq!(clear(&server).await as usize, many);
         until_writable(&server).await;
@@ -238,14 +238,14 @@ async fn a_member_whose_log_has_no_room_refuses_writes_at_once() {
         }
         server.start().await;
         assert_eq!(count(&server).await, many);
-        // Once it has found out.
+        // After the member has noticed that the disk is full.
         let begun = Instant::now();
         while put(&server, "k").await.is_ok() {
             assert!(begun.elapsed() < PATIENCE, "the disk is never full");
         }
         says_that_it_is_full(&server).await;
     }
-    // What makes room has a reserve.
+    // Commands that make room have a reserve.
     assert!(clear(&server).await as usize >= many);
     disk.resize("40m");
     until_writable(&server).await;
@@ -271,7 +271,7 @@ async fn one_of_three_on_a_small_disk_goes_on_by_itself() {
     let many = fill(&three.0[0], "a").await;
     assert!(many > 10, "{many}");
     until("the small one says so", || three.0[0].log().contains("the disk is full: reads are served")).await;
-    // Whoever leads has room, and writes through the others go on.
+    // The leader has room, and writes through the others continue.
     let begun = Instant::now();
     while three.leader().await == 0 {
         assert!(begun.elapsed() < PATIENCE, "a member without room leads for ever");

@@ -1,5 +1,5 @@
 //! Three members while applying takes long: a command that touches very many keys, a disk of the store that stands
-//! still. No election comes of it, and no write fails.
+//! still. Neither causes an election or a failed write.
 //!
 //! ```text
 //! KVD_SUITE_PROGRAM=target/release/kvd cargo test --test suite process::stalls -- --ignored --nocapture --test-threads=1
@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// Makes writing and flushing files below `STALL_BELOW` wait as long as the file `STALL_WHILE` is there. LMDB is a client
-/// of the C library, so that its calls can be taken.
+/// Makes writes and flushes of files below `STALL_BELOW` wait as long as the file `STALL_WHILE` is there. LMDB is a
+/// client of the C library, so that its calls can be intercepted.
 const STALL: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -69,7 +69,7 @@ int fdatasync(int fd) { stall(fd); return ((int (*)(int))NEXT("fdatasync"))(fd);
 int fsync(int fd) { stall(fd); return ((int (*)(int))NEXT("fsync"))(fd); }
 "#;
 
-/// The library, built in `dir`; `None`, said by the test's name, without a C compiler.
+/// The library, built in `dir`; without a C compiler `None`, and a line with the test's name.
 fn stalling(test: &str, dir: &Path) -> Option<PathBuf> {
     let (source, library) = (dir.join("stall.c"), dir.join("stall.so"));
     std::fs::write(&source, STALL).expect("a file");
@@ -102,7 +102,7 @@ struct Written {
 }
 
 impl Writers {
-    /// `keys` of them in one request, from a task a member.
+    /// `keys` of them in one request, from one task for each member.
     fn start(members: &[Server], keys: usize) -> Writers {
         let stopped = Arc::new(AtomicBool::new(false));
         let task = |(n, member): (usize, &Server)| {
@@ -169,7 +169,7 @@ fn report(what: &str, written: &Written, elections: u64) {
     assert_eq!(elections, 0, "{what}");
 }
 
-/// Waits until all members have applied the same, so that what follows does not meet what came before.
+/// Waits until all members have applied the same entries, so that earlier work does not affect the next step.
 async fn level(three: &Three) {
     let begun = Instant::now();
     for member in &three.0 {
@@ -262,7 +262,7 @@ async fn stall(test: &str, times: [&str; 2]) {
         tokio::time::sleep(Duration::from_millis(500)).await;
         std::fs::write(switch(number), "").expect("a file");
         let begun = Instant::now();
-        // What was under way is over, or stands still.
+        // Calls that had begun have ended or wait now.
         tokio::time::sleep(Duration::from_millis(200)).await;
         let checkpoints = commits(&three.0[number]).await;
         tokio::time::sleep(TIME).await;
