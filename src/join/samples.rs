@@ -14,7 +14,7 @@ pub fn initial(name: &str, url: &str) -> InitialMember {
     InitialMember { name: name.into(), peer_urls: vec![url.into()] }
 }
 
-/// What the members of cluster `c` say of it.
+/// The roll that the members of cluster `c` send.
 pub fn roll(members: Vec<Member>) -> Roll {
     Roll { cluster: ClusterId(0xc), members }
 }

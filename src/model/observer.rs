@@ -1,4 +1,4 @@
-//! The interface of whoever is notified of what was applied.
+//! The interface of observers, which are notified of what was applied.
 
 use super::{LeaseId, RevisionEvents};
 

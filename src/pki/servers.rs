@@ -1,5 +1,5 @@
-//! Verifying a server. Whose certificate is good, a rule says; that the other side has the certificate's key is checked
-//! in every case.
+//! Verifying a server. A rule decides which certificates are accepted; that the server has the certificate's key is
+//! checked in every case.
 
 use std::fmt;
 
@@ -10,30 +10,30 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// What a server shows of itself.
+/// What a server presents in the TLS handshake.
 pub struct Shown<'s> {
     /// Its certificate.
     pub leaf: &'s CertificateDer<'s>,
-    /// Those between it and a CA.
+    /// The certificates between it and a CA.
     pub intermediates: &'s [CertificateDer<'s>],
-    /// The name it was dialled under.
+    /// The name that was dialled.
     pub name: &'s ServerName<'s>,
     /// Its OCSP response, empty if there is none.
     pub ocsp: &'s [u8],
-    /// The time it is to be valid at.
+    /// The time at which it must be valid.
     pub now: UnixTime,
 }
 
-/// Whose certificates are good.
+/// Decides which certificates are accepted.
 pub trait ServerRule: fmt::Debug + Send + Sync {
     /// Accepts a certificate.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Why the certificate is refused.
     fn check(&self, shown: &Shown<'_>) -> Result<(), Error>;
 }
 
-/// Accepts the servers that a rule accepts.
+/// The verifier of servers: it accepts the certificates that its rule accepts.
 #[derive(Debug)]
 pub struct Servers<R> {
     rule: R,

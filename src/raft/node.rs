@@ -365,7 +365,7 @@ impl Node {
         let _ = tokio::time::timeout(inner.options.election, decided).await;
         inner.options.store.stop_waiting();
         if let Some(raft) = inner.raft() {
-            // It is joined, whatever its result.
+            // Raft's core has ended, whatever this returns.
             let _ = raft.shutdown().await;
         }
         inner.abort_tasks();

@@ -49,7 +49,7 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
-    /// What a member needs, and etcd's defaults for all else. It panics where it cannot go on.
+    /// The options that each member needs, and etcd's defaults for all others. If the node cannot continue, it panics.
     pub fn new(
         id: MemberId,
         cluster: ClusterId,

@@ -328,8 +328,8 @@ fn runs(parts: SmallVec<[Part; 1]>, prev_kv: bool) -> SmallVec<[Arc<Run>; 1]> {
     runs
 }
 
-/// It needs no news of compactions: a watcher that reads history finds out there; for all others, everything they want is
-/// queued.
+/// The hub does not observe compactions: a watcher that reads history finds one there, and for all others everything
+/// they want is queued.
 impl Observer for Hub {
     fn on_events(&self, revisions: &[RevisionEvents]) {
         let mut wakes = Wakes::default();

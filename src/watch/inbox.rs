@@ -278,7 +278,7 @@ impl Inbox {
 
     /// Takes what history had for a watcher: `run`, which covers everything up to but not including `next`. `revision`
     /// is the store's. With `live` (the caller holds the hub's lock and `next` lies beyond the hub's revision) the
-    /// watcher goes live. Says whether it wants more, or is gone.
+    /// watcher goes live. Returns whether it wants more, or is gone.
     pub(super) fn take_history(
         &mut self,
         key: WatchKey,
