@@ -3,6 +3,8 @@
 //! Every finding names file and line and says what to do. An exception is in `EXCEPTIONS` with its reason; an exception
 //! that no finding needs any more fails as well.
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/faults.rs"]
 mod faults;
 #[path = "tidy/source.rs"]
@@ -19,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use tables::{ABSENT, CRATES, EXCEPTIONS, MAY_USE, ROOMS, ROOT_FILES, ROOT_FOLDERS, UNSAFE_FILES};
+use tables::{ABSENT, CIRCLES, CRATES, EXCEPTIONS, MAY_USE, ROOMS, ROOT_FILES, ROOT_FOLDERS, UNSAFE_FILES};
 
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 80;
@@ -175,6 +177,32 @@ fn escapes(source: &Source) -> Vec<(usize, Vec<String>)> {
     let depth = below.split('/').count();
     let chains = source.super_paths().into_iter().filter(|(_, steps, _)| *steps >= depth);
     chains.map(|(at, _, name)| (at, vec![name])).collect()
+}
+
+/// A handle stands on top of what it shares with others; what they share stands below and knows none of them.
+#[test]
+fn no_files_of_a_room_use_each_other_in_a_circle() {
+    let sources = product();
+    let found = circles::circles(&circles::uses(&sources));
+    let mut findings = Vec::new();
+    let mut covered: BTreeSet<&str> = BTreeSet::new();
+    for group in &found {
+        let is_allowed =
+            |(files, _): &&(&[&str], &str)| group.iter().all(|file| files.contains(&file.as_str()));
+        match CIRCLES.iter().find(is_allowed) {
+            Some(_) => covered.extend(group.iter().map(String::as_str)),
+            None => findings.push(Finding {
+                path: group[0].clone(),
+                line: 0,
+                text: format!("a circle: {}: put what they share below all of them", group.join(", ")),
+            }),
+        }
+    }
+    for file in CIRCLES.iter().flat_map(|(files, _)| *files).filter(|file| !covered.contains(**file)) {
+        let text = format!("{file} is in no circle any more: take it out of CIRCLES");
+        findings.push(Finding { path: "tests/tidy/tables.rs".to_owned(), line: 0, text });
+    }
+    judge("circles", findings);
 }
 
 #[test]
@@ -465,6 +493,29 @@ fn every_dependency_comes_from_crates_io() {
         }
     }
     judge("sources", findings);
+}
+
+#[test]
+fn circles_are_found() {
+    let file = |path: &str, text: &str| (path.to_owned(), Source::new(path, text.to_owned()));
+    let sources = BTreeMap::from([
+        file("src/peer/mod.rs", "mod a; mod b; mod c; mod d; pub use a::A; pub use c::{C, D};"),
+        file("src/peer/a.rs", "use super::{b, C}; fn f() { b::g() }"),
+        file("src/peer/b.rs", "use crate::peer::c::D; #[cfg(test)] mod tests { use super::super::a::A; }"),
+        file("src/peer/c.rs", "fn f(x: super::a::A) {} use crate::raft::a;"),
+        file("src/peer/d.rs", "use super::A;"),
+        file("src/raft/mod.rs", "mod a; fn f() { a::g() }"),
+        file("src/raft/a.rs", "use super::f; use super::super::peer::d;"),
+    ]);
+    let uses = circles::uses(&sources);
+    let used = |path: &str| uses[path].iter().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!(used("src/peer/mod.rs"), [""; 0]);
+    assert_eq!(used("src/peer/a.rs"), ["src/peer/b.rs", "src/peer/c.rs"]);
+    assert_eq!(used("src/peer/b.rs"), ["src/peer/c.rs"]);
+    assert_eq!(used("src/peer/d.rs"), ["src/peer/a.rs"]);
+    let peer = ["src/peer/a.rs", "src/peer/b.rs", "src/peer/c.rs"].map(str::to_owned).to_vec();
+    let raft = ["src/raft/a.rs", "src/raft/mod.rs"].map(str::to_owned).to_vec();
+    assert_eq!(circles::circles(&uses), [peer, raft]);
 }
 
 #[test]

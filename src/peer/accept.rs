@@ -1,92 +1,30 @@
 //! Incoming connections: handshake, greeting, and the decision.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connection, Endpoint, Incoming, RecvStream, ServerConfig, ValidationTokenConfig, VarInt};
+use quinn::{Connection, Endpoint, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::dial::{EXCHANGED, Failure, certificates, why};
+use super::dial::{EXCHANGED, Failure, why};
 use super::frames::{FrameReader, FrameWriter};
-use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, encode};
-use super::quic::{Serving, Shared};
-use super::registry::{Entry, close};
+use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, close, encode};
+use super::port::{Place, Serving, Shared};
+use super::proof;
+use super::serve::{self, Admitted};
+use super::tls::{certificates, server_config};
 use super::transport::{Caller, Rejection};
 use super::tuning::{
-    ALPN, HANDSHAKE, MAX_ASKERS, MAX_CALLERS, MAX_GREETING, MAX_HANDSHAKES, STREAMS_ASKER, STREAMS_MEMBER,
-    WINDOW,
+    HANDSHAKE, MAX_ASKERS, MAX_CALLERS, MAX_GREETING, MAX_HANDSHAKES, STREAMS_ASKER, STREAMS_MEMBER, WINDOW,
 };
-use super::{proof, serve};
 use crate::model::MemberId;
 use crate::pki::Holder;
-
-/// A caller that was admitted.
-pub(super) struct Admitted {
-    pub connection: Connection,
-    pub serving: Arc<Serving>,
-    pub caller: Caller,
-    /// Its place in the member's record; none for a caller that only asks.
-    pub entry: Option<Entry>,
-    /// The stream of the greeting, for clock probes.
-    pub probes: (FrameReader, FrameWriter),
-    /// Its place among the callers that only ask.
-    pub place: Place,
-}
 
 /// A refused caller: by its member id if that is known, otherwise by its address.
 struct Refused {
     who: String,
     rejection: Rejection,
-}
-
-/// One of a limited number of places; dropping it frees it.
-pub(super) struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>) -> Self {
-        taken.fetch_add(1, Ordering::AcqRel);
-        Self(taken.clone())
-    }
-
-    fn number(&self) -> usize {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// quinn's settings for incoming connections, with the present TLS credentials.
-pub(super) fn server_config(shared: &Shared) -> Result<ServerConfig, String> {
-    new_server_config(&shared.options.credentials, &shared.listening)
-}
-
-/// The same from its parts.
-pub(super) fn new_server_config(
-    credentials: &crate::pki::Credentials,
-    transport: &Arc<quinn::TransportConfig>,
-) -> Result<ServerConfig, String> {
-    let tls = credentials.server().map_err(|error| error.to_string())?;
-    let mut tls = rustls::ServerConfig::clone(&tls);
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    let crypto = QuicServerConfig::try_from(tls).map_err(|error| error.to_string())?;
-    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    let mut tokens = ValidationTokenConfig::default();
-    tokens.sent(0);
-    config
-        .transport_config(transport.clone())
-        .validation_token_config(tokens)
-        .migration(false)
-        .max_incoming(2 * MAX_HANDSHAKES)
-        .incoming_buffer_size(64 << 10)
-        .incoming_buffer_size_total(1 << 20);
-    Ok(config)
 }
 
 /// Accepts connections on one socket, until it is closed.
@@ -129,7 +67,8 @@ async fn admit(shared: &Arc<Shared>, incoming: Incoming) -> Result<Admitted, Ref
         Failure::Unreachable(text) => stranger(Rejection::Closed(text)),
     };
     let reloads = shared.options.credentials.reloads();
-    let config = server_config(shared).map_err(|text| stranger(Rejection::NotReady(text)))?;
+    let config = server_config(&shared.options.credentials, &shared.listening)
+        .map_err(|text| stranger(Rejection::NotReady(text)))?;
     let connecting = incoming.accept_with(Arc::new(config)).map_err(|error| ended(why(address, &error)))?;
     let connection = connecting.await.map_err(|error| ended(why(address, &error)))?;
     let result = hear(&connection).await;
@@ -173,18 +112,10 @@ async fn admit(shared: &Arc<Shared>, incoming: Incoming) -> Result<Admitted, Ref
     }
 }
 
-/// The first byte of a stream.
-pub(super) async fn kind(recv: &mut RecvStream) -> Result<Kind, Rejection> {
-    let mut byte = [0];
-    recv.read_exact(&mut byte).await.map_err(|error| Rejection::Malformed(error.to_string()))?;
-    let [byte] = byte;
-    Kind::read(byte).ok_or_else(|| Rejection::Malformed(format!("a stream of the unknown kind {byte}")))
-}
-
 async fn hear(connection: &Connection) -> Result<(Greeting, (FrameReader, FrameWriter)), Rejection> {
     let malformed = |error: &dyn std::fmt::Display| Rejection::Malformed(error.to_string());
     let (send, mut recv) = connection.accept_bi().await.map_err(|error| malformed(&error))?;
-    if kind(&mut recv).await? != Kind::Greeting {
+    if Kind::of(&mut recv).await? != Kind::Greeting {
         return Err(Rejection::Malformed("the first stream is no greeting".into()));
     }
     // Fails only if the connection has ended, which the next read reports.

@@ -8,9 +8,8 @@ use quinn::Connection;
 
 use super::dial::{Dialled, Failure, dial, why};
 use super::frames::{FrameReader, FrameWriter};
-use super::greeting::{Kind, Purpose, answer, read_answer};
-use super::quic::{Serving, Shared};
-use super::registry::close;
+use super::greeting::{Kind, Purpose, answer, close, read_answer};
+use super::port::{Serving, Shared};
 use super::transport::{Caller, Rejection};
 use super::tuning::{MAX_QUESTION, SERVICE_DEADLINE};
 use crate::model::MemberId;

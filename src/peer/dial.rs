@@ -7,17 +7,15 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, TransportErrorCode, VarInt};
-use rustls::pki_types::CertificateDer;
+use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 use tokio::time::Instant;
 
 use super::address::Target;
 use super::clock::Sample;
 use super::frames::{FrameError, FrameReader, FrameWriter};
-use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, decode, encode};
-use super::quic::Shared;
-use super::registry::close;
+use super::greeting::{Greeting, Kind, Purpose, Reply, Welcome, close, decode, encode};
+use super::port::Shared;
+use super::tls::{certificates, client_config};
 use super::transport::Rejection;
 use super::tuning::{self, ALPN, MAX_ADDRESSES, MAX_GREETING, PROTOCOL, STAGGER};
 use crate::model::MemberId;
@@ -142,7 +140,8 @@ async fn connect(
     let unreachable = |text: &dyn std::fmt::Display| Failure::Unreachable(format!("{address}: {text}"));
     let exit = shared.exits.to(address).ok_or_else(|| unreachable(&"this machine has no such addresses"))?;
     let reloads = shared.options.credentials.reloads();
-    let config = client_config(shared).map_err(|text| unreachable(&text))?;
+    let config =
+        client_config(&shared.options.credentials, &shared.dialling).map_err(|text| unreachable(&text))?;
     let name = shared.options.credentials.server_name(host);
     let connecting = exit.connect_with(config, address, name).map_err(|error| unreachable(&error))?;
     let connection = connecting.await.map_err(|error| why(address, &error))?;
@@ -226,23 +225,6 @@ fn greeting(shared: &Shared, purpose: Purpose, to: MemberId) -> Greeting {
         clock_ms: shared.options.clock.now_ms(),
         version: shared.options.version.clone(),
     }
-}
-
-fn client_config(shared: &Shared) -> Result<ClientConfig, String> {
-    let tls = shared.options.credentials.client().map_err(|error| error.to_string())?;
-    let mut tls = rustls::ClientConfig::clone(&tls);
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    let crypto = QuicClientConfig::try_from(tls).map_err(|error| error.to_string())?;
-    let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(shared.dialling.clone());
-    Ok(config)
-}
-
-/// The certificates of the other side, its own first.
-pub(super) fn certificates(connection: &Connection) -> Vec<CertificateDer<'static>> {
-    let shown =
-        connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
-    shown.map(|shown| *shown).unwrap_or_default()
 }
 
 /// TLS alerts, which quinn converts to error codes.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Rejection;
+use super::transport::Rejection;
 use super::tuning::PROTOCOL;
 use crate::model::{ClusterId, MemberId, Progress};
 
@@ -31,6 +31,17 @@ impl Kind {
             Self::Service,
         ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// Reads the first byte of a stream.
+    ///
+    /// # Errors
+    /// [`Rejection::Malformed`].
+    pub(super) async fn of(recv: &mut quinn::RecvStream) -> Result<Self, Rejection> {
+        let mut byte = [0];
+        recv.read_exact(&mut byte).await.map_err(|error| Rejection::Malformed(error.to_string()))?;
+        let [byte] = byte;
+        Self::read(byte).ok_or_else(|| Rejection::Malformed(format!("a stream of the unknown kind {byte}")))
     }
 
     /// The priority among streams with data to send (quinn: higher first). A snapshot never delays a heartbeat.
@@ -123,6 +134,11 @@ impl Greeting {
         }
         postcard::from_bytes(bytes).map_err(malformed)
     }
+}
+
+/// Closes a connection and sends the reason to the other side.
+pub(super) fn close(connection: &quinn::Connection, reason: &Rejection) {
+    connection.close(reason.code().into(), reason.to_string().as_bytes());
 }
 
 /// Encodes any message of this room.

@@ -10,11 +10,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::TransportError;
 use super::frames::{FrameReader, FrameWriter};
 use super::greeting::{PART, read_answer};
 use super::status::Counters;
-use super::transport::Rejection;
+use super::transport::{Rejection, TransportError};
 use super::tuning::{MAX_ANSWER, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, WRITE_AHEAD};
 
 /// The outcome of a request.

@@ -1,26 +1,17 @@
-//! The outgoing connection to one member: it is kept while it is used, and carries the lanes.
+//! The outgoing connection to one member, as a record: its URLs, its lanes, and the connection while there is one. The
+//! tasks of `keep` make and maintain it.
 
-use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::Connection;
-use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::clock::Sample;
-use super::dial::{Dialled, Failure, dial, why};
-use super::frames::{FrameReader, FrameWriter};
-use super::greeting::{Echo, Kind, Probe, Purpose, decode, encode};
-use super::lane::{Lane, NotPlaced, Outcome};
-use super::quic::Shared;
-use super::registry::{Peer, close};
+use super::greeting::{Kind, close};
+use super::lane::Lane;
 use super::transport::{self, Rejection};
-use super::tuning::{
-    ATTEMPT, BACKOFF, MAX_CONTROL_FRAME, MAX_FRAME, NUMBERED, PROBE, SHORT_LIVED, STAGGER, WANTED, patience,
-};
+use super::tuning::{MAX_CONTROL_FRAME, MAX_FRAME, WANTED};
 
 /// The outgoing connection to one member.
 pub(super) struct Link {
@@ -28,28 +19,30 @@ pub(super) struct Link {
     append: Lane,
     forward: Lane,
     service: Lane,
-    state: Mutex<State>,
-    live: watch::Sender<Option<Live>>,
+    pub state: Mutex<State>,
+    pub live: watch::Sender<Option<Live>>,
     /// The member has connected to this one: a new attempt makes sense at once.
-    heard: Notify,
+    pub heard: Notify,
 }
 
-struct State {
-    urls: Arc<[String]>,
-    wanted: Instant,
+/// What is known of it, whether it stands or not.
+pub(super) struct State {
+    pub urls: Arc<[String]>,
+    pub wanted: Instant,
     /// A task maintains the connection.
-    running: bool,
+    pub running: bool,
     /// Closed for ever.
-    ended: bool,
-    problem: Option<String>,
+    pub ended: bool,
+    pub problem: Option<String>,
 }
 
+/// A connection that stands.
 #[derive(Clone)]
-struct Live {
-    connection: Connection,
+pub(super) struct Live {
+    pub connection: Connection,
     /// The process at the other end.
-    incarnation: u64,
-    since: Instant,
+    pub incarnation: u64,
+    pub since: Instant,
 }
 
 impl Link {
@@ -67,7 +60,7 @@ impl Link {
         }
     }
 
-    fn lane(&self, lane: transport::Lane) -> &Lane {
+    pub(super) fn lane(&self, lane: transport::Lane) -> &Lane {
         match lane {
             transport::Lane::Control => &self.control,
             transport::Lane::Append => &self.append,
@@ -76,7 +69,7 @@ impl Link {
         }
     }
 
-    fn lanes(&self) -> [(&Lane, Kind, usize); 4] {
+    pub(super) fn lanes(&self) -> [(&Lane, Kind, usize); 4] {
         [
             (&self.control, Kind::Control, MAX_CONTROL_FRAME),
             (&self.append, Kind::Append, MAX_FRAME),
@@ -121,253 +114,19 @@ impl Link {
         }
     }
 
-    fn close_lanes(&self, reason: &str) {
+    pub(super) fn close_lanes(&self, reason: &str) {
         let reason = Arc::from(reason);
         self.lanes().iter().for_each(|(lane, ..)| lane.close(&reason));
     }
 
-    fn open_lanes(&self) {
+    pub(super) fn open_lanes(&self) {
         self.lanes().iter().for_each(|(lane, ..)| lane.open());
     }
 
     /// True if there was no call for long, or no more calls are allowed; the next call starts a new task.
-    fn stops(&self) -> bool {
+    pub(super) fn stops(&self) -> bool {
         let mut state = self.state.lock();
         state.running = !state.ended && state.wanted.elapsed() < WANTED;
         !state.running
-    }
-}
-
-/// Queues a request in a lane to a member; a connection is made if there is none.
-///
-/// # Errors
-/// If the request is certainly not sent, with the reason.
-pub(super) fn place(
-    shared: &Arc<Shared>,
-    peer: &Arc<Peer>,
-    urls: &[String],
-    lane: transport::Lane,
-    request: Bytes,
-) -> Result<oneshot::Receiver<Outcome>, String> {
-    let starts = want(shared, peer, urls);
-    let lane = peer.link.lane(lane);
-    match lane.place(request.clone()) {
-        Ok(outcome) => Ok(outcome),
-        // Between the two calls the task may have ended because there was nothing to do.
-        Err(NotPlaced::Closed(reason)) if starts || !want(shared, peer, urls) => Err(reason.to_string()),
-        Err(NotPlaced::Closed(_)) => lane.place(request).map_err(|error| match error {
-            NotPlaced::Closed(reason) => reason.to_string(),
-            NotPlaced::NoRoom(reason) => reason,
-        }),
-        Err(NotPlaced::NoRoom(reason)) => Err(reason),
-    }
-}
-
-/// Records that the connection is wanted. True if this has started the task.
-fn want(shared: &Arc<Shared>, peer: &Arc<Peer>, urls: &[String]) -> bool {
-    let link = &peer.link;
-    let mut state = link.state.lock();
-    state.wanted = Instant::now();
-    if *state.urls != *urls {
-        state.urls = urls.into();
-    }
-    if state.running || state.ended {
-        return false;
-    }
-    state.running = true;
-    link.open_lanes();
-    drop(state);
-    shared.handle.spawn(keep(shared.clone(), peer.clone()));
-    true
-}
-
-/// The connection to a member, made if there is none; waits for it as long as calls do.
-pub(super) async fn connection(
-    shared: &Arc<Shared>,
-    peer: &Arc<Peer>,
-    urls: &[String],
-) -> Result<Connection, String> {
-    want(shared, peer, urls);
-    let mut live = peer.link.live.subscribe();
-    let found = tokio::time::timeout(patience(shared.options.election), live.wait_for(Option::is_some)).await;
-    match found {
-        Ok(Ok(live)) => {
-            live.as_ref().map(|live| live.connection.clone()).ok_or_else(|| "not connected".into())
-        }
-        _ => Err(peer.link.problem().unwrap_or_else(|| "not connected".into())),
-    }
-}
-
-/// Maintains the connection to a member until it is no longer wanted.
-async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
-    let link = &peer.link;
-    let name = peer.member.to_string();
-    let mut pause = BACKOFF.0;
-    // Calls wait for the first attempt only; after that they fail at once until there is a connection.
-    let mut first = true;
-    loop {
-        let began = Instant::now();
-        let attempted = tokio::select! {
-            attempted = attempt(&shared, &peer, first) => attempted,
-            () = is_back(link) => {
-                first = true;
-                link.open_lanes();
-                continue;
-            }
-        };
-        let failure = match attempted {
-            Ok(dialled) => {
-                shared.journal.went_well(false, &name);
-                link.state.lock().problem = None;
-                let address = dialled.address;
-                tracing::info!(remote_peer_id = name, %address, "peer became active");
-                let since = Instant::now();
-                let failure = carry(&shared, &peer, dialled).await;
-                peer.counters.disconnects.add(1);
-                tracing::info!(remote_peer_id = name, reason = %failure, "peer became inactive");
-                first = since.elapsed() >= SHORT_LIVED;
-                failure
-            }
-            Err(failure) => {
-                first = false;
-                failure
-            }
-        };
-        report(&shared, &peer, &name, &failure);
-        link.close_lanes(&failure.to_string());
-        link.state.lock().problem = Some(failure.to_string());
-        if link.stops() || shared.is_closed() {
-            link.close_lanes("not connected");
-            return;
-        }
-        if first {
-            pause = BACKOFF.0;
-            link.open_lanes();
-        } else {
-            let pausing = tokio::time::sleep(pause.saturating_sub(began.elapsed()).max(BACKOFF.0));
-            tokio::select! {
-                () = pausing => {}
-                () = link.heard.notified() => {}
-            }
-            pause = (pause * 2).min(BACKOFF.1);
-        }
-    }
-}
-
-/// Returns when the member connects to this one while an attempt to reach it has been running for some time. The next
-/// packet of that attempt may be due much later than the first one of a new attempt.
-async fn is_back(link: &Link) {
-    tokio::time::sleep(STAGGER).await;
-    link.heard.notified().await;
-}
-
-fn report(shared: &Shared, peer: &Peer, name: &str, failure: &Failure) {
-    match failure {
-        Failure::Rejected(_, Rejection::Closed(_)) => {}
-        Failure::Rejected(address, rejection) => {
-            shared.journal.refused_by(name, address, rejection);
-            if rejection.is_final() {
-                shared.judged(peer.member, Some(rejection));
-            }
-        }
-        Failure::Unreachable(text) => {
-            if peer.link.state.lock().problem.as_ref() != Some(text) {
-                shared.journal.unreachable(name, text);
-            }
-        }
-    }
-}
-
-async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>, first: bool) -> Result<Dialled, Failure> {
-    let urls = peer.link.state.lock().urls.clone();
-    let mut dialling = pin!(dial(shared, &urls, Purpose::Member, peer.member));
-    if first {
-        tokio::select! {
-            result = &mut dialling => return result,
-            () = tokio::time::sleep(patience(shared.options.election)) => {
-                peer.link.close_lanes("connecting");
-            }
-        }
-    }
-    dialling.await
-}
-
-/// Serves lanes and probes over a connection until it ends; returns why it did.
-async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Failure {
-    let Dialled { connection, address, welcome, sample, probes } = dialled;
-    let link = &peer.link;
-    peer.met(Some(address), &welcome.version);
-    peer.probed(sample);
-    peer.found_at_home(welcome.incarnation, address);
-    shared.judged(peer.member, None);
-    let mut tasks = JoinSet::new();
-    for index in 0..link.lanes().len() {
-        let opened = tokio::time::timeout(ATTEMPT, connection.open_bi()).await;
-        let Ok(Ok((send, recv))) = opened else {
-            return lost(&connection, address, "no streams were granted");
-        };
-        let peer = peer.clone();
-        tasks.spawn(async move {
-            let (lane, kind, limit) = peer.link.lanes()[index];
-            // Fails only if the connection has ended, which the lane reports at once.
-            let _ = send.set_priority(kind.priority());
-            let (reader, mut writer) = (FrameReader::new(recv, limit + NUMBERED), FrameWriter::new(send));
-            writer.push_byte(kind as u8);
-            lane.run(reader, writer, &peer.counters).await
-        });
-    }
-    tasks.spawn(probe(shared.clone(), peer.clone(), probes, sample));
-    link.open_lanes();
-    let (incarnation, since) = (welcome.incarnation, Instant::now());
-    link.live.send_replace(Some(Live { connection: connection.clone(), incarnation, since }));
-    if link.state.lock().ended {
-        close(&connection, &Rejection::Removed);
-    }
-    let failure = tokio::select! {
-        error = connection.closed() => why(address, &error),
-        Some(ended) = tasks.join_next() => {
-            let text = ended.unwrap_or_else(|error| error.to_string());
-            lost(&connection, address, &text)
-        }
-    };
-    link.live.send_replace(None);
-    // No task of this connection may use the lanes after they are opened for the next one.
-    link.close_lanes(&failure.to_string());
-    tasks.shutdown().await;
-    failure
-}
-
-/// Closes a connection from which nothing more is expected.
-fn lost(connection: &Connection, address: std::net::SocketAddr, text: &str) -> Failure {
-    if let Some(error) = connection.close_reason() {
-        return why(address, &error);
-    }
-    close(connection, &Rejection::Closed(text.to_owned()));
-    Failure::Unreachable(format!("{address}: {text}"))
-}
-
-/// Compares clocks at intervals. Ends only with the connection.
-async fn probe(
-    shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    (mut reader, mut writer): (FrameReader, FrameWriter),
-    mut sample: Sample,
-) -> String {
-    loop {
-        let trip = u32::try_from(sample.round_trip.as_millis()).unwrap_or(u32::MAX);
-        let asked = Instant::now();
-        let clock_ms = shared.options.clock.now_ms();
-        let sent = writer.send(encode(&Probe { clock_ms, measured: Some((sample.ahead_ms, trip)) })).await;
-        let frame = match (sent, reader.required().await) {
-            (Ok(()), Ok(frame)) => frame,
-            (Err(error), _) => return error.to_string(),
-            (_, Err(error)) => return error.to_string(),
-        };
-        let Ok(Echo { clock_ms }) = decode::<Echo>(&frame) else {
-            return "an echo that is none".into();
-        };
-        sample = Sample::new(shared.options.clock.now_ms(), clock_ms, asked.elapsed());
-        peer.probed(sample);
-        tokio::time::sleep(PROBE).await;
     }
 }

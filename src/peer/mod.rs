@@ -2,9 +2,9 @@
 //!
 //! - [`transport`] is the interface: [`Transport`] sends, [`Service`] answers incoming requests. Tests and simulations
 //!   use their own network in its place.
-//! - [`Quic`] is the real implementation (`quic`, `options`): it owns the sockets (`sockets`, `datagrams`), the thread
-//!   `kvd-peer`, and one record per member (`registry`, `status`)
-//! - outgoing: `link` maintains the one connection to a member (`dial`, `address`, `names`), `lane` sends requests on
+//! - [`Quic`] is the real implementation (`quic`, `options`) and owns the thread `kvd-peer`. What runs there stands on
+//!   `port`: the sockets (`sockets`, `datagrams`, `tls`) and one record per member (`registry`, `link`, `status`)
+//! - outgoing: `keep` maintains the one connection to a member (`dial`, `address`, `names`), `lane` sends requests on
 //!   its streams, `snapshot` sends snapshots, `ask` asks one question before a member has an identity
 //! - incoming: `accept` admits or refuses callers, `proof` distinguishes a member from a process on a copy of its data,
 //!   `serve` answers their lanes, `snapshot` receives snapshots
@@ -41,10 +41,12 @@ mod dial;
 mod frames;
 mod greeting;
 mod journal;
+mod keep;
 mod lane;
 mod link;
 mod names;
 mod options;
+mod port;
 mod proof;
 mod quic;
 mod registry;
@@ -52,6 +54,7 @@ mod serve;
 mod snapshot;
 mod sockets;
 mod status;
+mod tls;
 mod transport;
 mod tuning;
 

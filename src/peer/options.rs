@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Names;
+use super::names::Names;
 use crate::model::Clock;
 use crate::pki::Credentials;
 

@@ -10,9 +10,9 @@ use quinn::Connection;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::dial::{Dialled, dial};
-use super::greeting::Purpose;
-use super::quic::Shared;
-use super::registry::{Entry, Peer, close, is_elsewhere};
+use super::greeting::{Purpose, close};
+use super::port::Shared;
+use super::registry::{Entry, Peer, is_elsewhere};
 use super::transport::Rejection;
 use super::tuning::proof;
 use crate::model::MemberId;

@@ -4,25 +4,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
-use quinn::{Endpoint, TransportConfig};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use super::ask::{self, AskError};
-use super::journal::Journal;
-use super::names::Names;
-use super::registry::Registry;
-use super::sockets::{self, Exits};
+use super::options::Options;
+use super::port::{Serving, Shared, close_all};
+use super::status::PeerStatus;
 use super::transport::{Caller, Lane, Pending, Pieces, Rejection, Service, Transport, TransportError};
-use super::tuning::{self, MAX_SNAPSHOTS};
-use super::{Options, PeerStatus, accept, link, proof, snapshot};
+use super::{accept, keep, proof, snapshot};
 use crate::model::{ClusterId, MemberId};
 use crate::pki::Holder;
 
@@ -32,67 +28,6 @@ use crate::pki::Holder;
 pub struct Quic {
     shared: Arc<Shared>,
     thread: Arc<Thread>,
-}
-
-/// State that all tasks of the port share.
-pub(super) struct Shared {
-    pub options: Options,
-    /// The runtime of the thread `kvd-peer`.
-    pub handle: Handle,
-    /// This member, zero as long as it is none.
-    identity: ArcSwap<Holder>,
-    pub serving: ArcSwapOption<Serving>,
-    pub peers: Registry,
-    pub journal: Journal,
-    pub exits: Exits,
-    pub names: Names,
-    /// quinn's settings for outgoing connections, and for incoming ones.
-    pub dialling: Arc<TransportConfig>,
-    pub listening: Arc<TransportConfig>,
-    pub handshakes: Arc<AtomicUsize>,
-    pub askers: Arc<AtomicUsize>,
-    pub callers: Arc<AtomicUsize>,
-    pub snapshots: Semaphore,
-    /// Bytes received of snapshots that are not complete yet.
-    pub snapshot_bytes: AtomicU64,
-    /// The members that say this one is to take no part any more, and why.
-    refusals: watch::Sender<BTreeMap<MemberId, Rejection>>,
-    /// Emptied by closing, which frees the ports.
-    listeners: parking_lot::Mutex<Vec<Endpoint>>,
-    addresses: Vec<SocketAddr>,
-    accepting: parking_lot::Mutex<Vec<JoinHandle<()>>>,
-    closed: AtomicBool,
-}
-
-/// This member's identity, and the service that answers for it.
-pub(super) struct Serving {
-    pub member: MemberId,
-    pub cluster: ClusterId,
-    pub service: Arc<dyn Service>,
-}
-
-impl Shared {
-    /// This member; zero while it is not a member.
-    pub(super) fn identity(&self) -> Holder {
-        **self.identity.load()
-    }
-
-    fn identify(&self, own: Holder) {
-        self.options.credentials.identify(own);
-        self.identity.store(Arc::new(own));
-    }
-
-    /// A member refuses this one for good ([`Rejection::is_final`]), or lets it in.
-    pub(super) fn judged(&self, by: MemberId, refusal: Option<&Rejection>) {
-        self.refusals.send_if_modified(|refusals| match refusal {
-            Some(refusal) => refusals.insert(by, refusal.clone()).as_ref() != Some(refusal),
-            None => refusals.remove(&by).is_some(),
-        });
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
 }
 
 /// Ends the thread with the last handle.
@@ -225,67 +160,6 @@ impl Quic {
     }
 }
 
-impl Shared {
-    fn open(options: Options, handle: Handle) -> io::Result<Self> {
-        let listening = tuning::transport(options.election, true);
-        let server = accept::new_server_config(&options.credentials, &listening).map_err(io::Error::other)?;
-        let endpoint = tuning::endpoint(options.credentials.reset_key());
-        let listeners = sockets::listen(&options.listen, &options.sockets, &endpoint, &server)?;
-        Ok(Self {
-            handle,
-            identity: ArcSwap::default(),
-            serving: ArcSwapOption::empty(),
-            peers: Registry::default(),
-            journal: Journal::new(),
-            exits: Exits::open(&endpoint)?,
-            names: options.names.clone(),
-            dialling: tuning::transport(options.election, false),
-            listening,
-            handshakes: Arc::default(),
-            askers: Arc::default(),
-            callers: Arc::default(),
-            snapshots: Semaphore::new(MAX_SNAPSHOTS),
-            snapshot_bytes: AtomicU64::new(0),
-            refusals: watch::Sender::default(),
-            addresses: listeners.iter().filter_map(|endpoint| endpoint.local_addr().ok()).collect(),
-            listeners: parking_lot::Mutex::new(listeners),
-            accepting: parking_lot::Mutex::default(),
-            closed: AtomicBool::new(false),
-            options,
-        })
-    }
-}
-
-async fn close_all(shared: &Shared) {
-    const MOMENT: Duration = Duration::from_millis(300);
-    if shared.closed.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let reason = Rejection::Closed("the member is stopping".into());
-    let mut endpoints = std::mem::take(&mut *shared.listeners.lock());
-    endpoints.extend(shared.exits.all().cloned());
-    for endpoint in &endpoints {
-        endpoint.close(reason.code().into(), reason.to_string().as_bytes());
-    }
-    // The other sides are notified of the close; a side that does not receive the notice gets a timeout.
-    let told = async {
-        for endpoint in &endpoints {
-            endpoint.wait_idle().await;
-        }
-    };
-    let _ = tokio::time::timeout(MOMENT, told).await;
-    let accepting = std::mem::take(&mut *shared.accepting.lock());
-    for task in accepting {
-        let _ = task.await;
-    }
-    // quinn's own tasks close the sockets after the last handle is dropped; they run on this thread, after this task
-    // yields.
-    drop(endpoints);
-    for _ in 0..16 {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// A task of the port's runtime that is aborted when this is dropped.
 struct Running<T> {
     task: Option<JoinHandle<T>>,
@@ -325,7 +199,7 @@ impl Transport for Quic {
         } else if shared.serving.load().is_none() {
             Err("this member has no identity yet".into())
         } else {
-            link::place(shared, &peer, urls, lane, request)
+            keep::place(shared, &peer, urls, lane, request)
         };
         let deadline = Instant::now() + timeout;
         Box::pin(async move {
@@ -357,7 +231,7 @@ impl Transport for Quic {
         let sending = {
             let peer = peer.clone();
             async move {
-                let connection = link::connection(&shared, &peer, &urls).await;
+                let connection = keep::connection(&shared, &peer, &urls).await;
                 let connection = connection.map_err(TransportError::Unreachable)?;
                 snapshot::send(connection, peer, request, body, timeout).await
             }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::clock::{ClockWatch, Sample};
+use super::greeting::close;
 use super::link::Link;
 use super::status::{Counters, PeerStatus, RoundTrips};
 use super::transport::Rejection;
@@ -195,11 +196,6 @@ impl Peer {
             snapshots_received: self.counters.snapshots_received.clone(),
         }
     }
-}
-
-/// Closes a connection and sends the reason to the other side.
-pub(super) fn close(connection: &quinn::Connection, reason: &Rejection) {
-    connection.close(reason.code().into(), reason.to_string().as_bytes());
 }
 
 /// Why a process of a member is refused: the member is there.

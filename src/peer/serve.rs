@@ -8,23 +8,35 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
-use quinn::{RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::accept::{Admitted, kind};
 use super::clock::Sample;
 use super::dial::{Failure, why};
 use super::frames::{FrameReader, FrameWriter};
-use super::greeting::{Echo, Kind, PART, Probe, answer, decode, encode};
-use super::quic::{Serving, Shared};
-use super::registry::{Peer, close};
+use super::greeting::{Echo, Kind, PART, Probe, answer, close, decode, encode};
+use super::port::{Place, Serving, Shared};
+use super::registry::{Entry, Peer};
 use super::transport::{Caller, Lane, Rejection};
 use super::tuning::{
     HANDSHAKE, MAX_ANSWER, MAX_CONTROL_FRAME, MAX_FRAME, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_QUESTION,
     NUMBERED, SERVICE_DEADLINE, WRITE_AHEAD,
 };
 use super::{ask, snapshot};
+
+/// A caller that was admitted.
+pub(super) struct Admitted {
+    pub connection: Connection,
+    pub serving: Arc<Serving>,
+    pub caller: Caller,
+    /// Its place in the member's record; none for a caller that only asks.
+    pub entry: Option<Entry>,
+    /// The stream of the greeting, for clock probes.
+    pub probes: (FrameReader, FrameWriter),
+    /// Its place among the callers that only ask.
+    pub place: Place,
+}
 
 /// Serves a caller until its connection ends.
 pub(super) async fn run(shared: Arc<Shared>, admitted: Admitted) {
@@ -97,15 +109,11 @@ async fn echo(
     Ok(())
 }
 
-async fn question(
-    connection: quinn::Connection,
-    serving: Arc<Serving>,
-    caller: Caller,
-) -> Result<(), Rejection> {
+async fn question(connection: Connection, serving: Arc<Serving>, caller: Caller) -> Result<(), Rejection> {
     let asked = timeout(HANDSHAKE, async {
         let accepted = connection.accept_bi().await;
         let (send, mut recv) = accepted.map_err(|error| Rejection::Closed(error.to_string()))?;
-        match kind(&mut recv).await? {
+        match Kind::of(&mut recv).await? {
             Kind::Question => Ok((FrameReader::new(recv, MAX_QUESTION), FrameWriter::new(send))),
             other => Err(Rejection::Malformed(format!("a stream {other:?} of one who only asks"))),
         }
@@ -123,7 +131,7 @@ async fn stream(
     send: SendStream,
     mut recv: RecvStream,
 ) -> Result<(), Rejection> {
-    let kind = timeout(HANDSHAKE, kind(&mut recv)).await;
+    let kind = timeout(HANDSHAKE, Kind::of(&mut recv)).await;
     let kind = kind.map_err(|_| Rejection::Malformed("a stream that says nothing".into()))??;
     // Fails only if the connection has ended, which the next read reports.
     let _ = send.set_priority(kind.priority());

@@ -110,6 +110,50 @@ impl Source {
         found
     }
 
+    /// Every path that starts with `super::` or `self::`, as offset, number of steps up and the first one or two names
+    /// that follow.
+    pub fn relative_paths(&self) -> Vec<(usize, usize, Vec<String>)> {
+        let mut found = Vec::new();
+        let own = self.find("self::").into_iter().map(|at| (at, 0, at + b"self::".len()));
+        let mut starts: Vec<(usize, usize, usize)> = own.collect();
+        for (start, steps, _) in self.super_paths() {
+            starts.push((start, steps, start + steps * b"super::".len()));
+        }
+        for (start, steps, after) in starts {
+            let mut paths = Vec::new();
+            use_tree(&self.code, after, &[], &mut paths);
+            found.extend(paths.into_iter().map(|path| (start, steps, path)));
+        }
+        found
+    }
+
+    /// What `pub use` lines hand out: the offset of each path, and its first one or two names.
+    pub fn handed_out(&self) -> Vec<(usize, Vec<String>)> {
+        let mut found = Vec::new();
+        for at in self.find("use") {
+            let before = String::from_utf8_lossy(&self.code[at.saturating_sub(12)..at]).into_owned();
+            let is_public = before.trim_end().ends_with("pub") || before.trim_end().ends_with(')');
+            if is_public {
+                let start = skip_space(&self.code, at + 3);
+                let mut paths = Vec::new();
+                use_tree(&self.code, start, &[], &mut paths);
+                found.extend(paths.into_iter().map(|path| (start, path)));
+            }
+        }
+        found
+    }
+
+    /// The names of the modules that the `mod name;` lines of this file load, test code left out.
+    pub fn children(&self) -> Vec<String> {
+        let declared = self.find("mod").into_iter().filter(|at| !self.is_test(*at)).filter_map(|at| {
+            let name_at = skip_space(&self.code, at + 3);
+            let name = word_at(&self.code, name_at);
+            let ends = self.code.get(skip_space(&self.code, name_at + name.len())) == Some(&b';');
+            (!name.is_empty() && ends).then_some(name)
+        });
+        declared.collect()
+    }
+
     /// Files that the `mod name;` lines of this file load, each with whether it is test code. The modules of a crate's
     /// root and of a `mod.rs` are next to it, those of another file in a folder of its name.
     pub fn modules(&self, is_root: bool) -> Vec<(PathBuf, bool)> {
