@@ -117,8 +117,8 @@ mod tests {
     fn entry(log: impl FnOnce()) -> Vec<(String, String)> {
         let kept = Kept::default();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(Spelled(kept.clone())), log);
-        let entry = std::mem::take(&mut *kept.0.lock());
-        entry
+        let mut entry = kept.0.lock();
+        std::mem::take(&mut *entry)
     }
 
     fn text(name: &str, value: &str) -> (String, String) {

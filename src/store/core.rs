@@ -31,7 +31,7 @@ use super::lmdb::{ReadTxn, Tables};
 use super::mvcc::remembered::Remembered;
 use super::mvcc::revision::Revision;
 use super::mvcc::ring::Ring;
-use super::registry::Registry;
+use super::registry::{Registry, Rows};
 use super::room::Space;
 use super::seams::Point;
 use super::signal::Signal;
@@ -213,12 +213,7 @@ impl Reader<'_> {
     }
 
     /// Visits the rows of such a table whose keys begin with `prefix`, ascending.
-    pub fn each_row(
-        &self,
-        table: Id,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub fn each_row(&self, table: Id, prefix: &[u8], visit: &mut Rows<'_>) -> Result<(), StoreError> {
         // Copied, because no lock is held while LMDB is read; the active layer has priority.
         let mut head = BTreeMap::new();
         for layer in self.frozen.iter().chain([&self.active]) {

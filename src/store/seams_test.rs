@@ -248,7 +248,8 @@ fn a_snapshot_with_rows_that_none_can_be_or_that_are_not_in_order_is_refused() {
     let tombstone = [0].as_slice();
     let lease = leases::encode(&crate::model::Lease { id: 7, ttl: 9, remaining_ms: None }).unwrap();
     let current = current_key(b"k");
-    let broken: [(&[(u8, &[u8], &[u8])], &str); 11] = [
+    type Rows<'a> = &'a [(u8, &'a [u8], &'a [u8])];
+    let broken: [(Rows<'_>, &str); 11] = [
         (&[(1, &current, b"")], "current"),
         (&[(1, &current, &[5, 0, 0])], "current"),
         (&[(1, b"\x03k", b"")], "current"),
@@ -268,8 +269,7 @@ fn a_snapshot_with_rows_that_none_can_be_or_that_are_not_in_order_is_refused() {
         assert!(what.contains(word), "{what}");
     }
     bench.store.health().unwrap();
-    let good: &[(u8, &[u8], &[u8])] =
-        &[(2, &old, tombstone), (3, &five, &change), (5, &7u64.to_be_bytes(), &lease)];
+    let good: Rows<'_> = &[(2, &old, tombstone), (3, &five, &change), (5, &7u64.to_be_bytes(), &lease)];
     bench.store.restore(stream(&meta, good)).unwrap();
     assert_eq!(bench.store.leases().unwrap().len(), 1);
 }
