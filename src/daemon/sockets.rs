@@ -147,7 +147,7 @@ fn listens_at(socket: &SockRef<'_>, address: &Address) -> bool {
     }
 }
 
-/// At the address itself, or at [::] if 0.0.0.0 is wanted: systemd opens such a socket for both families.
+/// At the address itself, or at `[::]` if 0.0.0.0 is wanted: systemd opens such a socket for both families.
 fn is_at(socket: &SockRef<'_>, wanted: SocketAddr) -> bool {
     let Some(own) = socket.local_addr().ok().and_then(|own| own.as_socket()) else { return false };
     let everywhere = wanted.ip().is_unspecified()

@@ -74,7 +74,7 @@
 //! | kind | what | body |
 //! |---|---|---|
 //! | 1 | start | first in every segment: optional vote, optional purged position, optional committed position |
-//! | 2 | entry | position, encoding version (1 byte, 2), payload: [`Payload`] in postcard |
+//! | 2 | entry | position, encoding version (1 byte, 2), payload: [`Payload`](super::Payload) in postcard |
 //! | 3 | vote | term, member (8 bytes each), 1 byte: 1 once it is a leader's |
 //! | 4 | truncate | optional position: entries after it no longer count |
 //! | 5 | purge | position: entries up to it no longer count |
@@ -82,8 +82,8 @@
 //!
 //! # Other versions
 //! A segment of another format version, an item of an unknown kind or an entry of an unknown encoding version is never
-//! guessed at: the log refuses to open with [`LogError::Version`]. A newer kvd reads what an older one wrote, or names
-//! the version that can.
+//! guessed at: the log refuses to open with [`LogError::Version`](super::LogError::Version). A newer kvd reads what an
+//! older one wrote, or names the version that can.
 
 use crc32c::{crc32c, crc32c_append};
 

@@ -136,7 +136,7 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
     }
 }
 
-/// Returns when the member connects to this one while an attempt to reach it has been running for some time. The next
+/// Returns when the member connects to this one while an attempt to reach it has been running for some time: the next
 /// packet of that attempt may be due much later than the first one of a new attempt.
 async fn is_back(link: &Link) {
     tokio::time::sleep(STAGGER).await;

@@ -25,7 +25,7 @@ pub(super) struct Link {
     pub heard: Notify,
 }
 
-/// What is known of it, whether it stands or not.
+/// What is known about the member, whether there is a connection or not.
 pub(super) struct State {
     pub urls: Arc<[String]>,
     pub wanted: Instant,
@@ -36,7 +36,7 @@ pub(super) struct State {
     pub problem: Option<String>,
 }
 
-/// A connection that stands.
+/// An open connection.
 #[derive(Clone)]
 pub(super) struct Live {
     pub connection: Connection,

@@ -2,7 +2,7 @@
 //!
 //! - [`transport`] is the interface: [`Transport`] sends, [`Service`] answers incoming requests. Tests and simulations
 //!   use their own network in its place.
-//! - [`Quic`] is the real implementation (`quic`, `options`) and owns the thread `kvd-peer`. What runs there stands on
+//! - [`Quic`] is the real implementation (`quic`, `options`) and owns the thread `kvd-peer`. The tasks there use
 //!   `port`: the sockets (`sockets`, `datagrams`, `tls`) and one record per member (`registry`, `link`, `status`)
 //! - outgoing: `keep` maintains the one connection to a member (`dial`, `address`, `names`), `lane` sends requests on
 //!   its streams, `snapshot` sends snapshots, `ask` asks one question before a member has an identity

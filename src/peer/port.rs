@@ -1,5 +1,5 @@
-//! What everything of the port stands on: its sockets and settings, the records of the members, and this member's
-//! identity. It knows none of the tasks that use it.
+//! What all parts of the port use: its sockets and settings, the records of the members, and this member's identity. It
+//! does not know the tasks that use it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub snapshots: Semaphore,
     /// Bytes received of snapshots that are not complete yet.
     pub snapshot_bytes: AtomicU64,
-    /// The members that say this one is to take no part any more, and why.
+    /// The members that say that this one may no longer take part, and why.
     pub refusals: watch::Sender<BTreeMap<MemberId, Rejection>>,
     /// Emptied by closing, which frees the ports.
     pub listeners: parking_lot::Mutex<Vec<Endpoint>>,
@@ -74,7 +74,7 @@ impl Shared {
         self.identity.store(Arc::new(own));
     }
 
-    /// A member refuses this one for good ([`Rejection::is_final`]), or lets it in.
+    /// A member refuses this one for good ([`Rejection::is_final`]), or admits it.
     pub(super) fn judged(&self, by: MemberId, refusal: Option<&Rejection>) {
         self.refusals.send_if_modified(|refusals| match refusal {
             Some(refusal) => refusals.insert(by, refusal.clone()).as_ref() != Some(refusal),

@@ -1,5 +1,5 @@
 //! Shared by the lock and election services: the recipes of etcd's `client/v3/concurrency`, in which everything is an
-//! ordinary operation on keys, leases and watches. Refusals are sent as text only (see [`status::plain`]).
+//! ordinary operation on keys, leases and watches. Refusals are sent as text only (see [`crate::api::status::plain`]).
 
 use std::sync::Arc;
 

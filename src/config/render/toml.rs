@@ -1,4 +1,4 @@
-//! A configuration as TOML that [`read`](crate::config::read) can read again.
+//! A configuration as TOML that [`read`](fn@crate::config::read) can read again.
 
 use crate::config::config::Config;
 use crate::config::diagnostic::MASK;

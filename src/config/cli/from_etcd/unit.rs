@@ -67,7 +67,7 @@ pub(super) fn read(path: &Arc<PathBuf>, text: &str, files: &dyn Files) -> Result
     Err(vec![error.at(Some(Place::Path(Arc::clone(path))))])
 }
 
-/// One setting of [Service], continuation lines joined.
+/// One setting of `[Service]`, continuation lines joined.
 struct Line {
     key: String,
     value: String,
