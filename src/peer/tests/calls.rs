@@ -9,7 +9,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
-use super::lab::{CLUSTER, LONG, Member, SECRET, clock, logged, options, pattern, port, secret, until};
+use super::lab::{
+    CLUSTER, LONG, Member, SECRET, clock, logged, options, pattern, port, port_again, secret, until,
+};
 use crate::peer::{Lane, Names, Quic, Transport, TransportError};
 
 const LANES: [Lane; 4] = [Lane::Control, Lane::Append, Lane::Forward, Lane::Service];
@@ -188,9 +190,7 @@ async fn a_member_that_stops_and_starts_again_is_found_again() {
     let stopped = two.call_at(one.id, &one.urls(), Lane::Control, b"x").await;
     assert_eq!(stopped, Err(TransportError::Unreachable("the peer port is closed".into())));
     drop(two);
-    let mut again = options(secret(SECRET, clock(0)), clock(0));
-    again.listen = vec![address];
-    let two = Member::named(id, CLUSTER, Quic::bind(again).expect("the port is free"));
+    let two = Member::named(id, CLUSTER, port_again(address).await);
     one.reach_at(id, &urls).await;
     assert!(!two.deputy.seen.lock().is_empty());
 }

@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::lab::{
-    CLUSTER, Member, SECRET, clock, logged, new_id, options, port, secret, until, until_logged,
-};
+use super::lab::{CLUSTER, Member, SECRET, logged, new_id, port, port_again, until, until_logged};
 use crate::model::{LogPosition, MemberId, Progress};
-use crate::peer::{Lane, Quic, Rejection};
+use crate::peer::{Lane, Rejection};
 
 /// A process of the member `id` on its own port.
 fn process(id: MemberId) -> Member {
@@ -92,9 +90,7 @@ async fn a_restart_is_let_in_at_once() {
     two.reach(&before).await;
     let address: SocketAddr = before.address();
     before.quic.close().await;
-    let here = options(secret(SECRET, clock(0)), clock(0));
-    let again = Quic::bind(crate::peer::Options { listen: vec![address], ..here }).expect("the port is free");
-    let again = Member::named(id, CLUSTER, again);
+    let again = Member::named(id, CLUSTER, port_again(address).await);
     again.reach(&two).await;
     two.reach(&again).await;
     // And one that has moved: its earlier connection still looks alive.

@@ -268,6 +268,19 @@ impl Member {
     }
 }
 
+/// A port at the address of one that was closed. The system gives it free a moment later, and another test may have it
+/// for a while.
+pub async fn port_again(address: SocketAddr) -> Quic {
+    let mut bound = None;
+    until("the port is free", || {
+        let here = options(secret(SECRET, clock(0)), clock(0));
+        bound = Quic::bind(Options { listen: vec![address], ..here }).ok();
+        bound.is_some()
+    })
+    .await;
+    bound.expect("it is bound")
+}
+
 /// Waits for a condition.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
