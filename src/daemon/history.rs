@@ -175,8 +175,8 @@ mod tests {
     use crate::log::{Bounds, Vote};
     use crate::model::{ClusterId, LogPosition, MemberId};
 
-    const OWN: Identity = Identity { member: MemberId(0xa), cluster: ClusterId(0xc) };
-    const OTHER: Identity = Identity { member: MemberId(0xb), cluster: ClusterId(0xc) };
+    const OWN: Identity = Identity { member: MemberId(0xa), cluster: ClusterId(0xc), epoch: 0 };
+    const OTHER: Identity = Identity { member: MemberId(0xb), cluster: ClusterId(0xc), epoch: 0 };
 
     fn at(term: u64, index: u64) -> LogPosition {
         LogPosition { term, leader: 0, index }

@@ -487,6 +487,7 @@ async fn start_node(
         catchup_entries: config.raft.snapshot_catchup_entries,
         strict_reconfig: config.raft.strict_reconfig_check,
         max_learners: config.raft.max_learners,
+        epoch: identity.epoch,
         pre_vote: config.raft.pre_vote,
         on_fatal: Arc::new(|why| fatal("raft failed", &why)),
     })

@@ -118,6 +118,10 @@ impl Service for Counter {
         if self.node.was_removed(caller.member) { Err(Rejection::Removed) } else { Ok(()) }
     }
 
+    fn epoch(&self) -> u64 {
+        self.node.epoch()
+    }
+
     fn peer_urls(&self, of: MemberId) -> Vec<String> {
         self.node.peer_urls(of)
     }

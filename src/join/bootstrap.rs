@@ -66,7 +66,7 @@ pub fn plan(name: &str, initial: &[InitialMember], token: &str) -> Result<Plan, 
     let member = own.ok_or_else(|| BootstrapError::LocalNameMissing(name.to_string()))?;
     members.sort_by_key(|member| member.id);
     let ids: Vec<MemberId> = members.iter().map(|member| member.id).collect();
-    Ok(Plan { identity: Identity { member, cluster: cluster_id(&ids) }, members })
+    Ok(Plan { identity: Identity { member, cluster: cluster_id(&ids), epoch: 0 }, members })
 }
 
 fn written(initial: &[InitialMember]) -> String {

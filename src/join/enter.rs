@@ -168,7 +168,7 @@ pub async fn join(
         for peer in peers {
             match ask(asker, vec![peer.clone()], question.clone()).await {
                 Ok(Answer::Joined(roll, member)) => {
-                    return Ok((Identity { member, cluster: roll.cluster }, roll));
+                    return Ok((Identity { member, cluster: roll.cluster, epoch: roll.epoch }, roll));
                 }
                 Ok(Answer::Refused(why)) => return Err(EntryError::Refused(why)),
                 Ok(other) => {
@@ -320,7 +320,7 @@ mod tests {
         let script = Script::of([nobody("refused"), nobody("refused"), Ok(Answer::Roll(roll))]);
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
         let identity = existing(&script, &Names::new(4), ("b", None), &given).await.expect("found");
-        assert_eq!(identity, Identity { member: MemberId(2), cluster: ClusterId(0xc) });
+        assert_eq!(identity, Identity { member: MemberId(2), cluster: ClusterId(0xc), epoch: 3 });
     }
 
     #[tokio::test(start_paused = true)]
@@ -413,7 +413,7 @@ mod tests {
         let plan = super::super::bootstrap::plan("b", &given, "t").expect("a plan");
         let mut own = plan.members.iter().find(|m| m.id == plan.identity.member).expect("there").clone();
         own.name = "b".into();
-        let known = Roll { cluster: plan.identity.cluster, members: vec![own] };
+        let known = Roll { cluster: plan.identity.cluster, epoch: 0, members: vec![own] };
         let script = Script::of([Ok(Answer::Roll(known))]);
         let refused = refuse_second_start(&script, &plan).await.expect_err("refused").to_string();
         assert!(refused.contains("has already been bootstrapped"), "{refused}");

@@ -134,7 +134,7 @@ pub fn identify(
     match (unmatched, myself) {
         (None, Some(member)) => {
             refuse_wiped(member)?;
-            Ok(Identity { member: member.id, cluster: roll.cluster })
+            Ok(Identity { member: member.id, cluster: roll.cluster, epoch: roll.epoch })
         }
         (stranger, _) => {
             let stranger = stranger.or(roll.members.first()).ok_or(ExistingError::NoMembers)?;
@@ -189,7 +189,7 @@ mod tests {
     fn the_one_that_was_added_gets_its_id() {
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
         let members = vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")];
-        let identity = Identity { member: MemberId(2), cluster: ClusterId(0xc) };
+        let identity = Identity { member: MemberId(2), cluster: ClusterId(0xc), epoch: 3 };
         assert_eq!(asked("b", &given, members), Ok(identity));
     }
 

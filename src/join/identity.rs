@@ -2,10 +2,14 @@
 //! store's directories each carry a copy, so that kvd notices a disk that is not mounted or belongs to another member.
 //!
 //! ```text
-//! kvd-identity 1
+//! kvd-identity 2
 //! member 8e9e05c52164694d
 //! cluster cdf818194e3a8c32
+//! epoch 0
 //! ```
+//!
+//! The epoch says which life of the cluster it was when the member entered it: each `--force-new-cluster` and each
+//! restore begins another one, whose members and those of the former lives refuse each other. Later ones stand in the log.
 //!
 //! After the member was removed from its cluster, a file `removed` stands beside it, and the data are not used again.
 //!
@@ -22,7 +26,7 @@ use crate::model::{ClusterId, MemberId};
 
 const FILE: &str = "identity";
 const REMOVED: &str = "removed";
-const FIRST_LINE: &str = "kvd-identity 1";
+const FIRST_LINE: &str = "kvd-identity 2";
 
 /// A member of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Identity {
     pub member: MemberId,
     /// Its cluster.
     pub cluster: ClusterId,
+    /// Which life of the cluster it was when the member entered it.
+    pub epoch: u64,
 }
 
 /// Why an identity could not be read or written.
@@ -101,7 +107,8 @@ pub fn refuse_removed(directory: &Path) -> Result<(), IdentityError> {
 /// Writes the identity of `directory`, durably.
 pub fn create(directory: &Path, identity: &Identity) -> Result<(), IdentityError> {
     let path = directory.join(FILE);
-    let text = format!("{FIRST_LINE}\nmember {}\ncluster {}\n", identity.member, identity.cluster);
+    let Identity { member, cluster, epoch } = identity;
+    let text = format!("{FIRST_LINE}\nmember {member}\ncluster {cluster}\nepoch {epoch}\n");
     files::replace(&path, text.as_bytes()).map_err(|source| IdentityError::Io { path, source })
 }
 
@@ -111,14 +118,18 @@ fn parse(path: &Path, text: &str) -> Result<Identity, IdentityError> {
     if first != FIRST_LINE {
         return Err(IdentityError::Version { path: path.into(), found: first.to_string() });
     }
-    let mut field = |line: usize, name: &str| {
+    let mut field = |line: usize, name: &str, radix: u32| {
         let text = lines.next().unwrap_or_default();
         text.strip_prefix(name)
-            .and_then(|rest| u64::from_str_radix(rest.trim(), 16).ok())
-            .filter(|id| *id != 0)
+            .and_then(|rest| u64::from_str_radix(rest.trim(), radix).ok())
+            .filter(|number| *number != 0 || radix == 10)
             .ok_or_else(|| IdentityError::Damaged { path: path.into(), line, text: text.to_string() })
     };
-    Ok(Identity { member: MemberId(field(2, "member ")?), cluster: ClusterId(field(3, "cluster ")?) })
+    Ok(Identity {
+        member: MemberId(field(2, "member ", 16)?),
+        cluster: ClusterId(field(3, "cluster ", 16)?),
+        epoch: field(4, "epoch ", 10)?,
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +140,8 @@ mod tests {
     fn what_was_created_is_loaded() {
         let directory = tempfile::tempdir().expect("a directory");
         assert_eq!(load(directory.path()).expect("readable"), None);
-        let identity = Identity { member: MemberId(0x8e9e_05c5_2164_694d), cluster: ClusterId(0xcdf8) };
+        let identity =
+            Identity { member: MemberId(0x8e9e_05c5_2164_694d), cluster: ClusterId(0xcdf8), epoch: 12 };
         create(directory.path(), &identity).expect("writable");
         assert_eq!(load(directory.path()).expect("readable"), Some(identity));
     }
@@ -147,9 +159,10 @@ mod tests {
     fn another_version_or_a_damaged_line_is_refused_with_the_place() {
         let path = Path::new("/data/identity");
         let refused = |text: &str| parse(path, text).expect_err("refused").to_string();
-        assert!(refused("kvd-identity 2\n").contains("\"kvd-identity 2\""));
+        assert!(refused("kvd-identity 1\n").contains("\"kvd-identity 1\""));
         assert!(refused("").contains("identity format \"\""));
-        assert!(refused("kvd-identity 1\nmember x\n").starts_with("/data/identity: line 2 is damaged"));
-        assert!(refused("kvd-identity 1\nmember 1\ncluster 0\n").contains("line 3"));
+        assert!(refused("kvd-identity 2\nmember x\n").starts_with("/data/identity: line 2 is damaged"));
+        assert!(refused("kvd-identity 2\nmember 1\ncluster 0\n").contains("line 3"));
+        assert!(refused("kvd-identity 2\nmember 1\ncluster 1\n").contains("line 4"));
     }
 }

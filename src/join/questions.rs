@@ -51,6 +51,8 @@ pub enum Answer {
 pub struct Roll {
     /// The cluster.
     pub cluster: ClusterId,
+    /// Which life of the cluster this is.
+    pub epoch: u64,
     /// Its members, ascending by id.
     pub members: Vec<Member>,
 }

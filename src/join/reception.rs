@@ -56,7 +56,7 @@ impl Reception {
     }
 
     fn roll(&self) -> Roll {
-        Roll { cluster: self.node.status().cluster, members: self.node.members() }
+        Roll { cluster: self.node.status().cluster, epoch: self.node.epoch(), members: self.node.members() }
     }
 
     /// Adds the candidate, or confirms that it was added before.
@@ -74,7 +74,7 @@ impl Reception {
         match self.node.propose(Caller::System, Command::Member(MemberChange::Add(member))).await? {
             Reply::Members { members, .. } => {
                 tracing::info!(member = %id, name = candidate.name, learner = candidate.learner, "a member joined");
-                Ok(Answer::Joined(Roll { cluster: self.node.status().cluster, members }, id))
+                Ok(Answer::Joined(Roll { members, ..self.roll() }, id))
             }
             other => Err(Refusal::Internal(format!("an unexpected reply: {other:?}"))),
         }

@@ -16,5 +16,5 @@ pub fn initial(name: &str, url: &str) -> InitialMember {
 
 /// The roll that the members of cluster `c` send.
 pub fn roll(members: Vec<Member>) -> Roll {
-    Roll { cluster: ClusterId(0xc), members }
+    Roll { cluster: ClusterId(0xc), epoch: 3, members }
 }

@@ -64,8 +64,14 @@ pub enum MemberChange {
         /// Its client URLs.
         client_urls: Vec<String>,
     },
-    /// Remove all members but this one, which becomes a voter (disaster recovery; never proposed by a running node).
-    Retain(MemberId),
+    /// Remove all members but one, which becomes a voter, and begin another life of the cluster (disaster recovery; never
+    /// proposed by a running node).
+    Retain {
+        /// The member that stays.
+        id: MemberId,
+        /// The epoch from here on: which life of the cluster this is.
+        epoch: u64,
+    },
 }
 
 /// One deterministic change of the replicated state. New variants go at the end: the number of a variant is part of

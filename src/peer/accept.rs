@@ -174,6 +174,10 @@ fn judge(
         return Err(Rejection::NotReady("too many connections".into()));
     }
     serving.service.admit(caller)?;
+    let (here, there) = (serving.service.epoch(), greeting.epoch);
+    if here != there {
+        return Err(Rejection::OtherEpoch { here, there });
+    }
     compare(shared, &serving, greeting)?;
     Ok((serving, place))
 }

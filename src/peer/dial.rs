@@ -217,6 +217,7 @@ fn greeting(shared: &Shared, purpose: Purpose, to: MemberId) -> Greeting {
         protocol: PROTOCOL,
         purpose,
         cluster: own.cluster,
+        epoch: service.map(|service| service.epoch()).unwrap_or_default(),
         from: own.member,
         to,
         incarnation: shared.options.incarnation,

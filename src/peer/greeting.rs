@@ -71,6 +71,9 @@ pub(super) struct Greeting {
     pub purpose: Purpose,
     /// Zero if it has none yet; likewise `from`.
     pub cluster: ClusterId,
+    /// Which life of the cluster this is. All that travels on a connection belongs to its greeting, so no other frame says
+    /// so again.
+    pub epoch: u64,
     pub from: MemberId,
     /// The member it wants to reach; zero for any.
     pub to: MemberId,
@@ -191,6 +194,7 @@ mod tests {
             protocol: PROTOCOL,
             purpose: Purpose::Member,
             cluster: ClusterId(7),
+            epoch: 300,
             from: MemberId(8),
             to: MemberId(9),
             incarnation: 10,

@@ -27,6 +27,10 @@
 //! with 0 and is the result, or with 1 and is a [`Rejection`] in postcard. On a lane, a frame that begins with 2 is a
 //! part of an answer whose next part follows at once. A refused connection ends with a close code ([`Rejection::code`])
 //! and its reason as text.
+//! The greeting says who the caller is: member, cluster and its epoch, the process, and how far its log has come. All that
+//! travels on a connection belongs to its greeting, so no frame repeats any of it: whoever becomes another (a member in
+//! another life of the cluster, another process) does so by a restart, and a restart makes new connections.
+//!
 //!
 //! Rules: quinn stays in this room. Nothing that a peer sends makes this side panic or keep more than `tuning` allows.
 //! There is no stream per message; a request gets its place in the queue when the call is made. A failed call says

@@ -176,6 +176,23 @@ pub enum Rejection {
     /// The two have no secret and no certificate authority in common. Told by TLS, so that it never travels.
     #[error("the other side does not have the same cluster secret (or certificate authority)")]
     Stranger,
+    /// Another life of the cluster.
+    #[error("{}", lives(*.here, *.there))]
+    OtherEpoch {
+        /// The epoch of the member that says so.
+        here: u64,
+        /// That of the caller.
+        there: u64,
+    },
+}
+
+fn lives(here: u64, there: u64) -> String {
+    let (later, earlier) = if here > there { ("here", "of the caller") } else { ("of the caller", "here") };
+    format!(
+        "cluster epoch mismatch: {here} here, {there} of the caller; the cluster was begun anew (--force-new-cluster or a \
+         restore), and the data {earlier} are older than that, so they do not fit those {later}: remove the data of the \
+         older member and let it join again"
+    )
 }
 
 fn end(acknowledged: &Progress) -> String {
@@ -200,6 +217,7 @@ impl Rejection {
             Self::Certificate(_) | Self::Stranger => 8,
             Self::Copy(_) => 9,
             Self::Outdated(_) => 10,
+            Self::OtherEpoch { .. } => 11,
         }
     }
 
@@ -233,6 +251,9 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// [`Rejection`], which is sent to the caller.
     fn admit(&self, caller: &Caller) -> Result<(), Rejection>;
+
+    /// Which life of the cluster this member is of.
+    fn epoch(&self) -> u64;
 
     /// The peer URLs of a member in the cluster's list; none if it is not known here.
     fn peer_urls(&self, of: MemberId) -> Vec<String>;

@@ -15,15 +15,25 @@ use super::types::{Config, Peer, decode_config, encode_config};
 use crate::log::{Done, Entry, Log, LogError, Payload, Vote};
 use crate::model::{Caller, Command, LogPosition, Member, MemberChange, Proposal, Stamp};
 
-/// Prepares log and store for the start, and returns the configuration at the end of the log; `None` for a member that
-/// knows no cluster yet.
-pub async fn begin(options: &NodeOptions) -> Result<Option<Config>, StartError> {
+/// What a node begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// The configuration that the log ends with; nothing for a member that has yet to hear of its cluster.
+    pub config: Option<Config>,
+    /// Which life of the cluster this is, as far as the log and the member's entry to the cluster tell.
+    pub epoch: u64,
+}
+
+/// Makes log and store fit to start, and says what the node begins with.
+pub async fn begin(options: &NodeOptions) -> Result<Beginning, StartError> {
     let standing = Standing::of(&options.log, options.store.applied());
     standing.check()?;
     cut_log(options).map_err(storage)?;
-    match last_config(options).map_err(storage)? {
-        Some(known) if options.force_new_cluster => alone(options, known).await.map(Some),
-        known => Ok(known),
+    let (config, raised) = last_config(options).map_err(storage)?;
+    let epoch = options.epoch.max(options.store.epoch()).max(raised);
+    match config {
+        Some(known) if options.force_new_cluster => alone(options, known, epoch).await,
+        config => Ok(Beginning { config, epoch }),
     }
 }
 
@@ -36,19 +46,20 @@ fn storage(error: impl Display) -> StartError {
 ///
 /// Unlike in etcd, entries in the log that are not known to be committed stay: this member may be the only one left
 /// that holds the last acknowledged ones.
-async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartError> {
+async fn alone(options: &NodeOptions, known: Config, epoch: u64) -> Result<Beginning, StartError> {
     let peer = known.get_node(&options.id.0).cloned().unwrap_or_default();
     let config = Config::from(BTreeMap::from([(options.id.0, peer)]));
     if known == config {
-        return Ok(config);
+        return Ok(Beginning { config: Some(config), epoch });
     }
+    let epoch = epoch + 1;
     let (bounds, applied, vote) = (options.log.bounds(), options.store.applied(), options.log.vote());
     let last = bounds.last.max(bounds.purged).max(applied);
     let term = 1 + vote.map_or(0, |vote| vote.term).max(last.map_or(0, |last| last.term));
     let index = last.map_or(0, |last| last.index + 1);
     let position = LogPosition { term, leader: 0, index };
     let stamp = Stamp::at(options.clock.now_ms());
-    let command = Command::Member(MemberChange::Retain(options.id));
+    let command = Command::Member(MemberChange::Retain { id: options.id, epoch });
     let change = Proposal { stamp, caller: Caller::System, command };
     let raft = encode_config(&config).map_err(storage)?;
     let payload = Payload::Membership { raft, change: Some(Arc::new(change)) };
@@ -59,9 +70,10 @@ async fn alone(options: &NodeOptions, known: Config) -> Result<Config, StartErro
     tracing::warn!(
         member = %options.id,
         cluster = %options.cluster,
+        epoch,
         "forced a new cluster of this member alone; all other members count as removed"
     );
-    Ok(config)
+    Ok(Beginning { config: Some(config), epoch })
 }
 
 /// Writes the first entries of a member to a log that is untouched ([`Standing::is_untouched`]), and replaces what an
@@ -118,8 +130,8 @@ async fn flushed(write: impl FnOnce(Done) -> Result<(), LogError>) -> Result<(),
     }
 }
 
-/// The configuration in force: the last one in the log, or the store's.
-fn last_config(options: &NodeOptions) -> Result<Option<Config>, io::Error> {
+/// The configuration in force: the last one in the log, or the store's; and the epoch, if the log raises it there.
+fn last_config(options: &NodeOptions) -> Result<(Option<Config>, u64), io::Error> {
     let bounds = options.log.bounds();
     let applied = options.store.applied().map_or(0, |applied| applied.index + 1);
     let mut next = bounds.next;
@@ -127,11 +139,19 @@ fn last_config(options: &NodeOptions) -> Result<Option<Config>, io::Error> {
     while next > floor {
         let from = next.saturating_sub(256).max(floor);
         for entry in options.log.read(from..next, usize::MAX)?.into_iter().rev() {
-            if let Payload::Membership { raft, .. } = entry.payload {
-                return decode_config(&raft).map(Some);
+            if let Payload::Membership { raft, change } = entry.payload {
+                return Ok((Some(decode_config(&raft)?), raised_by(change.as_deref())));
             }
         }
         next = from;
     }
-    options.store.raft_membership().map(|(_, bytes)| decode_config(&bytes)).transpose()
+    let config = options.store.raft_membership().map(|(_, bytes)| decode_config(&bytes)).transpose()?;
+    Ok((config, 0))
+}
+
+fn raised_by(change: Option<&Proposal>) -> u64 {
+    match change.map(|change| &change.command) {
+        Some(Command::Member(MemberChange::Retain { epoch, .. })) => *epoch,
+        _ => 0,
+    }
 }

@@ -171,7 +171,7 @@ fn next_config(config: &Config, change: &MemberChange, members: &[Member]) -> Re
                 voters.insert(id.0);
             }
         }
-        MemberChange::Publish { .. } | MemberChange::Retain(_) => {}
+        MemberChange::Publish { .. } | MemberChange::Retain { .. } => {}
     }
     Config::new(vec![voters], nodes).map_err(|error| Refusal::Internal(error.to_string()))
 }
@@ -231,7 +231,7 @@ fn check(inner: &Arc<Inner>, change: &MemberChange, config: &Config, asked: bool
             if strict { rules::may_promote(&seats, *id) } else { Ok(()) }
         }
         MemberChange::Publish { .. } => Ok(()),
-        MemberChange::Retain(_) => {
+        MemberChange::Retain { .. } => {
             Err(Refusal::NotSupported("leaving out all others while they may run".into()))
         }
     }

@@ -46,10 +46,11 @@ impl Node {
     /// See [`StartError`].
     pub async fn start(options: NodeOptions) -> Result<Node, StartError> {
         let config = Arc::new(settings(&options)?);
-        let only = found::begin(&options).await?;
+        let beginning = found::begin(&options).await?;
+        let options = NodeOptions { epoch: beginning.epoch, ..options };
         replay(&options).await?;
         let shared = Arc::new(Shared::new(options.id, options.cluster, options.election));
-        if let Some(config) = &only {
+        if let Some(config) = &beginning.config {
             shared.set_config(config);
         }
         let log_store = LogStore::new(options.log.clone(), shared.clone());
@@ -59,7 +60,7 @@ impl Node {
         let raft = Raft::build(inner.options.id.0, config, network, log_store, machine)
             .await
             .map_err(|error| StartError::Storage(error.to_string()))?;
-        if let Some(config) = &only {
+        if let Some(config) = &beginning.config {
             inner.shared.set_config(config);
         }
         raft.run();
@@ -269,6 +270,11 @@ impl Node {
         let ends = [bounds.last, bounds.purged, applied].into_iter().flatten();
         let last = ends.max_by_key(|at| (at.term, at.index));
         Progress { term: log.vote().map_or(0, |vote| vote.term), last }
+    }
+
+    /// Which life of the cluster this is: it begins at 0, and `--force-new-cluster` or a restore raises it.
+    pub fn epoch(&self) -> u64 {
+        self.0.options.epoch.max(self.0.options.store.epoch())
     }
 
     /// The highest position that a member has acknowledged to this one, as its leader since the start.

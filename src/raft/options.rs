@@ -42,6 +42,8 @@ pub struct NodeOptions {
     pub strict_reconfig: bool,
     /// Most learners (etcd `--max-learners`).
     pub max_learners: usize,
+    /// Which life of the cluster it was when this member entered it; 0 for a founder.
+    pub epoch: u64,
     /// Ask peers before disturbing them with an election (etcd `--pre-vote`).
     pub pre_vote: bool,
     /// Called once if the node cannot continue (a disk fails, or the state cannot be applied): the process must end.
@@ -74,6 +76,7 @@ impl NodeOptions {
             catchup_entries: 5_000,
             strict_reconfig: true,
             max_learners: 1,
+            epoch: 0,
             pre_vote: true,
             on_fatal: Arc::new(|why| panic!("fatal: {why}")),
         }

@@ -101,6 +101,7 @@ impl Folding {
             compacted: self.compacted,
             in_use: before.in_use + self.layer.read().keys.growth,
             allocated: self.allocated,
+            epoch: self.registry.epoch,
             cluster_version: self.registry.cluster_version.clone(),
             // An earlier digest does not cover what was applied since.
             digest: None,

@@ -266,6 +266,12 @@ impl Store {
         self.0.shared.read().registry.cluster_version.clone()
     }
 
+    /// Which life of the cluster this is, as far as entries are applied: 0 until `--force-new-cluster` or a restore begins
+    /// another one.
+    pub fn epoch(&self) -> u64 {
+        self.0.shared.read().registry.epoch
+    }
+
     /// The alarms that are raised.
     pub fn alarms(&self) -> Vec<Alarm> {
         self.0.shared.read().registry.list_alarms(None)

@@ -16,6 +16,8 @@ pub(super) struct Registry {
     pub removed: BTreeSet<MemberId>,
     pub alarms: BTreeSet<(AlarmKind, MemberId)>,
     pub cluster_version: Option<String>,
+    /// Which life of the cluster this is.
+    pub epoch: u64,
     pub raft_membership: Option<(LogPosition, Bytes)>,
 }
 
@@ -27,6 +29,7 @@ impl Registry {
     pub fn of(meta: &Meta) -> Self {
         Self {
             cluster_version: meta.cluster_version.clone(),
+            epoch: meta.epoch,
             raft_membership: meta.raft_membership.clone(),
             ..Self::default()
         }

@@ -298,7 +298,7 @@ impl Boot {
             return if is_empty { Err("the log is missing".to_string()) } else { Ok(()) };
         }
         found(log, &self.founders).await.map_err(|error| error.to_string())?;
-        let identity = Identity { member: MemberId(self.id), cluster: CLUSTER };
+        let identity = Identity { member: MemberId(self.id), cluster: CLUSTER, epoch: 0 };
         create(&self.identity, &identity).map_err(|error| error.to_string())
     }
 

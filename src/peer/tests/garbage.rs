@@ -53,6 +53,7 @@ pub fn greeting(to: &Member) -> Greeting {
         protocol: PROTOCOL,
         purpose: Purpose::Member,
         cluster: CLUSTER,
+        epoch: 0,
         from: new_id(),
         to: to.id,
         incarnation: rand::random(),

@@ -67,6 +67,7 @@ pub struct Deputy {
     pub snapshots: Arc<Mutex<Vec<(Bytes, u64, u32)>>>,
     pub asked: Mutex<Vec<Caller>>,
     pub urls: Mutex<BTreeMap<MemberId, Vec<String>>>,
+    pub epoch: AtomicU64,
     pub progress: Mutex<Progress>,
     pub acknowledged: Mutex<BTreeMap<MemberId, Progress>>,
 }
@@ -81,6 +82,7 @@ impl Deputy {
             snapshots: Arc::default(),
             asked: Mutex::default(),
             urls: Mutex::default(),
+            epoch: AtomicU64::new(0),
             progress: Mutex::default(),
             acknowledged: Mutex::default(),
         })
@@ -98,6 +100,10 @@ impl Service for Deputy {
             meanwhile();
         }
         self.admits.lock().clone()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
     }
 
     fn peer_urls(&self, of: MemberId) -> Vec<String> {

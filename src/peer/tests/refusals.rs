@@ -47,6 +47,19 @@ async fn another_cluster() {
     logged_there(&one.id.to_string(), "cluster id mismatch: this is cluster c1, not c2").await;
 }
 
+/// Left over from before the cluster was begun anew, whoever calls.
+#[tokio::test]
+async fn another_life_of_the_cluster() {
+    let (old, new) = (Member::new(), Member::new());
+    new.deputy.epoch.store(1, std::sync::atomic::Ordering::SeqCst);
+    let words = "cluster epoch mismatch: 1 here, 0 of the caller";
+    refused(&old, new.id, &new, words).await;
+    logged_there(&old.id.to_string(), words).await;
+    refused(&new, old.id, &old, "cluster epoch mismatch: 0 here, 1 of the caller").await;
+    old.deputy.epoch.store(1, std::sync::atomic::Ordering::SeqCst);
+    old.reach(&new).await;
+}
+
 #[tokio::test]
 async fn another_member_at_that_address() {
     let (one, two) = (Member::new(), Member::new());

@@ -358,6 +358,8 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     cluster.settings = |options| options.force_new_cluster = true;
     cluster.start(survivor, Vec::new()).await;
     assert_eq!(cluster.leader().await, survivor);
+    // Known from the start, not only once it is applied.
+    assert_eq!(cluster.node(survivor).epoch(), 1);
     write(&cluster, survivor, "a", "2").await;
     let members = || cluster.store(survivor).members();
     assert_eq!(members().iter().map(|member| member.id.0).collect::<Vec<_>>(), [survivor]);
@@ -368,6 +370,7 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     cluster.start(survivor, Vec::new()).await;
     cluster.leader().await;
     assert_eq!(value(&cluster.store(survivor), "a").as_deref(), Some("2"));
+    assert_eq!(cluster.node(survivor).epoch(), 1);
     // It grows again.
     cluster.stop(survivor).await;
     cluster.settings = |_| {};
@@ -382,6 +385,7 @@ async fn one_member_that_is_left_becomes_a_cluster_of_its_own() {
     cluster.start(5, Vec::new()).await;
     everywhere(&cluster, "a", "2").await;
     until("it votes", || cluster.store(survivor).members().iter().all(|member| !member.pending)).await;
+    assert_eq!(cluster.store(5).epoch(), 1);
     cluster.shut_down().await;
 }
 

@@ -21,7 +21,7 @@ impl Applying<'_> {
                 member.client_urls.clone_from(client_urls);
                 *id
             }
-            MemberChange::Retain(id) => retain(registry, *id)?,
+            MemberChange::Retain { id, epoch } => retain(registry, *id, *epoch)?,
         };
         let member = registry.members.get(&id).cloned();
         Ok(Reply::Members { member, members: registry.members.values().cloned().collect() })
@@ -62,13 +62,15 @@ fn remove(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
     Ok(id)
 }
 
-/// Removes all other members; the one that stays becomes a voter, whatever it was.
-fn retain(registry: &mut Registry, id: MemberId) -> Result<MemberId, Refusal> {
+/// Removes all other members; the one that stays becomes a voter, whatever it was. The epoch never
+/// decreases.
+fn retain(registry: &mut Registry, id: MemberId, epoch: u64) -> Result<MemberId, Refusal> {
     let mut own = registry.members.remove(&id).ok_or(Refusal::MemberNotFound)?;
     (own.learner, own.pending) = (false, false);
     registry.removed.extend(std::mem::take(&mut registry.members).into_keys());
     registry.alarms.retain(|(_, raised_by)| *raised_by == id);
     registry.members.insert(id, own);
+    registry.epoch = registry.epoch.max(epoch);
     Ok(id)
 }
 

@@ -26,6 +26,8 @@ pub struct Meta {
     pub allocated: u64,
     /// The cluster's version.
     pub cluster_version: Option<String>,
+    /// Which life of the cluster this is: 0 until `--force-new-cluster` or a restore begins another one.
+    pub epoch: u64,
     /// The digest of the state. It counts only if it names the last log entry contained.
     pub digest: Option<StateDigest>,
 }

@@ -5,6 +5,7 @@ mod copies;
 mod durable_names;
 mod empty_values;
 mod entry;
+mod epochs;
 mod families;
 mod first_answers;
 mod first_start;
