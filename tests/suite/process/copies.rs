@@ -22,6 +22,12 @@ async fn led(member: &Server) -> (u64, u64) {
     (status.raft_term, status.leader)
 }
 
+/// Three members of which none holds an election because the machine is busy.
+async fn calm() -> Three {
+    let patient = ["--heartbeat-interval=500", "--election-timeout=10000"];
+    Three::start_with(|_, member| member.add_args(&patient)).await
+}
+
 /// A server on a copy of the data of `original`, with its arguments and then others.
 fn clone_of(original: &Server, data: &std::path::Path, args: &[&str]) -> Server {
     let mut clone = Setup::of(&subject()).bare().prepare();
@@ -63,7 +69,7 @@ async fn a_clone_is_refused_and_the_original_goes_on() {
     if !subject().is_kvd() {
         return;
     }
-    let mut three = Three::start().await;
+    let mut three = calm().await;
     let (place, kept) = copied_follower(&mut three).await;
     let original = &three.0[place];
     let before = led(original).await;
@@ -117,7 +123,7 @@ async fn an_older_copy_is_refused_by_the_leader() {
     if !subject().is_kvd() {
         return;
     }
-    let mut three = Three::start().await;
+    let mut three = calm().await;
     let (place, kept) = copied_follower(&mut three).await;
     for number in 0..20 {
         put(&three.0[place], &format!("k{number}")).await;
