@@ -215,12 +215,12 @@ impl Process {
     pub fn stop(&self) {
         self.crashed.send_replace(true);
         self.tasks.lock().abort_all();
+        self.flusher.abort();
     }
 
     /// Waits for its end.
     pub async fn ended(self) {
         self.node.shutdown().await;
-        self.flusher.abort();
         // The observers hold the world, which must be dropped.
         self.store.set_observers(Vec::new());
     }

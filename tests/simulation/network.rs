@@ -63,6 +63,8 @@ struct Up {
 }
 
 struct Parcel {
+    /// The process that sent it, and is to get the answer.
+    sender: u64,
     arrives: Instant,
     fate: Fate,
     body: Body,
@@ -172,7 +174,7 @@ impl Network {
     fn send(&self, from: (MemberId, u64), to: MemberId, lane: u8, body: Body) -> oneshot::Receiver<Answer> {
         let (back, answer) = oneshot::channel();
         let mut links = self.0.lock();
-        if links.up.get(&from.0).is_none_or(|up| up.life != from.1) {
+        if !links.is_up(from.0, from.1) {
             // Dropped: a process that is gone gets no answer.
             return answer;
         }
@@ -198,7 +200,7 @@ impl Network {
             sender
         });
         // The carrier lives as long as the runtime.
-        let _ = sender.send(Parcel { arrives, fate, body, back, turn, answered: Some(answered) });
+        let _ = sender.send(Parcel { sender: from.1, arrives, fate, body, back, turn, answered: Some(answered) });
         answer
     }
 
@@ -208,15 +210,18 @@ impl Network {
             if parcel.arrives > Instant::now() {
                 tokio::time::sleep_until(parcel.arrives).await;
             }
-            let Parcel { fate, body, back, turn, answered, .. } = parcel;
+            let Parcel { sender, fate, body, back, turn, answered, .. } = parcel;
             match self.at_the_door(link, &fate) {
                 Ok((process, life)) => {
                     let network = self.clone();
                     tokio::spawn(async move {
                         let answer = network.deliver(link, process, life, body, fate, turn).await;
                         drop(answered);
-                        // The sender may have given up.
-                        let _ = back.send(answer);
+                        // The sender may have given up, or be gone: what is left of a process that crashed must not
+                        // commit anything by an answer that no process gets.
+                        if network.0.lock().is_up(link.0, sender) {
+                            let _ = back.send(answer);
+                        }
                     });
                 }
                 Err(error @ TransportError::Unreachable(_)) => drop(back.send(Err(error))),
@@ -270,7 +275,7 @@ impl Network {
         let lost = |why: &str| Err(TransportError::Lost(why.to_string()));
         {
             let mut links = self.0.lock();
-            if links.up.get(&to).is_none_or(|up| up.life != life) {
+            if !links.is_up(to, life) {
                 // It crashed before it could answer.
                 return lost("the process ended");
             }
@@ -287,6 +292,11 @@ impl Network {
 }
 
 impl Links {
+    /// Whether this process of the member is the one that runs, or that is being started.
+    fn is_up(&self, member: MemberId, life: u64) -> bool {
+        self.up.get(&member).is_some_and(|up| up.life == life)
+    }
+
     fn fate(&mut self, link: Link, body: &Body) -> (Duration, Fate) {
         let (least, most) =
             [link.0, link.1].iter().filter_map(|id| self.slow.get(id)).max().copied().unwrap_or(self.delay);
