@@ -200,7 +200,8 @@ impl Network {
             sender
         });
         // The carrier lives as long as the runtime.
-        let _ = sender.send(Parcel { sender: from.1, arrives, fate, body, back, turn, answered: Some(answered) });
+        let _ =
+            sender.send(Parcel { sender: from.1, arrives, fate, body, back, turn, answered: Some(answered) });
         answer
     }
 
