@@ -77,7 +77,11 @@ pub fn tool(test: &str, version: &str, name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    skip(test, &format!("no {name} {version} below target/reference; tests/provide installs it"));
+    let reason = format!("no {name} {version} below target/reference");
+    match is_not_to_be_had(version) {
+        true => say(&format!("left out in {test}: {reason}; this distribution has none")),
+        false => skip(test, &format!("{reason}; tests/provide installs it")),
+    }
     None
 }
 
@@ -95,6 +99,12 @@ pub fn strace(test: &str) -> bool {
 pub fn skip(test: &str, reason: &str) {
     say(&format!("skipped {test}: {reason}"));
     assert!(std::env::var_os("KVD_TESTS_REQUIRE").is_none(), "{test} needs what is missing: {reason}");
+}
+
+/// True if `tests/provide` found that this distribution has no etcd of this version.
+fn is_not_to_be_had(version: &str) -> bool {
+    let without = std::env::var("KVD_TESTS_WITHOUT").unwrap_or_default();
+    without.split_whitespace().any(|one| one == version)
 }
 
 /// The seed of this run: `KVD_SEED`, or one from the clock. Printed with the command that replays it, even if the test
