@@ -40,7 +40,7 @@ const MAX_FIELD: usize = 1 << 30;
 /// A state that was loaded from a snapshot, durable but not in use. Dropping it removes it.
 pub struct Prepared {
     path: PathBuf,
-    /// `None` if it is in use.
+    /// `None` if it is in use, or may be after a restart.
     loaded: Option<Shared>,
 }
 
@@ -101,8 +101,10 @@ impl Inner {
         let name = prepared.path.file_name().ok_or_else(in_use)?;
         let other = prepared.loaded.as_ref().map(|loaded| Point::of(&loaded.meta)).ok_or_else(in_use)?;
         seams::adopted(self.shared.read().point(), other).map_err(|error| self.fail(error))?;
-        let _writing = self.switch(&name.to_string_lossy())?;
+        // From now on it is not removed: if naming it fails halfway, CURRENT may name it all the same. The next start
+        // removes whatever CURRENT does not name.
         let loaded = prepared.loaded.take().ok_or_else(in_use)?;
+        let _writing = self.switch(&name.to_string_lossy())?;
         let header = SnapshotHeader::of(&loaded.meta);
         let revision = header.revision;
         let (replaced, idle) = {
