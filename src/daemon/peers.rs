@@ -246,12 +246,8 @@ async fn ending(node: &Node, quic: &Quic, says: &BTreeMap<MemberId, Rejection>) 
     if believes(own, &node.voters(), &say(|refusal| matches!(refusal, Rejection::Removed))) {
         return Some(Ending::Removed);
     }
-    for (by, refusal) in says {
-        if let Rejection::Outdated(acknowledged) = refusal
-            && node.progress().lacks(acknowledged)
-        {
-            return Some(Ending::Outdated(format!("member {by}: {refusal}")));
-        }
+    if let Some(by) = outdated(&node.progress(), &node.voters(), says) {
+        return Some(Ending::Outdated(format!("member {by}: {}", says[&by])));
     }
     let (by, refusal) = says.iter().find(|(_, refusal)| matches!(refusal, Rejection::Copy(_)))?;
     if let Some(address) = quic.other_self(&node.peer_urls(own)).await {
@@ -259,6 +255,14 @@ async fn ending(node: &Node, quic: &Quic, says: &BTreeMap<MemberId, Rejection>) 
     }
     let copy = say(|refusal| matches!(refusal, Rejection::Copy(_)));
     believes(own, &node.voters(), &copy).then(|| Ending::Copy(format!("member {by}: {refusal}")))
+}
+
+/// Who refuses this member because its data are of an older date, if that is to be believed. Leaders alone know what they
+/// were acknowledged, so nobody can confirm it; but it must be the word of a voter, and true of this member's position.
+fn outdated(own: &Progress, voters: &[MemberId], says: &BTreeMap<MemberId, Rejection>) -> Option<MemberId> {
+    let counts = |by: &MemberId| voters.is_empty() || voters.contains(by);
+    let lacks = |why: &Rejection| matches!(why, Rejection::Outdated(acknowledged) if own.lacks(acknowledged));
+    says.iter().find(|(by, why)| counts(by) && lacks(why)).map(|(by, _)| *by)
 }
 
 /// The text for a process that has a copy of a member's data.
@@ -337,5 +341,18 @@ mod tests {
         // Nobody can remove the only voter; a member that knows no voters has nothing to lose.
         assert!(!believes(&[1], &[2, 3]));
         assert!(believes(&[], &[2]));
+    }
+    #[test]
+    fn only_a_voter_ends_a_member_whose_data_are_old() {
+        let at = |term| Progress { term, last: None };
+        let voters = [1, 2, 3].map(MemberId);
+        let says = |by: u64, term| BTreeMap::from([(MemberId(by), Rejection::Outdated(at(term)))]);
+        assert_eq!(outdated(&at(5), &voters, &says(2, 6)), Some(MemberId(2)));
+        // It is not true, or nobody whose word counts says it.
+        assert_eq!(outdated(&at(6), &voters, &says(2, 6)), None);
+        assert_eq!(outdated(&at(5), &voters, &says(9, 6)), None);
+        assert_eq!(outdated(&at(5), &voters, &says(9, u64::MAX)), None);
+        // A member that knows no voters has nothing to lose.
+        assert_eq!(outdated(&at(0), &[], &says(9, 1)), Some(MemberId(9)));
     }
 }
