@@ -284,6 +284,11 @@ impl Log {
         self.0.shared.state.lock().holds(place)
     }
 
+    /// True if everything up to this position is on disk, or was purged; false if the log does not reach that far.
+    pub fn is_written(&self, upto: LogPosition) -> bool {
+        self.0.shared.state.lock().is_written(upto.index)
+    }
+
     /// The position with this index; `None` if the log does not hold it any more, or not yet. The last purged one is
     /// known.
     pub fn position_at(&self, index: u64) -> Option<LogPosition> {

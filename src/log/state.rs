@@ -97,6 +97,14 @@ impl State {
         }
     }
 
+    /// True if the entries up to this index are on disk, or were purged. Entries are written in their order.
+    pub fn is_written(&self, upto: u64) -> bool {
+        match upto.checked_sub(self.first) {
+            Some(at) => self.slots.get(at as usize).is_some_and(|slot| slot.place.is_some()),
+            None => true,
+        }
+    }
+
     /// The position with this index; `None` if the log does not hold it any more, or not yet. The last purged one is
     /// known.
     pub fn position_at(&self, index: u64) -> Option<LogPosition> {

@@ -1,6 +1,7 @@
 //! The answering side of [`crate::peer::Transport`]: this member's answers to others.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -24,6 +25,9 @@ use crate::log::{self, Payload, Vote};
 use crate::model::{Caller, Command, LogPosition, MemberChange, MemberId, Refusal};
 use crate::peer::Pieces;
 use crate::store::SnapshotHeader;
+
+/// How long an answer that waits for the log's disk sleeps before it looks again.
+const WRITTEN: Duration = Duration::from_millis(10);
 
 impl Node {
     /// Answers a request of another member. The transport has verified `from`. Requests of one lane must be passed in
@@ -115,7 +119,7 @@ impl Node {
             .collect();
         let entries = entries.map_err(|error| Fault::Untrue(error.to_string()))?;
         if let Some(committed) = committed {
-            self.0.settle(committed)?;
+            self.0.is_beyond(committed)?;
         }
         // Its arrival confirms the leader, however long the request takes here; but only after the whole message was
         // found valid.
@@ -127,10 +131,33 @@ impl Node {
             leader_commit: committed.map(log_id),
         };
         Ok(match raft.append_entries(request).await.map_err(fatal)? {
-            AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_) => Answer::Appended,
+            AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_) => {
+                self.written(places.last().copied().or(previous)).await?;
+                // Only what raft has accepted is settled: a leader that was deposed has its word no more.
+                if let Some(committed) = committed {
+                    self.0.settle(committed)?;
+                }
+                Answer::Appended
+            }
             AppendEntriesResponse::Conflict => Answer::Conflict,
             AppendEntriesResponse::HigherVote(vote) => Answer::HigherVote(to_vote(&vote)),
         })
+    }
+
+    /// Waits until the log has everything up to this position on disk. Raft takes the flush of a vote for the flush of
+    /// all entries before it, but on a full disk votes are written before entries that wait for room.
+    async fn written(&self, upto: Option<LogPosition>) -> Result<(), Fault> {
+        let Some(upto) = upto else { return Ok(()) };
+        while !self.0.options.log.is_written(upto) {
+            if self.0.is_stopped() || !self.0.options.log.holds(upto) {
+                return Err(io::Error::other("its entries were not written").into());
+            }
+            if let Some(error) = self.0.options.log.failure() {
+                return Err(io::Error::from(error).into());
+            }
+            tokio::time::sleep(WRITTEN).await;
+        }
+        Ok(())
     }
 
     async fn vote(&self, from: MemberId, ballot: Ballot, pre: bool) -> Result<Answer, Fault> {

@@ -428,3 +428,84 @@ async fn answers_that_cannot_be_true_are_not_believed() {
     until("it is forgotten", || node.replication_faults().is_empty()).await;
     cluster.shut_down().await;
 }
+
+async fn asked(node: &Node, from: u64, request: &Request) -> Option<Answer> {
+    let route = Route { cluster: CLUSTER, from: MemberId(from), to: MemberId(1) };
+    let bytes = encode(route, request).unwrap();
+    let served = node.serve(MemberId(from), &bytes);
+    let answer = tokio::time::timeout(Duration::from_secs(2), served).await.ok()?.unwrap();
+    Some(decode(&answer, Route { from: MemberId(1), to: MemberId(from), ..route }).unwrap())
+}
+
+/// A member of three whose others exist in the test's messages only.
+async fn one_of_three() -> Cluster {
+    let (network, machines) = (Loopback::default(), BTreeMap::new());
+    let mut cluster = Cluster { network, machines, settings: |_| {}, stores: store_options() };
+    cluster.start(1, (1..=3).map(member).collect()).await;
+    cluster
+}
+
+/// Entries of term 5 after `previous`, sent by the leader of a term.
+fn entries_of_5(
+    leader: Vote,
+    previous: LogPosition,
+    indexes: std::ops::RangeInclusive<u64>,
+    committed: Option<LogPosition>,
+) -> Request {
+    let entries = indexes.map(|index| (at(5, index), Payload::Blank)).collect();
+    Request::Append { vote: leader, previous: Some(previous), entries, committed }
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_that_wait_for_room_are_not_acknowledged_to_the_next_leader() {
+    let cluster = one_of_three().await;
+    let (node, disk) = (cluster.node(1), cluster.machines[&1].disk.clone());
+    let first = entries_of_5(vote(5, 2, true), at(0, 1), 2..=10, None);
+    assert_eq!(asked(&node, 2, &first).await, Some(Answer::Appended));
+    disk.set_room(Some(0));
+    let waits = entries_of_5(vote(5, 2, true), at(5, 10), 11..=1010, None);
+    assert_eq!(asked(&node, 2, &waits).await, None);
+    // The vote needs so little room that it is written before them.
+    let ballot = Ballot { vote: vote(6, 3, false), last: Some(at(5, 1010)), transfer: true };
+    let voted = asked(&node, 3, &Request::Vote(ballot)).await;
+    assert!(matches!(voted, Some(Answer::Voted { granted: true, .. })), "{voted:?}");
+    let again = entries_of_5(vote(6, 3, true), at(5, 10), 11..=1010, None);
+    let probe = Request::Append {
+        vote: vote(6, 3, true),
+        previous: Some(at(5, 1010)),
+        entries: Vec::new(),
+        committed: None,
+    };
+    assert_eq!(asked(&node, 3, &again).await, None);
+    assert_eq!(asked(&node, 3, &probe).await, None);
+    assert_eq!(open_log(&disk.after_kill()).bounds().last, Some(at(5, 10)));
+    disk.set_room(None);
+    // Without a thread, it tries again only if it is asked to.
+    node.0.options.log.flush();
+    until("there is room", || node.0.options.log.is_written(at(5, 1010))).await;
+    assert_eq!(asked(&node, 3, &again).await, Some(Answer::Appended));
+    assert_eq!(open_log(&disk.after_kill()).bounds().last, Some(at(5, 1010)));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_deposed_leader_calls_committed_hides_no_snapshot() {
+    let cluster = one_of_three().await;
+    let node = cluster.node(1);
+    let first = entries_of_5(vote(5, 2, true), at(0, 1), 2..=10, None);
+    assert_eq!(asked(&node, 2, &first).await, Some(Answer::Appended));
+    let ballot = Ballot { vote: vote(6, 3, false), last: Some(at(5, 30)), transfer: true };
+    let voted = asked(&node, 3, &Request::Vote(ballot)).await;
+    assert!(matches!(voted, Some(Answer::Voted { granted: true, .. })), "{voted:?}");
+    let late = entries_of_5(vote(5, 2, true), at(5, 10), 11..=30, Some(at(5, 30)));
+    let refused = asked(&node, 2, &late).await;
+    assert!(matches!(refused, Some(Answer::HigherVote(_))), "{refused:?}");
+    let route = Route { cluster: CLUSTER, from: MemberId(3), to: MemberId(1) };
+    let request = Request::Snapshot { vote: vote(6, 3, true), position: at(5, 25), config: None };
+    let body: Pieces = Box::new(std::iter::empty());
+    // It reads the body, which is empty here, and so reports that it could not take it.
+    let answer = node.serve_snapshot(MemberId(3), &encode(route, &request).unwrap(), body).await.unwrap();
+    let answer = decode::<Answer>(&answer, Route { from: MemberId(1), to: MemberId(3), ..route });
+    assert!(matches!(answer, Ok(Answer::Failed(_))), "{answer:?}");
+    cluster.shut_down().await;
+}
