@@ -26,6 +26,9 @@ pub const ELECTION: Duration = Duration::from_millis(1000);
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 pub const CLUSTER: ClusterId = ClusterId(77);
 
+/// How long a log waits before it looks for room again.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
 /// Number of changes in the head of a store from which on applying waits for its disk.
 const HEAD: usize = 150;
 
@@ -321,7 +324,8 @@ impl Boot {
         let flushed = log.clone();
         let flusher = tokio::spawn(async move {
             loop {
-                queued.notified().await;
+                // Like the log's own thread, it tries again if there was no room.
+                let _ = tokio::time::timeout(TRY_AGAIN, queued.notified()).await;
                 tokio::time::sleep(Duration::from_micros(disk.within(200, 4000) as u64)).await;
                 slow.log_is_free().await;
                 flushed.flush();
