@@ -34,8 +34,8 @@ struct Told {
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub id: LeaseId,
-    /// It was kept alive to the end; otherwise it was never renewed.
-    pub alive: bool,
+    /// When its last renewal was asked for, if it was kept alive to the end.
+    pub renewed: Option<Instant>,
 }
 
 pub fn key_of(id: LeaseId) -> Bytes {
@@ -112,8 +112,14 @@ impl Holder<'_> {
         (!running.is_empty()).then(|| running.swap_remove(self.dice.below(running.len())))
     }
 
-    /// Keeps a lease alive until it is stopped. The lease may end only if nobody could renew it for its whole time.
-    async fn keep(&mut self, id: LeaseId, granted: Instant, stop: &signal::Receiver<bool>) -> bool {
+    /// Keeps a lease alive until it is stopped; returns when its last renewal was asked for, or `None` if it ended before.
+    /// The lease may end only if nobody could renew it for its whole time.
+    async fn keep(
+        &mut self,
+        id: LeaseId,
+        granted: Instant,
+        stop: &signal::Receiver<bool>,
+    ) -> Option<Instant> {
         let (mut renewed, mut last) = (granted, None);
         while !*stop.borrow() {
             tokio::time::sleep(TTL / 8).await;
@@ -133,12 +139,12 @@ impl Holder<'_> {
                         let what = format!("lease {id} is gone {gone:?} after it was renewed");
                         self.world.journal().broken(what);
                     }
-                    return false;
+                    return None;
                 }
                 _ => {}
             }
         }
-        true
+        Some(renewed)
     }
 }
 
@@ -152,7 +158,7 @@ pub async fn run(world: World, leases: Leases, mut dice: Dice, first: LeaseId, s
         world.journal().note(format!("lease {id} is granted"));
         let (kept, loyal) = (dice.one_in(2), dice.one_in(2));
         let mut holder = Holder { world: &world, leases: &leases, dice: &mut dice, loyal };
-        let alive = kept && holder.keep(id, granted, &stop).await;
-        leases.0.kept.lock().push(Kept { id, alive });
+        let renewed = if kept { holder.keep(id, granted, &stop).await } else { None };
+        leases.0.kept.lock().push(Kept { id, renewed });
     }
 }

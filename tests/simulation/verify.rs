@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kvd::model::{Caller, Command, EventKind, KeyRange, Put, RangeQuery};
+use tokio::time::Instant;
 
 use super::clients::{Record, Revised, key_name, number, text};
 use super::leases::{Leases, TTL, key_of};
@@ -83,11 +84,13 @@ pub async fn settled(world: &World) {
     world.journal().broken("the members did not come to the same end of the log");
 }
 
-/// Leases kept alive exist with their keys; the others have ended, and their keys are gone.
+/// Leases kept alive exist with their keys, if the other clients did not take so long to end that they may have run out
+/// since; the others have ended, and their keys are gone.
 pub async fn leases(world: &World, held: &Leases) {
     let Some(leader) = world.leader() else { return world.journal().broken("nobody leads at the end") };
     let there: Vec<i64> = leader.store.leases().expect("readable").iter().map(|lease| lease.id).collect();
-    for lease in held.all().iter().filter(|lease| lease.alive) {
+    let lately = |at: Instant| at.elapsed() < TTL * 3 / 4;
+    for lease in held.all().iter().filter(|lease| lease.renewed.is_some_and(lately)) {
         let key = leader.store.get(&key_of(lease.id)).expect("readable");
         if !there.contains(&lease.id) || key.is_none_or(|key| key.lease != lease.id) {
             world.journal().broken(format!("lease {} was kept alive and is gone: {there:?}", lease.id));
