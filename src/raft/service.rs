@@ -119,7 +119,7 @@ impl Node {
             .collect();
         let entries = entries.map_err(|error| Fault::Untrue(error.to_string()))?;
         if let Some(committed) = committed {
-            self.0.is_beyond(committed)?;
+            self.0.settle(committed)?;
         }
         // Its arrival confirms the leader, however long the request takes here; but only after the whole message was
         // found valid.
@@ -133,10 +133,6 @@ impl Node {
         Ok(match raft.append_entries(request).await.map_err(fatal)? {
             AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_) => {
                 self.written(places.last().copied().or(previous)).await?;
-                // Only what raft has accepted is settled: a leader that was deposed has its word no more.
-                if let Some(committed) = committed {
-                    self.0.settle(committed)?;
-                }
                 Answer::Appended
             }
             AppendEntriesResponse::Conflict => Answer::Conflict,
@@ -231,7 +227,8 @@ impl Node {
         {
             return Ok(Answer::Installed(to_vote(&higher)));
         }
-        if !self.0.is_beyond(last)? {
+        if self.0.has(last)? {
+            self.written(Some(last)).await?;
             return Ok(Answer::Installed(vote));
         }
         let same = move |header: &SnapshotHeader| {
@@ -249,7 +246,8 @@ impl Node {
             Ok(prepared) => prepared,
             Err(lacking) => return Ok(Answer::NoRoom(lacking)),
         };
-        if !self.0.is_beyond(last)? {
+        if self.0.has(last)? {
+            self.written(Some(last)).await?;
             return Ok(Answer::Installed(vote));
         }
         self.0.settle(last)?;
@@ -261,13 +259,25 @@ impl Node {
 }
 
 impl Inner {
-    /// The highest position that is known to be committed here, or that a leader reports as committed.
-    fn settled(&self) -> Option<LogPosition> {
-        let known = [*self.said.lock(), self.options.log.committed(), self.options.store.applied()];
+    /// The highest position that is committed here, in the log or in the store.
+    fn committed_here(&self) -> Option<LogPosition> {
+        let known = [self.options.log.committed(), self.options.store.applied()];
         known.into_iter().flatten().max_by_key(|at| at.index)
     }
 
-    /// Whether a snapshot up to `last` holds more than is committed here.
+    /// The highest position that is committed here, or that a leader reports as committed.
+    fn settled(&self) -> Option<LogPosition> {
+        [*self.said.lock(), self.committed_here()].into_iter().flatten().max_by_key(|at| at.index)
+    }
+
+    /// True if a snapshot up to `last` holds no more than is committed here. What a leader only reports as committed does
+    /// not count: its entries have not arrived if raft refused the message.
+    fn has(&self, last: LogPosition) -> Result<bool, Fault> {
+        self.is_beyond(last)?;
+        Ok(self.committed_here().is_some_and(|own| own.index >= last.index))
+    }
+
+    /// Whether `last` is beyond what is known to be committed; an error if both cannot be committed.
     fn is_beyond(&self, last: LogPosition) -> Result<bool, Fault> {
         match self.settled() {
             Some(own) if last.index > own.index && last.term >= own.term => Ok(true),

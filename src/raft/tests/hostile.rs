@@ -476,8 +476,16 @@ async fn entries_that_wait_for_room_are_not_acknowledged_to_the_next_leader() {
         entries: Vec::new(),
         committed: None,
     };
+    let committed = entries_of_5(vote(6, 3, true), at(5, 10), 11..=1010, Some(at(5, 1010)));
     assert_eq!(asked(&node, 3, &again).await, None);
     assert_eq!(asked(&node, 3, &probe).await, None);
+    assert_eq!(asked(&node, 3, &committed).await, None);
+    // Nor is a snapshot that holds no more than what waits.
+    let from_3 = Route { cluster: CLUSTER, from: MemberId(3), to: MemberId(1) };
+    let offer = Request::Snapshot { vote: vote(6, 3, true), position: at(5, 1000), config: None };
+    let offer = encode(from_3, &offer).unwrap();
+    let offered = node.serve_snapshot(MemberId(3), &offer, Box::new(std::iter::empty()));
+    assert!(tokio::time::timeout(Duration::from_secs(2), offered).await.is_err());
     assert_eq!(open_log(&disk.after_kill()).bounds().last, Some(at(5, 10)));
     disk.set_room(None);
     // Without a thread, it tries again only if it is asked to.
