@@ -257,8 +257,9 @@ async fn ending(node: &Node, quic: &Quic, says: &BTreeMap<MemberId, Rejection>) 
     believes(own, &node.voters(), &copy).then(|| Ending::Copy(format!("member {by}: {refusal}")))
 }
 
-/// Who refuses this member because its data are of an older date, if that is to be believed. Leaders alone know what they
-/// were acknowledged, so nobody can confirm it; but it must be the word of a voter, and true of this member's position.
+/// The member that refuses this one because its data are of an older date, if that is to be believed. Leaders alone know
+/// what they were acknowledged, so nobody can confirm it; but it must be the word of a voter, and true of this member's
+/// position.
 fn outdated(own: &Progress, voters: &[MemberId], says: &BTreeMap<MemberId, Rejection>) -> Option<MemberId> {
     let counts = |by: &MemberId| voters.is_empty() || voters.contains(by);
     let lacks = |why: &Rejection| matches!(why, Rejection::Outdated(acknowledged) if own.lacks(acknowledged));
@@ -342,6 +343,7 @@ mod tests {
         assert!(!believes(&[1], &[2, 3]));
         assert!(believes(&[], &[2]));
     }
+
     #[test]
     fn only_a_voter_ends_a_member_whose_data_are_old() {
         let at = |term| Progress { term, last: None };

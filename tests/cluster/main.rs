@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The tests need root, iproute2 and Python 3. If one is missing, they print that and pass, unless
-//! `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it). `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which
+//! `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it); versions of etcd in `KVD_TESTS_WITHOUT` are left out all
+//! the same. `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which
 //! verifies the tests.
 
 #![allow(clippy::print_stderr)]

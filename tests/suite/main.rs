@@ -10,6 +10,7 @@
 //!
 //! Real programs are expected in `target/reference` (see `tests/provide`). If a test's program is missing, the test
 //! prints that and passes, unless `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it): then it fails.
+//! What `KVD_TESTS_WITHOUT` lists, versions of etcd that the distribution does not have, is left out by name all the same.
 //! `KVD_SUITE_SUBJECT=3.7.3` runs everything against that etcd instead of kvd, which verifies the suite itself;
 //! `KVD_SUITE_PROGRAM=FILE` against another build of kvd, for figures.
 
