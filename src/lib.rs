@@ -31,21 +31,21 @@
 //! |---|---|---|
 //! | [`model`] | the types that all use: keys, ranges, revisions, commands, replies, refusals | nothing |
 //! | [`files`] | directories and files that are durable under their names and closed to other users | nothing |
-//! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | files, model |
+//! | [`auth`] | users and roles: who may do what | model |
+//! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | auth, files, model |
 //! | [`log`] | the raft log on disk: append, group flush, recovery, purge | files, model |
 //! | [`pki`] | a member's identity: CA, issuing, verification | files, model |
 //! | [`peer`] | QUIC between members: connections, streams, admission | pki, model |
 //! | [`raft`] | openraft and what connects it to the rest: propose, read index, membership | store, log, peer, model |
 //! | [`watch`] | from applied events to watchers | store (reading), model |
 //! | [`lease`] | the leader's count of lease time; it only proposes | model |
-//! | [`api`] | gRPC and HTTP, and the one table from refusals to status codes | raft, watch, lease, store (reading), model |
+//! | [`api`] | gRPC and HTTP, and the one table from refusals to status codes | raft, watch, lease, auth, store (reading), model |
 //! | [`join`] | entry to a cluster | raft, peer, pki, files, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`daemon`] | order of start and stop, systemd, logging | everything |
 //! | [`ctl`] | the client: commands, printers, hints | api's messages, config, pki, model |
 //!
-//! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` checks the directions. One room has its place and its
-//! rules there, but no files yet: `auth` (users, roles, tokens).
+//! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` checks the directions.
 //!
 //! ## Rules that are expressed by an absence
 //!
@@ -174,6 +174,7 @@
 //! - Transparent huge pages are off: with them an empty member held 60 MB of anonymous memory, without them half.
 
 pub mod api;
+pub mod auth;
 pub mod config;
 pub mod ctl;
 pub mod daemon;

@@ -111,6 +111,19 @@ refusals! {
     NotElected: Unknown, "election: not leader", None;
     LeaderKeyMissing: Unknown, "\"leader\" field must be provided", None;
     ContextCanceled: Cancelled, "context canceled", None;
+    RootUserMissing: FailedPrecondition, "etcdserver: root user does not exist", None;
+    RootRoleMissing: FailedPrecondition, "etcdserver: root user does not have root role", None;
+    UserExists: FailedPrecondition, "etcdserver: user name already exists", None;
+    UserNotFound: FailedPrecondition, "etcdserver: user name not found", None;
+    RoleEmpty: InvalidArgument, "etcdserver: role name is empty", None;
+    RoleExists: FailedPrecondition, "etcdserver: role name already exists", None;
+    RoleNotFound: FailedPrecondition, "etcdserver: role name not found", None;
+    AuthFailed: InvalidArgument, "etcdserver: authentication failed, invalid user ID or password", None;
+    NoPasswordUser: Unknown, "auth: authentication failed, password was given for no password user", None;
+    PermissionNotGiven: InvalidArgument, "etcdserver: permission not given", None;
+    RoleNotGranted: FailedPrecondition, "etcdserver: role is not granted to the user", None;
+    PermissionNotGranted: FailedPrecondition, "etcdserver: permission is not granted to the role", None;
+    InvalidAuthChange: InvalidArgument, "etcdserver: invalid auth management", None;
 }
 
 impl From<Refusal> for Status {
@@ -207,7 +220,20 @@ mod tests {
         NobodyElected | Unknown | election: no leader
         NotElected | Unknown | election: not leader
         LeaderKeyMissing | Unknown | \"leader\" field must be provided
-        ContextCanceled | Cancelled | context canceled";
+        ContextCanceled | Cancelled | context canceled
+        RootUserMissing | FailedPrecondition | etcdserver: root user does not exist
+        RootRoleMissing | FailedPrecondition | etcdserver: root user does not have root role
+        UserExists | FailedPrecondition | etcdserver: user name already exists
+        UserNotFound | FailedPrecondition | etcdserver: user name not found
+        RoleEmpty | InvalidArgument | etcdserver: role name is empty
+        RoleExists | FailedPrecondition | etcdserver: role name already exists
+        RoleNotFound | FailedPrecondition | etcdserver: role name not found
+        AuthFailed | InvalidArgument | etcdserver: authentication failed, invalid user ID or password
+        NoPasswordUser | Unknown | auth: authentication failed, password was given for no password user
+        PermissionNotGiven | InvalidArgument | etcdserver: permission not given
+        RoleNotGranted | FailedPrecondition | etcdserver: role is not granted to the user
+        PermissionNotGranted | FailedPrecondition | etcdserver: permission is not granted to the role
+        InvalidAuthChange | InvalidArgument | etcdserver: invalid auth management";
 
     fn named(name: &str) -> Option<Refusal> {
         // Their form in JSON: a text alone, with a text, with a number.

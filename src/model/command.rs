@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alarm, AlarmKind, Caller, Delete, LeaseId, Member, MemberId, Put, Txn};
+use super::{Alarm, AlarmKind, AuthChange, Caller, Delete, LeaseId, Member, MemberId, Put, Txn};
 
 /// Upper bound for `--max-request-bytes`: every member receives what any other one was asked for, in one message.
 pub const MAX_REQUEST_BYTES: usize = 48 << 20;
@@ -123,4 +123,6 @@ pub enum Command {
     ClusterVersion(String),
     /// Do nothing; used to check that the log makes progress.
     Noop,
+    /// Change users, roles or authentication.
+    Auth(AuthChange),
 }

@@ -4,6 +4,7 @@
 //! at the end ([`Clock`], [`Entropy`]) only declare what must be provided from outside.
 
 mod alarm;
+mod auth;
 mod command;
 mod digest;
 mod event;
@@ -22,6 +23,7 @@ mod txn;
 mod user;
 
 pub use alarm::{Alarm, AlarmKind};
+pub use auth::{AuthChange, PasswordHash, Permission, PermissionKind, TokenKey};
 pub use command::{Command, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, MemberChange, Proposal, Stamp};
 pub use digest::StateDigest;
 pub use event::{Event, EventKind, RevisionEvents};

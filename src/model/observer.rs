@@ -31,6 +31,8 @@ pub trait Observer: Send + Sync {
     fn on_leases(&self, _changes: &[LeaseChange]) {}
     /// History up to and including `revision` is no longer readable.
     fn on_compacted(&self, _revision: i64) {}
+    /// Users or roles have changed, or authentication was enabled or disabled.
+    fn on_users(&self) {}
     /// A command that takes space was applied, and the data are now above this member's space quota.
     fn on_quota_exceeded(&self) {}
     /// The whole state was replaced by a snapshot; `revision` is now the current one.

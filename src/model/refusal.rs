@@ -195,4 +195,43 @@ pub enum Refusal {
     /// What was waited for ended.
     #[error("canceled")]
     ContextCanceled,
+    /// Authentication needs a user called root.
+    #[error("there is no user root")]
+    RootUserMissing,
+    /// Authentication needs the user root to have the role root.
+    #[error("the user root does not have the role root")]
+    RootRoleMissing,
+    /// A user with that name exists.
+    #[error("user already exists")]
+    UserExists,
+    /// No user with that name.
+    #[error("user not found")]
+    UserNotFound,
+    /// A role without a name.
+    #[error("no role name given")]
+    RoleEmpty,
+    /// A role with that name exists.
+    #[error("role already exists")]
+    RoleExists,
+    /// No role with that name.
+    #[error("role not found")]
+    RoleNotFound,
+    /// No user with that name and password.
+    #[error("authentication failed")]
+    AuthFailed,
+    /// A password was given for a user that has none.
+    #[error("the user has no password")]
+    NoPasswordUser,
+    /// A grant that does not say which permission.
+    #[error("no permission given")]
+    PermissionNotGiven,
+    /// The user does not have the role that is to be taken from it.
+    #[error("the user does not have the role")]
+    RoleNotGranted,
+    /// The role does not have the permission that is to be taken from it.
+    #[error("the role does not have the permission")]
+    PermissionNotGranted,
+    /// While authentication is on, the user root and the role root stay; or a permission's range is not valid.
+    #[error("invalid change of users or roles")]
+    InvalidAuthChange,
 }

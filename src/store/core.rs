@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -38,6 +39,7 @@ use super::signal::Signal;
 use super::states::state_number;
 use super::tables::{Id, Kept, TABLES};
 use super::{Options, Sizes, StoreError, seams};
+use crate::auth::Users;
 use crate::model::{LogPosition, Observer};
 
 /// Everything behind a [`super::Store`].
@@ -62,6 +64,8 @@ pub(super) struct Inner {
     /// When the running compaction began to remove versions, for metrics.
     pub compaction_begun: Mutex<Option<Instant>>,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
+    /// The users of the published state, for checks that take no lock.
+    pub users: ArcSwap<Users>,
     pool: Mutex<Pool>,
     quota: AtomicU64,
     failed: AtomicBool,
@@ -273,6 +277,7 @@ impl Inner {
             dir,
             quota: AtomicU64::new(options.quota.unwrap_or(UNLIMITED)),
             options,
+            users: ArcSwap::new(shared.registry.users.clone()),
             shared: RwLock::new(shared),
             writing: Mutex::new(()),
             applying: Mutex::new(()),

@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::{Command, Compare, Op, Proposal, Txn};
+use crate::model::{Caller, Command, Compare, Op, Proposal, Txn};
 
 /// The number of keys that are applied in a few milliseconds, even with large values.
 pub const CHEAP: usize = 256;
@@ -25,7 +25,11 @@ const SLOW_FOR: Duration = Duration::from_secs(1);
 
 /// How many keys the commands touch; [`usize::MAX`] if that is only known after a search for the keys.
 pub fn effort(proposals: &[Proposal]) -> usize {
-    sum(proposals.iter().map(|proposal| of_command(&proposal.command)))
+    sum(proposals.iter().map(|proposal| match &proposal.caller {
+        // To check a user's permissions all keys of a lease are read.
+        Caller::User { .. } if names_lease(&proposal.command) => usize::MAX,
+        _ => of_command(&proposal.command),
+    }))
 }
 
 fn sum(efforts: impl Iterator<Item = usize>) -> usize {
@@ -39,6 +43,22 @@ fn of_command(command: &Command) -> usize {
         Command::Txn(txn) => of_txn(txn),
         Command::LeaseCheckpoint { remaining } => remaining.len(),
         _ => 1,
+    }
+}
+
+/// True if a command attaches a key to a lease.
+fn names_lease(command: &Command) -> bool {
+    fn in_txn(txn: &Txn) -> bool {
+        txn.success.iter().chain(&txn.failure).any(|op| match op {
+            Op::Put(put) => put.lease != 0,
+            Op::Txn(nested) => in_txn(nested),
+            Op::Range(_) | Op::Delete(_) => false,
+        })
+    }
+    match command {
+        Command::Put(put) => put.lease != 0,
+        Command::Txn(txn) => in_txn(txn),
+        _ => false,
     }
 }
 
@@ -107,7 +127,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Caller, Delete, KeyRange, Put, RangeQuery, Stamp};
+    use crate::model::{Delete, KeyRange, Put, RangeQuery, Stamp};
 
     fn of(command: Command) -> usize {
         effort(&[Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command }])
@@ -129,6 +149,13 @@ mod tests {
         assert_eq!(of(txn(vec![put(), nested], Vec::new())), 3);
         assert_eq!(of(txn(vec![put()], vec![range()])), usize::MAX);
         assert_eq!(of(txn(vec![delete(KeyRange::all()), put()], Vec::new())), usize::MAX);
+        let leased = Put { key: "k".into(), lease: 7, ..Put::default() };
+        assert_eq!(of(Command::Put(leased.clone())), 1);
+        let nested = Op::Txn(Txn { failure: vec![Op::Put(leased.clone())], ..Txn::default() });
+        for command in [Command::Put(leased), txn(vec![nested], Vec::new())] {
+            let caller = Caller::User { name: "u".into(), auth_revision: 1 };
+            assert_eq!(effort(&[Proposal { stamp: Stamp::default(), caller, command }]), usize::MAX);
+        }
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Inner {
         let Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space } =
             applied;
         let batch = Arc::new(batch);
-        let (full, over_quota) = {
+        let (full, over_quota, users_changed) = {
             let mut shared = self.shared.write();
             seams::published(shared.point(), revision, compacted, &batch)?;
             shared.applied = Some(position);
@@ -125,13 +125,17 @@ impl Inner {
             for (revision, before) in &compactions {
                 shared.remembered.compacts(*revision, *before);
             }
+            let users_changed = !Arc::ptr_eq(&shared.registry.users, &registry.users);
+            if users_changed {
+                self.users.store(registry.users.clone());
+            }
             shared.registry = registry;
             shared.allocated = shared.allocated.max(shared.in_use());
             if !batch.is_empty() {
                 shared.ring.push(batch.clone(), self.options.recent_revisions, self.options.recent_bytes);
             }
             let over_quota = took_space && shared.sizes(self.quota()).exceeded_by(0);
-            (self.is_full(&shared.active.read()), over_quota)
+            (self.is_full(&shared.active.read()), over_quota, users_changed)
         };
         let observers = self.observers.read().clone();
         for observer in observers.iter() {
@@ -143,6 +147,9 @@ impl Inner {
             }
             if let Some((revision, _)) = compactions.last() {
                 observer.on_compacted(*revision);
+            }
+            if users_changed {
+                observer.on_users();
             }
             if over_quota {
                 observer.on_quota_exceeded();

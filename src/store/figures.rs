@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::{Command, Histogram, LogPosition, OpReply};
+use crate::model::{AuthChange, Command, Histogram, LogPosition, OpReply};
 
 /// Counters since the start, except as noted.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct Figures {
 }
 
 /// The kinds of requests as etcd names them.
-const OPS: [&str; 10] = [
+const OPS: [&str; 21] = [
     "Put",
     "DeleteRange",
     "Txn",
@@ -57,6 +57,17 @@ const OPS: [&str; 10] = [
     "Alarm",
     "ClusterMemberAttrSet",
     "ClusterVersionSet",
+    "AuthEnable",
+    "AuthDisable",
+    "AuthUserAdd",
+    "AuthUserDelete",
+    "AuthUserChangePassword",
+    "AuthUserGrantRole",
+    "AuthUserRevokeRole",
+    "AuthRoleAdd",
+    "AuthRoleDelete",
+    "AuthRoleGrantPermission",
+    "AuthRoleRevokePermission",
 ];
 
 /// The index of a command's kind; `None` for kinds that etcd does not count either.
@@ -72,6 +83,20 @@ fn op_of(command: &Command) -> Option<usize> {
         Command::AlarmRaise(_) | Command::AlarmClear(_) | Command::AlarmList { .. } => 7,
         Command::Member(_) => 8,
         Command::ClusterVersion(_) => 9,
+        Command::Auth(change) => match change {
+            AuthChange::Enable => 10,
+            AuthChange::Disable => 11,
+            AuthChange::UserAdd { .. } => 12,
+            AuthChange::UserDelete { .. } => 13,
+            AuthChange::UserPassword { .. } => 14,
+            AuthChange::UserGrantRole { .. } => 15,
+            AuthChange::UserRevokeRole { .. } => 16,
+            AuthChange::RoleAdd { .. } => 17,
+            AuthChange::RoleDelete { .. } => 18,
+            AuthChange::RoleGrant { .. } => 19,
+            AuthChange::RoleRevoke { .. } => 20,
+            AuthChange::TokenKey { .. } => return None,
+        },
         Command::Noop => return None,
     })
 }

@@ -5,7 +5,8 @@
 //! - `tables`: one row per table; start here to add one
 //! - `format/`: the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe code
 //! - `mvcc/`: the key space of v3: versions, reading, history, hash, compaction
-//! - `head`: changes that are not in LMDB yet; `registry`: members, alarms and other small state, all in memory
+//! - `head`: changes that are not in LMDB yet; `registry`: members, alarms, users and other small state, all in
+//!   memory
 //! - `handle`: the [`Store`], the interface for other rooms
 //! - `core`: the locks, readers, the pool of read transactions. Start here to understand how reads stay consistent.
 //! - `entry`: applies an entry through `apply/`, with everything that is specific to this member

@@ -1,12 +1,15 @@
-//! The small part of the state: members, alarms, the cluster's version, raft's configuration. It is kept whole in
-//! memory and written whole by the checkpoint after a change.
+//! The small part of the state: members, alarms, users and roles, the cluster's version, raft's configuration. It is kept
+//! whole in memory and written whole by the checkpoint after a change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use super::StoreError;
 use super::format::meta::Meta;
+use crate::auth::{Role, State, User, Users};
 use crate::model::{Alarm, AlarmKind, LogPosition, Member, MemberId};
 
 /// See the module.
@@ -15,6 +18,7 @@ pub(super) struct Registry {
     pub members: BTreeMap<MemberId, Member>,
     pub removed: BTreeSet<MemberId>,
     pub alarms: BTreeSet<(AlarmKind, MemberId)>,
+    pub users: Arc<Users>,
     pub cluster_version: Option<String>,
     /// Which life of the cluster this is.
     pub epoch: u64,
@@ -57,8 +61,7 @@ pub(super) fn take_member(registry: &mut Registry, key: &[u8], value: &[u8]) -> 
 /// Writes `members`.
 pub(super) fn give_members(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
     for (id, member) in &registry.members {
-        let encode = |error| StoreError::Damaged(format!("encoding a member: {error}"));
-        rows(&id.0.to_be_bytes(), &postcard::to_stdvec(member).map_err(encode)?)?;
+        rows(&id.0.to_be_bytes(), &encoded(member)?)?;
     }
     Ok(())
 }
@@ -88,6 +91,53 @@ pub(super) fn give_alarms(registry: &Registry, rows: &mut Rows<'_>) -> Result<()
         key.push(alarm_number(*kind));
         rows(&key, &[])
     })
+}
+
+/// The key of the only row of `auth`.
+const AUTH: &[u8] = b"auth";
+
+/// Reads a row of `roles`.
+pub(super) fn take_role(registry: &mut Registry, key: &[u8], value: &[u8]) -> Option<()> {
+    let (name, role): (String, Role) = postcard::from_bytes(value).ok()?;
+    Arc::make_mut(&mut registry.users).restore_role(name, role);
+    (key.len() == 4).then_some(())
+}
+
+/// Writes `roles`. A name is not part of the key, since it may be longer than a key can be.
+pub(super) fn give_roles(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    give_numbered(registry.users.roles(), rows)
+}
+
+/// Reads a row of `users`.
+pub(super) fn take_user(registry: &mut Registry, key: &[u8], value: &[u8]) -> Option<()> {
+    let (name, user): (String, User) = postcard::from_bytes(value).ok()?;
+    Arc::make_mut(&mut registry.users).restore_user(name, user);
+    (key.len() == 4).then_some(())
+}
+
+/// Writes `users`.
+pub(super) fn give_users(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    give_numbered(registry.users.users(), rows)
+}
+
+/// Reads the row of `auth`.
+pub(super) fn take_auth(registry: &mut Registry, key: &[u8], value: &[u8]) -> Option<()> {
+    let state: State = postcard::from_bytes(value).ok()?;
+    Arc::make_mut(&mut registry.users).restore_state(state);
+    (key == AUTH).then_some(())
+}
+
+/// Writes `auth`.
+pub(super) fn give_auth(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    rows(AUTH, &encoded(registry.users.state())?)
+}
+
+fn give_numbered(items: impl Iterator<Item = impl Serialize>, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    (0u32..).zip(items).try_for_each(|(number, item)| rows(&number.to_be_bytes(), &encoded(&item)?))
+}
+
+fn encoded(row: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    postcard::to_stdvec(row).map_err(|error| StoreError::Damaged(format!("encoding a row: {error}")))
 }
 
 fn id_of(bytes: &[u8]) -> Option<u64> {

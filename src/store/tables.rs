@@ -39,6 +39,12 @@ pub(super) enum Id {
     Removed,
     /// The alarms that are raised.
     Alarms,
+    /// The roles. They come before the users, who get their rights from them.
+    Roles,
+    /// The users.
+    Users,
+    /// Everything else about authentication.
+    Auth,
     /// The format's version and the meta record.
     Meta,
 }
@@ -82,7 +88,7 @@ pub(super) enum Kept {
 pub(super) type IsRow = fn(key: &[u8], value: &[u8]) -> bool;
 
 /// All tables.
-pub(super) static TABLES: [Row; 10] = [
+pub(super) static TABLES: [Row; 13] = [
     Row {
         id: Id::Current,
         name: "current",
@@ -162,6 +168,33 @@ pub(super) static TABLES: [Row; 10] = [
         value: "empty",
         kept: Kept::Whole { take: registry::take_alarm, give: registry::give_alarms },
         snapshot: Some(9),
+        hashed: true,
+    },
+    Row {
+        id: Id::Roles,
+        name: "roles",
+        key: "u32 n",
+        value: "postcard name, auth::Role",
+        kept: Kept::Whole { take: registry::take_role, give: registry::give_roles },
+        snapshot: Some(10),
+        hashed: true,
+    },
+    Row {
+        id: Id::Users,
+        name: "users",
+        key: "u32 n",
+        value: "postcard name, auth::User",
+        kept: Kept::Whole { take: registry::take_user, give: registry::give_users },
+        snapshot: Some(11),
+        hashed: true,
+    },
+    Row {
+        id: Id::Auth,
+        name: "auth",
+        key: "\"auth\"",
+        value: "postcard auth::State",
+        kept: Kept::Whole { take: registry::take_auth, give: registry::give_auth },
+        snapshot: Some(12),
         hashed: true,
     },
     Row {

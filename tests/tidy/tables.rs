@@ -2,8 +2,8 @@
 
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] = &[
-    "api", "config", "ctl", "daemon", "files", "join", "lease", "log", "model", "peer", "pki", "raft",
-    "store", "watch",
+    "api", "auth", "config", "ctl", "daemon", "files", "join", "lease", "log", "model", "peer", "pki",
+    "raft", "store", "watch",
 ];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
@@ -23,7 +23,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("lease", &["model"]),
     ("auth", &["model"]),
     ("peer", &["pki", "model"]),
-    ("store", &["files", "model"]),
+    ("store", &["auth", "files", "model"]),
     ("log", &["files", "model"]),
     ("pki", &["files", "model"]),
     ("config", &["model"]),

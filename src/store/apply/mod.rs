@@ -9,7 +9,9 @@
 //! - `txn`: transactions: evaluation, checks, execution
 //! - `lease`: leases
 //! - `member`: members, alarms, the cluster's version
+//! - `auth`: users and roles, and what a caller may do
 
+mod auth;
 mod keys;
 mod lease;
 mod member;
@@ -27,8 +29,8 @@ use super::mvcc::written::{Live, Version};
 use super::registry::Registry;
 use super::{StoreError, quota, seams};
 use crate::model::{
-    AlarmKind, Caller, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply,
-    RevisionEvents, Stamp,
+    AlarmKind, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply, RevisionEvents,
+    Stamp,
 };
 
 pub(super) use txn::{ReadStop, run_read_only};
@@ -123,11 +125,12 @@ impl<'s> Applying<'s> {
     /// Runs one command.
     pub(super) fn run(&mut self, proposal: &Proposal) -> Result<Reply, StoreError> {
         self.stamp = proposal.stamp;
-        let alarm = self.alarm_refusal(&proposal.command);
-        if let Some(refusal) = alarm.or_else(|| self.caller_refusal(proposal)) {
+        let not_admitted = self.admission_refusal(proposal);
+        if let Some(refusal) = not_admitted.or_else(|| self.alarm_refusal(&proposal.command)) {
             return Ok(Reply::Refused(refusal));
         }
-        let reply = match self.execute(&proposal.command) {
+        let done = self.check_keys(proposal).and_then(|()| self.execute(&proposal.command));
+        let reply = match done {
             Ok(reply) => {
                 self.took_space |= quota::cost(&proposal.command) > 0;
                 reply
@@ -164,6 +167,7 @@ impl<'s> Applying<'s> {
                 Ok(self.done())
             }
             Command::Noop => Ok(self.done()),
+            Command::Auth(change) => self.change_users(change),
         }
     }
 
@@ -186,15 +190,6 @@ impl<'s> Applying<'s> {
         }
         let needs_space = quota::cost(command) > 0;
         (needs_space && self.registry.alarmed(AlarmKind::NoSpace)).then_some(Refusal::NoSpace)
-    }
-
-    /// Refuses a command for which the caller has no permission by the users and roles before this entry: they may have
-    /// changed since the caller was authenticated. A caller that was authenticated with an older revision of them gets
-    /// [`Refusal::AuthOldRevision`]. There are no users yet, so all callers are the same: everything is allowed.
-    fn caller_refusal(&self, proposal: &Proposal) -> Option<Refusal> {
-        match proposal.caller {
-            Caller::System | Caller::Anonymous | Caller::User { .. } => None,
-        }
     }
 
     fn compact(&mut self, revision: i64) -> Result<Reply, Stop> {

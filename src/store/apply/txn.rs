@@ -126,7 +126,7 @@ fn held(error: ScanError) -> Stop {
     })
 }
 
-fn check_depth(txn: &Txn, depth: usize) -> Result<(), Refusal> {
+pub(super) fn check_depth(txn: &Txn, depth: usize) -> Result<(), Refusal> {
     if depth > MAX_DEPTH {
         return Err(Refusal::NestedTooDeep);
     }

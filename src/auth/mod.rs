@@ -1,0 +1,28 @@
+//! Users and roles: who may do what.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `users.rs` | [`Users`]: the state, replicated and immutable; lookups |
+//! | `change.rs` | one change of it, by etcd's rules |
+//! | `check.rs` | the question whether a caller has what a request [needs](Need) |
+//! | `rights.rs` | a user's ranges of keys, merged from its roles |
+//!
+//! Rules. Everything here is pure: the same changes give the same users on every member, and a check depends on nothing
+//! but them. The store keeps the users and applies the changes; [`crate::store::Store::users`] has the present ones.
+//! While authentication is off a check costs a branch.
+//!
+//! # The revision of users and roles
+//! Every change of users or roles increments it, and so does disabling authentication: exactly the changes that
+//! increment etcd's. A caller carries the revision at which its token was checked. What it asks for is checked again when
+//! it is done; if the revision has changed in between, keys are refused with [`AuthOldRevision`], and the caller may be
+//! authenticated again. As in etcd the checks for the role root compare no revisions: they ask what the user may do now.
+//!
+//! [`AuthOldRevision`]: crate::model::Refusal::AuthOldRevision
+
+mod change;
+mod check;
+mod rights;
+mod users;
+
+pub use check::Need;
+pub use users::{ROOT, Role, State, User, Users};
