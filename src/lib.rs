@@ -7,9 +7,9 @@
 //!                 clients                              systemd, operator
 //!                    |                                         |
 //!        +-----------v-----------+                     +-------v--------+
-//!        | api                   |                     | daemon         |<-- config
-//!        | gRPC, HTTP, the gate  |                     | start and stop |
-//!        +--+-----+-----+-----+--+                     +----------------+
+//!        | api                   |      +--------+     | daemon         |<-- config
+//!        | gRPC, HTTP, the gate  |<-----| member |<----| start and stop |
+//!        +--+-----+-----+-----+--+      +--------+     +----------------+
 //!           |     |     |     |
 //!      watch|     |reads|     |lease: proposes revocations
 //!     events|     |     |     |
@@ -42,7 +42,8 @@
 //! | [`api`] | gRPC and HTTP, and the one table from refusals to status codes | raft, watch, lease, auth, store (reading), model |
 //! | [`join`] | entry to a cluster | raft, peer, pki, files, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
-//! | [`daemon`] | order of start and stop, systemd, logging | everything |
+//! | [`member`] | a member from its parts: store, log, raft, watch, lease and api, and the jobs that run on a leader | all above |
+//! | [`daemon`] | the process of a member: start and stop, sockets, signals, systemd, logging, reload | all above |
 //! | [`ctl`] | the client: commands, printers, hints | api's messages, config, pki, model |
 //!
 //! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` checks the directions.
@@ -110,7 +111,7 @@
 //!    `raft/claim.rs` `leader()` decides that, so a leader that is cut off stops acting as one.
 //! 3. Commands that were not appended go to the new leader (`raft/proposer.rs` `requeue()`). The outcome of one that
 //!    was appended is unknown: its client gets a timeout, and it is never proposed again.
-//! 4. `api/leases.rs` `follow()` makes the new leader the primary lessor: `lease/lessor.rs` `promote()`.
+//! 4. `member/leases.rs` `follow()` makes the new leader the primary lessor: `lease/lessor.rs` `promote()`.
 //!
 //! **One snapshot.**
 //! 1. A member that lags behind the leader's purged log (`raft/duties.rs` `bound_log()`) needs the whole state. The
@@ -123,15 +124,17 @@
 //!
 //! **One restart.**
 //! 1. `daemon/command.rs` `main()` reads the configuration; `daemon/mod.rs` `run()` starts the runtime, and
-//!    `daemon/member.rs` `start()` assembles the member in order.
+//!    `daemon/process.rs` `start()` opens files and sockets in order and starts the member.
 //! 2. [`store::Store::open`] opens the last checkpoint. `log/handle.rs` `open()` reads the log back with
 //!    `log/recover.rs` `recover()`: a write that a crash cut off is dropped, damage before it is refused.
-//! 3. `daemon/entry.rs` `enter()` returns this member's identity; at a first start it founds or joins a cluster.
-//!    `daemon/history.rs` `judge()` refuses data that do not belong together.
-//! 4. `raft/node.rs` `start()` applies the committed entries after the checkpoint (`raft/replay.rs` `replay()`), then
-//!    starts openraft. `daemon/readiness.rs` `reached()` decides when clients are admitted.
+//! 3. `member/entry.rs` `enter()` returns this member's identity; at a first start it founds or joins a cluster.
+//!    `member/history.rs` `judge()` refuses data that do not belong together.
+//! 4. `member/assembly.rs` `start()` connects the parts of the member and starts raft: `raft/node.rs` `start()` applies
+//!    the committed entries after the checkpoint (`raft/replay.rs` `replay()`), then starts openraft.
+//! 5. `member/jobs.rs` `all_jobs()` runs the jobs of the leader, and `member/readiness.rs` `reached()` decides when
+//!    clients are admitted.
 //!
-//! **One stop.** `daemon/member.rs` `stop()`: leadership is transferred, clients are notified, raft ends, the store
+//! **One stop.** `daemon/process.rs` `stop()`: leadership is transferred, clients are notified, raft ends, the store
 //! makes a last checkpoint.
 //!
 //! ## Threads
@@ -182,6 +185,7 @@ pub mod files;
 pub mod join;
 pub mod lease;
 pub mod log;
+pub mod member;
 pub mod model;
 pub mod peer;
 pub mod pki;

@@ -26,7 +26,6 @@ pub mod gate;
 pub mod grpc;
 pub mod http;
 pub mod jobs;
-pub mod leases;
 pub mod metrics;
 pub mod proto;
 pub mod reads;

@@ -89,7 +89,8 @@ async fn raise(node: &Node, store: &Store) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use crate::api::services::{Settings, Stop};
+    use crate::api::services::Settings;
+    use crate::member::lab::lone_leader;
     use crate::model::{Delete, KeyRange, Op, Put, Reply, Txn};
     use crate::store::Options;
 
@@ -104,14 +105,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { map_size: 1 << 30, quota: Some(40_000), ..Options::default() };
         let store = Store::open(dir.path(), options).unwrap();
-        let (_stopper, stop) = Stop::channel();
-        let services = Arc::new(crate::api::tests::services(store.clone(), Settings::default(), stop).await);
-        let watch = SpaceWatch::new();
-        store.set_observers(vec![watch.clone()]);
-        let running = tokio::spawn({
-            let (services, watch) = (services.clone(), watch.clone());
-            async move { watch.run(&services.node, &services.store).await }
-        });
+        let member = lone_leader(store.clone(), Settings::default()).await;
+        let services = member.services.clone();
         // As forwarded by a member that has room: this member does not check them before they are in the log.
         for _ in 0..3 {
             let reply = services.node.propose(Caller::Anonymous, put(10_000)).await;
@@ -131,7 +126,6 @@ mod tests {
         services.node.propose(Caller::Anonymous, Command::AlarmClear(alarm)).await.unwrap();
         assert_eq!(services.check_quota(&put(10_000)).await, Ok(()));
         assert!(services.node.propose(Caller::Anonymous, put(10_000)).await.is_ok());
-        running.abort();
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -139,8 +133,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { map_size: 1 << 30, quota: Some(1), ..Options::default() };
         let store = Store::open(dir.path(), options).unwrap();
-        let (_stopper, stop) = Stop::channel();
-        let services = crate::api::tests::services(store, Settings::default(), stop).await;
+        let services = lone_leader(store, Settings::default()).await.services;
         let delete = Op::Delete(Delete { range: KeyRange::single("k"), prev_kv: false });
         let deletes = Command::Txn(Txn { success: vec![delete], ..Txn::default() });
         assert_eq!(services.check_quota(&deletes).await, Ok(()));

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -25,14 +23,10 @@ use super::proto::health::health_client::HealthClient;
 use super::rules::{Kind, RULES, Rpc};
 use super::server::listen::SocketOptions;
 use super::server::{Address, Faces, Listener, Server, ServerOptions};
-use super::services::{FanOut, Services, Settings, Stop, Stopper};
-use crate::lease::{self, Lessor};
-use crate::log::{self, Log, SimDisk};
-use crate::model::{Clock, Entropy, Member, MemberId, cluster_id};
-use crate::peer::NoTransport;
-use crate::raft::{self, Node, NodeOptions};
+use super::services::{Settings, Stopper};
+use crate::member::Member;
+use crate::member::lab::lone_leader;
 use crate::store::{Options, Store};
-use crate::watch::Hub;
 
 /// A server on a port of its own, stopped when dropped.
 struct Served {
@@ -51,8 +45,7 @@ impl Served {
         let dir = TempDir::new().unwrap();
         let options = Options { map_size: 1 << 30, ..Options::default() };
         let store = Store::open(dir.path(), options).unwrap();
-        let (stopper, stop) = Stop::channel();
-        let services = Arc::new(services(store, settings, stop).await);
+        let Member { services, stopper, .. } = lone_leader(store, settings).await;
         let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
         let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
@@ -76,69 +69,6 @@ impl Served {
 
     async fn get(&self, path: &str) -> String {
         self.http(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await
-    }
-}
-
-/// A single leader's services, complete except for the task that expires leases. The log is in memory.
-pub(super) async fn services(store: Store, settings: Settings, stop: Stop) -> Services {
-    let url = "http://localhost:2380".to_string();
-    let id = MemberId::compute(std::slice::from_ref(&url), "etcd-cluster", None);
-    let lessor = Lessor::new(
-        Arc::new({
-            let store = store.clone();
-            move || store.leases()
-        }),
-        Arc::new(StoppedClock),
-        id,
-        lease::Options {
-            election_timeout: settings.election_timeout,
-            heartbeat: settings.heartbeat_interval,
-        },
-    );
-    let hub = Hub::new(Arc::new(store.clone()), Default::default());
-    store.set_observers(vec![hub.clone(), lessor.clone()]);
-    let log = Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(Counter::default()))).unwrap();
-    raft::found(&log, &[Member::founder(id, vec![url])]).await.unwrap();
-    let transport = Arc::new(NoTransport);
-    let node = Node::start_on_thread(NodeOptions {
-        client_urls: vec!["http://localhost:2379".into()],
-        heartbeat: settings.heartbeat_interval,
-        election: settings.election_timeout,
-        ..NodeOptions::new(id, cluster_id(&[id]), log, store.clone(), transport, Arc::new(StoppedClock))
-    })
-    .await
-    .unwrap();
-    node.leadership().wait_for(|leadership| leadership.leading).await.unwrap();
-    super::leases::answer(&node, &lessor).expect("one lessor a node");
-    tokio::spawn(super::leases::run(node.clone(), lessor.clone()));
-    while !lessor.is_primary() {
-        tokio::task::yield_now().await;
-    }
-    let fan_out = FanOut { hub, lessor, lease_leader: Arc::new(super::leases::LeaderLessor(node.clone())) };
-    Services::new(node, store, fan_out, settings, stop)
-}
-
-/// Random enough for the salts of a log.
-#[derive(Default)]
-struct Counter(AtomicU64);
-
-impl Entropy for Counter {
-    fn next(&self) -> u64 {
-        self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
-    }
-}
-
-/// A wall clock that stands still; the monotonic clock runs.
-struct StoppedClock;
-
-impl Clock for StoppedClock {
-    fn now_ms(&self) -> i64 {
-        1_700_000_000_000
-    }
-
-    fn monotonic(&self) -> Duration {
-        static BEGINNING: LazyLock<tokio::time::Instant> = LazyLock::new(tokio::time::Instant::now);
-        BEGINNING.elapsed()
     }
 }
 
@@ -312,8 +242,8 @@ async fn a_deadline_ends_a_stream() {
 async fn a_request_is_held_in_little_memory() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
-    let (_stopper, stop) = Stop::channel();
-    let grpc = super::grpc::Grpc::new(Arc::new(services(store, Settings::default(), stop).await));
+    let member = lone_leader(store, Settings::default()).await;
+    let grpc = super::grpc::Grpc::new(member.services.clone());
     let request = http::Request::new(http_body_util::Full::new(prost::bytes::Bytes::new()));
     let size = std::mem::size_of_val(&grpc.call(request));
     assert!(size < 3 << 10, "every request allocates and moves {size} bytes");
@@ -323,8 +253,7 @@ async fn a_request_is_held_in_little_memory() {
 async fn clients_wait_until_they_are_let_in() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
-    let (stopper, stop) = Stop::channel();
-    let services = Arc::new(services(store, Settings::default(), stop).await);
+    let Member { services, stopper, .. } = lone_leader(store, Settings::default()).await;
     let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
     let bind = |faces| Listener::bind(&address, SocketOptions::default(), None, faces).unwrap();
     let (listener, metrics) = (bind(Faces::All), bind(Faces::Metrics));

@@ -2,19 +2,14 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `command.rs` | the process's entry |
-//! | `member.rs` | all parts of a running member, assembled in order |
-//! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
-//! | `peers.rs` | the peer port: opening it, answering on it, closing it for removed members |
-//! | `directory.rs` | the data directory and its permissions |
-//! | `listeners.rs` | the sockets for clients |
-//! | `readiness.rs` | when clients are admitted |
-//! | `compactor.rs` | automatic compaction |
+//! | `command.rs` | the entry of the process |
+//! | `process.rs` | a running member with its sockets: started and stopped in order |
+//! | `opening.rs`, `peer_port.rs`, `listeners.rs` | from the configuration to a member's seams, its peer port, its sockets for clients |
+//! | `exit.rs` | exit codes |
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
-//! | `news.rs`, `notices.rs` | messages for the operator, and their explanations in the journal |
+//! | `status.rs`, `news.rs`, `notices.rs` | the status line; messages for the operator, and their explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; slow starts |
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
-//! | `figures.rs` | the daemon's metrics |
 //! | `trial.rs` | the steps of a start that `kvd check` tries |
 //! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, the journal's entries, its files |
 //! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
@@ -27,28 +22,25 @@
 mod account;
 mod admin;
 mod command;
-mod compactor;
-mod directory;
 mod dropin;
-mod entry;
+mod exit;
 mod fields;
-mod figures;
-mod history;
 mod journal;
 mod listeners;
 mod logging;
-mod member;
 mod news;
 mod notices;
+mod opening;
 mod outside;
-mod peers;
-mod readiness;
+mod peer_port;
+mod process;
 mod reload;
 mod rotation;
 mod running;
 mod secret;
 mod sockets;
 mod startup;
+mod status;
 mod systemd;
 mod trial;
 
@@ -61,22 +53,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::admin::{Answer, Request};
 use crate::config::{Config, Diagnostic, LogFormat, LogOutput, LogRotation};
+use crate::member::MemberError;
+use crate::member::roster::Ending;
 use admin::AdminSocket;
-use member::{Member, MemberError};
-use peers::Ending;
+use process::Process;
 use reload::Reloader;
 use sockets::Inherited;
 use startup::Patience;
-
-const EXIT_START: u8 = 1;
-/// `EX_DATAERR` of sysexits.h: identity, log and store do not belong together, or one of them is missing.
-const EXIT_HISTORY: u8 = 65;
-/// `EX_NOPERM` of sysexits.h: the cluster refuses this member, which was removed from it, is a copy of a member, has
-/// another secret, or may not join; a restart does not help.
-const EXIT_IDENTITY: u8 = 77;
-const EXIT_CONFIG: u8 = 78;
-/// `EX_IOERR` of sysexits.h: log or store cannot be trusted any more.
-const EXIT_FATAL: i32 = 74;
 
 /// Runs a member until it is asked to stop. `warnings` come from reading the configuration.
 pub fn run(
@@ -88,7 +71,7 @@ pub fn run(
     if let Err(error) = start_logging(&config) {
         let advice = dropin::advice(&config, &error).map(|text| format!("kvd: {text}\n")).unwrap_or_default();
         eprint!("{}", journal::for_stderr(&format!("kvd: {error}\n{advice}"), true));
-        return ExitCode::from(EXIT_CONFIG);
+        return ExitCode::from(exit::CONFIG);
     }
     for warning in &warnings {
         tracing::warn!("{}", warning.to_string().trim_end());
@@ -104,7 +87,7 @@ pub fn run(
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start a runtime");
-            return ExitCode::from(EXIT_START);
+            return ExitCode::from(exit::START);
         }
     };
     // The tasks of the main thread are few and not `Send`: they share one thread with the signals.
@@ -119,20 +102,20 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
         [interrupt, terminate, hangup] => {
             let error = [interrupt, terminate, hangup].into_iter().find_map(Result::err);
             tracing::error!(?error, "cannot listen for signals");
-            return ExitCode::from(EXIT_START);
+            return ExitCode::from(exit::START);
         }
     };
     let patience = Patience::begin();
     let started = tokio::select! {
         started = start(config, inherited) => started,
-        () = startup::wait_for_others() => return ExitCode::from(EXIT_START),
+        () = startup::wait_for_others() => return ExitCode::from(exit::START),
         _ = interrupt.recv() => return ExitCode::SUCCESS,
         _ = terminate.recv() => return ExitCode::SUCCESS,
     };
-    let (member, admin) = match started {
-        Ok(member) => member,
+    let (process, admin) = match started {
+        Ok(started) => started,
         Err(error) => {
-            match error.notice() {
+            match exit::notice(&error) {
                 Some(notice) => tracing::error!(message_id = notice.id, "failed to start: {error}"),
                 None => tracing::error!("failed to start: {error}"),
             }
@@ -143,18 +126,18 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
             if let Some(advice) = dropin::advice(config, cause) {
                 tracing::error!("{advice}");
             }
-            return ExitCode::from(error.exit_code());
+            return ExitCode::from(exit::code(&error));
         }
     };
     drop(patience);
-    systemd::ready(&member.status());
-    let reloader = Reloader::new(&member, arguments, config);
+    systemd::ready(&process.status());
+    let reloader = Reloader::new(&process, arguments, config);
     let mut code = ExitCode::SUCCESS;
     let received = tokio::select! {
-        kept = member.keep_house() => {
-            match kept {
+        ended = process.run() => {
+            match ended {
                 Ok(Ending::Removed) => {}
-                Ok(Ending::Copy(_) | Ending::Outdated(_)) => code = ExitCode::from(EXIT_IDENTITY),
+                Ok(Ending::Copy(_) | Ending::Outdated(_)) => code = ExitCode::from(exit::IDENTITY),
                 Err(error) => tracing::error!("the data may be taken for those of a member: {error}"),
             }
             systemd::status(match code == ExitCode::SUCCESS {
@@ -164,7 +147,7 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
             None
         }
         () = hear(&reloader, &mut hangup) => None,
-        () = answer(&member, &reloader, admin.as_ref()) => None,
+        () = answer(&process, &reloader, admin.as_ref()) => None,
         _ = interrupt.recv() => Some("interrupt"),
         _ = terminate.recv() => Some("terminated"),
     };
@@ -173,19 +156,19 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
     }
     systemd::stopping();
     let _patience = Patience::begin();
-    match member.stop().await {
+    match process.stop().await {
         Ok(()) => code,
         Err(error) => {
             tracing::error!(error, "did not stop cleanly");
-            ExitCode::from(EXIT_START)
+            ExitCode::from(exit::START)
         }
     }
 }
 
-async fn start(config: &Config, inherited: Inherited) -> Result<(Member, Option<AdminSocket>), MemberError> {
-    let member = Member::start(config, inherited).await?;
+async fn start(config: &Config, inherited: Inherited) -> Result<(Process, Option<AdminSocket>), MemberError> {
+    let process = Process::start(config, inherited).await?;
     let admin = config.member.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
-    Ok((member, admin))
+    Ok((process, admin))
 }
 
 /// Reads the configuration again at every SIGHUP. Never ends.
@@ -197,19 +180,13 @@ async fn hear(reloader: &Reloader<'_>, hangup: &mut Signal) {
 }
 
 /// Answers on the admin socket. Never ends.
-async fn answer(member: &Member, reloader: &Reloader<'_>, admin: Option<&AdminSocket>) {
+async fn answer(process: &Process, reloader: &Reloader<'_>, admin: Option<&AdminSocket>) {
     let Some(admin) = admin else { return std::future::pending().await };
     let answer = async |request| match request {
         Request::Reload => reloader.reload(),
-        Request::Status => Answer { lines: vec![member.status()], ..Answer::default() },
+        Request::Status => Answer { lines: vec![process.status()], ..Answer::default() },
     };
     admin.serve(answer).await;
-}
-
-/// Ends the process because continuing could lose or corrupt data. May be called on any thread.
-fn fatal(what: &str, error: &dyn std::fmt::Display) -> ! {
-    tracing::error!(%error, "{what}; the process ends, as going on could lose data");
-    std::process::exit(EXIT_FATAL);
 }
 
 /// etcd's defaults: 100 MB per file, and all files are kept.

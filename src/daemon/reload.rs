@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::member::Member;
 use super::notices::{CONFIG_REFUSED, RELOADED};
+use super::process::Process;
 use super::systemd;
 use crate::config::admin::Answer;
 use crate::config::cli::text_of;
@@ -11,7 +11,7 @@ use crate::config::{Change, Config, Surroundings, Takes, changes, read};
 
 /// Reads the configuration again on request, always with the same command line and variables.
 pub struct Reloader<'m> {
-    member: &'m Member,
+    process: &'m Process,
     arguments: Vec<String>,
     /// The configuration of the start: changes that need a restart are found by comparing with it.
     started: &'m Config,
@@ -21,8 +21,8 @@ pub struct Reloader<'m> {
 
 impl<'m> Reloader<'m> {
     /// For a member that runs with `started`, which was read with these arguments.
-    pub fn new(member: &'m Member, arguments: Vec<String>, started: &'m Config) -> Self {
-        Self { member, arguments, started, current: RefCell::new(started.clone()) }
+    pub fn new(process: &'m Process, arguments: Vec<String>, started: &'m Config) -> Self {
+        Self { process, arguments, started, current: RefCell::new(started.clone()) }
     }
 
     /// Reads and applies. The result is logged and returned. On an error nothing changes.
@@ -46,7 +46,7 @@ impl<'m> Reloader<'m> {
                 )
             }
         }
-        systemd::ready(&self.member.status());
+        systemd::ready(&self.process.status());
         answer
     }
 
@@ -57,11 +57,11 @@ impl<'m> Reloader<'m> {
         };
         let (new, warnings) = new;
         // Steps that can fail come first, so that a refusal changes nothing.
-        if let Err(error) = self.member.apply(&self.started.reloaded(&new)) {
+        if let Err(error) = self.process.apply(&self.started.reloaded(&new)) {
             return Answer::refused(format!("{error}\n"));
         }
         let mut lines = lines(self.started, &self.current.borrow(), &new);
-        lines.extend(self.member.has_tls_files(&new).then(|| "TLS files were read again".to_string()));
+        lines.extend(self.process.has_tls_files(&new).then(|| "TLS files were read again".to_string()));
         if lines.is_empty() {
             lines.push("nothing has changed".to_string());
         }

@@ -4,11 +4,11 @@ use std::io;
 
 use tracing::level_filters::LevelFilter;
 
-use super::compactor::Retention;
 use super::listeners;
 use crate::api::server::tls::TlsOptions;
 use crate::api::services::{Access, Settings};
 use crate::config::{AutoCompaction, Config, LogLevel, Metrics};
+use crate::member::Retention;
 
 /// All of them. A member begins with those of its configuration; a reload replaces them by those of
 /// [`Config::reloaded`], in which options that need a restart have the values of the start.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{listeners, peers};
+use super::{listeners, peer_port};
 use crate::api::server::tls::Tls;
 use crate::config::{Config, Diagnostic};
 use crate::model::Clock;
@@ -48,7 +48,7 @@ fn clients(config: &Config, now_ms: i64) -> Result<(), String> {
 }
 
 fn members(config: &Config, clock: Arc<dyn Clock>) -> Result<(), String> {
-    let credentials = peers::credentials(config, clock).map_err(|error| error.to_string())?;
+    let credentials = peer_port::credentials(config, clock).map_err(|error| error.to_string())?;
     // A start only warns about an expired certificate, because a reload may bring a better one.
     credentials.reload().map_err(|error| error.to_string())
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kvd::api::leases::LeaderLessor;
 use kvd::lease::{Remote, Renewal};
+use kvd::member::leases::LeaderLessor;
 use kvd::model::{Caller, Command, LeaseId, Put, Refusal};
 use parking_lot::Mutex;
 use tokio::sync::watch as signal;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use kvd::api::leases;
-use kvd::lease::{self, Lessor};
+use kvd::lease::Lessor;
 use kvd::log::{Log, Mode, Options, SimDisk};
-use kvd::model::{Clock, ClusterId, Entropy, LogPosition, Member, MemberId, Observer};
+use kvd::member::{Member, RaftOn, Seams};
+use kvd::model::{self, Clock, ClusterId, Entropy, LogPosition, MemberId, Observer};
 use kvd::peer::Transport;
 use kvd::raft::{self as signal, Node, NodeOptions, Processor, Standing, found};
 use kvd::store::{self, CheckpointPolicy, Store, StoreError};
-use kvd::watch::{self, Hub};
+use kvd::watch::Hub;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -42,7 +42,7 @@ pub struct Machine {
     /// Where its identity is written.
     pub identity: PathBuf,
     /// The initial cluster that it is configured with.
-    pub founders: Vec<Member>,
+    pub founders: Vec<model::Member>,
     pub settings: Settings,
     pub clock: Arc<SimClock>,
     pub running: Option<Process>,
@@ -257,8 +257,8 @@ fn store_options(quota: Option<u64>, disk: Arc<StoreDisk>) -> store::Options {
     }
 }
 
-pub fn member(id: u64) -> Member {
-    Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")])
+pub fn member(id: u64) -> model::Member {
+    model::Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")])
 }
 
 /// Everything a process is started with.
@@ -268,7 +268,7 @@ pub struct Boot {
     pub store: PathBuf,
     pub store_disk: Arc<StoreDisk>,
     pub identity: PathBuf,
-    pub founders: Vec<Member>,
+    pub founders: Vec<model::Member>,
     pub settings: Settings,
     pub clock: Arc<SimClock>,
     pub transport: Arc<dyn Transport>,
@@ -335,22 +335,13 @@ impl Boot {
         let ends = Ending(Some(flusher.clone()));
         let store = Store::open(&self.store, store_options(self.quota, self.store_disk.clone()))
             .map_err(|error| format!("the store cannot be opened: {error}"))?;
-        let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
-        let source = store.clone();
-        let lessor = Lessor::new(
-            Arc::new(move || source.leases()),
-            self.clock.clone(),
-            MemberId(self.id),
-            lease::Options { election_timeout: self.settings.election, heartbeat: HEARTBEAT },
-        );
-        store.set_observers(vec![(ears.observer)(pace.clone()), hub.clone(), lessor.clone()]);
         self.found(&log, &store).await?;
         let threads = [Processor::default(), Processor::default()];
         let doomed = Arc::new(AtomicBool::new(false));
         let (dooms, on_fatal) = (doomed.clone(), ears.on_fatal);
         let (doom, on_store) = (doomed.clone(), on_fatal.clone());
         let (id, transport, clock) = (MemberId(self.id), self.transport, self.clock);
-        let options = NodeOptions {
+        let raft = NodeOptions {
             name: format!("m{}", self.id),
             client_urls: vec![format!("http://10.0.0.{}:2379", self.id)],
             heartbeat: HEARTBEAT,
@@ -361,10 +352,12 @@ impl Boot {
             on_fatal: Arc::new(move |why| on_fatal(why, dooms.load(Ordering::Relaxed))),
             ..NodeOptions::new(id, CLUSTER, log.clone(), store.clone(), transport, clock)
         };
-        let node = threads[0].run(Node::start(options)).await.map_err(|error| error.to_string())?;
+        let observers = vec![(ears.observer)(pace.clone())];
+        let seams = Seams { raft_on: RaftOn::Here, observers, ..Seams::new(raft) };
+        let member = threads[0].run(Member::start(seams)).await.map_err(|error| error.to_string())?;
         let mut tasks = JoinSet::new();
-        leases::answer(&node, &lessor).expect("one lessor a node");
-        tasks.spawn(threads[1].run(leases::run(node.clone(), lessor.clone())));
+        // Not the alarm of the quota: a fault that fills a store ends without an operator who disarms it.
+        tasks.spawn(threads[1].run(member.leaders_jobs()));
         let (folded, slow, (least, most)) = (store.clone(), pace.clone(), self.settings.checkpoints);
         tasks.spawn(async move {
             loop {
@@ -384,10 +377,10 @@ impl Boot {
         let (tasks, crashed) = (Arc::new(Mutex::new(tasks)), signal::Sender::new(false));
         Ok(Process {
             id: self.id,
-            node,
+            node: member.node,
             store,
-            hub,
-            lessor,
+            hub: member.hub,
+            lessor: member.lessor,
             log,
             crashed,
             threads,

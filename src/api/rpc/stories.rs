@@ -17,7 +17,8 @@ use crate::api::encoding::Encode;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
 use crate::api::proto::mvccpb;
-use crate::api::services::{Services, Settings, Stop, Stopper};
+use crate::api::services::{Services, Settings, Stopper};
+use crate::member::{Member, lab};
 use crate::model::{Caller, Command, Delete, KeyRange, Op, Put, Refusal, Txn, prefix_end};
 use crate::store::{Options, Store};
 
@@ -28,9 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(in crate::api) async fn lone_leader() -> (Arc<Services>, Stopper, TempDir) {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
-    let (stopper, stop) = Stop::channel();
     let settings = Settings { watch_progress_interval: Duration::from_millis(100), ..Settings::default() };
-    (Arc::new(crate::api::tests::services(store, settings, stop).await), stopper, dir)
+    let Member { services, stopper, .. } = lab::lone_leader(store, settings).await;
+    (services, stopper, dir)
 }
 
 struct Story {

@@ -10,7 +10,7 @@ use crate::peer::{PeerStatus, Quic, RoundTrips, Transfers};
 use crate::raft::Node;
 use crate::store::Store;
 
-/// The metrics that the daemon adds to `/metrics`.
+/// The metrics that a member adds to `/metrics`.
 pub struct Figures {
     log: Log,
     node: Node,

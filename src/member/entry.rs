@@ -15,8 +15,8 @@
 use std::sync::Arc;
 
 use super::directory::Directories;
+use super::error::MemberError;
 use super::history::{self, HistoryError, Remains};
-use super::member::MemberError;
 use crate::config::{ClusterState, Config, JoinRole};
 use crate::join::bootstrap::{self, InitialMember};
 use crate::join::enter::{self, Asker};

@@ -6,24 +6,24 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::model::Refusal;
-
-/// The retention of history under automatic compaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retention {
-    /// Never.
-    Off,
-    /// Keep the history of this time.
-    Period(Duration),
-    /// Keep this many revisions.
-    Revisions(i64),
-}
+use super::parts::{Job, Member};
+use super::seams::Retention;
+use crate::model::{Caller, Command, Refusal};
+use crate::raft::Node;
+use crate::store::Store;
 
 /// Interval at which a retention by revisions is checked (etcd's five minutes).
 const REVISION_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// What the compactor needs of the member it runs on.
-pub trait Member {
+/// Compacts as the retention requires.
+pub fn job(member: &Member) -> Job {
+    let retention = member.retention.subscribe();
+    let compacting = Compacting { node: member.node.clone(), store: member.store.clone() };
+    Box::pin(async move { run(retention, &compacting).await })
+}
+
+/// What is compacted.
+trait Target {
     /// True on the leader.
     fn is_leader(&self) -> bool;
     /// The store's current revision.
@@ -32,8 +32,28 @@ pub trait Member {
     fn compact(&self, revision: i64) -> impl Future<Output = Result<(), Refusal>>;
 }
 
+/// Compacts through the log.
+struct Compacting {
+    node: Node,
+    store: Store,
+}
+
+impl Target for Compacting {
+    fn is_leader(&self) -> bool {
+        self.node.status().is_leader
+    }
+
+    fn revision(&self) -> i64 {
+        self.store.revision()
+    }
+
+    async fn compact(&self, revision: i64) -> Result<(), Refusal> {
+        self.node.propose(Caller::System, Command::Compact { revision }).await.map(drop)
+    }
+}
+
 /// Compacts for as long as it is polled. A change of the retention starts over: samples are dropped.
-pub async fn run(mut retention: watch::Receiver<Retention>, member: &impl Member) {
+async fn run(mut retention: watch::Receiver<Retention>, member: &impl Target) {
     loop {
         let now = *retention.borrow_and_update();
         tokio::select! {
@@ -45,7 +65,7 @@ pub async fn run(mut retention: watch::Receiver<Retention>, member: &impl Member
     }
 }
 
-async fn follow(retention: Retention, member: &impl Member) {
+async fn follow(retention: Retention, member: &impl Target) {
     match retention {
         Retention::Off => std::future::pending().await,
         Retention::Period(period) => by_period(period, member).await,
@@ -55,7 +75,7 @@ async fn follow(retention: Retention, member: &impl Member) {
 
 /// Samples the revision ten times per interval (the period, at most an hour) and compacts once per interval to the
 /// revision of one period ago. Every member takes samples, so that a new leader knows the past.
-async fn by_period(period: Duration, member: &impl Member) {
+async fn by_period(period: Duration, member: &impl Target) {
     let interval = period.min(Duration::from_secs(3600));
     let pause = (interval / 10).max(Duration::from_millis(1));
     let mut samples: VecDeque<(Instant, i64)> = VecDeque::new();
@@ -78,7 +98,7 @@ async fn by_period(period: Duration, member: &impl Member) {
     }
 }
 
-async fn by_revisions(keep: i64, member: &impl Member) {
+async fn by_revisions(keep: i64, member: &impl Target) {
     let mut done = 0;
     loop {
         tokio::time::sleep(REVISION_INTERVAL).await;
@@ -90,7 +110,7 @@ async fn by_revisions(keep: i64, member: &impl Member) {
 }
 
 /// True if nothing is left to do: it was compacted, or this member is not the leader.
-async fn compact(member: &impl Member, revision: i64) -> bool {
+async fn compact(member: &impl Target, revision: i64) -> bool {
     if !member.is_leader() {
         return true;
     }
@@ -130,7 +150,7 @@ mod tests {
         }
     }
 
-    impl Member for Fake {
+    impl Target for Fake {
         fn is_leader(&self) -> bool {
             self.leader.get()
         }

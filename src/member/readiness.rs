@@ -56,35 +56,32 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::daemon::outside::{SystemClock, SystemEntropy};
-    use crate::log::{self, Log, SimDisk};
-    use crate::model::{Member, cluster_id};
+    use crate::member::{Member, Seams, lab};
+    use crate::model;
     use crate::peer::NoTransport;
-    use crate::raft::{self, NodeOptions};
+    use crate::raft::NodeOptions;
     use crate::store;
 
-    async fn readiness(members: u64, patience: Duration) -> (Readiness, TempDir) {
+    /// The only running one of so many founders.
+    async fn one_of(founders: u64, patience: Duration) -> (Readiness, TempDir) {
         let dir = TempDir::new().unwrap();
         let options = store::Options { map_size: 1 << 30, ..store::Options::default() };
         let store = Store::open(dir.path(), options).unwrap();
-        let member = |id| Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")]);
-        let client_urls = vec!["http://10.0.0.1:2379".to_string()];
-        let log = Log::open(Arc::new(SimDisk::new(1)), log::Options::new(Arc::new(SystemEntropy))).unwrap();
-        raft::found(&log, &(1..=members).map(member).collect::<Vec<_>>()).await.unwrap();
-        let (id, transport, clock) = (MemberId(1), Arc::new(NoTransport), Arc::new(SystemClock));
-        let node = Node::start_on_thread(NodeOptions {
+        let founder = |id| model::Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")]);
+        let founders: Vec<_> = (1..=founders).map(founder).collect();
+        let (data, transport) = ((lab::log_options(), store), Arc::new(NoTransport));
+        let raft = NodeOptions {
             name: "one".into(),
-            client_urls: client_urls.clone(),
-            ..NodeOptions::new(id, cluster_id(&[id]), log, store.clone(), transport, clock)
-        })
-        .await
-        .unwrap();
-        (Readiness { node, store, id: MemberId(1), name: "one".into(), client_urls, patience }, dir)
+            client_urls: vec!["http://10.0.0.1:2379".into()],
+            ..lab::founder(MemberId(1), &founders, data, transport, Arc::new(lab::StoppedClock)).await
+        };
+        let member = Member::start(Seams::new(raft)).await.unwrap();
+        (Readiness { patience, ..member.readiness }, dir)
     }
 
     #[tokio::test]
     async fn reached_once_the_cluster_knows_the_member() {
-        let (readiness, _dir) = readiness(1, Duration::from_secs(60)).await;
+        let (readiness, _dir) = one_of(1, Duration::from_secs(60)).await;
         assert!(readiness.reached().await);
         assert_eq!(readiness.store.members()[0].name, "one");
         assert!(readiness.store.cluster_version().is_some());
@@ -93,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn given_up_where_no_quorum_comes_about() {
-        let (readiness, _dir) = readiness(2, Duration::from_millis(50)).await;
+        let (readiness, _dir) = one_of(2, Duration::from_millis(50)).await;
         assert!(!readiness.reached().await);
         readiness.node.shutdown().await;
     }

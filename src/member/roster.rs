@@ -1,177 +1,15 @@
-//! The peer port: opening it, and this member's answers on it.
+//! Changes of the cluster's members: each is logged, removed ones are disconnected, and this one ends if it must not take
+//! part any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::listeners;
-use super::outside::{SystemClock, SystemEntropy};
-use super::sockets::Inherited;
-use crate::config::{ClusterSecret, Config, KeyPair};
-use crate::join::enter::{Asker, NoAnswer};
-use crate::join::reception::Reception;
-use crate::model::{Clock, ClusterId, Entropy, Member, MemberId, Progress};
-use crate::peer::{self, AskError, Caller, Lane, Names, Pending, Pieces, Quic, Rejection, Service};
-use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
+use super::error::MemberError;
+use crate::model::{Member, MemberId, Progress};
+use crate::peer::{Quic, Rejection};
 use crate::raft::Node;
-
-/// Most concurrent lookups of other members' names.
-const MAX_LOOKUPS: usize = 32;
-/// Most concurrent lookups of names from members that want to join.
-const MAX_LOOKUPS_FOR_STRANGERS: usize = 4;
-
-/// Opens the peer port; callers are not served yet.
-///
-/// # Errors
-/// If an address cannot be bound; the error names it.
-pub fn open(config: &Config, credentials: Arc<Credentials>, inherited: &mut Inherited) -> io::Result<Quic> {
-    let mut listen: Vec<SocketAddr> = Vec::new();
-    for url in &config.addresses.listen_peer_urls {
-        if url.socket_path().is_some() {
-            let message = format!(
-                "--listen-peer-urls {}: members talk QUIC, which has no unix sockets; give it host:port",
-                url.as_str()
-            );
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-        }
-        listen.extend(listeners::socket_addresses(url));
-    }
-    let mut sockets = Vec::new();
-    listen.retain(|address| match inherited.udp(*address) {
-        Some(socket) => {
-            sockets.push(Arc::new(socket));
-            false
-        }
-        None => true,
-    });
-    Quic::bind(peer::Options {
-        credentials,
-        listen,
-        sockets,
-        clock: Arc::new(SystemClock),
-        heartbeat: config.raft.heartbeat_interval,
-        election: config.raft.election_timeout,
-        names: Names::new(MAX_LOOKUPS),
-        incarnation: SystemEntropy.next(),
-        version: env!("CARGO_PKG_VERSION").to_string(),
-    })
-}
-
-/// The credentials with which this member proves its identity and verifies others.
-///
-/// # Errors
-/// If a file cannot be used or a secret is too short; the error names it.
-pub fn credentials(config: &Config, clock: Arc<dyn Clock>) -> Result<Credentials, PkiError> {
-    let tls = &config.peer_tls;
-    let pair = |pair: KeyPair| Pair { cert: pair.cert, key: pair.key };
-    // Without a CA nobody could be verified: a certificate alone counts as none.
-    if let (Some(own), Some(trusted_ca)) = (tls.key_pair(), &tls.trusted_ca_file) {
-        let files = Files {
-            pair: pair(own),
-            client_pair: tls.client_key_pair().map(pair),
-            trusted_ca: trusted_ca.clone(),
-            crl: tls.crl_file.clone(),
-            allowed_cn: tls.allowed_cn.clone(),
-            allowed_hostnames: tls.allowed_hostnames.clone(),
-        };
-        return Credentials::from_files(files, clock);
-    }
-    let source = match config.peer_tls.secret() {
-        Some(ClusterSecret::Inline(secret)) => SecretSource::Text(secret.expose().to_string()),
-        Some(ClusterSecret::File(path)) => SecretSource::File(path.to_path_buf()),
-        None => SecretSource::Absent,
-    };
-    Credentials::from_secret(source, clock)
-}
-
-/// This member's answers to others.
-pub struct Counter {
-    node: Node,
-    reception: Arc<Reception>,
-    cluster: ClusterId,
-}
-
-impl Counter {
-    /// The answers of `node`; `token` is its `initial-cluster-token`, if given.
-    pub fn new(node: Node, token: Option<String>) -> Self {
-        let cluster = node.status().cluster;
-        let names = Names::new(MAX_LOOKUPS_FOR_STRANGERS);
-        let reception = Arc::new(Reception::new(node.clone(), Arc::new(SystemClock), names, token));
-        Self { node, reception, cluster }
-    }
-}
-
-impl Service for Counter {
-    /// Strangers may ask questions; of members only removed ones are refused. An unknown member is admitted: this
-    /// member may lag behind, and the caller may be its leader.
-    fn admit(&self, caller: &Caller) -> Result<(), Rejection> {
-        if caller.member == MemberId::default() {
-            return Ok(());
-        }
-        if caller.cluster != self.cluster {
-            return Err(Rejection::OtherCluster { here: self.cluster, there: caller.cluster });
-        }
-        if self.node.was_removed(caller.member) { Err(Rejection::Removed) } else { Ok(()) }
-    }
-
-    fn epoch(&self) -> u64 {
-        self.node.epoch()
-    }
-
-    fn peer_urls(&self, of: MemberId) -> Vec<String> {
-        self.node.peer_urls(of)
-    }
-
-    fn progress(&self) -> Progress {
-        self.node.progress()
-    }
-
-    fn acknowledged(&self, by: MemberId) -> Option<Progress> {
-        self.node.acknowledged(by)
-    }
-
-    fn call(&self, from: MemberId, _lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
-        let node = self.node.clone();
-        Box::pin(async move { node.serve(from, &request).await.map_err(malformed) })
-    }
-
-    fn snapshot(&self, from: MemberId, request: Bytes, body: Pieces) -> Pending<Result<Bytes, Rejection>> {
-        let node = self.node.clone();
-        Box::pin(async move { node.serve_snapshot(from, &request, body).await.map_err(malformed) })
-    }
-
-    fn ask(&self, _caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>> {
-        let reception = self.reception.clone();
-        Box::pin(async move { reception.answer(&question).await.map_err(malformed) })
-    }
-}
-
-fn malformed(error: impl ToString) -> Rejection {
-    Rejection::Malformed(error.to_string())
-}
-
-/// Asks questions through the peer port.
-pub struct Door(pub Quic);
-
-impl Asker for Door {
-    fn ask(&self, urls: Vec<String>, question: Bytes, timeout: Duration) -> Pending<Result<Bytes, NoAnswer>> {
-        let quic = self.0.clone();
-        Box::pin(async move {
-            let answered = quic.ask(&urls, question, timeout).await;
-            answered.map(|(_, bytes)| bytes).map_err(|error| match &error {
-                AskError::Rejected { rejection: Rejection::Stranger, .. } => {
-                    NoAnswer::Stranger(error.to_string())
-                }
-                AskError::Rejected { .. } => NoAnswer::NotNow(error.to_string()),
-                AskError::Unreachable(_) | AskError::Timeout => NoAnswer::Nobody(error.to_string()),
-            })
-        })
-    }
-}
+use crate::store::Store;
 
 /// Interval at which changes of the members are checked.
 const LOOK: Duration = Duration::from_millis(200);
@@ -266,8 +104,21 @@ fn outdated(own: &Progress, voters: &[MemberId], says: &BTreeMap<MemberId, Rejec
     says.iter().find(|(by, why)| counts(by) && lacks(why)).map(|(by, _)| *by)
 }
 
+/// Refuses to start if another process of this very member answers at one of its peer URLs. A member that has not
+/// applied anything yet knows no URLs; the others refuse its copies.
+///
+/// # Errors
+/// [`MemberError::Copy`].
+pub async fn refuse_copy(quic: &Quic, own: MemberId, store: &Store) -> Result<(), MemberError> {
+    let urls = store.members().into_iter().find(|member| member.id == own).map(|member| member.peer_urls);
+    match quic.other_self(&urls.unwrap_or_default()).await {
+        Some(address) => Err(MemberError::Copy(other_process(own, &address))),
+        None => Ok(()),
+    }
+}
+
 /// The text for a process that has a copy of a member's data.
-pub fn other_process(own: MemberId, address: &SocketAddr) -> String {
+fn other_process(own: MemberId, address: &SocketAddr) -> String {
     format!(
         "another process of this member ({own}) answers at {address}, its peer URL: this one runs on a copy of the \
          member's data"

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::parts::{Job, Member};
 use crate::lease::{Answering, Lessor, Proposer, Remote, Renewal, TimeToLive};
 use crate::model::{Command, LeaseId, Refusal, Reply};
 use crate::raft::{Handler, Node, Pending, Topic, TopicTaken, offload};
@@ -38,8 +39,13 @@ pub fn answer(node: &Node, lessor: &Arc<Lessor>) -> Result<(), TopicTaken> {
     node.register(Topic::LEASES, Arc::new(LeaseHandler { node: node.clone(), lessor: lessor.clone() }))
 }
 
-/// Runs a member's lessor for ever: follows changes of the leader, and expires leases.
-pub async fn run(node: Node, lessor: Arc<Lessor>) {
+/// Expires leases while this member leads.
+pub fn job(member: &Member) -> Job {
+    Box::pin(run(member.node.clone(), member.lessor.clone()))
+}
+
+/// Follows changes of the leader, and expires leases.
+async fn run(node: Node, lessor: Arc<Lessor>) {
     let expiry = lessor.clone().run(Arc::new(LeaseProposer(node.clone())));
     tokio::join!(expiry, follow(node, lessor));
 }

@@ -1,17 +1,17 @@
 //! Leases across changes of the leader, with members whose clocks are hours apart and step.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::*;
-use crate::lease::Options;
-use crate::log::{self, Log, Mode, SimDisk};
-use crate::model::{Caller, Clock, ClusterId, Entropy, Member, MemberId};
-use crate::raft::{self, Loopback, NodeOptions};
+use crate::log::{self, Mode};
+use crate::member::{RaftOn, Seams, lab};
+use crate::model::{self, Caller, Clock, MemberId};
+use crate::raft::{Loopback, NodeOptions};
 use crate::store::{self, CheckpointPolicy, Store};
 
 const ELECTION: Duration = Duration::from_secs(1);
@@ -35,19 +35,8 @@ impl Clock for Clocks {
     }
 }
 
-#[derive(Default)]
-struct Numbers(AtomicU64);
-
-impl Entropy for Numbers {
-    fn next(&self) -> u64 {
-        self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
-    }
-}
-
 struct Running {
-    node: Node,
-    store: Store,
-    lessor: Arc<Lessor>,
+    member: Member,
     clock: Arc<Clocks>,
     _dir: TempDir,
 }
@@ -57,8 +46,8 @@ struct Three {
     members: Vec<Running>,
 }
 
-fn member(id: u64) -> Member {
-    Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")])
+fn founder(id: u64) -> model::Member {
+    model::Member::founder(MemberId(id), vec![format!("http://10.0.0.{id}:2380")])
 }
 
 impl Three {
@@ -67,7 +56,7 @@ impl Three {
         let mut three = Self { network: Loopback::default(), members: Vec::new() };
         for (id, hours) in [(1, -2), (2, 0), (3, 3)] {
             let running = three.member(id, hours).await;
-            three.network.attach(MemberId(id), running.node.clone());
+            three.network.attach(MemberId(id), running.member.node.clone());
             three.members.push(running);
         }
         three
@@ -84,40 +73,29 @@ impl Three {
         let off_ms = AtomicI64::new(hours * HOUR_MS);
         let up = Duration::from_secs(7777 * (4 - id));
         let clock = Arc::new(Clocks { started: Instant::now(), off_ms, up });
-        let source = store.clone();
-        let lessor = Lessor::new(
-            Arc::new(move || source.leases()),
-            clock.clone(),
-            MemberId(id),
-            Options { election_timeout: ELECTION, heartbeat: HEARTBEAT },
-        );
-        store.set_observers(vec![lessor.clone()]);
         let log_options = log::Options {
             segment_bytes: 64 << 10,
             first_segment_bytes: 32 << 10,
             mode: Mode::Inline,
-            ..log::Options::new(Arc::new(Numbers::default()))
+            ..lab::log_options()
         };
-        let log = Log::open(Arc::new(SimDisk::new(id)), log_options).unwrap();
-        let founders: Vec<Member> = (1..=3).map(member).collect();
-        raft::found(&log, &founders).await.unwrap();
-        let transport = self.network.from(MemberId(id));
-        let node = Node::start(NodeOptions {
+        let founders: Vec<_> = (1..=3).map(founder).collect();
+        let (data, transport) = ((log_options, store), self.network.from(MemberId(id)));
+        let raft = NodeOptions {
             name: format!("m{id}"),
             heartbeat: HEARTBEAT,
             election: ELECTION,
-            ..NodeOptions::new(MemberId(id), ClusterId(77), log, store.clone(), transport, clock.clone())
-        });
-        let node = node.await.unwrap();
-        answer(&node, &lessor).expect("one lessor a node");
-        tokio::spawn(run(node.clone(), lessor.clone()));
-        Running { node, store, lessor, clock, _dir: dir }
+            ..lab::founder(MemberId(id), &founders, data, transport, clock.clone()).await
+        };
+        let member = Member::start(Seams { raft_on: RaftOn::Here, ..Seams::new(raft) }).await.unwrap();
+        tokio::spawn(member.leaders_jobs());
+        Running { member, clock, _dir: dir }
     }
 
     /// The primary lessor among the members in `among`.
     async fn primary(&self, among: &[usize]) -> usize {
         for _ in 0..10_000 {
-            if let Some(found) = among.iter().find(|at| self.members[**at].lessor.is_primary()) {
+            if let Some(found) = among.iter().find(|at| self.members[**at].member.lessor.is_primary()) {
                 return *found;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -126,12 +104,17 @@ impl Three {
     }
 
     async fn grant(&self, at: usize, id: LeaseId, ttl: i64) {
-        self.members[at].node.propose(Caller::Anonymous, Command::LeaseGrant { id, ttl }).await.unwrap();
+        self.members[at]
+            .member
+            .node
+            .propose(Caller::Anonymous, Command::LeaseGrant { id, ttl })
+            .await
+            .unwrap();
     }
 
     /// The moment at which a member no longer has the lease.
     async fn gone(&self, at: usize, id: LeaseId) -> Instant {
-        while self.members[at].store.lease(id).unwrap().is_some() {
+        while self.members[at].member.store.lease(id).unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Instant::now()
@@ -144,9 +127,9 @@ impl Three {
     }
 
     async fn end(self) {
-        for member in &self.members {
-            member.node.shutdown().await;
-            member.store.set_observers(Vec::new());
+        for running in &self.members {
+            running.member.node.shutdown().await;
+            running.member.store.set_observers(Vec::new());
         }
     }
 }
@@ -163,10 +146,10 @@ async fn a_lease_outlives_its_leader_whatever_the_clocks_say() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         three.step_clocks(step);
         if from != to {
-            three.members[from].node.transfer(MemberId(to as u64 + 1)).await.unwrap();
+            three.members[from].member.node.transfer(MemberId(to as u64 + 1)).await.unwrap();
         }
         let now = three.primary(&[to]).await;
-        let time = three.members[now].lessor.time_to_live(id).unwrap().unwrap();
+        let time = three.members[now].member.lessor.time_to_live(id).unwrap().unwrap();
         assert!((28..=31).contains(&time.remaining), "{time:?}");
         three.step_clocks(step);
         let lived = three.gone(now, id).await - granted;
@@ -186,10 +169,10 @@ async fn what_remains_of_a_long_lease_outlives_its_leader() {
     // Recorded every five minutes.
     tokio::time::sleep(Duration::from_secs(310)).await;
     let to = (from + 1) % 3;
-    three.members[from].node.transfer(MemberId(to as u64 + 1)).await.unwrap();
+    three.members[from].member.node.transfer(MemberId(to as u64 + 1)).await.unwrap();
     three.step_clocks(2);
     three.primary(&[to]).await;
-    let left = three.members[to].lessor.time_to_live(9).unwrap().unwrap().remaining;
+    let left = three.members[to].member.lessor.time_to_live(9).unwrap().unwrap().remaining;
     let passed = granted.elapsed().as_secs() as i64;
     assert!(left >= 3600 - passed && left <= 3600 - passed + 310, "{left} s left after {passed} s");
     three.end().await;
@@ -206,7 +189,7 @@ async fn a_leader_that_is_cut_off_promises_nothing() {
     // It may make promises as long as it can still claim to lead.
     let mut promised = cut;
     while cut.elapsed() < Duration::from_secs(4) {
-        match three.members[old].lessor.renew(7) {
+        match three.members[old].member.lessor.renew(7) {
             Renewal::Renewed(5) => promised = Instant::now(),
             Renewal::NotPrimary => {}
             other => panic!("{other:?}"),
@@ -214,7 +197,7 @@ async fn a_leader_that_is_cut_off_promises_nothing() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(promised - cut <= ELECTION, "it renewed {:?} after it was cut off", promised - cut);
-    let alone = &three.members[old];
+    let alone = &three.members[old].member;
     assert_eq!((alone.node.leader(), alone.node.status().is_leader), (None, false));
     assert!(!alone.lessor.is_primary() && alone.lessor.time_to_live(7).is_err());
     let new = three.primary(&others).await;
@@ -227,9 +210,9 @@ async fn a_leader_that_is_cut_off_promises_nothing() {
     // After it is reconnected, it asks the leader.
     three.network.isolate(MemberId(old as u64 + 1), false);
     three.grant(new, 8, 60).await;
-    while three.members[old].node.leader().is_none() {
+    while three.members[old].member.node.leader().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(LeaderLessor(three.members[old].node.clone()).renew(8).await, Ok(Some(60)));
+    assert_eq!(LeaderLessor(three.members[old].member.node.clone()).renew(8).await, Ok(Some(60)));
     three.end().await;
 }

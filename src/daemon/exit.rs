@@ -1,0 +1,47 @@
+//! How the process ends: exit codes, by which the service manager decides whether to try again, and their explanations
+//! in the journal.
+
+use super::notices::{COPY, HISTORY, Notice, STRANGER};
+use crate::join::enter::EntryError;
+use crate::join::identity::IdentityError;
+use crate::member::MemberError;
+
+/// The member cannot start, or did not stop cleanly.
+pub const START: u8 = 1;
+/// `EX_DATAERR` of sysexits.h: identity, log and store do not belong together, or one of them is missing.
+pub const HISTORY_REFUSED: u8 = 65;
+/// `EX_NOPERM` of sysexits.h: the cluster refuses this member, which was removed from it, is a copy of a member, has
+/// another secret, or may not join; a restart does not help.
+pub const IDENTITY: u8 = 77;
+/// `EX_CONFIG` of sysexits.h: the configuration cannot be used.
+pub const CONFIG: u8 = 78;
+/// `EX_IOERR` of sysexits.h: log or store cannot be trusted any more.
+const FATAL: i32 = 74;
+
+/// The exit code of a start that failed.
+pub fn code(error: &MemberError) -> u8 {
+    match error {
+        MemberError::Config(_) | MemberError::Bootstrap(_) | MemberError::Pki(_) => CONFIG,
+        MemberError::Identity(IdentityError::Removed { .. })
+        | MemberError::Copy(_)
+        | MemberError::Entry(EntryError::Refused(_) | EntryError::Stranger(_)) => IDENTITY,
+        MemberError::History(_) => HISTORY_REFUSED,
+        _ => START,
+    }
+}
+
+/// The explanation of a start that failed, if an operator has to act on it.
+pub fn notice(error: &MemberError) -> Option<&'static Notice> {
+    match error {
+        MemberError::History(_) => Some(&HISTORY),
+        MemberError::Copy(_) => Some(&COPY),
+        MemberError::Entry(EntryError::Stranger(_)) => Some(&STRANGER),
+        _ => None,
+    }
+}
+
+/// Ends the process because continuing could lose or corrupt data. May be called on any thread.
+pub fn fatal(what: &str, error: &dyn std::fmt::Display) -> ! {
+    tracing::error!(%error, "{what}; the process ends, as going on could lose data");
+    std::process::exit(FATAL);
+}

@@ -1,0 +1,113 @@
+//! From the configuration to the parts that a member needs from outside.
+
+use std::sync::Arc;
+
+use super::exit::fatal;
+use super::outside::{SystemClock, SystemEntropy};
+use super::running::{retention, settings};
+use crate::config::Config;
+use crate::join::identity::Identity;
+use crate::log::{self, Log, LogError, RealDisk};
+use crate::member::directory::Directories;
+use crate::member::{RaftOn, Seams};
+use crate::peer::Transport;
+use crate::raft::NodeOptions;
+use crate::store::{self, CheckpointPolicy, Store, StoreError};
+
+/// Opens the store.
+///
+/// # Errors
+/// See [`Store::open`].
+pub fn store(config: &Config, directories: &Directories) -> Result<Store, StoreError> {
+    let defaults = store::Options::default();
+    let storage = &config.storage;
+    let checkpoint = match defaults.checkpoint {
+        CheckpointPolicy::Background { bytes, .. } => CheckpointPolicy::Background {
+            interval: storage.checkpoint_interval,
+            bytes,
+            operations: storage.checkpoint_operations,
+        },
+        other => other,
+    };
+    let options = store::Options {
+        map_size: storage.map_size.map_or(defaults.map_size, |size| size as usize),
+        quota: storage.quota,
+        checkpoint,
+        compaction_batch: storage.compaction_batch,
+        compaction_sleep: storage.compaction_sleep,
+        slow_apply: config.logging.warn_apply,
+        on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
+        ..defaults
+    };
+    let store = Store::open(&directories.store, options)?;
+    if let Some(megabytes) = storage.defragment_at_start {
+        defragment_if_worth(&store, megabytes << 20)?;
+    }
+    Ok(store)
+}
+
+fn defragment_if_worth(store: &Store, threshold: u64) -> Result<(), StoreError> {
+    let sizes = store.sizes();
+    let free = sizes.allocated.saturating_sub(sizes.in_use);
+    if free < threshold {
+        tracing::info!(free, threshold, "nothing to defragment at the start");
+        return Ok(());
+    }
+    tracing::info!(free, threshold, "defragmenting at the start");
+    store.defragment()
+}
+
+/// Opens the log.
+///
+/// # Errors
+/// See [`Log::open`].
+pub fn log(config: &Config, disk: Arc<RealDisk>) -> Result<Log, LogError> {
+    if config.emergency.unsafe_no_fsync {
+        tracing::warn!(
+            "unsafe-no-fsync: the log is not flushed; a crash of the machine loses what was acknowledged, \
+             or spoils the member's data for good"
+        );
+    }
+    let options = log::Options {
+        flush: !config.emergency.unsafe_no_fsync,
+        on_failure: Arc::new(|error| fatal("the log failed", error)),
+        ..log::Options::new(Arc::new(SystemEntropy))
+    };
+    Log::open(disk, options)
+}
+
+/// The seams of the member that this process is. `fresh` says that it starts for the first time.
+pub fn seams(
+    config: &Config,
+    (identity, fresh): (Identity, bool),
+    (log, store): (Log, Store),
+    transport: Arc<dyn Transport>,
+) -> Seams {
+    let raft = NodeOptions {
+        name: config.member.name.clone(),
+        client_urls: config
+            .addresses
+            .advertise_client_urls
+            .iter()
+            .map(|url| url.as_str().to_string())
+            .collect(),
+        // A new cluster needs no force.
+        force_new_cluster: config.emergency.force_new_cluster && !fresh,
+        heartbeat: config.raft.heartbeat_interval,
+        election: config.raft.election_timeout,
+        snapshot_count: config.raft.snapshot_count,
+        catchup_entries: config.raft.snapshot_catchup_entries,
+        strict_reconfig: config.raft.strict_reconfig_check,
+        max_learners: config.raft.max_learners,
+        epoch: identity.epoch,
+        pre_vote: config.raft.pre_vote,
+        on_fatal: Arc::new(|why| fatal("raft failed", &why)),
+        ..NodeOptions::new(identity.member, identity.cluster, log, store, transport, Arc::new(SystemClock))
+    };
+    Seams {
+        raft_on: RaftOn::Thread,
+        settings: settings(config),
+        retention: retention(config),
+        ..Seams::new(raft)
+    }
+}

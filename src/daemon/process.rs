@@ -1,0 +1,228 @@
+//! The process of a member: everything is opened and started in order, and stopped in reverse order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::outside::SystemClock;
+use super::running::Running;
+use super::sockets::Inherited;
+use super::{listeners, logging, notices, opening, peer_port, status, systemd};
+use crate::api::server::tls::Tls;
+use crate::api::server::{Server, ServerOptions};
+use crate::config::Config;
+use crate::join::identity;
+use crate::log::RealDisk;
+use crate::member::figures::{Figures, Peers};
+use crate::member::peers::{Answers, PeerPort};
+use crate::member::roster::{self, Ending};
+use crate::member::{Member, MemberError, directory, entry};
+use crate::peer::Quic;
+use crate::pki::Credentials;
+
+/// A running member and what the process has around it.
+pub struct Process {
+    member: Member,
+    quic: Quic,
+    server: Server,
+    tls: Option<Arc<Tls>>,
+    credentials: Arc<Credentials>,
+    certificates: Vec<PathBuf>,
+    /// The member's directory.
+    directory: PathBuf,
+}
+
+impl Process {
+    /// Starts in order: directories, sockets, store, log, identity, raft, then the API. Problems with a socket, a file
+    /// or a disk are found before the cluster is asked to admit this member; see `member/entry.rs`.
+    pub async fn start(config: &Config, mut inherited: Inherited) -> Result<Self, MemberError> {
+        let fresh = identity::load(&config.member.data_dir.join("member"))?.is_none();
+        if fresh {
+            entry::refuse_bad_bootstrap(config)?;
+        }
+        // Errors in files that the configuration names are errors of the configuration: `kvd check` refuses them with
+        // the same exit code.
+        let tls = listeners::open_tls(config).map_err(|error| MemberError::Config(error.to_string()))?;
+        let credentials = Arc::new(peer_port::credentials(config, Arc::new(SystemClock))?);
+        let clients = listeners::bind(config, tls, &mut inherited)?;
+        let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
+        // The log's lock comes first: it ensures that no other process uses these data.
+        let disk = Arc::new(RealDisk::open(&directories.log)?);
+        identity::refuse_removed(&directories.member)?;
+        let quic = peer_port::open(config, credentials.clone(), &mut inherited)?;
+        inherited.close();
+        entry::refuse_missing_log(&directories, &*disk)?;
+        systemd::status("opening the data");
+        let store = opening::store(config, &directories)?;
+        let log = opening::log(config, disk)?;
+        systemd::status("finding the cluster");
+        let asker = PeerPort(quic.clone());
+        let identity = entry::enter(config, &directories, (&log, &store), &asker).await?;
+        quic.identify(identity.member, identity.cluster);
+        roster::refuse_copy(&quic, identity.member, &store).await?;
+        systemd::status("replaying the log");
+        let seams = opening::seams(config, (identity, fresh), (log.clone(), store.clone()), quic.transport());
+        let member = Member::start(seams).await?;
+        let token = entry::given_token(config);
+        let answers = Answers::new(member.node.clone(), Arc::new(SystemClock), token);
+        quic.serve(identity.member, identity.cluster, Arc::new(answers));
+        let peers = Peers::new(identity.member, store, quic.clone());
+        let figures = Figures::new(config, log, member.node.clone(), peers);
+        member.services.metrics.register(Arc::new(figures));
+        let (services, options) = (member.services.clone(), server_options(config));
+        let server = Server::serve(services, clients.listeners, options, workers())?;
+        tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
+        Ok(Self {
+            member,
+            quic,
+            server,
+            tls: clients.tls,
+            credentials,
+            certificates: certificates(config),
+            directory: directories.member,
+        })
+    }
+
+    /// Runs the member: admits clients, does its jobs, reports to systemd. Ends when this member must not take part any
+    /// more; a removal is recorded in its directory.
+    ///
+    /// # Errors
+    /// If it cannot be recorded.
+    pub async fn run(&self) -> Result<Ending, MemberError> {
+        let node = &self.member.node;
+        let work = async {
+            tokio::join!(
+                self.let_clients_in(),
+                self.member.all_jobs(),
+                status::report(&self.member, &self.quic, self.certificates.clone()),
+                self.prove_alive(),
+            );
+        };
+        let ending = tokio::select! {
+            () = work => std::future::pending().await,
+            ending = roster::watch_members(node.clone(), self.quic.clone()) => ending,
+        };
+        match &ending {
+            Ending::Removed => {
+                let local_member_id = node.status().id;
+                tracing::error!(
+                    message_id = notices::REMOVED.id,
+                    %local_member_id,
+                    "the member has been permanently removed from the cluster"
+                );
+                tracing::error!(data_dir = %self.directory.display(), "data-dir used by this member must be removed");
+                identity::mark_removed(&self.directory)?;
+            }
+            Ending::Copy(why) => tracing::error!(message_id = notices::COPY.id, "the member ends: {why}"),
+            Ending::Outdated(why) => {
+                tracing::error!(message_id = notices::OUTDATED.id, "the member ends: {why}")
+            }
+        }
+        Ok(ending)
+    }
+
+    /// One line for an operator.
+    pub fn status(&self) -> String {
+        status::line(&self.member, &self.quic)
+    }
+
+    /// Applies what a reload can change; `config` is the one of [`Config::reloaded`]. All of it or, on an error,
+    /// nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the files that the configuration names.
+    pub fn apply(&self, config: &Config) -> Result<(), MemberError> {
+        let Running { settings, quota, retention, level, tls } = Running::of(config)?;
+        match (&self.tls, tls) {
+            (Some(current), Some(options)) => {
+                // Tried first, because the certificates between members may still be refused.
+                Tls::new(options.clone())?;
+                self.credentials.reload()?;
+                current.reload(options)?;
+            }
+            (Some(_), None) => {
+                let message = "there are https listeners: cert-file and key-file cannot be taken away";
+                return Err(MemberError::Config(message.to_string()));
+            }
+            (None, _) => self.credentials.reload()?,
+        }
+        self.member.services.set_settings(settings);
+        self.member.store.set_quota(quota);
+        self.member.retention.send_if_modified(|current| std::mem::replace(current, retention) != retention);
+        logging::set_level(level);
+        Ok(())
+    }
+
+    /// True if there are files that [`apply`](Self::apply) reads again.
+    pub fn has_tls_files(&self, config: &Config) -> bool {
+        self.tls.is_some() || config.peer_tls.key_pair().is_some()
+    }
+
+    /// Notifies systemd that raft and the state machine make progress, if systemd requires it. The disk is not
+    /// included: a disk that stalls for a while must not cause a restart, which would find the same disk.
+    async fn prove_alive(&self) {
+        let Some(within) = systemd::watchdog() else { return };
+        loop {
+            if self.member.node.pulse().await.is_ok() {
+                systemd::alive();
+            }
+            tokio::time::sleep(within / 4).await;
+        }
+    }
+
+    async fn let_clients_in(&self) {
+        let readiness = &self.member.readiness;
+        if !readiness.reached().await {
+            let waited = readiness.patience;
+            tracing::warn!(
+                ?waited,
+                "the cluster does not know this member yet; serving what needs no quorum"
+            );
+        }
+        tracing::info!(client_urls = ?readiness.client_urls, "ready to serve client requests");
+        self.server.open();
+    }
+
+    /// Stops in order: leadership is transferred, clients are notified and get some time, raft ends, the store makes
+    /// everything durable. Without a quorum raft ends at once: waiting for a quorum would only use up the clients'
+    /// time.
+    pub async fn stop(self) -> Result<(), String> {
+        let Self { member: Member { node, store, stopper, .. }, server, quic, .. } = self;
+        node.hand_over().await;
+        stopper.stop();
+        let served = tokio::task::spawn_blocking(move || server.join());
+        if !node.has_quorum() {
+            tracing::info!("there is no quorum: stopping without waiting for one");
+            node.shutdown().await;
+        }
+        let served = served.await;
+        node.shutdown().await;
+        quic.close().await;
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        served.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        closed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+/// The operator's own certificates; issued ones are renewed automatically.
+fn certificates(config: &Config) -> Vec<PathBuf> {
+    let (client, peer) = (&config.client_tls, &config.peer_tls);
+    let pairs = [client.key_pair(), peer.key_pair(), peer.client_key_pair()];
+    pairs.into_iter().flatten().map(|pair| pair.cert).collect()
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    let defaults = ServerOptions::default();
+    let limits = &config.limits;
+    ServerOptions {
+        max_concurrent_streams: limits.max_concurrent_streams,
+        keepalive_min_time: limits.keepalive_min_time.unwrap_or_default(),
+        keepalive_interval: limits.keepalive_interval.unwrap_or_default(),
+        keepalive_timeout: limits.keepalive_timeout.unwrap_or(defaults.keepalive_timeout),
+        ..defaults
+    }
+}
+
+/// Threads that serve clients: half the processors, because raft, the log and the store have their own threads.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
+}

@@ -1,0 +1,35 @@
+//! The lists of a member's jobs.
+
+use futures_util::future::join_all;
+
+use super::parts::{Job, Member};
+use super::{compaction, leases};
+
+/// The jobs that the leader does for all members. They run everywhere, so that the next leader is prepared, and change
+/// something only on the leader.
+const OF_THE_LEADER: &[fn(&Member) -> Job] = &[leases::job, compaction::job];
+
+/// The jobs that each member does for itself.
+const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm];
+
+impl Member {
+    /// The jobs of the leader.
+    pub fn leaders_jobs(&self) -> Job {
+        together(OF_THE_LEADER.iter().map(|job| job(self)).collect())
+    }
+
+    /// All jobs.
+    pub fn all_jobs(&self) -> Job {
+        together(OF_THE_LEADER.iter().chain(OF_EACH).map(|job| job(self)).collect())
+    }
+}
+
+fn together(jobs: Vec<Job>) -> Job {
+    Box::pin(async { _ = join_all(jobs).await })
+}
+
+/// Raises the alarm when applying takes this member above its own quota.
+fn space_alarm(member: &Member) -> Job {
+    let (space, node, store) = (member.space.clone(), member.node.clone(), member.store.clone());
+    Box::pin(async move { space.run(&node, &store).await })
+}

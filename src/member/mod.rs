@@ -1,0 +1,41 @@
+//! A member: its parts, connected with each other, and the jobs that run on it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `seams.rs`, `parts.rs`, `assembly.rs` | [`Seams`], what a member needs from outside; [`Member`], its parts; how they are connected |
+//! | `jobs.rs` | the lists of jobs |
+//! | `leases.rs`, `compaction.rs` | a job each: lease expiry, with the questions about leases that members ask their leader; automatic compaction |
+//! | `directory.rs` | the data directory and its permissions |
+//! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
+//! | `peers.rs` | its answers to other members |
+//! | `roster.rs` | changes of the members; whether this one must end |
+//! | `readiness.rs` | when clients are admitted |
+//! | `figures.rs` | its metrics of the log, the other members and the features |
+//! | `error.rs` | why it does not start |
+//!
+//! Nothing here knows the process: no signal, no service manager, no socket that is not passed in. The daemon opens log,
+//! store and network and passes them in [`Seams`]; tests and the simulation pass theirs, and get the same member.
+//!
+//! A new job is a file here with `pub fn job(member: &Member) -> Job`, and an entry in a list of `jobs.rs`.
+
+mod assembly;
+mod compaction;
+pub mod directory;
+pub mod entry;
+mod error;
+pub mod figures;
+mod history;
+mod jobs;
+#[cfg(test)]
+pub mod lab;
+pub mod leases;
+mod parts;
+pub mod peers;
+mod readiness;
+pub mod roster;
+mod seams;
+
+pub use error::MemberError;
+pub use history::HistoryError;
+pub use parts::{Job, Member};
+pub use seams::{RaftOn, Retention, Seams};

@@ -1,0 +1,55 @@
+//! What a member needs from outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::services::Settings;
+use crate::model::Observer;
+use crate::raft::NodeOptions;
+
+/// Everything by which a real member, one of a test and a simulated one differ.
+pub struct Seams {
+    /// Its identity, its log and its store (with their disks below), the network, the clock, the end of the process,
+    /// and the options of raft.
+    pub raft: NodeOptions,
+    /// Where raft's tasks run.
+    pub raft_on: RaftOn,
+    /// Limits and intervals of the API.
+    pub settings: Settings,
+    /// The retention of automatic compaction.
+    pub retention: Retention,
+    /// Observers of the store that are called before the member's own.
+    pub observers: Vec<Arc<dyn Observer>>,
+}
+
+/// Where raft's tasks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaftOn {
+    /// On the transport's thread, or on one of raft's own.
+    Thread,
+    /// On the runtime that starts the member.
+    Here,
+}
+
+/// The retention of history under automatic compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// All of it.
+    Off,
+    /// Keep the history of this time.
+    Period(Duration),
+    /// Keep this many revisions.
+    Revisions(i64),
+}
+
+impl Seams {
+    /// Those of a member with etcd's defaults that keeps all history; raft runs on a thread.
+    pub fn new(raft: NodeOptions) -> Self {
+        let settings = Settings {
+            election_timeout: raft.election,
+            heartbeat_interval: raft.heartbeat,
+            ..Settings::default()
+        };
+        Self { raft, raft_on: RaftOn::Thread, settings, retention: Retention::Off, observers: Vec::new() }
+    }
+}
