@@ -31,7 +31,7 @@
 //! |---|---|---|
 //! | [`model`] | the types that all use: keys, ranges, revisions, commands, replies, refusals | nothing |
 //! | [`files`] | directories and files that are durable under their names and closed to other users | nothing |
-//! | [`auth`] | users and roles: who may do what | model |
+//! | [`auth`] | users and roles: who may do what; passwords and tokens | model |
 //! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | auth, files, model |
 //! | [`log`] | the raft log on disk: append, group flush, recovery, purge | files, model |
 //! | [`pki`] | a member's identity: CA, issuing, verification | files, model |
@@ -149,6 +149,7 @@
 //! | `kvd-watch-history` | reads history for watchers that are behind |
 //! | `kvd-store` | checkpoints, compaction |
 //! | `kvd-api-N` | a current-thread runtime: client connections |
+//! | `kvd-passwords` | bcrypt, with low priority; they start with the first password |
 //! | main | a current-thread runtime: signals, lease expiry, automatic compaction, systemd |
 //!
 //! ## Formats on disk

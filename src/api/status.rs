@@ -124,6 +124,8 @@ refusals! {
     RoleNotGranted: FailedPrecondition, "etcdserver: role is not granted to the user", None;
     PermissionNotGranted: FailedPrecondition, "etcdserver: permission is not granted to the role", None;
     InvalidAuthChange: InvalidArgument, "etcdserver: invalid auth management", None;
+    PasswordTooLong: Unknown, "bcrypt: password length exceeds 72 bytes", None;
+    VerifyOnly: Unknown, "auth: token signing attempted with verify-only key", None;
 }
 
 impl From<Refusal> for Status {
@@ -233,7 +235,9 @@ mod tests {
         PermissionNotGiven | InvalidArgument | etcdserver: permission not given
         RoleNotGranted | FailedPrecondition | etcdserver: role is not granted to the user
         PermissionNotGranted | FailedPrecondition | etcdserver: permission is not granted to the role
-        InvalidAuthChange | InvalidArgument | etcdserver: invalid auth management";
+        InvalidAuthChange | InvalidArgument | etcdserver: invalid auth management
+        PasswordTooLong | Unknown | bcrypt: password length exceeds 72 bytes
+        VerifyOnly | Unknown | auth: token signing attempted with verify-only key";
 
     fn named(name: &str) -> Option<Refusal> {
         // Their form in JSON: a text alone, with a text, with a number.

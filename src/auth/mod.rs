@@ -1,4 +1,4 @@
-//! Users and roles: who may do what.
+//! Users and roles: who may do what; their passwords and tokens.
 //!
 //! | file | holds |
 //! |---|---|
@@ -6,10 +6,16 @@
 //! | `change.rs` | one change of it, by etcd's rules |
 //! | `check.rs` | the question whether a caller has what a request [needs](Need) |
 //! | `rights.rs` | a user's ranges of keys, merged from its roles |
+//! | `passwords.rs` | [`Passwords`]: bcrypt on threads of its own |
+//! | `tokens.rs` | [`Tokens`] of users who are logged in, of either kind: |
+//! | `simple.rs` | signed with a replicated key, good on every member |
+//! | `jwt.rs`, `jwt_keys.rs` | JSON web tokens, signed with a key of the operator's |
 //!
-//! Rules. Everything here is pure: the same changes give the same users on every member, and a check depends on nothing
+//! Rules. Users and roles are pure: the same changes give the same users on every member, and a check depends on nothing
 //! but them. The store keeps the users and applies the changes; [`crate::store::Store::users`] has the present ones.
-//! While authentication is off a check costs a branch.
+//! While authentication is off a check costs a branch. Passwords and tokens belong to one member: nothing of theirs is
+//! replicated but the hash of a password and the keys of simple tokens, which the proposer makes. No password, token or
+//! key is ever part of a message, an error or debug output.
 //!
 //! # The revision of users and roles
 //! Every change of users or roles increments it, and so does disabling authentication: exactly the changes that
@@ -21,8 +27,18 @@
 
 mod change;
 mod check;
+mod jwt;
+mod jwt_keys;
+mod passwords;
 mod rights;
+mod simple;
+mod tokens;
 mod users;
 
 pub use check::Need;
+pub use jwt::Jwt;
+pub use jwt_keys::KeyError;
+pub use passwords::{Password, Passwords};
+pub use simple::SimpleTokens;
+pub use tokens::{Kind, Tokens};
 pub use users::{ROOT, Role, State, User, Users};

@@ -234,4 +234,10 @@ pub enum Refusal {
     /// While authentication is on, the user root and the role root stay; or a permission's range is not valid.
     #[error("invalid change of users or roles")]
     InvalidAuthChange,
+    /// A new password that is longer than bcrypt reads.
+    #[error("the password is too long")]
+    PasswordTooLong,
+    /// This member verifies tokens and has no key to sign any.
+    #[error("no key to sign tokens")]
+    VerifyOnly,
 }

@@ -1,0 +1,221 @@
+//! Passwords: bcrypt on threads of its own, few of them and with low priority, so that a flood of log-ins takes time
+//! from nobody else. Work that waits is limited: beyond the limit a log-in is refused with
+//! [`Refusal::TooManyRequests`].
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::model::{PasswordHash, Refusal};
+
+/// The longest password in bytes: bcrypt does not read more.
+const LONGEST: usize = 72;
+
+/// Work that may wait. With the default cost each takes less than a tenth of a second.
+const WAITING: usize = 64;
+
+/// How much lower than the rest of the process the threads' priority is.
+const NICE: i32 = 10;
+
+/// A password, which is erased from memory when it is dropped.
+pub type Password = Zeroizing<String>;
+
+/// Hashes and checks passwords.
+pub struct Passwords {
+    cost: u32,
+    /// The threads begin with the first password.
+    queue: OnceLock<SyncSender<Work>>,
+}
+
+enum Work {
+    Hash { password: Password, answer: oneshot::Sender<Option<PasswordHash>> },
+    Check { password: Password, hash: Option<PasswordHash>, answer: oneshot::Sender<bool> },
+}
+
+impl Passwords {
+    /// New hashes have this cost (`--bcrypt-cost`).
+    pub fn new(cost: u32) -> Self {
+        Self { cost, queue: OnceLock::new() }
+    }
+
+    /// The hash of a new password, in bcrypt's own form.
+    ///
+    /// # Errors
+    /// [`Refusal::PasswordTooLong`] above 72 bytes; [`Refusal::TooManyRequests`] if too many others wait.
+    pub async fn hash(&self, password: Password) -> Result<PasswordHash, Refusal> {
+        if password.len() > LONGEST {
+            return Err(Refusal::PasswordTooLong);
+        }
+        let (answer, hashed) = oneshot::channel();
+        self.enqueue(Work::Hash { password, answer })?;
+        let failed = || Refusal::Internal("a password could not be hashed".to_string());
+        hashed.await.map_err(|_| Refusal::Stopped)?.ok_or_else(failed)
+    }
+
+    /// True if the password has that hash. Without a hash it takes as long, and is false: how long a refusal takes
+    /// does not tell whether a user exists.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyRequests`] if too many others wait.
+    pub async fn check(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, Refusal> {
+        let (answer, checked) = oneshot::channel();
+        self.enqueue(Work::Check { password, hash, answer })?;
+        checked.await.map_err(|_| Refusal::Stopped)
+    }
+
+    fn enqueue(&self, work: Work) -> Result<(), Refusal> {
+        self.queue.get_or_init(|| start(self.cost)).try_send(work).map_err(|error| match error {
+            TrySendError::Full(_) => Refusal::TooManyRequests,
+            TrySendError::Disconnected(_) => Refusal::Stopped,
+        })
+    }
+}
+
+/// Starts the threads: half as many as there are processors. They end when the sender is dropped.
+fn start(cost: u32) -> SyncSender<Work> {
+    let (sender, receiver) = sync_channel(WAITING);
+    let receiver = Arc::new(Mutex::new(receiver));
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2));
+    for _ in 0..threads.min(4) {
+        let receiver = receiver.clone();
+        let begun =
+            std::thread::Builder::new().name("kvd-passwords".into()).spawn(move || run(cost, &receiver));
+        if let Err(error) = begun {
+            // Without any thread the receiver is dropped, and every request is refused.
+            tracing::error!(%error, "no thread for passwords");
+        }
+    }
+    sender
+}
+
+fn run(cost: u32, queue: &Mutex<Receiver<Work>>) {
+    // On Linux the priority is the thread's own. Lowering it is always permitted.
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "passwords are checked with normal priority");
+    }
+    loop {
+        // In a statement of its own: the lock is not held while the work is done.
+        let next = queue.lock().recv();
+        match next {
+            // A caller that does not wait any more is ignored.
+            Ok(Work::Hash { answer, .. }) if answer.is_closed() => {}
+            Ok(Work::Check { answer, .. }) if answer.is_closed() => {}
+            Ok(Work::Hash { password, answer }) => {
+                let _ = answer.send(hashed(&password, cost));
+            }
+            Ok(Work::Check { password, hash, answer }) => {
+                let _ = answer.send(is_right(&password, hash.as_ref(), cost));
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// `None` if the system gives no randomness.
+fn hashed(password: &Password, cost: u32) -> Option<PasswordHash> {
+    let hash = bcrypt::hash_with_result(password.as_bytes(), cost);
+    // The version that etcd writes.
+    hash.map(|parts| PasswordHash::new(parts.format_for_version(bcrypt::Version::TwoA))).ok()
+}
+
+fn is_right(password: &Password, hash: Option<&PasswordHash>, cost: u32) -> bool {
+    match hash.map(PasswordHash::as_bytes) {
+        // As with etcd, bytes beyond those that bcrypt reads are ignored here.
+        Some(hash) => std::str::from_utf8(hash)
+            .is_ok_and(|hash| bcrypt::verify(password.as_bytes(), hash).unwrap_or(false)),
+        None => {
+            let _ = std::hint::black_box(bcrypt::hash_with_salt(password.as_bytes(), cost, [0; 16]));
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Zeroizing::new(text.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_only() {
+        let passwords = Passwords::new(4);
+        let hash = passwords.hash(password("secret")).await.expect("a hash");
+        assert!(hash.as_bytes().starts_with(b"$2a$04$"));
+        assert_eq!(passwords.check(password("secret"), Some(hash.clone())).await, Ok(true));
+        assert_eq!(passwords.check(password("Secret"), Some(hash.clone())).await, Ok(false));
+        assert_eq!(passwords.check(password("secret"), None).await, Ok(false));
+        for other in
+            ["", "no hash", "$2a$04$", "$2a$99$/baPj6SYCzFe7YmtjZpfqejhlGLUaqhfRRPyb5RmVKkN6zmlroF92"]
+        {
+            let hash = Some(PasswordHash::new(other));
+            assert_eq!(passwords.check(password("secret"), hash).await, Ok(false), "{other}");
+        }
+        let again = passwords.hash(password("secret")).await.expect("a hash");
+        assert_ne!(again, hash, "each hash has its own salt");
+    }
+
+    #[tokio::test]
+    async fn bytes_beyond_the_longest_password_are_refused_in_a_new_one_and_ignored_in_a_log_in() {
+        let passwords = Passwords::new(4);
+        let longest = "p".repeat(LONGEST);
+        let longer = longest.clone() + "q";
+        assert_eq!(passwords.hash(password(&longer)).await, Err(Refusal::PasswordTooLong));
+        let hash = passwords.hash(password(&longest)).await.expect("a hash");
+        assert_eq!(passwords.check(password(&longer), Some(hash.clone())).await, Ok(true));
+        assert_eq!(passwords.check(password(&longest[1..]), Some(hash)).await, Ok(false));
+    }
+
+    /// Made by Go's bcrypt, which is etcd's.
+    #[tokio::test]
+    async fn hashes_of_etcd_are_understood() {
+        let passwords = Passwords::new(4);
+        let long = "0123456789".repeat(7) + "01";
+        for (text, hash) in [
+            ("secret", "$2a$04$/baPj6SYCzFe7YmtjZpfqejhlGLUaqhfRRPyb5RmVKkN6zmlroF92"),
+            ("", "$2a$04$SCwFWx15LbcN5CguDJKx3.bKuwYRd9K.pqmFjQBoTOxBmqR0xYuGq"),
+            ("p\0q", "$2a$04$.soceVhhVdBVFm1EkmXIteYKng3czFzll9tBlhMBb3PdH01A9fRa2"),
+            ("p\u{e4}ss w\u{f6}rd", "$2a$04$LU8ie8S6ySvtjd/cL1P55.lSU8mpnTsQih5R4xIhOAxbtx1VF5t.u"),
+            (&long, "$2a$04$GJG8Rrjt85yvIud5ZhdiiesPVx0jJyoty2QybzBrwe5W4klJCB9/K"),
+            ("allmine", "$2a$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga"),
+        ] {
+            let hash = PasswordHash::new(hash);
+            assert_eq!(passwords.check(password(text), Some(hash.clone())).await, Ok(true), "{text:?}");
+            assert_eq!(
+                passwords.check(password(&format!("-{text}")), Some(hash)).await,
+                Ok(false),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_refused_and_does_not_pile_up() {
+        let passwords = Arc::new(Passwords::new(10));
+        let mut flood = tokio::task::JoinSet::new();
+        for _ in 0..8 * WAITING {
+            let passwords = passwords.clone();
+            flood.spawn(async move { passwords.check(password("wrong"), None).await });
+        }
+        let mut refused = 0;
+        while refused == 0 {
+            match flood.join_next().await.expect("more than fit have come").expect("no panic") {
+                Err(Refusal::TooManyRequests) => refused += 1,
+                other => assert_eq!(other, Ok(false)),
+            }
+        }
+        // Those that still wait are ignored once nobody asks for them any more.
+        flood.shutdown().await;
+        loop {
+            match passwords.hash(password("right")).await {
+                Ok(_) => return,
+                Err(refusal) => assert_eq!(refusal, Refusal::TooManyRequests),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
