@@ -125,10 +125,10 @@ fn fold(folding: &Folding, meta: &Meta, time: &Histogram) -> Result<(), StoreErr
 /// Writes the head's rows of tables that are kept row by row.
 fn fold_rows(tables: &Tables, txn: &mut RwTxn<'_>, layer: &Layer) -> Result<(), StoreError> {
     let write = StoreError::lmdb("writing a row");
-    for ((table, key), value) in layer.rows() {
+    for (table, key, value) in layer.rows() {
         match value {
-            Some(value) => tables[*table].put(txn, key, value).map_err(&write)?,
-            None => _ = tables[*table].delete(txn, key).map_err(&write)?,
+            Some(value) => tables[table].put(txn, key, value).map_err(&write)?,
+            None => _ = tables[table].delete(txn, key).map_err(&write)?,
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use super::effort::Pace;
 use super::figures::Figures;
 use super::format::meta::Meta;
-use super::head::{LayerRef, RowKey};
+use super::head::LayerRef;
 use super::lmdb::{ReadTxn, Tables};
 use super::mvcc::remembered::Remembered;
 use super::mvcc::revision::Revision;
@@ -202,17 +202,21 @@ pub(super) struct Reader<'s> {
 
 impl Reader<'_> {
     /// Reads a row of a table in [`Kept::Rows`], head and LMDB combined.
-    pub fn row<T>(&self, at: &RowKey, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
-        if let Some(value) = self.active.read().row(at) {
+    pub fn row<T>(
+        &self,
+        table: Id,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        if let Some(value) = self.active.read().row(table, key) {
             return Ok(value.as_deref().map(read));
         }
         if let Some(frozen) = &self.frozen
-            && let Some(value) = frozen.read().row(at)
+            && let Some(value) = frozen.read().row(table, key)
         {
             return Ok(value.as_deref().map(read));
         }
-        let (table, key) = at;
-        let found = self.tables[*table].get(&self.disk().txn, key);
+        let found = self.tables[table].get(&self.disk().txn, key);
         Ok(found.map_err(StoreError::lmdb("reading a row"))?.map(read))
     }
 
@@ -234,10 +238,10 @@ impl Reader<'_> {
             if !key.starts_with(prefix) {
                 break;
             }
-            while let Some((before, value)) = head.next_if(|(before, _)| before.as_slice() < key) {
+            while let Some((before, value)) = head.next_if(|(before, _)| before.as_ref() < key) {
                 value.map_or(Ok(()), |value| visit(&before, &value))?;
             }
-            match head.next_if(|(same, _)| same.as_slice() == key) {
+            match head.next_if(|(same, _)| same.as_ref() == key) {
                 Some((_, value)) => value.map_or(Ok(()), |value| visit(key, &value))?,
                 None => visit(key, value)?,
             }
@@ -246,8 +250,8 @@ impl Reader<'_> {
     }
 
     /// Writes or removes a row of such a table; for the applying thread only.
-    pub fn put_row(&self, at: RowKey, value: Option<Bytes>) {
-        self.active.write().put_row(at, value);
+    pub fn put_row(&self, table: Id, key: Bytes, value: Option<Bytes>) {
+        self.active.write().put_row(table, key, value);
     }
 
     /// Moves on to the state that is published now.

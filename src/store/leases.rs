@@ -13,7 +13,7 @@ use crate::model::{Lease, LeaseId};
 impl Reader<'_> {
     /// One lease.
     pub fn lease(&self, id: LeaseId) -> Result<Option<Lease>, StoreError> {
-        let lease = self.row(&(Id::Leases, key(id)), decode)?;
+        let lease = self.row(Id::Leases, &key(id), decode)?;
         lease.map(|lease| lease.ok_or_else(|| damaged("leases"))).transpose()
     }
 

@@ -52,7 +52,7 @@ impl Applying<'_> {
             kind: EventKind::Put,
             kv: version.to_kv(key.clone()).unwrap_or_default(),
             prev_kv,
-        });
+        })?;
         Ok(OpReply::Put { revision: self.now(), prev_kv: asked })
     }
 
@@ -64,20 +64,20 @@ impl Applying<'_> {
         let deleted = before.len() as i64;
         let prev_kvs = if delete.prev_kv { before.clone() } else { Vec::new() };
         for prev in before {
-            self.delete_key(prev);
+            self.delete_key(prev)?;
         }
         Ok(OpReply::Delete { revision: self.now(), deleted, prev_kvs })
     }
 
     /// Deletes one key; `prev` is its state.
-    pub(super) fn delete_key(&mut self, prev: KeyValue) {
+    pub(super) fn delete_key(&mut self, prev: KeyValue) -> Result<(), StoreError> {
         let key = prev.key.clone();
         self.move_lease(&key, prev.lease, 0);
         self.write(&key, None, |version: &Version| Event {
             kind: EventKind::Delete,
             kv: KeyValue { key: key.clone(), mod_revision: version.at.main, ..KeyValue::default() },
             prev_kv: Some(prev),
-        });
+        })
     }
 
     /// The live keys of a range, including the present command's own changes.
@@ -98,13 +98,13 @@ impl Applying<'_> {
         }
         if from != 0 {
             let (row, _) = attached(from, key);
-            self.reader.put_row((Id::Attached, row), None);
+            self.reader.put_row(Id::Attached, Bytes::copy_from_slice(&row), None);
         }
         if to != 0 {
             let (row, value) = attached(to, key);
             // The value is empty or the key itself.
             let value = if value.is_empty() { Bytes::new() } else { key.clone() };
-            self.reader.put_row((Id::Attached, row), Some(value));
+            self.reader.put_row(Id::Attached, Bytes::copy_from_slice(&row), Some(value));
         }
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{Applying, Stop};
-use crate::model::{KeyRange, Lease, LeaseChange, LeaseId, Refusal, Reply};
+use crate::model::{Lease, LeaseChange, LeaseId, Refusal, Reply};
 use crate::store::StoreError;
 use crate::store::format::leases::{encode, key};
 use crate::store::tables::Id;
@@ -33,14 +33,15 @@ impl Applying<'_> {
         if self.reader.lease(id)?.is_none() {
             return Err(Refusal::LeaseNotFound.into());
         }
-        for key in self.reader.lease_keys(id)? {
-            let states = self.live_in(&KeyRange::single(key))?;
-            let state = states.into_iter().next();
+        let keys = self.reader.lease_keys(id)?;
+        self.events.reserve_exact(keys.len());
+        for key in keys {
+            let state = self.reader.get(&key, self.here())?.and_then(|version| version.to_kv(key));
             let attached = state.filter(|state| state.lease == id);
             let state = attached
                 .ok_or_else(|| StoreError::Damaged(format!("a key of lease {id:x} is not its own")))?;
             self.work.deletes += 1;
-            self.delete_key(state);
+            self.delete_key(state)?;
         }
         self.set_lease(id, None)?;
         self.lease_changes.push(LeaseChange::Revoked { id });
@@ -58,7 +59,7 @@ impl Applying<'_> {
 
     fn set_lease(&self, id: LeaseId, lease: Option<Lease>) -> Result<(), StoreError> {
         let value = lease.as_ref().map(encode).transpose()?;
-        self.reader.put_row((Id::Leases, key(id)), value.map(Bytes::from));
+        self.reader.put_row(Id::Leases, Bytes::copy_from_slice(&key(id)), value.map(Bytes::from));
         Ok(())
     }
 }

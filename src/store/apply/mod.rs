@@ -225,18 +225,24 @@ impl<'s> Applying<'s> {
     }
 
     /// Writes a version of a key under the next sub revision.
-    fn write(&mut self, key: &Bytes, live: Option<Live>, event: impl FnOnce(&Version) -> Event) {
+    fn write(
+        &mut self,
+        key: &Bytes,
+        live: Option<Live>,
+        event: impl FnOnce(&Version) -> Event,
+    ) -> Result<(), StoreError> {
         let at = Revision { main: self.next_main(), sub: self.events.len() as u32 };
         let version = Version { at, live };
         let mut event = event(&version);
         // The previous state in an event is that of the previous revision, not the one that an earlier operation of the
         // same transaction left.
         if event.prev_kv.as_ref().is_some_and(|prev| prev.mod_revision == at.main) {
-            let first = self.events.iter().find(|earlier| earlier.kv.key == *key);
-            event.prev_kv = first.and_then(|first| first.prev_kv.clone());
+            let before = self.reader.get(key, Revision::last_of(self.revision))?;
+            event.prev_kv = before.and_then(|before| before.to_kv(key.clone()));
         }
         self.events.push(event);
         self.reader.active.write().keys.push(key.clone(), version);
+        Ok(())
     }
 
     fn finish_command(&mut self) {
