@@ -3,10 +3,12 @@
 use std::fs;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use http::{Response, StatusCode};
 
 use super::page;
+use super::shared::SharedPage;
 use crate::api::body::ReplyBody;
 use crate::api::metrics::{Page, escaped};
 use crate::api::services::{ETCD_VERSION, Services};
@@ -14,9 +16,9 @@ use crate::api::status;
 use crate::model::AlarmKind;
 
 /// The answer to a scrape.
-pub(super) fn scrape(services: &Services) -> Response<ReplyBody> {
+pub(super) fn scrape(services: &Services, shared: &SharedPage) -> Response<ReplyBody> {
     const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
-    page(StatusCode::OK, TYPE, figures(services))
+    page(StatusCode::OK, TYPE, shared.get(Instant::now(), || figures(services)))
 }
 
 fn figures(services: &Services) -> String {

@@ -3,10 +3,12 @@
 //! * `access`: which requests are allowed (host names, CORS).
 //! * `health`: `/health`, `/livez`, `/readyz`.
 //! * `figures`: `/metrics`.
+//! * `shared`: a page that is not rendered more often than somebody can use it.
 
 mod access;
 mod figures;
 mod health;
+mod shared;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
+use self::shared::SharedPage;
 use super::body::ReplyBody;
 use super::services::{ETCD_VERSION, STORAGE_VERSION, Services};
 
@@ -28,12 +31,13 @@ pub struct Origin {
 #[derive(Clone)]
 pub struct Pages {
     services: Arc<Services>,
+    figures: Arc<SharedPage>,
 }
 
 impl Pages {
     /// The pages about `services`.
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+        Self { services, figures: Arc::default() }
     }
 
     /// Answers on the client port: all pages, behind the access filters.
@@ -60,7 +64,7 @@ impl Pages {
         let query = request.uri().query().unwrap_or_default();
         let path = request.uri().path();
         match path {
-            "/metrics" => figures::scrape(&self.services),
+            "/metrics" => figures::scrape(&self.services, &self.figures),
             "/health" => match only_get(request) {
                 Some(refused) => refused,
                 None => health::health(&self.services, query).await,
