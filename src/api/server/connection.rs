@@ -18,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::complaints::Peer;
+use super::floods::Floods;
 use super::frames::Frames;
 use super::io::{Heard, Stream};
 use super::listen::Faces;
@@ -102,7 +103,8 @@ async fn converse(stream: Stream, peer: Peer, encrypted: bool, faces: Faces, sha
     let activity = Arc::<Activity>::default();
     let policy = ping_policy(shared, encrypted, faces, &activity);
     let written = Written::new(activity.clone(), shared.complaints.clone(), peer);
-    let (stream, heard) = Heard::new(stream, Frames::new(policy), written);
+    let frames = Frames::new(policy, Floods::new(activity.clone()));
+    let (stream, heard) = Heard::new(stream, frames, written);
     let service = {
         let shared = shared.clone();
         service_fn(move |request: Request<Incoming>| {
@@ -139,7 +141,8 @@ async fn converse(stream: Stream, peer: Peer, encrypted: bool, faces: Faces, sha
             () = silence.as_mut(), if silent => {
                 silent = false;
                 if !heard.load(Ordering::Relaxed) {
-                    let detail = format!("not a byte in {:?}", shared.options.first_byte_timeout);
+                    let limit = shared.options.first_byte_timeout;
+                    let detail = format!("no request line and no preface of HTTP/2 in {limit:?}");
                     return shared.complaints.ended("silence", peer, detail);
                 }
             }

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use super::authority::{Block, Headers};
+use super::floods::Floods;
 use super::pings::Policy;
 
 /// The first bytes of an HTTP/2 client (RFC 9113 section 3.4).
@@ -17,14 +18,42 @@ pub(super) const MAX_FRAME: usize = 16_384;
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
+const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
 pub(super) const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
-/// `ENHANCE_YOUR_CALM`, and the text that gRPC clients expect with it.
+/// `ENHANCE_YOUR_CALM`.
 const CALM: u32 = 0xb;
-const TOO_MANY_PINGS: &[u8] = b"too_many_pings";
+
+/// Why a client's bytes are no longer read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expulsion {
+    /// It pings too often.
+    Pings,
+    /// It sends frames that bring nothing.
+    ControlFrames,
+}
+
+impl Expulsion {
+    /// What the client receives; gRPC clients expect this text for pings.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Pings => "too_many_pings",
+            Self::ControlFrames => "too_many_control_frames",
+        }
+    }
+
+    /// What the log says.
+    pub(super) fn detail(self) -> &'static str {
+        match self {
+            Self::Pings => "pings more often than grpc-keepalive-min-time allows",
+            Self::ControlFrames => "settings, priorities or window updates without end",
+        }
+    }
+}
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +82,10 @@ impl FrameHeader {
 pub(super) struct Frames {
     place: Place,
     policy: Option<Policy>,
+    floods: Floods,
     headers: Headers,
     last_stream: u32,
-    expelled: bool,
+    expelled: Option<Expulsion>,
     /// The beginning of a frame that must be complete before any of it may pass.
     held: Vec<u8>,
 }
@@ -84,13 +114,14 @@ enum Then {
 
 impl Frames {
     /// For a new connection. Without a policy pings are not counted.
-    pub(super) fn new(policy: Option<Policy>) -> Self {
+    pub(super) fn new(policy: Option<Policy>, floods: Floods) -> Self {
         Self {
             place: Place::Preface(0),
             policy,
+            floods,
             headers: Headers::default(),
             last_stream: 0,
-            expelled: false,
+            expelled: None,
             held: Vec::new(),
         }
     }
@@ -100,17 +131,23 @@ impl Frames {
         matches!(self.place, Place::Between | Place::Inside(_))
     }
 
-    /// True after the client pinged too often: its bytes are no longer read.
-    pub(super) fn expelled(&self) -> bool {
+    /// True once it is known which protocol the client speaks.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.place, Place::Preface(_))
+    }
+
+    /// Why the client's bytes are no longer read, if that is so.
+    pub(super) fn expelled(&self) -> Option<Expulsion> {
         self.expelled
     }
 
     /// The frame that tells the client why.
-    pub(super) fn farewell(&self) -> Vec<u8> {
-        let mut frame = vec![0, 0, 8 + TOO_MANY_PINGS.len() as u8, GOAWAY, 0, 0, 0, 0, 0];
+    pub(super) fn farewell(&self, expulsion: Expulsion) -> Vec<u8> {
+        let text = expulsion.text().as_bytes();
+        let mut frame = vec![0, 0, 8 + text.len() as u8, GOAWAY, 0, 0, 0, 0, 0];
         frame.extend_from_slice(&self.last_stream.to_be_bytes());
         frame.extend_from_slice(&CALM.to_be_bytes());
-        frame.extend_from_slice(TOO_MANY_PINGS);
+        frame.extend_from_slice(text);
         frame
     }
 
@@ -205,9 +242,7 @@ impl Frames {
                             Block::Partial | Block::None => {}
                         }
                     }
-                    if header.kind == PING && header.flags & ACK == 0 {
-                        self.pinged();
-                    }
+                    self.count(header);
                     at += FRAME_HEADER;
                     self.place = Place::Inside(header.length);
                 }
@@ -215,15 +250,29 @@ impl Frames {
         }
     }
 
-    fn pinged(&mut self) {
-        if let Some(policy) = &mut self.policy {
-            self.expelled |= policy.is_exceeded_by_ping(Instant::now());
+    fn count(&mut self, header: FrameHeader) {
+        match header.kind {
+            PING if header.flags & ACK == 0 && self.policy.is_some() => {
+                if self.policy.as_mut().is_some_and(|policy| policy.is_exceeded_by_ping(Instant::now())) {
+                    self.expelled.get_or_insert(Expulsion::Pings);
+                }
+            }
+            // The library counts resets and limits what belongs to headers.
+            HEADERS | RST_STREAM | PUSH_PROMISE | GOAWAY | CONTINUATION => {}
+            DATA if header.length > 0 || header.flags & END_STREAM != 0 => {}
+            _ => {
+                if self.floods.is_exceeded_by_frame(Instant::now) {
+                    self.expelled.get_or_insert(Expulsion::ControlFrames);
+                }
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
@@ -248,7 +297,7 @@ mod tests {
 
     /// The bytes that pass, if they arrive in these pieces.
     fn through(pieces: &[&[u8]]) -> Vec<u8> {
-        let mut frames = Frames::new(None);
+        let mut frames = Frames::new(None, Floods::new(Arc::default()));
         let mut out = Vec::new();
         for piece in pieces {
             let mut changed = Vec::new();
@@ -278,7 +327,7 @@ mod tests {
     #[test]
     fn what_needs_no_change_passes_at_once() {
         let given = conversation(b"\x41\x04a:24", b"\xbe");
-        let mut frames = Frames::new(None);
+        let mut frames = Frames::new(None, Floods::new(Arc::default()));
         let mut changed = Vec::new();
         assert_eq!(frames.arrived(&given, &mut changed), given.len());
         assert!(changed.is_empty());
@@ -290,7 +339,37 @@ mod tests {
     #[test]
     fn a_frame_that_is_too_long_is_not_held() {
         let long = [PREFACE, &[1, 0, 0, HEADERS, 0, 0, 0, 0, 1, 7, 7]].concat();
-        let mut frames = Frames::new(None);
+        let mut frames = Frames::new(None, Floods::new(Arc::default()));
         assert_eq!(frames.arrived(&long, &mut Vec::new()), long.len());
+    }
+
+    #[test]
+    fn a_flood_of_control_frames_ends_and_requests_do_not_count() {
+        let (settings, priority, update) =
+            (frame(4, 0, 0, &[]), frame(2, 0, 1, &[0; 5]), frame(8, 0, 0, &[0, 0, 0, 1]));
+        let empty = frame(DATA, 0, 1, &[]);
+        for flood in [settings, priority, update, empty, frame(0xee, 0, 0, &[])] {
+            let mut frames = Frames::new(None, Floods::new(Arc::default()));
+            frames.arrived(PREFACE, &mut Vec::new());
+            frames.arrived(&flood.repeat(1000), &mut Vec::new());
+            frames.arrived(&frame(DATA, END_STREAM, 1, b"x").repeat(5000), &mut Vec::new());
+            assert_eq!(frames.expelled(), None);
+            // A second may pass in between, but not several.
+            frames.arrived(&flood.repeat(5000), &mut Vec::new());
+            assert_eq!(frames.expelled(), Some(Expulsion::ControlFrames));
+            assert!(frames.farewell(Expulsion::ControlFrames).ends_with(b"too_many_control_frames"));
+        }
+    }
+
+    #[test]
+    fn it_is_known_what_a_client_speaks_when_its_first_bytes_are_whole() {
+        let mut frames = Frames::new(None, Floods::new(Arc::default()));
+        frames.arrived(&PREFACE[..1], &mut Vec::new());
+        assert!(!frames.has_begun());
+        frames.arrived(&PREFACE[1..], &mut Vec::new());
+        assert!(frames.has_begun());
+        let mut frames = Frames::new(None, Floods::new(Arc::default()));
+        frames.arrived(b"G", &mut Vec::new());
+        assert!(frames.has_begun());
     }
 }

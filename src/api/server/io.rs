@@ -85,7 +85,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A stream that records whether any byte has arrived, and whose HTTP/2 frames are read in both directions.
+/// A stream that records whether the client has said which protocol it speaks, and whose HTTP/2 frames are read in both directions.
 pub(super) struct Heard {
     stream: Stream,
     heard: Arc<AtomicBool>,
@@ -100,7 +100,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Wraps `stream`; the flag becomes true with its first byte.
+    /// Wraps `stream`; the flag becomes true once the client has said which protocol it speaks.
     pub(super) fn new(stream: Stream, frames: Frames, written: Written) -> (Self, Arc<AtomicBool>) {
         let heard = Arc::new(AtomicBool::new(false));
         let stream = Self {
@@ -143,12 +143,10 @@ impl Heard {
 
     /// Writes the last bytes for the client, if there are any.
     fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.frames.expelled() {
-            return Poll::Ready(Ok(()));
-        }
+        let Some(expulsion) = self.frames.expelled() else { return Poll::Ready(Ok(())) };
         let farewell = self.farewell.get_or_insert_with(|| {
-            self.written.expelled();
-            self.frames.farewell()
+            self.written.expelled(expulsion);
+            self.frames.farewell(expulsion)
         });
         while self.told < farewell.len() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, &farewell[self.told..]))? {
@@ -172,7 +170,7 @@ impl AsyncRead for Heard {
                 this.give(buffer);
                 return Poll::Ready(Ok(()));
             }
-            if this.frames.expelled() {
+            if this.frames.expelled().is_some() {
                 // Act as if the client had closed the connection: requests in progress are dropped, then the last bytes
                 // are sent.
                 return Poll::Ready(Ok(()));
@@ -187,10 +185,10 @@ impl AsyncRead for Heard {
                 }
                 continue;
             }
-            if !this.heard.load(Ordering::Relaxed) {
+            let passed = this.frames.arrived(arrived, &mut this.through);
+            if !this.heard.load(Ordering::Relaxed) && this.frames.has_begun() {
                 this.heard.store(true, Ordering::Relaxed);
             }
-            let passed = this.frames.arrived(arrived, &mut this.through);
             buffer.set_filled(before + passed);
             if passed > 0 {
                 return Poll::Ready(Ok(()));

@@ -4,7 +4,8 @@
 //! * [`tls`]: TLS for clients, reloadable.
 //! * `connection`: one connection from the handshake to its graceful end.
 //! * `io`: the one byte stream under all connections. Read in it: a client's HTTP/2 frames (`frames`, with `authority`,
-//!   `hpack` and `pings`) and the server's (`written`).
+//!   `hpack`, `pings` and
+//!   `floods`) and the server's (`written`).
 //! * `complaints`: log lines about refused clients.
 //!
 //! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime. The first one also accepts,
@@ -14,6 +15,7 @@
 mod authority;
 mod complaints;
 mod connection;
+mod floods;
 mod frames;
 mod hpack;
 mod io;
@@ -54,7 +56,7 @@ pub struct ServerOptions {
     pub keepalive_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
-    /// How long a connection may stay silent before its first byte.
+    /// How long a connection may take to say which protocol it speaks: its first bytes, after a TLS handshake.
     pub first_byte_timeout: Duration,
     /// How long the headers of an HTTP/1.1 request may take.
     pub header_timeout: Duration,

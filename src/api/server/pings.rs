@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -25,12 +25,25 @@ const MIN_TIME_IDLE: Duration = Duration::from_secs(2 * 3600);
 pub(super) struct Activity {
     open: AtomicUsize,
     answered: AtomicBool,
+    frames: AtomicU32,
 }
 
 impl Activity {
     /// A part of an answer was written to the client: headers, or a part of a body.
     pub(super) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// A frame of an answer's body is being written.
+    pub(super) fn sent_frame(&self) {
+        // Only the thread of the connection counts, so that nothing is lost between the two steps.
+        let frames = self.frames.load(Ordering::Relaxed);
+        self.frames.store(frames.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// How many such frames there were since this was last asked.
+    pub(super) fn take_frames(&self) -> u32 {
+        self.frames.swap(0, Ordering::Relaxed)
     }
 }
 

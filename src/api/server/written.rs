@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::complaints::{Complaints, Peer};
-use super::frames::{DATA, FRAME_HEADER, FrameHeader, GOAWAY, HEADERS, RST_STREAM};
+use super::frames::{DATA, Expulsion, FRAME_HEADER, FrameHeader, GOAWAY, HEADERS, RST_STREAM};
 use super::pings::Activity;
 
 /// Bytes of a refusal's payload that are read: the last stream and the code of a GOAWAY, and the beginning of its text.
@@ -36,10 +36,9 @@ impl Written {
         Self { activity, complaints, peer, head: Vec::new(), frame: None, left: 0, payload: Vec::new() }
     }
 
-    /// The client was expelled because of its pings.
-    pub(super) fn expelled(&self) {
-        let detail = "pings more often than grpc-keepalive-min-time allows";
-        self.complaints.ended("too_many_pings", self.peer, detail);
+    /// The client was expelled.
+    pub(super) fn expelled(&self, expulsion: Expulsion) {
+        self.complaints.ended(expulsion.text(), self.peer, expulsion.detail());
     }
 
     /// These bytes were written.
@@ -53,6 +52,9 @@ impl Written {
                 if let Some(frame) = FrameHeader::read(&self.head) {
                     self.head.clear();
                     answered |= matches!(frame.kind, DATA | HEADERS);
+                    if frame.kind == DATA {
+                        self.activity.sent_frame();
+                    }
                     (self.frame, self.left) = (Some(frame), frame.length);
                     self.end_if_whole(frame);
                 }
