@@ -84,8 +84,8 @@
 //!    writes the head to LMDB in one durable transaction together with the position of the last entry in it.
 //!
 //! **One read.**
-//! 1. As for a put up to `api/rpc/kv.rs` `range()`, which calls `api/reads/ranges.rs` `range()`: permission, then
-//!    freshness, then the read itself.
+//! 1. As for a put up to `api/rpc/kv.rs` `range()`, which calls `api/reads/ranges.rs` `range()`: freshness, then
+//!    permission, then the read itself.
 //! 2. A linearizable read waits in `raft/reads.rs` `run()`, which asks for one read index for all waiting readers: the
 //!    leader confirms by `own_round()` that a quorum still follows it, and the reader waits until that entry is applied
 //!    here. A serializable read skips this step.

@@ -37,6 +37,48 @@ impl Users {
         self.check(caller, Need::Root).is_ok()
     }
 
+    /// True for a user that was authenticated at the present revision.
+    pub fn is_current(&self, caller: &Caller) -> bool {
+        matches!(caller, Caller::User { auth_revision, .. } if *auth_revision >= self.state.revision)
+    }
+
+    /// The caller of a call that goes on for long, as it would be authenticated now: with the present revision, so that a
+    /// check asks what its user may do now. While authentication is off that is the caller itself.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidToken`] if it would not be authenticated: its user was deleted or has another password, or
+    /// authentication was disabled in between.
+    pub fn renewed(&self, caller: &Caller) -> Result<Caller, Refusal> {
+        match caller {
+            Caller::User { name, auth_revision } if self.state.enabled => {
+                if self.holds_token(name, *auth_revision) {
+                    Ok(Caller::User { name: name.clone(), auth_revision: self.state.revision })
+                } else {
+                    Err(Refusal::InvalidToken)
+                }
+            }
+            _ => Ok(caller.clone()),
+        }
+    }
+
+    /// Says whether what a check has permitted still holds for a caller that was checked before the last change, and
+    /// while authentication was on if `was_enabled`.
+    ///
+    /// # Errors
+    /// As [`Users::check`] of keys.
+    pub fn confirm(&self, caller: &Caller, was_enabled: bool) -> Result<(), Refusal> {
+        match caller {
+            _ if !self.state.enabled => Ok(()),
+            Caller::System => Ok(()),
+            Caller::Anonymous => Err(Refusal::UserEmpty),
+            // Whatever changes rights increments the revision.
+            Caller::User { auth_revision, .. } if was_enabled && *auth_revision >= self.state.revision => {
+                Ok(())
+            }
+            Caller::User { .. } => Err(Refusal::AuthOldRevision),
+        }
+    }
+
     fn check_enabled(&self, caller: &Caller, need: Need<'_>) -> Result<(), Refusal> {
         let (name, revision) = match caller {
             Caller::System => return Ok(()),
@@ -48,11 +90,11 @@ impl Users {
             Need::User => Ok(()),
             Need::Read(range) => self.check_keys(user, revision, |user| user.read.includes(range)),
             Need::Write(range) => self.check_keys(user, revision, |user| user.write.includes(range)),
-            Need::Root => check_root(user),
-            Need::KnowUser(asked) => check_root(user).or_else(|refusal| own(asked == name, refusal)),
+            Need::Root => check_root(name, user),
+            Need::KnowUser(asked) => check_root(name, user).or_else(|refusal| own(asked == name, refusal)),
             Need::KnowRole(asked) => {
                 let has = user.is_some_and(|user| user.roles.contains(asked));
-                check_root(user).or_else(|refusal| own(has, refusal))
+                check_root(name, user).or_else(|refusal| own(has, refusal))
             }
         }
     }
@@ -71,8 +113,10 @@ impl Users {
     }
 }
 
-fn check_root(user: Option<&User>) -> Result<(), Refusal> {
+fn check_root(name: &str, user: Option<&User>) -> Result<(), Refusal> {
     match user {
+        // A certificate without a name.
+        None if name.is_empty() => Err(Refusal::UserEmpty),
         None => Err(Refusal::UserNotFound),
         Some(user) if user.is_root() => Ok(()),
         Some(_) => Err(Refusal::PermissionDenied),

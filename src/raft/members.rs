@@ -89,6 +89,9 @@ pub async fn lead_change(
                 continue;
             }
         }
+        // Raft's configuration is in force as soon as the entry is appended, so this cannot wait until it is applied. As
+        // in etcd a change of users that is appended at the same moment may come too late.
+        inner.options.store.check_root(caller)?;
         let stored = raft.server_metrics().borrow_watched().membership_config.clone();
         let config = stored.membership();
         check(inner, change, config, asked)

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -32,6 +31,7 @@ use super::lmdb::{ReadTxn, Tables};
 use super::mvcc::remembered::Remembered;
 use super::mvcc::revision::Revision;
 use super::mvcc::ring::Ring;
+use super::present::Present;
 use super::registry::{Registry, Rows};
 use super::room::Space;
 use super::seams::Point;
@@ -39,7 +39,6 @@ use super::signal::Signal;
 use super::states::state_number;
 use super::tables::{Id, Kept, TABLES};
 use super::{Options, Sizes, StoreError, seams};
-use crate::auth::Users;
 use crate::model::{LogPosition, Observer};
 
 /// Everything behind a [`super::Store`].
@@ -65,7 +64,7 @@ pub(super) struct Inner {
     pub compaction_begun: Mutex<Option<Instant>>,
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     /// The users of the published state, for checks that take no lock.
-    pub users: ArcSwap<Users>,
+    pub present: Present,
     pool: Mutex<Pool>,
     quota: AtomicU64,
     failed: AtomicBool,
@@ -281,7 +280,7 @@ impl Inner {
             dir,
             quota: AtomicU64::new(options.quota.unwrap_or(UNLIMITED)),
             options,
-            users: ArcSwap::new(shared.registry.users.clone()),
+            present: Present::new(shared.registry.users.clone()),
             shared: RwLock::new(shared),
             writing: Mutex::new(()),
             applying: Mutex::new(()),

@@ -42,6 +42,8 @@ fn of_command(command: &Command) -> usize {
         Command::LeaseRevoke { .. } => usize::MAX,
         Command::Txn(txn) => of_txn(txn),
         Command::LeaseCheckpoint { remaining } => remaining.len(),
+        // It copies the users, and there may be many; a change of a role changes the rights of all who have it.
+        Command::Auth(_) => usize::MAX,
         _ => 1,
     }
 }
@@ -144,6 +146,7 @@ mod tests {
         assert_eq!(of(Command::Delete(Delete { range: KeyRange::all(), prev_kv: true })), usize::MAX);
         assert_eq!(of(Command::LeaseRevoke { id: 1 }), usize::MAX);
         assert_eq!(of(Command::LeaseCheckpoint { remaining: vec![(1, None); 900] }), 900);
+        assert_eq!(of(Command::Auth(crate::model::AuthChange::Enable)), usize::MAX);
         assert_eq!(of(txn(vec![put(), put()], vec![put()])), 3);
         let nested = Op::Txn(Txn { failure: vec![put(), delete(KeyRange::single("k"))], ..Txn::default() });
         assert_eq!(of(txn(vec![put(), nested], Vec::new())), 3);

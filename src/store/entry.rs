@@ -127,7 +127,7 @@ impl Inner {
             }
             let users_changed = !Arc::ptr_eq(&shared.registry.users, &registry.users);
             if users_changed {
-                self.users.store(registry.users.clone());
+                self.present.set(registry.users.clone());
             }
             shared.registry = registry;
             shared.allocated = shared.allocated.max(shared.in_use());

@@ -20,11 +20,10 @@ use super::{
     CheckpointPolicy, Figures, HashKv, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader, StoreError,
     TableFigures, effort, states, worker,
 };
-use crate::auth::{Need, Users};
 use crate::files;
 use crate::model::{
-    Alarm, Caller, KeyRange, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply,
-    Proposal, RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
+    Alarm, KeyRange, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
+    RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
 };
 
 /// The size that an empty store reports, in bytes (etcd's empty backend).
@@ -276,19 +275,6 @@ impl Store {
     /// The alarms that are raised.
     pub fn alarms(&self) -> Vec<Alarm> {
         self.0.shared.read().registry.list_alarms(None)
-    }
-
-    /// The users and roles of the present state. It takes no lock.
-    pub fn users(&self) -> Arc<Users> {
-        self.0.users.load_full()
-    }
-
-    /// Checks a caller's permission against the users of the present state; a branch while authentication is off.
-    ///
-    /// # Errors
-    /// As [`Users::check`].
-    pub fn check(&self, caller: &Caller, need: Need<'_>) -> Result<(), Refusal> {
-        self.0.users.load().check(caller, need)
     }
 
     /// The size of the data.

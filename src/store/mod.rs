@@ -12,6 +12,7 @@
 //! - `entry`: applies an entry through `apply/`, with everything that is specific to this member
 //! - `apply/`: one command after another, deterministically; `quota`: the cost of a command, which is checked before it
 //!   is proposed
+//! - `permission`: checks of callers against the present users, which are in `present`
 //! - `figures`: counters for metrics
 //! - `leases`: reading leases; `hash`: the hash of everything
 //! - `effort`, `room`, `space`: how long applying may take, and how much room the disk has
@@ -54,6 +55,8 @@ mod lmdb;
 mod model_test;
 mod mvcc;
 mod options;
+mod permission;
+mod present;
 pub mod quota;
 mod registry;
 mod restore;
@@ -72,11 +75,14 @@ mod states;
 mod tables;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod users_test;
 mod worker;
 
 pub use error::StoreError;
 pub use figures::Figures;
 pub use handle::Store;
 pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes, TableFigures};
+pub use present::UsersEpoch;
 pub use restore::Prepared;
 pub use snapshot::{SnapshotHeader, SnapshotReader};

@@ -111,7 +111,7 @@ impl Inner {
             let _applying = self.applying.lock();
             let mut shared = self.shared.write();
             let generation = shared.generation;
-            self.users.store(loaded.registry.users.clone());
+            self.present.set(loaded.registry.users.clone());
             let mut replaced = std::mem::replace(&mut *shared, loaded);
             *self.unfinished.lock() = None;
             shared.generation = generation;

@@ -284,6 +284,13 @@ impl State {
         }
     }
 
+    /// Wakes every session, also those for which there is nothing.
+    fn all_awake(&mut self, wakes: &mut Wakes) {
+        for member in self.groups.every_member() {
+            wake_if(member, wakes, |_| true);
+        }
+    }
+
     /// Memory is short: drops some queues that are not being drained.
     fn shed(&mut self, wakes: &mut Wakes) {
         let mut looked = 0;
@@ -346,7 +353,15 @@ impl Observer for Hub {
                 state.revision = revision;
                 state.all_behind(known + 1, &mut wakes);
             }
+            state.all_awake(&mut wakes);
         }
+        wakes.fire();
+    }
+
+    /// A watcher's range may no longer be one that its client may read; whoever polls the session checks that.
+    fn on_users(&self) {
+        let mut wakes = Wakes::default();
+        self.state.lock().all_awake(&mut wakes);
         wakes.fire();
     }
 }

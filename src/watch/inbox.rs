@@ -4,7 +4,7 @@
 //! both cases everything below the cursor or the first live event has been queued before, and nothing twice. Whoever
 //! makes a watcher live also holds the hub's lock, so that no event passes in between.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::index::GroupId;
 use super::order::{Item, Order, Ready, WatchKey};
 use super::run::{Budget, Interest, Run};
-use crate::model::Refusal;
+use crate::model::{KeyRange, Refusal};
 
 /// Most answers queued for one watcher.
 const MAX_QUEUED: usize = 1024;
@@ -317,6 +317,28 @@ impl Inbox {
         }
     }
 
+    /// Ends the watchers whose ranges may not be read any more. Nothing that is queued for them is sent.
+    pub(super) fn deny(&mut self, permits: impl Fn(&KeyRange) -> bool) {
+        let mut denied = BTreeSet::new();
+        for (index, slot) in (0u32..).zip(&mut self.slots) {
+            let Some(watcher) = &mut slot.watcher else { continue };
+            if watcher.stage == Stage::Ended || permits(&watcher.interest.range) {
+                continue;
+            }
+            if watcher.stage == Stage::Live {
+                self.behind += 1;
+            }
+            watcher.stage = Stage::Ended;
+            release(&self.budget, watcher);
+            denied.insert(WatchKey { index, generation: slot.generation });
+        }
+        if denied.is_empty() {
+            return;
+        }
+        self.order.forget(&denied);
+        denied.into_iter().for_each(|key| self.order.push(Ready::Denied(key)));
+    }
+
     /// Ends the session.
     pub(super) fn fail(&mut self, refusal: Refusal) {
         self.order.push(Ready::Failed(refusal));
@@ -385,6 +407,10 @@ impl Inbox {
                 Ready::Compacted(key, revision) => {
                     let header_revision = self.show(0);
                     self.tag(key).map(|tag| Item::Compacted { tag, header_revision, revision })
+                }
+                Ready::Denied(key) => {
+                    let header_revision = self.show(0);
+                    self.tag(key).map(|tag| Item::Denied { tag, header_revision })
                 }
                 Ready::Notify(key, revision) => {
                     self.tag(key).map(|tag| Item::Notify { tag, revision: self.show(revision) })

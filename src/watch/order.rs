@@ -4,7 +4,7 @@
 //! revision higher than their own; a progress answer may not, so a progress answer that comes too late is dropped and
 //! requested anew.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -13,7 +13,7 @@ use super::run::Run;
 use crate::model::Refusal;
 
 /// Identifies a watcher within its session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchKey {
     pub(super) index: u32,
     pub(super) generation: u32,
@@ -41,6 +41,13 @@ pub enum Item {
         /// The compacted revision.
         revision: i64,
     },
+    /// The watcher has ended: its client may no longer read its range.
+    Denied {
+        /// The watcher.
+        tag: i64,
+        /// The revision that the answer's header shows.
+        header_revision: i64,
+    },
     /// Every event up to the revision has been sent, to all watchers.
     Progress {
         /// The revision.
@@ -65,6 +72,8 @@ pub(super) enum Ready {
     History(WatchKey, Arc<Run>, i64),
     /// What it wants is compacted.
     Compacted(WatchKey, i64),
+    /// Its range may no longer be read.
+    Denied(WatchKey),
     /// A mark for all watchers.
     Progress(i64),
     /// A mark for one.
@@ -73,6 +82,18 @@ pub(super) enum Ready {
 }
 
 impl Ready {
+    /// The watcher it is about.
+    fn key(&self) -> Option<WatchKey> {
+        match self {
+            Ready::Queued(key)
+            | Ready::History(key, ..)
+            | Ready::Compacted(key, _)
+            | Ready::Denied(key)
+            | Ready::Notify(key, _) => Some(*key),
+            Ready::Progress(_) | Ready::Failed(_) => None,
+        }
+    }
+
     /// The revision of a progress answer.
     fn mark(&self) -> Option<i64> {
         match self {
@@ -159,6 +180,16 @@ impl Order {
             return;
         }
         self.ready.retain(|ready| ready.mark().is_none() || keep(ready));
+        self.marks = self.ready.iter().filter_map(Ready::mark).collect();
+        self.pass_mark();
+    }
+
+    /// Drops everything about these watchers.
+    pub(super) fn forget(&mut self, gone: &BTreeSet<WatchKey>) {
+        let stays = |key: WatchKey| !gone.contains(&key);
+        self.ready.retain(|ready| ready.key().is_none_or(stays));
+        self.deferred.retain(|key| stays(*key));
+        self.late.keys.retain(|key| stays(*key));
         self.marks = self.ready.iter().filter_map(Ready::mark).collect();
         self.pass_mark();
     }

@@ -11,7 +11,7 @@ use super::inbox::Inbox;
 use super::order::{Item, WatchKey};
 use super::run::Run;
 use super::shared::{Request, Shared};
-use crate::model::Refusal;
+use crate::model::{KeyRange, Refusal};
 
 /// Watchers that share one order of items. Dropping it closes them.
 pub struct Session {
@@ -42,6 +42,12 @@ impl Session {
     /// Closes a watcher. No more items about it follow.
     pub fn close(&self, key: WatchKey) {
         self.hub.close(&self.shared, key);
+    }
+
+    /// Ends the watchers whose ranges may not be read any more: an [`Item::Denied`] follows for each, and nothing else
+    /// about it.
+    pub fn deny(&self, permits: impl Fn(&KeyRange) -> bool) {
+        self.shared.inbox.lock().deny(permits);
     }
 
     /// The next item, in order. One task at a time may wait for it.
@@ -101,7 +107,7 @@ impl Drop for Session {
     }
 }
 
-/// An item of a [`Feed`].
+/// An item about a session's only watcher.
 #[derive(Debug)]
 pub enum FeedItem {
     /// Events.
@@ -115,8 +121,22 @@ pub enum FeedItem {
     Compacted(i64),
     /// Everything up to the revision has been sent.
     Progress(i64),
+    /// The feed has ended: its range may no longer be read.
+    Denied,
     /// The feed has ended: history cannot be read.
     Failed(Refusal),
+}
+
+impl From<Item> for FeedItem {
+    fn from(item: Item) -> Self {
+        match item {
+            Item::Events { header_revision, runs, .. } => Self::Events { header_revision, runs },
+            Item::Compacted { revision, .. } => Self::Compacted(revision),
+            Item::Denied { .. } => Self::Denied,
+            Item::Progress { revision } | Item::Notify { revision, .. } => Self::Progress(revision),
+            Item::Failed(refusal) => Self::Failed(refusal),
+        }
+    }
 }
 
 /// A session with one watcher. Dropping it ends the watch.
@@ -127,12 +147,7 @@ pub struct Feed {
 impl Feed {
     /// The next item.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<FeedItem> {
-        self.session.poll_next(cx).map(|item| match item {
-            Item::Events { header_revision, runs, .. } => FeedItem::Events { header_revision, runs },
-            Item::Compacted { revision, .. } => FeedItem::Compacted(revision),
-            Item::Progress { revision } | Item::Notify { revision, .. } => FeedItem::Progress(revision),
-            Item::Failed(refusal) => FeedItem::Failed(refusal),
-        })
+        self.session.poll_next(cx).map(FeedItem::from)
     }
 
     /// The next item. Dropping the future loses nothing.

@@ -157,6 +157,10 @@ impl Watched {
                 *next = revision + 1;
                 false
             }
+            FeedItem::Denied => {
+                self.broken.push("the watcher was denied, without users".to_string());
+                false
+            }
             FeedItem::Failed(refusal) => {
                 self.broken.push(format!("history cannot be read: {refusal}"));
                 false

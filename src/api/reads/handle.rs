@@ -1,15 +1,13 @@
-//! The handle, with the reads that are not of ranges.
+//! The handle, with the reads of everything.
 
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::limited::{Place, Places};
 use super::permission::{Sight, permit};
 use super::snapshot::Snapshot;
 use crate::api::jobs::{Job, Jobs};
 use crate::lease::Lessor;
-use crate::model::{Caller, LeaseId, Refusal};
+use crate::model::{Caller, Refusal};
 use crate::raft::Node;
 use crate::store::{HashKv, Store};
 use crate::watch::{Hub, HubStats};
@@ -41,7 +39,7 @@ pub struct Reads {
     node: Node,
     pub(super) store: Store,
     pub(super) hub: Arc<Hub>,
-    lessor: Arc<Lessor>,
+    pub(super) lessor: Arc<Lessor>,
     pub(super) jobs: Jobs,
     range_streams: Places,
     snapshots: Places,
@@ -73,37 +71,16 @@ impl Reads {
         }
     }
 
-    /// The ids of all leases; in the order of their expiry if this member is the primary lessor.
-    ///
-    /// # Errors
-    /// [`Refusal::PermissionDenied`], and internal ones.
-    pub fn leases(&self, caller: &Caller) -> Result<Vec<LeaseId>, Refusal> {
-        permit(caller, Sight::Leases)?;
-        match self.lessor.by_expiry() {
-            Some(ids) => Ok(ids),
-            None => Ok(self.store.leases()?.into_iter().map(|lease| lease.id).collect()),
-        }
-    }
-
-    /// The keys that are attached to a lease, ascending.
-    ///
-    /// # Errors
-    /// [`Refusal::PermissionDenied`], and internal ones.
-    pub async fn lease_keys(&self, caller: &Caller, id: LeaseId) -> Result<Vec<Bytes>, Refusal> {
-        let store = self.store.clone();
-        let keys = self.jobs.run(Job::Read, move || store.lease_keys(id)).await?;
-        permit(caller, Sight::Keys(&keys))?;
-        Ok(keys)
-    }
-
     /// A hash of all stored data.
     ///
     /// # Errors
     /// [`Refusal::PermissionDenied`], and internal ones.
     pub async fn hash(&self, caller: &Caller) -> Result<u32, Refusal> {
-        permit(caller, Sight::Whole)?;
+        permit(&self.store, caller, Sight::Whole)?;
         let store = self.store.clone();
-        self.jobs.run(Job::Whole, move || store.hash()).await
+        let hash = self.jobs.run(Job::Whole, move || store.hash()).await?;
+        permit(&self.store, caller, Sight::Whole)?;
+        Ok(hash)
     }
 
     /// A hash of the keys at a revision; 0 is the current one.
@@ -111,18 +88,21 @@ impl Reads {
     /// # Errors
     /// [`Refusal::PermissionDenied`], [`Refusal::Compacted`], [`Refusal::FutureRevision`], and internal ones.
     pub async fn hash_kv(&self, caller: &Caller, revision: i64) -> Result<HashKv, Refusal> {
-        permit(caller, Sight::Whole)?;
+        permit(&self.store, caller, Sight::Whole)?;
         let store = self.store.clone();
-        self.jobs.run(Job::Whole, move || store.hash_kv(revision)).await
+        let hash = self.jobs.run(Job::Whole, move || store.hash_kv(revision)).await?;
+        permit(&self.store, caller, Sight::Whole)?;
+        Ok(hash)
     }
 
-    /// A copy of the whole state, with its slot among the concurrent snapshots.
+    /// A copy of the whole state without the keys that sign tokens, with its slot among the concurrent snapshots.
     ///
     /// # Errors
     /// [`Refusal::PermissionDenied`]; [`Refusal::TooManyRequests`] if the limit is reached.
     pub fn snapshot(&self, caller: &Caller) -> Result<(Snapshot, Place), Refusal> {
-        permit(caller, Sight::Whole)?;
-        Ok((Snapshot::new(self.store.clone(), self.jobs.clone()), self.snapshots.take()?))
+        permit(&self.store, caller, Sight::Whole)?;
+        let snapshot = Snapshot::new(self.store.clone(), self.jobs.clone(), caller.clone());
+        Ok((snapshot, self.snapshots.take()?))
     }
 
     /// A slot for a stream of a range.

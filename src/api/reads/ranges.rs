@@ -1,12 +1,15 @@
 //! Ranges and read-only transactions.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::handle::{Freshness, Reads};
 use super::permission::{Sight, permit};
 use crate::api::jobs::{Job, Jobs};
+use crate::auth::Need;
 use crate::model::{Caller, KeyRange, Op, OpReply, RangeEnd, RangeQuery, RangeResult, Refusal, Txn};
-use crate::store::Store;
+use crate::store::{Store, UsersEpoch};
 
 /// Most keys that are read on the connection's own thread, which serves others, too. A longer range is read on a thread
 /// for blocking work.
@@ -23,9 +26,11 @@ impl Reads {
         query: RangeQuery,
         freshness: Freshness,
     ) -> Result<RangeResult, Refusal> {
-        permit(caller, Sight::Range(&query.range))?;
-        self.fresh(freshness).await?;
-        read(&self.store, &self.jobs, query).await
+        let caller = &*self.fresh_for(caller, freshness).await?;
+        let permitted = permit(&self.store, caller, Sight::Range(&query.range))?;
+        let result = read(&self.store, &self.jobs, query).await?;
+        self.store.confirm(caller, permitted)?;
+        Ok(result)
     }
 
     /// Runs a read-only transaction.
@@ -33,8 +38,33 @@ impl Reads {
     /// # Errors
     /// As of [`Reads::range`].
     pub async fn txn(&self, caller: &Caller, txn: Txn, freshness: Freshness) -> Result<OpReply, Refusal> {
-        permit(caller, Sight::Txn(&txn))?;
+        let caller = &*self.fresh_for(caller, freshness).await?;
+        let permitted = permit(&self.store, caller, Sight::Txn(&txn))?;
+        let reply = self.read_txn(txn).await?;
+        self.store.confirm(caller, permitted)?;
+        Ok(reply)
+    }
+
+    /// Returns when this member's state is recent enough, with the caller as it counts then: as in etcd a token that was
+    /// valid when the call came is not outdated by the changes that this member had to catch up with.
+    ///
+    /// # Errors
+    /// As of [`Reads::fresh`] and [`Store::renewed`].
+    pub(super) async fn fresh_for<'c>(
+        &self,
+        caller: &'c Caller,
+        freshness: Freshness,
+    ) -> Result<Cow<'c, Caller>, Refusal> {
+        let before = self.store.users_epoch();
+        let was_current = before.is_enabled() && self.store.users().is_current(caller);
         self.fresh(freshness).await?;
+        if was_current && self.store.users_epoch() != before {
+            return Ok(Cow::Owned(self.store.renewed(caller)?));
+        }
+        Ok(Cow::Borrowed(caller))
+    }
+
+    async fn read_txn(&self, txn: Txn) -> Result<OpReply, Refusal> {
         let is_quick = |op: &Op| matches!(op, Op::Range(query) if query.range.as_single().is_some());
         if txn.success.iter().chain(&txn.failure).all(is_quick)
             && txn.compares.iter().all(|compare| compare.range.as_single().is_some())
@@ -55,10 +85,10 @@ impl Reads {
         query: RangeQuery,
         freshness: Freshness,
     ) -> Result<Pages, Refusal> {
-        permit(caller, Sight::Range(&query.range))?;
-        self.fresh(freshness).await?;
-        let whole = query.range.clone();
-        Ok(Pages { store: self.store.clone(), jobs: self.jobs.clone(), query, whole })
+        let caller = &*self.fresh_for(caller, freshness).await?;
+        let permitted = permit(&self.store, caller, Sight::Range(&query.range))?;
+        let (store, jobs, whole) = (self.store.clone(), self.jobs.clone(), query.range.clone());
+        Ok(Pages { store, jobs, caller: caller.clone(), permitted, query, whole })
     }
 }
 
@@ -95,6 +125,9 @@ fn read_here(store: &Store, query: &RangeQuery) -> Result<Option<RangeResult>, R
 pub struct Pages {
     store: Store,
     jobs: Jobs,
+    caller: Caller,
+    /// When the caller's permission was checked.
+    permitted: UsersEpoch,
     /// The rest.
     query: RangeQuery,
     /// The requested range.
@@ -105,10 +138,12 @@ impl Pages {
     /// The next page of at most `limit` keys, read on this thread.
     ///
     /// # Errors
-    /// [`Refusal::Compacted`], [`Refusal::FutureRevision`].
+    /// [`Refusal::Compacted`], [`Refusal::FutureRevision`]; [`Refusal::PermissionDenied`] as soon as the caller has lost
+    /// its permission.
     pub fn next(&mut self, limit: i64) -> Result<RangeResult, Refusal> {
         self.query.limit = limit;
         let page = self.store.page(&self.query)?;
+        self.confirm()?;
         if self.query.revision <= 0 {
             self.query.revision = page.revision;
         }
@@ -117,6 +152,16 @@ impl Pages {
             self.query.range = KeyRange { start: successor(&last.key), end };
         }
         Ok(page)
+    }
+
+    /// Checks again what the caller may do now, if users have changed.
+    fn confirm(&mut self) -> Result<(), Refusal> {
+        let epoch = self.store.users_epoch();
+        if epoch != self.permitted {
+            self.store.check_now(&self.caller, Need::Read(&self.whole))?;
+            self.permitted = epoch;
+        }
+        Ok(())
     }
 
     /// The number of keys in the whole range, at the revision of the pages. Counting visits all keys: not on this

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::api::jobs::{Job, Jobs};
-use crate::model::Refusal;
+use crate::auth::Need;
+use crate::model::{Caller, Refusal};
 use crate::store::{SnapshotReader, Store, StoreError};
 
 /// Most bytes in a blob, as in etcd.
@@ -35,7 +36,9 @@ pub struct Blob {
 
 /// A snapshot that is being read.
 pub struct Snapshot {
+    store: Store,
     jobs: Jobs,
+    caller: Caller,
     /// Read, but not taken yet.
     ready: VecDeque<Blob>,
     step: Option<Step>,
@@ -43,17 +46,19 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Before the first read.
-    pub(super) fn new(store: Store, jobs: Jobs) -> Self {
-        Self { jobs, ready: VecDeque::new(), step: Some(Step::Open(store)) }
+    pub(super) fn new(store: Store, jobs: Jobs, caller: Caller) -> Self {
+        let step = Some(Step::Open(store.clone()));
+        Self { store, jobs, caller, ready: VecDeque::new(), step }
     }
 
     /// The next blob; `None` after the last one.
     ///
     /// # Errors
-    /// Internal ones only, which are logged.
+    /// [`Refusal::PermissionDenied`] as soon as the caller has lost its permission; internal ones, which are logged.
     pub async fn next(&mut self) -> Result<Option<Blob>, Refusal> {
         while self.ready.is_empty() {
             let Some(step) = self.step.take() else { return Ok(None) };
+            self.store.check_now(&self.caller, Need::Root)?;
             let job = match &step {
                 Step::Open(_) => Job::Whole,
                 Step::Read(_) => Job::Read,
@@ -89,7 +94,7 @@ impl Step {
                 // A snapshot shows the last checkpoint, but the client expects everything that was acknowledged to any
                 // client.
                 store.checkpoint()?;
-                let reader = store.snapshot()?;
+                let reader = store.snapshot()?.without_token_keys()?;
                 let size = reader.total_size()?;
                 let remaining = size.next_multiple_of(SECTOR);
                 let filling = Bytes::from(vec![0; (remaining - size) as usize]);

@@ -6,15 +6,17 @@ use super::convert;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::reads::Freshness;
 use crate::api::services::Services;
+use crate::auth::Need;
 use crate::model::{Caller, Command, Member, MemberChange, MemberId, Refusal, Reply};
 
 /// `MemberList`.
 pub async fn member_list(
     services: &Arc<Services>,
-    _caller: Caller,
+    caller: Caller,
     request: pb::MemberListRequest,
 ) -> Result<pb::MemberListResponse, Refusal> {
     services.reads.fresh(Freshness::of(!request.linearizable)).await?;
+    services.store.check(&caller, Need::User)?;
     let members = services.store.members().into_iter().map(convert::member).collect();
     Ok(pb::MemberListResponse { header: Some(services.header_without_revision()), members })
 }

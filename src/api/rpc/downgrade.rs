@@ -5,14 +5,16 @@ use std::sync::Arc;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::downgrade_request::DowngradeAction;
 use crate::api::services::Services;
+use crate::auth::Need;
 use crate::model::{Caller, Refusal};
 
 /// `Downgrade`.
 pub async fn run(
     services: &Arc<Services>,
-    _caller: Caller,
+    caller: Caller,
     request: pb::DowngradeRequest,
 ) -> Result<pb::DowngradeResponse, Refusal> {
+    services.store.check(&caller, Need::Root)?;
     let action = DowngradeAction::try_from(request.action).map_err(|_| Refusal::UnknownDowngradeAction)?;
     match action {
         DowngradeAction::Validate => validate(services, &request.version).await?,

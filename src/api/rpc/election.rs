@@ -12,9 +12,10 @@ use super::convert;
 use super::recipes::{Recipes, below, created_at, found, key_of, oldest, put_op};
 use crate::api::proto::etcdserverpb::ResponseHeader;
 use crate::api::proto::v3electionpb as pb;
+use crate::api::reads::Watching;
 use crate::api::services::Services;
 use crate::model::{Caller, Delete, Event, EventKind, KeyRange, KeyValue, Op, RangeQuery, Refusal, Txn};
-use crate::watch::{Feed, FeedItem};
+use crate::watch::FeedItem;
 
 /// The messages of an observation.
 pub type Observed = Pin<Box<dyn Stream<Item = Result<pb::LeaderResponse, Refusal>> + Send>>;
@@ -157,16 +158,16 @@ async fn follow(recipes: &Recipes, range: &KeyRange, leaders: &Leaders) -> Resul
         let (header, kv) = match read.value.into_iter().next() {
             Some(kv) => (read.header, kv),
             None => {
-                let feed = recipes.watch(range.clone(), read.header.revision)?;
-                let put = first_put(&feed).await?;
+                let mut feed = recipes.watch(range.clone(), read.header.revision)?;
+                let put = first_put(&mut feed).await?;
                 (recipes.services.header_at(put.mod_revision), put)
             }
         };
-        let feed = recipes.watch(KeyRange::single(kv.key.clone()), header.revision + 1)?;
+        let mut feed = recipes.watch(KeyRange::single(kv.key.clone()), header.revision + 1)?;
         // Fails only if the receiver is gone; this task is then about to be dropped.
         let _ = leaders.send(Ok(response(header, kv))).await;
         'leading: loop {
-            for event in next_events(&feed).await? {
+            for event in next_events(&mut feed).await? {
                 if event.kind == EventKind::Delete {
                     break 'leading;
                 }
@@ -177,7 +178,7 @@ async fn follow(recipes: &Recipes, range: &KeyRange, leaders: &Leaders) -> Resul
     }
 }
 
-async fn first_put(feed: &Feed) -> Result<KeyValue, Refusal> {
+async fn first_put(feed: &mut Watching) -> Result<KeyValue, Refusal> {
     loop {
         let put = next_events(feed).await?.into_iter().find(|event| event.kind == EventKind::Put);
         if let Some(event) = put {
@@ -187,14 +188,14 @@ async fn first_put(feed: &Feed) -> Result<KeyValue, Refusal> {
 }
 
 /// The next events, or the end of the stream (etcd ends it without a reason).
-async fn next_events(feed: &Feed) -> Result<Vec<Event>, Refusal> {
+async fn next_events(feed: &mut Watching) -> Result<Vec<Event>, Refusal> {
     loop {
         match feed.next().await {
             FeedItem::Events { runs, .. } => {
                 return Ok(runs.iter().flat_map(|run| run.events()).cloned().collect());
             }
             FeedItem::Progress(_) => {}
-            FeedItem::Compacted(_) | FeedItem::Failed(_) => {
+            FeedItem::Compacted(_) | FeedItem::Denied | FeedItem::Failed(_) => {
                 return Err(Refusal::ContextCanceled);
             }
         }

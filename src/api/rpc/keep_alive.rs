@@ -17,12 +17,12 @@ use crate::model::{Caller, LeaseId, Refusal};
 /// Most renewals of one stream that wait for the leader at the same time.
 const MAX_WAITING: usize = 64;
 
-/// Serves a stream. Renewing needs no permission.
-pub fn open<R>(services: &Arc<Services>, _caller: Caller, requests: R) -> KeepAlives<R>
+/// Serves a stream.
+pub fn open<R>(services: &Arc<Services>, caller: Caller, requests: R) -> KeepAlives<R>
 where
     R: Stream<Item = Result<pb::LeaseKeepAliveRequest, Refusal>> + Unpin,
 {
-    KeepAlives::new(services.clone(), requests)
+    KeepAlives::new(services.clone(), caller, requests)
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Result<i64, Refusal>> + Send>>;
@@ -38,6 +38,7 @@ struct Slow {
 /// The answers of one keepalive stream, in the order of its requests.
 pub struct KeepAlives<R> {
     services: Arc<Services>,
+    caller: Caller,
     /// `None` after the last request.
     requests: Option<R>,
     /// Renewals that could not be answered at once, and the ones behind them.
@@ -50,8 +51,8 @@ where
     R: Stream<Item = Result<pb::LeaseKeepAliveRequest, Refusal>> + Unpin,
 {
     /// A stream that serves `requests`.
-    pub fn new(services: Arc<Services>, requests: R) -> Self {
-        Self { services, requests: Some(requests), slow: VecDeque::new(), ended: false }
+    pub fn new(services: Arc<Services>, caller: Caller, requests: R) -> Self {
+        Self { services, caller, requests: Some(requests), slow: VecDeque::new(), ended: false }
     }
 
     /// The answer to the first waiting renewal, if it is there.
@@ -99,14 +100,21 @@ where
             // Before the renewal, as etcd does.
             let header = self.services.header();
             if self.slow.is_empty()
+                && self.services.reads.may_renew_all(&self.caller)
                 && let Renewal::Renewed(ttl) = self.services.lessor.renew(id)
             {
                 return Poll::Ready(Some(Ok(pb::LeaseKeepAliveResponse { header: Some(header), id, ttl })));
             }
-            let answer = Box::pin(renew(self.services.clone(), id));
+            let answer = Box::pin(renew_for(self.services.clone(), self.caller.clone(), id));
             self.slow.push_back(Slow { id, header, answer, ttl: None });
         }
     }
+}
+
+/// Renews a lease if its caller may do that.
+async fn renew_for(services: Arc<Services>, caller: Caller, id: LeaseId) -> Result<i64, Refusal> {
+    services.reads.permit_renewal(&caller, id).await?;
+    renew(services, id).await
 }
 
 impl<R> Stream for KeepAlives<R>

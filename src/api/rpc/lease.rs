@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::convert;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::services::Services;
+use crate::auth::Need;
 use crate::lease::{Renewal, TimeToLive};
 use crate::model::{Caller, Command, LeaseId, Refusal, Reply};
 
@@ -50,6 +51,7 @@ pub async fn time_to_live(
     caller: Caller,
     request: pb::LeaseTimeToLiveRequest,
 ) -> Result<pb::LeaseTimeToLiveResponse, Refusal> {
+    services.store.check(&caller, Need::User)?;
     let found = remaining(services, request.id).await?;
     let mut answer = pb::LeaseTimeToLiveResponse {
         header: Some(services.header()),
@@ -73,7 +75,7 @@ pub async fn leases(
     caller: Caller,
     _request: pb::LeaseLeasesRequest,
 ) -> Result<pb::LeaseLeasesResponse, Refusal> {
-    let ids = services.reads.leases(&caller)?;
+    let ids = services.reads.leases(&caller).await?;
     let leases = ids.into_iter().map(|id| pb::LeaseStatus { id }).collect();
     Ok(pb::LeaseLeasesResponse { header: Some(services.header()), leases })
 }

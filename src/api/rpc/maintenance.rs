@@ -11,6 +11,7 @@ use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::alarm_request::AlarmAction;
 use crate::api::reads::Limited;
 use crate::api::services::{ETCD_VERSION, STORAGE_VERSION, Services};
+use crate::auth::Need;
 use crate::model::{Alarm, AlarmKind, Caller, Command, MemberId, Refusal, Reply};
 
 /// The messages of a snapshot.
@@ -19,9 +20,10 @@ pub type Blobs = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Refusal>
 /// `Status`: from this member's own knowledge, leader or not.
 pub async fn status(
     services: &Arc<Services>,
-    _caller: Caller,
+    caller: Caller,
     _request: pb::StatusRequest,
 ) -> Result<pb::StatusResponse, Refusal> {
+    services.store.check(&caller, Need::User)?;
     let node = services.node.status();
     let sizes = services.store.sizes();
     let mut errors = Vec::new();
@@ -59,6 +61,7 @@ pub async fn alarm(
         (Ok(AlarmAction::Activate), Some(kind)) => Command::AlarmRaise(alarm(kind)),
         (Ok(AlarmAction::Deactivate), Some(kind)) => Command::AlarmClear(alarm(kind)),
         (Ok(AlarmAction::Activate | AlarmAction::Deactivate), None) | (Err(_), _) => {
+            services.store.check(&caller, Need::Root)?;
             return Ok(pb::AlarmResponse { header: Some(services.header()), alarms: Vec::new() });
         }
     };
@@ -78,9 +81,10 @@ pub async fn alarm(
 /// `Defragment`.
 pub async fn defragment(
     services: &Arc<Services>,
-    _caller: Caller,
+    caller: Caller,
     _request: pb::DefragmentRequest,
 ) -> Result<pb::DefragmentResponse, Refusal> {
+    services.store.check(&caller, Need::Root)?;
     let store = services.store.clone();
     services.jobs.run(Job::Wait, move || store.defragment()).await?;
     Ok(pb::DefragmentResponse { header: None })
@@ -133,9 +137,10 @@ pub async fn snapshot(
 /// `MoveLeader`.
 pub async fn move_leader(
     services: &Arc<Services>,
-    _caller: Caller,
+    caller: Caller,
     request: pb::MoveLeaderRequest,
 ) -> Result<pb::MoveLeaderResponse, Refusal> {
+    services.store.check(&caller, Need::Root)?;
     let target = MemberId(request.target_id);
     if !services.node.status().is_leader {
         return Err(Refusal::NotLeader);

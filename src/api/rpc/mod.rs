@@ -151,9 +151,9 @@ where
 mod tests {
     use futures_util::stream;
 
-    use super::stories::lone_leader;
+    use super::stories::{lone_leader, with_users};
     use super::*;
-    use crate::api::rules::{Kind, RULES};
+    use crate::api::rules::{Access, Kind, RULES};
     use crate::api::services::ETCD_VERSION;
 
     /// An interface for this test: it sends the default message, and keeps the result.
@@ -198,6 +198,52 @@ mod tests {
             drop(handler(self.0, stream::empty()));
             Ok(())
         }
+    }
+
+    /// What a caller without the necessary right is answered, by the rule of the method. Methods on keys are not here:
+    /// it depends on the request.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_method_refuses_whom_its_rule_refuses() {
+        let (services, _stopper, _dir) = lone_leader().await;
+        with_users(&services).await;
+        let user = |name: &str| {
+            let auth_revision = services.store.users().revision();
+            Caller::User { name: name.into(), auth_revision }
+        };
+        let callers = [Caller::Anonymous, user("nobody"), user("reader"), user("root"), Caller::System];
+        let mut asked = 0;
+        for rule in RULES.iter().filter(|rule| rule.service != "etcdserverpb.Auth") {
+            // The one request that is wrong before its caller is asked.
+            if rule.rpc == Rpc::MemberAdd {
+                continue;
+            }
+            let by_user = [Some(Refusal::UserEmpty), None, None, None, None];
+            let (denied, gone) = (Some(Refusal::PermissionDenied), Some(Refusal::UserNotFound));
+            let expected = match rule.access {
+                // The default request only reads.
+                Access::Authenticated | Access::RootUnlessReading => by_user,
+                Access::Root => [Some(Refusal::UserEmpty), gone, denied, None, None],
+                Access::Anyone | Access::Keys | Access::RootOrOwn => continue,
+            };
+            for (caller, expected) in callers.iter().zip(expected) {
+                let asks = Asks(caller.clone());
+                let refused = match unary(rule.rpc, &services, asks) {
+                    Some(call) => call.await.err(),
+                    None => {
+                        let asks = Asks(caller.clone());
+                        stream(rule.rpc, &services, asks).expect("a method").await.err()
+                    }
+                };
+                let about_permission = refused.filter(|refused| {
+                    let texts = [Refusal::UserEmpty, Refusal::UserNotFound, Refusal::PermissionDenied];
+                    texts.contains(refused)
+                });
+                assert_eq!(about_permission, expected, "{} by {caller:?}", rule.path);
+                asked += 1;
+            }
+        }
+        assert!(asked >= 70, "{asked}");
+        services.node.shutdown().await;
     }
 
     #[tokio::test]

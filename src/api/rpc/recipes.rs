@@ -8,14 +8,14 @@ use tokio::runtime::Handle;
 
 use super::{convert, lease};
 use crate::api::proto::etcdserverpb::ResponseHeader;
-use crate::api::reads::Freshness;
+use crate::api::reads::{Freshness, Watching};
 use crate::api::services::Services;
 use crate::api::status::plain;
 use crate::model::{
     Caller, Command, Compare, CompareOp, CompareTarget, Delete, EventKind, KeyRange, KeyValue, LeaseId, Op,
     OpReply, Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn, prefix_end,
 };
-use crate::watch::{Feed, FeedItem, Want, WatchSpec};
+use crate::watch::{FeedItem, Want, WatchSpec};
 
 /// Time to live of a lease that is granted for a caller without one, in seconds (etcd `concurrency.NewSession`).
 const SESSION_TTL: i64 = 60;
@@ -26,7 +26,7 @@ pub(super) struct Answered<T> {
     pub(super) value: T,
 }
 
-/// The recipes' steps, on behalf of a caller.
+/// The recipes' steps, on behalf of a caller. A recipe may take long: each step asks what the caller may do then.
 #[derive(Clone)]
 pub(super) struct Recipes {
     pub(super) services: Arc<Services>,
@@ -83,7 +83,8 @@ impl Recipes {
         if lease != 0 {
             return Ok(lease);
         }
-        let granted = lease::granted(&self.services, self.caller.clone(), 0, SESSION_TTL).await;
+        let caller = self.services.store.renewed(&self.caller).map_err(plain)?;
+        let granted = lease::granted(&self.services, caller, 0, SESSION_TTL).await;
         granted.map(|(id, _)| id).map_err(plain)
     }
 
@@ -94,7 +95,7 @@ impl Recipes {
 
     async fn propose(&self, command: Command) -> Result<Answered<(bool, Vec<OpReply>)>, Refusal> {
         self.services.check_quota(&command).await?;
-        match self.services.propose(self.caller.clone(), command).await? {
+        match self.services.propose(self.services.store.renewed(&self.caller)?, command).await? {
             Reply::Op(OpReply::Txn { revision, succeeded, replies }) => {
                 Ok(Answered { header: self.services.header_at(revision), value: (succeeded, replies) })
             }
@@ -105,7 +106,8 @@ impl Recipes {
     /// Deletes a key, if it exists.
     pub(super) async fn delete(&self, key: Bytes) -> Result<ResponseHeader, Refusal> {
         let delete = Delete { range: KeyRange::single(key), prev_kv: false };
-        match self.services.propose(self.caller.clone(), Command::Delete(delete)).await {
+        let caller = self.services.store.renewed(&self.caller).map_err(plain)?;
+        match self.services.propose(caller, Command::Delete(delete)).await {
             Ok(Reply::Op(OpReply::Delete { revision, .. })) => Ok(self.services.header_at(revision)),
             Ok(other) => Err(plain(convert::unexpected(&other))),
             Err(refusal) => Err(plain(refusal)),
@@ -114,13 +116,14 @@ impl Recipes {
 
     /// Reads linearizably.
     pub(super) async fn read(&self, query: RangeQuery) -> Result<Answered<Vec<KeyValue>>, Refusal> {
-        let read = self.services.reads.range(&self.caller, query, Freshness::Linearizable).await;
+        let caller = self.services.store.renewed(&self.caller).map_err(plain)?;
+        let read = self.services.reads.range(&caller, query, Freshness::Linearizable).await;
         let RangeResult { revision, kvs, .. } = read.map_err(plain)?;
         Ok(Answered { header: self.services.header_at(revision), value: kvs })
     }
 
     /// Watches a range from `revision` on.
-    pub(super) fn watch(&self, range: KeyRange, revision: i64) -> Result<Feed, Refusal> {
+    pub(super) fn watch(&self, range: KeyRange, revision: i64) -> Result<Watching, Refusal> {
         let spec = WatchSpec { tag: 0, range, start_revision: revision, want: Want::default() };
         self.services.reads.watch(&self.caller, spec).map_err(plain)
     }
@@ -142,7 +145,7 @@ impl Recipes {
     }
 
     async fn wait_delete(&self, key: Bytes, revision: i64) -> Result<(), Refusal> {
-        let feed = self.watch(KeyRange::single(key), revision)?;
+        let mut feed = self.watch(KeyRange::single(key), revision)?;
         loop {
             match feed.next().await {
                 FeedItem::Events { runs, .. } => {
@@ -154,6 +157,7 @@ impl Recipes {
                 FeedItem::Compacted(compacted) => {
                     return Err(plain(Refusal::Compacted { compacted }));
                 }
+                FeedItem::Denied => return Err(plain(Refusal::PermissionDenied)),
                 FeedItem::Failed(refusal) => return Err(plain(refusal)),
                 FeedItem::Progress(_) => {}
             }

@@ -47,10 +47,11 @@ async fn leases() {
         (Code::OutOfRange, "etcdserver: too large lease TTL".to_string())
     );
     let asked = [chosen.id, 99, chosen.id].map(|id| Ok(pb::LeaseKeepAliveRequest { id }));
-    let answers: Vec<(i64, i64)> = KeepAlives::new(services.clone(), tokio_stream::iter(asked))
-        .map(|answer| answer.map(|answer| (answer.id, answer.ttl)).unwrap())
-        .collect()
-        .await;
+    let answers: Vec<(i64, i64)> =
+        KeepAlives::new(services.clone(), Caller::Anonymous, tokio_stream::iter(asked))
+            .map(|answer| answer.map(|answer| (answer.id, answer.ttl)).unwrap())
+            .collect()
+            .await;
     assert_eq!(answers, [(chosen.id, 60), (99, 0), (chosen.id, 60)]);
 
     let lives = async |id| {

@@ -19,7 +19,10 @@ use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
 use crate::api::proto::mvccpb;
 use crate::api::services::{Services, Settings, Stopper};
 use crate::member::{Member, lab};
-use crate::model::{Caller, Command, Delete, KeyRange, Op, Put, Refusal, Txn, prefix_end};
+use crate::model::{
+    AuthChange, Caller, Command, Delete, KeyRange, Op, PasswordHash, Permission, PermissionKind, Put,
+    Refusal, Txn, prefix_end,
+};
 use crate::store::{Options, Store};
 
 const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/watch");
@@ -32,6 +35,28 @@ pub(in crate::api) async fn lone_leader() -> (Arc<Services>, Stopper, TempDir) {
     let settings = Settings { watch_progress_interval: Duration::from_millis(100), ..Settings::default() };
     let Member { services, stopper, .. } = lab::lone_leader(store, settings).await;
     (services, stopper, dir)
+}
+
+/// Adds users and enables authentication: "reader" may read "read/", "writer" may write "write/", "root" may do everything.
+pub(in crate::api) async fn with_users(services: &Services) {
+    let range = |prefix: &str| KeyRange { start: bytes(prefix), end: prefix_end(prefix.as_bytes()) };
+    let mut changes = Vec::new();
+    for (name, role, kind, prefix) in [
+        ("reader", "reads", PermissionKind::Read, "read/"),
+        ("writer", "writes", PermissionKind::Write, "write/"),
+        ("root", "root", PermissionKind::Read, "read/"),
+    ] {
+        let hash = Some(PasswordHash::new(format!("$2a$10${name}s")));
+        let permission = Some(Permission { kind, range: range(prefix) });
+        changes.push(AuthChange::UserAdd { name: name.into(), hash });
+        changes.push(AuthChange::RoleAdd { name: role.into() });
+        changes.push(AuthChange::RoleGrant { role: role.into(), permission });
+        changes.push(AuthChange::UserGrantRole { user: name.into(), role: role.into() });
+    }
+    changes.push(AuthChange::Enable);
+    for change in changes {
+        services.propose(Caller::Anonymous, Command::Auth(change)).await.expect("authentication is off");
+    }
 }
 
 struct Story {
@@ -126,10 +151,9 @@ fn told(answer: &pb::WatchResponse) -> Vec<String> {
 }
 
 impl Story {
-    fn new(services: Arc<Services>) -> Self {
+    fn new(services: Arc<Services>, caller: Caller) -> Self {
         let (requests, received) = mpsc::unbounded_channel();
-        let answers =
-            WatchStream::new(services.clone(), Caller::Anonymous, UnboundedReceiverStream::new(received));
+        let answers = WatchStream::new(services.clone(), caller, UnboundedReceiverStream::new(received));
         Self { services, requests: Some(requests), answers }
     }
 
@@ -139,7 +163,7 @@ impl Story {
     }
 
     async fn propose(&self, command: Command) {
-        self.services.propose(Caller::Anonymous, command).await.expect("applied");
+        self.services.propose(Caller::System, command).await.expect("applied");
     }
 
     async fn answer(&mut self) -> Vec<String> {
@@ -187,7 +211,7 @@ impl Story {
 
 async fn play(script: &str) -> String {
     let (services, _stopper, _dir) = lone_leader().await;
-    let mut story = Story::new(services);
+    let mut story = Story::new(services, Caller::Anonymous);
     let mut played = String::new();
     for line in script.lines().filter(|line| !line.starts_with("    ")) {
         played.push_str(line);
@@ -200,6 +224,47 @@ async fn play(script: &str) -> String {
     }
     story.services.node.shutdown().await;
     played
+}
+
+#[tokio::test]
+async fn a_watcher_is_refused_and_ended_with_etcds_reason() {
+    let (services, _stopper, _dir) = lone_leader().await;
+    with_users(&services).await;
+    let auth_revision = services.store.users().revision();
+    let reader = Caller::User { name: "reader".into(), auth_revision };
+    let denied = "because `rpc error: code = PermissionDenied desc = etcdserver: permission denied`";
+    let mut story = Story::new(services.clone(), reader);
+    for (key, expected) in [
+        ("read/*", "#0 at 1 created".to_string()),
+        ("read/a", "#1 at 1 created".to_string()),
+        ("write/*", format!("#-1 at 1 created canceled {denied}")),
+        ("read", format!("#-1 at 1 created canceled {denied}")),
+        // As in etcd the permission comes before everything but a negative revision.
+        ("x to=a", format!("#-1 at 1 created canceled {denied}")),
+    ] {
+        story.run(&format!("watch {key}")).await;
+        assert_eq!(story.answer().await, [expected]);
+    }
+    let narrower = Permission { kind: PermissionKind::Read, range: KeyRange::single("read/a") };
+    let range = KeyRange { start: bytes("read/"), end: prefix_end(b"read/") };
+    for change in [
+        AuthChange::RoleGrant { role: "reads".into(), permission: Some(narrower) },
+        AuthChange::RoleRevoke { role: "reads".into(), range },
+    ] {
+        story.propose(Command::Auth(change)).await;
+    }
+    assert_eq!(story.answer().await, [format!("#0 at 1 canceled {denied}")]);
+    story.run("put read/a 1").await;
+    let event = "  PUT read/a=1 created 2 mod 2 version 1";
+    assert_eq!(story.answer().await, ["#1 at 2", event]);
+    story.run("watch read/*").await;
+    assert_eq!(story.answer().await, [format!("#-1 at 2 created canceled {denied}")]);
+    story.propose(Command::Auth(AuthChange::UserDelete { name: "reader".into() })).await;
+    assert_eq!(story.answer().await, [format!("#1 at 2 canceled {denied}")]);
+    story.run("watch read/a").await;
+    let invalid = "because `rpc error: code = Unauthenticated desc = etcdserver: invalid auth token`";
+    assert_eq!(story.answer().await, [format!("#-1 at 2 created canceled {invalid}")]);
+    services.node.shutdown().await;
 }
 
 #[tokio::test]

@@ -123,7 +123,13 @@ where
 
     fn create(&mut self, request: pb::WatchCreateRequest) {
         let range = range_of(request.key, request.range_end);
-        let watch_id = match self.check(&range, request.start_revision, request.watch_id) {
+        if request.start_revision < 0 {
+            return self.refuse(status::text(&Refusal::Compacted { compacted: 0 }).to_string());
+        }
+        if let Err(refusal) = self.watches.permit(&range) {
+            return self.refuse(status::printed(&refusal));
+        }
+        let watch_id = match self.check(&range, request.watch_id) {
             Ok(watch_id) => watch_id,
             Err(reason) => return self.refuse(reason),
         };
@@ -168,10 +174,7 @@ where
     }
 
     /// The id for a watcher, or the reason why it is not created.
-    fn check(&mut self, range: &KeyRange, start_revision: i64, watch_id: i64) -> Result<i64, String> {
-        if start_revision < 0 {
-            return Err(status::text(&Refusal::Compacted { compacted: 0 }).to_string());
-        }
+    fn check(&mut self, range: &KeyRange, watch_id: i64) -> Result<i64, String> {
         if range.is_empty() {
             return Err(EMPTY_RANGE.to_string());
         }
@@ -224,6 +227,18 @@ where
                     watch_id: tag,
                     canceled: true,
                     compact_revision: revision,
+                    ..pb::WatchResponse::default()
+                }));
+            }
+            Item::Denied { tag, header_revision } => {
+                if let Some(watcher) = self.watchers.remove(&tag) {
+                    self.watches.close(watcher.key);
+                }
+                self.ready.push_back(Answer::Control(pb::WatchResponse {
+                    header: Some(self.services.header_at(header_revision)),
+                    watch_id: tag,
+                    canceled: true,
+                    cancel_reason: status::printed(&Refusal::PermissionDenied),
                     ..pb::WatchResponse::default()
                 }));
             }

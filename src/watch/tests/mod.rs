@@ -72,6 +72,7 @@ fn told(item: &Item) -> String {
             format!("{tag} at {header_revision}: {}", events.join(", "))
         }
         Item::Compacted { tag, revision, .. } => format!("{tag} compacted at {revision}"),
+        Item::Denied { tag, .. } => format!("{tag} denied"),
         Item::Progress { revision } => format!("progress {revision}"),
         Item::Notify { tag, revision } => format!("{tag} progress {revision}"),
         Item::Failed(refusal) => format!("failed: {refusal}"),

@@ -216,7 +216,7 @@ impl<S: Subject> Test<S> {
             | Item::Compacted { header_revision: revision, .. }
             | Item::Progress { revision }
             | Item::Notify { revision, .. } => client.show(*revision, seed),
-            Item::Failed(_) => {}
+            Item::Denied { .. } | Item::Failed(_) => {}
         }
         match item {
             Item::Events { tag, header_revision, runs } => {
@@ -246,6 +246,7 @@ impl<S: Subject> Test<S> {
                 client.session.close(watched.key);
                 client.watched.remove(&tag);
             }
+            Item::Denied { .. } => panic!("seed {seed}: nobody denies anything"),
             Item::Progress { revision } => {
                 client.watched.values_mut().for_each(|watched| watched.progress(model, revision, seed));
             }

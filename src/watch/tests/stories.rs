@@ -1,3 +1,6 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
+
 use super::model::{Change, Fake, delete, put};
 use super::*;
 use crate::model::Observer;
@@ -70,6 +73,60 @@ fn the_future_is_waited_for() {
     assert_eq!(told(&next(&session)), "progress 3");
     store.apply(&[vec![put("a")], vec![put("a")]]);
     assert_eq!(told(&next(&session)), "0 at 5: Put a@4, Put a@5");
+}
+
+/// Which watchers may go on is said at once, and nothing that waits for the others is sent any more.
+#[test]
+fn a_watcher_that_is_denied_ends_before_its_next_event() {
+    let store = Fake::new();
+    store.apply(&[vec![put("a")], vec![put("b")]]);
+    let hub = hub(&store);
+    let session = hub.session();
+    let keys: Vec<_> = [("a", 0), ("b", 0), ("a", 1), ("c", 0)]
+        .into_iter()
+        .zip(0..)
+        .map(|((key, start), tag)| session.open(WatchSpec { tag, ..spec(prefix(key), start) }).0)
+        .collect();
+    // One has its events queued, one reads history, one has nothing.
+    store.apply(&[vec![put("a"), put("b")]]);
+    session.deny(|range| range.contains(b"b"));
+    session.deny(|range| range.contains(b"b"));
+    let items: Vec<String> = std::iter::from_fn(|| poll(&session)).map(|item| told(&item)).collect();
+    assert_eq!(items, ["1 at 4: Put b@4", "0 denied", "2 denied", "3 denied"]);
+    store.apply(&[vec![put("a"), put("b"), put("c")]]);
+    assert_eq!(told(&next(&session)), "1 at 5: Put b@5");
+    session.request_progress();
+    assert!(poll(&session).is_none(), "a denied watcher is not synced until it is closed");
+    keys.iter().enumerate().filter(|(tag, _)| *tag != 1).for_each(|(_, key)| session.close(*key));
+    session.request_progress();
+    assert_eq!(told(&next(&session)), "progress 5");
+    assert_eq!((hub.stats().watchers, hub.stats().behind, hub.stats().pending), (1, 0, 0));
+}
+
+/// Whoever polls the session looks at the users then.
+#[test]
+fn a_change_of_users_wakes_sessions_for_which_there_is_nothing() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    let sessions = [hub.session(), hub.session()];
+    for change in [Hub::on_users, |hub: &Hub| hub.on_restored(1)] {
+        let woken: Vec<_> = sessions.iter().map(|_| Arc::new(Woken::default())).collect();
+        for (session, woken) in sessions.iter().zip(&woken) {
+            session.open(spec(prefix("a"), 0));
+            assert!(session.poll_next(&mut Context::from_waker(&woken.clone().into())).is_pending());
+        }
+        change(&hub);
+        assert!(woken.iter().all(|woken| woken.0.load(Ordering::Relaxed)));
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
