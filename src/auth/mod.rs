@@ -29,6 +29,8 @@ mod change;
 mod check;
 mod jwt;
 mod jwt_keys;
+#[cfg(test)]
+mod model_test;
 mod passwords;
 mod rights;
 mod simple;

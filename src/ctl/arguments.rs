@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
-use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use super::failure::{BAD_FEATURE, ERROR};
@@ -79,8 +78,7 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => {
-            let err = format!("{}{}", error.render(), missing(&error).unwrap_or_default());
-            return Err(Answer { err, code: ERROR, ..Answer::default() });
+            return Err(Answer { err: error.render().to_string(), code: ERROR, ..Answer::default() });
         }
         Err(error) => return Err(Answer { out: error.render().to_string(), ..Answer::default() }),
     };
@@ -99,47 +97,6 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     .map_err(|text| refused(text, BAD_FEATURE))?;
     let globals = globals(&matches, format.unwrap_or(Format::Simple)).map_err(|text| refused(text, ERROR))?;
     Ok(Invocation { globals, asked })
-}
-
-/// etcdctl's commands that kvctl does not have.
-const MISSING: [&str; 29] = [
-    "add",
-    "alarm",
-    "auth",
-    "check",
-    "compact",
-    "compaction",
-    "completion",
-    "defrag",
-    "del",
-    "downgrade",
-    "elect",
-    "get",
-    "hashkv",
-    "lease",
-    "lock",
-    "make-mirror",
-    "move-leader",
-    "options",
-    "promote",
-    "put",
-    "remove",
-    "role",
-    "snapshot",
-    "txn",
-    "update",
-    "user",
-    "version",
-    "watch",
-    "migrate",
-];
-
-/// The hint for one of them.
-fn missing(error: &clap::Error) -> Option<String> {
-    let ContextValue::String(word) = error.get(ContextKind::InvalidSubcommand)? else { return None };
-    let is_known = MISSING.contains(&word.as_str());
-    is_known
-        .then(|| format!("\nhint: kvctl has no {word} yet; etcdctl has, and works with kvd as with etcd\n"))
 }
 
 /// # Errors
@@ -421,18 +378,6 @@ mod tests {
         };
         let limited = Endpoints { cluster: false, wait: Some(Duration::from_secs(90)) };
         assert_eq!(asked, Asked::EndpointHealth(limited));
-    }
-
-    #[test]
-    fn a_command_that_only_etcdctl_has_is_named_as_such() {
-        let err = |line: &str| parsed(line).expect_err(line).err;
-        assert!(
-            err("put a b")
-                .ends_with("\nhint: kvctl has no put yet; etcdctl has, and works with kvd as with etcd\n")
-        );
-        assert!(err("member add x").contains("hint: kvctl has no add yet"));
-        assert!(!err("nonsense").contains("hint"));
-        assert!(!err("endpoint status --foo").contains("hint"));
     }
 
     #[test]

@@ -47,8 +47,7 @@ pub fn page() -> String {
 
 const DESCRIPTION: &str = "kvctl connects to members of a kvd or etcd cluster. Commands, flags, variables, formats and exit \
     codes are etcdctl's; commands may be abbreviated as long as they stay unambiguous (kvctl mem li). In addition it \
-    finds the kvd on its own machine, can wait, and says what to do about a failure. It has only the commands below so \
-    far: for all others use etcdctl.";
+    finds the kvd on its own machine, can wait, and says what to do about a failure.";
 
 const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS files are taken from the member's \
     configuration, if the user may read it (root and the group kv). Without TLS kvctl uses the member's loopback \

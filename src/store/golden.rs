@@ -1,4 +1,4 @@
-//! Runs the stories in `tests/golden/{store,txn,lease}`: each is a sequence of commands with the store's answers.
+//! Runs the stories in `tests/golden/{store,txn,lease,users}`: each is a sequence of commands with the store's answers.
 //!
 //! A line that begins with `>` is a command; the lines after it, up to an empty one or the next command, are the
 //! answer; `#` begins a comment. `UPDATE_GOLDEN=1 cargo test --lib store::golden` rewrites the answers; review the
@@ -8,6 +8,9 @@
 //!                                          take over a snapshot in a fresh store
 //! keys-of LEASE | leases | alarms | members | size | hash REVISION
 //! events RANGE from=N [to=N] [prev]
+//! users | may read|write RANGE
+//! as NAME[@N] ...                          the same, as a user that was authenticated at the present revision of users, or
+//!                                          at N; without it nobody asks, and `as system` is kvd itself
 //! ```
 
 mod parse;
@@ -19,6 +22,7 @@ use std::path::{Path, PathBuf};
 use self::parse::{Line, Parser};
 use super::tests::manual;
 use super::*;
+use crate::auth::Need;
 use crate::model::{Caller, LogPosition, Proposal, Reply, Stamp};
 
 struct Story {
@@ -51,13 +55,19 @@ impl Story {
     }
 
     fn run(&mut self, line: &str) -> String {
+        let (caller, line) = match line.strip_prefix("as ") {
+            Some(rest) => {
+                let (name, line) = rest.split_once(' ').expect("as NAME COMMAND");
+                (self.caller(name), line)
+            }
+            None => (Caller::Anonymous, line),
+        };
+        if let Some(asked) = line.strip_prefix("may ") {
+            return self.may(&caller, asked);
+        }
         match Parser::new(line).line() {
             Line::Command(command) => {
-                self.log.push(Proposal {
-                    stamp: Stamp::at(1000 * self.log.len() as i64),
-                    caller: Caller::Anonymous,
-                    command,
-                });
+                self.log.push(Proposal { stamp: Stamp::at(1000 * self.log.len() as i64), caller, command });
                 print::reply(&self.apply(self.log.len() - 1))
             }
             Line::Range(query) => {
@@ -72,6 +82,24 @@ impl Story {
             }
             Line::Word(word, number) => self.word(&word, number),
         }
+    }
+
+    fn caller(&self, text: &str) -> Caller {
+        if text == "system" {
+            return Caller::System;
+        }
+        let (name, revision) = match text.split_once('@') {
+            Some((name, revision)) => (name, revision.parse().unwrap()),
+            None => (text, self.store().users().revision()),
+        };
+        Caller::User { name: name.into(), auth_revision: revision }
+    }
+
+    fn may(&self, caller: &Caller, asked: &str) -> String {
+        let (kind, range) = asked.split_once(' ').expect("may read|write RANGE");
+        let range = parse::range(range);
+        let need = if kind == "read" { Need::Read(&range) } else { Need::Write(&range) };
+        print::or_refused(self.store().check(caller, need).map(|()| "yes\n".to_string()))
     }
 
     fn word(&mut self, word: &str, number: i64) -> String {
@@ -97,6 +125,7 @@ impl Story {
             }
             "leases" => return print::leases(&self.store().leases().unwrap()),
             "keys-of" => return print::keys(&self.store().lease_keys(number).unwrap()),
+            "users" => return print::users(&self.store().users()),
             "alarms" => return format!("{:?}\n", self.store().alarms()),
             "members" => return print::members(&self.store().members(), &self.store().removed()),
             "size" => {
@@ -140,7 +169,7 @@ fn retell(text: &str) -> String {
 fn stories() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut paths = Vec::new();
-    for folder in ["store", "txn", "lease"] {
+    for folder in ["store", "txn", "lease", "users"] {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             paths.push(entry.unwrap().path());
         }

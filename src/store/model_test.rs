@@ -5,7 +5,7 @@
 //! number of rounds.
 
 mod model;
-mod random;
+pub(super) mod random;
 
 use bytes::Bytes;
 

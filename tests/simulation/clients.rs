@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kvd::model::{
-    Caller, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Op as StoreOp, OpReply, Put,
-    Refusal, Reply, Txn,
+    Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Op as StoreOp, OpReply, Put, Refusal,
+    Reply, Txn,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch as signal;
@@ -110,7 +110,7 @@ fn understood(reply: Reply) -> Answered {
 
 async fn ask(process: &Process, key: usize, op: Op) -> Result<Answered, Refusal> {
     match command(key, op) {
-        Some(command) => process.node.propose(Caller::Anonymous, command).await.map(understood),
+        Some(command) => process.node.propose(process.root(), command).await.map(understood),
         None => {
             process.node.read_index().await?;
             let revision = process.store.revision();
@@ -123,7 +123,14 @@ async fn ask(process: &Process, key: usize, op: Op) -> Result<Answered, Refusal>
 
 /// True if a refusal means for certain that nothing was done.
 fn nothing_done(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::TooManyRequests | Refusal::NoLeader | Refusal::NotSupportedForLearner)
+    matches!(
+        refusal,
+        Refusal::TooManyRequests
+            | Refusal::NoLeader
+            | Refusal::NotSupportedForLearner
+            | Refusal::UserEmpty
+            | Refusal::AuthOldRevision
+    )
 }
 
 /// A client that works until it is stopped.

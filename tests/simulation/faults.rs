@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kvd::model::{Caller, Command, Member, MemberChange, MemberId, Put};
+use kvd::model::{Command, Member, MemberChange, MemberId, Put};
 
 use super::dice::Dice;
 use super::switches::Kind;
@@ -251,7 +251,7 @@ impl Faults {
             let value = number.to_string().into();
             let put = Put { key: "tail".into(), value, ..Put::default() };
             let at = leader.clone();
-            let proposed = async move { at.node.propose(Caller::Anonymous, Command::Put(put)).await };
+            let proposed = async move { at.node.propose(at.root(), Command::Put(put)).await };
             let crashing = leader.clone();
             tokio::spawn(async move { crashing.unless_it_crashes(proposed).await });
             tokio::time::sleep(Duration::from_millis(4)).await;
@@ -331,7 +331,7 @@ impl Faults {
         let world = self.world.clone();
         tokio::spawn(async move {
             let said = format!("{command:?} at {}", at.id);
-            let reply = at.unless_it_crashes(at.node.propose(Caller::Anonymous, command)).await;
+            let reply = at.unless_it_crashes(at.node.propose(at.root(), command)).await;
             let done = match reply {
                 None => "crashed".to_string(),
                 Some(Ok(_)) => "done".to_string(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kvd::model::{
-    Caller, Command, Compare, CompareOp, CompareTarget, KeyRange, LeaseId, MemberId, Op, Put, Refusal, Txn,
+    Command, Compare, CompareOp, CompareTarget, KeyRange, LeaseId, MemberId, Op, Put, Refusal, Txn,
 };
 use tokio::sync::watch as signal;
 
@@ -26,7 +26,7 @@ fn put(key: String, lease: LeaseId) -> Op {
 async fn propose(world: &World, process: &Process, command: Command) -> Option<Result<(), Refusal>> {
     let has_disks = !world.has(Kind::FullLogs) && !world.has(Kind::FullStores);
     let unlimited = has_disks && process.store.sizes().quota.is_none();
-    let work = process.node.propose(Caller::Anonymous, command);
+    let work = process.node.propose(process.root(), command);
     let done = process.unless_it_crashes(work).await.map(|done| done.map(drop));
     if let Some(Err(Refusal::NoSpace)) = done
         && unlimited

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kvd::lease::{Remote, Renewal};
 use kvd::member::leases::LeaderLessor;
-use kvd::model::{Caller, Command, LeaseId, Put, Refusal};
+use kvd::model::{Command, LeaseId, Put, Refusal};
 use parking_lot::Mutex;
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
@@ -68,13 +68,10 @@ async fn grant(world: &World, leases: &Leases, dice: &mut Dice, id: LeaseId) -> 
     }
     let process = &running[dice.below(running.len())];
     let work = async {
-        process
-            .node
-            .propose(Caller::Anonymous, Command::LeaseGrant { id, ttl: TTL.as_secs() as i64 })
-            .await?;
+        process.node.propose(process.root(), Command::LeaseGrant { id, ttl: TTL.as_secs() as i64 }).await?;
         leases.acknowledged(id, asked, process);
         let put = Put { key: key_of(id), value: "held".into(), lease: id, ..Put::default() };
-        process.node.propose(Caller::Anonymous, Command::Put(put)).await
+        process.node.propose(process.root(), Command::Put(put)).await
     };
     matches!(process.unless_it_crashes(work).await, Some(Ok(_))).then_some(asked)
 }

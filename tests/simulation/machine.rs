@@ -9,7 +9,7 @@ use std::time::Duration;
 use kvd::lease::Lessor;
 use kvd::log::{Log, Mode, Options, SimDisk};
 use kvd::member::{Member, RaftOn, Seams};
-use kvd::model::{self, Clock, ClusterId, Entropy, LogPosition, MemberId, Observer};
+use kvd::model::{self, Caller, Clock, ClusterId, Entropy, LogPosition, MemberId, Observer};
 use kvd::peer::Transport;
 use kvd::raft::{self as signal, Node, NodeOptions, Processor, Standing, found};
 use kvd::store::{self, CheckpointPolicy, Store, StoreError};
@@ -195,6 +195,15 @@ pub struct Process {
 }
 
 impl Process {
+    /// Whoever may do everything, as this member would authenticate it now.
+    pub fn root(&self) -> Caller {
+        let users = self.store.users();
+        match users.is_enabled() {
+            true => Caller::User { name: "root".into(), auth_revision: users.revision() },
+            false => Caller::Anonymous,
+        }
+    }
+
     /// The result of `work` on the thread of this process's clients, or `None` if it crashes in the meantime.
     pub async fn unless_it_crashes<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut crashed = self.crashed.subscribe();

@@ -12,6 +12,7 @@
 //! | `clients` | puts, linearizable gets, swaps and deletions at any member, and their record |
 //! | `heavy` | large or expensive commands |
 //! | `leases` | leases that are kept alive and others that are not, and the promises about them |
+//! | `users` | roles that are given and taken while their users act, at any member |
 //! | `watchers` | clients that follow all events, on a thread of their own, and move to another member when theirs dies |
 //! | `live` | streams that are read slowly |
 //! | `monitor` | what must hold at every moment: no leader without a quorum, and no election for no reason |
@@ -19,7 +20,7 @@
 //! | `journal` | everything that happened, in order |
 //!
 //! At the end of a seed the history is linearizable, nothing acknowledged is lost, all members have applied the same
-//! events and have equal hashes, every watcher has seen every event once and in order, a lease that was kept alive is
+//! events and have equal hashes and the same users, every watcher has seen every event once and in order, a lease that was kept alive is
 //! there and one that was not is gone.
 //!
 //! A seed makes the same run every time: time is tokio's paused clock, all of a cluster runs on one thread, and every
@@ -49,6 +50,7 @@ mod network;
 mod run;
 mod switches;
 mod trials;
+mod users;
 mod verify;
 mod watchers;
 mod world;

@@ -15,7 +15,7 @@ use super::switches::{Kind, Settings, Switches};
 use super::verify;
 use super::watchers::Watchers;
 use super::world::{World, member};
-use super::{heavy, live, monitor};
+use super::{heavy, live, monitor, users};
 
 /// Simulated time under faults.
 const LASTING: Duration = Duration::from_secs(10);
@@ -102,6 +102,10 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     tasks.spawn(heavy::run(world.clone(), fork(), stop.subscribe()));
     tasks.spawn(live::run(world.clone(), fork(), stop.subscribe()));
     tasks.spawn(monitor::run(world.clone(), stop.subscribe()));
+    let enabled = users::Enabled::default();
+    for user in 0..users::USERS {
+        tasks.spawn(users::run(world.clone(), fork(), user, enabled.clone(), stop.subscribe()));
+    }
     if world.is_calm() && !world.has(Kind::Costly) && !world.has(Kind::SlowStores) {
         tasks.spawn(monitor::reads(world.clone(), stop.subscribe()));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kvd::model::{Caller, Command, EventKind, KeyRange, Put, RangeQuery};
+use kvd::model::{Command, EventKind, KeyRange, Put, RangeQuery};
 use tokio::time::Instant;
 
 use super::clients::{Record, Revised, key_name, number, text};
@@ -55,7 +55,7 @@ pub async fn writable(world: &World) {
         for _ in 0..3 {
             let put = Put { key: "w".into(), value: "written".into(), ..Put::default() };
             outcome =
-                process.unless_it_crashes(process.node.propose(Caller::Anonymous, Command::Put(put))).await;
+                process.unless_it_crashes(process.node.propose(process.root(), Command::Put(put))).await;
             if matches!(outcome, Some(Ok(_))) || process.node.is_learner() {
                 outcome = None;
                 break;
@@ -157,6 +157,10 @@ pub fn members(world: &World, notes: &str) {
     let lists: Vec<_> = processes.iter().map(|process| process.store.members()).collect();
     if lists.iter().any(|list| *list != lists[0]) {
         world.journal().broken(format!("the members' lists of members differ: {lists:#?}"));
+    }
+    let users: Vec<_> = processes.iter().map(|process| process.store.users()).collect();
+    if users.iter().any(|one| *one != users[0]) {
+        world.journal().broken(format!("the members' users differ: {users:#?}"));
     }
     let missing =
         (2..=truth.keys().max().copied().unwrap_or(1)).find(|revision| !truth.contains_key(revision));

@@ -8,6 +8,8 @@
 //! read-txn ...                                                                    the same, not through the log
 //! grant ID TTL | revoke ID | compact N | raise MEMBER nospace|corrupt | clear MEMBER nospace|corrupt
 //! add ID URL [learner|pending] | remove ID | update ID URL | promote ID | publish ID NAME URL
+//! enable | disable | add-user NAME [certificate] | delete-user NAME | password NAME | give NAME ROLE | take NAME ROLE
+//! add-role ROLE | delete-role ROLE | permit ROLE [read|write|both RANGE] | forbid ROLE RANGE | token-key ID [after=N]
 //! ```
 //! RANGE is `a`, `a..c`, `a..` (open), `a*` (prefix) or `..` (all). A COMPARE is `mod(RANGE)=N` with value, version,
 //! create, mod or lease and one of `= != < >`. `x^901` is the letter x 901 times, `%` followed by two hex digits a
@@ -16,8 +18,9 @@
 use bytes::Bytes;
 
 use crate::model::{
-    Alarm, AlarmKind, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Member, MemberChange,
-    MemberId, Op, Put, RangeEnd, RangeQuery, SortTarget, Txn, prefix_end,
+    Alarm, AlarmKind, AuthChange, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Member,
+    MemberChange, MemberId, Op, PasswordHash, Permission, PermissionKind, Put, RangeEnd, RangeQuery,
+    SortTarget, TokenKey, Txn, prefix_end,
 };
 
 /// A parsed command.
@@ -28,6 +31,22 @@ pub enum Line {
     Events { range: KeyRange, from: i64, to: i64, prev: bool },
     Word(String, i64),
 }
+
+/// The changes of users.
+const AUTH: [&str; 12] = [
+    "enable",
+    "disable",
+    "add-user",
+    "delete-user",
+    "password",
+    "give",
+    "take",
+    "add-role",
+    "delete-role",
+    "permit",
+    "forbid",
+    "token-key",
+];
 
 pub struct Parser<'l> {
     words: std::iter::Peekable<std::str::SplitWhitespace<'l>>,
@@ -54,6 +73,7 @@ impl<'l> Parser<'l> {
             "add" | "remove" | "update" | "promote" | "publish" => {
                 Line::Command(Command::Member(self.member(word)))
             }
+            _ if AUTH.contains(&word) => Line::Command(Command::Auth(self.auth(word))),
             "events" => {
                 let mut line = (range(self.word()), 0, i64::MAX - 1, false);
                 while let Some((name, value)) = self.option() {
@@ -166,6 +186,46 @@ impl<'l> Parser<'l> {
         ops
     }
 
+    fn auth(&mut self, change: &str) -> AuthChange {
+        let name = match change {
+            "enable" | "disable" => String::new(),
+            _ => String::from_utf8(text(self.word()).into()).unwrap(),
+        };
+        match change {
+            "enable" => AuthChange::Enable,
+            "disable" => AuthChange::Disable,
+            "add-user" => {
+                let hash = PasswordHash::new(format!("hash of {name}"));
+                let has_password = self.words.next_if_eq(&"certificate").is_none();
+                AuthChange::UserAdd { name, hash: has_password.then_some(hash) }
+            }
+            "delete-user" => AuthChange::UserDelete { name },
+            "password" => {
+                AuthChange::UserPassword { hash: PasswordHash::new(format!("new hash of {name}")), name }
+            }
+            "give" => AuthChange::UserGrantRole { user: name, role: self.word().to_string() },
+            "take" => AuthChange::UserRevokeRole { user: name, role: self.word().to_string() },
+            "add-role" => AuthChange::RoleAdd { name },
+            "delete-role" => AuthChange::RoleDelete { name },
+            "permit" => {
+                let kind = self.words.next().map(|kind| match kind {
+                    "read" => PermissionKind::Read,
+                    "write" => PermissionKind::Write,
+                    "both" => PermissionKind::ReadWrite,
+                    other => panic!("no permission {other:?}"),
+                });
+                let permission = kind.map(|kind| Permission { kind, range: range(self.word()) });
+                AuthChange::RoleGrant { role: name, permission }
+            }
+            "forbid" => AuthChange::RoleRevoke { role: name, range: range(self.word()) },
+            _ => {
+                let id = number(&name) as u64;
+                let after = self.option().map(|(_, after)| number(after) as u64);
+                AuthChange::TokenKey { key: TokenKey { id, secret: [id as u8; 32] }, after }
+            }
+        }
+    }
+
     fn alarm(&mut self) -> Alarm {
         let member = MemberId(self.number() as u64);
         let kind = match self.word() {
@@ -224,7 +284,7 @@ fn text(word: &str) -> Bytes {
     out.into()
 }
 
-fn range(word: &str) -> KeyRange {
+pub fn range(word: &str) -> KeyRange {
     if word == ".." {
         return KeyRange::all();
     }

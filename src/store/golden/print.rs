@@ -1,7 +1,9 @@
 //! The answers of a story.
 
+use crate::auth::{State, Users};
 use crate::model::{
-    Event, EventKind, KeyValue, Lease, Member, MemberId, OpReply, RangeResult, Refusal, Reply, RevisionEvents,
+    Event, EventKind, KeyValue, Lease, Member, MemberId, OpReply, Permission, RangeEnd, RangeResult, Refusal,
+    Reply, RevisionEvents,
 };
 use bytes::Bytes;
 
@@ -108,6 +110,31 @@ pub fn leases(leases: &[Lease]) -> String {
 
 pub fn keys(keys: &[Bytes]) -> String {
     keys.iter().map(|key| format!("{}\n", text(key))).collect()
+}
+
+pub fn users(users: &Users) -> String {
+    let State { enabled, revision, disabled_at, token_keys } = users.state();
+    let keys: Vec<u64> = token_keys.iter().map(|key| key.id).collect();
+    let state = if *enabled { "on" } else { "off" };
+    let mut out = format!("{state} at {revision}, disabled at {disabled_at}, token keys {keys:?}\n");
+    for (name, user) in users.users() {
+        let hash = user.hash.as_ref().map(|hash| text(hash.as_bytes()));
+        let roles: Vec<&String> = user.roles.iter().collect();
+        out += &format!("user {name} since {}: {roles:?} {hash:?}\n", user.since);
+    }
+    for (name, role) in users.roles() {
+        out += &format!("role {name}:");
+        for Permission { kind, range } in &role.permissions {
+            let end = match &range.end {
+                RangeEnd::Single => String::new(),
+                RangeEnd::Before(end) => format!("..{}", text(end)),
+                RangeEnd::Open => "..".into(),
+            };
+            out += &format!(" {kind:?} {}{end}", text(&range.start));
+        }
+        out += "\n";
+    }
+    out
 }
 
 pub fn members(members: &[Member], removed: &[MemberId]) -> String {
