@@ -2,29 +2,71 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use super::target::Target;
 use super::tls;
+use crate::api::proto::etcdserverpb::auth_client::AuthClient;
 use crate::api::proto::etcdserverpb::cluster_client::ClusterClient;
 use crate::api::proto::etcdserverpb::kv_client::KvClient;
+use crate::api::proto::etcdserverpb::lease_client::LeaseClient;
 use crate::api::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 
 /// etcdctl's text if the deadline has passed.
 pub(super) const DEADLINE: &str = "context deadline exceeded";
 
+/// What carries the calls of all services.
+pub(super) type Wire = InterceptedService<Channel, Token>;
+
 /// The services of one endpoint.
 pub(super) struct Connection {
-    pub(super) kv: KvClient<Channel>,
-    pub(super) cluster: ClusterClient<Channel>,
-    pub(super) maintenance: MaintenanceClient<Channel>,
+    pub(super) auth: AuthClient<Wire>,
+    pub(super) cluster: ClusterClient<Wire>,
+    pub(super) kv: KvClient<Wire>,
+    pub(super) lease: LeaseClient<Wire>,
+    pub(super) maintenance: MaintenanceClient<Wire>,
+    /// Sent with each call from now on.
+    pub(super) token: Token,
+}
+
+/// The caller's token, in the metadata of each call.
+#[derive(Clone, Default)]
+pub(super) struct Token(Arc<Mutex<Option<MetadataValue<Ascii>>>>);
+
+impl Token {
+    /// Replaces it; an empty one is not sent.
+    pub(super) fn set(&self, token: &str) -> Result<(), String> {
+        let mut value = match token {
+            "" => None,
+            text => {
+                Some(MetadataValue::try_from(text).map_err(|_| "the token has bytes that cannot be sent")?)
+            }
+        };
+        value.iter_mut().for_each(|value| value.set_sensitive(true));
+        if let Ok(mut held) = self.0.lock() {
+            *held = value;
+        }
+        Ok(())
+    }
+}
+
+impl Interceptor for Token {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = self.0.lock().ok().and_then(|held| held.clone()) {
+            request.metadata_mut().insert("token", token);
+        }
+        Ok(request)
+    }
 }
 
 /// A parsed endpoint.
@@ -39,7 +81,7 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
     let place = Place::parse(endpoint, target.always_tls)?;
     let tls = if place.is_tls() { Some(tls::client(&target.tls)?) } else { None };
     let name = place.server_name();
-    let reason = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let reason = Arc::new(Mutex::new(String::new()));
     let seen = reason.clone();
     let connector = tower::service_fn(move |_: Uri| {
         let (place, tls, name, seen) = (place.clone(), tls.clone(), name.clone(), seen.clone());
@@ -62,24 +104,18 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
         }
         Err(_) => return Err(DEADLINE.to_string()),
     };
+    let token = Token::default();
+    let wire = InterceptedService::new(channel, token.clone());
     // etcdctl does not limit answers either.
     const ANY: usize = i32::MAX as usize;
     Ok(Connection {
-        kv: KvClient::new(channel.clone()).max_decoding_message_size(ANY),
-        cluster: ClusterClient::new(channel.clone()).max_decoding_message_size(ANY),
-        maintenance: MaintenanceClient::new(channel).max_decoding_message_size(ANY),
+        auth: AuthClient::new(wire.clone()),
+        cluster: ClusterClient::new(wire.clone()).max_decoding_message_size(ANY),
+        kv: KvClient::new(wire.clone()).max_decoding_message_size(ANY),
+        lease: LeaseClient::new(wire.clone()).max_decoding_message_size(ANY),
+        maintenance: MaintenanceClient::new(wire).max_decoding_message_size(ANY),
+        token,
     })
-}
-
-/// Waits for an answer until the deadline, and turns an error into etcdctl's text.
-pub(super) async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> Result<T, Status> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer.map(tonic::Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded(DEADLINE)),
-    }
 }
 
 /// etcdctl's text for an error: the server's text alone if it is one of etcd's, otherwise with the code.
@@ -88,7 +124,17 @@ pub(super) fn text(status: &Status) -> String {
     if words.starts_with("etcdserver: ") || status.code() == Code::DeadlineExceeded && words == DEADLINE {
         return words.to_string();
     }
-    format!("rpc error: code = {:?} desc = {words}", status.code())
+    unnamed(status)
+}
+
+/// Go's text for an error that no client knows by name.
+pub(super) fn unnamed(status: &Status) -> String {
+    let words = status.message();
+    let code = match status.code() {
+        Code::Cancelled => "Canceled".to_string(),
+        code => format!("{code:?}"),
+    };
+    format!("rpc error: code = {code} desc = {words}")
 }
 
 impl Place {

@@ -4,8 +4,14 @@ use std::fmt;
 
 /// An RPC failed, or a command is not known (etcdctl `ExitError`).
 pub(super) const ERROR: u8 = 1;
+/// A client cannot be made, or a lease's request failed (etcdctl `ExitBadConnection`).
+pub(super) const BAD_CONNECTION: u8 = 2;
+/// What was typed or piped in cannot be understood (etcdctl `ExitInvalidInput`).
+pub(super) const INVALID_INPUT: u8 = 3;
 /// A format that the command does not have (etcdctl `ExitBadFeature`).
 pub(super) const BAD_FEATURE: u8 = 4;
+/// A stream ended too early (etcdctl `ExitInterrupted`).
+pub(super) const INTERRUPTED: u8 = 5;
 /// The arguments are wrong (etcdctl `ExitBadArgs`).
 pub(super) const BAD_ARGUMENTS: u8 = 128;
 
@@ -28,12 +34,18 @@ impl Failure {
         Self::with_code(BAD_FEATURE, text)
     }
 
-    /// The error has been printed already.
-    pub(super) fn silent() -> Self {
-        Self { text: None, hints: Vec::new(), code: ERROR }
+    /// The arguments are wrong.
+    pub(super) fn arguments(text: impl Into<String>) -> Self {
+        Self::with_code(BAD_ARGUMENTS, text)
     }
 
-    fn with_code(code: u8, text: impl Into<String>) -> Self {
+    /// The error has been printed already.
+    pub(super) fn silent(code: u8) -> Self {
+        Self { text: None, hints: Vec::new(), code }
+    }
+
+    /// A failure with one of etcdctl's exit codes.
+    pub(super) fn with_code(code: u8, text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), hints: Vec::new(), code }
     }
 

@@ -47,7 +47,8 @@ pub fn page() -> String {
 
 const DESCRIPTION: &str = "kvctl connects to members of a kvd or etcd cluster. Commands, flags, variables, formats and exit \
     codes are etcdctl's; commands may be abbreviated as long as they stay unambiguous (kvctl mem li). In addition it \
-    finds the kvd on its own machine, can wait, and says what to do about a failure.";
+    finds the kvd on its own machine, can wait, and says what to do about a failure. Every command of etcdctl that is \
+    not listed here is done by etcdctl itself, which works with kvd.";
 
 const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS files are taken from the member's \
     configuration, if the user may read it (root and the group kv). Without TLS kvctl uses the member's loopback \
@@ -55,22 +56,27 @@ const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS f
 
 const ENVIRONMENT: &str = "KVCTL_ENDPOINTS, KVCTL_CACERT and so on replace the flags; ETCDCTL_ENDPOINTS and so on, too. \
     A flag has priority over KVCTL_, and that over ETCDCTL_ (etcdctl refuses a flag together with its variable). An \
-    empty variable counts as not set. KVCTL_ADMIN_SOCKET and KVD_ADMIN_SOCKET name the daemon's socket.";
+    empty variable counts as not set. KVCTL_USER and KVCTL_PASSWORD keep a password off the command line, which others \
+    may see. KVCTL_ADMIN_SOCKET and KVD_ADMIN_SOCKET name the daemon's socket.";
 
 const FILE: &str = "The configuration of the member on this machine, with its drop-ins. Not read if --endpoints or its \
     variable is given.";
 
-const EXIT_STATUS: [(&str, &str); 4] = [
+const EXIT_STATUS: [(&str, &str); 8] = [
     ("0", "Done."),
     (
         "1",
         "A request failed, a member is not healthy, a configuration was refused, or the command line is wrong.",
     ),
+    ("2", "The user or password is wrong, or a lease could not be read or renewed."),
+    ("3", "A transaction cannot be understood."),
     ("4", "The command does not have that format or consistency."),
-    ("128", "A flag has an empty value that it cannot have."),
+    ("5", "A snapshot could not be fetched."),
+    ("128", "The number or value of the arguments is wrong."),
+    ("255", "A signal ended a prompt."),
 ];
 
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 8] = [
     ("Is the member on this machine healthy?", "kvctl endpoint health"),
     (
         "All members of a cluster as a table:",
@@ -79,12 +85,24 @@ const EXAMPLES: [(&str, &str); 4] = [
     ),
     ("In a script, after all members were started:", "kvctl endpoint health --cluster --wait=2m"),
     ("After a change of /etc/kv/cluster.toml:", "kvd check && systemctl reload kvd"),
+    ("A key, and all keys of a directory:", "kvctl put /app/name value\nkvctl get /app/ --prefix"),
+    ("A backup that everything behind it waits for:", "kvctl snapshot save /backup/kv-$(date +%F).db"),
+    (
+        "Users: root first, then one who may read and write below /app/:",
+        "kvctl user add root\nkvctl role add app\nkvctl role grant-permission app readwrite /app/ --prefix\n\
+         kvctl user add alice\nkvctl user grant-role alice app\nkvctl auth enable",
+    ),
+    (
+        "As that user, without the password in the list of processes:",
+        "KVCTL_USER=alice KVCTL_PASSWORD=\"$(cat ~/.kv)\" kvctl get /app/ --prefix",
+    ),
 ];
 
 /// The commands without subcommands, with their whole names.
 fn leaves(command: &Command) -> Vec<(String, &Command)> {
     let mut found = Vec::new();
-    let commands = command.get_subcommands().filter(|command| command.get_name() != "help");
+    let commands =
+        command.get_subcommands().filter(|command| command.get_name() != "help" && !command.is_hide_set());
     for command in commands {
         if command.has_subcommands() {
             let inner = leaves(command).into_iter();
@@ -98,11 +116,16 @@ fn leaves(command: &Command) -> Vec<(String, &Command)> {
 
 /// A command's flags without the ones that all commands have.
 fn own(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help")
+    let flags = command.get_arguments().filter(|argument| argument.get_long().is_some());
+    flags.filter(|argument| !argument.is_global_set() && argument.get_id() != "help")
 }
 
 fn usage(command: &Command) -> String {
-    own(command).map(|argument| format!(" [--{}]", argument.get_long().unwrap_or_default())).collect()
+    let flags = own(command).map(|argument| format!(" [--{}]", argument.get_long().unwrap_or_default()));
+    let arguments = command.get_arguments().filter(|argument| argument.is_positional());
+    let arguments = arguments.flat_map(|argument| argument.get_value_names().into_iter().flatten());
+    let arguments = arguments.filter(|name| !name.is_empty()).map(|name| format!(" {name}"));
+    flags.chain(arguments).collect()
 }
 
 fn item(page: &mut Page, argument: &Arg) {

@@ -2,25 +2,33 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `arguments.rs` | the command line: commands and flags, with clap |
+//! | `arguments/` | the command line: commands and flags, with clap |
 //! | `target.rs` | where to connect and with which files: flags, variables, this machine's cluster.toml |
-//! | `connection.rs` | a connection to one endpoint; its deadlines and errors |
+//! | `secret.rs` | passwords, tokens, prompts; who the caller is |
+//! | `connection.rs` | a connection to one endpoint; its errors |
+//! | `client.rs` | a connection with the caller's token; deadlines |
 //! | `tls.rs` | the TLS of a connection |
 //! | `failure.rs` | how a command ends: etcdctl's texts and exit codes |
-//! | `command/` | one file a command |
-//! | `print/` | the formats of `--write-out`: simple, table, json, fields |
+//! | `command/` | what commands do, one file a service |
+//! | `print/` | the formats of `--write-out` |
+//! | `keys.rs`, `words.rs`, `output.rs` | ranges of keys; typed lines; standard output |
 //!
 //! Rules: what goes to standard output is what etcdctl 3.7 prints, byte for byte; hints that only kvctl has go to
 //! standard error. A command returns a [`Failure`](failure::Failure) and never ends the process.
 
 mod arguments;
+mod client;
 mod command;
 mod connection;
 mod failure;
+mod keys;
 mod man;
+mod output;
 mod print;
+mod secret;
 mod target;
 mod tls;
+mod words;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -58,5 +66,8 @@ fn run(invocation: Invocation) -> Result<(), failure::Failure> {
         .enable_all()
         .build()
         .map_err(|error| failure::Failure::error(error.to_string()))?;
-    runtime.block_on(command::run(invocation))
+    let result = runtime.block_on(command::run(invocation));
+    // A thread that waits for a line of standard input is not waited for.
+    runtime.shutdown_background();
+    result
 }

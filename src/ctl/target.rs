@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::arguments::{Globals, default_config_file};
 use super::failure::Failure;
+use super::secret::Credentials;
 use crate::config::{Config, Disk, Files, Scheme, Surroundings, Url, read};
 
 /// etcdctl's default.
@@ -23,6 +24,10 @@ pub(super) struct Target {
     pub(super) always_tls: bool,
     pub(super) dial_timeout: Duration,
     pub(super) command_timeout: Duration,
+    /// How long a snapshot may take; for ever unless the command line says so.
+    pub(super) snapshot_timeout: Option<Duration>,
+    /// Who the caller is.
+    pub(super) credentials: Credentials,
     /// What to print if no endpoint answers, because the endpoints are only a guess.
     pub(super) guess: Option<String>,
 }
@@ -69,6 +74,8 @@ impl Target {
             tls,
             dial_timeout: globals.dial_timeout,
             command_timeout: globals.command_timeout,
+            snapshot_timeout: globals.command_timeout_given.then_some(globals.command_timeout),
+            credentials: Credentials::None,
             guess,
         })
     }

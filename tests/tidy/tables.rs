@@ -142,19 +142,6 @@ pub const CIRCLES: &[(&[&str], &str)] = &[
         ],
         "the folder dispatches to its commands, which use its answers",
     ),
-    (
-        &[
-            "src/ctl/command/endpoint.rs",
-            "src/ctl/command/member.rs",
-            "src/ctl/command/mod.rs",
-            "src/ctl/command/reload.rs",
-        ],
-        "the folder dispatches to its commands, which use its context",
-    ),
-    (
-        &["src/ctl/print/fields.rs", "src/ctl/print/json.rs", "src/ctl/print/mod.rs"],
-        "the folder dispatches to its printers, which use its types",
-    ),
 ];
 
 /// Folders of the top level.

@@ -1,16 +1,19 @@
-//! `kvctl endpoint health` and `kvctl endpoint status`.
+//! Commands that ask each endpoint: `kvctl endpoint`, `kvctl defrag` and `kvctl move-leader`.
 
 use std::time::{Duration, Instant};
 
-use super::{complain, no_such_format, print};
 use crate::api::proto::etcdserverpb::{
-    AlarmRequest, AlarmType, MemberListRequest, RangeRequest, StatusRequest, StatusResponse,
+    AlarmRequest, AlarmType, DefragmentRequest, HashKvRequest, HashKvResponse, MemberListRequest,
+    MoveLeaderRequest, RangeRequest, StatusRequest, StatusResponse,
 };
 use crate::config::format_duration;
-use crate::ctl::arguments::{Endpoints, Globals};
-use crate::ctl::connection::{connect, text, within};
-use crate::ctl::failure::Failure;
-use crate::ctl::print::{Format, Health, endpoint_health, endpoint_status};
+use crate::ctl::arguments::Endpoints;
+use crate::ctl::client::{Broken, Client};
+use crate::ctl::connection::text;
+use crate::ctl::failure::{ERROR, Failure};
+use crate::ctl::output::{complain, print, print_bytes};
+use crate::ctl::print::endpoint::{self, Health};
+use crate::ctl::print::{Format, Style, member};
 use crate::ctl::target::Target;
 
 /// The pause between two attempts while waiting.
@@ -19,15 +22,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Whether each endpoint answers a linearizable read.
 pub(in crate::ctl) async fn health(
     target: &Target,
-    globals: &Globals,
+    style: Style,
     endpoints: Endpoints,
 ) -> Result<(), Failure> {
-    if globals.format == Format::Protobuf {
-        return Err(no_such_format(globals));
+    if style.format == Format::Protobuf {
+        return Err(style.unsupported());
     }
     let ask = async |endpoint: &str| one_health(target, endpoint).await;
     let results = answers(target, endpoints, ask, |health| health.error.is_empty()).await?;
-    if globals.format == Format::Simple {
+    if style.format == Format::Simple {
         for health in &results {
             let endpoint = &health.endpoint;
             match health.error.as_str() {
@@ -39,7 +42,7 @@ pub(in crate::ctl) async fn health(
             }
         }
     } else {
-        print(&endpoint_health(&results, globals.format));
+        print_bytes(&endpoint::health(&results, style)?);
     }
     if results.iter().all(|health| health.error.is_empty()) {
         return Ok(());
@@ -51,31 +54,106 @@ pub(in crate::ctl) async fn health(
 /// The status of each endpoint.
 pub(in crate::ctl) async fn status(
     target: &Target,
-    globals: &Globals,
+    style: Style,
     endpoints: Endpoints,
 ) -> Result<(), Failure> {
-    if globals.format == Format::Protobuf {
-        return Err(no_such_format(globals));
+    if style.format == Format::Protobuf {
+        return Err(style.unsupported());
     }
     let ask = async |endpoint: &str| (endpoint.to_string(), one_status(target, endpoint).await);
     let results = answers(target, endpoints, ask, |(_, result)| result.is_ok()).await?;
-    let mut good = Vec::new();
-    let mut failed = false;
+    let (good, failed) = sorted(results, "status")?;
+    print_bytes(&endpoint::status(&good, style)?);
+    if failed.is_some() {
+        let nobody = good.is_empty();
+        return Err(Failure::silent(ERROR).hint(nobody.then(|| target.guess.clone()).flatten()));
+    }
+    Ok(())
+}
+
+/// The hash of the keys and their history up to `revision` on each endpoint.
+pub(in crate::ctl) async fn hash(
+    target: &Target,
+    style: Style,
+    endpoints: Endpoints,
+    revision: i64,
+) -> Result<(), Failure> {
+    let ask = async |endpoint: &str| (endpoint.to_string(), one_hash(target, endpoint, revision).await);
+    let results = each(&addressed(target, endpoints).await?, ask).await;
+    let (good, failed) = sorted(results, "hash")?;
+    print_bytes(&endpoint::hash(&good, style)?);
+    match failed {
+        Some(error) => Err(Failure::error(error)),
+        None => Ok(()),
+    }
+}
+
+/// What the endpoints answered, and the last error; each error is printed. A caller who is refused is refused everywhere.
+#[allow(clippy::type_complexity)]
+fn sorted<T>(
+    results: Vec<(String, Result<T, Broken>)>,
+    what: &str,
+) -> Result<(Vec<(String, T)>, Option<String>), Failure> {
+    let (mut good, mut last) = (Vec::new(), None);
     for (endpoint, result) in results {
         match result {
-            Ok(status) => good.push((endpoint, status)),
-            Err(error) => {
-                failed = true;
-                complain(&format!("Failed to get the status of endpoint {endpoint} ({error})"));
+            Ok(answer) => good.push((endpoint, answer)),
+            Err(broken @ Broken::Refused(_)) => return Err(broken.failure()),
+            Err(broken) => {
+                let error = broken.text();
+                complain(&format!("Failed to get the {what} of endpoint {endpoint} ({error})"));
+                last = Some(error);
             }
         }
     }
-    print(&endpoint_status(&good, globals.format, globals.hex));
-    if failed {
-        let nobody = good.is_empty();
-        return Err(Failure::silent().hint(nobody.then(|| target.guess.clone()).flatten()));
+    Ok((good, last))
+}
+
+/// Lets each endpoint give free space back, one after the other.
+pub(in crate::ctl) async fn defragment(target: &Target, endpoints: Endpoints) -> Result<(), Failure> {
+    let mut failed = false;
+    for endpoint in addressed(target, endpoints).await? {
+        let begun = Instant::now();
+        let result = match Client::at(target, &endpoint).await {
+            Ok(mut client) => {
+                let answer =
+                    client.ask(async |to| to.maintenance.defragment(DefragmentRequest {}).await).await;
+                answer.map_err(|status| text(&status))
+            }
+            Err(broken @ Broken::Refused(_)) => return Err(broken.failure()),
+            Err(broken) => Err(broken.text()),
+        };
+        let took = format_duration(begun.elapsed());
+        match result {
+            Ok(_) => print(&format!("Finished defragmenting etcd member[{endpoint}]. took {took}\n")),
+            Err(error) => {
+                failed = true;
+                complain(&format!("Failed to defragment etcd member[{endpoint}]. took {took}. ({error})"));
+            }
+        }
     }
-    Ok(())
+    if failed { Err(Failure::silent(ERROR)) } else { Ok(()) }
+}
+
+/// Makes the member `id` the leader; the leader must be among the endpoints.
+pub(in crate::ctl) async fn move_leader(target: &Target, style: Style, id: u64) -> Result<(), Failure> {
+    for endpoint in &target.endpoints {
+        let mut client = Client::at(target, endpoint).await.map_err(|broken| broken.failure())?;
+        let status = client.ask(async |to| to.maintenance.status(StatusRequest {}).await).await;
+        let status = status.map_err(|status| Failure::error(text(&status)))?;
+        let leader = status.leader;
+        if status.header.is_none_or(|header| header.member_id != leader) {
+            continue;
+        }
+        let request = MoveLeaderRequest { target_id: id };
+        let answer = client.ask(async |to| to.maintenance.move_leader(request).await).await;
+        let answer = answer.map_err(|status| Failure::error(text(&status)))?;
+        let words = format!("Leadership transferred from {leader:x} to {id:x}\n");
+        print_bytes(&member::moved(words, answer.header.as_ref(), &answer, style)?);
+        return Ok(());
+    }
+    let endpoints = target.endpoints.join(" ");
+    Err(Failure::arguments(format!("no leader endpoint given at [{endpoints}]")))
 }
 
 /// The answers of all endpoints; with `--wait` asked again until all answers are good or the time is over.
@@ -123,43 +201,44 @@ async fn addressed(target: &Target, endpoints: Endpoints) -> Result<Vec<String>,
 }
 
 async fn client_urls(target: &Target, endpoint: &str) -> Result<Vec<String>, String> {
-    let mut connection = connect(target, endpoint).await?;
-    let call = connection.cluster.member_list(MemberListRequest { linearizable: true });
-    let list = within(target.command_timeout, call).await.map_err(|status| text(&status))?;
+    let mut client = Client::at(target, endpoint).await.map_err(|broken| broken.text())?;
+    let request = MemberListRequest { linearizable: true };
+    let list = client.ask(async |to| to.cluster.member_list(request).await).await;
+    let list = list.map_err(|status| text(&status))?;
     Ok(list.members.into_iter().flat_map(|member| member.client_ur_ls).collect())
 }
 
 async fn one_health(target: &Target, endpoint: &str) -> Health {
     let begun = Instant::now();
-    let mut took = None;
-    let error = match check(target, endpoint, begun, &mut took).await {
-        Ok(()) => String::new(),
-        Err(error) => error,
+    let endpoint = endpoint.to_string();
+    let mut client = match Client::at(target, &endpoint).await {
+        Ok(client) => client,
+        Err(broken) => {
+            // etcdctl measures the read only.
+            let refused = matches!(broken, Broken::Refused(_));
+            let took = if refused { String::new() } else { format_duration(begun.elapsed()) };
+            return Health { endpoint, took, error: broken.text() };
+        }
     };
-    let took = took.unwrap_or_else(|| begun.elapsed());
-    Health { endpoint: endpoint.to_string(), took: format_duration(took), error }
-}
-
-/// A read that needs a quorum, then the alarms. An endpoint that denies the read for lack of permission is healthy,
-/// too.
-async fn check(
-    target: &Target,
-    endpoint: &str,
-    begun: Instant,
-    took: &mut Option<Duration>,
-) -> Result<(), String> {
-    let mut connection = connect(target, endpoint).await?;
     let left = target.command_timeout.saturating_sub(begun.elapsed());
     let request = RangeRequest { key: "health".into(), ..Default::default() };
-    let answer = within(left, connection.kv.range(request)).await;
-    *took = Some(begun.elapsed());
-    match answer {
-        Ok(_) => {}
-        Err(status) if status.code() == tonic::Code::PermissionDenied => {}
-        Err(status) => return Err(text(&status)),
-    }
-    let left = target.command_timeout.saturating_sub(begun.elapsed());
-    let alarms = within(left, connection.maintenance.alarm(AlarmRequest::default())).await;
+    let answer = client.ask_within(left, async |to| to.kv.range(request.clone()).await).await;
+    let took = format_duration(begun.elapsed());
+    let error = match answer {
+        // An endpoint that denies the read for lack of permission is healthy, too.
+        Err(status) if status.code() != tonic::Code::PermissionDenied => text(&status),
+        _ => {
+            let left = target.command_timeout.saturating_sub(begun.elapsed());
+            alarms(&mut client, left).await.err().unwrap_or_default()
+        }
+    };
+    Health { endpoint, took, error }
+}
+
+/// The alarms are an error.
+async fn alarms(client: &mut Client<'_>, left: Duration) -> Result<(), String> {
+    let alarms =
+        client.ask_within(left, async |to| to.maintenance.alarm(AlarmRequest::default()).await).await;
     let Ok(alarms) = alarms else { return Err("Unable to fetch the alarm list".to_string()) };
     if alarms.alarms.is_empty() {
         return Ok(());
@@ -172,8 +251,14 @@ async fn check(
     Err(format!("Active Alarm(s): {}", names.collect::<String>()))
 }
 
-async fn one_status(target: &Target, endpoint: &str) -> Result<StatusResponse, String> {
-    let mut connection = connect(target, endpoint).await?;
-    let call = connection.maintenance.status(StatusRequest {});
-    within(target.command_timeout, call).await.map_err(|status| text(&status))
+async fn one_status(target: &Target, endpoint: &str) -> Result<StatusResponse, Broken> {
+    let mut client = Client::at(target, endpoint).await?;
+    let answer = client.ask(async |to| to.maintenance.status(StatusRequest {}).await).await;
+    answer.map_err(|status| Broken::Unreachable(text(&status)))
+}
+
+async fn one_hash(target: &Target, endpoint: &str, revision: i64) -> Result<HashKvResponse, Broken> {
+    let mut client = Client::at(target, endpoint).await?;
+    let answer = client.ask(async |to| to.maintenance.hash_kv(HashKvRequest { revision }).await).await;
+    answer.map_err(|status| Broken::Unreachable(text(&status)))
 }

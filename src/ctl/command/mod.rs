@@ -1,38 +1,59 @@
-//! The commands, one file each.
+//! The commands, one file a service.
 
+mod auth;
+mod data;
 mod endpoint;
+mod lease;
 mod member;
 pub(super) mod reload;
+mod snapshot;
+mod txn;
 
-use super::arguments::{Asked, Globals, Invocation};
+use super::arguments::{Asked, Cluster, Data, Invocation};
 use super::failure::Failure;
+use super::output::print;
+use super::print::Style;
+use super::secret::{Credentials, keep_private};
 use super::target::Target;
 
 /// Runs a command.
 pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { globals, asked } = invocation;
-    let target = Target::of(&globals)?;
+    let style = Style { format: globals.format, hex: globals.hex };
+    keep_private();
+    let asked = match asked {
+        Asked::User(user) => Asked::User(auth::with_password(user).await?),
+        other => other,
+    };
+    let mut target = Target::of(&globals)?;
+    target.credentials =
+        Credentials::of(globals.user.as_ref(), globals.password.as_ref(), globals.token.as_ref()).await?;
+    drop(globals);
+    let target = &target;
     match asked {
         Asked::Reload { socket } => reload::run(socket.as_deref()),
-        Asked::EndpointHealth(endpoints) => endpoint::health(&target, &globals, endpoints).await,
-        Asked::EndpointStatus(endpoints) => endpoint::status(&target, &globals, endpoints).await,
-        Asked::MemberList { serializable } => member::list(&target, &globals, serializable).await,
+        Asked::Version => {
+            print(&format!("kvctl version: {}\nAPI version: 3.7\n", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+        Asked::Data(Data::Txn { interactive }) => txn::run(target, style, interactive).await,
+        Asked::Data(data) => data::run(target, style, data).await,
+        Asked::Lease(lease) => lease::run(target, style, lease).await,
+        Asked::Auth(auth) => auth::run(target, style, auth).await,
+        Asked::User(user) => auth::user(target, style, user).await,
+        Asked::Role(role) => auth::role(target, style, role).await,
+        Asked::Cluster(cluster) => on_cluster(target, style, cluster).await,
     }
 }
 
-/// Prints to standard output; a reader that has closed the pipe is not an error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// A line for standard error.
-fn complain(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// The error for a format that the command does not have.
-fn no_such_format(globals: &Globals) -> Failure {
-    Failure::format(format!("{} not supported as output format", globals.format.name()))
+async fn on_cluster(target: &Target, style: Style, cluster: Cluster) -> Result<(), Failure> {
+    match cluster {
+        Cluster::Health(endpoints) => endpoint::health(target, style, endpoints).await,
+        Cluster::Status(endpoints) => endpoint::status(target, style, endpoints).await,
+        Cluster::Hash { endpoints, revision } => endpoint::hash(target, style, endpoints, revision).await,
+        Cluster::Defragment(endpoints) => endpoint::defragment(target, endpoints).await,
+        Cluster::MoveLeader(id) => endpoint::move_leader(target, style, id).await,
+        Cluster::Snapshot(file) => snapshot::save(target, &file).await,
+        members => member::run(target, style, members).await,
+    }
 }

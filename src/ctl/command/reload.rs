@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{complain, print};
 use crate::config::admin::{Answer, MAX_ANSWER, Request};
 use crate::ctl::failure::Failure;
+use crate::ctl::output::{complain, print};
 use crate::ctl::target::admin_socket;
 
 /// Where the packaged unit puts the socket.

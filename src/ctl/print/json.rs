@@ -2,25 +2,31 @@
 
 use serde_json::{Value, json};
 
-use super::Health;
-use crate::api::proto::etcdserverpb::{Member, MemberListResponse, ResponseHeader, StatusResponse};
+use crate::api::proto::etcdserverpb::ResponseHeader;
+
+/// A line with one value.
+pub(super) fn line(object: &Object) -> Vec<u8> {
+    let mut text = object.text();
+    text.push('\n');
+    text.into_bytes()
+}
 
 /// An object whose members keep their order, which serde_json's maps would not.
 #[derive(Default)]
-struct Object(Vec<String>);
+pub(super) struct Object(Vec<String>);
 
 impl Object {
-    fn raw(mut self, name: &str, json: impl std::fmt::Display) -> Self {
+    pub(super) fn raw(mut self, name: &str, json: impl std::fmt::Display) -> Self {
         self.0.push(format!("\"{name}\":{json}"));
         self
     }
 
-    fn always(self, name: &str, value: impl Into<Value>) -> Self {
+    pub(super) fn always(self, name: &str, value: impl Into<Value>) -> Self {
         self.raw(name, go(&value.into()))
     }
 
     /// Go's `omitempty`.
-    fn some(self, name: &str, value: impl Into<Value>) -> Self {
+    pub(super) fn some(self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let empty = match &value {
             Value::Null => true,
@@ -33,98 +39,83 @@ impl Object {
         if empty { self } else { self.raw(name, go(&value)) }
     }
 
-    fn text(&self) -> String {
+    /// Bytes, in base64.
+    pub(super) fn bytes(self, name: &str, bytes: &[u8]) -> Self {
+        self.some(name, base64(bytes))
+    }
+
+    /// An array of objects, if there are any.
+    pub(super) fn list(self, name: &str, elements: impl Iterator<Item = Object>) -> Self {
+        let elements: Vec<String> = elements.map(|element| element.text()).collect();
+        if elements.is_empty() { self } else { self.raw(name, format_args!("[{}]", elements.join(","))) }
+    }
+
+    /// The header of an answer.
+    pub(super) fn header(self, header: Option<&ResponseHeader>) -> Self {
+        self.hex_header(header, false)
+    }
+
+    /// The header; ids are strings of hexadecimal digits if `hex` is set.
+    pub(super) fn hex_header(self, given: Option<&ResponseHeader>, hex: bool) -> Self {
+        match given {
+            Some(given) => self.raw("header", Object::default().inlined(given, hex).text()),
+            None => self,
+        }
+    }
+
+    /// The members of a header as members of this object.
+    pub(super) fn inlined(self, header: &ResponseHeader, hex: bool) -> Self {
+        self.some("cluster_id", id(header.cluster_id, hex))
+            .some("member_id", id(header.member_id, hex))
+            .some("revision", header.revision)
+            .some("raft_term", header.raft_term)
+    }
+
+    pub(super) fn text(&self) -> String {
         format!("{{{}}}", self.0.join(","))
     }
 }
 
 /// Go's encoder escapes `<`, `>` and `&`, because its texts may end up in HTML.
-fn go(value: &Value) -> String {
+pub(super) fn go(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 /// An array; Go writes one that was never filled as `null`.
-fn array(elements: &[String]) -> String {
+pub(super) fn array(elements: &[String]) -> String {
     if elements.is_empty() { "null\n".to_string() } else { format!("[{}]\n", elements.join(",")) }
 }
 
 /// An id; a string of hexadecimal digits if `hex` is set.
-fn id(id: u64, hex: bool) -> Value {
+pub(super) fn id(id: u64, hex: bool) -> Value {
     if hex { json!(format!("{id:x}")) } else { json!(id) }
 }
 
-fn header(header: Option<&ResponseHeader>, hex: bool) -> String {
-    let header = header.cloned().unwrap_or_default();
-    Object::default()
-        .some("cluster_id", id(header.cluster_id, hex))
-        .some("member_id", id(header.member_id, hex))
-        .some("revision", header.revision)
-        .some("raft_term", header.raft_term)
-        .text()
-}
-
-pub(super) fn health(results: &[Health]) -> String {
-    let objects = results.iter().map(|health| {
-        Object::default()
-            .always("endpoint", health.endpoint.as_str())
-            .always("health", health.error.is_empty())
-            .always("took", health.took.as_str())
-            .some("error", health.error.as_str())
-            .text()
-    });
-    array(&objects.collect::<Vec<_>>())
-}
-
-pub(super) fn status(results: &[(String, StatusResponse)]) -> String {
-    let objects = results.iter().map(|(endpoint, status)| {
-        Object::default().always("Endpoint", endpoint.as_str()).raw("Status", one_status(status)).text()
-    });
-    array(&objects.collect::<Vec<_>>())
-}
-
-fn one_status(status: &StatusResponse) -> String {
-    let object = Object::default()
-        .raw("header", header(status.header.as_ref(), false))
-        .some("version", status.version.as_str())
-        .some("dbSize", status.db_size)
-        .some("leader", status.leader)
-        .some("raftIndex", status.raft_index)
-        .some("raftTerm", status.raft_term)
-        .some("raftAppliedIndex", status.raft_applied_index)
-        .some("errors", status.errors.clone())
-        .some("dbSizeInUse", status.db_size_in_use)
-        .some("isLearner", status.is_learner)
-        .some("storageVersion", status.storage_version.as_str())
-        .some("dbSizeQuota", status.db_size_quota);
-    let object = match &status.downgrade_info {
-        None => object,
-        Some(info) => {
-            let info = Object::default()
-                .some("enabled", info.enabled)
-                .some("targetVersion", info.target_version.as_str());
-            object.raw("downgradeInfo", info.text())
+/// The standard alphabet, padded.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let of = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = of(0) << 16 | of(1) << 8 | of(2);
+        for digit in 0..4 {
+            let index = (bits >> (18 - 6 * digit)) & 63;
+            text.push(if digit <= group.len() { char::from(DIGITS[index as usize]) } else { '=' });
         }
-    };
-    object.text()
+    }
+    text
 }
 
-pub(super) fn members(list: &MemberListResponse, hex: bool) -> String {
-    let members: Vec<String> = list.members.iter().map(|member| one_member(member, hex)).collect();
-    let object = Object::default().raw("header", header(list.header.as_ref(), hex));
-    let object = if members.is_empty() {
-        object
-    } else {
-        object.raw("members", format_args!("[{}]", members.join(",")))
-    };
-    object.text() + "\n"
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn one_member(member: &Member, hex: bool) -> String {
-    Object::default()
-        .some("ID", id(member.id, hex))
-        .some("name", member.name.as_str())
-        .some("peerURLs", member.peer_ur_ls.clone())
-        .some("clientURLs", member.client_ur_ls.clone())
-        .some("isLearner", member.is_learner)
-        .text()
+    #[test]
+    fn bytes_are_padded() {
+        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
+        for (plain, encoded) in cases {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+        assert_eq!(base64(&[0xff, 0xfe, 0xfd]), "//79");
+    }
 }

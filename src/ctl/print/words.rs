@@ -22,27 +22,44 @@ pub(super) fn size(bytes: i64) -> String {
 }
 
 /// A text in quotes, in the format of Go's `%q`.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::ctl) fn quoted(text: &str) -> String {
+    quoted_bytes(text.as_bytes())
+}
+
+/// Bytes in quotes, in the format of Go's `%q`.
+pub(in crate::ctl) fn quoted_bytes(bytes: &[u8]) -> String {
     let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\u{7}' => quoted.push_str("\\a"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{b}' => quoted.push_str("\\v"),
-            '\u{c}' => quoted.push_str("\\f"),
-            control if control.is_ascii_control() => {
-                // Writing to a String cannot fail.
-                let _ = write!(quoted, "\\x{:02x}", u32::from(control));
-            }
-            other => quoted.push(other),
+    for chunk in bytes.utf8_chunks() {
+        chunk.valid().chars().for_each(|character| push_quoted(&mut quoted, character));
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(quoted, "\\x{byte:02x}");
         }
     }
     quoted.push('"');
     quoted
+}
+
+fn push_quoted(quoted: &mut String, character: char) {
+    let _ = match character {
+        '"' | '\\' => write!(quoted, "\\{character}"),
+        '\n' => write!(quoted, "\\n"),
+        '\r' => write!(quoted, "\\r"),
+        '\t' => write!(quoted, "\\t"),
+        '\u{7}' => write!(quoted, "\\a"),
+        '\u{8}' => write!(quoted, "\\b"),
+        '\u{b}' => write!(quoted, "\\v"),
+        '\u{c}' => write!(quoted, "\\f"),
+        control if control.is_ascii_control() => write!(quoted, "\\x{:02x}", u32::from(control)),
+        other if is_printable(other) => write!(quoted, "{other}"),
+        other if u32::from(other) > 0xffff => write!(quoted, "\\U{:08x}", u32::from(other)),
+        other => write!(quoted, "\\u{:04x}", u32::from(other)),
+    };
+}
+
+/// Rust's table of what can be printed has the same rules as Go's. Behind a letter, a combining mark is one of them.
+fn is_printable(character: char) -> bool {
+    character.is_ascii() || !format!("a{character}").escape_debug().to_string().contains("\\u{")
 }
 
 #[cfg(test)]
@@ -61,5 +78,7 @@ mod tests {
     #[test]
     fn texts_are_quoted_as_go_does() {
         assert_eq!(quoted("a \"b\"\n\u{1}ü"), r#""a \"b\"\n\x01ü""#);
+        assert_eq!(quoted_bytes(b"\xff\xfe\x7f"), r#""\xff\xfe\x7f""#);
+        assert_eq!(quoted("e\u{301}\u{ad}\u{2028}\u{e0001}"), "\"e\u{301}\\u00ad\\u2028\\U000e0001\"");
     }
 }

@@ -5,6 +5,7 @@
 //! clients: VERSIONS` restricts the versions of etcdctl. `normal` removes what differs between any two servers: ids,
 //! times, ports, raft terms and indexes.
 
+mod kvctl;
 mod normal;
 
 use crate::harness::{PATIENCE, Program, Server, Setup, heavy, reference, subject, tool};

@@ -1,0 +1,127 @@
+//! The flags that all commands have, and their variables.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, ValueHint};
+
+use super::flags::{boolean, duration, offering, on_or_off};
+use crate::ctl::print::Format;
+use crate::ctl::secret::Secret;
+
+/// Flags of every command. `None` if the flag was not given and another source may have a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ctl) struct Globals {
+    pub(in crate::ctl) endpoints: Option<Vec<String>>,
+    pub(in crate::ctl) cacert: Option<PathBuf>,
+    pub(in crate::ctl) cert: Option<PathBuf>,
+    pub(in crate::ctl) key: Option<PathBuf>,
+    pub(in crate::ctl) insecure_transport: bool,
+    pub(in crate::ctl) insecure_skip_tls_verify: bool,
+    pub(in crate::ctl) dial_timeout: Duration,
+    pub(in crate::ctl) command_timeout: Duration,
+    /// True if the command line has it: snapshots have no limit otherwise.
+    pub(in crate::ctl) command_timeout_given: bool,
+    pub(in crate::ctl) format: Format,
+    pub(in crate::ctl) hex: bool,
+    pub(in crate::ctl) config_file: Option<PathBuf>,
+    /// May have the password behind a colon.
+    pub(in crate::ctl) user: Option<Secret>,
+    pub(in crate::ctl) password: Option<Secret>,
+    pub(in crate::ctl) token: Option<Secret>,
+}
+
+/// # Errors
+/// For a value that is none of its flag's type.
+pub(super) fn read(matches: &ArgMatches, format: Format) -> Result<Globals, String> {
+    let path = |name: &str| given(matches, name, |text| Ok(PathBuf::from(text)));
+    let secret = |name: &str| given(matches, name, |text| Ok(Secret::from(text)));
+    let timeout = |name: &str, default: u64| {
+        let given = given(matches, name, |text| duration(name, text))?;
+        Ok::<_, String>(given.unwrap_or(Duration::from_secs(default)))
+    };
+    let switch = |name: &str, default: bool| {
+        let given = given(matches, name, |text| boolean(name, text))?;
+        Ok::<_, String>(given.unwrap_or(default))
+    };
+    let list = |text: &str| Ok(text.split(',').map(|endpoint| endpoint.trim().to_string()).collect());
+    Ok(Globals {
+        endpoints: given(matches, "endpoints", list)?,
+        cacert: path("cacert")?,
+        cert: path("cert")?,
+        key: path("key")?,
+        insecure_transport: switch("insecure-transport", true)?,
+        insecure_skip_tls_verify: switch("insecure-skip-tls-verify", false)?,
+        dial_timeout: timeout("dial-timeout", 2)?,
+        command_timeout: timeout("command-timeout", 5)?,
+        command_timeout_given: matches.get_one::<String>("command-timeout").is_some(),
+        format,
+        hex: switch("hex", false)?,
+        config_file: path("config-file")?,
+        user: secret("user")?,
+        password: secret("password")?,
+        token: secret("auth-jwt-token")?,
+    })
+}
+
+/// A flag's value, or that of its variable: KVCTL_NAME before ETCDCTL_NAME. A variable that is empty or cannot be
+/// parsed counts as not set, as in etcdctl.
+pub(super) fn given<T>(
+    matches: &ArgMatches,
+    name: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if let Some(text) = matches.get_one::<String>(name) {
+        return read(text).map(Some);
+    }
+    let variable = name.to_ascii_uppercase().replace('-', "_");
+    let values = ["KVCTL_", "ETCDCTL_"].map(|prefix| std::env::var(format!("{prefix}{variable}")));
+    let mut values = values.into_iter().flatten().filter(|value| !value.is_empty());
+    Ok(values.find_map(|value| read(&value).ok()))
+}
+
+fn flag(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help).global(true).action(ArgAction::Set)
+}
+
+/// A flag that is no file's name: shells offer none.
+fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    flag(name, value, help).value_hint(ValueHint::Other)
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    on_or_off(flag(name, "BOOL", help))
+}
+
+/// The flags.
+pub(super) fn flags() -> Vec<Arg> {
+    let formats = "simple (default), table, json, fields or protobuf, if the command has it";
+    let all = &["simple", "table", "json", "fields", "protobuf"];
+    vec![
+        text(
+            "endpoints",
+            "HOST:PORT,...",
+            "Members to connect to; http://, https:// and unix:// are accepted",
+        ),
+        text("user", "USER[:PASSWORD]", "Act as this user; the password is asked for if it is not given"),
+        text("password", "PASSWORD", "The user's password; --user is then taken whole"),
+        text("auth-jwt-token", "TOKEN", "Act as the user of this token, without a password"),
+        flag("cacert", "FILE", "The CA that signs the servers' certificates (PEM)"),
+        flag("cert", "FILE", "A client certificate (PEM)"),
+        flag("key", "FILE", "The certificate's key (PEM)"),
+        offering(flag("write-out", "FORMAT", formats), all).short('w'),
+        switch("hex", "Print ids, and in simple keys and values, in hexadecimal"),
+        text("dial-timeout", "DURATION", "How long to try to connect [default: 2s]"),
+        text("command-timeout", "DURATION", "How long to wait for an answer [default: 5s]"),
+        switch(
+            "insecure-transport",
+            "Connect without TLS if no certificates are given; false: with TLS [default: true]",
+        ),
+        switch("insecure-skip-tls-verify", "Accept any server certificate: for tests only"),
+        flag(
+            "config-file",
+            "FILE",
+            "Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml",
+        ),
+    ]
+}

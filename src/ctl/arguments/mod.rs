@@ -1,0 +1,224 @@
+//! The command line: etcdctl's commands and flags, with clap.
+
+mod absent;
+mod auth;
+mod cluster;
+mod data;
+mod flags;
+mod global;
+mod lease;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Command};
+
+use super::failure::{BAD_FEATURE, ERROR, Failure};
+use super::print::Format;
+use crate::config::DEFAULT_FILE;
+
+pub(super) use auth::{Auth, Keys, Role, User};
+pub(super) use cluster::{Cluster, Endpoints};
+pub(super) use data::{Data, Delete, Get, NO_VALUE, Put, operation};
+pub(super) use global::Globals;
+pub(super) use lease::Lease;
+
+/// A command with its own flags.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Asked {
+    /// Make the daemon on this machine read its configuration again.
+    Reload {
+        /// The daemon's socket.
+        socket: Option<PathBuf>,
+    },
+    Data(Data),
+    Lease(Lease),
+    Cluster(Cluster),
+    Auth(Auth),
+    User(User),
+    Role(Role),
+    /// Print kvctl's version and that of the API.
+    Version,
+}
+
+/// A parsed command line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Invocation {
+    pub(super) globals: Globals,
+    pub(super) asked: Asked,
+}
+
+/// Text that is printed instead of running a command: help, or what is wrong.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answer {
+    pub(super) out: String,
+    pub(super) err: String,
+    pub(super) code: u8,
+}
+
+/// Flags that must not be given with an empty value, by etcdctl's rule.
+const NEVER_EMPTY: [&str; 3] = ["cert", "key", "cacert"];
+
+/// Parses a command line; environment variables replace flags that are not given.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Answer> {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => {
+            return Err(Answer { err: error.render().to_string(), code: ERROR, ..Answer::default() });
+        }
+        Err(error) => return Err(Answer { out: error.render().to_string(), ..Answer::default() }),
+    };
+    read(&matches).map_err(|failure| Answer {
+        err: failure.to_string(),
+        code: failure.code(),
+        ..Answer::default()
+    })
+}
+
+/// # Errors
+/// With etcdctl's text and exit code.
+fn read(matches: &ArgMatches) -> Result<Invocation, Failure> {
+    for name in NEVER_EMPTY {
+        if matches.get_one::<String>(name).is_some_and(String::is_empty) {
+            return Err(Failure::arguments(format!("empty string is passed to --{name} option")));
+        }
+    }
+    let asked = asked(matches)?;
+    let format = global::given(matches, "write-out", |text| {
+        Format::parse(text).ok_or_else(|| "unsupported output format".to_string())
+    });
+    let format = format.map_err(|text| Failure::with_code(BAD_FEATURE, text))?;
+    let globals = global::read(matches, format.unwrap_or(Format::Simple)).map_err(Failure::error)?;
+    Ok(Invocation { globals, asked })
+}
+
+/// # Errors
+/// With etcdctl's text and exit code.
+fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
+    let no_command = || Failure::with_code(BAD_FEATURE, "no command is given");
+    let (name, own) = matches.subcommand().ok_or_else(no_command)?;
+    let inner = || own.subcommand().ok_or_else(no_command);
+    Ok(match name {
+        "reload" => Asked::Reload { socket: own.get_one::<String>("admin-socket").map(PathBuf::from) },
+        "auth" => inner().and_then(|(name, own)| auth::read_auth(name, own)).map(Asked::Auth)?,
+        "user" => inner().and_then(|(name, own)| auth::read_user(name, own)).map(Asked::User)?,
+        "role" => inner().and_then(|(name, own)| auth::read_role(name, own)).map(Asked::Role)?,
+        "lease" => inner().and_then(|(name, own)| lease::read(name, own)).map(Asked::Lease)?,
+        "put" | "get" | "del" | "txn" | "compaction" => Asked::Data(data::read(name, own)?),
+        "version" => Asked::Version,
+        "defrag" | "move-leader" => Asked::Cluster(cluster::read("", name, own)?),
+        absent if absent::NAMES.contains(&absent) => return Err(absent::refusal(absent, own)),
+        group => inner().and_then(|(name, own)| cluster::read(group, name, own)).map(Asked::Cluster)?,
+    })
+}
+
+/// The whole command line, for parsing, help, completions and the man page.
+pub fn command() -> Command {
+    Command::new("kvctl")
+        .about("The client of kvd, with etcdctl's commands and output")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .infer_subcommands(true)
+        .args_override_self(true)
+        .after_help(AFTER)
+        .args(global::flags())
+        .subcommand(reload())
+        .subcommands(data::commands())
+        .subcommand(lease::command())
+        .subcommands(cluster::commands())
+        .subcommands(auth::commands())
+        .subcommand(flags::leaf("version", "version", "Print the version of kvctl, and that of the API"))
+        .subcommands(absent::commands())
+}
+
+const AFTER: &str = "Each global flag has a variable, too: KVCTL_ENDPOINTS or ETCDCTL_ENDPOINTS, and so on; a flag has priority. \
+On a member's machine, everything else is taken from /etc/kv/cluster.toml. See kvctl(1).";
+
+fn reload() -> Command {
+    Command::new("reload")
+        .about("Make the kvd on this machine read its configuration again, and print the result")
+        .after_help(
+            "Waits for the result. Exits with 0 if the new configuration is in force (options that need a \
+             restart are named), and with 1 if it was refused: kvd then keeps the old one.",
+        )
+        .arg(
+            clap::Arg::new("admin-socket")
+                .long("admin-socket")
+                .value_name("PATH")
+                .help("kvd's socket, instead of the one that its configuration names"),
+        )
+}
+
+/// Where kvctl looks for the daemon's configuration if nothing names it.
+pub(super) fn default_config_file() -> PathBuf {
+    PathBuf::from(DEFAULT_FILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn parsed(line: &str) -> Result<Invocation, Answer> {
+        parse(std::iter::once("kvctl").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn flags_stand_before_and_behind_the_command() {
+        for line in [
+            "-w json --endpoints=a:1,b:2 endpoint status",
+            "endpoint status --write-out json --endpoints a:1,b:2",
+        ] {
+            let invocation = parsed(line).expect("understood");
+            assert_eq!(invocation.globals.endpoints, Some(vec!["a:1".to_string(), "b:2".to_string()]));
+            assert_eq!(invocation.globals.format, Format::Json);
+            assert_eq!(
+                invocation.asked,
+                Asked::Cluster(Cluster::Status(Endpoints { cluster: false, wait: None }))
+            );
+        }
+    }
+
+    #[test]
+    fn commands_may_be_cut_short_and_wait_takes_a_time_behind_an_equals_sign_only() {
+        let Ok(Invocation { asked, .. }) = parsed("end hea --wait --cluster") else {
+            panic!("not understood")
+        };
+        let forever = Endpoints { cluster: true, wait: Some(Duration::ZERO) };
+        assert_eq!(asked, Asked::Cluster(Cluster::Health(forever)));
+        let Ok(Invocation { asked, .. }) = parsed("mem li --consistency s") else { panic!("not understood") };
+        assert_eq!(asked, Asked::Cluster(Cluster::List { serializable: true }));
+        let Ok(Invocation { asked, .. }) = parsed("endpoint health --wait=1m30s") else {
+            panic!("not understood")
+        };
+        let limited = Endpoints { cluster: false, wait: Some(Duration::from_secs(90)) };
+        assert_eq!(asked, Asked::Cluster(Cluster::Health(limited)));
+    }
+
+    #[test]
+    fn a_command_that_only_etcdctl_has_is_named_as_such() {
+        let err = |line: &str| parsed(line).expect_err(line).err;
+        let hint = "\nhint: etcdctl has it, and works with kvd: etcdctl completion bash --no-descriptions\n";
+        assert!(err("completion bash --no-descriptions").ends_with(hint));
+        assert!(!err("nonsense").contains("hint"));
+        assert!(!err("endpoint status --foo").contains("hint"));
+    }
+
+    #[test]
+    fn mistakes_have_the_exit_codes_of_etcdctl() {
+        let code = |line: &str| parsed(line).expect_err(line).code;
+        assert_eq!(code("endpoint status --foo"), 1);
+        assert_eq!(code("nonsense"), 1);
+        assert_eq!(code("member list extra"), 1);
+        assert_eq!(code("member list --dial-timeout=xx"), 1);
+        assert_eq!(code("member list -w nonsense"), 4);
+        assert_eq!(code("member list --consistency x"), 4);
+        // etcdctl: a flag's value that is none of its type.
+        assert_eq!(code("endpoint health --wait=3"), 1);
+        assert_eq!(code("endpoint status --dial-timeout=5"), 1);
+        assert_eq!(code("endpoint status --hex=5"), 1);
+        assert_eq!(code("member list --cert="), 128);
+        assert_eq!(code("--help"), 0);
+    }
+}
