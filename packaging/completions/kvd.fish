@@ -100,7 +100,7 @@ complete -c kvd -n "__fish_kvd_needs_command" -l compact-hash-check-time -d 'How
 complete -c kvd -n "__fish_kvd_needs_command" -l backend-bbolt-freelist-type -d 'The form of bbolt\'s free list.' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l max-txn-ops -d 'The most operations in one transaction. [default: 128]' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l max-request-bytes -d 'The largest request in bytes. [default: 1572864]' -r -f
-complete -c kvd -n "__fish_kvd_needs_command" -l max-concurrent-streams -d 'The most HTTP/2 streams of one client connection. [default: 4294967295]' -r -f
+complete -c kvd -n "__fish_kvd_needs_command" -l max-concurrent-streams -d 'The most HTTP/2 streams of one client connection. 0 means 4294967295. [default: 4294967295]' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l grpc-keepalive-min-time -d 'The shortest interval at which a client may ping; one that pings more often is disconnected. 0 allows all. [default: 5s]' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l grpc-keepalive-interval -d 'How often the server pings an idle client connection. 0 means never. [default: 2h]' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l grpc-keepalive-timeout -d 'How long the server waits for the response to its ping before it closes the connection. 0 means the library\'s default. [default: 20s]' -r -f

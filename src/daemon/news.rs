@@ -149,24 +149,28 @@ fn alarms(before: &[Alarm], now: &[Alarm], news: &mut Vec<News>) {
     }
 }
 
-/// The operator's certificates, checked once a day.
+/// The operator's certificates, checked once a day, and at once if they are others than before.
+#[derive(Default)]
 pub struct Certificates {
     files: Vec<PathBuf>,
     looked: Option<Instant>,
 }
 
 impl Certificates {
-    /// These files.
-    pub fn new(files: Vec<PathBuf>) -> Self {
-        Self { files, looked: None }
-    }
-
     /// Messages for certificates that expire soon, once a day. `until` returns the end of a file's validity and `wall`
     /// is the time, both in seconds since the unix epoch.
-    pub fn look(&mut self, now: Instant, wall: i64, until: impl Fn(&PathBuf) -> Option<i64>) -> Vec<News> {
-        if self.looked.is_some_and(|looked| now.duration_since(looked) < AGAIN) {
+    pub fn look(
+        &mut self,
+        files: &[PathBuf],
+        now: Instant,
+        wall: i64,
+        until: impl Fn(&PathBuf) -> Option<i64>,
+    ) -> Vec<News> {
+        let is_recent = self.looked.is_some_and(|looked| now.duration_since(looked) < AGAIN);
+        if is_recent && self.files == files {
             return Vec::new();
         }
+        self.files = files.to_vec();
         self.looked = Some(now);
         let ends = self.files.iter().filter_map(|file| Some((file, until(file)? - wall)));
         let soon = ends.filter(|(_, left)| *left < SOON.as_secs() as i64);
@@ -256,16 +260,21 @@ mod tests {
     fn certificates_are_looked_at_once_a_day() {
         let start = Instant::now();
         let day = 24 * 3600;
-        let mut certificates = Certificates::new(vec!["/far".into(), "/near".into(), "/past".into()]);
+        let mut certificates = Certificates::default();
+        let files: [PathBuf; 3] = ["/far".into(), "/near".into(), "/past".into()];
         let until = |file: &PathBuf| match file.to_str() {
             Some("/far") => Some(1000 + 15 * day),
             Some("/near") => Some(1000 + 3 * day + 5),
             _ => Some(999),
         };
-        let news = certificates.look(start, 1000, until);
+        let news = certificates.look(&files, start, 1000, until);
         let texts: Vec<&str> = news.iter().map(|news| news.text.as_str()).collect();
         assert_eq!(texts, ["the certificate /near expires in 3 days", "the certificate /past has expired"]);
-        assert_eq!(certificates.look(after(start, 3600), 1000, until), []);
-        assert_eq!(certificates.look(after(start, 24 * 3600), 1000, until).len(), 2);
+        assert_eq!(certificates.look(&files, after(start, 3600), 1000, until), []);
+        assert_eq!(certificates.look(&files, after(start, 24 * 3600), 1000, until).len(), 2);
+        // A reload may name others.
+        let soon = after(start, 24 * 3600 + 1);
+        assert_eq!(certificates.look(&files[..1], soon, 1000, until), []);
+        assert_eq!(certificates.look(&files[1..2], soon, 1000, until).len(), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! The process of a member: everything is opened and started in order, and stopped in reverse order.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub struct Process {
     server: Server,
     tls: Option<Arc<Tls>>,
     credentials: Arc<Credentials>,
-    certificates: Vec<PathBuf>,
+    certificates: RefCell<Vec<PathBuf>>,
     /// The member's directory.
     directory: PathBuf,
 }
@@ -77,7 +78,7 @@ impl Process {
             server,
             tls: clients.tls,
             credentials,
-            certificates: certificates(config),
+            certificates: RefCell::new(certificates(config)),
             directory: directories.member,
         })
     }
@@ -93,7 +94,7 @@ impl Process {
             tokio::join!(
                 self.let_clients_in(),
                 self.member.all_jobs(),
-                status::report(&self.member, &self.quic, self.certificates.clone()),
+                status::report(&self.member, &self.quic, &self.certificates),
                 self.prove_alive(),
             );
         };
@@ -149,7 +150,13 @@ impl Process {
         self.member.store.set_quota(quota);
         self.member.retention.send_if_modified(|current| std::mem::replace(current, retention) != retention);
         logging::set_level(level);
+        self.certificates.replace(certificates(config));
         Ok(())
+    }
+
+    /// True if a listener for clients uses TLS.
+    pub fn has_client_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// True if there are files that [`apply`](Self::apply) reads again.

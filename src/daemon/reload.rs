@@ -7,6 +7,7 @@ use super::process::Process;
 use super::systemd;
 use crate::config::admin::Answer;
 use crate::config::cli::text_of;
+use crate::config::options::Section;
 use crate::config::{Change, Config, Surroundings, Takes, changes, read};
 
 /// Reads the configuration again on request, always with the same command line and variables.
@@ -60,7 +61,7 @@ impl<'m> Reloader<'m> {
         if let Err(error) = self.process.apply(&self.started.reloaded(&new)) {
             return Answer::refused(format!("{error}\n"));
         }
-        let mut lines = lines(self.started, &self.current.borrow(), &new);
+        let mut lines = lines(self.started, &self.current.borrow(), &new, self.process.has_client_tls());
         lines.extend(self.process.has_tls_files(&new).then(|| "TLS files were read again".to_string()));
         if lines.is_empty() {
             lines.push("nothing has changed".to_string());
@@ -70,12 +71,17 @@ impl<'m> Reloader<'m> {
     }
 }
 
-/// What the new configuration changes, one line each; secrets are masked.
-fn lines(started: &Config, current: &Config, new: &Config) -> Vec<String> {
-    let at_once = changes(current, new).into_iter().filter(|change| change.takes() == Takes::Reload);
+/// What the new configuration changes, one line each; secrets are masked. Without TLS for clients its options wait for
+/// a listener that uses them, which takes a restart.
+fn lines(started: &Config, current: &Config, new: &Config, client_tls: bool) -> Vec<String> {
+    let takes = |change: &Change| match change.takes() {
+        Takes::Reload if change.spec.section == Section::ClientTls && !client_tls => Takes::Restart,
+        takes => takes,
+    };
+    let at_once = changes(current, new).into_iter().filter(|change| takes(change) == Takes::Reload);
     let at_once = at_once.map(|change| format!("{} is in force", assignment(&change)));
-    let later = changes(started, new).into_iter().filter(|change| change.takes() != Takes::Reload);
-    let later = later.map(|change| match change.takes() {
+    let later = changes(started, new).into_iter().filter(|change| takes(change) != Takes::Reload);
+    let later = later.map(|change| match takes(&change) {
         Takes::Nothing => format!("{} only counts at the first start", assignment(&change)),
         _ => format!("{} takes a restart", assignment(&change)),
     });
@@ -128,7 +134,7 @@ mod tests {
         let started = config("log-level = \"info\"\n");
         let now =
             config("log-level = \"debug\"\nheartbeat-interval = 200\ninitial-cluster-token = \"other\"\n");
-        let told = lines(&started, &started, &now);
+        let told = lines(&started, &started, &now, true);
         assert_eq!(
             told,
             [
@@ -138,7 +144,16 @@ mod tests {
             ]
         );
         // A change that was applied is not reported the next time; one that waits for a restart is.
-        assert_eq!(lines(&started, &now, &now).len(), 2);
+        assert_eq!(lines(&started, &now, &now, true).len(), 2);
+    }
+
+    #[test]
+    fn a_certificate_that_no_listener_uses_is_not_in_force() {
+        let started = config("");
+        let now = config("[client-transport-security]\ncert-file = \"/c\"\nkey-file = \"/k\"\n");
+        let told = |client_tls| lines(&started, &started, &now, client_tls).join("; ");
+        assert_eq!(told(true).matches("is in force").count(), 2);
+        assert_eq!(told(false).matches("takes a restart").count(), 2);
     }
 
     #[test]
@@ -147,6 +162,7 @@ mod tests {
             &config("cluster-secret = \"0123456789abcdef\"\n"),
             &config("cluster-secret = \"0123456789abcdef\"\n"),
             &config("cluster-secret = \"fedcba9876543210\"\n"),
+            true,
         );
         assert_eq!(told.len(), 1);
         assert!(!told[0].contains("fedcba"), "{told:?}");

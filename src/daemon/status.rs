@@ -1,5 +1,6 @@
 //! The state of the member for operators: one line, which systemd shows as well, and news when something changes.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,17 +18,18 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// If more entries than this wait to be applied, the status line says so.
 const FAR_BEHIND: u64 = 1000;
 
-/// Updates systemd's status line and logs news; never ends. `certificates` are files whose expiry is news.
-pub async fn report(member: &Member, quic: &Quic, certificates: Vec<PathBuf>) {
+/// Updates systemd's status line and logs news; never ends. `certificates` are files whose expiry is news; a reload
+/// may replace them.
+pub async fn report(member: &Member, quic: &Quic, certificates: &RefCell<Vec<PathBuf>>) {
     let mut told = String::new();
     let mut leadership = member.node.leadership();
     let mut observer = Observer::new(member.readiness.patience);
-    let mut certificates = Certificates::new(certificates);
+    let mut expiry = Certificates::default();
     loop {
         let now = tokio::time::Instant::now();
         let wall = SystemClock.now_ms() / 1000;
         let mut news = observer.look(view(member), now);
-        news.extend(certificates.look(now, wall, |file| pki::valid_until(file)));
+        news.extend(expiry.look(&certificates.borrow(), now, wall, |file| pki::valid_until(file)));
         news.iter().for_each(News::tell);
         let status = line(member, quic);
         if status != told {

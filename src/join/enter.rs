@@ -73,26 +73,51 @@ pub enum EntryError {
 
 /// A member of a new cluster with an empty data directory asks the other initial members whether their cluster is
 /// already running and knows this member: then its data were lost, and it must not begin anew with its old id. Members
-/// that do not answer have not started yet.
+/// that do not answer have not started yet. Members that do not share its secret cannot be asked: if no other is reached
+/// for a while, this one does not begin, since it may be known to them.
 ///
 /// # Errors
-/// [`EntryError::AlreadyBootstrapped`].
+/// [`EntryError::AlreadyBootstrapped`], [`EntryError::Stranger`].
 pub async fn refuse_second_start(asker: &dyn Asker, plan: &Plan) -> Result<(), EntryError> {
     let question = encode(&Question::Roll(None))?;
-    let others = plan.members.iter().filter(|member| member.id != plan.identity.member);
-    let asked = others.map(|member| asker.ask(member.peer_urls.clone(), question.clone(), ALREADY));
-    for answer in futures_util::future::join_all(asked).await {
-        let Ok(Answer::Roll(roll)) = answer.map_or(Err(()), |bytes| decode(&bytes).map_err(drop)) else {
-            continue;
-        };
-        let own = roll.members.iter().find(|member| member.id == plan.identity.member);
-        if let Some(own) = own.filter(|_| roll.cluster == plan.identity.cluster)
-            && let Err(wiped) = existing::refuse_wiped(own)
-        {
-            return Err(EntryError::AlreadyBootstrapped { id: own.id, more: wiped.to_string() });
+    let others: Vec<&Member> =
+        plan.members.iter().filter(|member| member.id != plan.identity.member).collect();
+    let begun = Instant::now();
+    loop {
+        let asked =
+            others.iter().map(|member| asker.ask(member.peer_urls.clone(), question.clone(), ALREADY));
+        let mut reasons = Vec::new();
+        let mut met = Met::default();
+        for answer in futures_util::future::join_all(asked).await {
+            match read(answer) {
+                Ok(Answer::Roll(roll)) => {
+                    met.kin = true;
+                    refuse_known(&roll, plan)?;
+                }
+                Ok(_) => met.kin = true,
+                Err(error) => {
+                    met.note(&error);
+                    reasons.push(error.to_string());
+                }
+            }
         }
+        let strangers = met.refuse_strangers(reasons.iter());
+        // The others may be starting at this moment.
+        if strangers.is_ok() || !met.absent || begun.elapsed() > SEARCH {
+            return strangers;
+        }
+        tokio::time::sleep(PAUSE).await;
     }
-    Ok(())
+}
+
+/// Refuses a roll of the planned cluster in which this member has been running.
+fn refuse_known(roll: &Roll, plan: &Plan) -> Result<(), EntryError> {
+    let own = roll.members.iter().find(|member| member.id == plan.identity.member);
+    match own.filter(|_| roll.cluster == plan.identity.cluster) {
+        Some(own) => existing::refuse_wiped(own)
+            .map_err(|wiped| EntryError::AlreadyBootstrapped { id: own.id, more: wiped.to_string() }),
+        None => Ok(()),
+    }
 }
 
 /// The identity of a member that was added before, by the answers of the members in `initial-cluster` (etcd
@@ -198,8 +223,11 @@ pub async fn join(
 }
 
 async fn ask(asker: &dyn Asker, urls: Vec<String>, question: Bytes) -> Result<Answer, NoAnswer> {
-    let bytes = asker.ask(urls, question, ANSWER).await?;
-    decode(&bytes).map_err(|error| NoAnswer::NotNow(error.to_string()))
+    read(asker.ask(urls, question, ANSWER).await)
+}
+
+fn read(answer: Result<Bytes, NoAnswer>) -> Result<Answer, NoAnswer> {
+    decode(&answer?).map_err(|error| NoAnswer::NotNow(error.to_string()))
 }
 
 /// The kinds of members that a round of questions has reached.
@@ -208,12 +236,14 @@ struct Met {
     /// A member of the cluster, which may answer later.
     kin: bool,
     stranger: bool,
+    /// A member that was not reached.
+    absent: bool,
 }
 
 impl Met {
     fn note(&mut self, error: &NoAnswer) {
         match error {
-            NoAnswer::Nobody(_) => {}
+            NoAnswer::Nobody(_) => self.absent = true,
             NoAnswer::NotNow(_) => self.kin = true,
             NoAnswer::Stranger(_) => self.stranger = true,
         }
@@ -405,6 +435,28 @@ mod tests {
         let script = Script::of([nobody("refused"), stranger()]);
         let refused = existing(&script, &Names::new(4), ("c", None), &given).await.expect_err("refused");
         assert_eq!(refused, EntryError::Stranger("not the same secret; refused".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_start_among_strangers_is_refused() {
+        let given =
+            ["a", "b", "c"].map(|name| initial(name, &format!("http://127.0.0.1:{}", name.as_bytes()[0])));
+        let plan = super::super::bootstrap::plan("c", &given, "t").expect("a plan");
+        let stranger = || Err(NoAnswer::Stranger("not the same secret".into()));
+        let starting = || Err(NoAnswer::NotNow("starting".into()));
+        let begun = Instant::now();
+        let refused = refuse_second_start(&Script::of([stranger(), stranger()]), &plan).await;
+        assert_eq!(refused, Err(EntryError::Stranger("not the same secret; not the same secret".into())));
+        assert!(begun.elapsed() < PAUSE, "nobody is left who could be of its cluster");
+        // One that is not up yet may be of its cluster: it is waited for, but not for ever.
+        let script = Script::of([stranger(), nobody("refused"), stranger(), starting()]);
+        assert_eq!(refuse_second_start(&script, &plan).await, Ok(()));
+        let script = Script::of((0..1000).flat_map(|_| [stranger(), nobody("refused")]));
+        let refused = refuse_second_start(&script, &plan).await;
+        assert_eq!(refused, Err(EntryError::Stranger("not the same secret; refused".into())));
+        assert!(begun.elapsed() < 2 * SEARCH);
+        let script = Script::of([nobody("refused"), nobody("refused")]);
+        assert_eq!(refuse_second_start(&script, &plan).await, Ok(()), "all others may start later");
     }
 
     #[tokio::test(start_paused = true)]

@@ -52,7 +52,10 @@ pub enum LogError {
         /// The index after the last one held.
         next: u64,
     },
-    /// Entries that do not follow the last one.
+    /// What is to be written contradicts what was: a fault of kvd, or of the memory it runs in. Fatal.
+    #[error("the log contradicts itself: {0}")]
+    Broken(String),
+    /// An entry on disk that does not follow the one before it.
     #[error("entry {index} does not follow the log's end: {next} was expected")]
     OutOfOrder {
         /// The entry's index.

@@ -14,7 +14,7 @@ use super::space::{Gauge, OnSpace, Space};
 use super::state::{Place, State};
 use super::supply::{InlineSupply, Supply, ThreadSupply};
 use super::writer::{Done, Held, Limits, Resume, Seen, Segments, Work, Writer};
-use super::{Disk, Entry, Figures, LogError, Vote};
+use super::{Disk, Entry, Figures, LogError, Vote, seams};
 use crate::model::{Entropy, LogPosition};
 
 /// The log is quiet if nothing was written for this long.
@@ -196,7 +196,7 @@ impl Log {
     /// returns. If the disk is full ([`Log::space`]), that takes as long as it stays full.
     ///
     /// # Errors
-    /// [`LogError::OutOfOrder`] if they do not follow the last entry, the error of an earlier failure, or
+    /// [`LogError::Broken`] if they do not follow the last entry, which ends the log; the error of an earlier failure, or
     /// [`LogError::Closed`]. `done` is not called then.
     pub fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), LogError> {
         let shared = &self.0.shared;
@@ -204,6 +204,7 @@ impl Log {
             let mut state = shared.state.lock();
             let mut numbered = Vec::with_capacity(entries.len());
             for entry in entries {
+                seams::appended(state.last(), entry.position)?;
                 let ticket = state.append(entry.clone(), None)?;
                 numbered.push((entry, ticket));
             }
@@ -216,11 +217,13 @@ impl Log {
     /// Saves a vote; `done` is called when it is on disk.
     ///
     /// # Errors
-    /// As [`Log::append`].
+    /// As [`Log::append`]; it is broken if a vote goes back, or is the second one in its term.
     pub fn save_vote(&self, vote: Vote, done: Done) -> Result<(), LogError> {
         let shared = &self.0.shared;
         shared.submit(|queue| {
-            shared.state.lock().vote = Some(vote);
+            let mut state = shared.state.lock();
+            seams::voted(state.vote, vote)?;
+            state.vote = Some(vote);
             queue.work.push(Work::Vote(vote, done));
             Ok(true)
         })
@@ -240,17 +243,18 @@ impl Log {
     }
 
     /// Removes the entries up to and including `upto`, which may be beyond the end. A position below the last purge is
-    /// ignored.
+    /// ignored. `durable` is the last entry in the state that a restart finds.
     ///
     /// # Errors
-    /// As [`Log::append`].
-    pub fn purge(&self, upto: LogPosition) -> Result<(), LogError> {
+    /// As [`Log::append`]; it is broken if the durable state lacks one of the entries.
+    pub fn purge(&self, upto: LogPosition, durable: Option<LogPosition>) -> Result<(), LogError> {
         let shared = &self.0.shared;
         shared.submit(|queue| {
             let mut state = shared.state.lock();
             if state.purged.is_some_and(|purged| purged.index >= upto.index) {
                 return Ok(false);
             }
+            seams::purged(upto, durable)?;
             state.purge(upto);
             queue.work.push(Work::Purge(upto));
             Ok(true)
@@ -406,8 +410,17 @@ impl Shared {
         if queue.closed {
             return Err(LogError::Closed);
         }
-        if !add(&mut queue)? {
-            return Ok(());
+        match add(&mut queue) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                drop(queue);
+                self.fail(&error);
+                if let Some(writer) = &self.inline {
+                    writer.lock().fail(&error);
+                }
+                return Err(error);
+            }
         }
         match &self.inline {
             None => {
@@ -463,20 +476,25 @@ impl Shared {
         let settle = work.is_empty() && !writer.is_stalled();
         let done = if settle { writer.settle() } else { writer.write(work).and_then(|()| self.seal(writer)) };
         let Err(error) = done else { return true };
+        self.fail(&error);
+        writer.fail(&error);
+        false
+    }
+
+    /// Ends the log: later calls fail, and what is queued is not written.
+    fn fail(&self, error: &LogError) {
         let queued = {
             let mut queue = self.queue.lock();
             queue.failed.get_or_insert_with(|| error.clone());
             queue.take()
         };
         tracing::error!(%error, "the raft log has failed");
-        (self.on_failure)(&error);
-        writer.fail(&error);
+        (self.on_failure)(error);
         for work in queued {
             if let Work::Append(_, done) | Work::Vote(_, done) = work {
                 done(Err(error.clone()));
             }
         }
-        false
     }
 
     /// Seals the last frame unless another one follows at once.

@@ -5,6 +5,7 @@
 //! - `writer` makes one write and one flush of everything that was queued during the flush before, on its own thread
 //! - `segment` prepares files, `supply` does so in advance; `recover` reads them back with `frames`; `state` is the
 //!   part in memory
+//! - `seams` checks what must hold of whatever is written
 //! - [`Space`] says whether the disk has room for the next segment
 //! - [`Figures`] are counters for metrics
 //! - [`Disk`] is the interface to the outside, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
@@ -23,6 +24,7 @@ pub mod format;
 mod frames;
 mod handle;
 mod recover;
+mod seams;
 mod segment;
 mod sim;
 mod space;
@@ -30,6 +32,8 @@ mod state;
 mod supply;
 mod writer;
 
+#[cfg(test)]
+mod seams_test;
 #[cfg(test)]
 mod tests;
 

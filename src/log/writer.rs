@@ -18,7 +18,7 @@ use super::segment::{Segment, io_error};
 use super::space::Gauge;
 use super::state::{Place, State};
 use super::supply::Supply;
-use super::{Disk, Entry, Figures, LogError, Vote};
+use super::{Disk, Entry, Figures, LogError, Vote, seams};
 use crate::model::LogPosition;
 
 /// Called when the appended entries are on disk, or when it is certain that they never will be.
@@ -342,6 +342,8 @@ impl Writer {
         }
         let seed = self.current.header.seed();
         let header = FrameHeader::of(seed, self.chain, &self.frame[FRAME_HEADER..]);
+        let end = self.offset + header.span() + FRAME_HEADER as u64;
+        seams::frame(self.current.header.sequence, end, self.current.length)?;
         self.frame[..FRAME_HEADER].copy_from_slice(&header.encode(seed, self.offset));
         self.put_frame().map_err(|error| self.broken(error))?;
         self.note_places();
@@ -450,6 +452,7 @@ impl Writer {
         let sequence = self.current.header.sequence + 1;
         let length = FIRST_FRAME + START_ITEM + ALIGN + self.needed();
         let Some(next) = self.supply.take(sequence, length)? else { return Ok(false) };
+        seams::segment(self.current.header.sequence, next.header.sequence)?;
         self.current = next;
         self.offset = FIRST_FRAME;
         self.segments.lock().insert(sequence, Held { segment: self.current.clone(), last: None });

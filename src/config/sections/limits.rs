@@ -19,7 +19,7 @@ section! {
     pub struct Limits under Limits {
         max_txn_ops: usize = etcd("max-txn-ops", Kind::Number(U32), "128", "The most operations in one transaction.").reloads();
         max_request_bytes: usize = etcd("max-request-bytes", Kind::Number(U32), "1572864", "The largest request in bytes.").reloads();
-        max_concurrent_streams: u32 = etcd("max-concurrent-streams", Kind::Number(U32), "4294967295", "The most HTTP/2 streams of one client connection.");
+        max_concurrent_streams: u32 = etcd("max-concurrent-streams", Kind::Number(U32), "4294967295", "The most HTTP/2 streams of one client connection.").zero_means("4294967295");
         /// None allows all.
         keepalive_min_time: Option<Duration> = etcd("grpc-keepalive-min-time", Kind::Duration, "5s", "The shortest interval at which a client may ping; one that pings more often is disconnected. 0 allows all.");
         /// None for no pings.
@@ -48,5 +48,19 @@ impl Limits {
             );
             found.warn("max-request-bytes", message);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Disk, Surroundings, read};
+
+    #[test]
+    fn no_number_of_streams_is_no_limit() {
+        let arguments = vec!["--max-concurrent-streams=0".to_string(), "--config-file=".to_string()];
+        let surroundings =
+            Surroundings { arguments, variables: Vec::new(), files: &Disk, default_host: || None };
+        let (config, _) = read(&surroundings).into_result().expect("valid");
+        assert_eq!(config.limits.max_concurrent_streams, u32::MAX);
     }
 }

@@ -38,7 +38,7 @@ fn several_segments(recycled: bool) -> (SimDisk, Log, Held) {
     for index in 0..rounds {
         append(&log, vec![entry(4, index, 100 + index as usize * 37 % 100)]).unwrap();
         if recycled && (index == 90 || index == 125) {
-            log.purge(at(4, index - 15)).unwrap();
+            purge(&log, at(4, index - 15)).unwrap();
         }
     }
     vote(&log, Vote { term: 5, voted_for: 3, committed: false }).unwrap();

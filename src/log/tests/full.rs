@@ -123,7 +123,7 @@ fn what_is_purged_makes_room() {
         assert!(begun.elapsed() < patience, "{:?} {:?}", log.space(), log.bounds());
         // Raft purges what is applied and checkpointed; here, all entries but the last one written.
         if let Some(upto) = written.load(Ordering::SeqCst).checked_sub(2) {
-            log.purge(at(1, upto)).unwrap();
+            purge(&log, at(1, upto)).unwrap();
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -143,7 +143,7 @@ fn what_is_purged_while_it_waits_does_not_come_back() {
     let waits = fill(&log, 700);
     let later = queue(&log, (0..10).map(|n| entry(1, log.bounds().next + n, 300)).collect());
     let next = log.bounds().next;
-    log.purge(at(3, next + 100)).unwrap();
+    purge(&log, at(3, next + 100)).unwrap();
     let after = queue(&log, vec![entry(3, next + 101, 300)]);
     assert_eq!(reopened(&sim.after_power_failure()).2, Some(at(3, next + 100)));
     sim.set_room(None);
@@ -165,7 +165,7 @@ fn what_was_replaced_while_it_waits_does_not_come_back() {
     assert!(log.bounds().next > 10);
     log.truncate_after(Some(at(1, 4))).unwrap();
     let other = queue(&log, (5..9).map(|index| entry(2, index, 300)).collect());
-    log.purge(at(2, 6)).unwrap();
+    purge(&log, at(2, 6)).unwrap();
     for disk in [sim.after_kill(), sim.after_power_failure()] {
         // Behind a purged position of a later term they would not be a valid log.
         assert_eq!(reopened(&disk), (vec![], None, Some(at(2, 6))));
@@ -185,7 +185,7 @@ fn whoever_waits_for_entries_that_are_purged_is_told() {
     fill(&log, 700);
     let next = log.bounds().next;
     let waits = queue(&log, vec![entry(1, next, 300)]);
-    log.purge(at(3, next + 100)).unwrap();
+    purge(&log, at(3, next + 100)).unwrap();
     sim.set_room(None);
     log.flush();
     assert!(waits.try_recv().unwrap().is_ok());

@@ -72,3 +72,28 @@ async fn another_token_is_refused() {
     assert!(why.contains("initial-cluster-token") && why.contains("blue") && why.contains("red"), "{why}");
     joiner(&peers, &[&secret, "--initial-cluster-token=red"]).start().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_secret_ends_the_first_start_of_a_new_cluster() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let member = Setup::of(&subject()).arg(format!("--cluster-secret={SECRET}")).start().await;
+    let mut server = Setup::of(&subject()).bare().prepare();
+    let (data, client, peer) = (server.data_dir().display().to_string(), server.url(), server.peer_url());
+    let members = format!("--initial-cluster=one={},two={peer}", member.peer_url());
+    let own = [
+        "--name=two".to_owned(),
+        format!("--data-dir={data}"),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        "--cluster-secret=the secret of another cluster".to_owned(),
+        members,
+    ];
+    server.add_args(&own.each_ref().map(String::as_str));
+    let why = refused(server).await;
+    assert!(why.contains("does not have the same cluster secret"), "{why}");
+    assert!(!std::path::Path::new(&data).join("member/identity").exists(), "it is no member yet");
+}
