@@ -27,5 +27,5 @@ pub fn cut_log(options: &NodeOptions) -> Result<(), LogError> {
         "the log does not hold the last entry of the state, which came as a snapshot; it begins again after it"
     );
     log.truncate_after(bounds.purged)?;
-    log.purge(applied)
+    log.purge(applied, options.store.checkpointed())
 }

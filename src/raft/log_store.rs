@@ -15,6 +15,7 @@ use super::types::{
     Entry, LogId, Payload, RaftVote, Types, from_log, from_vote, log_id, position, to_log, to_vote,
 };
 use crate::log::{Log, LogError};
+use crate::model::LogPosition;
 
 /// Most bytes of entries sent to a member at once.
 const REPLICATION_BYTES: usize = 4 << 20;
@@ -24,14 +25,18 @@ const REPLICATION_BYTES: usize = 4 << 20;
 pub struct LogStore {
     log: Log,
     shared: Arc<Shared>,
+    durable: Durable,
 }
+
+/// Returns the last entry in the state that a restart finds.
+pub type Durable = Arc<dyn Fn() -> Option<LogPosition> + Send + Sync>;
 
 impl LogStore {
     /// A view of `log` that keeps `shared` up to date.
-    pub fn new(log: Log, shared: Arc<Shared>) -> Self {
+    pub fn new(log: Log, shared: Arc<Shared>, durable: Durable) -> Self {
         shared.set_last_log(log.bounds().last);
         shared.set_committed(log.committed());
-        Self { log, shared }
+        Self { log, shared, durable }
     }
 
     /// The part of the range that the log holds.
@@ -138,14 +143,19 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
-        self.shared.forget_config();
         let last = last.as_ref().map(position);
+        let (kept, applied) = (last.map_or(0, |last| last.index + 1), self.shared.applied());
+        if kept < applied {
+            let what = format!("{kept} entries are to be kept, while {applied} are applied");
+            return Err(LogError::Broken(what).into());
+        }
+        self.shared.forget_config();
         self.log.truncate_after(last)?;
         self.shared.set_last_log(last);
         Ok(())
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
-        Ok(self.log.purge(position(&upto))?)
+        Ok(self.log.purge(position(&upto), (self.durable)())?)
     }
 }

@@ -53,7 +53,9 @@ impl Node {
         if let Some(config) = &beginning.config {
             shared.set_config(config);
         }
-        let log_store = LogStore::new(options.log.clone(), shared.clone());
+        let store = options.store.clone();
+        let durable = Arc::new(move || store.checkpointed());
+        let log_store = LogStore::new(options.log.clone(), shared.clone(), durable);
         let machine = StateMachine::new(options.store.clone(), shared.clone());
         let network = Network::new(options.transport.clone(), shared.clone());
         let (inner, queues) = Inner::new(options, shared);

@@ -15,19 +15,19 @@ const WAITING_COMMITS: u64 = 4 * MAX_UNAPPLIED;
 /// The settings for a heartbeat interval H and an election timeout T. openraft grants the leader a lease of the longest
 /// timeout, and adds a timeout that it draws anew for every election. So with 0.25 T to 0.45 T a member asks for votes
 /// after 0.7 T to 0.9 T without a message, while a member of etcd waits for T to 2 T. It may be that early because it
-/// asks first: a member that receives the leader's messages refuses, and nothing has happened. T is at least 5 H, so no
-/// timeout is below H.
+/// asks first: a member that receives the leader's messages refuses, and nothing has happened. T is at least 5 H, so
+/// both are above H, apart from roundings.
 ///
 /// # Errors
 /// [`StartError::Timing`] if the two do not fit together.
 pub fn settings(options: &NodeOptions) -> Result<Config, StartError> {
     let heartbeat = options.heartbeat.as_millis() as u64;
     let election = options.election.as_millis() as u64;
-    let longest = election * 9 / 20;
+    let (shortest, longest) = timeouts(heartbeat, election);
     let config = Config {
         cluster_name: options.cluster.to_string(),
         heartbeat_interval: heartbeat,
-        election_timeout_min: election / 4,
+        election_timeout_min: shortest,
         election_timeout_max: longest,
         enable_pre_vote: Some(options.pre_vote),
         quorum_loss_probe_interval: Some((election * 3 / 2).max(2 * longest)),
@@ -43,4 +43,26 @@ pub fn settings(options: &NodeOptions) -> Result<Config, StartError> {
         ..Config::default()
     };
     config.validate().map_err(|error| StartError::Timing(error.to_string()))
+}
+
+/// The shortest and the longest timeout of an election, in milliseconds.
+fn timeouts(heartbeat: u64, election: u64) -> (u64, u64) {
+    let shortest = (election / 4).max(heartbeat + 1);
+    (shortest, (election * 9 / 20).max(shortest + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_allowed_pair_gives_timeouts_above_the_heartbeat() {
+        assert_eq!(timeouts(100, 1000), (250, 450));
+        for heartbeat in 1..100 {
+            for election in heartbeat * 5..heartbeat * 5 + 100 {
+                let (shortest, longest) = timeouts(heartbeat, election);
+                assert!(heartbeat < shortest && shortest < longest && longest < election);
+            }
+        }
+    }
 }

@@ -347,9 +347,14 @@ impl Shared {
         self.leadership.subscribe()
     }
 
+    /// Number of entries applied.
+    pub fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
     /// Entries committed but not applied.
     pub fn backlog(&self) -> u64 {
-        self.committed.load(Ordering::Relaxed).saturating_sub(*self.applied.borrow())
+        self.committed.load(Ordering::Relaxed).saturating_sub(self.applied())
     }
 
     /// Returns when the entry with this index (counted from 0) is applied.

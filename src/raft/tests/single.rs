@@ -1,6 +1,9 @@
 //! A cluster of one.
 
 use super::*;
+use crate::model::LogPosition;
+use crate::raft::log_store::LogStore;
+use crate::raft::types::log_id;
 
 #[tokio::test(start_paused = true)]
 async fn it_leads_at_once_and_again_after_a_restart() {
@@ -142,6 +145,30 @@ async fn a_disk_that_fails_ends_the_member() {
     assert!(cluster.node(1).propose(Caller::Anonymous, put("a", "2")).await.is_err());
     until("it does not lead any more", || cluster.node(1).status().leader.is_none()).await;
     assert!(cluster.node(1).propose(Caller::Anonymous, put("a", "3")).await.is_err());
+}
+
+/// Purging what is not durable in the state, and truncating what is applied, would lose entries: the log ends first.
+#[tokio::test(start_paused = true)]
+async fn what_the_state_relies_on_is_not_removed_from_the_log() {
+    use openraft::storage::RaftLogStorage;
+    let cluster = Cluster::with(1, |options| options.on_fatal = Arc::new(|_| {})).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    node.propose(Caller::Anonymous, put("a", "1")).await.unwrap();
+    let last = node.0.options.log.bounds().last.unwrap();
+    let mut log = LogStore::new(node.0.options.log.clone(), node.0.shared.clone(), Arc::new(|| None));
+    let before = LogPosition { index: last.index - 1, ..last };
+    log.truncate_after(Some(log_id(last))).await.unwrap();
+    let error = log.truncate_after(Some(log_id(before))).await.unwrap_err().to_string();
+    let (kept, applied) = (last.index, last.index + 1);
+    let words =
+        format!("the log contradicts itself: {kept} entries are to be kept, while {applied} are applied");
+    assert_eq!(error, words);
+    assert_eq!(node.0.options.log.bounds().last, Some(last));
+    let error = log.purge(log_id(before)).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("index: {}", before.index)) && error.contains("None"), "{error}");
+    until("it does not go on", || cluster.node(1).status().leader.is_none()).await;
+    assert!(node.propose(Caller::Anonymous, put("a", "2")).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
