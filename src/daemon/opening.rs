@@ -6,10 +6,12 @@ use super::exit::fatal;
 use super::outside::{SystemClock, SystemEntropy};
 use super::running::{retention, settings};
 use crate::config::Config;
+use crate::files;
 use crate::join::identity::Identity;
-use crate::log::{self, Log, LogError, RealDisk};
+use crate::log::{self, Log, LogError, Neighbour, RealDisk};
 use crate::member::directory::Directories;
 use crate::member::{RaftOn, Seams};
+use crate::model::LogPosition;
 use crate::peer::Transport;
 use crate::raft::NodeOptions;
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
@@ -57,23 +59,50 @@ fn defragment_if_worth(store: &Store, threshold: u64) -> Result<(), StoreError> 
     store.defragment()
 }
 
-/// Opens the log.
+/// Opens the log, after the store: with both on one disk, it leaves the room that the store needs.
 ///
 /// # Errors
 /// See [`Log::open`].
-pub fn log(config: &Config, disk: Arc<RealDisk>) -> Result<Log, LogError> {
+pub fn log(
+    config: &Config,
+    directories: &Directories,
+    disk: Arc<RealDisk>,
+    store: &Store,
+) -> Result<Log, LogError> {
     if config.emergency.unsafe_no_fsync {
         tracing::warn!(
             "unsafe-no-fsync: the log is not flushed; a crash of the machine loses what was acknowledged, \
              or spoils the member's data for good"
         );
     }
+    let fail =
+        |source| LogError::Io { file: directories.log.display().to_string(), source: Arc::new(source) };
+    let size = files::disk_size(&directories.log).map_err(fail)?;
+    let shared = files::share_a_disk(&directories.log, &directories.store).map_err(fail)?;
     let options = log::Options {
         flush: !config.emergency.unsafe_no_fsync,
+        neighbour: shared.then(|| Arc::new(Beside(store.clone())) as Arc<dyn Neighbour>),
         on_failure: Arc::new(|error| fatal("the log failed", error)),
-        ..log::Options::new(Arc::new(SystemEntropy))
+        ..log::Options::on_disk_of(size, Arc::new(SystemEntropy))
     };
     Log::open(disk, options)
+}
+
+/// The store on the log's disk.
+struct Beside(Store);
+
+impl Neighbour for Beside {
+    fn applied(&self) -> Option<LogPosition> {
+        self.0.applied()
+    }
+
+    fn needs(&self, entries: u64) -> u64 {
+        self.0.room_needed(entries)
+    }
+
+    fn lost(&self, bytes: u64) {
+        self.0.lost_room(bytes);
+    }
 }
 
 /// The seams of the member that this process is. `fresh` says that it starts for the first time.

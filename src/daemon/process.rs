@@ -54,7 +54,7 @@ impl Process {
         entry::refuse_missing_log(&directories, &*disk)?;
         systemd::status("opening the data");
         let store = opening::store(config, &directories)?;
-        let log = opening::log(config, disk)?;
+        let log = opening::log(config, &directories, disk, &store)?;
         systemd::status("finding the cluster");
         let asker = PeerPort(quic.clone());
         let identity = entry::enter(config, &directories, (&log, &store), &asker).await?;

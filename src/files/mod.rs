@@ -66,6 +66,23 @@ pub fn available(dir: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// Bytes of the file system that `dir` is on.
+///
+/// # Errors
+/// Those of the file system.
+pub fn disk_size(dir: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(dir)?;
+    Ok(disk.f_blocks.saturating_mul(disk.f_frsize))
+}
+
+/// True if both are on one file system.
+///
+/// # Errors
+/// Those of the file system.
+pub fn share_a_disk(one: &Path, other: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(one)?.dev() == fs::metadata(other)?.dev())
+}
+
 /// Makes the names in `dir` durable.
 ///
 /// # Errors

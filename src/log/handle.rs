@@ -10,73 +10,18 @@ use super::codec::{Item, Start};
 use super::format::SegmentHeader;
 use super::recover::{Recovered, recover};
 use super::segment::Maker;
-use super::space::{Gauge, OnSpace, Space};
+use super::space::{Beside, Gauge, Space};
 use super::state::{Place, State};
 use super::supply::{InlineSupply, Supply, ThreadSupply};
 use super::writer::{Done, Held, Limits, Resume, Seen, Segments, Work, Writer};
-use super::{Disk, Entry, Figures, LogError, Vote, seams};
-use crate::model::{Entropy, LogPosition};
+use super::{Disk, Entry, Figures, LogError, Mode, Options, Vote, seams};
+use crate::model::LogPosition;
 
 /// The log is quiet if nothing was written for this long.
 const SETTLE_AFTER: Duration = Duration::from_millis(250);
 
 /// Interval at which work that waits for room is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
-
-/// Who flushes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A thread of the log: calls return at once.
-    Thread,
-    /// The caller, before the call returns: for tests that run on one thread.
-    Inline,
-    /// Whoever calls [`Log::flush`], after a call of [`Options::on_queued`]: for simulations, in which a disk takes
-    /// time and a crash loses what waits for it.
-    Stepped,
-}
-
-/// How to open a log.
-#[derive(Clone)]
-pub struct Options {
-    /// Length of a segment in bytes.
-    pub segment_bytes: u64,
-    /// Length of the first segment of a new log, which is written before anything else can happen.
-    pub first_segment_bytes: u64,
-    /// Bytes of entries kept in memory; older ones are read from disk.
-    pub cache_bytes: usize,
-    /// Bytes of payload after which a frame is closed and flushed.
-    pub frame_bytes: usize,
-    /// Flush before callbacks are called. Without it a crash of the machine can lose or damage what was acknowledged.
-    pub flush: bool,
-    /// Who flushes.
-    pub mode: Mode,
-    /// Called after something was queued, in [`Mode::Stepped`] only. It must not call the log.
-    pub on_queued: Arc<dyn Fn() + Send + Sync>,
-    /// The source of the salts.
-    pub entropy: Arc<dyn Entropy>,
-    /// Called when the disk has become full, and when it has room again.
-    pub on_space: OnSpace,
-    /// Called at the first failure, on the thread on which it happens.
-    pub on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
-}
-
-impl Options {
-    /// The usual sizes: segments of 8 MB, 8 MB of entries in memory, flushes of up to 4 MB.
-    pub fn new(entropy: Arc<dyn Entropy>) -> Self {
-        Self {
-            segment_bytes: 8 << 20,
-            first_segment_bytes: 8 << 20,
-            cache_bytes: 8 << 20,
-            frame_bytes: 4 << 20,
-            flush: true,
-            mode: Mode::Thread,
-            on_queued: Arc::new(|| {}),
-            entropy,
-            on_space: Arc::new(|_| {}),
-            on_failure: Arc::new(|_| {}),
-        }
-    }
-}
 
 /// The range of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +58,7 @@ struct Shared {
     /// Called instead of writing.
     on_queued: Option<Arc<dyn Fn() + Send + Sync>>,
     cache_bytes: usize,
+    history_bytes: u64,
     on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
 }
 
@@ -153,11 +99,12 @@ impl Log {
         };
         let (dir, segment) = (disk.describe(""), options.segment_bytes);
         let gauge = Arc::new(Gauge::new(dir, segment, options.on_space));
+        let state = Arc::new(Mutex::new(state));
+        maker.share(options.neighbour.map(|neighbour| Beside { neighbour, state: state.clone() }));
         let supply: Box<dyn Supply> = match options.mode {
             Mode::Inline | Mode::Stepped => Box::new(InlineSupply::new(maker, ready, gauge.clone())),
             Mode::Thread => Box::new(ThreadSupply::start(maker, ready, gauge.clone())?),
         };
-        let state = Arc::new(Mutex::new(state));
         let figures = Arc::<Figures>::default();
         let limits = Limits {
             frame_bytes: options.frame_bytes,
@@ -186,6 +133,7 @@ impl Log {
             inline,
             on_queued: (options.mode == Mode::Stepped).then_some(options.on_queued),
             cache_bytes: options.cache_bytes,
+            history_bytes: options.history_bytes,
             on_failure: options.on_failure,
         });
         let thread = threaded.map(|writer| shared.clone().spawn(writer)).transpose()?;
@@ -351,6 +299,11 @@ impl Log {
     /// Whether the disk has room for the next segment.
     pub fn space(&self) -> Space {
         self.0.shared.gauge.space()
+    }
+
+    /// Bytes of entries that are worth keeping on this disk although nobody needs them.
+    pub fn history_bytes(&self) -> u64 {
+        self.0.shared.history_bytes
     }
 
     /// Counters for metrics.

@@ -1,12 +1,12 @@
 //! The raft log on disk: votes and entries, durable when their callback is called.
 //!
-//! - [`Log`] is the handle: append, read, truncate, purge, vote
+//! - [`Log`] is the handle: append, read, truncate, purge, vote; [`Options`] say how to open it
 //! - [`format`](mod@format) describes the bytes; `codec` reads and writes its items
 //! - `writer` makes one write and one flush of everything that was queued during the flush before, on its own thread
 //! - `segment` prepares files, `supply` does so in advance; `recover` reads them back with `frames`; `state` is the
 //!   part in memory
 //! - `seams` checks what must hold of whatever is written
-//! - [`Space`] says whether the disk has room for the next segment
+//! - [`Space`] says whether the disk has room for the next segment; a [`Neighbour`] needs the same disk
 //! - [`Figures`] are counters for metrics
 //! - [`Disk`] is the interface to the outside, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
 //!
@@ -23,6 +23,7 @@ mod figures;
 pub mod format;
 mod frames;
 mod handle;
+mod options;
 mod recover;
 mod seams;
 mod segment;
@@ -43,7 +44,8 @@ pub use entry::{Entry, Group, Payload, Vote, weight};
 pub use error::LogError;
 pub use figures::Figures;
 pub use frames::read_segment;
-pub use handle::{Bounds, Log, Mode, Options};
+pub use handle::{Bounds, Log};
+pub use options::{Mode, Options};
 pub use sim::SimDisk;
-pub use space::{OnSpace, Space};
+pub use space::{Neighbour, OnSpace, Space};
 pub use writer::Done;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::format::{FIRST_FRAME, SegmentHeader, segment_name};
+use super::space::Beside;
 use super::{Disk, DiskFile, LogError};
 use crate::model::Entropy;
 
@@ -44,6 +45,8 @@ pub struct Maker {
     length: u64,
     /// Names of files that can be reused.
     spares: Vec<String>,
+    /// Who else needs the disk.
+    beside: Option<Beside>,
 }
 
 /// Adds the file's name to an I/O error.
@@ -55,7 +58,12 @@ pub fn io_error(disk: &dyn Disk, name: &str) -> impl Fn(std::io::Error) -> LogEr
 impl Maker {
     /// A maker of segments of `length` bytes. `spares` are files from earlier.
     pub fn new(disk: Arc<dyn Disk>, entropy: Arc<dyn Entropy>, length: u64, spares: Vec<String>) -> Self {
-        Self { disk, entropy, length: length.max(FIRST_FRAME * 2), spares }
+        Self { disk, entropy, length: length.max(FIRST_FRAME * 2), spares, beside: None }
+    }
+
+    /// From now on segments leave the room that somebody else needs.
+    pub fn share(&mut self, beside: Option<Beside>) {
+        self.beside = beside;
     }
 
     /// Length of a usual segment in bytes.
@@ -121,7 +129,8 @@ impl Maker {
     fn zeroed(&self, name: &str, length: u64, pause: bool) -> Result<Arc<dyn DiskFile>, LogError> {
         let error = io_error(&*self.disk, name);
         // Do not try in vain: other users of this disk would miss the room in the meantime.
-        if self.disk.room().map_err(&error)? < length {
+        let kept = self.beside.as_ref().map_or(0, |beside| beside.needs(length));
+        if self.disk.room().map_err(&error)? < length.saturating_add(kept) {
             return Err(error(std::io::ErrorKind::StorageFull.into()));
         }
         let file = self.disk.create(name).map_err(&error)?;
@@ -135,6 +144,9 @@ impl Maker {
                 file.sync().map_err(&error)?;
                 std::thread::sleep(ZERO_PAUSE);
             }
+        }
+        if let Some(beside) = &self.beside {
+            beside.neighbour.lost(length);
         }
         Ok(file)
     }

@@ -3,6 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
+use super::state::State;
+use crate::model::LogPosition;
+
 /// Whether the disk has room for the log's next segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Space {
@@ -34,6 +39,34 @@ impl Space {
                 bytes.saturating_add(PER_ENTRY).saturating_add(kept) > available
             }
         }
+    }
+}
+
+/// A user of the same disk that stores what the log holds a second time. Its needs come before a new segment: if it has
+/// no room, nothing can be purged.
+pub trait Neighbour: Send + Sync {
+    /// The last entry that it has taken from the log.
+    fn applied(&self) -> Option<LogPosition>;
+    /// Bytes of the free space that it needs for everything up to that entry and for `entries` bytes of the next ones.
+    fn needs(&self, entries: u64) -> u64;
+    /// The log has taken so many bytes of the free space.
+    fn lost(&self, bytes: u64);
+}
+
+/// The neighbour, and what the log holds for it.
+pub struct Beside {
+    /// The neighbour.
+    pub neighbour: Arc<dyn Neighbour>,
+    /// The log's entries.
+    pub state: Arc<Mutex<State>>,
+}
+
+impl Beside {
+    /// Bytes of the free space that a new segment must leave, if it is filled with that many bytes of entries.
+    pub fn needs(&self, segment: u64) -> u64 {
+        let applied = self.neighbour.applied();
+        let held = self.state.lock().weight_after(applied);
+        self.neighbour.needs(held.saturating_add(segment))
     }
 }
 

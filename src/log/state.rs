@@ -162,6 +162,12 @@ impl State {
         first
     }
 
+    /// Bytes of the payloads of all entries after the position.
+    pub fn weight_after(&self, position: Option<LogPosition>) -> u64 {
+        let passed = position.map_or(0, |position| (position.index + 1).saturating_sub(self.first));
+        self.slots.iter().skip(passed as usize).map(|slot| u64::from(slot.weight)).sum()
+    }
+
     /// Removes cached entries, oldest first, until the cache is within `limit` bytes. Entries that are not written yet
     /// stay.
     pub fn shrink_cache(&mut self, limit: usize) {
@@ -251,8 +257,11 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::log::Payload;
+    use crate::model::{Caller, Command, Proposal, Put, Stamp};
 
     fn at(term: u64, index: u64) -> LogPosition {
         LogPosition { term, leader: 1, index }
@@ -297,6 +306,30 @@ mod tests {
             (3, 3, Some(at(3, 2))),
             "it contradicts the rest"
         );
+    }
+
+    #[test]
+    fn the_weight_after_a_position_is_that_of_the_later_entries() {
+        let mut state = State::default();
+        assert_eq!(state.weight_after(None), 0);
+        let mut weights = Vec::new();
+        for (index, size) in [(5, 100), (6, 2000), (7, 30)] {
+            let put = Put { value: vec![0; size].into(), ..Put::default() };
+            let command = Command::Put(put);
+            let group = vec![Proposal { stamp: Stamp::at(1), caller: Caller::Anonymous, command }];
+            let payload = Payload::Group(Arc::new(group.into()));
+            weights.push(payload.weight() as u64);
+            state.append(Entry { position: at(1, index), payload }, None).unwrap();
+        }
+        assert!(weights[1] > 2000, "{weights:?}");
+        assert_eq!(state.weight_after(None), weights.iter().sum::<u64>());
+        assert_eq!(state.weight_after(Some(at(1, 3))), weights.iter().sum::<u64>(), "before the first one");
+        assert_eq!(state.weight_after(Some(at(1, 5))), weights[1] + weights[2]);
+        assert_eq!(state.weight_after(Some(at(1, 7))), 0);
+        assert_eq!(state.weight_after(Some(at(1, 9))), 0, "beyond the end");
+        state.purge(at(1, 6));
+        assert_eq!(state.weight_after(None), weights[2]);
+        assert_eq!(state.weight_after(Some(at(1, 6))), weights[2]);
     }
 
     #[test]

@@ -63,10 +63,10 @@ pub async fn queued(inner: &Inner, caller: Caller, command: Command, term: Optio
 /// it.
 fn lacks_room(inner: &Inner, command: &Command, weight: usize) -> bool {
     let cost = quota::cost(command);
-    if cost > 0 && inner.options.store.lacks_room(cost) {
+    let ahead = inner.undecided.load(Ordering::Relaxed);
+    if cost > 0 && inner.options.store.lacks_room(cost.saturating_add(ahead as u64)) {
         return true;
     }
-    let ahead = inner.undecided.load(Ordering::Relaxed);
     inner.options.log.space().lacks(ahead.saturating_add(weight) as u64, cost == 0)
 }
 

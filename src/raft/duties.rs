@@ -160,7 +160,10 @@ pub async fn bound_log(inner: Arc<Inner>) {
         let space = options.log.space();
         tokio::time::sleep(if space == Space::Enough { LOG_CHECK } else { FULL_LOG_CHECK }).await;
         let bytes = match space {
-            Space::Enough => (options.store.sizes().in_use / LOG_SHARE).clamp(LOG_BYTES, MAX_LOG_BYTES),
+            Space::Enough => {
+                let wanted = (options.store.sizes().in_use / LOG_SHARE).clamp(LOG_BYTES, MAX_LOG_BYTES);
+                wanted.min(options.log.history_bytes())
+            }
             // Purging makes room for new entries, which is more important than members that lag behind.
             Space::Full { .. } => {
                 if options.store.checkpointed() < options.store.applied() {

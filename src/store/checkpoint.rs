@@ -16,6 +16,7 @@ use super::lmdb::Tables;
 use super::mvcc::fold::fold_versions;
 use super::registry::Registry;
 use super::seams::{self, Point};
+use super::space;
 use super::tables::{Kept, TABLES};
 use crate::model::Histogram;
 
@@ -45,6 +46,8 @@ impl Inner {
             seams::checkpoint(Point::of(&shared.meta), Point::of(&meta), shared.point()).map(|()| meta)
         };
         let meta = meta.map_err(|error| self.fail(error))?;
+        let needed = space::needed(&folding.layer.read());
+        self.hold_room(&folding.tables, needed);
         let folded = self.pace.commit(|| fold(&folding, &meta, &self.figures.commit));
         if let Err(error) = folded {
             let error = self.not_written(&folding.tables, error);
@@ -52,6 +55,10 @@ impl Inner {
             return Err(error);
         }
         self.space.found();
+        // Before the layer is dropped: its bytes are gone from the disk, and must be counted in one place or the other.
+        if self.measures_room() {
+            self.look_at_space();
+        }
         let (idle, frozen) = {
             let mut shared = self.shared.write();
             shared.meta = meta;

@@ -120,6 +120,12 @@ impl StoreError {
         }
     }
 
+    /// True if a read or a write failed, or LMDB could not write everything.
+    pub(super) fn is_io(&self) -> bool {
+        let StoreError::Lmdb { source, .. } = self else { return false };
+        matches!(&**source, heed::Error::Io(error) if error.raw_os_error() == Some(libc::EIO))
+    }
+
     /// An error of LMDB at the beginning of a read transaction: a shortage is not a fault of the store.
     pub(super) fn at_reading(source: heed::Error) -> Self {
         match &source {
@@ -132,11 +138,12 @@ impl StoreError {
     }
 }
 
-/// A failed read is answered with an internal error, a shortage with an error that invites to try again.
+/// A failed read is answered with an internal error, a shortage with an error that names it.
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy(_) => Refusal::TooManyRequests,
+            StoreError::Full { .. } => Refusal::NoSpace,
             error => Refusal::Internal(error.to_string()),
         }
     }

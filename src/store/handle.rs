@@ -17,10 +17,9 @@ use super::mvcc::range;
 use super::mvcc::read::{Hold, ScanError};
 use super::mvcc::revision::Revision;
 use super::{
-    CheckpointPolicy, Figures, HashKv, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader, StoreError,
-    TableFigures, effort, states, worker,
+    Figures, HashKv, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader, StoreError, TableFigures,
+    effort, states, worker,
 };
-use crate::files;
 use crate::model::{
     Alarm, KeyRange, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
     RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
@@ -49,7 +48,7 @@ impl Store {
         tables.confirm(&meta, is_new)?;
         let shared = Shared::load(tables)?;
         let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
-        if matches!(inner.options.checkpoint, CheckpointPolicy::Background { .. }) {
+        if inner.measures_room() {
             inner.look_at_space();
         }
         worker::start(&inner)?;
@@ -335,25 +334,9 @@ impl Store {
         self.0.must_prune()
     }
 
-    /// True if `cost` more bytes (see [`super::quota`]) do not fit on the disk in addition to its reserve. Commands
-    /// without cost can still be applied.
-    pub fn lacks_room(&self, cost: u64) -> bool {
-        self.0.refuses(cost)
-    }
-
-    /// True if the disk is full: a write did not fit, and there is hardly more room since.
-    pub fn is_disk_full(&self) -> bool {
-        self.0.is_disk_full()
-    }
-
     /// Has the store's thread make a checkpoint soon, since the log is to be shortened.
     pub fn hurry(&self) {
         self.0.signal.request_checkpoint();
-    }
-
-    /// Bytes of the disk that nobody has taken yet; [`u64::MAX`] if that cannot be told.
-    pub fn available(&self) -> u64 {
-        files::available(&self.0.dir).unwrap_or(u64::MAX)
     }
 
     /// Counters.

@@ -7,9 +7,12 @@
 
 use std::sync::atomic::Ordering;
 
-use super::StoreError;
 use super::core::Inner;
+use super::head::Layer;
 use super::lmdb::Tables;
+use super::room::Room;
+use super::{CheckpointPolicy, Store, StoreError};
+use crate::files;
 
 /// Above this, the exact room does not matter.
 const PLENTY: u64 = 4 << 30;
@@ -17,16 +20,25 @@ const PLENTY: u64 = 4 << 30;
 /// Bytes that a change needs on the disk in addition to its own: its part of pages that are copied.
 const PER_CHANGE: u64 = 512;
 
+/// With less room than this a commit takes its blocks before it is made.
+const NEARLY_FULL: u64 = 256 << 20;
+
 /// If there is room for this many bytes, there is room for any command.
 const ANYTHING: u64 = 2 << 20;
 
 impl Inner {
+    /// True if the room on the disk counts; simulations have their own disks.
+    pub fn measures_room(&self) -> bool {
+        matches!(self.options.checkpoint, CheckpointPolicy::Background { .. })
+    }
+
     /// Determines how much room there is, and allocates the reserve.
     pub fn look_at_space(&self) {
         let tables = self.shared.read().tables.clone();
         match tables.room() {
-            Ok((left, reserve)) => {
+            Ok(Room { left, spare, reserve }) => {
                 self.space.left.store(left, Ordering::Relaxed);
+                self.space.spare.store(spare, Ordering::Relaxed);
                 self.space.reserve.store(reserve, Ordering::Relaxed);
                 if !self.lacks_room(ANYTHING) {
                     self.space.refused.store(false, Ordering::Relaxed);
@@ -39,12 +51,12 @@ impl Inner {
         }
     }
 
-    /// See [`super::Store::is_disk_full`].
+    /// See [`Store::is_disk_full`].
     pub fn is_disk_full(&self) -> bool {
         self.space.refused.load(Ordering::Relaxed) || self.lacks_room(0)
     }
 
-    /// See [`super::Store::lacks_room`].
+    /// See [`Store::lacks_room`].
     pub fn refuses(&self, cost: u64) -> bool {
         let lacks = self.lacks_room(cost);
         if lacks {
@@ -59,18 +71,38 @@ impl Inner {
         if self.space.has_failed() || left > PLENTY {
             return self.space.has_failed();
         }
+        self.needed_with_reserve(cost) > left
+    }
+
+    /// Bytes for what waits for a checkpoint, for `more` bytes, and for the reserve.
+    fn needed_with_reserve(&self, more: u64) -> u64 {
         let shared = self.shared.read();
-        let layers = shared.frozen.iter().chain([&shared.active]).map(|layer| layer.read());
-        let waiting: u64 = layers
-            .map(|layer| 2 * layer.bytes() as u64 + PER_CHANGE * layer.operations() as u64)
-            .fold(0, u64::saturating_add);
-        let needed = waiting.saturating_add(cost.saturating_mul(2));
-        needed.saturating_add(self.space.reserve.load(Ordering::Relaxed)) > left
+        let layers = shared.frozen.iter().chain([&shared.active]);
+        let waiting = layers.map(|layer| needed(&layer.read())).fold(0, u64::saturating_add);
+        let needed = waiting.saturating_add(more.saturating_mul(2));
+        needed.saturating_add(self.space.reserve.load(Ordering::Relaxed))
+    }
+
+    /// Takes the blocks for a commit of so many bytes before LMDB writes, on a disk where that can fail: nobody else
+    /// takes them then. LMDB reports a write that was cut off as an io error, and by then somebody may have made room
+    /// again; so it is noted if there is none.
+    pub fn hold_room(&self, tables: &Tables, bytes: u64) {
+        let is_careful = self.measures_room()
+            && self.space.left.load(Ordering::Relaxed) <= bytes.saturating_add(NEARLY_FULL);
+        let held = match is_careful {
+            true => tables.hold(bytes, self.space.reserve.load(Ordering::Relaxed)),
+            false => Ok(true),
+        };
+        if let Err(error) = &held {
+            tracing::warn!(%error, "no blocks could be taken for a commit");
+        }
+        self.space.short.store(held.is_ok_and(|held| !held), Ordering::Relaxed);
     }
 
     /// Classifies a failed write: a full disk is tried again, everything else ends the store.
     pub fn not_written(&self, tables: &Tables, error: StoreError) -> StoreError {
-        if !error.ran_out_in(tables.dir()) {
+        let short = self.space.short.load(Ordering::Relaxed) && error.is_io();
+        if !short && !error.ran_out_in(tables.dir()) {
             return self.fail(error);
         }
         self.found_none(&error);
@@ -82,6 +114,46 @@ impl Inner {
         if !self.space.failed.swap(true, Ordering::Relaxed) {
             tracing::warn!(%error, dir = %self.dir.display(), "no room on the store's disk");
         }
+    }
+}
+
+/// Bytes that a checkpoint of `layer` may need.
+pub(super) fn needed(layer: &Layer) -> u64 {
+    2 * layer.bytes() as u64 + needed_to_remove(layer.operations())
+}
+
+/// Bytes that changes without a value may need.
+pub(super) fn needed_to_remove(changes: usize) -> u64 {
+    PER_CHANGE * changes as u64
+}
+
+impl Store {
+    /// True if `cost` more bytes (see [`super::quota`]) do not fit on the disk in addition to its reserve. Commands
+    /// without cost can still be applied.
+    pub fn lacks_room(&self, cost: u64) -> bool {
+        self.0.refuses(cost)
+    }
+
+    /// True if the disk is full: a write did not fit, and there is hardly more room since.
+    pub fn is_disk_full(&self) -> bool {
+        self.0.is_disk_full()
+    }
+
+    /// Bytes of the free space that the store needs so that what was applied, `more` bytes of commands after it, and what
+    /// makes room can be written.
+    pub fn room_needed(&self, more: u64) -> u64 {
+        self.0.needed_with_reserve(more).saturating_sub(self.0.space.spare.load(Ordering::Relaxed))
+    }
+
+    /// Somebody has taken so many bytes of the free space.
+    pub fn lost_room(&self, bytes: u64) {
+        let less = |left: u64| Some(if left > PLENTY { left } else { left.saturating_sub(bytes) });
+        let _ = self.0.space.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Bytes of the disk that nobody has taken yet; [`u64::MAX`] if that cannot be told.
+    pub fn available(&self) -> u64 {
+        files::available(&self.0.dir).unwrap_or(u64::MAX)
     }
 }
 
@@ -237,6 +309,122 @@ mod tests {
         let bench = bench.crash(manual());
         assert_eq!(bench.store.sizes().in_use, used);
         assert!(!bench.store.is_compacting());
+    }
+
+    /// A store in the background with an entry that is not in LMDB, on a disk that has room and fails as the flag says.
+    fn failing_disk() -> (Arc<AtomicBool>, Bench) {
+        let broken = Arc::new(AtomicBool::new(false));
+        let seen = broken.clone();
+        let before_commit = move || match seen.load(Ordering::Relaxed) {
+            true => Err(std::io::Error::from_raw_os_error(libc::EIO)),
+            false => Ok(()),
+        };
+        let checkpoint = CheckpointPolicy::Background {
+            interval: Duration::from_secs(3600),
+            bytes: 1 << 30,
+            operations: 1 << 30,
+        };
+        let options =
+            Options { checkpoint, before_commit: Some(Arc::new(before_commit)), ..Options::default() };
+        let mut bench = Bench::new(options);
+        bench.put("a", "1");
+        (broken, bench)
+    }
+
+    fn eio() -> StoreError {
+        StoreError::lmdb("committing")(heed::Error::Io(std::io::Error::from_raw_os_error(libc::EIO)))
+    }
+
+    #[test]
+    fn an_io_error_counts_as_a_full_disk_if_there_was_no_room_for_the_commit() {
+        let (_, bench) = failing_disk();
+        let (inner, tables) = (&bench.store.0, bench.store.0.shared.read().tables.clone());
+        inner.hold_room(&tables, u64::MAX / 4);
+        let full = inner.not_written(&tables, eio());
+        assert!(matches!(full, StoreError::Full { .. }), "{full}");
+        bench.store.health().unwrap();
+        assert!(bench.store.is_disk_full());
+        let other =
+            StoreError::Io { what: "reading".into(), source: Arc::new(std::io::Error::other("torn")) };
+        assert!(!matches!(inner.not_written(&tables, other), StoreError::Full { .. }), "any other error");
+        assert!(bench.store.health().is_err());
+    }
+
+    #[test]
+    fn an_io_error_ends_the_store_if_there_was_room_for_the_commit() {
+        // Nearly full: the room is measured, and there is enough.
+        for left in [u64::MAX, NEARLY_FULL] {
+            let (broken, bench) = failing_disk();
+            bench.store.0.space.left.store(left, Ordering::Relaxed);
+            // The commit before this one had no room.
+            bench.store.0.space.short.store(true, Ordering::Relaxed);
+            broken.store(true, Ordering::Relaxed);
+            let failed = bench.store.checkpoint();
+            assert!(matches!(failed, Err(StoreError::Lmdb { .. })), "{failed:?}");
+            assert!(bench.store.health().is_err());
+        }
+    }
+
+    #[test]
+    fn an_io_error_ends_a_store_that_removes_what_was_compacted() {
+        let (broken, mut bench) = failing_disk();
+        bench.put("a", "2");
+        // The test does the work of the store's thread.
+        bench.store.0.signal.request_stop();
+        bench.store.0.signal.join();
+        bench.run(crate::model::Command::Compact { revision: bench.store.revision() });
+        bench.store.checkpoint().unwrap();
+        bench.store.0.space.short.store(true, Ordering::Relaxed);
+        broken.store(true, Ordering::Relaxed);
+        let failed = bench.store.0.prune_all();
+        assert!(matches!(failed, Err(StoreError::Lmdb { .. })), "{failed:?}");
+        assert!(bench.store.health().is_err());
+    }
+
+    #[test]
+    fn blocks_for_a_commit_are_taken_before_it_and_once() {
+        let (_, bench) = failing_disk();
+        let (inner, tables) = (&bench.store.0, bench.store.0.shared.read().tables.clone());
+        inner.space.left.store(NEARLY_FULL, Ordering::Relaxed);
+        let spare = || tables.room().unwrap().spare;
+        let (before, bytes, reserve) = (spare(), 24 << 20, inner.space.reserve.load(Ordering::Relaxed));
+        if before < reserve {
+            // This file system cannot allocate in advance.
+            return;
+        }
+        inner.hold_room(&tables, bytes);
+        let held = spare();
+        assert!(before < bytes && held >= bytes + reserve, "{before}, {held}");
+        inner.hold_room(&tables, bytes);
+        assert_eq!(spare(), held, "they are there already");
+        assert!(!inner.space.short.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn what_others_take_of_the_disk_is_not_left() {
+        let (_, bench) = failing_disk();
+        let space = &bench.store.0.space;
+        for (left, spare) in [(64 << 20, 1 << 20), (3 << 30, 0)] {
+            space.left.store(left, Ordering::Relaxed);
+            space.spare.store(spare, Ordering::Relaxed);
+            let needed = bench.store.room_needed(1 << 20);
+            // Twice the commands, the entry that waits for a checkpoint, and the reserve; not what the file has already.
+            let reserve = space.reserve.load(Ordering::Relaxed);
+            let all = (2 << 20) + needed_by(&bench) + reserve;
+            assert_eq!(needed, all - spare);
+            assert!(!bench.store.lacks_room(1 << 20));
+            bench.store.lost_room(left - all);
+            assert!(!bench.store.lacks_room(1 << 20));
+            bench.store.lost_room(1);
+            assert!(bench.store.lacks_room(1 << 20));
+        }
+        space.left.store(u64::MAX, Ordering::Relaxed);
+        bench.store.lost_room(8 << 20);
+        assert!(!bench.store.lacks_room(1 << 40), "as long as nobody has measured, there is room");
+    }
+
+    fn needed_by(bench: &Bench) -> u64 {
+        needed(&bench.store.0.shared.read().active.read())
     }
 
     #[test]

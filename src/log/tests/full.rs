@@ -211,3 +211,92 @@ fn a_log_opens_on_a_full_disk_and_is_read() {
         assert_eq!(reopened(&sim).0[..31], [&entries[..], &[entry(1, 30, 10)]].concat());
     }
 }
+
+/// Somebody who needs `beside` bytes, and twice the entries that it is asked about.
+#[derive(Default)]
+struct Other {
+    beside: u64,
+    applied: Option<LogPosition>,
+    asked: Mutex<Vec<u64>>,
+    lost: AtomicU64,
+}
+
+impl Neighbour for Other {
+    fn applied(&self) -> Option<LogPosition> {
+        self.applied
+    }
+
+    fn needs(&self, entries: u64) -> u64 {
+        self.asked.lock().push(entries);
+        self.beside + 2 * entries
+    }
+
+    fn lost(&self, bytes: u64) {
+        self.lost.fetch_add(bytes, Ordering::SeqCst);
+    }
+}
+
+const SEGMENT: u64 = 16 << 10;
+
+/// A log of three entries, which `other` has applied, on a disk with so much room besides the first segment.
+fn beside(other: Other, room: u64) -> (SimDisk, Arc<Other>, Log) {
+    let (sim, disk) = sim(5);
+    let other = Arc::new(Other { applied: Some(at(1, 2)), ..other });
+    let log = Log::open(disk, Options { neighbour: Some(other.clone()), ..options(Mode::Inline) }).unwrap();
+    assert!(other.asked.lock().is_empty(), "the first segment is needed in any case");
+    sim.set_room(Some(room));
+    for index in 0..3 {
+        append(&log, vec![entry(1, index, 700)]).unwrap();
+    }
+    (sim, other, log)
+}
+
+#[test]
+fn a_segment_leaves_the_room_that_somebody_else_needs() {
+    let fill_up = |room| {
+        let (sim, other, log) = beside(Other { beside: 5000, ..Other::default() }, room);
+        let waits = fill_while_enough(&log);
+        (sim, other, log, waits)
+    };
+    let (_, other, log, waits) = fill_up(0);
+    // The entry that needs the segment is in the log already.
+    let held: u64 = all(&log)[3..].iter().map(|entry| entry.payload.weight() as u64).sum();
+    assert_eq!(*other.asked.lock(), [held + SEGMENT], "all that was not applied, and a segment full");
+    assert!(waits.is_some() && matches!(log.space(), Space::Full { .. }));
+    let enough = SEGMENT + 5000 + 2 * (held + SEGMENT);
+    let (sim, other, log, waits) = fill_up(enough - 1);
+    assert!(waits.is_some() && matches!(log.space(), Space::Full { .. }), "a byte is missing");
+    assert_eq!(other.lost.load(Ordering::SeqCst), 0);
+    sim.set_room(Some(enough));
+    log.flush();
+    assert!(waits.unwrap().try_recv().unwrap().is_ok());
+    assert_eq!((log.space(), other.lost.load(Ordering::SeqCst)), (Space::Enough, SEGMENT));
+}
+
+/// Appends until an entry waits; `None` if there is room for three segments.
+fn fill_while_enough(log: &Log) -> Option<Receiver<Result<(), LogError>>> {
+    for _ in 0..40 {
+        let rx = queue(log, vec![entry(1, log.bounds().next, 700)]);
+        match rx.try_recv() {
+            Ok(result) => result.unwrap(),
+            Err(_) => return Some(rx),
+        }
+    }
+    None
+}
+
+/// A segment that is used again takes nothing from anybody.
+#[test]
+fn a_segment_that_is_used_again_needs_no_room() {
+    let (sim, other, log) = beside(Other::default(), 1 << 30);
+    assert!(fill_while_enough(&log).is_none());
+    let lost = other.lost.load(Ordering::SeqCst);
+    assert!(lost > 0 && lost % SEGMENT == 0, "{lost}");
+    sim.set_room(Some(0));
+    for _ in 0..200 {
+        let next = log.bounds().next;
+        log.purge(at(1, next - 1)).unwrap();
+        append(&log, vec![entry(1, next, 700)]).unwrap();
+    }
+    assert_eq!((log.space(), other.lost.load(Ordering::SeqCst)), (Space::Enough, lost));
+}

@@ -22,6 +22,7 @@ use super::written::VERSION_OVERHEAD;
 use crate::store::core::Inner;
 use crate::store::format::meta::Meta;
 use crate::store::lmdb::Tables;
+use crate::store::space::needed_to_remove;
 use crate::store::tables::Id;
 use crate::store::{StoreError, seams};
 
@@ -67,6 +68,7 @@ impl Inner {
         // A slice copies pages before it frees any, so on a nearly full disk slices are small.
         let batch = self.options.compaction_batch;
         let batch = if self.is_disk_full() { batch.min(SHORT_OF_ROOM) } else { batch };
+        self.hold_room(&tables, needed_to_remove(batch));
         let pruned = self.pace.commit(|| prune(&tables, &mut meta, target, batch));
         let (removed, done) = pruned.map_err(|error| self.not_written(&tables, error))?;
         self.space.found();
