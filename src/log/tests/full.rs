@@ -295,7 +295,7 @@ fn a_segment_that_is_used_again_needs_no_room() {
     sim.set_room(Some(0));
     for _ in 0..200 {
         let next = log.bounds().next;
-        log.purge(at(1, next - 1)).unwrap();
+        purge(&log, at(1, next - 1)).unwrap();
         append(&log, vec![entry(1, next, 700)]).unwrap();
     }
     assert_eq!((log.space(), other.lost.load(Ordering::SeqCst)), (Space::Enough, lost));
