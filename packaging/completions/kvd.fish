@@ -156,9 +156,9 @@ gone\t''"
 complete -c kvd -n "__fish_kvd_needs_command" -l experimental-enable-v2v3 -d 'Serves /v2/keys on keys under this prefix.' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l enable-pprof -d 'Serves Go\'s profiler. [default: false]' -r -f -a "true\t''
 false\t''"
-complete -c kvd -n "__fish_kvd_needs_command" -l auth-token -d 'The tokens of logged-in users: simple, or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION). [default: simple]' -r -f
+complete -c kvd -n "__fish_kvd_needs_command" -l auth-token -d 'The tokens of logged-in users: simple (valid on every member, also after a restart), or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION). [default: simple]' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l bcrypt-cost -d 'The cost of a password\'s hash, from 4 to 31. [default: 10]' -r -f
-complete -c kvd -n "__fish_kvd_needs_command" -l auth-token-ttl -d 'How long a simple token lives after its last use. [default: 300]' -r -f
+complete -c kvd -n "__fish_kvd_needs_command" -l auth-token-ttl -d 'How long a simple token is valid after its last use; on members where it was not used, up to twice as long. [default: 300]' -r -f
 complete -c kvd -n "__fish_kvd_needs_command" -l log-level -d 'The least level that is logged; panic and fatal are the same as error. [default: info]' -r -f -a "debug\t''
 info\t''
 warn\t''

@@ -149,33 +149,33 @@ macro_rules! methods {
                 AuthDisable "AuthDisable" Unary Root Refused ["/v3/auth/disable"]
                     => auth::disable(pb::AuthDisableRequest) -> pb::AuthDisableResponse;
                 UserAdd "UserAdd" Unary Root Refused ["/v3/auth/user/add"]
-                    => auth::not_yet(pb::AuthUserAddRequest) -> pb::AuthUserAddResponse;
+                    => auth::user_add(pb::AuthUserAddRequest) -> pb::AuthUserAddResponse;
                 UserGet "UserGet" Unary RootOrOwn Refused ["/v3/auth/user/get"]
-                    => auth::not_yet(pb::AuthUserGetRequest) -> pb::AuthUserGetResponse;
+                    => auth::user_get(pb::AuthUserGetRequest) -> pb::AuthUserGetResponse;
                 UserList "UserList" Unary Root Refused ["/v3/auth/user/list"]
-                    => auth::not_yet(pb::AuthUserListRequest) -> pb::AuthUserListResponse;
+                    => auth::user_list(pb::AuthUserListRequest) -> pb::AuthUserListResponse;
                 UserDelete "UserDelete" Unary Root Refused ["/v3/auth/user/delete"]
-                    => auth::not_yet(pb::AuthUserDeleteRequest) -> pb::AuthUserDeleteResponse;
+                    => auth::user_delete(pb::AuthUserDeleteRequest) -> pb::AuthUserDeleteResponse;
                 UserChangePassword "UserChangePassword" Unary Root Refused ["/v3/auth/user/changepw"]
-                    => auth::not_yet(pb::AuthUserChangePasswordRequest)
+                    => auth::user_change_password(pb::AuthUserChangePasswordRequest)
                     -> pb::AuthUserChangePasswordResponse;
                 UserGrantRole "UserGrantRole" Unary Root Refused ["/v3/auth/user/grant"]
-                    => auth::not_yet(pb::AuthUserGrantRoleRequest) -> pb::AuthUserGrantRoleResponse;
+                    => auth::user_grant_role(pb::AuthUserGrantRoleRequest) -> pb::AuthUserGrantRoleResponse;
                 UserRevokeRole "UserRevokeRole" Unary Root Refused ["/v3/auth/user/revoke"]
-                    => auth::not_yet(pb::AuthUserRevokeRoleRequest) -> pb::AuthUserRevokeRoleResponse;
+                    => auth::user_revoke_role(pb::AuthUserRevokeRoleRequest) -> pb::AuthUserRevokeRoleResponse;
                 RoleAdd "RoleAdd" Unary Root Refused ["/v3/auth/role/add"]
-                    => auth::not_yet(pb::AuthRoleAddRequest) -> pb::AuthRoleAddResponse;
+                    => auth::role_add(pb::AuthRoleAddRequest) -> pb::AuthRoleAddResponse;
                 RoleGet "RoleGet" Unary RootOrOwn Refused ["/v3/auth/role/get"]
-                    => auth::not_yet(pb::AuthRoleGetRequest) -> pb::AuthRoleGetResponse;
+                    => auth::role_get(pb::AuthRoleGetRequest) -> pb::AuthRoleGetResponse;
                 RoleList "RoleList" Unary Root Refused ["/v3/auth/role/list"]
-                    => auth::not_yet(pb::AuthRoleListRequest) -> pb::AuthRoleListResponse;
+                    => auth::role_list(pb::AuthRoleListRequest) -> pb::AuthRoleListResponse;
                 RoleDelete "RoleDelete" Unary Root Refused ["/v3/auth/role/delete"]
-                    => auth::not_yet(pb::AuthRoleDeleteRequest) -> pb::AuthRoleDeleteResponse;
+                    => auth::role_delete(pb::AuthRoleDeleteRequest) -> pb::AuthRoleDeleteResponse;
                 RoleGrantPermission "RoleGrantPermission" Unary Root Refused ["/v3/auth/role/grant"]
-                    => auth::not_yet(pb::AuthRoleGrantPermissionRequest)
+                    => auth::role_grant_permission(pb::AuthRoleGrantPermissionRequest)
                     -> pb::AuthRoleGrantPermissionResponse;
                 RoleRevokePermission "RoleRevokePermission" Unary Root Refused ["/v3/auth/role/revoke"]
-                    => auth::not_yet(pb::AuthRoleRevokePermissionRequest)
+                    => auth::role_revoke_permission(pb::AuthRoleRevokePermissionRequest)
                     -> pb::AuthRoleRevokePermissionResponse;
             }
             "v3lockpb.Lock" {

@@ -12,6 +12,7 @@ use super::metrics::Metrics;
 use super::proto::etcdserverpb::ResponseHeader;
 use super::reads::Reads;
 use super::space;
+use crate::auth::Logins;
 use crate::lease::{self, Lessor};
 use crate::model::{Caller, ClusterId, Command, MemberId, Refusal, Reply};
 use crate::raft::Node;
@@ -113,6 +114,8 @@ pub struct Services {
     pub lessor: Arc<Lessor>,
     /// Access to the leader's lessor while this member does not lead.
     pub lease_leader: Arc<dyn lease::Remote>,
+    /// Passwords and tokens.
+    pub logins: Logins,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Work that blocks.
@@ -124,7 +127,14 @@ pub struct Services {
 
 impl Services {
     /// The services of a node; the ids are the node's.
-    pub fn new(node: Node, store: Store, fan_out: FanOut, settings: Settings, stop: Stop) -> Self {
+    pub fn new(
+        node: Node,
+        store: Store,
+        fan_out: FanOut,
+        logins: Logins,
+        settings: Settings,
+        stop: Stop,
+    ) -> Self {
         let status = node.status();
         let FanOut { hub, lessor, lease_leader } = fan_out;
         let jobs = Jobs::default();
@@ -134,6 +144,7 @@ impl Services {
             store,
             lessor,
             lease_leader,
+            logins,
             metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
             jobs,
             settings: ArcSwap::from_pointee(settings),

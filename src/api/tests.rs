@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -23,14 +24,17 @@ use super::proto::health::health_client::HealthClient;
 use super::rules::{Kind, RULES, Rpc};
 use super::server::listen::SocketOptions;
 use super::server::{Address, Faces, Listener, Server, ServerOptions};
-use super::services::{Settings, Stopper};
+use super::services::{Services, Settings, Stopper};
 use crate::member::Member;
 use crate::member::lab::lone_leader;
 use crate::store::{Options, Store};
 
+mod users;
+
 /// A server on a port of its own, stopped when dropped.
 struct Served {
     address: SocketAddr,
+    services: Arc<Services>,
     stopper: Stopper,
     server: Option<Server>,
     _dir: TempDir,
@@ -49,9 +53,9 @@ impl Served {
         let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
         let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::serve(services, vec![listener], ServerOptions::default(), 2).unwrap();
+        let server = Server::serve(services.clone(), vec![listener], ServerOptions::default(), 2).unwrap();
         server.open();
-        Self { address, stopper, server: Some(server), _dir: dir }
+        Self { address, services, stopper, server: Some(server), _dir: dir }
     }
 
     async fn channel(&self) -> Channel {
@@ -245,7 +249,7 @@ async fn a_request_is_held_in_little_memory() {
     let member = lone_leader(store, Settings::default()).await;
     let grpc = super::grpc::Grpc::new(member.services.clone());
     let request = http::Request::new(http_body_util::Full::new(prost::bytes::Bytes::new()));
-    let size = std::mem::size_of_val(&grpc.call(request));
+    let size = std::mem::size_of_val(&grpc.call(request, None));
     assert!(size < 3 << 10, "every request allocates and moves {size} bytes");
 }
 

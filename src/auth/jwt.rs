@@ -273,23 +273,24 @@ mod tests {
         assert_eq!(error("RS256", None, None), "auth: missing key data");
         assert_eq!(error("HS256", Some("rsa.pub.pem"), None), "auth: missing key data");
         let mismatch = "auth: public and private keys don't match";
-        assert_eq!(error("ES256", Some("ed25519.pub.pem"), None), "pub-key: it is not a key for ES256");
-        assert_eq!(error("ES256", None, Some("p384.pem")), "priv-key: it is not a key for ES256");
-        assert_eq!(error("ES384", None, Some("rsa.pem")), "priv-key: it is not a key for ES384");
-        assert_eq!(error("RS256", None, Some("p384.pem")), "priv-key: it is not a key for RS256");
-        assert_eq!(error("EdDSA", None, Some("p256.pkcs8.pem")), "priv-key: it is not a key for EdDSA");
-        assert_eq!(error("RS256", Some("secret"), None), "pub-key: it holds no key in PEM form");
+        assert_eq!(error("ES256", Some("ed25519.pub.pem"), None), "auth: pub-key: it is not a key for ES256");
+        assert_eq!(error("ES256", None, Some("p384.pem")), "auth: priv-key: it is not a key for ES256");
+        assert_eq!(error("ES384", None, Some("rsa.pem")), "auth: priv-key: it is not a key for ES384");
+        assert_eq!(error("RS256", None, Some("p384.pem")), "auth: priv-key: it is not a key for RS256");
+        assert_eq!(error("EdDSA", None, Some("p256.pkcs8.pem")), "auth: priv-key: it is not a key for EdDSA");
+        assert_eq!(error("RS256", Some("secret"), None), "auth: pub-key: it holds no key in PEM form");
         assert!(
-            error("none", None, Some("secret")).starts_with("unknown sign-method \"none\"; one of: RS256,")
+            error("none", None, Some("secret"))
+                .starts_with("auth: unknown sign-method \"none\"; one of: RS256,")
         );
         assert_eq!(error("ES256", Some("other.p256.pub.pem"), Some("p256.pem")), mismatch);
         assert_eq!(error("RS256", Some("other.rsa.pub.pem"), Some("rsa.pem")), mismatch);
         assert_eq!(error("EdDSA", Some("other.ed25519.pub.pem"), Some("ed25519.pem")), mismatch);
         let small = "RSA keys have from 2048 to 8192 bits here";
-        assert_eq!(error("PS256", Some("small.rsa.pub.pem"), None), format!("pub-key: {small}"));
+        assert_eq!(error("PS256", Some("small.rsa.pub.pem"), None), format!("auth: pub-key: {small}"));
         assert_eq!(
             error("PS256", None, Some("small.rsa.pem")),
-            "priv-key: it is not a key for PS256: TooSmall"
+            "auth: priv-key: it is not a key for PS256: TooSmall"
         );
         let secret = String::from_utf8(file("secret")).expect("text");
         let shown = format!("{:?}", jwt("HS256", None, Some("secret")));

@@ -19,13 +19,13 @@ use crate::model::Refusal;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No method has that name.
-    #[error("unknown sign-method {0:?}; one of: {known}", known = METHODS.map(|(name, _)| name).join(", "))]
+    #[error("auth: unknown sign-method {0:?}; one of: {known}", known = METHODS.map(|(name, _)| name).join(", "))]
     UnknownMethod(String),
     /// The key that is necessary was not given.
     #[error("auth: missing key data")]
     Missing,
     /// A key that cannot be read, or of another kind.
-    #[error("{file}: {why}")]
+    #[error("auth: {file}: {why}")]
     Unfit {
         /// Its option.
         file: &'static str,

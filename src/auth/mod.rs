@@ -6,10 +6,12 @@
 //! | `change.rs` | one change of it, by etcd's rules |
 //! | `check.rs` | the question whether a caller has what a request [needs](Need) |
 //! | `rights.rs` | a user's ranges of keys, merged from its roles |
+//! | `logins.rs` | [`Logins`]: what a member needs to let users log in |
 //! | `passwords.rs` | [`Passwords`]: bcrypt on threads of its own |
 //! | `tokens.rs` | [`Tokens`] of users who are logged in, of either kind: |
 //! | `simple.rs` | signed with a replicated key, good on every member |
 //! | `jwt.rs`, `jwt_keys.rs` | JSON web tokens, signed with a key of the operator's |
+//! | `certificate.rs` | the user that a client's certificate names |
 //!
 //! Rules. Users and roles are pure: the same changes give the same users on every member, and a check depends on nothing
 //! but them. The store keeps the users and applies the changes; [`crate::store::Store::users`] has the present ones.
@@ -25,10 +27,12 @@
 //!
 //! [`AuthOldRevision`]: crate::model::Refusal::AuthOldRevision
 
+mod certificate;
 mod change;
 mod check;
 mod jwt;
 mod jwt_keys;
+mod logins;
 #[cfg(test)]
 mod model_test;
 mod passwords;
@@ -37,10 +41,11 @@ mod simple;
 mod tokens;
 mod users;
 
+pub use certificate::certified_user;
 pub use check::Need;
 pub use jwt::Jwt;
 pub use jwt_keys::KeyError;
+pub use logins::{LoginOptions, Logins};
 pub use passwords::{Password, Passwords};
-pub use simple::SimpleTokens;
-pub use tokens::{Kind, Tokens};
+pub use tokens::{TokenOptions, Tokens};
 pub use users::{ROOT, Role, State, User, Users};

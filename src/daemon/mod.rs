@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `command.rs` | the entry of the process |
 //! | `process.rs` | a running member with its sockets: started and stopped in order |
-//! | `opening.rs`, `peer_port.rs`, `listeners.rs` | from the configuration to a member's seams, its peer port, its sockets for clients |
+//! | `opening.rs`, `peer_port.rs`, `listeners.rs`, `logins.rs` | from the configuration to a member's seams, its peer port, its sockets for clients, users' tokens |
 //! | `exit.rs` | exit codes |
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
 //! | `status.rs`, `news.rs`, `notices.rs` | the status line; messages for the operator, and their explanations in the journal |
@@ -28,6 +28,7 @@ mod fields;
 mod journal;
 mod listeners;
 mod logging;
+mod logins;
 mod news;
 mod notices;
 mod opening;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::exit::fatal;
 use super::outside::{SystemClock, SystemEntropy};
 use super::running::{retention, settings};
+use crate::auth::LoginOptions;
 use crate::config::Config;
 use crate::files;
 use crate::join::identity::Identity;
@@ -111,6 +112,7 @@ pub fn seams(
     (identity, fresh): (Identity, bool),
     (log, store): (Log, Store),
     transport: Arc<dyn Transport>,
+    logins: LoginOptions,
 ) -> Seams {
     let raft = NodeOptions {
         name: config.member.name.clone(),
@@ -136,6 +138,7 @@ pub fn seams(
     Seams {
         raft_on: RaftOn::Thread,
         settings: settings(config),
+        logins,
         retention: retention(config),
         ..Seams::new(raft)
     }

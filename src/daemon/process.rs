@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::outside::SystemClock;
 use super::running::Running;
 use super::sockets::Inherited;
-use super::{listeners, logging, notices, opening, peer_port, status, systemd};
+use super::{listeners, logging, logins, notices, opening, peer_port, status, systemd};
 use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
 use crate::config::Config;
@@ -43,6 +43,7 @@ impl Process {
         // Errors in files that the configuration names are errors of the configuration: `kvd check` refuses them with
         // the same exit code.
         let tls = listeners::open_tls(config).map_err(|error| MemberError::Config(error.to_string()))?;
+        let logins = logins::options(config).map_err(MemberError::Config)?;
         let credentials = Arc::new(peer_port::credentials(config, Arc::new(SystemClock))?);
         let clients = listeners::bind(config, tls, &mut inherited)?;
         let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
@@ -61,7 +62,8 @@ impl Process {
         quic.identify(identity.member, identity.cluster);
         roster::refuse_copy(&quic, identity.member, &store).await?;
         systemd::status("replaying the log");
-        let seams = opening::seams(config, (identity, fresh), (log.clone(), store.clone()), quic.transport());
+        let data = (log.clone(), store.clone());
+        let seams = opening::seams(config, (identity, fresh), data, quic.transport(), logins);
         let member = Member::start(seams).await?;
         let token = entry::given_token(config);
         let answers = Answers::new(member.node.clone(), Arc::new(SystemClock), token);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{listeners, peer_port};
+use super::{listeners, logins, peer_port};
 use crate::api::server::tls::Tls;
 use crate::config::{Config, Diagnostic};
 use crate::model::Clock;
@@ -31,7 +31,12 @@ pub fn findings(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Diagnostic> {
     if all_there(&files) {
         found.extend(members(config, clock.clone()).err());
     }
-    found.into_iter().map(|text| located(config, text)).collect()
+    let mut found: Vec<Diagnostic> = found.into_iter().map(|text| located(config, text)).collect();
+    found.extend(logins::options(config).err().map(|text| {
+        let place = config.settings().origin("auth-token").place();
+        Diagnostic::error(text).about("auth-token").at(place)
+    }));
+    found
 }
 
 fn all_there(files: &[&Option<PathBuf>]) -> bool {
@@ -133,6 +138,29 @@ mod tests {
         {
             desk.write("secret", text);
             let found = found(&desk, &secret, &[]);
+            assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_tokens_are_judged_as_a_start_judges_them() {
+        let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/auth");
+        let judged = |parts: &str| {
+            let parts = parts.replace("=", "=/").replace("=/RS", "=RS").replace("=/ES", "=ES");
+            let parts = parts.replace("key=/", &format!("key={}/", keys.display()));
+            found(&Desk::new(), &[], &[&format!("--auth-token=jwt,{parts}")])
+        };
+        assert_eq!(judged("sign-method=RS256,priv-key=rsa.pem,pub-key=rsa.pub.pem"), [""; 0]);
+        let cases = [
+            (
+                "sign-method=RS256,priv-key=rsa.pem,pub-key=other.rsa.pub.pem",
+                "public and private keys don't match",
+            ),
+            ("sign-method=ES256,priv-key=rsa.pem", "auth: priv-key: it is not a key for ES256"),
+            ("sign-method=RS256,priv-key=none.pem", "none.pem: No such file or directory"),
+        ];
+        for (parts, words) in cases {
+            let found = judged(parts);
             assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
         }
     }

@@ -9,6 +9,7 @@ use super::readiness::Readiness;
 use super::seams::{RaftOn, Seams};
 use crate::api::services::{FanOut, Services, Stop};
 use crate::api::space::SpaceWatch;
+use crate::auth::Logins;
 use crate::lease::{self, Lessor};
 use crate::model::Observer;
 use crate::raft::{Node, NodeOptions};
@@ -21,7 +22,8 @@ impl Member {
     /// # Errors
     /// [`MemberError::Raft`].
     pub async fn start(seams: Seams) -> Result<Self, MemberError> {
-        let Seams { raft, raft_on, settings, retention, observers } = seams;
+        let Seams { raft, raft_on, settings, logins, retention, observers } = seams;
+        let logins = Logins::new(logins, raft.clock.clone());
         let store = raft.store.clone();
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
         let lessor = new_lessor(&raft);
@@ -38,7 +40,7 @@ impl Member {
         let (stopper, stop) = Stop::channel();
         let lease_leader = Arc::new(LeaderLessor(node.clone()));
         let fan_out = FanOut { hub: hub.clone(), lessor: lessor.clone(), lease_leader };
-        let services = Services::new(node.clone(), store.clone(), fan_out, settings, stop);
+        let services = Services::new(node.clone(), store.clone(), fan_out, logins, settings, stop);
         Ok(Self {
             readiness: Readiness {
                 node: node.clone(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Member, Seams};
 use crate::api::services::Settings;
+use crate::auth::LoginOptions;
 use crate::log::{self, Log, SimDisk};
 use crate::model::{self, Clock, Entropy, MemberId, cluster_id};
 use crate::peer::{NoTransport, Transport};
@@ -57,6 +58,11 @@ pub async fn founder(
 
 /// A single leader that does its jobs.
 pub async fn lone_leader(store: Store, settings: Settings) -> Member {
+    lone_leader_with(store, settings, LoginOptions { bcrypt_cost: 4, ..LoginOptions::default() }).await
+}
+
+/// A single leader on which users log in by these settings.
+pub async fn lone_leader_with(store: Store, settings: Settings, logins: LoginOptions) -> Member {
     let url = "http://localhost:2380".to_string();
     let id = MemberId::compute(std::slice::from_ref(&url), "etcd-cluster", None);
     let founders = [model::Member::founder(id, vec![url])];
@@ -67,7 +73,7 @@ pub async fn lone_leader(store: Store, settings: Settings) -> Member {
         election: settings.election_timeout,
         ..founder(id, &founders, (log_options(), store), transport, clock).await
     };
-    let member = Member::start(Seams { settings, ..Seams::new(raft) }).await.expect("a member");
+    let member = Member::start(Seams { settings, logins, ..Seams::new(raft) }).await.expect("a member");
     member.node.leadership().wait_for(|leadership| leadership.leading).await.expect("a leader");
     tokio::spawn(member.all_jobs());
     while !member.lessor.is_primary() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::services::Settings;
+use crate::auth::LoginOptions;
 use crate::model::Observer;
 use crate::raft::NodeOptions;
 
@@ -16,6 +17,8 @@ pub struct Seams {
     pub raft_on: RaftOn,
     /// Limits and intervals of the API.
     pub settings: Settings,
+    /// How users log in.
+    pub logins: LoginOptions,
     /// The retention of automatic compaction.
     pub retention: Retention,
     /// Observers of the store that are called before the member's own.
@@ -50,6 +53,13 @@ impl Seams {
             heartbeat_interval: raft.heartbeat,
             ..Settings::default()
         };
-        Self { raft, raft_on: RaftOn::Thread, settings, retention: Retention::Off, observers: Vec::new() }
+        Self {
+            raft,
+            raft_on: RaftOn::Thread,
+            settings,
+            logins: LoginOptions::default(),
+            retention: Retention::Off,
+            observers: Vec::new(),
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! The gate: every call passes it before its handler runs.
 //!
 //! [`admit`] returns the caller, or the refusal; it does what etcd's interceptors do, in their order: learner, client
-//! version, leader. [`leash`] ends streams whose conditions no longer hold.
+//! version, leader. Then `identity` determines the caller if authentication is on. [`leash`] ends streams whose
+//! conditions no longer hold.
 
+mod identity;
 pub mod leash;
+
+use std::sync::Arc;
 
 use http::HeaderMap;
 
@@ -12,11 +16,18 @@ use super::rules::{Kind, Learner, Rule};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
 
-/// Admits a call on behalf of the caller that its metadata names, or refuses it.
+/// Admits a call on behalf of the caller that its metadata names, or refuses it. `certified` is the user that the client's
+/// certificate names, if certificates name users here.
 ///
 /// # Errors
-/// [`Refusal::Stopped`], [`Refusal::NotSupportedForLearner`], [`Refusal::InvalidClientVersion`], [`Refusal::NoLeader`].
-pub fn admit(services: &Services, rule: &Rule, metadata: &HeaderMap) -> Result<Caller, Refusal> {
+/// [`Refusal::Stopped`], [`Refusal::NotSupportedForLearner`], [`Refusal::InvalidClientVersion`], [`Refusal::NoLeader`];
+/// while authentication is on [`Refusal::InvalidToken`], and those of [`Rule::access`].
+pub async fn admit(
+    services: &Services,
+    rule: &Rule,
+    metadata: &HeaderMap,
+    certified: Option<&Arc<str>>,
+) -> Result<Caller, Refusal> {
     // A unary call that has arrived still gets its answer: raft ends after the connections.
     if rule.kind != Kind::Unary && services.stop.is_stopping() {
         return Err(Refusal::Stopped);
@@ -35,8 +46,12 @@ pub fn admit(services: &Services, rule: &Rule, metadata: &HeaderMap) -> Result<C
     if requires_leader(metadata) && node.leader().is_none() {
         return Err(Refusal::NoLeader);
     }
-    // There are no users: credentials of the call are ignored, as in etcd while authentication is off.
-    Ok(Caller::Anonymous)
+    // As in etcd credentials are ignored while authentication is off.
+    if !services.store.users_epoch().is_enabled() {
+        return Ok(Caller::Anonymous);
+    }
+    // On the heap: without users no request needs the space.
+    Box::pin(identity::identify(services, rule, metadata, certified)).await
 }
 
 /// The second half of the learner rule, for handlers of [`Learner::IfSerializable`] methods.

@@ -65,19 +65,23 @@ impl Grpc {
         Self { services, reflection }
     }
 
-    /// Answers any request.
-    pub async fn call<B: RequestBody>(&self, request: Request<B>) -> Response<ReplyBody> {
+    /// Answers any request. `certified` is the user that the client's certificate names, if certificates name users here.
+    pub async fn call<B: RequestBody>(
+        &self,
+        request: Request<B>,
+        certified: Option<&Arc<str>>,
+    ) -> Response<ReplyBody> {
         let Some(rule) = rules::find(request.uri().path()) else {
             return unknown_method(request.uri().path()).into_http();
         };
         self.services.metrics.started(rule);
         let started = Instant::now();
         let answer = match rule.kind {
-            Kind::Unary => self.answer_unary(rule, request, started).await,
+            Kind::Unary => self.answer_unary(rule, request, certified, started).await,
             // On the heap, as on every other rare path: anything held here directly would be allocated for each
             // request.
             Kind::ServerStream | Kind::Bidirectional => {
-                Box::pin(self.open_stream(rule, request, started)).await
+                Box::pin(self.open_stream(rule, request, certified, started)).await
             }
         };
         let took = started.elapsed();
@@ -94,9 +98,10 @@ impl Grpc {
         &self,
         rule: &'static Rule,
         request: Request<B>,
+        certified: Option<&Arc<str>>,
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
-        let caller = gate::admit(&self.services, rule, request.headers())?;
+        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
         let limit = deadline::timeout_of(request.headers());
         if is_compressed(request.headers())? {
             let answer = pin!(self.compressed(rule, caller, request));
@@ -117,9 +122,10 @@ impl Grpc {
         &self,
         rule: &'static Rule,
         request: Request<B>,
+        certified: Option<&Arc<str>>,
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
-        let caller = gate::admit(&self.services, rule, request.headers())?;
+        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
         let limit = deadline::timeout_of(request.headers());
         let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
         let requires_leader = gate::requires_leader(request.headers());

@@ -96,6 +96,8 @@ fn store(services: &Services, page: &mut Page) {
     page.gauge("etcd_debugging_mvcc_current_revision", "The current revision.", revision);
     let compacted = services.store.compacted_revision();
     page.gauge("etcd_debugging_mvcc_compact_revision", "The compacted revision, -1 for none.", compacted);
+    let revision = services.store.users().revision();
+    page.gauge("etcd_debugging_auth_revision", "The revision of users and roles.", revision);
 }
 
 fn raft(services: &Services, page: &mut Page) {

@@ -27,3 +27,22 @@ pub mod health {
 }
 /// The descriptors of all of them, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/api.bin"));
+
+/// Prints these fields of a message only: the others are secret.
+macro_rules! prints {
+    ($($message:ty: $($field:ident),*;)*) => {
+        $(impl std::fmt::Debug for $message {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($message))$(.field(stringify!($field), &self.$field))*.finish_non_exhaustive()
+            }
+        })*
+    };
+}
+
+prints! {
+    authpb::User: name, roles, options;
+    etcdserverpb::AuthenticateRequest: name;
+    etcdserverpb::AuthenticateResponse: header;
+    etcdserverpb::AuthUserAddRequest: name, options;
+    etcdserverpb::AuthUserChangePasswordRequest: name;
+}

@@ -3,6 +3,9 @@
 //! Converting a request also does the checks that etcd does before anything else, in etcd's order (etcd
 //! `server/etcdserver/api/v3rpc/key.go`).
 
+use bytes::Bytes;
+
+use crate::api::proto::authpb;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::compare::{CompareResult, CompareTarget as PbTarget, TargetUnion};
 use crate::api::proto::etcdserverpb::range_request::{SortOrder, SortTarget as PbSortTarget};
@@ -11,7 +14,8 @@ use crate::api::proto::etcdserverpb::response_op::Response;
 use crate::api::proto::mvccpb;
 use crate::model::{
     Alarm, AlarmKind, Compare, CompareOp, CompareTarget, Delete, Event, EventKind, KeyRange, KeyValue,
-    Member, Op, OpReply, Put, RangeQuery, RangeResult, Refusal, Reply, RevisionBounds, Sort, SortTarget, Txn,
+    Member, Op, OpReply, Permission, PermissionKind, Put, RangeEnd, RangeQuery, RangeResult, Refusal, Reply,
+    RevisionBounds, Sort, SortTarget, Txn,
 };
 
 /// Deepest nesting of transactions. The decoder has its own limit slightly above it; etcd's limit is the one on
@@ -274,3 +278,34 @@ pub fn alarm_kind(number: i32) -> Option<AlarmKind> {
 #[cfg(test)]
 #[path = "convert_tests.rs"]
 mod tests;
+
+/// A permission of a role.
+///
+/// # Errors
+/// [`Refusal::InvalidAuthChange`] if it allows nothing that is known.
+pub fn permission(message: authpb::Permission) -> Result<Permission, Refusal> {
+    use authpb::permission::Type;
+    let kind = match Type::try_from(message.perm_type) {
+        Ok(Type::Read) => PermissionKind::Read,
+        Ok(Type::Write) => PermissionKind::Write,
+        Ok(Type::Readwrite) => PermissionKind::ReadWrite,
+        Err(_) => return Err(Refusal::InvalidAuthChange),
+    };
+    Ok(Permission { kind, range: KeyRange::from_wire(message.key, message.range_end) })
+}
+
+/// A permission's message.
+pub fn permission_message(permission: Permission) -> authpb::Permission {
+    use authpb::permission::Type;
+    let kind = match permission.kind {
+        PermissionKind::Read => Type::Read,
+        PermissionKind::Write => Type::Write,
+        PermissionKind::ReadWrite => Type::Readwrite,
+    };
+    let range_end = match permission.range.end {
+        RangeEnd::Single => Bytes::new(),
+        RangeEnd::Before(end) => end,
+        RangeEnd::Open => Bytes::from_static(&[0]),
+    };
+    authpb::Permission { perm_type: kind.into(), key: permission.range.start, range_end }
+}

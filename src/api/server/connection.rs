@@ -55,6 +55,14 @@ pub(super) enum Socket {
     Unix(std::os::unix::net::UnixStream),
 }
 
+/// What a connection says about its client.
+#[derive(Clone)]
+struct Client {
+    encrypted: bool,
+    /// The user that its certificate names, if certificates name users.
+    user: Option<Arc<str>>,
+}
+
 impl Socket {
     fn register(self) -> Result<Stream> {
         Ok(match self {
@@ -74,8 +82,11 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
     let peer = stream.peer();
     let handshake = async {
         match &tls {
-            None => Ok(stream),
-            Some(tls) => Ok(Stream::Tls(Box::new(tls.accept(stream).await?))),
+            None => Ok((stream, None)),
+            Some(tls) => {
+                let (stream, user) = tls.accept(stream).await?;
+                Ok((Stream::Tls(Box::new(stream)), user))
+            }
         }
     };
     let stream = tokio::select! {
@@ -83,7 +94,10 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
         () = shared.services.stop.stopping() => return,
     };
     match stream {
-        Ok(stream) => converse(stream, peer, tls.is_some(), faces, &shared).await,
+        Ok((stream, user)) => {
+            let client = Client { encrypted: tls.is_some(), user };
+            converse(stream, peer, client, faces, &shared).await;
+        }
         Err(error) if has_left(&error) => tracing::debug!(%error, "a client left during the handshake"),
         Err(error) => shared.complaints.ended("TLS handshake", peer, error),
     }
@@ -99,19 +113,19 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Re
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::from(ErrorKind::TimedOut)))
 }
 
-async fn converse(stream: Stream, peer: Peer, encrypted: bool, faces: Faces, shared: &Arc<Shared>) {
+async fn converse(stream: Stream, peer: Peer, client: Client, faces: Faces, shared: &Arc<Shared>) {
     let activity = Arc::<Activity>::default();
-    let policy = ping_policy(shared, encrypted, faces, &activity);
+    let policy = ping_policy(shared, client.encrypted, faces, &activity);
     let written = Written::new(activity.clone(), shared.complaints.clone(), peer);
     let frames = Frames::new(policy, Floods::new(activity.clone()));
     let (stream, heard) = Heard::new(stream, frames, written);
     let service = {
         let shared = shared.clone();
         service_fn(move |request: Request<Incoming>| {
-            let shared = shared.clone();
+            let (shared, client) = (shared.clone(), client.clone());
             let stream = Open::new(&activity);
             async move {
-                let response = answer(&shared, faces, encrypted, request).await;
+                let response = answer(&shared, faces, &client, request).await;
                 Ok::<_, Infallible>(response.map(|body| Answer::new(body, stream)))
             }
         })
@@ -197,7 +211,7 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
 async fn answer(
     shared: &Shared,
     faces: Faces,
-    encrypted: bool,
+    client: &Client,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let is_grpc = request.version() == Version::HTTP_2
@@ -206,8 +220,10 @@ async fn answer(
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     match (is_grpc, faces) {
-        (true, Faces::All | Faces::Grpc) => shared.grpc.call(request).await,
-        (false, Faces::All | Faces::Http) => shared.pages.client(Origin { encrypted }, request).await,
+        (true, Faces::All | Faces::Grpc) => shared.grpc.call(request, client.user.as_ref()).await,
+        (false, Faces::All | Faces::Http) => {
+            shared.pages.client(Origin { encrypted: client.encrypted }, request).await
+        }
         (_, Faces::Metrics) => shared.pages.metrics_only(&request).await,
         (true, Faces::Http) | (false, Faces::Grpc) => {
             let mut response = Response::new(ReplyBody::Empty);

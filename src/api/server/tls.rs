@@ -17,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::auth::certified_user;
+
 /// TLS of a client listener, in etcd's terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
@@ -47,6 +49,8 @@ pub struct Tls(ArcSwap<State>);
 struct State {
     config: Arc<ServerConfig>,
     allowed_hostnames: Vec<String>,
+    /// Certificates name users.
+    names_users: bool,
 }
 
 impl Tls {
@@ -62,22 +66,26 @@ impl Tls {
         Ok(())
     }
 
-    /// Makes the handshake.
-    pub(super) async fn accept<S>(&self, stream: S) -> Result<TlsStream<S>>
+    /// Makes the handshake. As in etcd the client's certificate names its user only with `--client-cert-auth`.
+    pub(super) async fn accept<S>(&self, stream: S) -> Result<(TlsStream<S>, Option<Arc<str>>)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let state = self.0.load_full();
         let stream = TlsAcceptor::from(state.config.clone()).accept(stream).await?;
-        state.check_hostname(stream.get_ref().1.peer_certificates())?;
-        Ok(stream)
+        let certificates = stream.get_ref().1.peer_certificates();
+        state.check_hostname(certificates)?;
+        let leaf = certificates.and_then(<[_]>::first).filter(|_| state.names_users);
+        let user = leaf.map(|leaf| certified_user(leaf));
+        Ok((stream, user))
     }
 }
 
 impl State {
     fn read(options: TlsOptions) -> Result<Self> {
         let config = Arc::new(server_config(&options)?);
-        Ok(Self { config, allowed_hostnames: options.allowed_hostnames })
+        let names_users = options.client_cert_auth;
+        Ok(Self { config, allowed_hostnames: options.allowed_hostnames, names_users })
     }
 
     fn check_hostname(&self, certificates: Option<&[CertificateDer<'_>]>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Users' tokens and passwords.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,16 +16,16 @@ use crate::config::value::Value;
 section! {
     /// Users.
     pub struct Auth under Auth {
-        token: AuthToken = etcd("auth-token", Kind::Text, "simple", "The tokens of logged-in users: simple, or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION).").empty_is_default().pending();
-        bcrypt_cost: u32 = etcd("bcrypt-cost", Kind::Number(U32), "10", "The cost of a password's hash, from 4 to 31.").pending();
-        token_ttl: Duration = etcd("auth-token-ttl", Kind::Seconds, "300", "How long a simple token lives after its last use.").pending();
+        token: AuthToken = etcd("auth-token", Kind::Text, "simple", "The tokens of logged-in users: simple (valid on every member, also after a restart), or jwt with its parameters (jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=DURATION).").empty_is_default();
+        bcrypt_cost: u32 = etcd("bcrypt-cost", Kind::Number(U32), "10", "The cost of a password's hash, from 4 to 31.");
+        token_ttl: Duration = etcd("auth-token-ttl", Kind::Seconds, "300", "How long a simple token is valid after its last use; on members where it was not used, up to twice as long.");
     }
 }
 
 /// `auth-token`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthToken {
-    /// A random text, known only to this member.
+    /// A text signed with a key that all members have.
     Simple,
     /// A signed token.
     Jwt {
@@ -47,43 +48,59 @@ const JWT_METHODS: [&str; 13] = [
 /// etcd only reports that something is wrong; the help text says what.
 impl FromValue for AuthToken {
     fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
+        let text = String::from_value(value)?;
         let refuse = |reason: String| Box::new(Diagnostic::error("auth: invalid auth options").help(reason));
-        Self::parse(&String::from_value(value)?).map_err(refuse)
+        let (kind, options) = split(&text).map_err(refuse)?;
+        match kind {
+            "" | "simple" => Ok(AuthToken::Simple),
+            "jwt" => Self::jwt(&options),
+            other => Err(refuse(format!("{other:?} is neither simple nor jwt"))),
+        }
     }
 }
 
-impl AuthToken {
-    /// Reads `simple` or `jwt,key=value,...`.
-    fn parse(text: &str) -> Result<Self, String> {
-        let (kind, options) = text.split_once(',').unwrap_or((text, ""));
-        match kind {
-            "" | "simple" => return Ok(AuthToken::Simple),
-            "jwt" => {}
-            other => return Err(format!("{other:?} is neither simple nor jwt")),
-        }
-        let (mut method, mut public_key, mut private_key) = (None, None, None);
-        let mut ttl = Duration::from_secs(300);
-        for option in options.split(',').filter(|option| !option.is_empty()) {
-            let (name, value) =
-                option.split_once('=').ok_or_else(|| format!("{option:?} is no name=value"))?;
-            match name {
-                "sign-method" => method = Some(value.to_string()),
-                "pub-key" => public_key = Some(value.into()),
-                "priv-key" => private_key = Some(value.into()),
-                "ttl" => ttl = parse_duration(value).map_err(|error| error.to_string())?,
-                other => {
-                    return Err(format!("jwt has no option {other:?}: sign-method, pub-key, priv-key, ttl"));
+/// The kind of token, and its options.
+fn split(text: &str) -> Result<(&str, BTreeMap<&str, &str>), String> {
+    let mut parts = text.split(',');
+    let kind = parts.next().unwrap_or_default();
+    let mut options = BTreeMap::new();
+    for part in parts {
+        match part.split_once('=') {
+            Some((name, value)) if !value.contains('=') => {
+                if options.insert(name, value).is_some() {
+                    return Err(format!("{name} is given twice"));
                 }
             }
+            _ => return Err(format!("{part:?} is no name=value")),
         }
-        let sign_method = method.ok_or("jwt needs a sign-method")?;
-        if !JWT_METHODS.contains(&sign_method.as_str()) {
-            return Err(format!("unknown sign-method {sign_method:?}; one of: {}", JWT_METHODS.join(", ")));
+    }
+    Ok((kind, options))
+}
+
+impl AuthToken {
+    fn jwt(options: &BTreeMap<&str, &str>) -> Result<Self, Box<Diagnostic>> {
+        let refuse = |reason: String| Box::new(Diagnostic::error("auth: invalid auth options").help(reason));
+        let given = |name: &str| options.get(name).copied().filter(|value| !value.is_empty());
+        let ttl = given("ttl").map_or(Ok(Duration::from_secs(300)), parse_duration);
+        let ttl = ttl.map_err(|error| refuse(error.to_string()))?;
+        let methods = JWT_METHODS.join(", ");
+        let method = given("sign-method").ok_or_else(|| refuse("jwt needs a sign-method".to_string()))?;
+        if !JWT_METHODS.contains(&method) {
+            return Err(refuse(format!("unknown sign-method {method:?}; one of: {methods}")));
         }
-        if public_key.is_none() && private_key.is_none() {
-            return Err("jwt needs a pub-key or a priv-key".to_string());
+        let (public, private) = (given("pub-key"), given("priv-key"));
+        let is_secret = method.starts_with("HS");
+        if private.is_none() && (is_secret || public.is_none()) {
+            let need = if is_secret { "a priv-key: the secret" } else { "a pub-key or a priv-key" };
+            let help = format!("{method} needs {need}");
+            return Err(Box::new(Diagnostic::error("auth: missing key data").help(help)));
         }
-        Ok(AuthToken::Jwt { sign_method, public_key, private_key, ttl })
+        Ok(AuthToken::Jwt {
+            sign_method: method.to_string(),
+            public_key: public.map(PathBuf::from),
+            private_key: private.map(PathBuf::from),
+            ttl,
+        })
     }
 }
 
@@ -100,6 +117,14 @@ impl Auth {
         }
         if settings.read::<Duration>("auth-token-ttl").is_zero() {
             settings.set_default("auth-token-ttl", Origin::Derived("auth-token-ttl 0"));
+        }
+        let token: String = settings.read("auth-token");
+        for (name, _) in split(&token).map(|(_, options)| options).unwrap_or_default() {
+            if token.starts_with("jwt") && !["sign-method", "pub-key", "priv-key", "ttl"].contains(&name) {
+                let message = format!("unknown JWT option {name:?} is ignored");
+                let place = settings.origin("auth-token").place();
+                found.push(Diagnostic::warning(message).about("auth-token").at(place));
+            }
         }
         found
     }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 /// Families of etcd that kvd does not have, by prefix, and why.
 const MISSING: &[(&str, &str)] = &[
-    ("etcd_debugging_auth_revision", "there are no users and roles yet"),
     ("etcd_debugging_disk_backend_commit_", "the phases of bbolt's commit; LMDB has none of them"),
     ("etcd_debugging_mvcc_index_compaction_pause_", "there is no index in memory to be compacted"),
     ("etcd_debugging_server_watch_send_loop_", "no loop sends for all watchers of a stream"),

@@ -1,0 +1,82 @@
+//! Who calls while authentication is on, as etcd's `AuthInfoFromCtx` and `AuthInfoFromTLS` determine it: by the token in
+//! the metadata; without one, by the name in the client's certificate.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::api::rules::{Access, Rpc, Rule};
+use crate::api::services::Services;
+use crate::auth::Need;
+use crate::model::{Caller, Refusal};
+
+/// The caller, who may call the method as far as its rule says. Permissions on keys are checked where keys are read and
+/// written.
+///
+/// # Errors
+/// [`Refusal::InvalidToken`]; [`Refusal::UserEmpty`] without a user where one is needed; [`Refusal::PermissionDenied`]
+/// and [`Refusal::UserNotFound`] without the role root where that is needed.
+pub async fn identify(
+    services: &Services,
+    rule: &Rule,
+    metadata: &HeaderMap,
+    certified: Option<&Arc<str>>,
+) -> Result<Caller, Refusal> {
+    if !is_identified(rule) {
+        return Ok(Caller::Anonymous);
+    }
+    let caller = match token(metadata) {
+        Some(token) => by_token(services, token?).await?,
+        None => by_certificate(services, metadata, certified),
+    };
+    let need = match rule.access {
+        Access::Anyone | Access::Keys => return Ok(caller),
+        Access::Authenticated | Access::RootUnlessReading | Access::RootOrOwn => Need::User,
+        Access::Root => Need::Root,
+    };
+    if services.store.check(&caller, need).is_err() {
+        // This member may not know yet what has been granted.
+        services.reads.read_index().await?;
+        services.store.check(&caller, need)?;
+    }
+    Ok(caller)
+}
+
+/// An outdated token does not prevent its owner from logging in, but it is refused when the status is asked for.
+fn is_identified(rule: &Rule) -> bool {
+    rule.access != Access::Anyone || rule.rpc == Rpc::AuthStatus
+}
+
+/// The token of a call.
+fn token(metadata: &HeaderMap) -> Option<Result<&str, Refusal>> {
+    let value = metadata.get("token").or_else(|| metadata.get("authorization"))?;
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::InvalidToken);
+    Some(text.map(|text| text.strip_prefix("Bearer ").unwrap_or(text)))
+}
+
+async fn by_token(services: &Services, token: &str) -> Result<Caller, Refusal> {
+    let tokens = &services.logins.tokens;
+    let judged = || {
+        let users = services.store.users();
+        // It may have been disabled just now.
+        if users.is_enabled() { tokens.caller(&users, token) } else { Ok(Caller::Anonymous) }
+    };
+    let applied = services.store.applied().map_or(0, |position| position.index);
+    match judged() {
+        Err(_) if tokens.is_ahead(token, applied) => {
+            services.reads.read_index().await?;
+            judged()
+        }
+        judged => judged,
+    }
+}
+
+/// As in etcd certificates do not count for what a JSON gateway has sent: the certificate would be its own.
+fn by_certificate(services: &Services, metadata: &HeaderMap, certified: Option<&Arc<str>>) -> Caller {
+    match certified {
+        Some(name) if !metadata.contains_key("grpcgateway-accept") => {
+            Caller::User { name: name.clone(), auth_revision: services.store.users().revision() }
+        }
+        _ => Caller::Anonymous,
+    }
+}
