@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::api::proto::etcdserverpb::{
-    AlarmRequest, AlarmType, DefragmentRequest, HashKvRequest, HashKvResponse, MemberListRequest,
+    AlarmRequest, AlarmType, DefragmentRequest, HashKvRequest, HashKvResponse, Member, MemberListRequest,
     MoveLeaderRequest, RangeRequest, StatusRequest, StatusResponse,
 };
 use crate::config::format_duration;
@@ -79,7 +79,7 @@ pub(in crate::ctl) async fn hash(
     revision: i64,
 ) -> Result<(), Failure> {
     let ask = async |endpoint: &str| (endpoint.to_string(), one_hash(target, endpoint, revision).await);
-    let results = each(&addressed(target, endpoints).await?, ask).await;
+    let results = each(&addressed(target, endpoints).await?.0, ask).await;
     let (good, failed) = sorted(results, "hash")?;
     print_bytes(&endpoint::hash(&good, style)?);
     match failed {
@@ -112,7 +112,7 @@ fn sorted<T>(
 /// Lets each endpoint give free space back, one after the other.
 pub(in crate::ctl) async fn defragment(target: &Target, endpoints: Endpoints) -> Result<(), Failure> {
     let mut failed = false;
-    for endpoint in addressed(target, endpoints).await? {
+    for endpoint in addressed(target, endpoints).await?.0 {
         let begun = Instant::now();
         let result = match Client::at(target, &endpoint).await {
             Ok(mut client) => {
@@ -156,7 +156,8 @@ pub(in crate::ctl) async fn move_leader(target: &Target, style: Style, id: u64) 
     Err(Failure::arguments(format!("no leader endpoint given at [{endpoints}]")))
 }
 
-/// The answers of all endpoints; with `--wait` asked again until all answers are good or the time is over.
+/// The answers of all endpoints; with `--wait` asked again until all answers are good or the time is over. A member that
+/// has not started yet has no endpoint, but is waited for, too.
 async fn answers<T>(
     target: &Target,
     endpoints: Endpoints,
@@ -166,14 +167,15 @@ async fn answers<T>(
     let begun = Instant::now();
     loop {
         let waits = || endpoints.wait.is_some_and(|limit| limit.is_zero() || begun.elapsed() < limit);
-        let results = match addressed(target, endpoints).await {
-            Ok(endpoints) => each(&endpoints, &ask).await,
-            Err(_) if waits() => Vec::new(),
+        let (results, absent) = match addressed(target, endpoints).await {
+            Ok((endpoints, absent)) => (each(&endpoints, &ask).await, absent),
+            Err(_) if waits() => (Vec::new(), None),
             Err(failure) => return Err(failure),
         };
-        let good = !results.is_empty() && results.iter().all(&is_good);
+        let absent = absent.filter(|_| endpoints.wait.is_some());
+        let good = absent.is_none() && !results.is_empty() && results.iter().all(&is_good);
         if good || !waits() {
-            return Ok(results);
+            return absent.map_or(Ok(results), |absent| Err(Failure::error(absent)));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -184,15 +186,21 @@ async fn each<T>(endpoints: &[String], ask: impl AsyncFn(&str) -> T) -> Vec<T> {
     futures_util::future::join_all(endpoints.iter().map(|endpoint| ask(endpoint))).await
 }
 
-/// The endpoints that were named, or those of all members.
-async fn addressed(target: &Target, endpoints: Endpoints) -> Result<Vec<String>, Failure> {
+/// The endpoints that were named, or those of all members; and which of them has not started, if any.
+async fn addressed(target: &Target, endpoints: Endpoints) -> Result<(Vec<String>, Option<String>), Failure> {
     if !endpoints.cluster {
-        return Ok(target.endpoints.clone());
+        return Ok((target.endpoints.clone(), None));
     }
     let mut last = String::new();
     for endpoint in &target.endpoints {
-        match client_urls(target, endpoint).await {
-            Ok(urls) => return Ok(urls),
+        match members(target, endpoint).await {
+            Ok(members) => {
+                let absent = members.iter().find(|member| member.client_ur_ls.is_empty());
+                let absent = absent.map(|member| {
+                    format!("the member {:x} at {} has not started", member.id, member.peer_ur_ls.join(","))
+                });
+                return Ok((members.into_iter().flat_map(|member| member.client_ur_ls).collect(), absent));
+            }
             Err(error) => last = error,
         }
     }
@@ -200,12 +208,12 @@ async fn addressed(target: &Target, endpoints: Endpoints) -> Result<Vec<String>,
     Err(Failure::error(text).hint(target.guess.clone()))
 }
 
-async fn client_urls(target: &Target, endpoint: &str) -> Result<Vec<String>, String> {
+async fn members(target: &Target, endpoint: &str) -> Result<Vec<Member>, String> {
     let mut client = Client::at(target, endpoint).await.map_err(|broken| broken.text())?;
     let request = MemberListRequest { linearizable: true };
     let list = client.ask(async |to| to.cluster.member_list(request).await).await;
     let list = list.map_err(|status| text(&status))?;
-    Ok(list.members.into_iter().flat_map(|member| member.client_ur_ls).collect())
+    Ok(list.members)
 }
 
 async fn one_health(target: &Target, endpoint: &str) -> Health {

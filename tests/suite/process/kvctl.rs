@@ -1,7 +1,7 @@
 //! kvctl compared with etcdctl 3.7: against the same member both print the same and exit with the same code.
 
 use crate::harness::{Server, Setup, free_port, subject, tool};
-use kvd::api::proto::etcdserverpb::PutRequest;
+use kvd::api::proto::etcdserverpb::{MemberAddRequest, PutRequest};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -157,4 +157,28 @@ fn waiting_ends_with_its_time_and_failures_have_a_reason() {
     let reload = run(kvctl, &["reload", "--admin-socket", "/nowhere/admin.sock"]);
     assert_eq!(reload.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&reload.stderr).contains("hint: is kvd running"), "{reload:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_the_cluster_includes_members_that_have_not_started() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let server = Server::of(&subject()).await;
+    let kvctl = Path::new(env!("CARGO_BIN_EXE_kvctl"));
+    let endpoint = server.endpoint();
+    let all = |more: &'static [&'static str]| {
+        let command = ["endpoint", "health", "--cluster", "--endpoints", &endpoint];
+        run(kvctl, &command.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    assert!(all(&["--wait=1m"]).status.success());
+    let peer = "http://127.0.0.1:1".to_owned();
+    let add = MemberAddRequest { peer_ur_ls: vec![peer.clone()], ..Default::default() };
+    server.api().cluster.member_add(add).await.expect("added");
+    let gave_up = all(&["--wait=1s"]);
+    let err = String::from_utf8_lossy(&gave_up.stderr);
+    assert_eq!(gave_up.status.code(), Some(1), "{gave_up:?}");
+    assert!(err.contains(&format!("at {peer} has not started")), "{err}");
+    // Without waiting it is left out, as by etcdctl.
+    assert!(all(&[]).status.success());
 }
