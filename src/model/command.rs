@@ -121,8 +121,6 @@ pub enum Command {
     Member(MemberChange),
     /// Raise the cluster's version, `"X.Y.0"`.
     ClusterVersion(String),
-    /// Do nothing; used to check that the log makes progress.
-    Noop,
     /// Change users, roles or authentication.
     Auth(AuthChange),
 }

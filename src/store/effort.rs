@@ -141,7 +141,7 @@ mod tests {
         let range = || Op::Range(RangeQuery::current(KeyRange::all()));
         let delete = |range| Op::Delete(Delete { range, prev_kv: false });
         let txn = |success, failure| Command::Txn(Txn { compares: Vec::new(), success, failure });
-        assert_eq!(of(Command::Noop), 1);
+        assert_eq!(of(Command::LeaseGrant { id: 1, ttl: 1 }), 1);
         assert_eq!(of(Command::Delete(Delete { range: KeyRange::single("k"), prev_kv: true })), 1);
         assert_eq!(of(Command::Delete(Delete { range: KeyRange::all(), prev_kv: true })), usize::MAX);
         assert_eq!(of(Command::LeaseRevoke { id: 1 }), usize::MAX);

@@ -97,7 +97,6 @@ fn op_of(command: &Command) -> Option<usize> {
             AuthChange::RoleRevoke { .. } => 20,
             AuthChange::TokenKey { .. } => return None,
         },
-        Command::Noop => return None,
     })
 }
 

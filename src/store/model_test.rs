@@ -336,8 +336,7 @@ impl Run {
                 revision: self.random.between(self.model.compacted, self.model.revision + 1),
             },
             16 | 17 => Command::LeaseGrant { id: self.random.between(1, 5), ttl: 10 },
-            18 => Command::LeaseRevoke { id: self.random.between(1, 5) },
-            _ => Command::Noop,
+            _ => Command::LeaseRevoke { id: self.random.between(1, 5) },
         }
     }
 }

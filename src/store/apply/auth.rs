@@ -69,7 +69,6 @@ fn need_of(command: &Command) -> Option<Need<'static>> {
         | Command::AlarmClear(_)
         | Command::LeaseCheckpoint { .. }
         | Command::ClusterVersion(_)
-        | Command::Noop
         | Command::Auth(_) => Some(Need::Root),
         // Raft's configuration is in force before the entry is applied: the leader checks before it is appended.
         Command::Member(_) => None,

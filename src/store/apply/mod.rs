@@ -166,7 +166,6 @@ impl<'s> Applying<'s> {
                 Arc::make_mut(&mut self.registry).cluster_version = Some(version.clone());
                 Ok(self.done())
             }
-            Command::Noop => Ok(self.done()),
             Command::Auth(change) => self.change_users(change),
         }
     }
