@@ -77,7 +77,7 @@ impl Story {
                 print::or_refused(self.store().read_txn(&txn).map(|reply| print::op(&reply, 0)))
             }
             Line::Events { range, from, to, prev } => {
-                let found = self.store().events(&range, from, to, usize::MAX, usize::MAX, prev);
+                let found = self.store().events(&Wanted { to, prev_kv: prev, ..Wanted::since(&range, from) });
                 print::or_refused(found.map(|(revisions, next)| print::events(&revisions, next)))
             }
             Line::Word(word, number) => self.word(&word, number),

@@ -21,7 +21,7 @@ use super::{
     effort, states, worker,
 };
 use crate::model::{
-    Alarm, KeyRange, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
+    Alarm, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
     RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
 };
 
@@ -207,23 +207,15 @@ impl Store {
         self.never_overtaken(run)?.map_err(|error| self.read_error(error))
     }
 
-    /// The events of `range` from revision `from` to `to`, both inclusive, and the revision at which to continue. A
+    /// The events that are wanted, and the revision at which to continue. A
     /// call returns whole revisions, up to about the given limits. It may return no events although there are later
     /// ones, after it has read enough of the history: the revision at which to continue is then not beyond `to`.
     /// `position` is the default for revisions that were read from disk.
     ///
     /// # Errors
     /// [`Refusal::Compacted`] if `from` is below the compacted revision.
-    pub fn events(
-        &self,
-        range: &KeyRange,
-        from: i64,
-        to: i64,
-        max_revisions: usize,
-        max_bytes: usize,
-        prev_kv: bool,
-    ) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
-        self.0.events(&Wanted { range, from, to, max_revisions, max_bytes, prev_kv })
+    pub fn events(&self, wanted: &Wanted<'_>) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
+        self.0.events(wanted)
     }
 
     /// All leases, ascending by id.

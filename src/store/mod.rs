@@ -82,6 +82,7 @@ mod worker;
 pub use error::StoreError;
 pub use figures::Figures;
 pub use handle::Store;
+pub use mvcc::events::Wanted;
 pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes, TableFigures};
 pub use present::UsersEpoch;
 pub use restore::Prepared;

@@ -185,13 +185,14 @@ impl Run {
         let store = self.members[which].store();
         if from < self.model.compacted {
             let compacted = self.model.compacted;
-            let refused = store.events(&range, from, i64::MAX - 1, 1, 1, true).err();
+            let refused = store.events(&Wanted::since(&range, from)).err();
             assert_eq!(refused, Some(Refusal::Compacted { compacted }));
             return;
         }
         while next <= self.model.revision {
-            let (page, after) =
-                store.events(&range, next, self.model.revision, bound, 1 << 20, prev_kv).unwrap();
+            let (to, max_bytes) = (self.model.revision, 1 << 20);
+            let wanted = Wanted { range: &range, from: next, to, max_revisions: bound, max_bytes, prev_kv };
+            let (page, after) = store.events(&wanted).unwrap();
             assert!(after > next, "events go on");
             next = after;
             events.extend(page.into_iter().map(|revision| (revision.revision, revision.events)));

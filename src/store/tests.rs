@@ -203,8 +203,7 @@ fn observers_hear_what_history_tells() {
     assert_eq!(told.len(), 8 + 2 + 3);
     assert_eq!(listener.leases.lock().len(), 2);
     for _ in 0..2 {
-        let (revisions, next) =
-            bench.store.events(&KeyRange::all(), 1, i64::MAX - 1, usize::MAX, usize::MAX, true).unwrap();
+        let (revisions, next) = bench.store.events(&Wanted::since(&KeyRange::all(), 1)).unwrap();
         let past: Vec<_> = revisions.into_iter().flat_map(|revision| revision.events).collect();
         assert_eq!(past, told);
         assert_eq!(next, bench.store.revision() + 1);
@@ -469,9 +468,13 @@ fn readers_see_whole_changes_while_everything_goes_on() {
         };
         let threads = [0, 1, 30].map(|back| scope.spawn(read(back)));
         let follower = scope.spawn(|| {
-            let mut next = 2;
+            let (mut next, all) = (2, KeyRange::all());
             while next < WRITES {
-                match store.events(&KeyRange::all(), next, i64::MAX - 1, 7, 1 << 20, true) {
+                match store.events(&Wanted {
+                    max_revisions: 7,
+                    max_bytes: 1 << 20,
+                    ..Wanted::since(&all, next)
+                }) {
                     Ok((revisions, after)) => {
                         for revision in revisions {
                             assert_eq!(revision.revision, next, "no revision is left out");
@@ -547,7 +550,7 @@ fn a_shortage_of_readers_is_an_answer_that_passes() {
     assert_eq!(store.range(&RangeQuery::current(all.clone())).err(), busy);
     assert_eq!(store.page(&RangeQuery::current(all.clone())).err(), busy);
     assert_eq!(store.get(b"a").err(), busy);
-    assert_eq!(store.events(&all, 2, 2, 10, 10, false).err(), busy);
+    assert_eq!(store.events(&Wanted { to: 2, ..Wanted::since(&all, 2) }).err(), busy);
     assert_eq!(store.leases().err(), busy);
     assert_eq!(store.live_keys().err(), busy);
     assert_eq!(store.hash().err(), busy);

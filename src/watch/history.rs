@@ -17,6 +17,7 @@ use super::inbox::{Inbox, MAX_REVISIONS, Taken};
 use super::run::{Interest, Part, Run, Source};
 use super::shared::Request;
 use crate::model::{KeyRange, Refusal, RevisionEvents};
+use crate::store::Wanted;
 
 /// How long to wait if the store lacks the resources for a read.
 const SHORTAGE: Duration = Duration::from_millis(50);
@@ -69,7 +70,9 @@ fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
     }
     let range = common_range(&waiting);
     let prev_kv = waiting.iter().any(|request| request.interest.want.prev_kv);
-    let read = hub.history().events(&range, from, to, MAX_REVISIONS, hub.options.page_bytes, prev_kv);
+    let max_bytes = hub.options.page_bytes;
+    let wanted = Wanted { range: &range, from, to, max_revisions: MAX_REVISIONS, max_bytes, prev_kv };
+    let read = hub.history().events(&wanted);
     // If a compaction ran during the read, the result may have gaps.
     let compacted = hub.history().compacted_revision();
     match read {

@@ -43,8 +43,8 @@ pub use order::{Item, WatchKey};
 pub use run::{Run, Want};
 pub use session::{Feed, FeedItem, Session};
 
-use crate::model::{KeyRange, Refusal, RevisionEvents};
-use crate::store::Store;
+use crate::model::{Refusal, RevisionEvents};
+use crate::store::{Store, Wanted};
 
 /// What watching needs of a store. Any thread may call it.
 pub trait History: Send + Sync {
@@ -54,19 +54,10 @@ pub trait History: Send + Sync {
     /// The compacted revision, -1 at first.
     fn compacted_revision(&self) -> i64;
 
-    /// The events of `range` with revisions from `from` to `to`, and the revision at which to read on. Only whole
-    /// revisions, and at least one of them however large. At most about `max_revisions` and `max_bytes`.
-    /// [`Refusal::Compacted`] if `from` is below the compacted revision, [`Refusal::TooManyRequests`] if the caller may
+    /// The events that are wanted, and the revision at which to read on. Only whole revisions, and at least one of them
+    /// however large. [`Refusal::Compacted`] if the first one is below the compacted revision, [`Refusal::TooManyRequests`] if the caller may
     /// try again in a moment.
-    fn events(
-        &self,
-        range: &KeyRange,
-        from: i64,
-        to: i64,
-        max_revisions: usize,
-        max_bytes: usize,
-        prev_kv: bool,
-    ) -> Result<(Vec<RevisionEvents>, i64), Refusal>;
+    fn events(&self, wanted: &Wanted<'_>) -> Result<(Vec<RevisionEvents>, i64), Refusal>;
 }
 
 impl History for Store {
@@ -78,15 +69,7 @@ impl History for Store {
         Store::compacted_revision(self)
     }
 
-    fn events(
-        &self,
-        range: &KeyRange,
-        from: i64,
-        to: i64,
-        max_revisions: usize,
-        max_bytes: usize,
-        prev_kv: bool,
-    ) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
-        Store::events(self, range, from, to, max_revisions, max_bytes, prev_kv)
+    fn events(&self, wanted: &Wanted<'_>) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
+        Store::events(self, wanted)
     }
 }

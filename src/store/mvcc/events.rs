@@ -20,14 +20,28 @@ use crate::store::tables::Id;
 const ROWS: usize = 16_384;
 
 /// A request for past events.
-pub(in crate::store) struct Wanted<'q> {
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'q> {
+    /// Of these keys.
     pub range: &'q KeyRange,
+    /// The first revision.
     pub from: i64,
-    /// Inclusive.
+    /// The last revision.
     pub to: i64,
+    /// At most about this many revisions.
     pub max_revisions: usize,
+    /// At most about this many bytes of keys and values.
     pub max_bytes: usize,
+    /// With what the keys held before.
     pub prev_kv: bool,
+}
+
+impl<'q> Wanted<'q> {
+    /// All events of `range` from revision `from` on.
+    pub fn since(range: &'q KeyRange, from: i64) -> Self {
+        let to = i64::MAX - 1;
+        Self { range, from, to, max_revisions: usize::MAX, max_bytes: usize::MAX, prev_kv: true }
+    }
 }
 
 /// The events found, and the revision at which to continue.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::model::{Event, EventKind, KeyRange, KeyValue, LogPosition, Observer, Refusal, RevisionEvents};
+use crate::store::Wanted;
 use crate::watch::History;
 
 /// One change of a transaction.
@@ -141,15 +142,8 @@ impl History for Fake {
         self.state.lock().compacted
     }
 
-    fn events(
-        &self,
-        range: &KeyRange,
-        from: i64,
-        to: i64,
-        max_revisions: usize,
-        max_bytes: usize,
-        prev_kv: bool,
-    ) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
+    fn events(&self, wanted: &Wanted<'_>) -> Result<(Vec<RevisionEvents>, i64), Refusal> {
+        let Wanted { range, from, to, max_revisions, max_bytes, prev_kv } = *wanted;
         let state = self.state.lock();
         if from < state.compacted {
             return Err(Refusal::Compacted { compacted: state.compacted });
