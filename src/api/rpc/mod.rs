@@ -86,6 +86,20 @@ pub trait StreamFace: Sized + Send {
         H: Fn(Caller, Self::Requests<Q>) -> S + Send;
 }
 
+/// A function from a method to its call by the macro `call` of the place that uses this.
+macro_rules! dispatch {
+    ($($service:literal { $(
+        $rpc:ident $method:literal $kind:ident $access:ident $learner:ident [$($json:literal),*]
+            $(=> $module:ident::$handler:ident($request:ty) -> $answer:ty)?;
+    )* })*) => {
+        |rpc: Rpc| -> Option<Calling<'a, F::Done>> {
+            match rpc {
+                $($(Rpc::$rpc => call!($kind $($module $handler $request, $answer)?),)*)*
+            }
+        }
+    };
+}
+
 /// Makes a call of a unary method; `None` for methods of another kind.
 pub fn unary<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<Calling<'a, F::Done>>
 where
@@ -101,17 +115,7 @@ where
             None
         };
     }
-    macro_rules! dispatch {
-        ($($service:literal { $(
-            $rpc:ident $method:literal $kind:ident $access:ident $learner:ident [$($json:literal),*]
-                $(=> $module:ident::$handler:ident($request:ty) -> $answer:ty)?;
-        )* })*) => {
-            match rpc {
-                $($(Rpc::$rpc => call!($kind $($module $handler $request, $answer)?),)*)*
-            }
-        };
-    }
-    methods!(dispatch)
+    methods!(dispatch)(rpc)
 }
 
 /// Makes a call of a method with many answers; `None` for unary ones, and for those without a handler.
@@ -134,17 +138,7 @@ where
             None
         };
     }
-    macro_rules! dispatch {
-        ($($service:literal { $(
-            $rpc:ident $method:literal $kind:ident $access:ident $learner:ident [$($json:literal),*]
-                $(=> $module:ident::$handler:ident($request:ty) -> $answer:ty)?;
-        )* })*) => {
-            match rpc {
-                $($(Rpc::$rpc => call!($kind $($module $handler $request, $answer)?),)*)*
-            }
-        };
-    }
-    methods!(dispatch)
+    methods!(dispatch)(rpc)
 }
 
 #[cfg(test)]
