@@ -29,7 +29,8 @@ mod linearizability;
 mod links;
 mod load;
 mod net;
-mod programs;
+#[path = "../suite/harness/program.rs"]
+mod program;
 mod server;
 mod story;
 
@@ -40,7 +41,7 @@ fn hosts_can_be_made(test: &str) -> bool {
     match net::missing() {
         None => true,
         Some(what) => {
-            programs::leave_out(test, &what);
+            program::skip(test, &what);
             false
         }
     }
@@ -52,8 +53,8 @@ fn tell(name: &str, text: &str) {
         return;
     }
     for version in VERSIONS {
-        let Some(client) = programs::etcdctl(name, version) else { continue };
-        let cast = story::Cast { subject: programs::subject(), client, version: version.to_owned() };
+        let Some(client) = program::tool(name, version, "etcdctl") else { continue };
+        let cast = story::Cast { subject: program::subject(), client, version: version.to_owned() };
         println!("{name}: etcdctl {version} with {:?}", cast.subject);
         story::tell(text, &cast);
     }

@@ -48,7 +48,6 @@ struct Links {
     lost: i64,
     lanes: BTreeMap<(Link, u8), mpsc::UnboundedSender<Parcel>>,
     last_arrival: BTreeMap<(Link, u8), Instant>,
-    last_answered: BTreeMap<(Link, u8), oneshot::Receiver<()>>,
     snapshots: u64,
     /// Answers that are not raft's may take seconds.
     slow_answers: bool,
@@ -69,10 +68,6 @@ struct Parcel {
     fate: Fate,
     body: Body,
     back: oneshot::Sender<Answer>,
-    /// Ends when the previous request on this lane is answered, if answers keep their order.
-    turn: Option<oneshot::Receiver<()>>,
-    /// Dropped when this request is answered.
-    answered: Option<oneshot::Sender<()>>,
 }
 
 enum Body {
@@ -105,7 +100,6 @@ impl Network {
             lost: 0,
             lanes: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
-            last_answered: BTreeMap::new(),
             snapshots: 0,
             slow_answers: false,
         })))
@@ -188,8 +182,6 @@ impl Network {
         let link = (from.0, to);
         let (takes, fate) = links.fate(link, &body);
         let key = (link, lane);
-        let (answered, next) = oneshot::channel();
-        let turn = if in_order(lane) { links.last_answered.insert(key, next) } else { None };
         let earliest = links.last_arrival.get(&key).copied();
         let arrives = (Instant::now() + takes).max(earliest.unwrap_or_else(Instant::now));
         links.last_arrival.insert(key, arrives);
@@ -200,8 +192,7 @@ impl Network {
             sender
         });
         // The carrier lives as long as the runtime.
-        let _ =
-            sender.send(Parcel { sender: from.1, arrives, fate, body, back, turn, answered: Some(answered) });
+        let _ = sender.send(Parcel { sender: from.1, arrives, fate, body, back });
         answer
     }
 
@@ -211,13 +202,12 @@ impl Network {
             if parcel.arrives > Instant::now() {
                 tokio::time::sleep_until(parcel.arrives).await;
             }
-            let Parcel { sender, fate, body, back, turn, answered, .. } = parcel;
-            match self.at_the_door(link, &fate) {
+            let Parcel { sender, fate, body, back, .. } = parcel;
+            match self.receiver(link, &fate) {
                 Ok((process, life)) => {
                     let network = self.clone();
                     tokio::spawn(async move {
-                        let answer = network.deliver(link, process, life, body, fate, turn).await;
-                        drop(answered);
+                        let answer = network.deliver(link, process, life, body, fate).await;
                         // The sender may have given up, or be gone: what is left of a process that crashed must not
                         // commit anything by an answer that no process gets.
                         if network.0.lock().is_up(link.0, sender) {
@@ -237,7 +227,7 @@ impl Network {
     }
 
     /// The process that receives a message, if it arrives.
-    fn at_the_door(&self, link: Link, fate: &Fate) -> Result<(Process, u64), TransportError> {
+    fn receiver(&self, link: Link, fate: &Fate) -> Result<(Process, u64), TransportError> {
         let links = self.0.lock();
         let gone = || TransportError::Unreachable(format!("nobody answers at {}", link.1));
         let cut = links.cut.contains(&link) || links.cut.contains(&(link.1, link.0)) && fate.noticed;
@@ -251,15 +241,7 @@ impl Network {
         Ok((up.process.clone().ok_or_else(gone)?, up.life))
     }
 
-    async fn deliver(
-        &self,
-        (from, to): Link,
-        process: Process,
-        life: u64,
-        body: Body,
-        fate: Fate,
-        turn: Option<oneshot::Receiver<()>>,
-    ) -> Answer {
+    async fn deliver(&self, (from, to): Link, process: Process, life: u64, body: Body, fate: Fate) -> Answer {
         let is_snapshot = matches!(body, Body::Snapshot(..));
         let (node, thread) = (&process.node, &process.threads[0]);
         let answer = match body {
@@ -269,10 +251,6 @@ impl Network {
             }
         };
         tokio::time::sleep(fate.slow).await;
-        if let Some(turn) = turn {
-            // The previous request was answered, or it was lost.
-            let _ = turn.await;
-        }
         let lost = |why: &str| Err(TransportError::Lost(why.to_string()));
         {
             let mut links = self.0.lock();
@@ -318,12 +296,6 @@ impl Links {
         };
         (there, fate)
     }
-}
-
-/// True if the answers of a lane keep the order of its requests. On no real lane they do, because a slow answer would
-/// delay an urgent one.
-fn in_order(_lane: u8) -> bool {
-    false
 }
 
 /// A renewal of a lease, or a membership change: requests for which the leader may have to wait.

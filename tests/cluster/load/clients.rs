@@ -20,7 +20,7 @@ use tokio_stream::wrappers::IntervalStream;
 use super::super::api::Api;
 use super::super::dice::Dice;
 use super::super::linearizability::{Answer, Call, History, Op, Value};
-use super::super::programs::subject;
+use super::super::program::subject;
 use super::super::server::PATIENCE;
 use super::members::{Cluster, on_host};
 

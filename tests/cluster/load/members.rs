@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::super::api::Api;
 use super::super::dice::Dice;
 use super::super::net::{Host, Net};
-use super::super::programs::Program;
+use super::super::program::Program;
 use super::super::server::{PATIENCE, Server};
 
 const NAMES: [&str; 5] = ["m0", "m1", "m2", "m3", "m4"];

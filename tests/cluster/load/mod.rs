@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::dice::Dice;
-use super::programs::subject;
+use super::program::subject;
 use clients::Clients;
 pub use faults::FAULTS;
 use faults::Fault;

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use pattern::{Expected, Variables, compare};
 
 use super::net::Net;
-use super::programs::Program;
+use super::program::Program;
 use super::server::{PATIENCE, Server};
 
 /// The programs for a story.
