@@ -21,8 +21,8 @@ use super::{
     effort, states, worker,
 };
 use crate::model::{
-    Alarm, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
-    RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
+    Alarm, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal, RangeQuery,
+    RangeResult, Refusal, Reply, RevisionEvents, Txn,
 };
 
 /// The size that an empty store reports, in bytes (etcd's empty backend).

@@ -114,15 +114,6 @@ pub const UNSAFE_FILES: &[(&str, &str)] = &[
 
 /// Files of a room that still use each other in a circle, and why; a file that is in none any more is taken out.
 pub const CIRCLES: &[(&[&str], &str)] = &[
-    (
-        &[
-            "src/api/http/access.rs",
-            "src/api/http/figures.rs",
-            "src/api/http/health.rs",
-            "src/api/http/mod.rs",
-        ],
-        "the folder dispatches to its pages, which use its answers",
-    ),
     (&["src/api/server/authority.rs", "src/api/server/frames.rs"], "a frame is read for its authority"),
     (
         &["src/api/server/connection.rs", "src/api/server/listen.rs", "src/api/server/mod.rs"],

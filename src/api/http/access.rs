@@ -5,7 +5,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
-use super::{Origin, plain};
+use super::answer::{Origin, plain};
 use crate::api::body::ReplyBody;
 use crate::api::services::Access;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::{Response, StatusCode};
 
-use super::page;
+use super::answer::page;
 use super::shared::SharedPage;
 use crate::api::body::ReplyBody;
 use crate::api::metrics::{Page, escaped};

@@ -2,7 +2,7 @@
 
 use http::{Response, StatusCode};
 
-use super::{not_found, page, plain, query_values};
+use super::answer::{not_found, page, plain, query_values};
 use crate::api::body::ReplyBody;
 use crate::api::reads::Freshness;
 use crate::api::services::Services;
