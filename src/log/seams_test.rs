@@ -109,9 +109,9 @@ fn segments_and_frames_lie_where_they_belong() {
     assert!(outside.contains("8193") && outside.contains("8192"), "{outside}");
 }
 
-/// Whoever waits for a write hears of the end, and learns nothing wrong.
+/// Whoever waits for a write is notified of its end, and of nothing wrong.
 #[test]
-fn whoever_waits_hears_of_the_end() {
+fn whoever_waits_is_notified_of_the_end() {
     let (_, disk) = sim(1);
     let log = Log::open(disk, Options { mode: Mode::Stepped, ..options(Mode::Inline) }).unwrap();
     let (tx, waits) = channel();
