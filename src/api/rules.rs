@@ -145,7 +145,7 @@ macro_rules! methods {
                 AuthStatus "AuthStatus" Unary Anyone Refused ["/v3/auth/status"]
                     => auth::status(pb::AuthStatusRequest) -> pb::AuthStatusResponse;
                 AuthEnable "AuthEnable" Unary Root Refused ["/v3/auth/enable"]
-                    => auth::not_yet(pb::AuthEnableRequest) -> pb::AuthEnableResponse;
+                    => auth::enable(pb::AuthEnableRequest) -> pb::AuthEnableResponse;
                 AuthDisable "AuthDisable" Unary Root Refused ["/v3/auth/disable"]
                     => auth::disable(pb::AuthDisableRequest) -> pb::AuthDisableResponse;
                 UserAdd "UserAdd" Unary Root Refused ["/v3/auth/user/add"]

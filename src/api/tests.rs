@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -24,7 +23,7 @@ use super::proto::health::health_client::HealthClient;
 use super::rules::{Kind, RULES, Rpc};
 use super::server::listen::SocketOptions;
 use super::server::{Address, Faces, Listener, Server, ServerOptions};
-use super::services::{Services, Settings, Stopper};
+use super::services::{Settings, Stopper};
 use crate::member::Member;
 use crate::member::lab::lone_leader;
 use crate::store::{Options, Store};
@@ -34,7 +33,6 @@ mod users;
 /// A server on a port of its own, stopped when dropped.
 struct Served {
     address: SocketAddr,
-    services: Arc<Services>,
     stopper: Stopper,
     server: Option<Server>,
     _dir: TempDir,
@@ -53,9 +51,9 @@ impl Served {
         let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
         let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::serve(services.clone(), vec![listener], ServerOptions::default(), 2).unwrap();
+        let server = Server::serve(services, vec![listener], ServerOptions::default(), 2).unwrap();
         server.open();
-        Self { address, services, stopper, server: Some(server), _dir: dir }
+        Self { address, stopper, server: Some(server), _dir: dir }
     }
 
     async fn channel(&self) -> Channel {

@@ -74,12 +74,19 @@ pub async fn disable(
     _request: pb::AuthDisableRequest,
 ) -> Result<pb::AuthDisableResponse, Refusal> {
     let header = change(services, caller, AuthChange::Disable).await?;
+    tracing::warn!("authentication is disabled: anyone may do anything");
     Ok(pb::AuthDisableResponse { header })
 }
 
 /// `AuthEnable`.
-pub async fn not_yet<Q, A>(_services: &Arc<Services>, _caller: Caller, _request: Q) -> Result<A, Refusal> {
-    Err(Refusal::NotSupported("kvd does not support users and roles yet".into()))
+pub async fn enable(
+    services: &Arc<Services>,
+    caller: Caller,
+    _request: pb::AuthEnableRequest,
+) -> Result<pb::AuthEnableResponse, Refusal> {
+    let header = change(services, caller, AuthChange::Enable).await?;
+    tracing::info!("authentication is enabled");
+    Ok(pb::AuthEnableResponse { header })
 }
 
 /// `UserAdd`.

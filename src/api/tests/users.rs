@@ -3,7 +3,6 @@
 use tonic::{Response, Status};
 
 use super::*;
-use crate::model::{AuthChange, Caller, Command};
 
 type Outcome<T> = Result<Response<T>, Status>;
 
@@ -39,13 +38,8 @@ impl Users {
             let grant = pb::AuthUserGrantRoleRequest { user: user.into(), role: role.into() };
             auth.user_grant_role(grant).await.unwrap();
         }
-        let users = Self { served, auth };
-        users.change(AuthChange::Enable).await;
-        users
-    }
-
-    async fn change(&self, change: AuthChange) {
-        self.served.services.propose(Caller::System, Command::Auth(change)).await.unwrap();
+        auth.auth_enable(pb::AuthEnableRequest {}).await.unwrap();
+        Self { served, auth }
     }
 
     async fn log_in(&mut self, name: &str, password: &str) -> Result<String, String> {
@@ -161,7 +155,7 @@ async fn tokens_end_with_what_they_were_given_for() {
     assert_eq!(users.list(&[("token", "x")]).await, "ok", "credentials are ignored");
     let refused = users.log_in("ann", "secret").await;
     assert_eq!(refused, Err("FailedPrecondition: etcdserver: authentication is not enabled".into()));
-    users.change(AuthChange::Enable).await;
+    users.auth.auth_enable(pb::AuthEnableRequest {}).await.unwrap();
     assert_eq!(users.list(&by_root).await, INVALID);
     assert!(users.log_in("root", "root!").await.is_ok());
 }
