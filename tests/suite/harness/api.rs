@@ -17,7 +17,6 @@ pub struct Api {
     pub lease: LeaseClient<Channel>,
     pub cluster: ClusterClient<Channel>,
     pub maintenance: MaintenanceClient<Channel>,
-    #[allow(dead_code, reason = "stories of authentication go through etcdctl so far")]
     pub auth: AuthClient<Channel>,
 }
 

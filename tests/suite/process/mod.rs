@@ -28,3 +28,4 @@ mod stalls;
 mod targets;
 mod tls;
 mod unread;
+mod users;

@@ -26,7 +26,7 @@ macro_rules! stories {
     };
 }
 
-stories!(compaction delete every_member formats get kv lease lock maintenance members mirror quota snapshot txn watch);
+stories!(authentication compaction delete every_member formats get kv lease lock maintenance members mirror quota snapshot txn watch);
 
 /// Runs a story with every version of etcdctl.
 async fn tell(name: &str) {
