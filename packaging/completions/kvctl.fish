@@ -53,7 +53,11 @@ complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "get" -d 'Read a key, or
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "del" -d 'Delete a key, or the keys from KEY to before RANGE_END'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "txn" -d 'Compare keys and change them in one transaction, which is read from standard input'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "compaction" -d 'Forget what the keys were before a revision'
+complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "watch" -d 'Print each change of a key or a range of keys'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "lease" -d 'Leases, with which keys end'
+complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "lock" -d 'Hold a lock until a signal, or as long as COMMAND runs'
+complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "elect" -d 'Take part in an election until a signal, or print who leads'
+complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "make-mirror" -d 'Copy keys to another cluster, and go on with each change'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "endpoint" -d 'Show the state of each member'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "member" -d 'The cluster\'s members'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "alarm" -d 'What stops the cluster from writing'
@@ -65,10 +69,6 @@ complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "auth" -d 'Turn authenti
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "user" -d 'Users, and the roles that they have'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "role" -d 'Roles, and the permissions that they have'
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "version" -d 'Print the version of kvctl, and that of the API'
-complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "watch"
-complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "lock"
-complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "elect"
-complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "make-mirror"
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "check"
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "completion"
 complete -c kvctl -n "__fish_kvctl_needs_command" -f -a "options"
@@ -252,6 +252,37 @@ complete -c kvctl -n "__fish_kvctl_using_subcommand compaction" -l insecure-skip
 false\t''"
 complete -c kvctl -n "__fish_kvctl_using_subcommand compaction" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
 complete -c kvctl -n "__fish_kvctl_using_subcommand compaction" -s h -l help -d 'Print help'
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l prefix -d 'All keys that begin with KEY' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l rev -d 'Begin with the changes of this revision' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l prev-kv -d 'Print what the key was before' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l progress-notify -d 'Print the revision now and then if nothing changes' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -s i -l interactive -d 'Read `watch KEY` and `progress` from standard input' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l password -d 'The user\'s password; --user is then taken whole' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l cert -d 'A client certificate (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l key -d 'The certificate\'s key (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
+table\t''
+json\t''
+fields\t''
+protobuf\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -s h -l help -d 'Print help'
 complete -c kvctl -n "__fish_kvctl_using_subcommand lease; and not __fish_seen_subcommand_from grant revoke timetolive list keep-alive help" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
 complete -c kvctl -n "__fish_kvctl_using_subcommand lease; and not __fish_seen_subcommand_from grant revoke timetolive list keep-alive help" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
 complete -c kvctl -n "__fish_kvctl_using_subcommand lease; and not __fish_seen_subcommand_from grant revoke timetolive list keep-alive help" -l password -d 'The user\'s password; --user is then taken whole' -r -f
@@ -400,6 +431,88 @@ complete -c kvctl -n "__fish_kvctl_using_subcommand lease; and __fish_seen_subco
 complete -c kvctl -n "__fish_kvctl_using_subcommand lease; and __fish_seen_subcommand_from help" -f -a "list" -d 'List all leases'
 complete -c kvctl -n "__fish_kvctl_using_subcommand lease; and __fish_seen_subcommand_from help" -f -a "keep-alive" -d 'Renew a lease again and again until it ends'
 complete -c kvctl -n "__fish_kvctl_using_subcommand lease; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l ttl -d 'How long the lock outlives kvctl [default: 10]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l password -d 'The user\'s password; --user is then taken whole' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l cert -d 'A client certificate (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l key -d 'The certificate\'s key (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
+table\t''
+json\t''
+fields\t''
+protobuf\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -s h -l help -d 'Print help'
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -s l -l listen -d 'Print each leader and its proposal' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l password -d 'The user\'s password; --user is then taken whole' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l cert -d 'A client certificate (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l key -d 'The certificate\'s key (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
+table\t''
+json\t''
+fields\t''
+protobuf\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -s h -l help -d 'Print help'
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l prefix -d 'Only keys that begin with it' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l rev -d 'Only the changes from this revision on, not what is there' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l max-txn-ops -d 'Operations in one transaction [default: 128]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dest-prefix -d 'Replaces --prefix in the destination' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l no-dest-prefix -d 'Leave --prefix out in the destination' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dest-cert -d 'A client certificate for the destination' -r -F
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dest-key -d 'The certificate\'s key' -r -F
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dest-cacert -d 'The CA that signs the destination\'s certificates' -r -F
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dest-insecure-transport -d 'Connect to the destination without TLS [default: true]' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dest-user -d 'Act as this user there' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dest-password -d 'The user\'s password' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l password -d 'The user\'s password; --user is then taken whole' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l cert -d 'A client certificate (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l key -d 'The certificate\'s key (PEM)' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
+table\t''
+json\t''
+fields\t''
+protobuf\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
+false\t''"
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
+complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -s h -l help -d 'Print help'
 complete -c kvctl -n "__fish_kvctl_using_subcommand endpoint; and not __fish_seen_subcommand_from health status hashkv help" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
 complete -c kvctl -n "__fish_kvctl_using_subcommand endpoint; and not __fish_seen_subcommand_from health status hashkv help" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
 complete -c kvctl -n "__fish_kvctl_using_subcommand endpoint; and not __fish_seen_subcommand_from health status hashkv help" -l password -d 'The user\'s password; --user is then taken whole' -r -f
@@ -1412,90 +1525,6 @@ complete -c kvctl -n "__fish_kvctl_using_subcommand version" -l insecure-skip-tl
 false\t''"
 complete -c kvctl -n "__fish_kvctl_using_subcommand version" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
 complete -c kvctl -n "__fish_kvctl_using_subcommand version" -s h -l help -d 'Print help'
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l password -d 'The user\'s password; --user is then taken whole' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l cert -d 'A client certificate (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l key -d 'The certificate\'s key (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
-table\t''
-json\t''
-fields\t''
-protobuf\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand watch" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l password -d 'The user\'s password; --user is then taken whole' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l cert -d 'A client certificate (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l key -d 'The certificate\'s key (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
-table\t''
-json\t''
-fields\t''
-protobuf\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand lock" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l password -d 'The user\'s password; --user is then taken whole' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l cert -d 'A client certificate (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l key -d 'The certificate\'s key (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
-table\t''
-json\t''
-fields\t''
-protobuf\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand elect" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l password -d 'The user\'s password; --user is then taken whole' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l auth-jwt-token -d 'Act as the user of this token, without a password' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l cacert -d 'The CA that signs the servers\' certificates (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l cert -d 'A client certificate (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l key -d 'The certificate\'s key (PEM)' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -s w -l write-out -d 'simple (default), table, json, fields or protobuf, if the command has it' -r -f -a "simple\t''
-table\t''
-json\t''
-fields\t''
-protobuf\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l hex -d 'Print ids, and in simple keys and values, in hexadecimal' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l dial-timeout -d 'How long to try to connect [default: 2s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l command-timeout -d 'How long to wait for an answer [default: 5s]' -r -f
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l insecure-transport -d 'Connect without TLS if no certificates are given; false: with TLS [default: true]' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
-false\t''"
-complete -c kvctl -n "__fish_kvctl_using_subcommand make-mirror" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
 complete -c kvctl -n "__fish_kvctl_using_subcommand check" -l endpoints -d 'Members to connect to; http://, https:// and unix:// are accepted' -r -f
 complete -c kvctl -n "__fish_kvctl_using_subcommand check" -l user -d 'Act as this user; the password is asked for if it is not given' -r -f
 complete -c kvctl -n "__fish_kvctl_using_subcommand check" -l password -d 'The user\'s password; --user is then taken whole' -r -f
@@ -1559,32 +1588,32 @@ false\t''"
 complete -c kvctl -n "__fish_kvctl_using_subcommand options" -l insecure-skip-tls-verify -d 'Accept any server certificate: for tests only' -r -f -a "true\t''
 false\t''"
 complete -c kvctl -n "__fish_kvctl_using_subcommand options" -l config-file -d 'Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml' -r
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "reload" -d 'Make the kvd on this machine read its configuration again, and print the result'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "put" -d 'Write a key'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "get" -d 'Read a key, or the keys from KEY to before RANGE_END'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "del" -d 'Delete a key, or the keys from KEY to before RANGE_END'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "txn" -d 'Compare keys and change them in one transaction, which is read from standard input'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "compaction" -d 'Forget what the keys were before a revision'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "lease" -d 'Leases, with which keys end'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "endpoint" -d 'Show the state of each member'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "member" -d 'The cluster\'s members'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "alarm" -d 'What stops the cluster from writing'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "defrag" -d 'Give free space in the members\' files back to the system'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "move-leader" -d 'Make another member the leader'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "snapshot" -d 'Backups'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "downgrade" -d 'Go back to an older version'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "auth" -d 'Turn authentication on or off'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "user" -d 'Users, and the roles that they have'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "role" -d 'Roles, and the permissions that they have'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "version" -d 'Print the version of kvctl, and that of the API'
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "watch"
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "lock"
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "elect"
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "make-mirror"
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "check"
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "completion"
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "options"
-complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction lease endpoint member alarm defrag move-leader snapshot downgrade auth user role version watch lock elect make-mirror check completion options help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "reload" -d 'Make the kvd on this machine read its configuration again, and print the result'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "put" -d 'Write a key'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "get" -d 'Read a key, or the keys from KEY to before RANGE_END'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "del" -d 'Delete a key, or the keys from KEY to before RANGE_END'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "txn" -d 'Compare keys and change them in one transaction, which is read from standard input'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "compaction" -d 'Forget what the keys were before a revision'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "watch" -d 'Print each change of a key or a range of keys'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "lease" -d 'Leases, with which keys end'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "lock" -d 'Hold a lock until a signal, or as long as COMMAND runs'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "elect" -d 'Take part in an election until a signal, or print who leads'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "make-mirror" -d 'Copy keys to another cluster, and go on with each change'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "endpoint" -d 'Show the state of each member'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "member" -d 'The cluster\'s members'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "alarm" -d 'What stops the cluster from writing'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "defrag" -d 'Give free space in the members\' files back to the system'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "move-leader" -d 'Make another member the leader'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "snapshot" -d 'Backups'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "downgrade" -d 'Go back to an older version'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "auth" -d 'Turn authentication on or off'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "user" -d 'Users, and the roles that they have'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "role" -d 'Roles, and the permissions that they have'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "version" -d 'Print the version of kvctl, and that of the API'
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "check"
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "completion"
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "options"
+complete -c kvctl -n "__fish_kvctl_using_subcommand help; and not __fish_seen_subcommand_from reload put get del txn compaction watch lease lock elect make-mirror endpoint member alarm defrag move-leader snapshot downgrade auth user role version check completion options help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kvctl -n "__fish_kvctl_using_subcommand help; and __fish_seen_subcommand_from lease" -f -a "grant" -d 'Grant a lease: keys that belong to it are deleted when it ends'
 complete -c kvctl -n "__fish_kvctl_using_subcommand help; and __fish_seen_subcommand_from lease" -f -a "revoke" -d 'End a lease and delete its keys'
 complete -c kvctl -n "__fish_kvctl_using_subcommand help; and __fish_seen_subcommand_from lease" -f -a "timetolive" -d 'Print how long a lease has to live'

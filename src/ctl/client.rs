@@ -77,6 +77,15 @@ impl<'a> Client<'a> {
         Ok(client)
     }
 
+    /// Connects again, to whichever endpoint can be reached.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) async fn reconnect(&mut self) -> Result<(), Failure> {
+        *self = Self::open(self.target).await?;
+        Ok(())
+    }
+
     /// Sends a call within the time that commands have.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use crate::api::proto::etcdserverpb::cluster_client::ClusterClient;
 use crate::api::proto::etcdserverpb::kv_client::KvClient;
 use crate::api::proto::etcdserverpb::lease_client::LeaseClient;
 use crate::api::proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use crate::api::proto::etcdserverpb::watch_client::WatchClient;
 
 /// etcdctl's text if the deadline has passed.
 pub(super) const DEADLINE: &str = "context deadline exceeded";
@@ -35,6 +36,7 @@ pub(super) struct Connection {
     pub(super) kv: KvClient<Wire>,
     pub(super) lease: LeaseClient<Wire>,
     pub(super) maintenance: MaintenanceClient<Wire>,
+    pub(super) watch: WatchClient<Wire>,
     /// Sent with each call from now on.
     pub(super) token: Token,
 }
@@ -113,7 +115,8 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
         cluster: ClusterClient::new(wire.clone()).max_decoding_message_size(ANY),
         kv: KvClient::new(wire.clone()).max_decoding_message_size(ANY),
         lease: LeaseClient::new(wire.clone()).max_decoding_message_size(ANY),
-        maintenance: MaintenanceClient::new(wire).max_decoding_message_size(ANY),
+        maintenance: MaintenanceClient::new(wire.clone()).max_decoding_message_size(ANY),
+        watch: WatchClient::new(wire).max_decoding_message_size(ANY),
         token,
     })
 }

@@ -8,6 +8,9 @@
 //! | `connection.rs` | a connection to one endpoint; its errors |
 //! | `client.rs` | a connection with the caller's token; deadlines |
 //! | `tls.rs` | the TLS of a connection |
+//! | `watcher.rs` | a watch that outlives its connection |
+//! | `session.rs` | locks and elections |
+//! | `child.rs` | commands that kvctl runs |
 //! | `failure.rs` | how a command ends: etcdctl's texts and exit codes |
 //! | `command/` | what commands do, one file a service |
 //! | `print/` | the formats of `--write-out` |
@@ -17,6 +20,7 @@
 //! standard error. A command returns a [`Failure`](failure::Failure) and never ends the process.
 
 mod arguments;
+mod child;
 mod client;
 mod command;
 mod connection;
@@ -26,8 +30,10 @@ mod man;
 mod output;
 mod print;
 mod secret;
+mod session;
 mod target;
 mod tls;
+mod watcher;
 mod words;
 
 use std::io::Write;

@@ -6,7 +6,10 @@ mod cluster;
 mod data;
 mod flags;
 mod global;
+mod hold;
 mod lease;
+mod mirror;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,7 +24,10 @@ pub(super) use auth::{Auth, Keys, Role, User};
 pub(super) use cluster::{Cluster, Endpoints};
 pub(super) use data::{Data, Delete, Get, NO_VALUE, Put, operation};
 pub(super) use global::Globals;
+pub(super) use hold::{Elect, Lock};
 pub(super) use lease::Lease;
+pub(super) use mirror::Mirror;
+pub(super) use watch::{Watch, Watched, line as watch_line};
 
 /// A command with its own flags.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +39,10 @@ pub(super) enum Asked {
     },
     Data(Data),
     Lease(Lease),
+    Watch(Watch),
+    Lock(Lock),
+    Elect(Elect),
+    Mirror(Mirror),
     Cluster(Cluster),
     Auth(Auth),
     User(User),
@@ -61,6 +71,8 @@ const NEVER_EMPTY: [&str; 3] = ["cert", "key", "cacert"];
 
 /// Parses a command line; environment variables replace flags that are not given.
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Answer> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let dangling = arguments.last().is_some_and(|last| last == "--");
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => {
@@ -68,7 +80,7 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
         }
         Err(error) => return Err(Answer { out: error.render().to_string(), ..Answer::default() }),
     };
-    read(&matches).map_err(|failure| Answer {
+    read(&matches, dangling).map_err(|failure| Answer {
         err: failure.to_string(),
         code: failure.code(),
         ..Answer::default()
@@ -77,13 +89,13 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
 
 /// # Errors
 /// With etcdctl's text and exit code.
-fn read(matches: &ArgMatches) -> Result<Invocation, Failure> {
+fn read(matches: &ArgMatches, dangling: bool) -> Result<Invocation, Failure> {
     for name in NEVER_EMPTY {
         if matches.get_one::<String>(name).is_some_and(String::is_empty) {
             return Err(Failure::arguments(format!("empty string is passed to --{name} option")));
         }
     }
-    let asked = asked(matches)?;
+    let asked = asked(matches, dangling)?;
     let format = global::given(matches, "write-out", |text| {
         Format::parse(text).ok_or_else(|| "unsupported output format".to_string())
     });
@@ -94,7 +106,7 @@ fn read(matches: &ArgMatches) -> Result<Invocation, Failure> {
 
 /// # Errors
 /// With etcdctl's text and exit code.
-fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
+fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
     let no_command = || Failure::with_code(BAD_FEATURE, "no command is given");
     let (name, own) = matches.subcommand().ok_or_else(no_command)?;
     let inner = || own.subcommand().ok_or_else(no_command);
@@ -105,6 +117,10 @@ fn asked(matches: &ArgMatches) -> Result<Asked, Failure> {
         "role" => inner().and_then(|(name, own)| auth::read_role(name, own)).map(Asked::Role)?,
         "lease" => inner().and_then(|(name, own)| lease::read(name, own)).map(Asked::Lease)?,
         "put" | "get" | "del" | "txn" | "compaction" => Asked::Data(data::read(name, own)?),
+        "watch" => Asked::Watch(watch::read(own, dangling)?),
+        "lock" => Asked::Lock(hold::read_lock(own)?),
+        "elect" => Asked::Elect(hold::read_elect(own)?),
+        "make-mirror" => Asked::Mirror(mirror::read(own)?),
         "version" => Asked::Version,
         "defrag" | "move-leader" => Asked::Cluster(cluster::read("", name, own)?),
         absent if absent::NAMES.contains(&absent) => return Err(absent::refusal(absent, own)),
@@ -125,7 +141,10 @@ pub fn command() -> Command {
         .args(global::flags())
         .subcommand(reload())
         .subcommands(data::commands())
+        .subcommand(watch::command())
         .subcommand(lease::command())
+        .subcommands(hold::commands())
+        .subcommand(mirror::command())
         .subcommands(cluster::commands())
         .subcommands(auth::commands())
         .subcommand(flags::leaf("version", "version", "Print the version of kvctl, and that of the API"))

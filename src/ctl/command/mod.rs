@@ -3,11 +3,14 @@
 mod auth;
 mod data;
 mod endpoint;
+mod hold;
 mod lease;
 mod member;
+mod mirror;
 pub(super) mod reload;
 mod snapshot;
 mod txn;
+mod watch;
 
 use super::arguments::{Asked, Cluster, Data, Invocation};
 use super::failure::Failure;
@@ -38,6 +41,10 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         }
         Asked::Data(Data::Txn { interactive }) => txn::run(target, style, interactive).await,
         Asked::Data(data) => data::run(target, style, data).await,
+        Asked::Watch(watch) => watch::run(target, style, watch).await,
+        Asked::Lock(lock) => hold::lock(target, style, lock).await,
+        Asked::Elect(elect) => hold::elect(target, style, elect).await,
+        Asked::Mirror(mirror) => mirror::run(target, mirror).await,
         Asked::Lease(lease) => lease::run(target, style, lease).await,
         Asked::Auth(auth) => auth::run(target, style, auth).await,
         Asked::User(user) => auth::user(target, style, user).await,

@@ -16,6 +16,7 @@ mod json;
 pub(super) mod lease;
 pub(super) mod member;
 mod table;
+pub(super) mod watch;
 mod words;
 
 pub(super) use format::{Format, Style};

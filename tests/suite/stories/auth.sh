@@ -1,4 +1,3 @@
-# only: etcd
 # server: --bcrypt-cost=4
 # Authentication: turned on and off, and who may do what meanwhile.
 run auth status

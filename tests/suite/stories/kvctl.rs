@@ -16,7 +16,8 @@ macro_rules! stories {
 }
 
 stories!(
-    auth compaction delete every_member formats get kv maintenance members quota roles snapshot txn users
+    auth compaction delete every_member formats get interactive kv lease lock maintenance members mirror
+    quota roles snapshot txn users watch
 );
 
 /// Runs a story with etcdctl against etcd, and with kvctl against the server under test.

@@ -1,4 +1,3 @@
-# only: etcd
 # Roles and their permissions.
 run role list
 run role add root

@@ -1,4 +1,3 @@
-# only: etcd
 # server: --bcrypt-cost=4
 # Users: adding, changing and deleting them, while authentication is off.
 run user list
@@ -23,9 +22,9 @@ run user add alice --new-user-password again
 run user add alice:again
 run user add bob --no-such-flag
 run user add bob --interactive=perhaps
-for format in simple json fields table protobuf nonsense; do
-    run user list -w "$format" | sed -E 's/[^[:print:]]+/ /g; s/^ .*"/BYTES/' | head -n 12
-done
+for format in simple json fields table nonsense; do run user list -w "$format"; done
+# The ids before them differ between servers.
+run user list -w protobuf | tail -c 16 | od -An -c
 run user list extra
 run user get alice
 run user get alice --detail
