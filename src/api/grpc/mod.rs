@@ -24,6 +24,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
+use http_body_util::Full;
 use prost::Message;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
@@ -101,15 +102,14 @@ impl Grpc {
         certified: Option<&Arc<str>>,
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
-        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
         let limit = deadline::timeout_of(request.headers());
         if is_compressed(request.headers())? {
-            let answer = pin!(self.compressed(rule, caller, request));
+            let answer = pin!(self.compressed(rule, request, certified));
             let response = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let answer = pin!(self.plain(rule, caller, request));
+        let answer = pin!(self.plain(rule, request, certified));
         let message = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
         self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
         self.services.metrics.handled(rule, Code::Ok, started.elapsed());
@@ -141,15 +141,18 @@ impl Grpc {
         Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }
 
-    /// The short path.
+    /// The short path. As in etcd the gate is passed once the message is there: a message that is held back keeps no
+    /// right that is taken away meanwhile.
     async fn plain<B: RequestBody>(
         &self,
         rule: &Rule,
-        caller: Caller,
-        request: Request<B>,
+        mut request: Request<B>,
+        certified: Option<&Arc<str>>,
     ) -> Result<Bytes, Status> {
-        let mut body = request.into_body();
-        let message = unary::read_message(&mut body, self.services.settings().max_receive_bytes()).await?;
+        let limit = self.services.settings().max_receive_bytes();
+        let message = unary::read_message(request.body_mut(), limit).await?;
+        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
+        drop(request);
         self.services.metrics.received(rule, 1, message.len());
         match rpc::unary(rule.rpc, &self.services, Plain { caller, message }) {
             Some(answer) => answer.await,
@@ -160,10 +163,13 @@ impl Grpc {
     async fn compressed<B: RequestBody>(
         &self,
         rule: &Rule,
-        caller: Caller,
-        request: Request<B>,
+        mut request: Request<B>,
+        certified: Option<&Arc<str>>,
     ) -> Result<Response<tonic::body::Body>, Status> {
         let limit = self.services.settings().max_receive_bytes();
+        let message = unary::read_framed(request.body_mut(), limit).await?;
+        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
+        let request = request.map(|_| Full::new(message));
         match rpc::unary(rule.rpc, &self.services, ThroughTonic::new(caller, request, limit, true)) {
             Some(answer) => Ok(reworded(answer.await)),
             None => Err(unknown_method(rule.path)),

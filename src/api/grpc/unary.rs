@@ -24,16 +24,41 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
+    match read(body, limit).await? {
+        (0, message) => Ok(message),
+        _ => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),
+    }
+}
+
+/// Reads the one message of a unary request that may be compressed, at most `limit` bytes long as it arrives; with its
+/// prefix.
+pub async fn read_framed<B>(body: &mut B, limit: usize) -> Result<Bytes, Status>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let (flag, message) = read(body, limit).await?;
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
+    Ok([&[flag], &length[..], &message].concat().into())
+}
+
+/// The flag of a message, 1 if it is compressed, and its bytes.
+async fn read<B>(body: &mut B, limit: usize) -> Result<(u8, Bytes), Status>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
     let mut received = Bytes::new();
     while received.len() < PREFIX {
         let frame = next_data(body).await?.ok_or_else(|| Status::internal("Missing request message."))?;
         received = if received.is_empty() { frame } else { joined(&received, &frame) };
     }
-    let length = length_of(&received, limit)?;
+    let (flag, length) = announced(&received, limit)?;
     received.advance(PREFIX);
     if received.len() >= length {
         received.truncate(length);
-        return Ok(if length < WORTH_SHARING { Bytes::copy_from_slice(&received) } else { received });
+        let message = if length < WORTH_SHARING { Bytes::copy_from_slice(&received) } else { received };
+        return Ok((flag, message));
     }
     // The length is only a claim: memory is allocated as the bytes arrive, not before.
     let mut message = BytesMut::with_capacity(length.min(64 * 1024));
@@ -45,25 +70,23 @@ where
         message.put(frame);
     }
     message.truncate(length);
-    Ok(message.freeze())
+    Ok((flag, message.freeze()))
 }
 
 fn joined(head: &Bytes, tail: &Bytes) -> Bytes {
     [head.as_ref(), tail.as_ref()].concat().into()
 }
 
-fn length_of(prefix: &[u8], limit: usize) -> Result<usize, Status> {
+/// What the prefix of a message says: its flag and its length.
+fn announced(prefix: &[u8], limit: usize) -> Result<(u8, usize), Status> {
     let [flag, length @ ..] = prefix else {
         return Err(Status::internal("unexpected EOF"));
     };
-    if *flag != 0 {
-        return Err(Status::internal("grpc: compressed flag set with identity or empty encoding"));
-    }
     let length = length.iter().take(4).fold(0usize, |length, byte| length << 8 | usize::from(*byte));
     if length > limit {
         return Err(message_too_large(length, limit));
     }
-    Ok(length)
+    Ok((*flag, length))
 }
 
 /// The next data of the body; `None` at its end.

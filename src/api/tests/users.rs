@@ -225,3 +225,37 @@ fn messages_print_no_secrets() {
     );
     assert!(!shown.contains("hunter") && shown.contains("ann"), "{shown}");
 }
+
+/// The gate is passed once a message is there: whoever sends the headers only must not keep what is then taken away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_held_back_keeps_no_right() {
+    const STARTED: &str = "grpc_server_started_total{grpc_method=\"UserList\",grpc_service=\"etcdserverpb.Auth\",grpc_type=\"unary\"} 1\n";
+    for is_compressed in [false, true] {
+        let mut users = Users::start().await;
+        let token = users.log_in("root", "root!").await.unwrap();
+        let (give, held) = tokio::sync::oneshot::channel::<()>();
+        let messages = futures_util::stream::once(async move {
+            held.await.unwrap();
+            pb::AuthUserListRequest {}
+        });
+        let request = with(messages, &[("token", &token)]);
+        let mut client = tonic::client::Grpc::new(users.served.channel().await);
+        if is_compressed {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
+        let call = tokio::spawn(async move {
+            client.ready().await.unwrap();
+            let path = "/etcdserverpb.Auth/UserList".parse().unwrap();
+            let codec =
+                tonic_prost::ProstCodec::<pb::AuthUserListRequest, pb::AuthUserListResponse>::default();
+            client.client_streaming(request, path, codec).await
+        });
+        while !users.served.get("/metrics").await.contains(STARTED) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let hash = crate::model::PasswordHash::new("$2a$04$another");
+        users.change(AuthChange::UserPassword { name: "root".into(), hash }).await;
+        give.send(()).unwrap();
+        assert_eq!(text(call.await.unwrap()), INVALID, "compressed: {is_compressed}");
+    }
+}
