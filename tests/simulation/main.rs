@@ -74,10 +74,17 @@ fn seeds() -> Vec<u64> {
 }
 
 fn run_all(members: u64) {
+    // What users were seen to do, with their role and without it.
+    let mut acts = [("role true: Some(Ok(()))", false), ("role false: Some(Err(PermissionDenied))", false)];
     for seed in seeds() {
         println!("seed: KVD_SEED={seed} cargo test --test simulation");
-        run::run(seed, members).expect_good();
+        let outcome = run::run(seed, members);
+        outcome.expect_good();
+        for (what, seen) in &mut acts {
+            *seen |= outcome.journal.iter().any(|line| line.contains(*what));
+        }
     }
+    assert!(seeds().len() == 1 || acts.iter().all(|(_, seen)| *seen), "not all of {acts:?} was seen");
 }
 
 #[test]
