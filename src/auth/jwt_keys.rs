@@ -345,12 +345,12 @@ impl Elliptic {
         let (_, outer) = parse_der(der).ok()?;
         let fields = outer.as_sequence().ok()?;
         if label == "EC PRIVATE KEY" {
-            return Self::of(&fields, None);
+            return Self::of(fields, None);
         }
         let [_, algorithm, key, ..] = fields.as_slice() else { return None };
         let curve = algorithm.as_sequence().ok()?.get(1)?.as_oid().ok()?.to_id_string();
         let (_, inner) = parse_der(key.as_slice().ok()?).ok()?;
-        Self::of(&inner.as_sequence().ok()?, Some(curve))
+        Self::of(inner.as_sequence().ok()?, Some(curve))
     }
 
     fn of(fields: &[BerObject<'_>], curve: Option<String>) -> Option<Self> {
