@@ -1,11 +1,12 @@
 //! Passwords: bcrypt on threads of its own, few of them and with low priority, so that a flood of log-ins takes time
-//! from nobody else. Work that waits is limited: beyond the limit a log-in is refused with
+//! from nobody else. Users take turns: whoever floods the member with passwords for one user, or for names that no user
+//! has, keeps no other user out. Work that waits is limited: beyond the limit a log-in is refused with
 //! [`Refusal::TooManyRequests`].
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -14,8 +15,11 @@ use crate::model::{PasswordHash, Refusal};
 /// The longest password in bytes: bcrypt does not read more.
 const LONGEST: usize = 72;
 
-/// Work that may wait. With the default cost each takes less than a tenth of a second.
-const WAITING: usize = 64;
+/// Work that may wait in one turn. With the default cost each takes less than a tenth of a second.
+const WAITING: usize = 1024;
+
+/// Work that may wait in all turns.
+const WAITING_IN_ALL: usize = 16 * 1024;
 
 /// How much lower than the rest of the process the threads' priority is.
 const NICE: i32 = 10;
@@ -27,7 +31,66 @@ pub type Password = Zeroizing<String>;
 pub struct Passwords {
     cost: u32,
     /// The threads begin with the first password.
-    queue: OnceLock<SyncSender<Work>>,
+    queue: OnceLock<Arc<Queue>>,
+}
+
+/// For whom work waits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Turn {
+    /// For new passwords.
+    New,
+    /// For names that no user has.
+    Nobody,
+    /// For a user who logs in.
+    User(Box<str>),
+}
+
+/// The work that waits.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Those whose work waits, the next one first.
+    turns: VecDeque<Turn>,
+    work: HashMap<Turn, VecDeque<Work>>,
+    count: usize,
+    ended: bool,
+}
+
+impl Waiting {
+    fn push(&mut self, turn: Turn, work: Work) -> Result<(), Refusal> {
+        if self.ended {
+            return Err(Refusal::Stopped);
+        }
+        let waiting = self.work.get(&turn).map_or(0, VecDeque::len);
+        if waiting >= WAITING || self.count >= WAITING_IN_ALL {
+            return Err(Refusal::TooManyRequests);
+        }
+        if waiting == 0 {
+            self.turns.push_back(turn.clone());
+        }
+        self.work.entry(turn).or_default().push_back(work);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The next work, of whoever has waited longest for a turn.
+    fn pop(&mut self) -> Option<Work> {
+        let turn = self.turns.pop_front()?;
+        let waiting = self.work.get_mut(&turn)?;
+        let work = waiting.pop_front();
+        self.count -= usize::from(work.is_some());
+        if waiting.is_empty() {
+            self.work.remove(&turn);
+        } else {
+            self.turns.push_back(turn);
+        }
+        work
+    }
 }
 
 enum Work {
@@ -50,67 +113,99 @@ impl Passwords {
             return Err(Refusal::PasswordTooLong);
         }
         let (answer, hashed) = oneshot::channel();
-        self.enqueue(Work::Hash { password, answer })?;
+        self.enqueue(Turn::New, Work::Hash { password, answer })?;
         let failed = || Refusal::Internal("a password could not be hashed".to_string());
         hashed.await.map_err(|_| Refusal::Stopped)?.ok_or_else(failed)
     }
 
-    /// True if the password has that hash. Without a hash it takes as long, and is false: how long a refusal takes
+    /// True if the password of the user `name` has that hash. Without a hash it takes as long, and is false: how long a refusal takes
     /// does not tell whether a user exists.
     ///
     /// # Errors
     /// [`Refusal::TooManyRequests`] if too many others wait.
-    pub async fn check(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, Refusal> {
+    pub async fn check(
+        &self,
+        name: &str,
+        mut password: Password,
+        hash: Option<PasswordHash>,
+    ) -> Result<bool, Refusal> {
+        // What bcrypt does not read need not wait with the rest.
+        if let Some(end) = (LONGEST..password.len()).find(|end| password.is_char_boundary(*end)) {
+            password = Password::new(password[..end].to_string());
+        }
         let (answer, checked) = oneshot::channel();
-        self.enqueue(Work::Check { password, hash, answer })?;
+        let turn = if hash.is_some() { Turn::User(name.into()) } else { Turn::Nobody };
+        self.enqueue(turn, Work::Check { password, hash, answer })?;
         checked.await.map_err(|_| Refusal::Stopped)
     }
 
-    fn enqueue(&self, work: Work) -> Result<(), Refusal> {
-        self.queue.get_or_init(|| start(self.cost)).try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => Refusal::TooManyRequests,
-            TrySendError::Disconnected(_) => Refusal::Stopped,
-        })
+    fn enqueue(&self, turn: Turn, work: Work) -> Result<(), Refusal> {
+        let queue = self.queue.get_or_init(|| start(self.cost));
+        queue.state.lock().push(turn, work)?;
+        queue.changed.notify_one();
+        Ok(())
     }
 }
 
-/// Starts the threads: half as many as there are processors. They end when the sender is dropped.
-fn start(cost: u32) -> SyncSender<Work> {
-    let (sender, receiver) = sync_channel(WAITING);
-    let receiver = Arc::new(Mutex::new(receiver));
+impl Drop for Passwords {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.get() {
+            queue.state.lock().ended = true;
+            queue.changed.notify_all();
+        }
+    }
+}
+
+/// Starts the threads: half as many as there are processors. They end with the [`Passwords`].
+fn start(cost: u32) -> Arc<Queue> {
+    let queue = Arc::<Queue>::default();
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2));
     for _ in 0..threads.min(4) {
-        let receiver = receiver.clone();
+        let shared = queue.clone();
         let begun =
-            std::thread::Builder::new().name("kvd-passwords".into()).spawn(move || run(cost, &receiver));
+            std::thread::Builder::new().name("kvd-passwords".into()).spawn(move || run(cost, &shared));
         if let Err(error) = begun {
-            // Without any thread the receiver is dropped, and every request is refused.
             tracing::error!(%error, "no thread for passwords");
         }
     }
-    sender
+    if Arc::strong_count(&queue) == 1 {
+        // Without any thread every request is refused.
+        queue.state.lock().ended = true;
+    }
+    queue
 }
 
-fn run(cost: u32, queue: &Mutex<Receiver<Work>>) {
+fn run(cost: u32, queue: &Queue) {
     // On Linux the priority is the thread's own. Lowering it is always permitted.
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::debug!(%error, "passwords are checked with normal priority");
     }
-    loop {
-        // In a statement of its own: the lock is not held while the work is done.
-        let next = queue.lock().recv();
+    while let Some(next) = next(queue) {
         match next {
             // A caller that does not wait any more is ignored.
-            Ok(Work::Hash { answer, .. }) if answer.is_closed() => {}
-            Ok(Work::Check { answer, .. }) if answer.is_closed() => {}
-            Ok(Work::Hash { password, answer }) => {
+            Work::Hash { answer, .. } if answer.is_closed() => {}
+            Work::Check { answer, .. } if answer.is_closed() => {}
+            Work::Hash { password, answer } => {
                 let _ = answer.send(hashed(&password, cost));
             }
-            Ok(Work::Check { password, hash, answer }) => {
+            Work::Check { password, hash, answer } => {
                 let _ = answer.send(is_right(&password, hash.as_ref(), cost));
             }
-            Err(_) => return,
         }
+    }
+}
+
+/// Waits for the next work; `None` at the end.
+fn next(queue: &Queue) -> Option<Work> {
+    let mut state = queue.state.lock();
+    loop {
+        if state.ended {
+            return None;
+        }
+        if let Some(work) = state.pop() {
+            return Some(work);
+        }
+        queue.changed.wait(&mut state);
     }
 }
 
@@ -146,14 +241,14 @@ mod tests {
         let passwords = Passwords::new(4);
         let hash = passwords.hash(password("secret")).await.expect("a hash");
         assert!(hash.as_bytes().starts_with(b"$2a$04$"));
-        assert_eq!(passwords.check(password("secret"), Some(hash.clone())).await, Ok(true));
-        assert_eq!(passwords.check(password("Secret"), Some(hash.clone())).await, Ok(false));
-        assert_eq!(passwords.check(password("secret"), None).await, Ok(false));
+        assert_eq!(passwords.check("ann", password("secret"), Some(hash.clone())).await, Ok(true));
+        assert_eq!(passwords.check("ann", password("Secret"), Some(hash.clone())).await, Ok(false));
+        assert_eq!(passwords.check("ann", password("secret"), None).await, Ok(false));
         for other in
             ["", "no hash", "$2a$04$", "$2a$99$/baPj6SYCzFe7YmtjZpfqejhlGLUaqhfRRPyb5RmVKkN6zmlroF92"]
         {
             let hash = Some(PasswordHash::new(other));
-            assert_eq!(passwords.check(password("secret"), hash).await, Ok(false), "{other}");
+            assert_eq!(passwords.check("ann", password("secret"), hash).await, Ok(false), "{other}");
         }
         let again = passwords.hash(password("secret")).await.expect("a hash");
         assert_ne!(again, hash, "each hash has its own salt");
@@ -166,8 +261,8 @@ mod tests {
         let longer = longest.clone() + "q";
         assert_eq!(passwords.hash(password(&longer)).await, Err(Refusal::PasswordTooLong));
         let hash = passwords.hash(password(&longest)).await.expect("a hash");
-        assert_eq!(passwords.check(password(&longer), Some(hash.clone())).await, Ok(true));
-        assert_eq!(passwords.check(password(&longest[1..]), Some(hash)).await, Ok(false));
+        assert_eq!(passwords.check("ann", password(&longer), Some(hash.clone())).await, Ok(true));
+        assert_eq!(passwords.check("ann", password(&longest[1..]), Some(hash)).await, Ok(false));
     }
 
     /// Made by Go's bcrypt, which is etcd's.
@@ -184,9 +279,13 @@ mod tests {
             ("allmine", "$2a$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga"),
         ] {
             let hash = PasswordHash::new(hash);
-            assert_eq!(passwords.check(password(text), Some(hash.clone())).await, Ok(true), "{text:?}");
             assert_eq!(
-                passwords.check(password(&format!("-{text}")), Some(hash)).await,
+                passwords.check("ann", password(text), Some(hash.clone())).await,
+                Ok(true),
+                "{text:?}"
+            );
+            assert_eq!(
+                passwords.check("ann", password(&format!("-{text}")), Some(hash)).await,
                 Ok(false),
                 "{text:?}"
             );
@@ -197,9 +296,9 @@ mod tests {
     async fn a_flood_is_refused_and_does_not_pile_up() {
         let passwords = Arc::new(Passwords::new(10));
         let mut flood = tokio::task::JoinSet::new();
-        for _ in 0..8 * WAITING {
+        for _ in 0..2 * WAITING {
             let passwords = passwords.clone();
-            flood.spawn(async move { passwords.check(password("wrong"), None).await });
+            flood.spawn(async move { passwords.check("ann", password("wrong"), None).await });
         }
         let mut refused = 0;
         while refused == 0 {
@@ -217,5 +316,35 @@ mod tests {
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    #[test]
+    fn users_take_turns() {
+        let mut waiting = Waiting::default();
+        let work = |number: usize| Work::Hash {
+            password: password(&number.to_string()),
+            answer: oneshot::channel().0,
+        };
+        let ann = Turn::User("ann".into());
+        for number in 0..WAITING {
+            waiting.push(Turn::Nobody, work(number)).expect("there is room");
+        }
+        assert_eq!(waiting.push(Turn::Nobody, work(0)), Err(Refusal::TooManyRequests));
+        waiting.push(ann.clone(), work(5000)).expect("others are not kept out");
+        waiting.push(ann, work(5001)).expect("there is room");
+        waiting.push(Turn::New, work(6000)).expect("there is room");
+        let mut next = || match waiting.pop() {
+            Some(Work::Hash { password, .. }) => password.to_string(),
+            _ => "nothing".to_string(),
+        };
+        let order: Vec<String> = (0..8).map(|_| next()).collect();
+        assert_eq!(order, ["0", "5000", "6000", "1", "5001", "2", "3", "4"]);
+        (5..WAITING).for_each(|number| assert_eq!(next(), number.to_string()));
+        assert_eq!(next(), "nothing");
+        assert_eq!(waiting.count, 0);
+        for turn in 0..WAITING_IN_ALL {
+            waiting.push(Turn::User(turn.to_string().into()), work(turn)).expect("there is room");
+        }
+        assert_eq!(waiting.push(Turn::New, work(0)), Err(Refusal::TooManyRequests), "there is an end");
     }
 }

@@ -35,8 +35,8 @@ const HEAD: usize = 1 + 8 + 8 + 8;
 /// Bytes of the signature.
 const SIGNATURE: usize = 32;
 
-/// Longer texts are not read; names of users are shorter.
-const LONGEST: usize = 8192;
+/// Longer texts are not read; the headers of a request hold no more.
+const LONGEST: usize = 64 << 10;
 
 /// Tokens that a member remembers at most. Further ones are good as long as their key is, and no longer.
 const REMEMBERED: usize = 100_000;

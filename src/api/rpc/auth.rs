@@ -42,7 +42,7 @@ pub async fn authenticate(
         }
         let hash = hash_of(&users, &name)?;
         if hash.is_none() || hash != fitting {
-            if !logins.passwords.check(password.clone(), hash.clone()).await? {
+            if !logins.passwords.check(&name, password.clone(), hash.clone()).await? {
                 tracing::warn!(user = name, "authentication failed: invalid user name or password");
                 return Err(Refusal::AuthFailed);
             }

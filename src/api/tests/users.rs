@@ -253,8 +253,12 @@ async fn a_message_that_is_held_back_keeps_no_right() {
         while !users.served.get("/metrics").await.contains(STARTED) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let hash = crate::model::PasswordHash::new("$2a$04$another");
-        users.change(AuthChange::UserPassword { name: "root".into(), hash }).await;
+        let change = pb::AuthUserChangePasswordRequest {
+            name: "root".into(),
+            password: "another".into(),
+            ..Default::default()
+        };
+        users.auth.user_change_password(with(change, &[("token", &token)])).await.unwrap();
         give.send(()).unwrap();
         assert_eq!(text(call.await.unwrap()), INVALID, "compressed: {is_compressed}");
     }
