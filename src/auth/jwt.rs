@@ -19,6 +19,9 @@ use crate::model::Refusal;
 /// Longer tokens are not read: a header of a request may hold 64 KiB, and a token of etcd is below one.
 const LONGEST: usize = 16_384;
 
+/// Numbers of JSON up to here are exact.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Tokens that are remembered as verified; at this number all are forgotten.
 const REMEMBERED: usize = 10_000;
 
@@ -115,7 +118,7 @@ impl Jwt {
         let claims = object(claims)?;
         Some(Claims {
             user: claims.get("username")?.as_str()?.into(),
-            revision: claims.get("revision")?.as_f64()? as u64,
+            revision: exact(claims.get("revision")?).filter(|number| *number >= 0.0)? as u64,
             begins: time(&claims, "nbf")?.unwrap_or(f64::NEG_INFINITY),
             expires: time(&claims, "exp")?.unwrap_or(f64::INFINITY),
         })
@@ -127,8 +130,13 @@ impl Jwt {
 fn time(claims: &Map<String, Value>, name: &str) -> Option<Option<f64>> {
     match claims.get(name) {
         None => Some(None),
-        Some(value) => value.as_f64().map(|time| (time != 0.0).then_some(time)),
+        Some(value) => exact(value).map(|time| (time != 0.0).then_some(time)),
     }
+}
+
+/// A number, unless it is too large to be exact.
+fn exact(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|number| number.abs() <= EXACT)
 }
 
 fn object(part: &str) -> Option<Map<String, Value>> {
@@ -249,6 +257,9 @@ mod tests {
             json!({"username": "u"}),
             json!({"username": 1, "revision": 1}),
             json!({"username": "u", "revision": "1"}),
+            json!({"username": "u", "revision": 1e30}),
+            json!({"username": "u", "revision": -1}),
+            json!({"username": "u", "revision": 1, "exp": 1e300}),
             json!({"username": "u", "revision": 1, "exp": "2100"}),
             json!({"username": "u", "revision": 1, "exp": 1_800_000_000}),
             json!({"username": "u", "revision": 1, "nbf": 1_800_000_001}),

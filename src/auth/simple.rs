@@ -41,6 +41,9 @@ const LONGEST: usize = 64 << 10;
 /// Tokens that a member remembers at most. Further ones are good as long as their key is, and no longer.
 const REMEMBERED: usize = 100_000;
 
+/// Milliseconds between two searches for tokens that are not used any more.
+const SWEEP_PAUSE_MS: u64 = 1000;
+
 /// Issues and verifies simple tokens.
 pub struct SimpleTokens {
     clock: Arc<dyn Clock>,
@@ -53,6 +56,8 @@ struct Seen {
     tokens: HashMap<Box<str>, Use>,
     /// At this number of tokens those that are not used any more are dropped.
     sweep_at: usize,
+    /// When that was done last: the monotonic clock, in milliseconds.
+    swept_ms: u64,
 }
 
 /// A token that was verified.
@@ -125,10 +130,13 @@ impl SimpleTokens {
 
     fn remember(&self, token: &str, fresh: Use, now_ms: u64) {
         let seen = &mut *self.seen.write();
-        if seen.tokens.len() >= seen.sweep_at.max(64) {
+        // All of them are looked at: once in a second at most, however many come.
+        let pause_is_over = seen.swept_ms == 0 || now_ms.saturating_sub(seen.swept_ms) >= SWEEP_PAUSE_MS;
+        if seen.tokens.len() >= seen.sweep_at.max(64) && pause_is_over {
             let ttl_ms = self.ttl_ms();
             seen.tokens.retain(|_, seen| now_ms.saturating_sub(*seen.last_ms.get_mut()) <= ttl_ms);
-            seen.sweep_at = seen.tokens.len() * 2;
+            seen.sweep_at = (seen.tokens.len() * 2).min(REMEMBERED);
+            seen.swept_ms = now_ms.max(1);
         }
         if seen.tokens.len() < REMEMBERED {
             seen.tokens.insert(token.into(), fresh);

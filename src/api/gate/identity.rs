@@ -34,9 +34,12 @@ pub async fn identify(
         Access::Authenticated | Access::RootUnlessReading | Access::RootOrOwn => Need::User,
         Access::Root => Need::Root,
     };
-    if services.store.check(&caller, need).is_err() {
-        // This member may not know yet what has been granted.
-        services.reads.read_index().await?;
+    if let Err(refusal) = services.store.check(&caller, need) {
+        // This member may not know yet what has been granted. Without a leader nobody knows better.
+        if services.node.leader().is_none() {
+            return Err(refusal);
+        }
+        services.reads.read_index().await.map_err(|_| refusal)?;
         services.store.check(&caller, need)?;
     }
     Ok(caller)
