@@ -20,6 +20,7 @@
 
 #![allow(clippy::print_stderr)]
 
+#[allow(dead_code, reason = "the clusters of these tests have no users")]
 #[path = "../suite/harness/api.rs"]
 mod api;
 #[path = "../suite/harness/dice.rs"]

@@ -43,7 +43,8 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Asked::Data(data) => data::run(target, style, data).await,
         Asked::Watch(watch) => watch::run(target, style, watch).await,
         Asked::Lock(lock) => hold::lock(target, style, lock).await,
-        Asked::Elect(elect) => hold::elect(target, style, elect).await,
+        // On the heap: it is by far the largest.
+        Asked::Elect(elect) => Box::pin(hold::elect(target, style, elect)).await,
         Asked::Mirror(mirror) => mirror::run(target, mirror).await,
         Asked::Lease(lease) => lease::run(target, style, lease).await,
         Asked::Auth(auth) => auth::run(target, style, auth).await,
