@@ -78,6 +78,19 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(fresh)))
     }
 
+    /// The disk with nothing but what was flushed.
+    pub fn flushed(&self) -> Self {
+        let durable = self.0.lock().durable_names.clone();
+        let mut fresh = World::default();
+        for (name, inode) in durable {
+            let bytes = inode.lock().durable.clone();
+            let inode = Inode { durable: bytes.clone(), bytes, pending: Vec::new() };
+            fresh.names.insert(name, Arc::new(Mutex::new(inode)));
+        }
+        fresh.durable_names = fresh.names.clone();
+        Self(Arc::new(Mutex::new(fresh)))
+    }
+
     /// The disk after the process was killed: everything that was written can be read, flushed or not. Calls no longer
     /// fail. Old handles do not see this disk.
     pub fn after_kill(&self) -> Self {

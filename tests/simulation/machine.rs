@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::dice::Dice;
+use super::promises::Promises;
 use super::switches::Settings;
 
 pub const ELECTION: Duration = Duration::from_millis(1000);
@@ -183,6 +184,7 @@ pub struct Process {
     pub hub: Arc<Hub>,
     pub lessor: Arc<Lessor>,
     pub log: Log,
+    pub promises: Arc<Promises>,
     /// True once it has crashed.
     pub crashed: signal::Sender<bool>,
     /// Raft's thread, and one for all other threads.
@@ -391,6 +393,7 @@ impl Boot {
             hub: member.hub,
             lessor: member.lessor,
             log,
+            promises: Arc::new(Promises::new(self.log)),
             crashed,
             threads,
             pace,

@@ -16,6 +16,7 @@
 //! | `watchers` | clients that follow all events, on a thread of their own, and move to another member when theirs dies |
 //! | `live` | streams that are read slowly |
 //! | `monitor` | what must hold at every moment: no leader without a quorum, and no election for no reason |
+//! | `promises` | what must hold at every answer between members: what it acknowledges is on disk |
 //! | `verify` | what must hold in the end |
 //! | `journal` | everything that happened, in order |
 //!
@@ -47,6 +48,7 @@ mod live;
 mod machine;
 mod monitor;
 mod network;
+mod promises;
 mod run;
 mod switches;
 mod trials;

@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use kvd::model::{Command, MemberChange, MemberId};
 use kvd::peer::{Lane, Pending, Pieces, Transport, TransportError};
-use kvd::raft::wire::{Request, Route, decode};
+use kvd::raft::wire::{Answer as WireAnswer, Request, Route, decode};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::dice::Dice;
+use super::journal::Journal;
 use super::machine::{CLUSTER, Process};
 
 type Answer = Result<Bytes, TransportError>;
@@ -32,7 +33,7 @@ const FRAME: usize = (4 << 20) + (512 << 10);
 
 /// The network. Clones share it.
 #[derive(Clone)]
-pub struct Network(Arc<Mutex<Links>>);
+pub struct Network(Arc<Mutex<Links>>, Journal);
 
 struct Links {
     dice: Dice,
@@ -88,8 +89,8 @@ struct Fate {
 
 impl Network {
     /// A network without faults.
-    pub fn new(dice: Dice) -> Self {
-        Self(Arc::new(Mutex::new(Links {
+    pub fn new(dice: Dice, journal: Journal) -> Self {
+        let links = Links {
             dice,
             up: BTreeMap::new(),
             lives: 0,
@@ -102,7 +103,8 @@ impl Network {
             last_arrival: BTreeMap::new(),
             snapshots: 0,
             slow_answers: false,
-        })))
+        };
+        Self(Arc::new(Mutex::new(links)), journal)
     }
 
     /// From now on some answers that are not raft's take seconds.
@@ -244,12 +246,22 @@ impl Network {
     async fn deliver(&self, (from, to): Link, process: Process, life: u64, body: Body, fate: Fate) -> Answer {
         let is_snapshot = matches!(body, Body::Snapshot(..));
         let (node, thread) = (&process.node, &process.threads[0]);
-        let answer = match body {
-            Body::Call(request) => thread.run(node.serve(from, &request)).await,
+        let (request, answer) = match body {
+            Body::Call(request) => {
+                let answer = thread.run(node.serve(from, &request)).await;
+                (request, answer)
+            }
             Body::Snapshot(request, pieces) => {
-                thread.run(node.serve_snapshot(from, &request, Box::new(pieces.into_iter()))).await
+                let pieces = Box::new(pieces.into_iter());
+                let answer = thread.run(node.serve_snapshot(from, &request, pieces)).await;
+                (request, answer)
             }
         };
+        if let Ok(answer) = &answer
+            && self.0.lock().is_up(to, life)
+        {
+            self.keeps_its_word((from, to), &process, &request, answer);
+        }
         tokio::time::sleep(fate.slow).await;
         let lost = |why: &str| Err(TransportError::Lost(why.to_string()));
         {
@@ -267,6 +279,18 @@ impl Network {
             return lost("the answer was lost");
         }
         answer.map_err(|error| TransportError::Lost(error.to_string()))
+    }
+
+    /// What a member acknowledges must be on its disk.
+    fn keeps_its_word(&self, (from, to): Link, process: &Process, request: &[u8], answer: &[u8]) {
+        let asked = decode::<Request>(request, Route { cluster: CLUSTER, from, to });
+        let said = decode::<WireAnswer>(answer, Route { cluster: CLUSTER, from: to, to: from });
+        let (Ok(asked), Ok(said)) = (asked, said) else { return };
+        if let Some(what) = process.promises.broken_by(process, &asked, &said) {
+            let what = format!("member {to} {what}");
+            self.1.note(&what);
+            self.1.broken(what);
+        }
     }
 }
 

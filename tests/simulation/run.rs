@@ -86,7 +86,7 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     let switches = Switches::of(&mut fork());
     journal.note(switches.to_string());
     let settings = Settings::common(&mut fork());
-    let network = Network::new(fork());
+    let network = Network::new(fork(), journal.clone());
     let world = World::new(fork(), network, journal.clone(), switches, settings);
     let founders: Vec<Member> = (1..=count).map(member).collect();
     for id in 1..=count {

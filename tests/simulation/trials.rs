@@ -14,7 +14,8 @@ use super::machine::{Boot, Ears, copy_all, log_options};
 /// The relevant content of a log.
 type Held = (kvd::log::Bounds, Option<Vote>, Vec<Entry>);
 
-fn open(disk: SimDisk) -> Result<Log, LogError> {
+/// The log on a disk.
+pub fn open(disk: SimDisk) -> Result<Log, LogError> {
     Log::open(Arc::new(disk), log_options(Dice::new(7), 64 << 10))
 }
 
