@@ -208,7 +208,13 @@ impl Faults {
             Act::FullLog => {
                 let (world, id) = (self.world.clone(), victim.id);
                 world.set_log_room(id, Some(self.dice.within(0, 4096) as u64));
+                // Long enough to fill a segment; then others elect a leader, while entries wait for room here.
+                let until_vote = self.dice.one_in(2).then(|| time * self.dice.within(1, 2) as u32);
                 tokio::spawn(async move {
+                    if let Some(time) = until_vote {
+                        tokio::time::sleep(time).await;
+                        pass_on(&world, id).await;
+                    }
                     tokio::time::sleep(time).await;
                     world.set_log_room(id, None);
                 });
@@ -400,5 +406,15 @@ async fn fail(world: World, victim: Process, of_log: bool, after: Duration, then
     }
     if then_power && !world.is_at_peace() {
         world.crash(victim.id);
+    }
+}
+
+/// Leadership moves to another member than `without`.
+async fn pass_on(world: &World, without: u64) {
+    let Some(leader) = world.leader() else { return };
+    let other = world.running().into_iter().find(|other| other.id != leader.id && other.id != without);
+    if let Some(other) = other {
+        world.journal().note(format!("leadership passes from {} to {}", leader.id, other.id));
+        let _ = leader.unless_it_crashes(leader.node.transfer(MemberId(other.id))).await;
     }
 }
