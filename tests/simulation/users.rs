@@ -3,7 +3,7 @@
 //! that was acknowledged, by every member; whoever has it is not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kvd::auth::Need;
@@ -19,17 +19,24 @@ use super::world::{Process, World};
 /// Users with a role of their own.
 pub const USERS: usize = 2;
 
-/// True while authentication is known to be on. Clones share it.
+/// Whether authentication is known to be on: how often that has changed, an odd number while it is. Clones share it.
 #[derive(Clone, Default)]
-pub struct Enabled(Arc<AtomicBool>);
+pub struct Enabled(Arc<AtomicU64>);
 
 impl Enabled {
     fn get(&self) -> bool {
+        self.period() % 2 == 1
+    }
+
+    /// Another number whenever it was off in between.
+    fn period(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
     fn set(&self, on: bool) {
-        self.0.store(on, Ordering::Relaxed);
+        if self.get() != on {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -68,9 +75,9 @@ pub async fn run(world: World, dice: Dice, number: usize, enabled: Enabled, stop
             None => actor.begin(&process).await,
             Some(_) if actor.dice.one_in(4) => actor.change_role(&process).await,
             Some(granted) => {
-                let before = enabled.get();
+                let before = enabled.period();
                 let done = actor.act(&process).await;
-                if before && enabled.get() {
+                if enabled.get() && enabled.period() == before {
                     actor.judge(&process, granted, done);
                 }
             }
