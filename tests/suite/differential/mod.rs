@@ -14,6 +14,7 @@ mod op;
 mod run;
 mod shrink;
 mod side;
+mod users;
 mod watches;
 
 use crate::harness::{Dice, heavy, reference, seed, subject};
