@@ -67,7 +67,8 @@
 //!
 //! **One put.**
 //! 1. `api/server/connection.rs` `serve()` reads the request and passes it to `api/grpc/mod.rs` `call()`, which finds
-//!    the method in the table of `api/rules.rs` and asks the gate: `api/gate/mod.rs` `admit()` returns the caller.
+//!    the method in the table of `api/rules.rs`, reads the message and asks the gate: `api/gate/mod.rs` `admit()` returns
+//!    the caller.
 //! 2. `api/rpc/kv.rs` `put()` checks the request and makes a [`model::Command`]; `api/services.rs` `propose()` passes
 //!    it to `raft/node.rs` `Node::propose()`, for which `raft/commands.rs` `queued()` queues it and waits.
 //! 3. `raft/proposer.rs` `run()` takes all commands that were queued in the meantime: on the leader `submit()` makes

@@ -118,8 +118,8 @@ impl Passwords {
         hashed.await.map_err(|_| Refusal::Stopped)?.ok_or_else(failed)
     }
 
-    /// True if the password of the user `name` has that hash. Without a hash it takes as long, and is false: how long a refusal takes
-    /// does not tell whether a user exists.
+    /// True if the password of the user `name` has that hash. Without a hash it takes as long, and is false: a user that
+    /// does not exist costs what a wrong password costs.
     ///
     /// # Errors
     /// [`Refusal::TooManyRequests`] if too many others wait.

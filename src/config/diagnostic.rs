@@ -1,11 +1,17 @@
 //! What is wrong with a configuration, where, and what was probably meant.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fmt, io};
 
 /// What is shown instead of a secret.
 pub(super) const MASK: &str = "********";
+
+/// The system's message without Rust's "(os error 2)".
+pub fn system_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_string()
+}
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

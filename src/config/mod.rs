@@ -51,7 +51,7 @@ mod value;
 
 pub use bootstrap::{advertised_problem, bootstrap_options, is_initialised};
 pub use config::Config;
-pub use diagnostic::{Diagnostic, FilePlace, Place, Severity, summary};
+pub use diagnostic::{Diagnostic, FilePlace, Place, Severity, summary, system_text};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use gates::{Gate, GateStage};
 pub use read::{DEFAULT_FILE, Outcome, read};

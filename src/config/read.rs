@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::{Config, derive};
-use super::diagnostic::{Diagnostic, Place, Severity};
+use super::diagnostic::{Diagnostic, Place, Severity, system_text};
 use super::options;
 use super::settings::{Given, Origin, Settings};
 use super::source::{
@@ -351,9 +351,7 @@ fn without_effect_yet(settings: &Settings) -> impl Iterator<Item = Diagnostic> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diagnostic {
-    // The system's message without Rust's "(os error 2)".
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text);
+    let words = system_text(error);
     Diagnostic::error(format!("cannot read {}: {words}", path.display())).at(named)
 }
 

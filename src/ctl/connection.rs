@@ -22,6 +22,7 @@ use crate::api::proto::etcdserverpb::kv_client::KvClient;
 use crate::api::proto::etcdserverpb::lease_client::LeaseClient;
 use crate::api::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use crate::api::proto::etcdserverpb::watch_client::WatchClient;
+use crate::config::system_text;
 
 /// etcdctl's text if the deadline has passed.
 pub(super) const DEADLINE: &str = "context deadline exceeded";
@@ -206,11 +207,9 @@ async fn open(place: &Place, tls: Option<tls::Connector>, name: &str) -> io::Res
     }
 }
 
-/// The system's text without Rust's "(os error 111)", as Go's programs print it.
+/// The system's text in the spelling of Go's programs.
 fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    format!("connect: {}", text.to_lowercase())
+    format!("connect: {}", system_text(error).to_lowercase())
 }
 
 #[cfg(test)]

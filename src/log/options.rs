@@ -13,7 +13,7 @@ pub enum Mode {
     Thread,
     /// The caller, before the call returns: for tests that run on one thread.
     Inline,
-    /// Whoever calls [`Log::flush`], after a call of [`Options::on_queued`]: for simulations, in which a disk takes
+    /// Whoever calls [`super::Log::flush`], after a call of [`Options::on_queued`]: for simulations, in which a disk takes
     /// time and a crash loses what waits for it.
     Stepped,
 }

@@ -25,7 +25,6 @@ pub(super) struct Layer {
     /// Rows of other tables by their keys, written or (`None`) removed. A key takes no more memory than its length, since a
     /// lease may have a million.
     rows: BTreeMap<Id, BTreeMap<Bytes, Option<Bytes>>>,
-    row_count: usize,
     /// Bytes of these.
     row_bytes: usize,
 }
@@ -38,10 +37,7 @@ impl Layer {
         self.row_bytes += size(&value);
         match self.rows.entry(table).or_default().insert(key, value) {
             Some(before) => self.row_bytes -= size(&before),
-            None => {
-                self.row_bytes += length;
-                self.row_count += 1;
-            }
+            None => self.row_bytes += length,
         }
     }
 
@@ -70,7 +66,7 @@ impl Layer {
 
     /// The number of changes without a checkpoint.
     pub fn operations(&self) -> usize {
-        self.keys.changes.len() + self.row_count
+        self.keys.changes.len() + self.rows.values().map(BTreeMap::len).sum::<usize>()
     }
 }
 

@@ -1,7 +1,7 @@
 //! gRPC: the framing around the handlers.
 //!
-//! [`Grpc::call`] is the only entry: it finds the method's rule, asks the gate, and passes the request to the handler,
-//! within the caller's deadline. Unary calls take the short path of [`unary`]; streams and compressed requests take
+//! [`Grpc::call`] is the only entry: it finds the method's rule, reads the message of a unary call, asks the gate, and
+//! passes the request to the handler, within the caller's deadline. Unary calls take the short path of [`unary`]; streams and compressed requests take
 //! tonic's (`through_tonic`).
 //!
 //! * `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: the encoding of its answers.

@@ -47,7 +47,7 @@ impl Reads {
     /// Checks that a caller may renew a lease: as in etcd it may write all keys that are attached to it.
     ///
     /// # Errors
-    /// As [`Store::check_now`], since a stream of renewals goes on for long; internal ones.
+    /// As [`crate::store::Store::check_now`], since a stream of renewals goes on for long; internal ones.
     pub async fn permit_renewal(&self, caller: &Caller, id: LeaseId) -> Result<(), Refusal> {
         self.store.check_now(caller, Need::User)?;
         if self.may_renew_all(caller) {
@@ -61,7 +61,7 @@ impl Reads {
     /// Checks that a caller may list these leases: as in etcd it may read all keys that are attached to any of them.
     ///
     /// # Errors
-    /// As [`Store::check`]; internal ones.
+    /// As [`crate::store::Store::check`]; internal ones.
     pub(super) async fn permit_list(&self, caller: &Caller, ids: &[LeaseId]) -> Result<(), Refusal> {
         if !self.store.users_epoch().is_enabled() {
             return Ok(());

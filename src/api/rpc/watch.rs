@@ -201,6 +201,15 @@ where
         }
     }
 
+    /// Ends a watcher that the hub has ended; `why` says so to the client.
+    fn end(&mut self, watch_id: i64, revision: i64, why: pb::WatchResponse) {
+        if let Some(watcher) = self.watchers.remove(&watch_id) {
+            self.watches.close(watcher.key);
+        }
+        let header = Some(self.services.header_at(revision));
+        self.ready.push_back(Answer::Control(pb::WatchResponse { header, watch_id, canceled: true, ..why }));
+    }
+
     /// Turns an item of the hub into answers.
     fn tell(&mut self, item: Item) -> Result<(), Refusal> {
         match item {
@@ -219,28 +228,12 @@ where
                 }
             }
             Item::Compacted { tag, header_revision, revision } => {
-                if let Some(watcher) = self.watchers.remove(&tag) {
-                    self.watches.close(watcher.key);
-                }
-                self.ready.push_back(Answer::Control(pb::WatchResponse {
-                    header: Some(self.services.header_at(header_revision)),
-                    watch_id: tag,
-                    canceled: true,
-                    compact_revision: revision,
-                    ..pb::WatchResponse::default()
-                }));
+                let why = pb::WatchResponse { compact_revision: revision, ..pb::WatchResponse::default() };
+                self.end(tag, header_revision, why);
             }
             Item::Denied { tag, header_revision } => {
-                if let Some(watcher) = self.watchers.remove(&tag) {
-                    self.watches.close(watcher.key);
-                }
-                self.ready.push_back(Answer::Control(pb::WatchResponse {
-                    header: Some(self.services.header_at(header_revision)),
-                    watch_id: tag,
-                    canceled: true,
-                    cancel_reason: status::printed(&Refusal::PermissionDenied),
-                    ..pb::WatchResponse::default()
-                }));
+                let cancel_reason = status::printed(&Refusal::PermissionDenied);
+                self.end(tag, header_revision, pb::WatchResponse { cancel_reason, ..Default::default() });
             }
             Item::Progress { revision } => self.tell_progress(NO_WATCHER, revision),
             Item::Notify { tag, revision } => self.tell_progress(tag, revision),

@@ -1,6 +1,6 @@
 //! Reads a client's HTTP/2 frames where the library has no option for it: to limit how often the client pings (see
-//! `pings`), and to replace invalid authorities (see `authority`). All other bytes pass unchanged, and so do
-//! connections that are not HTTP/2.
+//! `pings`) and how many control frames it sends (see `floods`), and to replace invalid authorities (see `authority`).
+//! All other bytes pass unchanged, and so do connections that are not HTTP/2.
 
 use std::time::Instant;
 

@@ -1,11 +1,12 @@
 //! `kvctl snapshot save`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::api::proto::etcdserverpb::SnapshotRequest;
+use crate::config::system_text;
 use crate::ctl::client::Client;
 use crate::ctl::connection::{DEADLINE, unnamed};
 use crate::ctl::failure::{Failure, INTERRUPTED};
@@ -79,15 +80,12 @@ impl Part {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.0);
         file.map_err(|error| {
             let path = self.0.display();
-            interrupted(format!("could not open {path} (open {path}: {})", words(&error)))
+            interrupted(format!(
+                "could not open {path} (open {path}: {})",
+                system_text(&error).to_lowercase()
+            ))
         })
     }
-}
-
-/// The system's text in the spelling of Go's programs.
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 impl Drop for Part {

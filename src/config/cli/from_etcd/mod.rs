@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Answer, text_of};
-use crate::config::diagnostic::{Diagnostic, FilePlace, Place, Severity};
+use crate::config::diagnostic::{Diagnostic, FilePlace, Place, Severity, system_text};
 use crate::config::options::{self, Effect, Kind, OptionSpec};
 use crate::config::read::read;
 use crate::config::render::Document;
@@ -48,8 +48,7 @@ pub(super) fn from_etcd(file: &str, surroundings: &Surroundings<'_>) -> Answer {
     let bytes = match surroundings.files.read(Path::new(file)) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let text = error.to_string();
-            let words = text.split(" (os error").next().unwrap_or(&text);
+            let words = system_text(&error);
             return Answer::findings(&[Diagnostic::error(format!("cannot read {file}: {words}"))]);
         }
     };
