@@ -8,7 +8,10 @@ use kvd::api::proto::etcdserverpb::{
 };
 use rcgen::ExtendedKeyUsagePurpose;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use tokio::task::JoinSet;
 use tonic::{Code, Request, Status};
 
 const PASSWORD: &str = "a-planted-password";
@@ -235,4 +238,31 @@ async fn certificates_name_users_as_with_etcd() {
         }
         assert_eq!(told[0], told[1], "kvd on the left, etcd on the right: {demanded:?}");
     }
+}
+
+/// Log-ins of users that do not exist, in a flood, are refused or answered, and keep nobody else out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_log_ins_keeps_no_user_out() {
+    const FLOOD: usize = 130;
+    let member = Setup::of(&subject()).arg("--bcrypt-cost=6").start().await;
+    let api = member.api();
+    enable(&api).await;
+    let answered = Arc::new(AtomicUsize::new(0));
+    let mut flood = JoinSet::new();
+    for _ in 0..FLOOD {
+        let (api, answered) = (api.clone(), answered.clone());
+        flood.spawn(async move {
+            loop {
+                let request = AuthenticateRequest { name: "nobody".into(), password: "wrong".into() };
+                api.auth.clone().authenticate(request).await.expect_err("there is no such user");
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    crate::harness::until("the flood", || answered.load(Ordering::Relaxed) > 10).await;
+    for _ in 0..12 {
+        log_in(&api, PASSWORD).await.expect("a token, for the password is right");
+    }
+    let before = answered.load(Ordering::Relaxed);
+    crate::harness::until("more of the flood", || answered.load(Ordering::Relaxed) > before).await;
 }
