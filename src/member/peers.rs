@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::join::enter::{Asker, NoAnswer};
 use crate::join::reception::Reception;
 use crate::model::{Clock, ClusterId, MemberId, Progress};
-use crate::peer::{AskError, Caller, Lane, Names, Pending, Pieces, Quic, Rejection, Service};
+use crate::peer::{AskError, Caller, Channel, Names, Pending, Pieces, Quic, Rejection, Service};
 use crate::raft::Node;
 
 /// Most concurrent lookups of names from members that want to join.
@@ -60,7 +60,7 @@ impl Service for Answers {
         self.node.acknowledged(by)
     }
 
-    fn call(&self, from: MemberId, _lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
+    fn call(&self, from: MemberId, _channel: Channel, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
         let node = self.node.clone();
         Box::pin(async move { node.serve(from, &request).await.map_err(malformed) })
     }

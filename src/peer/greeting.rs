@@ -161,7 +161,7 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejec
 /// The first byte of an answer.
 pub(super) const ANSWERED: u8 = 0;
 pub(super) const REJECTED: u8 = 1;
-/// On lanes: more frames of the same answer follow; the last one has the kind of the answer.
+/// On channels: more frames of the same answer follow; the last one has the kind of the answer.
 pub(super) const PART: u8 = 2;
 
 /// The head and payload of an answer, for [`super::frames::FrameWriter::push`].

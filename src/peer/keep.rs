@@ -1,4 +1,4 @@
-//! Maintains the outgoing connection to one member while it is used, with the lanes on it.
+//! Maintains the outgoing connection to one member while it is used, with the channels on it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::clock::Sample;
 use super::dial::{Dialled, Failure, dial, why};
 use super::frames::{FrameReader, FrameWriter};
 use super::greeting::{Echo, Probe, Purpose, close, decode, encode};
-use super::lane::{NotPlaced, Outcome};
 use super::link::{Link, Live};
 use super::port::Shared;
 use super::registry::Peer;
+use super::requests::{NotPlaced, Outcome};
 use super::transport::{self, Rejection};
 use super::tuning::{ATTEMPT, BACKOFF, NUMBERED, PROBE, SHORT_LIVED, STAGGER, patience};
 
-/// Queues a request in a lane to a member; a connection is made if there is none.
+/// Queues a request in a channel to a member; a connection is made if there is none.
 ///
 /// # Errors
 /// If the request is certainly not sent, with the reason.
@@ -28,16 +28,16 @@ pub(super) fn place(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
     urls: &[String],
-    lane: transport::Lane,
+    channel: transport::Channel,
     request: Bytes,
 ) -> Result<oneshot::Receiver<Outcome>, String> {
     let starts = want(shared, peer, urls);
-    let lane = peer.link.lane(lane);
-    match lane.place(request.clone()) {
+    let channel = peer.link.channel(channel);
+    match channel.place(request.clone()) {
         Ok(outcome) => Ok(outcome),
         // Between the two calls the task may have ended because there was nothing to do.
         Err(NotPlaced::Closed(reason)) if starts || !want(shared, peer, urls) => Err(reason.to_string()),
-        Err(NotPlaced::Closed(_)) => lane.place(request).map_err(|error| match error {
+        Err(NotPlaced::Closed(_)) => channel.place(request).map_err(|error| match error {
             NotPlaced::Closed(reason) => reason.to_string(),
             NotPlaced::NoRoom(reason) => reason,
         }),
@@ -57,7 +57,7 @@ fn want(shared: &Arc<Shared>, peer: &Arc<Peer>, urls: &[String]) -> bool {
         return false;
     }
     state.running = true;
-    link.open_lanes();
+    link.open_channels();
     drop(state);
     shared.handle.spawn(keep(shared.clone(), peer.clone()));
     true
@@ -93,7 +93,7 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
             attempted = attempt(&shared, &peer, first) => attempted,
             () = is_back(link) => {
                 first = true;
-                link.open_lanes();
+                link.open_channels();
                 continue;
             }
         };
@@ -116,15 +116,15 @@ async fn keep(shared: Arc<Shared>, peer: Arc<Peer>) {
             }
         };
         report(&shared, &peer, &name, &failure);
-        link.close_lanes(&failure.to_string());
+        link.close_channels(&failure.to_string());
         link.state.lock().problem = Some(failure.to_string());
         if link.stops() || shared.is_closed() {
-            link.close_lanes("not connected");
+            link.close_channels("not connected");
             return;
         }
         if first {
             pause = BACKOFF.0;
-            link.open_lanes();
+            link.open_channels();
         } else {
             let pausing = tokio::time::sleep(pause.saturating_sub(began.elapsed()).max(BACKOFF.0));
             tokio::select! {
@@ -167,14 +167,14 @@ async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>, first: bool) -> Result<
         tokio::select! {
             result = &mut dialling => return result,
             () = tokio::time::sleep(patience(shared.options.election)) => {
-                peer.link.close_lanes("connecting");
+                peer.link.close_channels("connecting");
             }
         }
     }
     dialling.await
 }
 
-/// Serves lanes and probes over a connection until it ends; returns why it did.
+/// Serves channels and probes over a connection until it ends; returns why it did.
 async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Failure {
     let Dialled { connection, address, welcome, sample, probes } = dialled;
     let link = &peer.link;
@@ -183,23 +183,23 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
     peer.found_at_home(welcome.incarnation, address);
     shared.judged(peer.member, None);
     let mut tasks = JoinSet::new();
-    for index in 0..link.lanes().len() {
+    for index in 0..link.channels().len() {
         let opened = tokio::time::timeout(ATTEMPT, connection.open_bi()).await;
         let Ok(Ok((send, recv))) = opened else {
             return lost(&connection, address, "no streams were granted");
         };
         let peer = peer.clone();
         tasks.spawn(async move {
-            let (lane, kind, limit) = peer.link.lanes()[index];
-            // Fails only if the connection has ended, which the lane reports at once.
+            let (channel, kind, limit) = peer.link.channels()[index];
+            // Fails only if the connection has ended, which the channel reports at once.
             let _ = send.set_priority(kind.priority());
             let (reader, mut writer) = (FrameReader::new(recv, limit + NUMBERED), FrameWriter::new(send));
             writer.push_byte(kind as u8);
-            lane.run(reader, writer, &peer.counters).await
+            channel.run(reader, writer, &peer.counters).await
         });
     }
     tasks.spawn(probe(shared.clone(), peer.clone(), probes, sample));
-    link.open_lanes();
+    link.open_channels();
     let (incarnation, since) = (welcome.incarnation, Instant::now());
     link.live.send_replace(Some(Live { connection: connection.clone(), incarnation, since }));
     if link.state.lock().ended {
@@ -213,8 +213,8 @@ async fn carry(shared: &Arc<Shared>, peer: &Arc<Peer>, dialled: Dialled) -> Fail
         }
     };
     link.live.send_replace(None);
-    // No task of this connection may use the lanes after they are opened for the next one.
-    link.close_lanes(&failure.to_string());
+    // No task of this connection may use the channels after they are opened for the next one.
+    link.close_channels(&failure.to_string());
     tasks.shutdown().await;
     failure
 }

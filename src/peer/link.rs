@@ -1,5 +1,5 @@
-//! The outgoing connection to one member, as a record: its URLs, its lanes, and the connection while there is one. The
-//! tasks of `keep` make and maintain it.
+//! The outgoing connection to one member, as a record: its URLs, its channels, and the connection while there is one.
+//! The tasks of `keep` make and maintain it.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::greeting::{Kind, close};
-use super::lane::Lane;
+use super::requests::Requests;
 use super::transport::{self, Rejection};
 use super::tuning::{MAX_CONTROL_FRAME, MAX_FRAME, WANTED};
 
 /// The outgoing connection to one member.
 pub(super) struct Link {
-    control: Lane,
-    append: Lane,
-    forward: Lane,
-    service: Lane,
+    control: Requests,
+    append: Requests,
+    forward: Requests,
+    service: Requests,
     pub state: Mutex<State>,
     pub live: watch::Sender<Option<Live>>,
     /// The member has connected to this one: a new attempt makes sense at once.
@@ -50,26 +50,26 @@ impl Link {
         let urls = Arc::from([]);
         let state = State { urls, wanted: Instant::now(), running: false, ended: false, problem: None };
         Self {
-            control: Lane::new(MAX_CONTROL_FRAME),
-            append: Lane::new(MAX_FRAME),
-            forward: Lane::new(MAX_FRAME),
-            service: Lane::new(MAX_CONTROL_FRAME),
+            control: Requests::new(MAX_CONTROL_FRAME),
+            append: Requests::new(MAX_FRAME),
+            forward: Requests::new(MAX_FRAME),
+            service: Requests::new(MAX_CONTROL_FRAME),
             state: Mutex::new(state),
             live: watch::Sender::new(None),
             heard: Notify::new(),
         }
     }
 
-    pub(super) fn lane(&self, lane: transport::Lane) -> &Lane {
-        match lane {
-            transport::Lane::Control => &self.control,
-            transport::Lane::Append => &self.append,
-            transport::Lane::Forward => &self.forward,
-            transport::Lane::Service => &self.service,
+    pub(super) fn channel(&self, channel: transport::Channel) -> &Requests {
+        match channel {
+            transport::Channel::Control => &self.control,
+            transport::Channel::Append => &self.append,
+            transport::Channel::Forward => &self.forward,
+            transport::Channel::Service => &self.service,
         }
     }
 
-    pub(super) fn lanes(&self) -> [(&Lane, Kind, usize); 4] {
+    pub(super) fn channels(&self) -> [(&Requests, Kind, usize); 4] {
         [
             (&self.control, Kind::Control, MAX_CONTROL_FRAME),
             (&self.append, Kind::Append, MAX_FRAME),
@@ -114,13 +114,13 @@ impl Link {
         }
     }
 
-    pub(super) fn close_lanes(&self, reason: &str) {
+    pub(super) fn close_channels(&self, reason: &str) {
         let reason = Arc::from(reason);
-        self.lanes().iter().for_each(|(lane, ..)| lane.close(&reason));
+        self.channels().iter().for_each(|(channel, ..)| channel.close(&reason));
     }
 
-    pub(super) fn open_lanes(&self) {
-        self.lanes().iter().for_each(|(lane, ..)| lane.open());
+    pub(super) fn open_channels(&self) {
+        self.channels().iter().for_each(|(channel, ..)| channel.open());
     }
 
     /// True if there was no call for long, or no more calls are allowed; the next call starts a new task.

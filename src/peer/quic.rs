@@ -17,7 +17,7 @@ use super::ask::{self, AskError};
 use super::options::Options;
 use super::port::{Serving, Shared, close_all};
 use super::status::PeerStatus;
-use super::transport::{Caller, Lane, Pending, Pieces, Rejection, Service, Transport, TransportError};
+use super::transport::{Caller, Channel, Pending, Pieces, Rejection, Service, Transport, TransportError};
 use super::{accept, keep, proof, snapshot};
 use crate::model::{ClusterId, MemberId};
 use crate::pki::Holder;
@@ -188,7 +188,7 @@ impl Transport for Quic {
         &self,
         to: MemberId,
         urls: &[String],
-        lane: Lane,
+        channel: Channel,
         request: Bytes,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {
@@ -199,7 +199,7 @@ impl Transport for Quic {
         } else if shared.serving.load().is_none() {
             Err("this member has no identity yet".into())
         } else {
-            keep::place(shared, &peer, urls, lane, request)
+            keep::place(shared, &peer, urls, channel, request)
         };
         let deadline = Instant::now() + timeout;
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! The answering side of a connection: lanes, snapshots, questions, clock probes.
+//! The answering side of a connection: channels, snapshots, questions, clock probes.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use super::frames::{FrameReader, FrameWriter};
 use super::greeting::{Echo, Kind, PART, Probe, answer, close, decode, encode};
 use super::port::{Place, Serving, Shared};
 use super::registry::{Entry, Peer};
-use super::transport::{Caller, Lane, Rejection};
+use super::transport::{Caller, Channel, Rejection};
 use super::tuning::{
     HANDSHAKE, MAX_ANSWER, MAX_CONTROL_FRAME, MAX_FRAME, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_QUESTION,
     NUMBERED, SERVICE_DEADLINE, WRITE_AHEAD,
@@ -136,18 +136,18 @@ async fn stream(
     // Fails only if the connection has ended, which the next read reports.
     let _ = send.set_priority(kind.priority());
     let writer = FrameWriter::new(send);
-    let (lane, limit) = match kind {
-        Kind::Control => (Lane::Control, MAX_CONTROL_FRAME),
-        Kind::Append => (Lane::Append, MAX_FRAME),
-        Kind::Forward => (Lane::Forward, MAX_FRAME),
-        Kind::Service => (Lane::Service, MAX_CONTROL_FRAME),
+    let (channel, limit) = match kind {
+        Kind::Control => (Channel::Control, MAX_CONTROL_FRAME),
+        Kind::Append => (Channel::Append, MAX_FRAME),
+        Kind::Forward => (Channel::Forward, MAX_FRAME),
+        Kind::Service => (Channel::Service, MAX_CONTROL_FRAME),
         Kind::Snapshot => return take_snapshot(shared, serving, peer, recv, writer).await,
         other => return Err(Rejection::Malformed(format!("a stream {other:?} where none is due"))),
     };
-    let server = LaneServer {
+    let server = ChannelServer {
         serving,
         peer,
-        lane,
+        channel,
         limit,
         reader: FrameReader::new(recv, limit + NUMBERED),
         writer,
@@ -187,11 +187,11 @@ async fn take_snapshot(
 /// The number and the size of a request, and its answer.
 type Answered = (u32, usize, Result<Bytes, Rejection>);
 
-/// Serves one lane: passes requests to the service as they arrive, and sends answers when they are ready.
-struct LaneServer<'a> {
+/// Serves one channel: passes requests to the service as they arrive, and sends answers when they are ready.
+struct ChannelServer<'a> {
     serving: &'a Serving,
     peer: &'a Peer,
-    lane: Lane,
+    channel: Channel,
     limit: usize,
     reader: FrameReader,
     writer: FrameWriter,
@@ -202,7 +202,7 @@ struct LaneServer<'a> {
     is_ended: bool,
 }
 
-impl LaneServer<'_> {
+impl ChannelServer<'_> {
     async fn run(mut self) -> Result<(), Rejection> {
         poll_fn(|cx| self.step(cx)).await
     }
@@ -282,7 +282,7 @@ impl LaneServer<'_> {
                     self.peer.counters.received_bytes.add(size + 8);
                     self.in_flight += 1;
                     self.in_flight_bytes += size;
-                    let answering = self.serving.service.call(self.peer.member, self.lane, request);
+                    let answering = self.serving.service.call(self.peer.member, self.channel, request);
                     self.answers.push(Box::pin(async move {
                         let answered = timeout(SERVICE_DEADLINE, answering).await;
                         // It may have been done, and the caller must treat it that way.

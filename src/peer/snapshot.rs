@@ -15,9 +15,9 @@ use tokio::time::timeout;
 
 use super::frames::{FrameReader, FrameWriter};
 use super::greeting::{Kind, read_answer};
-use super::lane::Outcome;
 use super::port::{Serving, Shared};
 use super::registry::Peer;
+use super::requests::Outcome;
 use super::transport::{Pieces, Rejection, TransportError};
 use super::tuning::{MAX_CONTROL_FRAME, SNAPSHOT_PIECE, SNAPSHOT_STALL};
 

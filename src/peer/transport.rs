@@ -16,10 +16,10 @@ use crate::model::{ClusterId, MemberId, Progress};
 /// A future in a box.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A lane: the kind of a message, for which a transport has a stream of its own. Within a lane, messages to one member
-/// arrive in the order of the calls; answers are sent when they are ready, so that none waits for another.
+/// A channel: the kind of a message, for which a transport has a stream of its own. Within a channel, messages to one
+/// member arrive in the order of the calls; answers are sent when they are ready, so that none waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
+pub enum Channel {
     /// Votes, heartbeats, read indexes, leadership transfers: small and urgent.
     Control,
     /// Entries.
@@ -30,7 +30,7 @@ pub enum Lane {
     Service,
 }
 
-/// The longest request of the lanes [`Lane::Append`] and [`Lane::Forward`].
+/// The longest request of the channels [`Channel::Append`] and [`Channel::Forward`].
 pub const MAX_MESSAGE: usize = MAX_FRAME;
 
 /// Why a call has no answer.
@@ -54,12 +54,12 @@ pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
 /// member ids, and bound every message.
 pub trait Transport: Send + Sync + 'static {
     /// Sends a request to a member that is reached at one of `urls` and returns its answer within `timeout`. The
-    /// request is queued in the lane when this is called, not when the future is polled.
+    /// request is queued in the channel when this is called, not when the future is polled.
     fn call(
         &self,
         to: MemberId,
         urls: &[String],
-        lane: Lane,
+        channel: Channel,
         request: Bytes,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>>;
@@ -95,7 +95,7 @@ impl Transport for NoTransport {
         &self,
         to: MemberId,
         _urls: &[String],
-        _lane: Lane,
+        _channel: Channel,
         _request: Bytes,
         _timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {
@@ -264,9 +264,9 @@ pub trait Service: Send + Sync + 'static {
     /// The highest position that a member has acknowledged to this one; `None` if there is none since the start.
     fn acknowledged(&self, by: MemberId) -> Option<Progress>;
 
-    /// Answers a request of a member. Called, and first polled, in the order in which the requests of a lane arrived,
-    /// without waiting for earlier answers; answers are sent when they are ready.
-    fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>>;
+    /// Answers a request of a member. Called, and first polled, in the order in which the requests of a channel
+    /// arrived, without waiting for earlier answers; answers are sent when they are ready.
+    fn call(&self, from: MemberId, channel: Channel, request: Bytes) -> Pending<Result<Bytes, Rejection>>;
 
     /// Receives a snapshot while it arrives. Only a body that ends without an error is complete.
     fn snapshot(&self, from: MemberId, request: Bytes, body: Pieces) -> Pending<Result<Bytes, Rejection>>;

@@ -31,22 +31,22 @@ pub(super) const MAX_ASKERS: usize = 32;
 
 /// A greeting, a reply, a clock probe.
 pub(super) const MAX_GREETING: usize = 1024;
-/// A request of a lane, or a part of its answer: a command of the largest size and its envelope.
+/// A request of a channel, or a part of its answer: a command of the largest size and its envelope.
 pub(super) const MAX_FRAME: usize = MAX_COMMAND_BYTES + (4 << 20);
-/// An answer of a lane with all its parts: the results of a group of transactions.
+/// An answer of a channel with all its parts: the results of a group of transactions.
 pub(super) const MAX_ANSWER: usize = 256 << 20;
-/// A request or an answer on the control lane.
+/// A request or an answer on the control channel.
 pub(super) const MAX_CONTROL_FRAME: usize = 1 << 20;
-/// Bytes before a request or a part of an answer on a lane, at most: its number and its kind.
+/// Bytes before a request or a part of an answer on a channel, at most: its number and its kind.
 pub(super) const NUMBERED: usize = 5;
 /// A question or its answer: at most a list of members.
 pub(super) const MAX_QUESTION: usize = 1 << 20;
 /// A piece of a snapshot.
 pub(super) const SNAPSHOT_PIECE: usize = 256 << 10;
 
-/// Requests of a lane that are being sent or answered.
+/// Requests of a channel that are being sent or answered.
 pub(super) const MAX_IN_FLIGHT: usize = 1024;
-/// Bytes of a lane's requests that wait to be sent, or are being answered: a single frame may exceed it.
+/// Bytes of a channel's requests that wait to be sent, or are being answered: a single frame may exceed it.
 pub(super) const MAX_IN_FLIGHT_BYTES: usize = 64 << 20;
 /// Bytes in a stream's queue at which no more are added.
 pub(super) const WRITE_AHEAD: usize = 1 << 20;
@@ -59,7 +59,7 @@ pub(super) const MAX_SNAPSHOTS: usize = 2;
 
 /// Streams of a caller before it is admitted: the greeting.
 pub(super) const STREAMS_BEFORE: u32 = 1;
-/// Streams of a member: greeting, four lanes, snapshots.
+/// Streams of a member: greeting, four channels, snapshots.
 pub(super) const STREAMS_MEMBER: u32 = 7;
 /// Streams of a caller that only asks: greeting and question.
 pub(super) const STREAMS_ASKER: u32 = 2;

@@ -5,13 +5,13 @@ use bytes::Bytes;
 use super::inner::Inner;
 use super::wire::{Answer, Request, Route, decode, encode};
 use crate::model::MemberId;
-use crate::peer::{Lane, TransportError};
+use crate::peer::{Channel, TransportError};
 
 /// Asks another member.
 pub async fn ask(
     inner: &Inner,
     to: MemberId,
-    lane: Lane,
+    channel: Channel,
     request: &Request,
 ) -> Result<Answer, TransportError> {
     let Some(peer) = inner.peer(to) else {
@@ -22,6 +22,6 @@ pub async fn ask(
     let bytes: Bytes =
         encode(route, request).map_err(|error| TransportError::Unreachable(error.to_string()))?;
     let timeout = inner.options.request_timeout();
-    let bytes = inner.options.transport.call(to, &peer.urls, lane, bytes, timeout).await?;
+    let bytes = inner.options.transport.call(to, &peer.urls, channel, bytes, timeout).await?;
     decode(&bytes, back).map_err(|error| TransportError::Lost(error.to_string()))
 }

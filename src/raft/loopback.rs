@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::Node;
 use crate::model::MemberId;
-use crate::peer::{Lane, MAX_MESSAGE, Pending, Pieces, Transport, TransportError};
+use crate::peer::{Channel, MAX_MESSAGE, Pending, Pieces, Transport, TransportError};
 
 /// The network. Clones share it.
 #[derive(Clone, Default)]
@@ -112,7 +112,7 @@ impl Transport for Exit {
         &self,
         to: MemberId,
         _urls: &[String],
-        _lane: Lane,
+        _channel: Channel,
         request: Bytes,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {

@@ -20,7 +20,7 @@ use super::rules::{self, Seat};
 use super::types::{Config, Payload, Peer, Types};
 use super::wire::{Answer, Request};
 use crate::model::{Caller, Command, Member, MemberChange, MemberId, Proposal, Refusal, Reply, Stamp};
-use crate::peer::{Lane, TransportError};
+use crate::peer::{Channel, TransportError};
 
 /// Pause before a change that could not be appended yet is tried again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -43,7 +43,7 @@ pub async fn change(inner: &Arc<Inner>, caller: Caller, change: MemberChange) ->
             }
             Some(leader) => {
                 let request = Request::Propose(vec![(caller.clone(), Command::Member(change.clone()))]);
-                match ask(inner, leader, Lane::Service, &request).await {
+                match ask(inner, leader, Channel::Service, &request).await {
                     Ok(Answer::Proposed { mut outcomes, index }) if outcomes.len() == 1 => {
                         inner.shared.wait_applied(index).await;
                         return match outcomes.pop() {

@@ -24,7 +24,7 @@ use super::state_machine::SnapshotData;
 use super::types::{Entry, Peer, RaftVote, Types, from_vote, log_id, position, to_log, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, decode, encode};
 use crate::model::{LogPosition, MemberId};
-use crate::peer::{Lane, MAX_MESSAGE, Transport, TransportError};
+use crate::peer::{Channel, MAX_MESSAGE, Transport, TransportError};
 
 /// Most appends in flight to one member.
 const PIPELINE: usize = 16;
@@ -52,11 +52,11 @@ impl RaftNetworkFactory<Types> for Network {
         let to = MemberId(target);
         let route = Route { cluster: self.shared.cluster(), from: self.shared.id(), to };
         let (transport, shared) = (self.transport.clone(), self.shared.clone());
-        Client { transport, shared, route, peer: peer.clone(), lane: Lane::Append }
+        Client { transport, shared, route, peer: peer.clone(), channel: Channel::Append }
     }
 
     async fn new_heartbeat_client(&mut self, target: u64, peer: &Peer) -> Client {
-        Client { lane: Lane::Control, ..self.new_client(target, peer).await }
+        Client { channel: Channel::Control, ..self.new_client(target, peer).await }
     }
 }
 
@@ -66,7 +66,7 @@ pub struct Client {
     shared: Arc<Shared>,
     route: Route,
     peer: Peer,
-    lane: Lane,
+    channel: Channel,
 }
 
 type Fault = RPCError<Types>;
@@ -87,15 +87,15 @@ fn malformed(error: impl ToString) -> Fault {
 }
 
 impl Client {
-    /// Sends a message; it is queued in its lane before this returns.
+    /// Sends a message; it is queued in its channel before this returns.
     fn send(
         &self,
-        lane: Lane,
+        channel: Channel,
         message: Bytes,
         timeout: Duration,
     ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
         let back = Route { cluster: self.route.cluster, from: self.route.to, to: self.route.from };
-        let sent = self.transport.call(self.route.to, &self.peer.urls, lane, message, timeout);
+        let sent = self.transport.call(self.route.to, &self.peer.urls, channel, message, timeout);
         async move {
             let bytes: Bytes = sent.await.map_err(fault)?;
             decode(&bytes, back).map_err(malformed)
@@ -104,11 +104,11 @@ impl Client {
 
     fn start(
         &self,
-        lane: Lane,
+        channel: Channel,
         request: &Request,
         timeout: Duration,
     ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
-        let sent = encode(self.route, request).map(|bytes| self.send(lane, bytes, timeout));
+        let sent = encode(self.route, request).map(|bytes| self.send(channel, bytes, timeout));
         async move { sent.map_err(malformed)?.await }
     }
 
@@ -149,7 +149,7 @@ impl Client {
         let (vote, previous, all) = (to_vote(&rpc.vote), rpc.prev_log_id, end(&rpc.entries));
         let started = self.pack(rpc).map(|(message, count)| {
             let sent = end(rpc.entries.get(..count).unwrap_or_default());
-            (sent, self.send(self.lane, message, timeout))
+            (sent, self.send(self.channel, message, timeout))
         });
         let (shared, own, to) = (self.shared.clone(), self.route.from, self.route.to);
         let empty = rpc.entries.is_empty();
@@ -183,9 +183,9 @@ impl Client {
         }
     }
 
-    /// An append was not sent, or not answered in time. Appends on the control lane are heartbeats.
+    /// An append was not sent, or not answered in time. Appends on the control channel are heartbeats.
     fn missed(&self) {
-        if matches!(self.lane, Lane::Control) {
+        if matches!(self.channel, Channel::Control) {
             self.shared.figures.failed_heartbeats.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -202,7 +202,7 @@ impl Client {
             transfer: rpc.leadership_transfer,
         };
         let request = if pre { Request::PreVote(ballot) } else { Request::Vote(ballot) };
-        match self.start(Lane::Control, &request, option.soft_ttl()).await? {
+        match self.start(Channel::Control, &request, option.soft_ttl()).await? {
             Answer::Voted { vote, granted, last } => {
                 checks::voted(self.route.from, ballot.vote, vote, last).map_err(malformed)?;
                 Ok(VoteResponse::new(from_vote(vote), last.map(log_id), granted))
@@ -365,7 +365,7 @@ impl RaftNetworkV2<Types> for Client {
             to: *req.to_node_id(),
             last: req.last_log_id().map(position),
         };
-        match self.start(Lane::Control, &request, option.soft_ttl()).await? {
+        match self.start(Channel::Control, &request, option.soft_ttl()).await? {
             Answer::Transferring => Ok(Ok(())),
             other => Err(unexpected(&other)),
         }

@@ -28,7 +28,7 @@ use super::state_machine::StateMachine;
 use super::topics::{Handler, Topic, TopicTaken};
 use super::wire::{Answer, Request};
 use crate::model::{Caller, Command, Member, MemberId, Progress, Refusal, Reply};
-use crate::peer::Lane;
+use crate::peer::Channel;
 
 /// A member's part in raft. Clones share it.
 ///
@@ -158,7 +158,7 @@ impl Node {
             None => Err(Refusal::NoLeader),
             Some(leader) if leader == self.0.shared.id() => self.0.topics.answer(topic, question).await,
             Some(leader) => {
-                match ask(&self.0, leader, Lane::Service, &Request::Service { topic, question }).await {
+                match ask(&self.0, leader, Channel::Service, &Request::Service { topic, question }).await {
                     Ok(Answer::Service(answer)) => answer,
                     Ok(_) => Err(Refusal::NotLeader),
                     Err(_) => Err(Refusal::Timeout),

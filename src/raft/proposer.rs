@@ -13,7 +13,7 @@ use super::types::{Callback, Group, Types};
 use super::wire::{Answer, Request};
 use crate::log;
 use crate::model::{MemberId, Proposal, Refusal, Stamp};
-use crate::peer::{Lane, TransportError};
+use crate::peer::{Channel, TransportError};
 
 /// Most commands in one entry, and most bytes.
 const GROUP_COMMANDS: usize = 1024;
@@ -186,7 +186,7 @@ impl Inner {
 /// through this member can read here what it wrote.
 async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permit: OwnedSemaphorePermit) {
     let asked = group.iter().map(|waiting| (waiting.caller.clone(), waiting.command.clone())).collect();
-    let answer = ask(&inner, leader, Lane::Forward, &Request::Propose(asked)).await;
+    let answer = ask(&inner, leader, Channel::Forward, &Request::Propose(asked)).await;
     drop(permit);
     match answer {
         Ok(Answer::Proposed { outcomes, index }) if outcomes.len() == group.len() => {

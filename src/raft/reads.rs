@@ -13,7 +13,7 @@ use super::inner::Inner;
 use super::queue::Reader;
 use super::wire::{Answer, Request};
 use crate::model::Refusal;
-use crate::peer::Lane;
+use crate::peer::Channel;
 
 /// Pause before a round that failed is repeated.
 const RETRY: Duration = Duration::from_millis(20);
@@ -85,7 +85,7 @@ async fn round(inner: &Arc<Inner>) -> Round {
     match inner.shared.leader() {
         None => Round::Again,
         Some(leader) if leader == inner.shared.id() => own_round(inner).await,
-        Some(leader) => match ask(inner, leader, Lane::Control, &Request::ReadIndex).await {
+        Some(leader) => match ask(inner, leader, Channel::Control, &Request::ReadIndex).await {
             Ok(Answer::ReadIndex(index)) => Round::Index(index),
             Ok(_) | Err(_) if inner.shared.leader() != Some(leader) => Round::LeaderChanged,
             Ok(_) | Err(_) => Round::Again,

@@ -30,8 +30,8 @@ use crate::store::SnapshotHeader;
 const WRITTEN: Duration = Duration::from_millis(10);
 
 impl Node {
-    /// Answers a request of another member. The transport has verified `from`. Requests of one lane must be passed in
-    /// their order of arrival, without waiting for the answers of earlier ones.
+    /// Answers a request of another member. The transport has verified `from`. Requests of one channel must be passed
+    /// in their order of arrival, without waiting for the answers of earlier ones.
     ///
     /// # Errors
     /// [`WireError`] if the message is not for this member or cannot be decoded; close the connection.

@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 
 use super::groups::{Groups, Member};
 use super::inbox::Inbox;
-use super::lane::{Lanes, Wakes};
 use super::order::WatchKey;
 use super::run::{Budget, Interest, Part, Run, Source};
 use super::shared::{Request, Shared};
+use super::wake::{Queues, Wakes};
 use super::{History, Want};
 use crate::model::{KeyRange, Observer, RevisionEvents};
 
@@ -75,7 +75,7 @@ pub struct Hub {
     state: Mutex<State>,
     history: Arc<dyn History>,
     asks: Sender<Request>,
-    lanes: Lanes,
+    queues: Queues,
     budget: Arc<Budget>,
     sessions: AtomicUsize,
     pub(super) options: Options,
@@ -97,7 +97,7 @@ impl Hub {
             state: Mutex::new(state),
             history,
             asks,
-            lanes: Lanes::default(),
+            queues: Queues::default(),
             budget: Budget::new(options.memory),
             sessions: AtomicUsize::new(0),
             options,
@@ -108,7 +108,7 @@ impl Hub {
     pub(super) fn begin(&self) -> Arc<Shared> {
         self.sessions.fetch_add(1, Ordering::Relaxed);
         let inbox = Mutex::new(Inbox::new(self.budget.clone()));
-        Arc::new(Shared { inbox, lane: self.lanes.here() })
+        Arc::new(Shared { inbox, queue: self.queues.here() })
     }
 
     /// The last revision that was delivered to watchers.
@@ -308,7 +308,7 @@ fn wake_if(member: &Member, wakes: &mut Wakes, f: impl FnOnce(&mut Inbox) -> boo
     if f(&mut inbox)
         && let Some(waker) = inbox.take_waker()
     {
-        wakes.push(waker, member.shared.lane.as_ref());
+        wakes.push(waker, member.shared.queue.as_ref());
     }
 }
 

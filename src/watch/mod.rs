@@ -17,7 +17,7 @@
 //! | `shared.rs` | what these share |
 //! | `history.rs` | the thread that reads history for those behind |
 //! | `run.rs` | events on their way: shared, counted, encoded once |
-//! | `lane.rs` | waking many streams with one system call |
+//! | `wake.rs` | waking many streams with one system call |
 //!
 //! Rules. The applying thread only queues: it never waits for a client, reads no history and encodes nothing. Locks
 //! are taken in the order hub, inbox. A watcher goes live only under the hub's lock, and only when everything up to
@@ -30,13 +30,13 @@ mod history;
 mod hub;
 mod inbox;
 mod index;
-mod lane;
 mod order;
 mod run;
 mod session;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 pub use hub::{Hub, HubStats, Options, WatchSpec};
 pub use order::{Item, WatchKey};

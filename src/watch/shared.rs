@@ -5,14 +5,14 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::inbox::Inbox;
-use super::lane::Lane;
 use super::order::WatchKey;
 use super::run::Interest;
+use super::wake::Queue;
 
 /// A session as the hub knows it.
 pub(super) struct Shared {
     pub(super) inbox: Mutex<Inbox>,
-    pub(super) lane: Option<Arc<Lane>>,
+    pub(super) queue: Option<Arc<Queue>>,
 }
 
 /// A watcher that wants history from `next` on.

@@ -322,7 +322,7 @@ impl Boot {
     /// Why its log, its store or its node cannot be opened.
     pub async fn start(mut self, ears: Ears) -> Result<Process, String> {
         let mut fork = || Dice::new(self.dice.next());
-        let (salts, mut house, mut disk) = (fork(), fork(), fork());
+        let (salts, mut saving, mut disk) = (fork(), fork(), fork());
         let (pace, queued) = (Arc::<Pace>::default(), Arc::new(Notify::new()));
         let (wake, slow) = (queued.clone(), pace.clone());
         let options = Options {
@@ -372,7 +372,7 @@ impl Boot {
         let (folded, slow, (least, most)) = (store.clone(), pace.clone(), self.settings.checkpoints);
         tasks.spawn(async move {
             loop {
-                tokio::time::sleep(Duration::from_millis(house.within(least, most) as u64)).await;
+                tokio::time::sleep(Duration::from_millis(saving.within(least, most) as u64)).await;
                 slow.store_is_free().await;
                 match folded.checkpoint().and_then(|()| folded.prune()) {
                     Ok(_) => slow.full.store(false, Ordering::Relaxed),

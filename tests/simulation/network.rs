@@ -1,7 +1,7 @@
 //! A network in which messages are delayed, lost, or delivered while their answers are lost.
 //!
-//! Messages of one lane (a stream for one kind of message) between two members arrive in order, as on a QUIC stream. A
-//! lost message does not delay those behind it, as if a new connection had been made. Nothing arrives twice. Answers
+//! Messages of one channel (a stream for one kind of message) between two members arrive in order, as on a QUIC stream.
+//! A lost message does not delay those behind it, as if a new connection had been made. Nothing arrives twice. Answers
 //! come in the order that real streams allow, and a message that is longer than a frame may be does not arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kvd::model::{Command, MemberChange, MemberId};
-use kvd::peer::{Lane, Pending, Pieces, Transport, TransportError};
+use kvd::peer::{Channel, Pending, Pieces, Transport, TransportError};
 use kvd::raft::wire::{Answer as WireAnswer, Request, Route, decode};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -47,7 +47,7 @@ struct Links {
     slow: BTreeMap<MemberId, (i64, i64)>,
     /// How many of a thousand messages are lost, and of a thousand answers.
     lost: i64,
-    lanes: BTreeMap<(Link, u8), mpsc::UnboundedSender<Parcel>>,
+    channels: BTreeMap<(Link, u8), mpsc::UnboundedSender<Parcel>>,
     last_arrival: BTreeMap<(Link, u8), Instant>,
     snapshots: u64,
     /// Answers that are not raft's may take seconds.
@@ -99,7 +99,7 @@ impl Network {
             delay: (100, 1000),
             slow: BTreeMap::new(),
             lost: 0,
-            lanes: BTreeMap::new(),
+            channels: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
             snapshots: 0,
             slow_answers: false,
@@ -167,7 +167,13 @@ impl Network {
         self.0.lock().snapshots
     }
 
-    fn send(&self, from: (MemberId, u64), to: MemberId, lane: u8, body: Body) -> oneshot::Receiver<Answer> {
+    fn send(
+        &self,
+        from: (MemberId, u64),
+        to: MemberId,
+        channel: u8,
+        body: Body,
+    ) -> oneshot::Receiver<Answer> {
         let (back, answer) = oneshot::channel();
         let mut links = self.0.lock();
         if !links.is_up(from.0, from.1) {
@@ -183,12 +189,12 @@ impl Network {
         }
         let link = (from.0, to);
         let (takes, fate) = links.fate(link, &body);
-        let key = (link, lane);
+        let key = (link, channel);
         let earliest = links.last_arrival.get(&key).copied();
         let arrives = (Instant::now() + takes).max(earliest.unwrap_or_else(Instant::now));
         links.last_arrival.insert(key, arrives);
         let network = self.clone();
-        let sender = links.lanes.entry(key).or_insert_with(|| {
+        let sender = links.channels.entry(key).or_insert_with(|| {
             let (sender, parcels) = mpsc::unbounded_channel();
             tokio::spawn(network.carry(link, parcels));
             sender
@@ -198,7 +204,7 @@ impl Network {
         answer
     }
 
-    /// Delivers the messages of one lane.
+    /// Delivers the messages of one channel.
     async fn carry(self, link: Link, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
         while let Some(parcel) = parcels.recv().await {
             if parcel.arrives > Instant::now() {
@@ -353,17 +359,17 @@ impl Transport for Exit {
         &self,
         to: MemberId,
         _: &[String],
-        lane: Lane,
+        channel: Channel,
         request: Bytes,
         timeout: Duration,
     ) -> Pending<Answer> {
-        let lane = match lane {
-            Lane::Control => 0,
-            Lane::Append => 1,
-            Lane::Forward => 2,
-            Lane::Service => 4,
+        let channel = match channel {
+            Channel::Control => 0,
+            Channel::Append => 1,
+            Channel::Forward => 2,
+            Channel::Service => 4,
         };
-        let answer = self.network.send((self.from, self.life), to, lane, Body::Call(request));
+        let answer = self.network.send((self.from, self.life), to, channel, Body::Call(request));
         Box::pin(within(timeout, answer))
     }
 

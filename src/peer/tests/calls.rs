@@ -13,22 +13,22 @@ use parking_lot::Mutex;
 use super::lab::{
     CLUSTER, LONG, Member, SECRET, clock, logged, options, pattern, port, port_again, secret, until,
 };
-use crate::peer::{Lane, Names, Quic, Transport, TransportError};
+use crate::peer::{Channel, Names, Quic, Transport, TransportError};
 
-const LANES: [Lane; 4] = [Lane::Control, Lane::Append, Lane::Forward, Lane::Service];
+const CHANNELS: [Channel; 4] = [Channel::Control, Channel::Append, Channel::Forward, Channel::Service];
 
 #[tokio::test]
-async fn lanes_are_pipelined_and_keep_their_order() {
+async fn channels_are_pipelined_and_keep_their_order() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
     let mut calls = VecDeque::new();
     for number in 0..200_u32 {
-        for lane in LANES {
+        for channel in CHANNELS {
             // Every tenth request is large, so that both ways of writing frames are mixed.
             let size = if number % 10 == 0 { 50_000 } else { 10 };
-            let mut request = format!("wait {lane:?} {number} ").into_bytes();
+            let mut request = format!("wait {channel:?} {number} ").into_bytes();
             request.resize(request.len() + size, b'.');
-            calls.push_back((one.call(&two, lane, &request), request));
+            calls.push_back((one.call(&two, channel, &request), request));
         }
     }
     // All of them arrive, although none is answered.
@@ -37,13 +37,13 @@ async fn lanes_are_pipelined_and_keep_their_order() {
     for (call, request) in calls {
         assert_eq!(call.await, Ok(Bytes::from(request)));
     }
-    for lane in LANES {
-        let seen = two.deputy.seen_in(lane);
+    for channel in CHANNELS {
+        let seen = two.deputy.seen_in(channel);
         let numbers = seen.iter().filter(|request| request.starts_with(b"wait")).map(|request| {
             let text = String::from_utf8_lossy(request);
             text.split(' ').nth(2).and_then(|number| number.parse::<u32>().ok()).expect("a number")
         });
-        assert!(numbers.eq(0..200), "{lane:?}");
+        assert!(numbers.eq(0..200), "{channel:?}");
     }
     let status = one.status(two.id);
     assert_eq!((status.address, status.version.as_deref()), (Some(two.address()), Some("0.1.0-test")));
@@ -55,14 +55,14 @@ async fn lanes_are_pipelined_and_keep_their_order() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_in_time_is_a_timeout_and_holds_up_no_other_lane() {
+async fn an_answer_that_does_not_come_in_time_is_a_timeout_and_holds_up_no_other_channel() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
     let soon = Duration::from_millis(50);
-    let never = one.quic.call(two.id, &two.urls(), Lane::Append, Bytes::from_static(b"never"), soon);
+    let never = one.quic.call(two.id, &two.urls(), Channel::Append, Bytes::from_static(b"never"), soon);
     assert_eq!(never.await, Err(TransportError::Timeout));
-    assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(Bytes::from_static(b"a")));
-    assert_eq!(one.call(&two, Lane::Forward, b"b").await, Ok(Bytes::from_static(b"b")));
+    assert_eq!(one.call(&two, Channel::Control, b"a").await, Ok(Bytes::from_static(b"a")));
+    assert_eq!(one.call(&two, Channel::Forward, b"b").await, Ok(Bytes::from_static(b"b")));
     assert_eq!(one.status(two.id).sent_failures, 1);
 }
 
@@ -70,11 +70,15 @@ async fn an_answer_that_does_not_come_in_time_is_a_timeout_and_holds_up_no_other
 async fn no_answer_waits_for_another() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
-    for lane in LANES {
-        let slow = one.call(&two, lane, b"wait for it");
-        until("it arrives", || !two.deputy.seen_in(lane).is_empty()).await;
+    for channel in CHANNELS {
+        let slow = one.call(&two, channel, b"wait for it");
+        until("it arrives", || !two.deputy.seen_in(channel).is_empty()).await;
         for quick in [&b"a"[..], b"b"] {
-            assert_eq!(one.call(&two, lane, quick).await, Ok(Bytes::copy_from_slice(quick)), "{lane:?}");
+            assert_eq!(
+                one.call(&two, channel, quick).await,
+                Ok(Bytes::copy_from_slice(quick)),
+                "{channel:?}"
+            );
         }
         two.deputy.gate.send_replace(true);
         assert_eq!(slow.await, Ok(Bytes::from_static(b"wait for it")));
@@ -86,29 +90,29 @@ async fn no_answer_waits_for_another() {
 async fn an_answer_longer_than_a_frame_comes_in_parts() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
-    for (lane, size) in
-        [(Lane::Forward, 70_000_000), (Lane::Service, 1 << 20), (Lane::Service, (1 << 20) + 1)]
+    for (channel, size) in
+        [(Channel::Forward, 70_000_000), (Channel::Service, 1 << 20), (Channel::Service, (1 << 20) + 1)]
     {
-        let beside = one.call(&two, lane, b"wait");
-        let answer = one.call(&two, lane, format!("large {size}").as_bytes()).await.expect("answered");
-        assert!(answer == pattern(size), "{lane:?}: {} bytes of {size}", answer.len());
+        let beside = one.call(&two, channel, b"wait");
+        let answer = one.call(&two, channel, format!("large {size}").as_bytes()).await.expect("answered");
+        assert!(answer == pattern(size), "{channel:?}: {} bytes of {size}", answer.len());
         two.deputy.gate.send_replace(true);
         assert_eq!(beside.await, Ok(Bytes::from_static(b"wait")));
         two.deputy.gate.send_replace(false);
     }
     // There is a limit, and exceeding it does not cost the connection.
-    let beyond = one.call(&two, Lane::Forward, b"large 300000000").await;
+    let beyond = one.call(&two, Channel::Forward, b"large 300000000").await;
     assert!(matches!(&beyond, Err(TransportError::Lost(why)) if why.contains("at most")), "{beyond:?}");
-    assert_eq!(one.call(&two, Lane::Forward, b"a").await, Ok(Bytes::from_static(b"a")));
+    assert_eq!(one.call(&two, Channel::Forward, b"a").await, Ok(Bytes::from_static(b"a")));
 }
 
 #[tokio::test]
 async fn what_a_service_rejects_was_not_done_and_what_it_does_not_understand_ends_the_connection() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
-    let rejected = one.call(&two, Lane::Forward, b"reject").await;
+    let rejected = one.call(&two, Channel::Forward, b"reject").await;
     assert_eq!(rejected, Err(TransportError::Unreachable("not ready: told to".into())));
-    let malformed = one.call(&two, Lane::Forward, b"malformed").await;
+    let malformed = one.call(&two, Channel::Forward, b"malformed").await;
     assert!(matches!(&malformed, Err(TransportError::Lost(_))), "{malformed:?}");
     one.reach(&two).await;
     assert_eq!(one.status(two.id).disconnects, 1);
@@ -133,9 +137,9 @@ async fn a_resolver_that_never_answers_holds_up_nobody() {
     let lost = super::lab::new_id();
     let nowhere = ["http://name:2380".to_string()];
     for _ in 0..100 {
-        let unreachable = one.call_at(lost, &nowhere, Lane::Control, b"x");
+        let unreachable = one.call_at(lost, &nowhere, Channel::Control, b"x");
         let asked = one.quic.ask(&nowhere, Bytes::from_static(b"x"), Duration::from_millis(1));
-        let answered = one.call_at(two.id, &urls, Lane::Control, b"beat");
+        let answered = one.call_at(two.id, &urls, Channel::Control, b"beat");
         let (unreachable, asked, answered) = tokio::join!(unreachable, asked, answered);
         assert!(unreachable.is_err() && asked.is_err());
         assert_eq!(answered, Ok(Bytes::from_static(b"beat")));
@@ -150,12 +154,12 @@ async fn nobody_there_is_found_out_and_then_said_at_once() {
     let urls = [format!("http://{}", silent.local_addr().expect("bound"))];
     let to = super::lab::new_id();
     // Two calls wait for the attempt in the queue; neither has been sent.
-    let calls = [b"a", b"b"].map(|request| one.call_at(to, &urls, Lane::Append, request));
+    let calls = [b"a", b"b"].map(|request| one.call_at(to, &urls, Channel::Append, request));
     for result in join_all(calls).await {
         assert!(matches!(result, Err(TransportError::Unreachable(_))), "{result:?}");
     }
     for _ in 0..100 {
-        let mut call = Box::pin(one.call_at(to, &urls, Lane::Append, b"c"));
+        let mut call = Box::pin(one.call_at(to, &urls, Channel::Append, b"c"));
         let at_once = futures_util::poll!(&mut call);
         assert!(matches!(at_once, std::task::Poll::Ready(Err(TransportError::Unreachable(_)))));
     }
@@ -181,14 +185,14 @@ async fn a_member_that_stops_and_starts_again_is_found_again() {
     let one = Member::new();
     let two = Member::new();
     one.reach(&two).await;
-    let waiting = one.call(&two, Lane::Forward, b"wait");
-    until("the request arrives", || !two.deputy.seen_in(Lane::Forward).is_empty()).await;
+    let waiting = one.call(&two, Channel::Forward, b"wait");
+    until("the request arrives", || !two.deputy.seen_in(Channel::Forward).is_empty()).await;
     let (id, address, urls) = (two.id, two.address(), two.urls());
     two.quic.close().await;
     // It had arrived.
     assert!(matches!(waiting.await, Err(TransportError::Lost(_))));
     until("the end is seen", || one.status(id).connected_for.is_none()).await;
-    let stopped = two.call_at(one.id, &one.urls(), Lane::Control, b"x").await;
+    let stopped = two.call_at(one.id, &one.urls(), Channel::Control, b"x").await;
     assert_eq!(stopped, Err(TransportError::Unreachable("the peer port is closed".into())));
     drop(two);
     let two = Member::named(id, CLUSTER, port_again(address).await);
@@ -204,7 +208,7 @@ async fn a_member_that_comes_back_is_tried_at_once() {
     let urls = [format!("http://{}", silent.address)];
     let id = super::lab::new_id();
     // An attempt lasts ten seconds here, and its packets become rarer with time.
-    let failed = one.call_at(id, &urls, Lane::Control, b"x").await;
+    let failed = one.call_at(id, &urls, Channel::Control, b"x").await;
     assert!(matches!(failed, Err(TransportError::Unreachable(_))), "{failed:?}");
     *silent.target.lock() = hidden.local_addresses()[0];
     let back = Member::named(id, CLUSTER, hidden);
@@ -273,14 +277,14 @@ async fn control_goes_on_beside_large_appends() {
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let appends = join_all((0..7).map(async |_| {
         while !stop.load(Ordering::Relaxed) {
-            let answer = one.call(&two, Lane::Append, &large).await.expect("answered");
+            let answer = one.call(&two, Channel::Append, &large).await.expect("answered");
             assert!(answer == large);
             answered.fetch_add(1, Ordering::Relaxed);
         }
     }));
     let beats = async {
         for _ in 0..10 {
-            one.call(&two, Lane::Control, b"beat").await.expect("answered");
+            one.call(&two, Channel::Control, b"beat").await.expect("answered");
         }
         stop.store(true, Ordering::Relaxed);
         answered.load(Ordering::Relaxed)
@@ -290,10 +294,10 @@ async fn control_goes_on_beside_large_appends() {
 }
 
 #[tokio::test]
-async fn a_lane_takes_only_so_much() {
+async fn a_channel_takes_only_so_much() {
     let (one, two) = (Member::new(), Member::new());
     one.reach(&two).await;
-    let calls: Vec<_> = (0..1100).map(|_| one.call(&two, Lane::Forward, b"wait")).collect();
+    let calls: Vec<_> = (0..1100).map(|_| one.call(&two, Channel::Forward, b"wait")).collect();
     let results = join_all(calls);
     let mut results = std::pin::pin!(results);
     assert!(futures_util::poll!(&mut results).is_pending());
@@ -305,9 +309,9 @@ async fn a_lane_takes_only_so_much() {
     let refused = refused.count();
     assert!((1..=76).contains(&refused), "{refused} refused");
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1100 - refused);
-    // And an answer that is too long for its lane is an error, not a missing answer.
+    // And an answer that is too long for its channel is an error, not a missing answer.
     let large = vec![0; 65 << 20];
-    let long = one.call(&two, Lane::Append, &large).await.expect_err("too long").to_string();
+    let long = one.call(&two, Channel::Append, &large).await.expect_err("too long").to_string();
     assert!(long.contains("a request of 68157440 bytes, at most 67108864 are allowed"), "{long}");
 }
 

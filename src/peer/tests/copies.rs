@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::lab::{CLUSTER, Member, SECRET, logged, new_id, port, port_again, until, until_logged};
 use crate::model::{LogPosition, MemberId, Progress};
-use crate::peer::{Lane, Rejection};
+use crate::peer::{Channel, Rejection};
 
 /// A process of the member `id` on its own port.
 fn process(id: MemberId) -> Member {
@@ -42,7 +42,7 @@ async fn who_comes_second_is_refused() {
     assert_eq!(one.quic.other_self(&one.urls()).await, None);
     until_logged(&["another process calls in the name of this member", &id.to_string()]).await;
     // The first one continues.
-    assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(b"a"[..].into()));
+    assert_eq!(one.call(&two, Channel::Control, b"a").await, Ok(b"a"[..].into()));
     assert_eq!(one.status(two.id).disconnects, 0);
     assert!(one.quic.refusals().borrow().is_empty());
 }
@@ -59,7 +59,7 @@ async fn a_copy_that_came_first_gives_way() {
     one.reach(&two).await;
     until("the copy learns of it", || refused_as_copy(&copy, two.id)).await;
     copy.fails_with(two.id, &two.urls(), "another process of member").await;
-    assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(b"a"[..].into()));
+    assert_eq!(one.call(&two, Channel::Control, b"a").await, Ok(b"a"[..].into()));
     // The same if the member did not call, but was called.
     let (three, again) = (Member::new(), process(id));
     again.reach(&three).await;
@@ -74,7 +74,7 @@ async fn where_nobody_is_at_home_the_first_one_counts_as_long_as_it_lives() {
     // Two cannot reach the member, for example because a relay is down.
     one.reach(&two).await;
     copy.fails_with(two.id, &two.urls(), "is connected from 127.0.0.1").await;
-    assert_eq!(one.call(&two, Lane::Control, b"a").await, Ok(b"a"[..].into()));
+    assert_eq!(one.call(&two, Channel::Control, b"a").await, Ok(b"a"[..].into()));
     one.quic.close().await;
     copy.reach(&two).await;
     until("it is taken back", || copy.quic.refusals().borrow().is_empty()).await;

@@ -13,7 +13,7 @@ use crate::peer::frames::{Cutter, FrameError, FrameReader, FrameWriter};
 use crate::peer::greeting::{Greeting, Kind, Purpose, Reply, Welcome, decode, encode};
 use crate::peer::registry::Registry;
 use crate::peer::tuning::{ALPN, MAX_CONNECTIONS_A_MEMBER, MAX_GREETING, MAX_RECORDS, PROTOCOL};
-use crate::peer::{Lane, Rejection};
+use crate::peer::{Channel, Rejection};
 use crate::pki::Holder;
 
 /// Small dice, so that a failure can be replayed by its seed.
@@ -226,7 +226,7 @@ async fn a_stream_of_nonsense_ends_no_more_than_its_connection() {
     }
     let one = Member::new();
     one.reach(&two).await;
-    assert_eq!(one.call(&two, Lane::Append, b"fine").await, Ok(b"fine"[..].into()));
+    assert_eq!(one.call(&two, Channel::Append, b"fine").await, Ok(b"fine"[..].into()));
     assert_eq!(*two.deputy.snapshots.lock(), []);
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::model::{Clock, ClusterId, MemberId, Progress};
 use crate::peer::{
-    Caller, Lane, Names, Options, PeerStatus, Pending, Pieces, Quic, Rejection, Service, Transport,
+    Caller, Channel, Names, Options, PeerStatus, Pending, Pieces, Quic, Rejection, Service, Transport,
     TransportError,
 };
 use crate::pki::{Credentials, SecretSource};
@@ -61,7 +61,7 @@ pub struct Deputy {
     pub admits: Mutex<Result<(), Rejection>>,
     /// Runs when the next caller is checked.
     pub meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-    pub seen: Mutex<Vec<(MemberId, Lane, Bytes)>>,
+    pub seen: Mutex<Vec<(MemberId, Channel, Bytes)>>,
     pub gate: watch::Sender<bool>,
     /// Request, length and checksum of every snapshot received.
     pub snapshots: Arc<Mutex<Vec<(Bytes, u64, u32)>>>,
@@ -88,9 +88,9 @@ impl Deputy {
         })
     }
 
-    pub fn seen_in(&self, lane: Lane) -> Vec<Bytes> {
+    pub fn seen_in(&self, channel: Channel) -> Vec<Bytes> {
         let seen = self.seen.lock();
-        seen.iter().filter(|(_, other, _)| *other == lane).map(|(.., request)| request.clone()).collect()
+        seen.iter().filter(|(_, other, _)| *other == channel).map(|(.., request)| request.clone()).collect()
     }
 }
 
@@ -118,8 +118,8 @@ impl Service for Deputy {
         self.acknowledged.lock().get(&by).copied()
     }
 
-    fn call(&self, from: MemberId, lane: Lane, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
-        self.seen.lock().push((from, lane, request.clone()));
+    fn call(&self, from: MemberId, channel: Channel, request: Bytes) -> Pending<Result<Bytes, Rejection>> {
+        self.seen.lock().push((from, channel, request.clone()));
         let mut gate = self.gate.subscribe();
         Box::pin(async move {
             if request.starts_with(b"wait") {
@@ -225,20 +225,20 @@ impl Member {
     pub fn call(
         &self,
         to: &Member,
-        lane: Lane,
+        channel: Channel,
         request: &[u8],
     ) -> impl Future<Output = Result<Bytes, TransportError>> + use<> {
-        self.call_at(to.id, &to.urls(), lane, request)
+        self.call_at(to.id, &to.urls(), channel, request)
     }
 
     pub fn call_at(
         &self,
         to: MemberId,
         urls: &[String],
-        lane: Lane,
+        channel: Channel,
         request: &[u8],
     ) -> impl Future<Output = Result<Bytes, TransportError>> + use<> {
-        self.quic.call(to, urls, lane, Bytes::copy_from_slice(request), LONG)
+        self.quic.call(to, urls, channel, Bytes::copy_from_slice(request), LONG)
     }
 
     /// Calls until there is a connection.
@@ -248,7 +248,7 @@ impl Member {
 
     pub async fn reach_at(&self, to: MemberId, urls: &[String]) {
         let reached = async {
-            while self.call_at(to, urls, Lane::Control, b"hello").await.is_err() {
+            while self.call_at(to, urls, Channel::Control, b"hello").await.is_err() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -260,7 +260,7 @@ impl Member {
         let mut last = String::new();
         let failed = async {
             while !last.contains(words) {
-                let result = self.call_at(to, urls, Lane::Control, b"hello").await;
+                let result = self.call_at(to, urls, Channel::Control, b"hello").await;
                 last = result.expect_err("refused").to_string();
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::lab::{CLUSTER, LONG, Member, SECRET, clock, logged, options, port, secret, until, until_logged};
 use crate::model::{ClusterId, MemberId};
-use crate::peer::{AskError, Caller, Lane, Quic, Rejection};
+use crate::peer::{AskError, Caller, Channel, Quic, Rejection};
 
 #[tokio::test]
 async fn a_question_is_answered_before_there_is_an_identity() {
@@ -139,7 +139,7 @@ async fn a_port_ends_with_its_last_handle() {
     one.reach(&two).await;
     let transport = one.quic.transport();
     drop(one);
-    let answer = transport.call(two.id, &two.urls(), Lane::Control, b"still"[..].into(), LONG).await;
+    let answer = transport.call(two.id, &two.urls(), Channel::Control, b"still"[..].into(), LONG).await;
     assert_eq!(answer, Ok(b"still"[..].into()));
     drop(transport);
     until("the other side sees the end", || two.quic.peers().iter().all(|peer| peer.heard_for.is_none()))

@@ -6,7 +6,7 @@ use super::lab::{
     CLUSTER, LONG, Member, SECRET, clock, logged, new_id, options, port, secret, until, until_logged,
 };
 use crate::model::{ClusterId, MemberId};
-use crate::peer::{AskError, Lane, Quic, Rejection, Transport, TransportError};
+use crate::peer::{AskError, Channel, Quic, Rejection, Transport, TransportError};
 use crate::pki::{Credentials, Files, Holder, Pair, SecretSource};
 
 /// What both sides say if neither the secret nor the authority is the same.
@@ -18,7 +18,7 @@ async fn refused(one: &Member, to: MemberId, at: &Member, words: &str) {
     one.fails_with(to, &at.urls(), words).await;
     // Some more attempts.
     for _ in 0..5 {
-        let failed = one.call_at(to, &at.urls(), Lane::Control, b"x").await;
+        let failed = one.call_at(to, &at.urls(), Channel::Control, b"x").await;
         assert!(matches!(failed, Err(TransportError::Unreachable(_))), "{failed:?}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -109,7 +109,7 @@ async fn a_member_that_is_starting() {
     one.reach_at(to, &urls).await;
     // A member without an identity cannot call.
     let nobody = port(SECRET);
-    let failed = nobody.call(to, &urls, Lane::Control, b"x"[..].into(), LONG).await;
+    let failed = nobody.call(to, &urls, Channel::Control, b"x"[..].into(), LONG).await;
     assert_eq!(failed, Err(TransportError::Unreachable("this member has no identity yet".into())));
 }
 

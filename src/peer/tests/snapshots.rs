@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::lab::{LONG, Member, logged, until};
-use crate::peer::{Lane, Transport, TransportError};
+use crate::peer::{Channel, Transport, TransportError};
 
 /// This many bytes of a pattern, and then an error if requested.
 struct Body {
@@ -68,7 +68,7 @@ async fn heartbeats_are_not_starved_by_a_large_snapshot() {
         let asked = tokio::time::Instant::now();
         tokio::select! {
             answer = &mut sending => break answer,
-            beat = one.call(&two, Lane::Control, b"beat") => {
+            beat = one.call(&two, Channel::Control, b"beat") => {
                 beat.expect("answered");
                 beats += 1;
                 most = most.max(two.quic.snapshot_bytes().unwrap_or_default());

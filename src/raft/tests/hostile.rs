@@ -6,7 +6,7 @@ use openraft::raft::AppendEntriesRequest;
 use super::*;
 use crate::log::{Payload, Vote};
 use crate::model::LogPosition;
-use crate::peer::{Lane, Pending, Pieces, Transport, TransportError};
+use crate::peer::{Channel, Pending, Pieces, Transport, TransportError};
 use crate::raft::topics::Topic;
 use crate::raft::types::{Types, from_vote};
 use crate::raft::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
@@ -354,7 +354,7 @@ impl Transport for Lying {
         &self,
         to: MemberId,
         urls: &[String],
-        lane: Lane,
+        channel: Channel,
         request: Bytes,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {
@@ -363,7 +363,7 @@ impl Transport for Lying {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 Ok(lie)
             }),
-            None => self.inner.call(to, urls, lane, request, timeout),
+            None => self.inner.call(to, urls, channel, request, timeout),
         }
     }
 

@@ -379,7 +379,7 @@ fn watchers_alike_share_their_runs() {
 }
 
 #[tokio::test]
-async fn many_streams_are_woken_through_their_lane() {
+async fn many_streams_are_woken_through_one_task() {
     let store = Fake::new();
     let hub = hub(&store);
     let tasks: Vec<_> = (0..50)

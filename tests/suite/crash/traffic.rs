@@ -1,4 +1,4 @@
-//! Writers, a watcher and a housekeeper that continue through outages.
+//! Writers, a watcher and maintenance that continue through outages.
 
 use super::ledger::{COUNTER, Deed, Ledger};
 use crate::harness::{Api, Dice, PATIENCE};
@@ -66,7 +66,7 @@ impl Traffic {
             writers.push(tokio::spawn(writer.work(mix, status.clone(), stop.clone())));
         }
         if mix == Mix::Everything {
-            let keeper = housekeeper(url.clone(), seen.clone(), status.clone(), stop.clone());
+            let keeper = maintenance(url.clone(), seen.clone(), status.clone(), stop.clone());
             writers.push(tokio::spawn(keeper));
         }
         let watcher = tokio::spawn(observe(url, seen.clone(), status));
@@ -248,7 +248,7 @@ async fn patient<T>(call: impl Future<Output = Result<tonic::Response<T>, Status
 }
 
 /// Compacts behind the watcher, and sometimes defragments.
-async fn housekeeper(url: String, seen: Arc<Seen>, mut status: watch::Receiver<bool>, stop: Arc<AtomicBool>) {
+async fn maintenance(url: String, seen: Arc<Seen>, mut status: watch::Receiver<bool>, stop: Arc<AtomicBool>) {
     let mut api = Api::lazy(&url);
     let mut rounds = 0;
     let mut compacted = 0;

@@ -1,7 +1,7 @@
 //! Waking many streams at once.
 //!
 //! Waking a task from another thread costs a system call. So if a batch of events concerns many streams, their wakers
-//! go to the lane of the runtime they run on: a queue with one task in that runtime, which is woken once and wakes all
+//! go to the queue of the runtime they run on. One task of that runtime reads it; it is woken once and wakes all
 //! the others from within.
 
 use std::collections::HashMap;
@@ -18,13 +18,13 @@ use tokio::sync::Notify;
 const DIRECT: usize = 2;
 
 /// The waker of one runtime's streams.
-pub(super) struct Lane {
+pub(super) struct Queue {
     wakers: Mutex<Vec<Waker>>,
     posted: Notify,
     stopped: AtomicBool,
 }
 
-impl Lane {
+impl Queue {
     fn post(&self, wakers: &mut Vec<Waker>) {
         self.wakers.lock().append(wakers);
         self.posted.notify_one();
@@ -40,8 +40,8 @@ impl Lane {
     }
 }
 
-/// Ends a lane with its runtime.
-struct Stop(Arc<Lane>);
+/// Ends a queue with its runtime.
+struct Stop(Arc<Queue>);
 
 impl Drop for Stop {
     fn drop(&mut self) {
@@ -50,45 +50,45 @@ impl Drop for Stop {
     }
 }
 
-/// All lanes of a hub, one per runtime.
+/// All queues of a hub, one per runtime.
 #[derive(Default)]
-pub(super) struct Lanes(Mutex<HashMap<Id, Arc<Lane>>>);
+pub(super) struct Queues(Mutex<HashMap<Id, Arc<Queue>>>);
 
-impl Lanes {
-    /// The lane of the current runtime; `None` outside of any runtime.
-    pub(super) fn here(&self) -> Option<Arc<Lane>> {
+impl Queues {
+    /// The queue of the current runtime; `None` outside of any runtime.
+    pub(super) fn here(&self) -> Option<Arc<Queue>> {
         let runtime = Handle::try_current().ok()?;
-        let mut lanes = self.0.lock();
-        if let Some(lane) = lanes.get(&runtime.id())
-            && !lane.stopped.load(Ordering::SeqCst)
+        let mut queues = self.0.lock();
+        if let Some(queue) = queues.get(&runtime.id())
+            && !queue.stopped.load(Ordering::SeqCst)
         {
-            return Some(lane.clone());
+            return Some(queue.clone());
         }
-        lanes.retain(|_, lane| !lane.stopped.load(Ordering::SeqCst));
-        let lane = Arc::new(Lane {
+        queues.retain(|_, queue| !queue.stopped.load(Ordering::SeqCst));
+        let queue = Arc::new(Queue {
             wakers: Mutex::default(),
             posted: Notify::new(),
             stopped: AtomicBool::new(false),
         });
-        lanes.insert(runtime.id(), lane.clone());
-        let stop = Stop(lane.clone());
+        queues.insert(runtime.id(), queue.clone());
+        let stop = Stop(queue.clone());
         runtime.spawn(async move {
             loop {
                 stop.0.posted.notified().await;
                 stop.0.wake_all();
             }
         });
-        Some(lane)
+        Some(queue)
     }
 }
 
 /// The streams that a batch of events wakes.
 #[derive(Default)]
-pub(super) struct Wakes(SmallVec<[(Waker, Option<Arc<Lane>>); DIRECT]>);
+pub(super) struct Wakes(SmallVec<[(Waker, Option<Arc<Queue>>); DIRECT]>);
 
 impl Wakes {
-    pub(super) fn push(&mut self, waker: Waker, lane: Option<&Arc<Lane>>) {
-        self.0.push((waker, lane.cloned()));
+    pub(super) fn push(&mut self, waker: Waker, queue: Option<&Arc<Queue>>) {
+        self.0.push((waker, queue.cloned()));
     }
 
     /// Wakes all of them. Call it without holding a lock.
@@ -97,19 +97,19 @@ impl Wakes {
             self.0.into_iter().for_each(|(waker, _)| waker.wake());
             return;
         }
-        let mut lanes: Vec<(Arc<Lane>, Vec<Waker>)> = Vec::new();
-        for (waker, lane) in self.0 {
-            let Some(lane) = lane else {
+        let mut queues: Vec<(Arc<Queue>, Vec<Waker>)> = Vec::new();
+        for (waker, queue) in self.0 {
+            let Some(queue) = queue else {
                 waker.wake();
                 continue;
             };
-            match lanes.iter_mut().rev().find(|(other, _)| Arc::ptr_eq(other, &lane)) {
+            match queues.iter_mut().rev().find(|(other, _)| Arc::ptr_eq(other, &queue)) {
                 Some((_, wakers)) => wakers.push(waker),
-                None => lanes.push((lane, vec![waker])),
+                None => queues.push((queue, vec![waker])),
             }
         }
-        for (lane, mut wakers) in lanes {
-            lane.post(&mut wakers);
+        for (queue, mut wakers) in queues {
+            queue.post(&mut wakers);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The dialling side of a lane, the stream for one kind of request: requests are sent in the order in which they were
-//! queued, each with a number; answers carry the number of their request and arrive in any order.
+//! The dialling side of a channel, the stream for one kind of request: requests are sent in the order in which they
+//! were queued, each with a number; answers carry the number of their request and arrive in any order.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -19,8 +19,8 @@ use super::tuning::{MAX_ANSWER, MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, WRITE_AHEAD}
 /// The outcome of a request.
 pub(super) type Outcome = Result<Bytes, TransportError>;
 
-/// The queue of a lane. It outlives connections.
-pub(super) struct Lane {
+/// The queue of a channel. It outlives connections.
+pub(super) struct Requests {
     state: Mutex<State>,
     /// The largest request.
     limit: usize,
@@ -47,7 +47,7 @@ struct Outgoing {
     answer: oneshot::Sender<Outcome>,
 }
 
-impl Lane {
+impl Requests {
     pub(super) fn new(limit: usize) -> Self {
         let mode = Mode::Closed("not connected".into());
         let queue = VecDeque::new();
