@@ -36,6 +36,8 @@ pub(super) enum Field {
 pub(super) struct Entry {
     name: Name,
     value: Vec<u8>,
+    /// The value is still in Huffman code: nobody needs to know it.
+    coded: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,19 +52,21 @@ impl Field {
     pub(super) fn authority(&self) -> Option<&[u8]> {
         match self {
             Field::Static(index) => (*index == AUTHORITY).then_some(&[]),
-            Field::Own(entry) => entry.is_authority().then_some(&entry.value),
+            Field::Own(entry) => entry.name.is_authority().then_some(&entry.value),
+        }
+    }
+}
+
+impl Name {
+    fn is_authority(&self) -> bool {
+        match self {
+            Name::Static(index) => *index == AUTHORITY,
+            Name::Own(name) => name == AUTHORITY_NAME,
         }
     }
 }
 
 impl Entry {
-    fn is_authority(&self) -> bool {
-        match &self.name {
-            Name::Static(index) => *index == AUTHORITY,
-            Name::Own(name) => name == AUTHORITY_NAME,
-        }
-    }
-
     fn size(&self) -> usize {
         let name = match &self.name {
             Name::Static(index) => STATIC_NAMES.get(index - 1).copied().map_or(0, usize::from),
@@ -104,10 +108,14 @@ impl Decoder {
             } else {
                 let indexed = first & 0x40 != 0;
                 let name = match rest.integer(if indexed { 6 } else { 4 })? {
-                    0 => Name::Own(rest.string()?),
+                    0 => Name::Own(rest.text()?.decoded()?),
                     index => self.name(index)?,
                 };
-                let entry = Arc::new(Entry { name, value: rest.string()? });
+                // What is neither looked at nor counted is not worth decoding: a path, in nearly every block.
+                let value = rest.text()?;
+                let coded = value.coded && !indexed && !name.is_authority();
+                let value = if coded { value.bytes.to_vec() } else { value.decoded()? };
+                let entry = Arc::new(Entry { name, value, coded });
                 if indexed {
                     self.size += entry.size();
                     self.entries.push_front(entry.clone());
@@ -153,7 +161,7 @@ struct Rest<'b> {
     at: usize,
 }
 
-impl Rest<'_> {
+impl<'b> Rest<'b> {
     fn peek(&self) -> Option<u8> {
         self.block.get(self.at).copied()
     }
@@ -183,12 +191,24 @@ impl Rest<'_> {
     }
 
     /// RFC 7541 section 5.2.
-    fn string(&mut self) -> Result<Vec<u8>, Malformed> {
-        let huffman = self.peek().ok_or(Malformed)? & 0x80 != 0;
+    fn text(&mut self) -> Result<Text<'b>, Malformed> {
+        let coded = self.peek().ok_or(Malformed)? & 0x80 != 0;
         let length = self.integer(7)?;
-        let text = self.block.get(self.at..self.at + length).ok_or(Malformed)?;
+        let bytes = self.block.get(self.at..self.at + length).ok_or(Malformed)?;
         self.at += length;
-        if huffman { decode_huffman(text) } else { Ok(text.to_vec()) }
+        Ok(Text { bytes, coded })
+    }
+}
+
+/// A string of a block; if `coded`, in Huffman code.
+struct Text<'b> {
+    bytes: &'b [u8],
+    coded: bool,
+}
+
+impl Text<'_> {
+    fn decoded(&self) -> Result<Vec<u8>, Malformed> {
+        if self.coded { decode_huffman(self.bytes) } else { Ok(self.bytes.to_vec()) }
     }
 }
 
@@ -212,7 +232,13 @@ impl Encoder {
                         self.string(&name[..name.len().min(room)]);
                     }
                 }
-                self.string(&entry.value[..entry.value.len().min(room)]);
+                if entry.coded && entry.value.len() <= room {
+                    return self.text(0x80, &entry.value);
+                }
+                // A part of a code would be invalid; one that is invalid as it is remains so for the library.
+                let plain = if entry.coded { decode_huffman(&entry.value).ok() } else { None };
+                let value = plain.as_ref().unwrap_or(&entry.value);
+                self.string(&value[..value.len().min(room)]);
             }
         }
     }
@@ -249,8 +275,13 @@ impl Encoder {
     }
 
     fn string(&mut self, text: &[u8]) {
-        self.integer(0, 7, text.len());
-        self.block.extend_from_slice(text);
+        self.text(0, text);
+    }
+
+    /// A string with its flag.
+    fn text(&mut self, flag: u8, bytes: &[u8]) {
+        self.integer(flag, 7, bytes.len());
+        self.block.extend_from_slice(bytes);
     }
 }
 
@@ -313,7 +344,7 @@ mod tests {
     use super::*;
 
     fn own(name: Name, value: &[u8]) -> Field {
-        Field::Own(Arc::new(Entry { name, value: value.to_vec() }))
+        Field::Own(Arc::new(Entry { name, value: value.to_vec(), coded: false }))
     }
 
     fn decoded(decoder: &mut Decoder, block: &[u8]) -> Vec<Field> {
@@ -370,6 +401,24 @@ mod tests {
         let mut encoder = Encoder::default();
         fields.iter().for_each(|field| encoder.field(field, usize::MAX));
         assert_eq!(decoded(&mut Decoder::default(), &encoder.finish()), fields);
+    }
+
+    /// A value in Huffman code that is neither an authority nor indexed is passed on as it came, or decoded and cut.
+    #[test]
+    fn a_value_that_nobody_needs_stays_in_its_code() {
+        let coded = b"\x04\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
+        let fields = decoded(&mut Decoder::default(), coded);
+        let written = |limit| {
+            let mut encoder = Encoder::default();
+            encoder.field(&fields[0], limit);
+            encoder.finish()
+        };
+        assert_eq!(written(usize::MAX), coded);
+        assert_eq!(written(3), b"\x04\x03www");
+        let mut as_authority = coded.to_vec();
+        as_authority[0] = 1;
+        let authority = decoded(&mut Decoder::default(), &as_authority);
+        assert_eq!(authority[0].authority(), Some(&b"www.example.com"[..]));
     }
 
     #[test]
