@@ -37,7 +37,7 @@ const ACTS: [(Act, usize, Option<Kind>); 26] = [
     (Act::Add, 2, Some(Kind::Members)),
     (Act::Remove, 2, Some(Kind::Members)),
     (Act::AddLearner, 2, Some(Kind::Members)),
-    (Act::CutOffLeader, 2, Some(Kind::CutOffLeaders)),
+    (Act::CutOffLeader, 5, Some(Kind::CutOffLeaders)),
     (Act::Pause, 3, Some(Kind::Pauses)),
     (Act::StepClock, 3, Some(Kind::Clocks)),
     (Act::FailFlush, 3, Some(Kind::FailedFlushes)),
@@ -48,6 +48,9 @@ const ACTS: [(Act, usize, Option<Kind>); 26] = [
     (Act::FullStore, 3, Some(Kind::FullStores)),
     (Act::FailCommit, 2, Some(Kind::FailedCommits)),
 ];
+
+/// Number of commands that a leader gets when it is cut off: more than it appends without a quorum.
+const TAIL: usize = 40;
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
@@ -77,6 +80,12 @@ enum Act {
     FullLog,
     FullStore,
     FailCommit,
+}
+
+/// A put whose outcome nobody awaits.
+async fn put_at(at: Process, number: usize) {
+    let put = Put { key: "tail".into(), value: number.to_string().into(), ..Put::default() };
+    let _ = at.unless_it_crashes(at.node.propose(at.root(), Command::Put(put))).await;
 }
 
 impl Faults {
@@ -244,33 +253,58 @@ impl Faults {
         self.world.network().cut(BTreeSet::new());
     }
 
-    /// The leader is cut off with many entries that no other member has, until the others have added so many that it needs
-    /// a snapshot. The snapshot may end in the middle of its own entries.
+    /// The leader is cut off with as many entries of its own as it takes, and the others go on until it needs a snapshot,
+    /// which is likely to end in the middle of those entries.
     async fn leave_a_tail(&mut self) {
+        for id in self.world.down() {
+            self.world.start(id, Vec::new()).await;
+        }
         let Some(leader) = self.world.leader() else { return };
         let others: Vec<Process> =
             self.world.running().into_iter().filter(|other| other.id != leader.id).collect();
         let both = |id| [(MemberId(leader.id), MemberId(id)), (MemberId(id), MemberId(leader.id))];
         let from = leader.log.bounds().next;
         self.world.network().cut(others.iter().flat_map(|other| both(other.id)).collect());
-        for number in 0..self.dice.within(150, 300) {
-            let value = number.to_string().into();
-            let put = Put { key: "tail".into(), value, ..Put::default() };
-            let at = leader.clone();
-            let proposed = async move { at.node.propose(at.root(), Command::Put(put)).await };
-            let crashing = leader.clone();
-            tokio::spawn(async move { crashing.unless_it_crashes(proposed).await });
+        for number in 0..TAIL {
+            tokio::spawn(put_at(leader.clone(), number));
             tokio::time::sleep(Duration::from_millis(4)).await;
         }
-        let (end, enough) = (leader.log.bounds().next, self.dice.within(45, 150) as u64);
-        self.world.journal().note(format!("leader {} has entries {from} to {end} alone", leader.id));
-        for _ in 0..60 {
-            if others.iter().any(|other| other.log.bounds().next > from + enough) {
+        self.world.journal().note(format!(
+            "leader {} has entries {from} to {} alone",
+            leader.id,
+            leader.log.bounds().next
+        ));
+        let enough = from + self.dice.within(5, 12) as u64;
+        let mut upto = 0;
+        for number in 0.. {
+            upto = others.iter().filter_map(|other| Some(other.store.applied()?.index)).max().unwrap_or(0);
+            if number == TAIL || upto >= enough {
                 break;
+            }
+            if let Some(next) = self.world.leader().filter(|next| next.id != leader.id) {
+                put_at(next, number).await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        for other in &others {
+            // A store whose disk is full makes it later.
+            let _ = other.store.checkpoint();
+        }
+        self.world.journal().note(format!("the others go on up to {upto}"));
+        self.until(2000, || others.iter().any(|other| other.log.bounds().first > from)).await;
         self.world.network().cut(BTreeSet::new());
+        // Before there is peace.
+        let upto = Some(upto);
+        let back = || *leader.crashed.borrow() || leader.store.applied().map(|applied| applied.index) >= upto;
+        self.until(3000, back).await;
+    }
+
+    /// Waits for a condition, but not for ever: the fault may have met others.
+    async fn until(&self, ms: u64, holds: impl Fn() -> bool) {
+        let begun = tokio::time::Instant::now();
+        while !holds() && begun.elapsed() < Duration::from_millis(ms) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// The directions that are cut.

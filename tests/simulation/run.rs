@@ -85,7 +85,7 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     let journal = Journal::new();
     let switches = Switches::of(&mut fork());
     journal.note(switches.to_string());
-    let settings = Settings::common(&mut fork());
+    let settings = Settings::common(&switches, &mut fork());
     let network = Network::new(fork(), journal.clone());
     let world = World::new(fork(), network, journal.clone(), switches, settings);
     let founders: Vec<Member> = (1..=count).map(member).collect();

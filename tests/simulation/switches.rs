@@ -138,10 +138,11 @@ pub struct Settings {
 
 impl Settings {
     /// The settings that all members share. Few entries are kept, so that a member that was away for long needs a
-    /// snapshot.
-    pub fn common(dice: &mut Dice) -> Self {
+    /// snapshot; so few after a leader was cut off that its snapshot can end within entries that it alone has.
+    pub fn common(switches: &Switches, dice: &mut Dice) -> Self {
+        let counts = if switches.has(CutOffLeaders) { [8, 8, 400] } else { [40, 400, 10_000] };
         Self {
-            snapshot_count: dice.pick(&[40, 400, 10_000]),
+            snapshot_count: dice.pick(&counts),
             max_learners: 1,
             election: super::world::ELECTION,
             checkpoints: (200, 2000),

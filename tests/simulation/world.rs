@@ -115,18 +115,30 @@ impl Observer for Comparing {
         }
     }
 
-    /// A snapshot is installed, but raft's record of it is not on disk yet: a bad moment for a crash.
+    /// A snapshot is installed, but raft's record of it is not on disk yet: a bad moment for a crash, at once or while
+    /// the log is being truncated.
     fn on_restored(&self, _: i64) {
-        let mut dice = self.dice.lock();
-        if self.world.has(Kind::EarlyCrashes) && !self.world.is_at_peace() && dice.one_in(2) {
-            let (world, id) = (self.world.clone(), self.member);
-            let after = Duration::from_micros(dice.within(0, 4000) as u64);
-            tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                world.journal().note(format!("member {id} has taken in a snapshot"));
-                world.crash(id);
-            });
+        if !self.world.has(Kind::EarlyCrashes) || self.world.is_at_peace() {
+            return;
         }
+        let (world, id) = (self.world.clone(), self.member);
+        let (crashes, at_once, after) = {
+            let mut dice = self.dice.lock();
+            (dice.one_in(2), dice.one_in(2), Duration::from_micros(dice.within(0, 4000) as u64))
+        };
+        let fate = if crashes { ", and loses power" } else { "" };
+        let upto = world.process(id).and_then(|process| process.store.applied());
+        world.journal().note(format!("member {id} has installed a snapshot up to {upto:?}{fate}"));
+        if !crashes {
+            return;
+        }
+        if at_once {
+            return world.crash(id);
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            world.crash(id);
+        });
     }
 }
 
