@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kvd::model::{Command, EventKind, KeyRange, Put, RangeQuery};
+use kvd::model::{Command, EventKind, KeyRange, Put, RangeQuery, Refusal, Reply};
 use tokio::time::Instant;
 
 use super::clients::{Record, Revised, key_name, number, text};
@@ -53,9 +53,7 @@ pub async fn writable(world: &World) {
         let mut outcome = None;
         // A write may wait for earlier commands that take seconds.
         for _ in 0..3 {
-            let put = Put { key: "w".into(), value: "written".into(), ..Put::default() };
-            outcome =
-                process.unless_it_crashes(process.node.propose(process.root(), Command::Put(put))).await;
+            outcome = write_at(&process).await;
             if matches!(outcome, Some(Ok(_))) || process.node.is_learner() {
                 outcome = None;
                 break;
@@ -69,6 +67,20 @@ pub async fn writable(world: &World) {
             world.journal().broken(format!("member {} cannot write: {refused:?}", process.id));
         }
     }
+}
+
+/// A write as whoever may do everything, again if users changed meanwhile.
+async fn write_at(process: &Process) -> Option<Result<Reply, Refusal>> {
+    let put = Put { key: "w".into(), value: "written".into(), ..Put::default() };
+    let mut outcome = None;
+    for _ in 0..100 {
+        let put = Command::Put(put.clone());
+        outcome = process.unless_it_crashes(process.node.propose(process.root(), put)).await;
+        if !matches!(outcome, Some(Err(Refusal::AuthOldRevision))) {
+            break;
+        }
+    }
+    outcome
 }
 
 /// Waits until all members have applied the same, after the last write.
