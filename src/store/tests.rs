@@ -62,9 +62,12 @@ impl Bench {
         found.kvs.into_iter().map(|kv| (kv.key, kv.value)).collect()
     }
 
-    /// Drops the store as in a crash, and opens it again.
+    /// Drops the store as in a crash, and opens it again. The store's thread is waited for: while it works it keeps the
+    /// environment open, which one process cannot open twice.
     pub fn crash(self, options: Options) -> Self {
         let Self { dir, store, .. } = self;
+        store.0.signal.request_stop();
+        store.0.signal.join();
         drop(store);
         let store = Store::open(dir.path(), options).unwrap();
         let index = store.applied().map_or(0, |applied| applied.index + 1);

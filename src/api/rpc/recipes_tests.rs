@@ -94,15 +94,19 @@ async fn locks() {
     let absent = lock(0x99).await.unwrap();
     assert_eq!(said(absent), (Code::Unknown, "etcdserver: requested lease not found".to_string()));
 
-    let gone = lock(0x2f);
+    // Whoever waits for a lock watches the key before its own: that it has put its key is too early to go away, for
+    // the task may not have the answer yet.
+    let watching = async |count| {
+        while services.reads.watch_stats().watchers < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
     let exists = |key: &'static str| services.store.get(key.as_bytes()).unwrap().is_some();
-    while !exists("l/2f") {
-        tokio::task::yield_now().await;
-    }
+    let gone = lock(0x2f);
+    watching(1).await;
     let waiting = lock(0x3f);
-    while !exists("l/3f") {
-        tokio::task::yield_now().await;
-    }
+    watching(2).await;
+    assert!(exists("l/2f") && exists("l/3f"));
     gone.abort();
     timeout(SOON, async {
         while exists("l/2f") {

@@ -3,6 +3,8 @@ run put w/1 one
 run put w/2 two
 interact() {
     mkfifo "$1.in"
+    # Before it is waited for: the background makes its files whenever it gets to it.
+    : >"$1.out"
     "$ETCDCTL" "${@:2}" <"$1.in" >"$1.out" 2>"$1.err" &
     printf '%d' $! >"$1.pid"
     exec 3>"$1.in"

@@ -93,6 +93,9 @@ async fn perform(server: &Server, script: &Path, client: &Path) -> String {
         .env("ETCDCTL", client)
         .env("ETCDUTL", reference)
         .env("ETCDCTL_ENDPOINTS", server.endpoint())
+        // The defaults of 2 and 5 seconds would judge how busy this machine is.
+        .env("ETCDCTL_DIAL_TIMEOUT", "60s")
+        .env("ETCDCTL_COMMAND_TIMEOUT", "60s")
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();

@@ -27,7 +27,7 @@ begin() {
 # await NAME PATTERN [COUNT]: waits until NAME has printed COUNT (1) lines with the pattern.
 await() {
     local tries
-    for ((tries = 0; tries < 600; tries++)); do
+    for ((tries = 0; tries < 2400; tries++)); do
         (($(grep -cE -- "$2" "$1.out") >= ${3:-1})) && return
         sleep 0.05
     done
@@ -68,7 +68,7 @@ lease() {
 # until_keys PREFIX COUNT: waits until there are this many keys.
 until_keys() {
     local tries
-    for ((tries = 0; tries < 600; tries++)); do
+    for ((tries = 0; tries < 2400; tries++)); do
         (($("$ETCDCTL" get "$1" --prefix --keys-only | grep -c .) >= $2)) && return
         sleep 0.05
     done
