@@ -26,7 +26,8 @@ pub const QUORUM_LOST: Notice = notice(
     "aa87a8e2e63a4126bf0ed1654330a720",
     "There is no leader",
     "No member leads, so nothing can be written, and only serializable reads are answered. As a rule fewer than half of\n\
-     the voters reach each other. Look at the other members:\n\n    kvctl endpoint status --cluster -w table\n\n\
+     the voters reach each other. Look at the members, as this one knows them:\n\n    \
+     kvctl member list --consistency=s -w table\n    kvctl endpoint status -w table\n\n\
      and at 2380/udp among them (QUIC is UDP; see /usr/share/doc/kvd/README.firewall). As soon as a majority is back,\n\
      the cluster goes on by itself. Only where a majority is lost for good, --force-new-cluster makes a new cluster of\n\
      this member's data; see kvd(8).",
@@ -44,8 +45,9 @@ pub const SPACE: Notice = notice(
     "5fa070a953624a2fad6fe2f28750d75b",
     "The space quota is used up",
     "The data have reached quota-backend-bytes on a member, and the whole cluster refuses writes until the alarm is\n\
-     disarmed. Make room, then disarm it:\n\n    etcdctl compact REVISION\n    etcdctl defrag --cluster\n    \
-     etcdctl alarm disarm\n\nauto-compaction-retention in /etc/kv/cluster.toml keeps it from filling again; a larger\n\
+     disarmed. Make room: delete keys, and compact the history up to the revision that `kvctl endpoint status -w fields`\n\
+     shows, or an earlier one. Then disarm the alarm:\n\n    kvctl compaction REVISION\n    \
+     kvctl alarm disarm\n\nauto-compaction-retention in /etc/kv/cluster.toml keeps it from filling again; a larger\n\
      quota-backend-bytes takes a reload.",
 );
 
@@ -53,8 +55,9 @@ pub const SPACE: Notice = notice(
 pub const NEARLY_FULL: Notice = notice(
     "0919205749f44d80b78d4ed7e3b94992",
     "The space quota is nearly used up",
-    "More than four fifths of quota-backend-bytes are taken. At the quota the whole cluster refuses writes. Compact and\n\
-     defragment, set auto-compaction-retention, or raise quota-backend-bytes; all of them take a reload at most.",
+    "More than four fifths of quota-backend-bytes are taken. At the quota the whole cluster refuses writes. Compact the\n\
+     history (kvctl compaction REVISION), set auto-compaction-retention, or raise quota-backend-bytes; all of them take\n\
+     a reload at most.",
 );
 
 /// The disk is full.
@@ -63,7 +66,7 @@ pub const DISK_FULL: Notice = notice(
     "The disk is full",
     "There is hardly room for the data on this member's disk. Reads are served; commands that need space are refused;\n\
      deletions and compactions still work, with a small reserve. Make room: remove other files, enlarge the disk, or\n\
-     delete keys and compact:\n\n    etcdctl compact REVISION\n\nThe member accepts writes again by itself as soon as there is room.",
+     delete keys and compact:\n\n    kvctl compaction REVISION\n\nThe member accepts writes again by itself as soon as there is room.",
 );
 
 /// The disk has room again.
@@ -115,8 +118,8 @@ pub const OUTDATED: Notice = notice(
      for an older copy, a snapshot or a backup, or has lost what was flushed. Going on could lose acknowledged writes, so\n\
      the service ends and is not started again. Nothing was changed.\n\n\
      If the newer data are still there, put them back and start again. Otherwise leave and join again: on another member\n\n    \
-     etcdctl member remove ID\n\nthen empty data-dir and wal-dir here, and start it with a [join] table, or after\n\
-     `etcdctl member add`; see cluster.toml(5).",
+     kvctl member remove ID\n\nthen empty data-dir and wal-dir here, and start it with a [join] table, or after\n\
+     `kvctl member add`; see cluster.toml(5).",
 );
 
 /// Identity, log and store do not belong together.
@@ -129,8 +132,8 @@ pub const HISTORY: Notice = notice(
      As a rule a disk is not mounted: look at data-dir and wal-dir, mount it, and start again;\n\
      RequiresMountsFor= in /usr/share/doc/kvd/dropins/data-disk.conf makes the service wait for it. If the data are\n\
      lost, this member cannot come back under its old id. Leave and join again: on another member\n\n    \
-     etcdctl member remove ID\n\nthen empty data-dir and wal-dir here, and start it with a [join] table, or after\n\
-     `etcdctl member add`; see cluster.toml(5). A cluster of this member alone needs a backup of both directories.",
+     kvctl member remove ID\n\nthen empty data-dir and wal-dir here, and start it with a [join] table, or after\n\
+     `kvctl member add`; see cluster.toml(5). A cluster of this member alone needs a backup of both directories.",
 );
 
 /// The other members do not have this member's secret.

@@ -469,7 +469,7 @@ mod tests {
         let script = Script::of([Ok(Answer::Roll(known))]);
         let refused = refuse_second_start(&script, &plan).await.expect_err("refused").to_string();
         assert!(refused.contains("has already been bootstrapped"), "{refused}");
-        assert!(refused.contains("etcdctl member remove"), "{refused}");
+        assert!(refused.contains("kvctl member remove"), "{refused}");
         assert_eq!(refuse_second_start(&Script::of([]), &plan).await, Ok(()));
     }
 

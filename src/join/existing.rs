@@ -55,8 +55,8 @@ pub enum ExistingError {
     /// The member with this identity has run before.
     #[error(
         "member {id} ({name}) has been started before, but the data directory is empty: its data are lost, and \
-         the others count on what it once acknowledged. Remove it (etcdctl member remove {id}), add it anew \
-         (etcdctl member add {name} --peer-urls={urls}) or give this daemon a [join] table, and start again"
+         the others count on what it once acknowledged. Remove it (kvctl member remove {id}), add it anew \
+         (kvctl member add {name} --peer-urls={urls}) or give this daemon a [join] table, and start again"
     )]
     Wiped {
         /// The member.
@@ -94,7 +94,7 @@ impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "The cluster's members are {}", self.known.join(","))?;
         match self.unnamed.as_slice() {
-            [] => f.write_str("; none was added that has yet to start: run etcdctl member add first"),
+            [] => f.write_str("; none was added that has yet to start: run kvctl member add first"),
             urls => write!(f, "; added and not started yet: {}", urls.join(" and ")),
         }?;
         f.write_str(". initial-cluster has to name all of them, and this member under its own name")
@@ -203,7 +203,7 @@ mod tests {
             text,
             "error validating peerURLs {ClusterID:c Members:[&{ID:1 RaftAttributes:{PeerURLs:[http://a:1] \
              IsLearner:false} Attributes:{Name:a ClientURLs:[]}}] RemovedMemberIDs:[]}: member count is unequal. \
-             The cluster's members are a=http://a:1; none was added that has yet to start: run etcdctl member add \
+             The cluster's members are a=http://a:1; none was added that has yet to start: run kvctl member add \
              first. initial-cluster has to name all of them, and this member under its own name"
         );
         let text = refused(&both, vec![a.clone(), member(2, "", "http://c:1")]);
@@ -223,6 +223,6 @@ mod tests {
              name all of them, and this member under its own name"
         );
         let text = refused(&both, vec![a, member(2, "b", "http://b:1")]);
-        assert!(text.contains("etcdctl member remove 2"), "{text}");
+        assert!(text.contains("kvctl member remove 2"), "{text}");
     }
 }

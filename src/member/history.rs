@@ -72,8 +72,8 @@ pub enum HistoryError {
 
 fn leave_and_join(identity: &Identity) -> String {
     format!(
-        "If it is lost, leave and join again: `etcdctl member remove {}` on another member, empty data-dir and wal-dir \
-         here, and start with a [join] table or after `etcdctl member add`",
+        "If it is lost, leave and join again: `kvctl member remove {}` on another member, empty data-dir and wal-dir \
+         here, and start with a [join] table or after `kvctl member add`",
         identity.member
     )
 }
@@ -307,7 +307,7 @@ mod tests {
             refused.starts_with("the log of member a of cluster c is not in /wal: is its disk mounted?"),
             "{refused}"
         );
-        assert!(refused.contains("`etcdctl member remove a`"), "{refused}");
+        assert!(refused.contains("`kvctl member remove a`"), "{refused}");
         let refused = text(None, [Some(OTHER), None], whole, None);
         assert!(
             refused.starts_with("/wal holds data of a member (b of cluster c), but /data/member/identity"),

@@ -75,7 +75,7 @@ async fn a_log_whose_disk_is_not_mounted_is_missed() {
         let refused = outcome(&mut server).await.expect_err("refused");
         assert!(refused.contains("is its disk mounted?"), "{refused}");
         assert!(refused.contains(&wal.display().to_string()), "{refused}");
-        assert!(refused.contains("etcdctl member remove"), "{refused}");
+        assert!(refused.contains("kvctl member remove"), "{refused}");
         let names: Vec<_> =
             fs::read_dir(&wal).expect("there").flatten().map(|file| file.file_name()).collect();
         assert_eq!(names, ["LOCK"], "nothing is written where a disk is missing");
