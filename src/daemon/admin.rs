@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -15,14 +16,26 @@ use crate::config::admin::{Answer, MAX_REQUEST, Request};
 /// How long a connected process may take to send its request, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The socket; it is removed when this is dropped.
-pub struct AdminSocket {
-    listener: UnixListener,
-    path: PathBuf,
+/// The bound socket before anybody can connect: that it can be bound is known before the cluster is asked to admit the
+/// member, and nobody waits for a member that is starting. The socket's file is removed when this is dropped.
+pub struct Reserved {
+    socket: Socket,
+    file: SocketFile,
 }
 
-impl AdminSocket {
-    /// Listens at `path`. A socket file that an earlier process left behind is replaced: the data directory's lock has
+/// The socket; its file is removed when this is dropped.
+pub struct AdminSocket {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+struct SocketFile(PathBuf);
+
+/// How many connections wait to be served.
+const BACKLOG: i32 = 128;
+
+impl Reserved {
+    /// Binds `path`. A socket file that an earlier process left behind is replaced: the data directory's lock has
     /// shown that there is no other daemon on the same data.
     ///
     /// # Errors
@@ -36,11 +49,25 @@ impl AdminSocket {
             Ok(_) => return Err(named(io::Error::new(io::ErrorKind::AlreadyExists, "is no socket"))),
             Err(_) => {}
         }
-        let listener = UnixListener::bind(path).map_err(named)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path).map_err(named)?).map_err(named)?;
+        let file = SocketFile(path.to_path_buf());
         fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(named)?;
-        Ok(Self { listener, path: path.to_path_buf() })
+        Ok(Self { socket, file })
     }
 
+    /// Lets others connect.
+    ///
+    /// # Errors
+    /// Errors of the operating system.
+    pub fn listen(self) -> io::Result<AdminSocket> {
+        self.socket.listen(BACKLOG)?;
+        Ok(AdminSocket { listener: UnixListener::from_std(self.socket.into())?, file: self.file })
+    }
+}
+
+impl AdminSocket {
     /// Answers for as long as it is polled.
     pub async fn serve(&self, answer: impl AsyncFn(Request) -> Answer) {
         loop {
@@ -51,7 +78,7 @@ impl AdminSocket {
                     }
                 }
                 Err(error) => {
-                    let path = self.path.display();
+                    let path = self.file.0.display();
                     tracing::warn!(%path, %error, "cannot accept connections on the admin socket");
                     tokio::time::sleep(PATIENCE).await;
                 }
@@ -60,9 +87,9 @@ impl AdminSocket {
     }
 }
 
-impl Drop for AdminSocket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -104,7 +131,14 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("admin.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).expect("one of an earlier process"));
-        let socket = AdminSocket::bind(&path).expect("it is replaced");
+        let reserved = Reserved::bind(&path).expect("it is replaced");
+        let early = UnixStream::connect(&path).await.map_err(|error| error.kind()).map(|_| ());
+        assert_eq!(
+            early,
+            Err(io::ErrorKind::ConnectionRefused),
+            "nobody waits for a member that is starting"
+        );
+        let socket = reserved.listen().expect("it listens");
         let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode, 0o660);
         let answer =
@@ -128,7 +162,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("admin.sock");
         fs::write(&path, "precious").expect("written");
-        assert!(AdminSocket::bind(&path).is_err());
+        assert!(Reserved::bind(&path).is_err());
         assert_eq!(fs::read_to_string(&path).expect("still there"), "precious");
     }
 }

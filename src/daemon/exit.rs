@@ -30,6 +30,12 @@ pub fn code(error: &MemberError) -> u8 {
     }
 }
 
+/// The exit code of a member that ran, and has this code of its own. That the cluster refuses it outweighs how it
+/// stopped: another start would not help.
+pub fn after(code: u8, stopped_cleanly: bool) -> u8 {
+    if code == 0 && !stopped_cleanly { START } else { code }
+}
+
 /// The explanation of a start that failed, if an operator has to act on it.
 pub fn notice(error: &MemberError) -> Option<&'static Notice> {
     match error {
@@ -44,4 +50,15 @@ pub fn notice(error: &MemberError) -> Option<&'static Notice> {
 pub fn fatal(what: &str, error: &dyn std::fmt::Display) -> ! {
     tracing::error!(%error, "{what}; the process ends, as going on could lose data");
     std::process::exit(FATAL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_member_is_not_restarted_however_it_stopped() {
+        assert_eq!([after(0, true), after(0, false)], [0, START]);
+        assert_eq!([after(IDENTITY, true), after(IDENTITY, false)], [IDENTITY, IDENTITY]);
+    }
 }

@@ -56,7 +56,6 @@ use crate::config::admin::{Answer, Request};
 use crate::config::{Config, Diagnostic, LogFormat, LogOutput, LogRotation};
 use crate::member::MemberError;
 use crate::member::roster::Ending;
-use admin::AdminSocket;
 use process::Process;
 use reload::Reloader;
 use sockets::Inherited;
@@ -108,12 +107,12 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
     };
     let patience = Patience::begin();
     let started = tokio::select! {
-        started = start(config, inherited) => started,
+        started = Process::start(config, inherited) => started,
         () = startup::wait_for_others() => return ExitCode::from(exit::START),
         _ = interrupt.recv() => return ExitCode::SUCCESS,
         _ = terminate.recv() => return ExitCode::SUCCESS,
     };
-    let (process, admin) = match started {
+    let process = match started {
         Ok(started) => started,
         Err(error) => {
             match exit::notice(&error) {
@@ -124,31 +123,33 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
                 MemberError::Io(error) => error,
                 error => error,
             };
-            if let Some(advice) = dropin::advice(config, cause) {
-                tracing::error!("{advice}");
-            }
-            return ExitCode::from(exit::code(&error));
+            let Some(advice) = dropin::advice(config, cause) else {
+                return ExitCode::from(exit::code(&error));
+            };
+            tracing::error!("{advice}");
+            // As `kvd check` says: the next start would find the same.
+            return ExitCode::from(exit::CONFIG);
         }
     };
     drop(patience);
     systemd::ready(&process.status());
     let reloader = Reloader::new(&process, arguments, config);
-    let mut code = ExitCode::SUCCESS;
+    let mut code = 0;
     let received = tokio::select! {
         ended = process.run() => {
             match ended {
                 Ok(Ending::Removed) => {}
-                Ok(Ending::Copy(_) | Ending::Outdated(_)) => code = ExitCode::from(exit::IDENTITY),
+                Ok(Ending::Copy(_) | Ending::Outdated(_)) => code = exit::IDENTITY,
                 Err(error) => tracing::error!("the data may be taken for those of a member: {error}"),
             }
-            systemd::status(match code == ExitCode::SUCCESS {
+            systemd::status(match code == 0 {
                 true => "removed from the cluster; the data directory must be removed",
                 false => "refused: the data are a copy of the member's, or an older copy",
             });
             None
         }
         () = hear(&reloader, &mut hangup) => None,
-        () = answer(&process, &reloader, admin.as_ref()) => None,
+        () = answer(&process, &reloader) => None,
         _ = interrupt.recv() => Some("interrupt"),
         _ = terminate.recv() => Some("terminated"),
     };
@@ -157,19 +158,11 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
     }
     systemd::stopping();
     let _patience = Patience::begin();
-    match process.stop().await {
-        Ok(()) => code,
-        Err(error) => {
-            tracing::error!(error, "did not stop cleanly");
-            ExitCode::from(exit::START)
-        }
+    let stopped = process.stop().await;
+    if let Err(error) = &stopped {
+        tracing::error!(error, "did not stop cleanly");
     }
-}
-
-async fn start(config: &Config, inherited: Inherited) -> Result<(Process, Option<AdminSocket>), MemberError> {
-    let process = Process::start(config, inherited).await?;
-    let admin = config.member.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
-    Ok((process, admin))
+    ExitCode::from(exit::after(code, stopped.is_ok()))
 }
 
 /// Reads the configuration again at every SIGHUP. Never ends.
@@ -181,8 +174,8 @@ async fn hear(reloader: &Reloader<'_>, hangup: &mut Signal) {
 }
 
 /// Answers on the admin socket. Never ends.
-async fn answer(process: &Process, reloader: &Reloader<'_>, admin: Option<&AdminSocket>) {
-    let Some(admin) = admin else { return std::future::pending().await };
+async fn answer(process: &Process, reloader: &Reloader<'_>) {
+    let Some(admin) = process.admin() else { return std::future::pending().await };
     let answer = async |request| match request {
         Request::Reload => reloader.reload(),
         Request::Status => Answer { lines: vec![process.status()], ..Answer::default() },

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::admin::{AdminSocket, Reserved};
 use super::outside::SystemClock;
 use super::running::Running;
 use super::sockets::Inherited;
@@ -30,6 +31,7 @@ pub struct Process {
     certificates: RefCell<Vec<PathBuf>>,
     /// The member's directory.
     directory: PathBuf,
+    admin: Option<AdminSocket>,
 }
 
 impl Process {
@@ -49,6 +51,7 @@ impl Process {
         let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
         // The log's lock comes first: it ensures that no other process uses these data.
         let disk = Arc::new(RealDisk::open(&directories.log)?);
+        let admin = config.member.admin_socket.as_deref().map(Reserved::bind).transpose()?;
         identity::refuse_removed(&directories.member)?;
         let quic = peer_port::open(config, credentials.clone(), &mut inherited)?;
         inherited.close();
@@ -82,6 +85,7 @@ impl Process {
             credentials,
             certificates: RefCell::new(certificates(config)),
             directory: directories.member,
+            admin: admin.map(Reserved::listen).transpose()?,
         })
     }
 
@@ -121,6 +125,11 @@ impl Process {
             }
         }
         Ok(ending)
+    }
+
+    /// The socket for operators.
+    pub fn admin(&self) -> Option<&AdminSocket> {
+        self.admin.as_ref()
     }
 
     /// One line for an operator.
