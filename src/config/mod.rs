@@ -54,7 +54,7 @@ pub use config::Config;
 pub use diagnostic::{Diagnostic, FilePlace, Place, Severity, summary, system_text};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use gates::{Gate, GateStage};
-pub use read::{DEFAULT_FILE, Outcome, read};
+pub use read::{DEFAULT_FILE, ENVIRONMENT_FILE, Outcome, read};
 pub use reload::{Change, Takes, changes};
 pub use sections::*;
 pub use settings::{Given, Origin, Setting, Settings};

@@ -20,7 +20,7 @@ use super::value::Value;
 pub const DEFAULT_FILE: &str = "/etc/kv/cluster.toml";
 
 /// The variables that systemd gives the service (`EnvironmentFile=` of kvd.service).
-const ENVIRONMENT_FILE: &str = "/etc/kv/kvd.env";
+pub const ENVIRONMENT_FILE: &str = "/etc/kv/kvd.env";
 
 /// The result of reading a configuration.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub fn read(surroundings: &Surroundings<'_>) -> Outcome {
 pub(super) fn read_as_service(surroundings: &Surroundings<'_>) -> Outcome {
     let flags = read_flags(&surroundings.arguments);
     let path = Path::new(ENVIRONMENT_FILE);
-    if config_file(&flags, &[], surroundings).is_some() {
+    if !names_no_other_file(surroundings) {
         return read(surroundings);
     }
     match surroundings.files.read(path).map(String::from_utf8) {
@@ -83,6 +83,11 @@ pub(super) fn read_as_service(surroundings: &Surroundings<'_>) -> Outcome {
             outcome
         }
     }
+}
+
+/// True if neither a flag nor a variable names a configuration file.
+pub(super) fn names_no_other_file(surroundings: &Surroundings<'_>) -> bool {
+    config_file(&read_flags(&surroundings.arguments), &[], surroundings).is_none()
 }
 
 fn read_layers(

@@ -2,13 +2,10 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use super::outside::SystemClock;
 use super::sockets::Inherited;
 use super::{dropin, journal, secret, trial};
 use crate::config::cli::{Answer, Invocation, parse_process};
-use crate::model::Clock;
 
 /// The whole of `kvd`: reads arguments, environment and files, and runs or answers.
 pub fn main() -> ExitCode {
@@ -31,12 +28,7 @@ pub fn main() -> ExitCode {
             let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
             super::run(*config, warnings, inherited, arguments.collect())
         }
-        Invocation::Check(check) => {
-            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            let found = check.config().map(|config| trial::findings(config, &clock));
-            let found = found.unwrap_or_default();
-            print(&check.answer(found))
-        }
+        Invocation::Check(request) => print(&trial::answer(*request)),
         Invocation::Answer(answer) => print(&answer),
         Invocation::NewSecret(file) => print(&secret::answer(file.as_deref())),
         Invocation::DropIn(config) => print(&dropin::answer(&config)),

@@ -14,7 +14,7 @@ use crate::config::{Config, LogOutput};
 use crate::files;
 
 /// The directory that the unit allows.
-const STATE: &str = "/var/lib/kv";
+pub const STATE: &str = "/var/lib/kv";
 const DROPIN: &str = "/etc/systemd/system/kvd.service.d/data-dir.conf";
 const FIRST_LINE: &str =
     "# Made by `kvd config dropin` from the configuration; run it again after a change of its paths.";
@@ -47,7 +47,7 @@ fn kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
 }
 
 /// The directories of a configuration in which the service writes, and which its unit does not allow.
-fn outside(config: &Config) -> Vec<PathBuf> {
+pub fn outside(config: &Config) -> Vec<PathBuf> {
     // If it was not given, the unit sets it to its state directory.
     let data = config.settings().is_given("data-dir").then_some(&config.member.data_dir);
     let logs = config.logging.outputs.iter().filter_map(|output| match output {

@@ -10,7 +10,7 @@
 //! | `status.rs`, `news.rs`, `notices.rs` | the status line; messages for the operator, and their explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; slow starts |
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
-//! | `trial.rs` | the steps of a start that `kvd check` tries |
+//! | `trial.rs`, `service.rs` | the steps of a start that `kvd check` tries; as the service, if root asks |
 //! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, the journal's entries, its files |
 //! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
 //!
@@ -39,6 +39,7 @@ mod reload;
 mod rotation;
 mod running;
 mod secret;
+mod service;
 mod sockets;
 mod startup;
 mod status;

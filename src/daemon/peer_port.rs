@@ -57,6 +57,18 @@ pub fn open(config: &Config, credentials: Arc<Credentials>, inherited: &mut Inhe
 /// # Errors
 /// If a file cannot be used or a secret is too short; the error names it.
 pub fn credentials(config: &Config, clock: Arc<dyn Clock>) -> Result<Credentials, PkiError> {
+    credentials_with(config, None, clock)
+}
+
+/// The same, with another source in place of the configuration's secret.
+///
+/// # Errors
+/// As [`credentials`].
+pub fn credentials_with(
+    config: &Config,
+    secret: Option<SecretSource>,
+    clock: Arc<dyn Clock>,
+) -> Result<Credentials, PkiError> {
     let tls = &config.peer_tls;
     let pair = |pair: KeyPair| Pair { cert: pair.cert, key: pair.key };
     // Without a CA nobody could be verified: a certificate alone counts as none.
@@ -71,10 +83,10 @@ pub fn credentials(config: &Config, clock: Arc<dyn Clock>) -> Result<Credentials
         };
         return Credentials::from_files(files, clock);
     }
-    let source = match config.peer_tls.secret() {
+    let source = secret.unwrap_or_else(|| match config.peer_tls.secret() {
         Some(ClusterSecret::Inline(secret)) => SecretSource::Text(secret.expose().to_string()),
         Some(ClusterSecret::File(path)) => SecretSource::File(path.to_path_buf()),
         None => SecretSource::Absent,
-    };
+    });
     Credentials::from_secret(source, clock)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::account::Account;
 use super::outside::SystemEntropy;
+use super::service;
 use crate::config::cli::Answer;
 use crate::files;
 use crate::model::Entropy;
@@ -30,8 +31,13 @@ pub fn answer(file: Option<&Path>) -> Answer {
             let place = file.display();
             let owner = owner.map(|name| format!(", owner {name}")).unwrap_or_default();
             let is_credential = CREDENTIALS.iter().any(|directory| file.starts_with(directory));
-            let how = match is_credential && file.ends_with("kvd.cluster-secret") {
-                true => "kvd.service finds it there, without an option.".to_string(),
+            let how = match is_credential && file.ends_with(service::CREDENTIAL) {
+                true if service::has_credstore() => {
+                    "kvd.service finds it there, without an option.".to_string()
+                }
+                true => "systemd finds it there from version 252 on; this machine's is older: make one in /etc/kv, \
+                         and name it by cluster-secret-file."
+                    .to_string(),
                 false => format!("The option that names it: cluster-secret-file = \"{place}\""),
             };
             let out =

@@ -1,23 +1,38 @@
 //! The steps of a start that `kvd check` tries: it opens and checks the files that a start opens, and changes nothing.
 //! A start refuses the same files, with the same exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::outside::SystemClock;
+use super::service::Service;
 use super::{listeners, logins, peer_port};
 use crate::api::server::tls::Tls;
+use crate::config::cli::{Answer, CheckRequest};
 use crate::config::{Config, Diagnostic};
 use crate::model::Clock;
 use crate::pki;
 
+/// The answer of `kvd check`. Root asks for the service, if it is installed and no other file is named.
+pub fn answer(request: CheckRequest<'_>) -> Answer {
+    let service = if request.is_of_service() { Service::enter() } else { None };
+    let check = match &service {
+        Some(service) => request.within(|surroundings| service.surround(surroundings)).read(),
+        None => request.read(),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let found = check.config().map(|config| findings(config, service.as_ref(), &clock));
+    check.answer(found.unwrap_or_default(), service.as_ref().and_then(Service::user))
+}
+
 /// Findings in the files that the configuration names. Missing files are not reported here: the configuration's own
 /// check reports them.
-pub fn findings(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Diagnostic> {
+fn findings(config: &Config, service: Option<&Service>, clock: &Arc<dyn Clock>) -> Vec<Diagnostic> {
     let (client, peer) = (&config.client_tls, &config.peer_tls);
-    let mut found = Vec::new();
+    let mut texts = Vec::new();
     let files = [&client.cert_file, &client.key_file, &client.trusted_ca_file, &client.crl_file];
     if all_there(&files) && !client.makes_certificate() {
-        found.extend(clients(config, clock.now_ms()).err());
+        texts.extend(clients(config, clock.now_ms()).err());
     }
     let files = [
         &peer.cert_file,
@@ -26,21 +41,22 @@ pub fn findings(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Diagnostic> {
         &peer.client_key_file,
         &peer.trusted_ca_file,
         &peer.crl_file,
-        &peer.cluster_secret_file,
     ];
     if all_there(&files) {
-        found.extend(members(config, clock.clone()).err());
+        texts.extend(members(config, service, clock.clone()).err());
     }
-    let mut found: Vec<Diagnostic> = found.into_iter().map(|text| located(config, text)).collect();
+    let mut found: Vec<Diagnostic> = texts.into_iter().map(|text| located(config, service, text)).collect();
     found.extend(logins::options(config).err().map(|text| {
         let place = config.settings().origin("auth-token").place();
-        Diagnostic::error(text).about("auth-token").at(place)
+        let advice = service.and_then(|service| service.advice(&text));
+        Diagnostic::error(text).about("auth-token").at(place).maybe_help(advice)
     }));
+    found.extend(service.into_iter().flat_map(|service| service.findings(config)));
     found
 }
 
 fn all_there(files: &[&Option<PathBuf>]) -> bool {
-    files.iter().filter_map(|file| file.as_deref()).all(Path::exists)
+    files.iter().filter_map(|file| file.as_deref()).all(std::path::Path::exists)
 }
 
 fn clients(config: &Config, now_ms: i64) -> Result<(), String> {
@@ -52,15 +68,24 @@ fn clients(config: &Config, now_ms: i64) -> Result<(), String> {
     pki::check_validity(&certificate, now_ms).map_err(|error| error.to_string())
 }
 
-fn members(config: &Config, clock: Arc<dyn Clock>) -> Result<(), String> {
-    let credentials = peer_port::credentials(config, clock).map_err(|error| error.to_string())?;
+fn members(config: &Config, service: Option<&Service>, clock: Arc<dyn Clock>) -> Result<(), String> {
+    let secret = match service.filter(|service| service.passes_secret(config)).map(Service::secret) {
+        // That it cannot be read is a finding of the service.
+        Some(None) => return Ok(()),
+        Some(secret) => secret,
+        None if all_there(&[&config.peer_tls.cluster_secret_file]) => None,
+        None => return Ok(()),
+    };
+    let credentials =
+        peer_port::credentials_with(config, secret, clock).map_err(|error| error.to_string())?;
     // A start only warns about an expired certificate, because a reload may bring a better one.
     credentials.reload().map_err(|error| error.to_string())
 }
 
 /// The finding, at the place of the option that names the file.
-fn located(config: &Config, text: String) -> Diagnostic {
-    let finding = Diagnostic::error(text.clone());
+fn located(config: &Config, service: Option<&Service>, text: String) -> Diagnostic {
+    let advice = service.and_then(|service| service.advice(&text));
+    let finding = Diagnostic::error(text.clone()).maybe_help(advice);
     let named = config.settings().iter().find(|(spec, setting)| {
         let path = setting.value.to_text(spec.kind);
         spec.names_file && !path.is_empty() && text.contains(&path)
@@ -75,6 +100,8 @@ fn located(config: &Config, text: String) -> Diagnostic {
 mod tests {
     use super::*;
     use crate::config::{Surroundings, read};
+    use std::path::Path;
+
     use crate::pki::lab::{Ca, DAY, Desk, NOW, Order, SetClock};
 
     /// What is found with these files of `desk` (flag, name in the directory), and some more flags.
@@ -89,7 +116,7 @@ mod tests {
             Err(findings) => panic!("{}", crate::config::cli::text_of(&findings)),
         };
         let clock: Arc<dyn Clock> = SetClock::at(NOW);
-        let findings = findings(&config, &clock);
+        let findings = findings(&config, None, &clock);
         assert!(findings.iter().all(|finding| finding.is_error() && finding.place.is_some()), "{findings:?}");
         findings.into_iter().map(|finding| finding.message).collect()
     }

@@ -22,6 +22,13 @@ pub enum SecretSource {
     Text(String),
     /// A file of the operator, or a systemd credential. A reload reads it again.
     File(PathBuf),
+    /// What that file holds, if somebody else had to read it.
+    Read {
+        /// The text.
+        text: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no secret. The `initial-cluster-token` keeps clusters apart by their ids, but authenticates nobody: the
     /// keys are derived from a text that everybody knows. They are not derived from the token, because `member add`
     /// does not print it, and whoever joins by etcd's documentation does not have it.
@@ -32,7 +39,7 @@ impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(_) => f.write_str("Text(********)"),
-            Self::File(path) => write!(f, "File({})", path.display()),
+            Self::File(path) | Self::Read { path, .. } => write!(f, "File({})", path.display()),
             Self::Absent => f.write_str("Absent"),
         }
     }
@@ -56,6 +63,7 @@ pub(super) fn read(source: &SecretSource) -> Result<Vec<Secret>, PkiError> {
         }
         SecretSource::Text(text) => (text.clone(), "cluster-secret".to_owned()),
         SecretSource::File(path) => (read_file(path)?, path.display().to_string()),
+        SecretSource::Read { text, path } => (text.clone(), path.display().to_string()),
     };
     let mut secrets = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -85,7 +85,7 @@ impl World {
     /// The output and exit status of `kvd`; the configuration is returned in place of a running daemon.
     pub fn invoke(&self) -> Answer {
         match parse(self.surroundings()) {
-            Invocation::Check(check) => check.answer(Vec::new()),
+            Invocation::Check(check) => check.read().answer(Vec::new(), None),
             Invocation::Answer(answer) => answer,
             Invocation::NewSecret(_) | Invocation::DropIn(_) => {
                 Answer { out: "(acts)\n".to_string(), ..Answer::default() }

@@ -15,14 +15,14 @@ use std::path::PathBuf;
 use super::config::Config;
 use super::diagnostic::{Diagnostic, summary};
 use super::options::did_you_mean;
-use super::read::{Outcome, read, read_as_service};
+use super::read::{Outcome, names_no_other_file, read, read_as_service};
 use super::source::{is_flag, read_flags};
 use super::surroundings::Surroundings;
 use super::value::Value;
 use super::{bootstrap, render};
 
 pub use frame::command;
-pub use from_etcd::convert;
+pub use from_etcd::{convert, service_settings};
 pub use version::version_text;
 
 /// The exit code for a configuration that is wrong (EX_CONFIG of sysexits.h); systemd does not restart on it.
@@ -54,12 +54,11 @@ impl Answer {
 }
 
 /// What the command line asks for.
-#[derive(Clone, Debug)]
-pub enum Invocation {
+pub enum Invocation<'s> {
     /// Run the daemon with this configuration; the warnings are for its log.
     Run(Box<Config>, Vec<Diagnostic>),
     /// Look at the files that a start would open, and say whether all of it is good.
-    Check(Box<Check>),
+    Check(Box<CheckRequest<'s>>),
     /// Print this and exit.
     Answer(Answer),
     /// Make a secret for a cluster, in this file or on standard output.
@@ -69,7 +68,7 @@ pub enum Invocation {
 }
 
 /// Parses the arguments of this process, without the program's name.
-pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation {
+pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation<'static> {
     let mut texts = Vec::new();
     for argument in arguments {
         match argument.into_string() {
@@ -84,7 +83,7 @@ pub fn parse_process(arguments: impl Iterator<Item = OsString>) -> Invocation {
 }
 
 /// Parses a command line in its surroundings.
-pub fn parse(surroundings: Surroundings<'_>) -> Invocation {
+pub fn parse(surroundings: Surroundings<'_>) -> Invocation<'_> {
     let first = surroundings.arguments.first().map(String::as_str);
     match first {
         Some(word) if !is_flag(word) && !word.is_empty() => sub_command(surroundings),
@@ -119,7 +118,7 @@ pub fn text_of(diagnostics: &[Diagnostic]) -> String {
     text
 }
 
-fn sub_command(mut surroundings: Surroundings<'_>) -> Invocation {
+fn sub_command(mut surroundings: Surroundings<'_>) -> Invocation<'_> {
     let arguments = std::mem::take(&mut surroundings.arguments);
     let first = arguments.first().map_or("", String::as_str);
     if !frame::is_sub_command(first) {
@@ -136,7 +135,8 @@ fn sub_command(mut surroundings: Surroundings<'_>) -> Invocation {
     surroundings.arguments = server_flags;
     Invocation::Answer(match matches.subcommand() {
         Some(("check", matches)) => {
-            return Invocation::Check(Box::new(Check::of(&surroundings, matches.get_flag("json"))));
+            let json = matches.get_flag("json");
+            return Invocation::Check(Box::new(CheckRequest { surroundings, json }));
         }
         Some(("secret", matches)) => match matches.subcommand() {
             Some(("new", matches)) => {
@@ -194,6 +194,29 @@ fn with_config(surroundings: &Surroundings<'_>, act: impl FnOnce(&Config) -> Ans
     }
 }
 
+/// `kvd check`, before anything is read.
+pub struct CheckRequest<'s> {
+    surroundings: Surroundings<'s>,
+    json: bool,
+}
+
+impl<'s> CheckRequest<'s> {
+    /// True unless another file than the service's is named: the service's configuration is meant.
+    pub fn is_of_service(&self) -> bool {
+        names_no_other_file(&self.surroundings)
+    }
+
+    /// The same in other surroundings.
+    pub fn within<'t>(self, change: impl FnOnce(Surroundings<'s>) -> Surroundings<'t>) -> CheckRequest<'t> {
+        CheckRequest { surroundings: change(self.surroundings), json: self.json }
+    }
+
+    /// Reads the configuration.
+    pub fn read(self) -> Check {
+        Check::of(&self.surroundings, self.json)
+    }
+}
+
 /// `kvd check`, but for what only the daemon knows how to open.
 #[derive(Clone, Debug)]
 pub struct Check {
@@ -230,8 +253,8 @@ impl Check {
         self.config.as_ref()
     }
 
-    /// The answer, with what else was found.
-    pub fn answer(self, more: Vec<Diagnostic>) -> Answer {
+    /// The answer, with what else was found; `user` is whoever opened the files, unless that is the caller.
+    pub fn answer(self, more: Vec<Diagnostic>, user: Option<&str>) -> Answer {
         let Self { mut findings, files, json, .. } = self;
         findings.extend(more);
         findings.sort_by_key(|finding| finding.severity);
@@ -244,18 +267,25 @@ impl Check {
             return Answer { out: format!("{object:#}\n"), err: String::new(), code };
         }
         if !valid {
-            return Answer::findings(&findings);
+            let mut answer = Answer::findings(&findings);
+            if let Some(name) = user {
+                answer.err.push_str(&format!(
+                    "kvd: the files were read as user {name}, as kvd.service reads them\n"
+                ));
+            }
+            return answer;
         }
         let read_from = match files.as_slice() {
             [] => "no file".to_string(),
             files => files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
         };
-        let out = format!("kvd: the configuration is good ({read_from}; {})\n", summary(&findings));
+        let user = user.map(|name| format!("read as user {name}; ")).unwrap_or_default();
+        let out = format!("kvd: the configuration is good ({read_from}; {user}{})\n", summary(&findings));
         Answer { out, err: text_of(&findings), code }
     }
 }
 
-/// Files that options name and that are not there. Starting tells it as well, but one at a time.
+/// Files that options name and that are not there. A start refuses them as well, but one at a time.
 fn missing_files(config: &Config, surroundings: &Surroundings<'_>) -> Vec<Diagnostic> {
     let mut missing = Vec::new();
     for (spec, setting) in config.settings().iter().filter(|(spec, _)| spec.names_file) {

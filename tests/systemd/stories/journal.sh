@@ -83,7 +83,7 @@ in_ kv1 systemctl stop kvd
 put_file kv1 /etc/kv/cluster.toml.d/50-data.toml 640 <<<'data-dir = "/srv/data/kv"'
 in_ kv1 chgrp kv /etc/kv/cluster.toml.d/50-data.toml
 refuse "start" in_ kv1 systemctl start kvd
-in_ kv1 systemctl stop kvd
+check "exit status and restarts" "$(property kv1 kvd ExecMainStatus) $(property kv1 kvd NRestarts)" "78 0"
 holds "the error has the path" says kv1 'failed to start: /srv/data/kv: (Read-only file system|Permission denied)'
 holds "and the way out" says kv1 'as root, `kvd config dropin`, then `systemctl daemon-reload'
 in_ kv1 kvd config dropin

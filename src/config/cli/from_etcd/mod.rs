@@ -14,6 +14,8 @@ mod yaml;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use unit::service_settings;
+
 use super::{Answer, text_of};
 use crate::config::diagnostic::{Diagnostic, FilePlace, Place, Severity, system_text};
 use crate::config::options::{self, Effect, Kind, OptionSpec};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::command::{self, Word};
 use super::{Item, shell};
 use crate::config::diagnostic::{Diagnostic, FilePlace, Place, locate};
-use crate::config::surroundings::Files;
+use crate::config::surroundings::{Disk, Files};
 
 /// The kernel's file with the host name.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
@@ -65,6 +65,13 @@ pub(super) fn read(path: &Arc<PathBuf>, text: &str, files: &dyn Files) -> Result
     }
     let error = Diagnostic::error("no ExecStart= of this unit runs etcd");
     Err(vec![error.at(Some(Place::Path(Arc::clone(path))))])
+}
+
+/// The settings of `[Service]` in a unit's text, in order; an empty value resets those above it. Drop-ins may follow the
+/// unit in the same text.
+pub fn service_settings(text: &str) -> Vec<(String, String)> {
+    let unit = Unit { path: &Arc::new(PathBuf::new()), text, files: &Disk };
+    unit.lines().into_iter().map(|line| (line.key, line.value)).collect()
 }
 
 /// One setting of `[Service]`, continuation lines joined.
