@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, ValueHint};
 
+use super::completion;
 use crate::config::options::{self, Effect, Kind, OptionSpec, Section};
 use crate::config::source::is_flag;
 
@@ -11,14 +12,15 @@ pub fn command() -> Command {
     let mut command = Command::new("kvd")
         .about("A strongly consistent key-value store that speaks etcd's protocols")
         .override_usage(
-            "kvd [OPTION]...\n       kvd check [--json] [OPTION]...\n       kvd config show|diff|from-etcd|dropin\n       kvd secret new [FILE]",
+            "kvd [OPTION]...\n       kvd check [--json] [OPTION]...\n       kvd config show|diff|from-etcd|dropin\n       kvd secret new [FILE]\n       kvd completion SHELL",
         )
         .after_help(AFTER)
         .disable_version_flag(true)
         .subcommand_required(false)
         .subcommand(check())
         .subcommand(config())
-        .subcommand(secret());
+        .subcommand(secret())
+        .subcommand(completion("kvd"));
     // clap has a --help of its own, which the sub-commands share.
     for spec in options::all().filter(|spec| spec.name != "help") {
         command = command.arg(argument(spec));
@@ -125,7 +127,7 @@ pub(super) fn help() -> String {
 
 /// True for the first words that begin a sub-command.
 pub(super) fn is_sub_command(word: &str) -> bool {
-    matches!(word, "check" | "config" | "secret" | "help")
+    matches!(word, "check" | "completion" | "config" | "secret" | "help")
 }
 
 /// Separates a sub-command's own arguments, which clap reads, from server flags, which have Go's syntax. What nobody

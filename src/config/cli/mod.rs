@@ -3,6 +3,7 @@
 //! clap frames sub-commands and help; server flags have Go's syntax, which clap does not, and are read from the table
 //! of options before clap sees the rest. Nothing is printed here: an [`Answer`] carries the texts.
 
+mod completion;
 mod diff;
 mod frame;
 mod from_etcd;
@@ -21,6 +22,7 @@ use super::surroundings::Surroundings;
 use super::value::Value;
 use super::{bootstrap, render};
 
+pub use completion::{completion, completion_script};
 pub use frame::command;
 pub use from_etcd::{convert, service_settings};
 pub use version::version_text;
@@ -138,6 +140,7 @@ fn sub_command(mut surroundings: Surroundings<'_>) -> Invocation<'_> {
             let json = matches.get_flag("json");
             return Invocation::Check(Box::new(CheckRequest { surroundings, json }));
         }
+        Some(("completion", matches)) => Answer::out(completion_script(matches, command())),
         Some(("secret", matches)) => match matches.subcommand() {
             Some(("new", matches)) => {
                 return Invocation::NewSecret(matches.get_one::<String>("file").map(PathBuf::from));
@@ -177,7 +180,7 @@ fn not_a_command(word: &str) -> Answer {
         word if word.ends_with(".toml") => {
             Some(format!("the configuration file is named by --config-file {word}"))
         }
-        word => did_you_mean(word, ["check", "config", "secret", "help"].into_iter())
+        word => did_you_mean(word, ["check", "completion", "config", "secret", "help"].into_iter())
             .map(|word| format!("did you mean `kvd {word}`?")),
     };
     Answer::findings(&[Diagnostic::error(format!("{word:?} is not a valid flag")).maybe_help(help)])

@@ -9,7 +9,8 @@ pub fn man_kvd() -> String {
     page.section("SYNOPSIS");
     page.raw(".B kvd\n[\\fIOPTION\\fR]...\n.br\n.B kvd check\n[\\fB--json\\fR] [\\fIOPTION\\fR]...\n.br\n");
     page.raw(".B kvd config show\n[\\fB--origin\\fR] [\\fIOPTION\\fR]...\n.br\n.B kvd config diff\n[\\fIFILE\\fR] [\\fIOPTION\\fR]...\n.br\n");
-    page.raw(".B kvd config from-etcd\n\\fIFILE\\fR\n.br\n.B kvd config dropin\n[\\fIOPTION\\fR]...\n.br\n.B kvd secret new\n[\\fIFILE\\fR]\n");
+    page.raw(".B kvd config from-etcd\n\\fIFILE\\fR\n.br\n.B kvd config dropin\n[\\fIOPTION\\fR]...\n.br\n.B kvd secret new\n[\\fIFILE\\fR]\n.br\n");
+    page.raw(".B kvd completion\n\\fIbash\\fR|\\fIzsh\\fR|\\fIfish\\fR|\\fIpowershell\\fR\n");
     page.section("DESCRIPTION").text(DESCRIPTION);
     page.section("COMMANDS");
     for (command, help) in COMMANDS {
@@ -102,10 +103,10 @@ const DESCRIPTION: &str = "kvd is one member of a cluster. It serves clients on 
     to other members by QUIC with mutual TLS on port 2380/udp. Without options it is a cluster of one member that \
     listens on this machine.";
 
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     (
         "kvd check [--json]",
-        "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Certificates, keys and secrets are opened as a start opens them. Nothing is started.",
+        "Reads files, environment and the given options, prints everything that is wrong with them, and exits with 78 if that is an error. Certificates, keys and secrets are opened as a start opens them. Nothing is started. Run by root on a machine with kvd.service, it does what the service would do: it reads kvd.env and the credential kvd.cluster-secret as systemd does, everything else as user kv, and reports what the unit hides from the service.",
     ),
     (
         "kvd config show [--origin] [--json]",
@@ -126,6 +127,10 @@ const COMMANDS: [(&str, &str); 6] = [
     (
         "kvd secret new [FILE]",
         "Makes a secret for a new cluster: in the file, which only its owner can read and which must not exist, or on standard output. Every member needs a copy.",
+    ),
+    (
+        "kvd completion SHELL",
+        "Prints the script that completes command lines in a shell. The packages install those of bash, zsh and fish.",
     ),
 ];
 
@@ -182,7 +187,7 @@ const EXIT_STATUS: [(&str, &str); 6] = [
     ),
     (
         "78",
-        "The configuration or the command line is wrong, or a certificate, key or secret that it names cannot be used (etcd: 1 and 2). systemd does not restart it.",
+        "The configuration or the command line is wrong, or a certificate, key or secret that it names cannot be used, or its unit does not let it write to a directory that the configuration names (etcd: 1 and 2). systemd does not restart it.",
     ),
 ];
 

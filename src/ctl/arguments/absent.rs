@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use crate::ctl::failure::Failure;
 
 /// Their names at the top level.
-pub(super) const NAMES: [&str; 3] = ["check", "completion", "options"];
+pub(super) const NAMES: [&str; 2] = ["check", "options"];
 
 /// Hidden from help and from the manual.
 pub(super) fn commands() -> Vec<Command> {

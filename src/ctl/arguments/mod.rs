@@ -19,6 +19,7 @@ use clap::{ArgMatches, Command};
 use super::failure::{BAD_FEATURE, ERROR, Failure};
 use super::print::Format;
 use crate::config::DEFAULT_FILE;
+use crate::config::cli::{completion, completion_script};
 
 pub(super) use auth::{Auth, Keys, Role, User};
 pub(super) use cluster::{Cluster, Endpoints};
@@ -58,7 +59,7 @@ pub(super) struct Invocation {
     pub(super) asked: Asked,
 }
 
-/// Text that is printed instead of running a command: help, or what is wrong.
+/// Text that is printed instead of running a command: help, a completion script, or what is wrong.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
     pub(super) out: String,
@@ -80,6 +81,9 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
         }
         Err(error) => return Err(Answer { out: error.render().to_string(), ..Answer::default() }),
     };
+    if let Some(("completion", asked)) = matches.subcommand() {
+        return Err(Answer { out: completion_script(asked, command()), ..Answer::default() });
+    }
     read(&matches, dangling).map_err(|failure| Answer {
         err: failure.to_string(),
         code: failure.code(),
@@ -148,6 +152,7 @@ pub fn command() -> Command {
         .subcommands(cluster::commands())
         .subcommands(auth::commands())
         .subcommand(flags::leaf("version", "version", "Print the version of kvctl, and that of the API"))
+        .subcommand(completion("kvctl"))
         .subcommands(absent::commands())
 }
 
@@ -218,10 +223,23 @@ mod tests {
     #[test]
     fn a_command_that_only_etcdctl_has_is_named_as_such() {
         let err = |line: &str| parsed(line).expect_err(line).err;
-        let hint = "\nhint: etcdctl has it, and works with kvd: etcdctl completion bash --no-descriptions\n";
-        assert!(err("completion bash --no-descriptions").ends_with(hint));
+        let hint = "\nhint: etcdctl has it, and works with kvd: etcdctl check perf --load l\n";
+        assert!(err("check perf --load l").ends_with(hint));
         assert!(!err("nonsense").contains("hint"));
         assert!(!err("endpoint status --foo").contains("hint"));
+    }
+
+    #[test]
+    fn shells_of_etcdctl_get_a_script_without_a_member() {
+        for shell in ["bash", "zsh", "fish", "powershell"] {
+            let answer = parsed(&format!("completion {shell}")).expect_err("a script");
+            assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+            assert!(answer.out.contains("grant-permission"), "{shell}");
+        }
+        for line in ["completion", "completion elvish", "completion bash zsh"] {
+            let answer = parsed(line).expect_err(line);
+            assert_eq!((answer.code, answer.out.as_str()), (1, ""), "{line}");
+        }
     }
 
     #[test]

@@ -7,6 +7,11 @@ step "rpmlint"
 rpmlint --config "$KVD_ROOT/packaging/rpm/rpmlint.toml" "$KVD_RPM" | tee "$work/rpmlint"
 holds "no errors, no warnings" grep -q ' 0 errors, 0 warnings' "$work/rpmlint"
 
+step "the synopsis, which package managers show in one line"
+synopsis=$(dpkg-deb --field "$KVD_DEB" Description | head -n 1)
+check "it is" "$synopsis" "$(rpm --query --package --queryformat '%{SUMMARY}' "$KVD_RPM" 2>/dev/null)"
+holds "it is short" test "${#synopsis}" -le 72
+
 step "the programs"
 dpkg-deb --extract "$KVD_DEB" "$work/deb"
 for program in kvd kvctl; do
@@ -20,5 +25,16 @@ done
 step "the same files in both"
 dpkg-deb --contents "$KVD_DEB" | awk '!/^d/ {print $6}' | sed 's/^\.//' | grep -v -e lintian -e copyright -e changelog |
     sed 's#vendor-completions#site-functions#' | sort >"$work/in-deb"
-rpm --query --package --list "$KVD_RPM" 2>/dev/null | grep -v -e licenses -e CHANGELOG | sort >"$work/in-rpm"
+rpm --query --package --queryformat '[%{FILEMODES:perms} %{FILENAMES}\n]' "$KVD_RPM" 2>/dev/null |
+    awk '!/^d/ {print $2}' | grep -v -e licenses -e CHANGELOG | sort >"$work/in-rpm"
 holds "no file is in one only" diff "$work/in-deb" "$work/in-rpm"
+
+step "completions"
+for program in kvd kvctl; do
+    script=$work/deb/usr/share/bash-completion/completions/$program
+    holds "bash understands $program's" bash -n "$script"
+    holds "it offers options" grep -q -e '--cert' "$script"
+    for file in zsh/vendor-completions/_$program fish/vendor_completions.d/$program.fish; do
+        holds "$file is there" test -s "$work/deb/usr/share/$file"
+    done
+done
