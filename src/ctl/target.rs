@@ -1,14 +1,15 @@
 //! Where to connect and with which files: from the command line and variables, otherwise from the configuration of the
 //! kvd on this machine.
 
+use std::fs::File;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{Globals, default_config_file};
-use super::failure::Failure;
+use super::failure::{BAD_CONNECTION, Failure};
 use super::secret::Credentials;
-use crate::config::{Config, Disk, Files, Scheme, Surroundings, Url, read};
+use crate::config::{Config, Disk, Files, Scheme, Surroundings, Url, read, system_text};
 
 /// etcdctl's default.
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
@@ -55,8 +56,12 @@ impl Target {
             own: None,
             skip_verify: globals.insecure_skip_tls_verify,
         };
+        check(&tls)?;
         let mut guess = None;
         let endpoints = match (&globals.endpoints, &local) {
+            (Some(endpoints), _) if endpoints.iter().all(String::is_empty) => {
+                return Err(Failure::with_code(BAD_CONNECTION, "etcdclient: no available endpoints"));
+            }
             (Some(endpoints), _) => endpoints.clone(),
             (None, Local::Config(config)) => {
                 fill(&mut tls, config);
@@ -79,6 +84,23 @@ impl Target {
             guess,
         })
     }
+}
+
+/// Whether the files that the flags name are there, and both or none of certificate and key: also if no endpoint uses
+/// TLS, since a script with a mistake is not to learn of it later.
+fn check(tls: &TlsFiles) -> Result<(), Failure> {
+    if tls.cert.is_some() != tls.key.is_some() {
+        let shown = |file: &Option<PathBuf>| file.as_deref().unwrap_or(Path::new("")).display().to_string();
+        let pair = format!("key: {}, cert: {}", shown(&tls.key), shown(&tls.cert));
+        return Err(Failure::arguments(format!("KeyFile and CertFile must both be present[{pair}]")));
+    }
+    for file in [&tls.cert, &tls.key, &tls.cacert].into_iter().flatten() {
+        File::open(file).map_err(|error| {
+            let why = system_text(&error).to_lowercase();
+            Failure::arguments(format!("open {}: {why}", file.display()))
+        })?;
+    }
+    Ok(())
 }
 
 /// The configuration of the kvd on this machine.
@@ -215,6 +237,26 @@ mod tests {
         assert_eq!(endpoint(&listen("\"http://0.0.0.0:99\"", "http://a.example:99")), "http://127.0.0.1:99");
         assert_eq!(endpoint(&listen("\"http://10.0.0.1:99\"", "http://a.example:99")), "http://10.0.0.1:99");
         assert_eq!(endpoint(""), "http://localhost:2379");
+    }
+
+    /// etcdctl's texts and exit codes.
+    #[test]
+    fn flags_that_cannot_be_right_are_refused_whatever_the_endpoint() {
+        let refused = |flags: &str| {
+            let line = std::iter::once("kvctl").chain(flags.split(' ')).chain(["get", "a"]);
+            let invocation = super::super::arguments::parse(line.map(Into::into)).expect("understood");
+            Target::of(&invocation.globals).map_err(|failure| (failure.code(), failure.to_string()))
+        };
+        let missing = "Error: open /nonexistent: no such file or directory\n";
+        let local = "--endpoints=127.0.0.1:1";
+        assert_eq!(refused(&format!("{local} --cacert=/nonexistent")), Err((128, missing.to_string())));
+        let both = "--cert=/nonexistent --key=/nonexistent";
+        assert_eq!(refused(&format!("{local} {both}")), Err((128, missing.to_string())));
+        let half = "Error: KeyFile and CertFile must both be present[key: , cert: /c]\n";
+        assert_eq!(refused(&format!("{local} --cert=/c")), Err((128, half.to_string())));
+        let none = "Error: etcdclient: no available endpoints\n";
+        assert_eq!(refused("--endpoints="), Err((2, none.to_string())));
+        assert!(refused(local).is_ok());
     }
 
     #[test]

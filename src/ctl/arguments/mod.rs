@@ -14,6 +14,7 @@ mod watch;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Command};
 
 use super::failure::{BAD_FEATURE, ERROR, Failure};
@@ -67,6 +68,8 @@ pub(super) struct Answer {
     pub(super) code: u8,
 }
 
+const SHOWS_COMMANDS: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+
 /// Flags that must not be given with an empty value, by etcdctl's rule.
 const NEVER_EMPTY: [&str; 3] = ["cert", "key", "cacert"];
 
@@ -76,7 +79,8 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
     let dangling = arguments.last().is_some_and(|last| last == "--");
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
-        Err(error) if error.use_stderr() => {
+        // As etcdctl's: a group without a command shows its commands, and is no mistake.
+        Err(error) if error.use_stderr() && error.kind() != SHOWS_COMMANDS => {
             return Err(Answer { err: error.render().to_string(), code: ERROR, ..Answer::default() });
         }
         Err(error) => return Err(Answer { out: error.render().to_string(), ..Answer::default() }),
@@ -257,5 +261,9 @@ mod tests {
         assert_eq!(code("endpoint status --hex=5"), 1);
         assert_eq!(code("member list --cert="), 128);
         assert_eq!(code("--help"), 0);
+        for group in ["lease", "member", "endpoint", "alarm", "snapshot", "user", "role", "auth"] {
+            let shown = parsed(group).expect_err(group);
+            assert!(shown.code == 0 && shown.err.is_empty() && shown.out.contains("Commands:"), "{group}");
+        }
     }
 }
