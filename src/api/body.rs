@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
 use super::grpc::leashed::Leashed;
+use super::json::answers::Chunks;
 
 /// See the module.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub enum ReplyBody {
     Tonic(tonic::body::Body),
     /// A stream of messages that the gate can end.
     Stream(Leashed<tonic::body::Body>),
+    /// The same as lines of JSON.
+    Json(Box<Chunks<Leashed<tonic::body::Body>>>),
 }
 
 fn ok_trailers() -> HeaderMap {
@@ -60,6 +63,7 @@ impl Body for ReplyBody {
             }
             ReplyBody::Tonic(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Stream(body) => Pin::new(body).poll_frame(context),
+            ReplyBody::Json(body) => Pin::new(body).poll_frame(context),
         }
     }
 
@@ -68,7 +72,9 @@ impl Body for ReplyBody {
             ReplyBody::Empty => true,
             ReplyBody::Page(page) => page.is_empty(),
             ReplyBody::Tonic(body) => body.is_end_stream(),
-            ReplyBody::Message(_) | ReplyBody::OkTrailers | ReplyBody::Stream(_) => false,
+            ReplyBody::Message(_) | ReplyBody::OkTrailers | ReplyBody::Stream(_) | ReplyBody::Json(_) => {
+                false
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The API: gRPC for etcd's clients, and plain HTTP pages, both on one listener.
+//! The API: gRPC for etcd's clients, the same as JSON, and plain HTTP pages, all on one listener.
 //!
 //! * [`services`]: shared by all calls (the raft node, the store, the watch hub, the lessor), with the headers of
 //!   answers.
@@ -9,6 +9,7 @@
 //! * [`reads`]: all reads of requests.
 //! * [`status`]: the table of refusals: etcd's code and text. No other file of kvd has those texts.
 //! * [`grpc`]: the framing around the handlers. [`encoding`]: the protobuf encoding of answers.
+//! * [`json`]: etcd's JSON gateway, in front of [`grpc`].
 //! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`.
 //! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
 //! * [`jobs`]: blocking work, with a limit for each kind.
@@ -17,8 +18,8 @@
 //!
 //! Rules: a handler does not access internals of raft or the store; it proposes commands and asks questions, both on
 //! behalf of the caller. It knows neither bytes nor HTTP, so that another interface can call the same handler.
-//! Everything from a client is limited before it is allocated. Imports go one way: gRPC and HTTP use `rpc`, which uses
-//! `gate` and `reads`, which use `services`; `rules`, `encoding`, `jobs` and `metrics` are the base of all.
+//! Everything from a client is limited before it is allocated. Imports go one way: HTTP uses `json`, which uses gRPC, which
+//! uses `rpc`, which uses `gate` and `reads`, which use `services`; `rules`, `encoding`, `jobs` and `metrics` are the base of all.
 
 pub mod body;
 pub mod encoding;
@@ -26,6 +27,7 @@ pub mod gate;
 pub mod grpc;
 pub mod http;
 pub mod jobs;
+pub mod json;
 pub mod metrics;
 pub mod proto;
 pub mod reads;

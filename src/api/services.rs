@@ -43,6 +43,8 @@ pub struct Settings {
     pub slow_read: Duration,
     /// The time of every gRPC method's calls is counted, too (`--metrics extensive`).
     pub extensive_metrics: bool,
+    /// The JSON gateway is served (`--enable-grpc-gateway`).
+    pub gateway: bool,
     /// Who may make requests over plain HTTP.
     pub access: Access,
 }
@@ -73,6 +75,7 @@ impl Default for Settings {
             slow_request: Duration::from_millis(300),
             slow_read: Duration::from_millis(100),
             extensive_metrics: false,
+            gateway: true,
             access: Access::default(),
         }
     }

@@ -28,6 +28,7 @@ use crate::member::Member;
 use crate::member::lab::lone_leader;
 use crate::store::{Options, Store};
 
+mod json;
 mod users;
 
 /// A server on a port of its own, stopped when dropped.

@@ -53,6 +53,7 @@ pub fn settings(config: &Config) -> Settings {
         slow_request: config.logging.warn_request,
         slow_read: config.logging.warn_apply,
         extensive_metrics: config.http.metrics == Metrics::Extensive,
+        gateway: config.http.gateway,
         access: Access { cors: config.http.cors.clone(), host_whitelist: config.http.host_whitelist.clone() },
     }
 }

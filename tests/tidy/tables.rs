@@ -80,7 +80,7 @@ const READS: &[&str] = &[
     "store.snapshot",
     "node.read_index",
 ];
-const FRAMING: &[&str] = &["tonic", "http", "http_body", "Status::", "api::grpc", "api::http"];
+const FRAMING: &[&str] = &["tonic", "http", "http_body", "Status::", "api::grpc", "api::http", "api::json"];
 
 /// Rules that are expressed by an absence: rooms or modules, words that must not occur in them, and why.
 pub const ABSENT: &[(&[&str], &[&str], &str)] = &[

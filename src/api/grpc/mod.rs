@@ -1,6 +1,6 @@
 //! gRPC: the framing around the handlers.
 //!
-//! [`Grpc::call`] is the only entry: it finds the method's rule, reads the message of a unary call, asks the gate, and
+//! [`Grpc::call`] is the entry ([`Grpc::serve`] for whoever has found the rule): it finds the method's rule, reads the message of a unary call, asks the gate, and
 //! passes the request to the handler, within the caller's deadline. Unary calls take the short path of [`unary`]; streams and compressed requests take
 //! tonic's (`through_tonic`).
 //!
@@ -13,7 +13,7 @@ mod reflection;
 mod through_tonic;
 pub mod unary;
 mod watch;
-mod wording;
+pub mod wording;
 
 use std::fmt::Display;
 use std::pin::pin;
@@ -72,9 +72,24 @@ impl Grpc {
         request: Request<B>,
         certified: Option<&Arc<str>>,
     ) -> Response<ReplyBody> {
-        let Some(rule) = rules::find(request.uri().path()) else {
-            return unknown_method(request.uri().path()).into_http();
-        };
+        match rules::find(request.uri().path()) {
+            Some(rule) => self.serve(rule, request, certified).await,
+            None => unknown_method(request.uri().path()).into_http(),
+        }
+    }
+
+    /// Largest message that a client may send, in bytes.
+    pub fn max_receive_bytes(&self) -> usize {
+        self.services.settings().max_receive_bytes()
+    }
+
+    /// Answers a request of the method `rule`, whatever its path.
+    pub async fn serve<B: RequestBody>(
+        &self,
+        rule: &'static Rule,
+        request: Request<B>,
+        certified: Option<&Arc<str>>,
+    ) -> Response<ReplyBody> {
         self.services.metrics.started(rule);
         let started = Instant::now();
         let answer = match rule.kind {

@@ -30,18 +30,17 @@ pub(super) fn refuse<B>(
     Some(plain(StatusCode::MISDIRECTED_REQUEST, text))
 }
 
-/// Adds the headers that allow pages of the allowed origins to read the answer.
-pub(super) fn add_cors(access: &Access, asked: &HeaderMap, headers: &mut HeaderMap) {
-    let origin = if allows(&access.cors, "*") {
-        HeaderValue::from_static("*")
-    } else {
-        match asked.get(ORIGIN) {
-            Some(origin) if origin.to_str().is_ok_and(|origin| allows(&access.cors, origin)) => {
-                origin.clone()
-            }
-            _ => return,
-        }
-    };
+/// The origin whose pages may read the answer, if there is one.
+pub(super) fn allowed_origin(access: &Access, asked: &HeaderMap) -> Option<HeaderValue> {
+    if allows(&access.cors, "*") {
+        return Some(HeaderValue::from_static("*"));
+    }
+    let origin = asked.get(ORIGIN)?;
+    origin.to_str().is_ok_and(|origin| allows(&access.cors, origin)).then(|| origin.clone())
+}
+
+/// Adds the headers that allow pages of that origin to read the answer.
+pub(super) fn add_cors(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET, OPTIONS, PUT, DELETE"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(
@@ -90,24 +89,27 @@ mod tests {
     #[test]
     fn the_whitelist_is_for_plain_http() {
         let access = Access { host_whitelist: vec!["good".into()], ..Access::default() };
-        let refused = |encrypted, host| refuse(&access, Origin { encrypted }, &request(host)).is_some();
+        let refused = |encrypted, host| {
+            refuse(&access, Origin { encrypted, certified: false }, &request(host)).is_some()
+        };
         assert!(refused(false, "evil:2379"));
         assert!(!refused(false, "good:2379"));
         assert!(!refused(true, "evil"));
-        assert!(refuse(&Access::default(), Origin { encrypted: false }, &request("any")).is_none());
+        assert!(
+            refuse(&Access::default(), Origin { encrypted: false, certified: false }, &request("any"))
+                .is_none()
+        );
     }
 
     #[test]
     fn cors() {
         let access = Access { cors: vec!["http://a".into()], ..Access::default() };
         let mut asked = HeaderMap::new();
-        let mut headers = HeaderMap::new();
-        add_cors(&access, &asked, &mut headers);
-        assert!(headers.is_empty());
+        assert_eq!(allowed_origin(&access, &asked), None);
         asked.insert(ORIGIN, HeaderValue::from_static("http://a"));
-        add_cors(&access, &asked, &mut headers);
+        let mut headers = HeaderMap::new();
+        add_cors(allowed_origin(&access, &asked).expect("an origin"), &mut headers);
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "http://a");
-        add_cors(&Access::default(), &asked, &mut headers);
-        assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert_eq!(allowed_origin(&Access::default(), &asked), Some(HeaderValue::from_static("*")));
     }
 }

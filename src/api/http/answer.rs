@@ -1,5 +1,7 @@
 //! What all pages answer with, and what they ask of a request.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -11,6 +13,8 @@ use crate::api::body::ReplyBody;
 pub struct Origin {
     /// Over TLS.
     pub encrypted: bool,
+    /// With a certificate that names a user.
+    pub certified: bool,
 }
 
 /// A page.
@@ -54,6 +58,11 @@ pub(super) fn query_values<'a>(query: &'a str, name: &'a str) -> impl Iterator<I
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(key) == name).then(|| decoded(value))
     })
+}
+
+/// A path, percent-decoded.
+pub(super) fn decoded_path(path: &str) -> Cow<'_, str> {
+    if path.contains('%') { Cow::Owned(decoded(&path.replace('+', "%2B"))) } else { Cow::Borrowed(path) }
 }
 
 fn decoded(text: &str) -> String {

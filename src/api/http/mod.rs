@@ -15,42 +15,55 @@ mod shared;
 use std::sync::Arc;
 
 pub use answer::Origin;
-use answer::{not_found, only_get, page};
+use answer::{decoded_path, not_found, only_get, page, plain};
 use http::{Method, Request, Response, StatusCode};
 
 use self::shared::SharedPage;
 use super::body::ReplyBody;
+use super::grpc::RequestBody;
+use super::json::{self, Gateway};
 use super::services::{ETCD_VERSION, STORAGE_VERSION, Services};
+
+/// etcd's refusal of a request to the gateway with a certificate that names a user: the name would be ignored.
+const COMMON_NAME: &str =
+    "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
 
 /// All pages.
 #[derive(Clone)]
 pub struct Pages {
     services: Arc<Services>,
     figures: Arc<SharedPage>,
+    gateway: Gateway,
 }
 
 impl Pages {
-    /// The pages about `services`.
-    pub fn new(services: Arc<Services>) -> Self {
-        Self { services, figures: Arc::default() }
+    /// The pages about `services`, and the gateway.
+    pub fn new(services: Arc<Services>, gateway: Gateway) -> Self {
+        Self { services, figures: Arc::default(), gateway }
     }
 
-    /// Answers on the client port: all pages, behind the access filters.
-    pub async fn client<B>(&self, origin: Origin, request: Request<B>) -> Response<ReplyBody> {
+    /// Answers on the client port: all pages and the gateway, behind the access filters.
+    pub async fn client<B: RequestBody>(&self, origin: Origin, request: Request<B>) -> Response<ReplyBody> {
         let settings = arc_swap::Guard::into_inner(self.services.settings());
         let filter = &settings.access;
         if let Some(refused) = access::refuse(filter, origin, &request) {
             return refused;
         }
-        let mut response = if request.method() == Method::OPTIONS {
-            Response::new(ReplyBody::Empty)
-        } else {
-            match request.uri().path() {
-                "/version" => only_get(&request).unwrap_or_else(|| self.version()),
-                _ => self.metrics_only(&request).await,
-            }
+        let in_gateway = json::find(&decoded_path(request.uri().path())).filter(|_| settings.gateway);
+        if in_gateway.is_some() && origin.certified && self.services.store.users_epoch().is_enabled() {
+            return plain(StatusCode::BAD_REQUEST, COMMON_NAME);
+        }
+        let readable_by = access::allowed_origin(filter, request.headers());
+        let mut response = match (in_gateway, request.uri().path()) {
+            _ if request.method() == Method::OPTIONS => Response::new(ReplyBody::Empty),
+            // On the heap: other requests need less space.
+            (Some(target), _) => Box::pin(self.gateway.call(target, request)).await,
+            (None, "/version") => only_get(&request).unwrap_or_else(|| self.version()),
+            (None, _) => self.metrics_only(&request).await,
         };
-        access::add_cors(filter, request.headers(), response.headers_mut());
+        if let Some(origin) = readable_by {
+            access::add_cors(origin, response.headers_mut());
+        }
         response
     }
 

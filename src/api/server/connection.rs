@@ -222,7 +222,8 @@ async fn answer(
     match (is_grpc, faces) {
         (true, Faces::All | Faces::Grpc) => shared.grpc.call(request, client.user.as_ref()).await,
         (false, Faces::All | Faces::Http) => {
-            shared.pages.client(Origin { encrypted: client.encrypted }, request).await
+            let origin = Origin { encrypted: client.encrypted, certified: client.user.is_some() };
+            shared.pages.client(origin, request).await
         }
         (_, Faces::Metrics) => shared.pages.metrics_only(&request).await,
         (true, Faces::Http) | (false, Faces::Grpc) => {

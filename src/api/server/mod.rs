@@ -35,6 +35,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::grpc::Grpc;
 use super::http::Pages;
+use super::json::Gateway;
 use super::services::Services;
 use complaints::Complaints;
 use connection::Accepted;
@@ -108,9 +109,10 @@ impl Server {
         workers: usize,
     ) -> Result<Server> {
         let limit = options.max_connections.unwrap_or_else(connections_allowed);
+        let grpc = Grpc::new(services.clone());
         let shared = Arc::new(Shared {
-            grpc: Grpc::new(services.clone()),
-            pages: Pages::new(services.clone()),
+            pages: Pages::new(services.clone(), Gateway::new(grpc.clone())),
+            grpc,
             services,
             options,
             connections: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),

@@ -19,7 +19,7 @@ choice! {
 section! {
     /// HTTP.
     pub struct Http under Http {
-        gateway: bool = etcd("enable-grpc-gateway", Kind::Bool, "true", "Serves the JSON gateway (/v3/...) beside gRPC.").pending();
+        gateway: bool = etcd("enable-grpc-gateway", Kind::Bool, "true", "Serves the JSON gateway (/v3/...) beside gRPC.");
         v2: bool = etcd("enable-v2", Kind::Bool, "false", "Serves the /v2 interface.").pending().since("3.4, 3.5");
         cors: Vec<String> = etcd("cors", Kind::Origins, "*", "The origins whose pages may call the HTTP interfaces; * for all.").reloads();
         /// An empty list also means all.
