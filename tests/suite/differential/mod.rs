@@ -9,6 +9,7 @@
 //! batched. Against an etcd older than 3.7 the generator leaves out what that version does differently: see `generate`.
 
 mod answer;
+mod gateway;
 mod generate;
 mod op;
 mod run;

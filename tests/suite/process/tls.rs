@@ -23,7 +23,9 @@ struct Certificates {
 impl Certificates {
     fn new() -> Certificates {
         let authority = Authority::new("test CA");
-        let (server, key) = authority.issue("server", 1, &[ExtendedKeyUsagePurpose::ServerAuth]);
+        // etcd's gateway shows the server's certificate to the server.
+        let purposes = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let (server, key) = authority.issue("server", 1, &purposes);
         Certificates {
             ca: authority.certificate.der().clone(),
             ca_pem: authority.certificate.pem(),
@@ -40,12 +42,22 @@ fn client(authority: &Authority) -> (CertificateDer<'static>, PrivateKeyDer<'sta
     (certificate.der().clone(), key)
 }
 
+type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
 /// True if a client is answered.
-async fn is_served(
+async fn is_served(server: &Server, ca: &CertificateDer<'static>, client: Option<&Identity>) -> bool {
+    let answer = ask(server, ca, client, "GET /version", "").await;
+    answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 OK"))
+}
+
+/// The answer to a request, with its head.
+async fn ask(
     server: &Server,
     ca: &CertificateDer<'static>,
-    client: Option<&(CertificateDer<'static>, PrivateKeyDer<'static>)>,
-) -> bool {
+    client: Option<&Identity>,
+    request: &str,
+    body: &str,
+) -> std::io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(ca.clone()).expect("a CA");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -64,19 +76,33 @@ async fn is_served(
         let name = ServerName::try_from("localhost").expect("a name");
         let mut connection = TlsConnector::from(Arc::new(config)).connect(name, connection).await?;
         // With TLS 1.3 the refusal comes with the first bytes from the server.
-        connection
-            .write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .await?;
-        let mut answer = vec![0; 15];
-        connection.read_exact(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+        let length = body.len();
+        let head =
+            format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}");
+        connection.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await?;
+        let mut answer = Vec::new();
+        match connection.read_to_end(&mut answer).await {
+            Err(error) if answer.is_empty() => Err(error),
+            // A connection that ends without a farewell has answered all the same.
+            _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+        }
     };
-    let answer = tokio::time::timeout(PATIENCE, talk).await.expect("an end");
-    answer.is_ok_and(|answer| answer == b"HTTP/1.1 200 OK")
+    tokio::time::timeout(PATIENCE, talk).await.expect("an end")
 }
 
 /// Which clients are served under these flags: without certificate, with a good one, with one of another CA.
 async fn served(program: &Program, certificates: &Certificates, flags: &[&str]) -> [bool; 3] {
+    let server = started(program, certificates, flags).await;
+    let (ca, client, stranger) = (&certificates.ca, &certificates.client, &certificates.stranger);
+    [
+        is_served(&server, ca, None).await,
+        is_served(&server, ca, Some(client)).await,
+        is_served(&server, ca, Some(stranger)).await,
+    ]
+}
+
+/// A server with TLS.
+async fn started(program: &Program, certificates: &Certificates, flags: &[&str]) -> Server {
     let mut server = Setup::of(program).prepare();
     let file = |name: &str, text: &str| -> PathBuf {
         let path = server.dir().join(name);
@@ -94,12 +120,7 @@ async fn served(program: &Program, certificates: &Certificates, flags: &[&str]) 
     }
     server.spawn();
     until_listening(&server).await;
-    let (ca, client, stranger) = (&certificates.ca, &certificates.client, &certificates.stranger);
-    [
-        is_served(&server, ca, None).await,
-        is_served(&server, ca, Some(client)).await,
-        is_served(&server, ca, Some(stranger)).await,
-    ]
+    server
 }
 
 async fn until_listening(server: &Server) {
@@ -123,5 +144,39 @@ async fn certificates_are_demanded_of_those_of_whom_etcd_demands_them() {
         if let Some(reference) = &reference {
             assert_eq!(served(reference, &certificates, flags).await, expected, "{reference} {flags:?}");
         }
+    }
+}
+
+/// The gateway would ignore the name in a client's certificate: while users count, it refuses such a client, as etcd does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gateway_refuses_whoever_has_a_certificate_that_names_a_user() {
+    let certificates = Certificates::new();
+    let flags = ["--trusted-ca-file=CA", "--client-cert-auth", "--bcrypt-cost=4"];
+    let reference = reference("the_gateway_refuses_whoever_has_a_certificate_that_names_a_user");
+    let reference = reference.filter(|reference| reference.level() >= (3, 7));
+    for program in [Some(subject()), reference].into_iter().flatten() {
+        let server = started(&program, &certificates, &flags).await;
+        let post = async |path: &str, body: &str| {
+            let request = format!("POST {path}");
+            let answer = ask(&server, &certificates.ca, Some(&certificates.client), &request, body).await;
+            answer.unwrap_or_else(|error| panic!("{program} {path}: {error}"))
+        };
+        let read = async || post("/v3/kv/range", r#"{"key":"Zm9v"}"#).await;
+        let answer = read().await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{program}: {answer}");
+        for (path, body) in [
+            ("/v3/auth/user/add", r#"{"name":"root","password":"p"}"#),
+            ("/v3/auth/user/grant", r#"{"user":"root","role":"root"}"#),
+            ("/v3/auth/enable", "{}"),
+        ] {
+            let answer = post(path, body).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{program}: {answer}");
+        }
+        let refused = read().await;
+        assert!(refused.starts_with("HTTP/1.1 400"), "{program}: {refused}");
+        let text = "\r\n\r\nCommonName of client sending a request against gateway will be ignored and not used as expected\n";
+        assert!(refused.ends_with(text), "{program}: {refused}");
+        let version = ask(&server, &certificates.ca, Some(&certificates.client), "GET /version", "").await;
+        assert!(version.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")), "{program}");
     }
 }
