@@ -7,7 +7,7 @@ use crate::options::Options;
 use crate::report::{Limit, Metric, Sample};
 use crate::server::{self, Program, Server};
 use crate::wire::Wire;
-use crate::{catch_up, hash, lease, watch};
+use crate::{catch_up, hash, json, lease, watch};
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ enum Kind {
     Load { work: Work, clients: usize },
     Watch { watchers: usize, writers: usize },
     KeepAlive { leases: usize },
+    Json { work: json::Work, clients: usize },
+    JsonWatch { watchers: usize },
     ManyKeys,
     Hash,
     Failover(Failure),
@@ -49,6 +51,10 @@ const fn watch(id: &'static str, title: &'static str, watchers: usize, writers: 
     case(id, title, 1, Kind::Watch { watchers, writers })
 }
 
+const fn json(id: &'static str, title: &'static str, work: json::Work, clients: usize) -> Case {
+    case(id, title, 1, Kind::Json { work, clients })
+}
+
 const LINEARIZABLE: Work = Work::Get { serializable: false };
 const SERIALIZABLE: Work = Work::Get { serializable: true };
 
@@ -66,6 +72,9 @@ pub const CASES: &[Case] = &[
     watch("watch-100", "event, 100 watchers, 16 writers", 100, 16),
     watch("watch-1000", "event, 1000 watchers, 1 writer", 1000, 1),
     case("keepalive", "keepalive, 200 leases", 1, Kind::KeepAlive { leases: 200 }),
+    json("json-put-64", "JSON: put, 64 clients", json::Work::Put, 64),
+    json("json-get-64", "JSON: get, linearizable, 64 clients", json::Work::Get, 64),
+    case("json-watch-100", "JSON: event, 100 watchers", 1, Kind::JsonWatch { watchers: 100 }),
     case("many-keys", "many keys: fill, memory, disk, list, restart", 1, Kind::ManyKeys),
     case("hash", "puts of 16 clients while all keys are hashed", 1, Kind::Hash),
     load_on_3("cluster-put-1", "3 members: put, 1 client", Work::Put, 1),
@@ -98,6 +107,9 @@ pub const TARGETS: &[(&str, Metric, Limit)] = &[
     ("watch-100", Metric::ServerCpu, Limit::OfEtcd(0.5)),
     ("watch-1000", Metric::ServerCpu, Limit::OfEtcd(0.5)),
     ("keepalive", Metric::ServerCpu, Limit::OfEtcd(0.7)),
+    ("json-put-64", Metric::ServerCpu, Limit::OfEtcd(0.4)),
+    ("json-get-64", Metric::ServerCpu, Limit::OfEtcd(0.4)),
+    ("json-watch-100", Metric::ServerCpu, Limit::OfEtcd(0.5)),
     ("keys", Metric::Anonymous, Limit::OfEtcd(0.2)),
     ("keys", Metric::Disk, Limit::OfEtcd(0.7)),
     ("restart", Metric::Time, Limit::OfEtcd(0.2)),
@@ -139,6 +151,11 @@ impl Case {
         match self.kind {
             Kind::Watch { watchers, writers } => watch::run(&servers[0], watchers, writers, seconds).await,
             Kind::KeepAlive { leases } => lease::run(&servers[0], leases, seconds).await,
+            Kind::Json { work, clients } => {
+                load::fill(servers, KEYS, VALUE, 64).await?;
+                json::run(&servers[0], work, clients, seconds).await
+            }
+            Kind::JsonWatch { watchers } => json::watch(&servers[0], watchers, seconds).await,
             Kind::Load { work, clients } => {
                 load::fill(servers, KEYS, VALUE, 64).await?;
                 load::run(servers, work, clients, seconds).await

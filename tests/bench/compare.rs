@@ -11,7 +11,7 @@
 //! | file | content |
 //! |---|---|
 //! | `cases` | the comparisons, and the targets |
-//! | `load`, `watch`, `lease`, `hash` | the load |
+//! | `load`, `watch`, `lease`, `hash`, `json` | the load |
 //! | `gaps`, `catch_up` | events in clusters: leaders that fail, members that are added |
 //! | `wire`, `dice` | its connections and its randomness |
 //! | `server`, `cluster`, `usage` | the processes under load, and their use of resources |
@@ -23,6 +23,7 @@ mod cluster;
 mod dice;
 mod gaps;
 mod hash;
+mod json;
 mod lease;
 mod load;
 mod options;
