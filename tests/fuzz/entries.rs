@@ -66,6 +66,11 @@ pub fn message(bytes: &[u8]) {
     let _ = kvd::raft::decode_config(bytes);
 }
 
+/// A request of the JSON gateway.
+pub fn json(bytes: &[u8]) {
+    kvd::api::json::probe(bytes);
+}
+
 /// Rows of the store's tables.
 pub fn tables(bytes: &[u8]) {
     kvd::store::format::probe(bytes);

@@ -72,6 +72,11 @@ fn run(target: &str, entry: fn(&[u8]), name: &str, bytes: &[u8]) {
 }
 
 #[test]
+fn json() {
+    replay("json", entries::json, seeds::json, 1);
+}
+
+#[test]
 fn log() {
     replay("log", entries::log, seeds::log, 1);
 }

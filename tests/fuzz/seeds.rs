@@ -64,6 +64,23 @@ fn member() -> Member {
     }
 }
 
+/// Requests of the JSON gateway.
+pub fn json() -> Seeds {
+    let seed = |name, text: &str| (name, text.as_bytes().to_vec());
+    vec![
+        seed("put", r#"{"key":"Zm9v","value":"YmFy","lease":"12","prevKv":true}"#),
+        seed("range", r#"{"key":"AA","range_end":"AA==","limit":1e1,"sort_order":"DESCEND","sortTarget":3}"#),
+        seed(
+            "txn",
+            r#"{"compare":[{"key":"YQ==","target":"VERSION","result":3,"version":0}],
+                "success":[{"request_put":{"key":"YQ==","value":"-_-_"}},{"requestTxn":{"failure":[{}]}}],"x":[1,{"y":null}]}"#,
+        ),
+        seed("watch", r#"{"create_request":{"key":"Zm9v","start_revision":-1,"filters":["NOPUT",1]}} {}"#),
+        seed("member", r#"{"peerURLs":["http://a:1","\u00e4\ud83d\ude00\n"],"isLearner":false}"#),
+        seed("odd", r#"{"key":null,"rev\u0069sion":0.50e1,"limit":-0,"\ud800":1}"#),
+    ]
+}
+
 /// Entries, votes, a truncation: the content of the log's file after its header.
 pub fn log() -> Seeds {
     let (disk, options, name) = crate::entries::new_log();
