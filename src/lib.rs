@@ -31,8 +31,9 @@
 //! |---|---|---|
 //! | [`model`] | the types that all use: keys, ranges, revisions, commands, replies, refusals | nothing |
 //! | [`files`] | directories and files that are durable under their names and closed to other users | nothing |
+//! | [`bbolt`] | the file format of etcd's backend: pages, reading, writing; pure | nothing |
 //! | [`auth`] | users and roles: who may do what; passwords and tokens | model |
-//! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | auth, files, model |
+//! | [`store`] | the replicated state: LMDB tables under an in-memory head; `store/apply` executes one command | auth, bbolt, files, model |
 //! | [`log`] | the raft log on disk: append, group flush, recovery, purge | files, model |
 //! | [`pki`] | a member's identity: CA, issuing, verification | files, model |
 //! | [`peer`] | QUIC between members: connections, streams, admission | pki, model |
@@ -180,6 +181,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod bbolt;
 pub mod config;
 pub mod ctl;
 pub mod daemon;

@@ -2,8 +2,8 @@
 
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] = &[
-    "api", "auth", "config", "ctl", "daemon", "files", "join", "lease", "log", "member", "model", "peer",
-    "pki", "raft", "store", "watch",
+    "api", "auth", "bbolt", "config", "ctl", "daemon", "files", "join", "lease", "log", "member", "model",
+    "peer", "pki", "raft", "store", "watch",
 ];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
@@ -30,11 +30,12 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("lease", &["model"]),
     ("auth", &["model"]),
     ("peer", &["pki", "model"]),
-    ("store", &["auth", "files", "model"]),
+    ("store", &["auth", "bbolt", "files", "model"]),
     ("log", &["files", "model"]),
     ("pki", &["files", "model"]),
     ("config", &["model"]),
     ("ctl", &["api::proto", "config", "pki", "model"]),
+    ("bbolt", &[]),
     ("files", &[]),
     ("model", &[]),
 ];
@@ -78,13 +79,18 @@ const READS: &[&str] = &[
     "store.hash",
     "store.hash_kv",
     "store.snapshot",
+    "store.backup",
     "node.read_index",
 ];
 const FRAMING: &[&str] = &["tonic", "http", "http_body", "Status::", "api::grpc", "api::http", "api::json"];
 
 /// Rules that are expressed by an absence: rooms or modules, words that must not occur in them, and why.
 pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
-    (&["model"], &["tokio", "async", "std::fs", "std::net"], "model does nothing to the world"),
+    (
+        &["model", "bbolt"],
+        &["tokio", "async", "std::fs", "std::net"],
+        "it does nothing to the world: a file is read and written by whoever opens it",
+    ),
     (&["model", "store/apply"], CLOCKS_AND_DICE, "the leader stamps time and ids into the command"),
     (&["store/apply"], LOCAL, "settings differ between members: decide before the command is proposed"),
     (
@@ -98,8 +104,8 @@ pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
     (&["api/rpc"], FRAMING, "handlers give messages and refusals; framing is the faces'"),
     (
         &[
-            "api", "auth", "config", "join", "lease", "log", "member", "model", "peer", "pki", "raft",
-            "store", "watch",
+            "api", "auth", "bbolt", "config", "join", "lease", "log", "member", "model", "offline", "peer",
+            "pki", "raft", "store", "watch",
         ],
         &["process::exit", "process::abort"],
         "return the error: only daemon ends the process",
