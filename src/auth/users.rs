@@ -31,6 +31,11 @@ pub struct User {
 }
 
 impl User {
+    /// A user with this password and these roles, before [`Users::restore_user`] gives it their rights.
+    pub fn new(hash: Option<PasswordHash>, roles: BTreeSet<String>) -> Self {
+        Self { hash, roles, ..Self::default() }
+    }
+
     /// True if it may do everything.
     pub fn is_root(&self) -> bool {
         self.roles.contains(ROOT)

@@ -142,7 +142,11 @@ fn fold_rows(tables: &Tables, txn: &mut RwTxn<'_>, layer: &Layer) -> Result<(), 
 }
 
 /// Rewrites the tables that are kept in memory.
-fn fold_registry(tables: &Tables, txn: &mut RwTxn<'_>, registry: &Registry) -> Result<(), StoreError> {
+pub(super) fn fold_registry(
+    tables: &Tables,
+    txn: &mut RwTxn<'_>,
+    registry: &Registry,
+) -> Result<(), StoreError> {
     let write = StoreError::lmdb("writing a table that is kept in memory");
     for row in &TABLES {
         let Kept::Whole { give, .. } = row.kept else { continue };

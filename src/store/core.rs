@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use heed::RoTxn;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::effort::Pace;
@@ -100,15 +101,7 @@ impl Shared {
         let last = tables[Id::History].last(&txn).map_err(StoreError::lmdb("reading history"))?;
         let last = last.and_then(|(at, _)| Revision::from_bytes(at)).map(|at| at.main);
         seams::whole(&meta).and_then(|()| seams::newest(&meta, last)).map_err(StoreError::Damaged)?;
-        let mut registry = Registry::of(&meta);
-        for row in &TABLES {
-            let Kept::Whole { take, .. } = row.kept else { continue };
-            let read = StoreError::lmdb("reading a table that is kept in memory");
-            for item in tables[row.id].iter(&txn).map_err(&read)? {
-                let (key, value) = item.map_err(&read)?;
-                take(&mut registry, key, value).ok_or_else(|| StoreError::Damaged(row.complaint()))?;
-            }
-        }
+        let registry = load_registry(&tables, &txn, &meta)?;
         drop(txn);
         let registry = Arc::new(registry);
         Ok(Self {
@@ -150,6 +143,20 @@ impl Shared {
     pub fn is_dirty(&self) -> bool {
         self.frozen.is_some() || self.applied != self.meta.applied || self.allocated != self.meta.allocated
     }
+}
+
+/// The registry in LMDB.
+pub(super) fn load_registry(tables: &Tables, txn: &RoTxn<'_>, meta: &Meta) -> Result<Registry, StoreError> {
+    let mut registry = Registry::of(meta);
+    for row in &TABLES {
+        let Kept::Whole { take, .. } = row.kept else { continue };
+        let read = StoreError::lmdb("reading a table that is kept in memory");
+        for item in tables[row.id].iter(txn).map_err(&read)? {
+            let (key, value) = item.map_err(&read)?;
+            take(&mut registry, key, value).ok_or_else(|| StoreError::Damaged(row.complaint()))?;
+        }
+    }
+    Ok(registry)
 }
 
 /// A frozen layer that is being written to LMDB, with the state that belongs to it.

@@ -1,6 +1,6 @@
 //! The store's handle for the other rooms. All functions here are short and call the files that do the work.
 
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,22 +11,20 @@ use bytes::Bytes;
 use super::apply::{ReadStop, run_read_only};
 use super::core::{Inner, Reader, Shared};
 use super::figures::timed;
-use super::format::meta::Meta;
+use super::format::meta::{EMPTY_SIZE, Meta};
 use super::mvcc::events::Wanted;
 use super::mvcc::range;
 use super::mvcc::read::{Hold, ScanError};
 use super::mvcc::revision::Revision;
 use super::{
-    Figures, HashKv, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader, StoreError, TableFigures,
-    effort, states, worker,
+    BackupReader, Figures, HashKv, Imported, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader,
+    StoreError, TableFigures, effort, states, worker,
 };
+use crate::bbolt::File;
 use crate::model::{
     Alarm, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal, RangeQuery,
     RangeResult, Refusal, Reply, RevisionEvents, Txn,
 };
-
-/// The size that an empty store reports, in bytes (etcd's empty backend).
-pub(super) const EMPTY_SIZE: u64 = 20_480;
 
 /// The store of one member. Clones share it.
 #[derive(Clone)]
@@ -387,6 +385,15 @@ impl Store {
         self.0.snapshot()
     }
 
+    /// The whole state at the last checkpoint in the form of etcd's backend, for clients: a bbolt file, without the keys
+    /// that sign tokens. Opening it visits all rows; reading it needs bounded memory, and nothing waits for it.
+    ///
+    /// # Errors
+    /// Errors of LMDB if there is no free reader.
+    pub fn backup(&self) -> Result<BackupReader, StoreError> {
+        self.0.backup()
+    }
+
     /// Replaces the whole state by that of a snapshot stream, atomically also across a crash.
     ///
     /// # Errors
@@ -397,6 +404,25 @@ impl Store {
         stream: impl IntoIterator<Item = io::Result<Bytes>>,
     ) -> Result<SnapshotHeader, StoreError> {
         self.adopt(self.prepare(stream, |_| true)?)
+    }
+
+    /// Replaces the whole state, but for the members, by that of a file of etcd's backend. The revision is raised by
+    /// `bump`, and then everything before it counts as compacted.
+    ///
+    /// # Errors
+    /// [`StoreError::Snapshot`], with the place, for a file that is damaged or no etcd's, [`StoreError::Full`]; the store
+    /// is then unchanged.
+    pub fn load_backup<R: Read + Seek>(&self, file: &mut File<R>, bump: i64) -> Result<Imported, StoreError> {
+        self.0.load_backup(file, bump)
+    }
+
+    /// Turns the state into that of a new cluster, durably: without members, and as before the first log entry. `epoch`
+    /// is the one of the new cluster's life.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn begin_anew(&self, epoch: u64) -> Result<(), StoreError> {
+        self.0.begin_anew(epoch)
     }
 
     /// Loads a snapshot stream next to the state in use, which continues to be used. Returns when it is durable. A

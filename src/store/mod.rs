@@ -19,7 +19,8 @@
 //! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: signals
 //!   between that thread and others
 //! - `seams`: conditions at the borders between parts of the store, checked in production
-//! - `snapshot`, `restore`: the whole state as a stream, and back; `states`: several environments and the file CURRENT
+//! - `backup/`: the whole state in the form of etcd's backend, and back
+//! - `snapshot`, `restore`: the whole state as a stream for members, and back; `states`: several environments and the file CURRENT
 //!
 //! The nodes, TTLs and history of v2 will be in `tree/` next to `mvcc/`, over the same core: tables, head, checkpoint,
 //! snapshot, worker.
@@ -37,6 +38,7 @@
 //!   Every other error is fatal: it is recorded, reported once, and nothing is served after it.
 
 mod apply;
+mod backup;
 mod checkpoint;
 mod core;
 pub mod effort;
@@ -79,6 +81,7 @@ mod tests;
 mod users_test;
 mod worker;
 
+pub use backup::{BackupReader, Imported};
 pub use error::StoreError;
 pub use figures::Figures;
 pub use handle::Store;

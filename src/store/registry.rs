@@ -132,13 +132,6 @@ pub(super) fn give_auth(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), 
     rows(AUTH, &encoded(registry.users.state())?)
 }
 
-/// The row of `auth` without the keys that sign tokens.
-pub(super) fn shown_auth(key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let mut registry = Registry::default();
-    take_auth(&mut registry, key, value).ok_or_else(|| StoreError::Damaged("the row of auth".into()))?;
-    encoded(&State { token_keys: Vec::new(), ..registry.users.state().clone() })
-}
-
 fn give_numbered(items: impl Iterator<Item = impl Serialize>, rows: &mut Rows<'_>) -> Result<(), StoreError> {
     (0u32..).zip(items).try_for_each(|(number, item)| rows(&number.to_be_bytes(), &encoded(&item)?))
 }

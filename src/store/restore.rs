@@ -55,10 +55,19 @@ impl Drop for Prepared {
 impl Inner {
     /// See [`super::Store::prepare`].
     pub fn prepare(&self, stream: Stream<'_>, is_expected: Expectation<'_>) -> Result<Prepared, StoreError> {
+        self.prepare_by(|path| load(path, &self.options, stream, is_expected))
+    }
+
+    /// The same for a state that `load` writes to a new environment.
+    pub fn prepare_by(
+        &self,
+        load: impl FnOnce(&Path) -> Result<Shared, StoreError>,
+    ) -> Result<Prepared, StoreError> {
         self.health()?;
         let number = self.last_state.fetch_add(1, Ordering::Relaxed) + 1;
         let path = state_dir(&self.dir, number);
-        let loaded = load(&path, &self.options, stream, is_expected).map_err(|error| {
+        let _ = fs::remove_dir_all(&path);
+        let loaded = load(&path).map_err(|error| {
             let full = error.ran_out_in(&self.dir);
             let _ = fs::remove_dir_all(&path);
             if full { StoreError::Full { what: error.to_string() } } else { error }
@@ -141,7 +150,6 @@ fn load(
     stream: Stream<'_>,
     is_expected: Expectation<'_>,
 ) -> Result<Shared, StoreError> {
-    let _ = fs::remove_dir_all(path);
     let mut blocks = Blocks { stream, piece: Bytes::new(), crc: 0, payload: Bytes::new(), ended: false };
     let Header { meta } = blocks.header()?;
     if !is_expected(&SnapshotHeader::of(&meta)) {

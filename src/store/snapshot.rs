@@ -29,8 +29,7 @@ use super::core::Inner;
 use super::format::meta::Meta;
 use super::format::{self, varint};
 use super::lmdb::{ReadTxn, Tables};
-use super::registry;
-use super::tables::{Id, Row, TABLES};
+use super::tables::{Row, TABLES};
 use crate::model::{Histogram, LogPosition};
 
 pub(super) const MAGIC: &[u8; 12] = b"kvd-snapshot";
@@ -85,8 +84,6 @@ pub struct SnapshotReader {
     /// The rest of a row that did not fit into the previous block.
     rest: BytesMut,
     crc: u32,
-    /// The row of `auth` as a client may have it; `None` if the stream is for a member.
-    shown_auth: Option<Vec<u8>>,
     begun: Instant,
     took: Arc<Histogram>,
 }
@@ -121,7 +118,6 @@ impl Inner {
             place: Place::Start,
             rest: BytesMut::new(),
             crc: 0,
-            shown_auth: None,
             begun: Instant::now(),
             took: self.figures.snapshot.clone(),
         })
@@ -129,35 +125,12 @@ impl Inner {
 }
 
 impl SnapshotReader {
+    /// The first bytes of every stream.
+    pub const MAGIC: &[u8] = MAGIC;
+
     /// The content of the stream.
     pub fn header(&self) -> &SnapshotHeader {
         &self.header
-    }
-
-    /// For a client: without the keys that sign tokens. Whoever has one can be any user until it is replaced; members
-    /// make new ones.
-    pub fn without_token_keys(mut self) -> Result<Self, StoreError> {
-        let failed = StoreError::lmdb("reading the state of authentication");
-        if let Some((key, value)) = self.tables[Id::Auth].first(&self.txn).map_err(&failed)? {
-            self.shown_auth = Some(registry::shown_auth(key, value)?);
-        }
-        Ok(self)
-    }
-
-    /// The exact length of the whole stream, in bytes. Visits all rows.
-    pub fn total_size(&self) -> Result<u64, StoreError> {
-        let failed = StoreError::lmdb("measuring a snapshot");
-        let mut rows = 0u64;
-        for (_, table) in contents() {
-            let shown = self.shown_auth.as_deref().filter(|_| table.id == Id::Auth);
-            for row in self.tables[table.id].iter(&self.txn).map_err(&failed)? {
-                let (key, value) = row.map_err(&failed)?;
-                rows += row_len(key.len(), shown.unwrap_or(value).len());
-            }
-        }
-        let blocks = rows.div_ceil(BLOCK as u64) + 2;
-        let heads = BLOCK_HEAD as u64 * blocks;
-        Ok((MAGIC.len() + 2 + 4) as u64 + heads + self.header_block()?.len() as u64 + rows)
     }
 
     fn header_block(&self) -> Result<Vec<u8>, StoreError> {
@@ -213,11 +186,9 @@ impl SnapshotReader {
             Some(key) => Bound::Excluded(key.as_slice()),
             None => Bound::Unbounded,
         };
-        let shown = self.shown_auth.as_deref().filter(|_| table.id == Id::Auth);
         let (mut last, mut head) = (None, Vec::new());
         for row in self.tables[table.id].range(&self.txn, &(from, Bound::Unbounded)).map_err(&failed)? {
             let (key, value) = row.map_err(&failed)?;
-            let value = shown.unwrap_or(value);
             head.clear();
             head.put_u8(number);
             varint::put(&mut head, key.len() as u64);
@@ -243,11 +214,6 @@ fn add(block: &mut BytesMut, rest: &mut BytesMut, bytes: &[u8]) {
     let (now, later) = bytes.split_at(bytes.len().min(FULL - block.len()));
     block.put_slice(now);
     rest.put_slice(later);
-}
-
-fn row_len(key: usize, value: usize) -> u64 {
-    let varint = |number: usize| (usize::BITS - number.max(1).leading_zeros()).div_ceil(7) as usize;
-    (1 + varint(key) + key + varint(value) + value) as u64
 }
 
 /// The pieces of the stream. Nothing follows an error.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::handle::EMPTY_SIZE;
+use super::format::meta::EMPTY_SIZE;
 use super::*;
 use crate::model::{
     Alarm, AlarmKind, Caller, Command, Delete, Event, KeyRange, LeaseChange, LogPosition, Member,
@@ -235,7 +235,6 @@ fn a_snapshot_carries_everything() {
     bench.store.checkpoint().unwrap();
     let mut snapshot = bench.store.snapshot().unwrap();
     let stream = whole(&mut snapshot);
-    assert_eq!(snapshot.total_size().unwrap(), stream.len() as u64);
 
     let mut other = Bench::new(manual());
     other.put("what was there before", "x");

@@ -1,14 +1,12 @@
 //! The whole state as a sequence of blobs, then its SHA-256.
 //!
-//! The bytes are the store's own snapshot format, padded with zeros to a multiple of 512: etcd's clients recognise that
+//! The bytes are a file of etcd's backend: whole pages, which are multiples of 512 bytes. etcd's clients recognise that
 //! there is a hash at the end if the size of the file is 32 above such a multiple.
 //!
 //! The store is read at the client's pace, some blobs at a time: between them a snapshot holds a reader of LMDB, but no
 //! thread.
 
 use std::collections::VecDeque;
-use std::io;
-use std::iter::{Chain, Once, once};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -16,14 +14,12 @@ use sha2::{Digest, Sha256};
 use crate::api::jobs::{Job, Jobs};
 use crate::auth::Need;
 use crate::model::{Caller, Refusal};
-use crate::store::{SnapshotReader, Store, StoreError};
+use crate::store::{BackupReader, Store, StoreError};
 
 /// Most bytes in a blob, as in etcd.
 const BLOB: usize = 32 * 1024;
 /// Blobs that are read together.
 const TOGETHER: usize = 8;
-/// The size of a snapshot without its hash is a multiple of this.
-const SECTOR: u64 = 512;
 
 /// A piece of a snapshot.
 #[derive(Debug)]
@@ -79,7 +75,7 @@ enum Step {
 
 /// The rest of a snapshot.
 struct Rest {
-    pieces: Chain<SnapshotReader, Once<io::Result<Bytes>>>,
+    pieces: BackupReader,
     /// The rest of a piece.
     piece: Bytes,
     /// Bytes that follow, without the hash.
@@ -94,11 +90,8 @@ impl Step {
                 // A snapshot shows the last checkpoint, but the client expects everything that was acknowledged to any
                 // client.
                 store.checkpoint()?;
-                let reader = store.snapshot()?.without_token_keys()?;
-                let size = reader.total_size()?;
-                let remaining = size.next_multiple_of(SECTOR);
-                let filling = Bytes::from(vec![0; (remaining - size) as usize]);
-                let pieces = reader.chain(once(Ok(filling)));
+                let pieces = store.backup()?;
+                let remaining = pieces.bytes();
                 Rest { pieces, piece: Bytes::new(), remaining, hash: Sha256::new() }.read()
             }
             Step::Read(rest) => rest.read(),

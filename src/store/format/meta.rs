@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{LogPosition, StateDigest};
 
+/// The size that an empty store reports, in bytes (etcd's empty backend).
+pub const EMPTY_SIZE: u64 = 20_480;
+
 /// The store's record of its state, durable together with the data it describes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {

@@ -11,6 +11,11 @@ pub fn put(out: &mut impl BufMut, mut number: u64) {
     out.put_u8(number as u8);
 }
 
+/// The bytes of `number`.
+pub fn len(number: u64) -> u64 {
+    u64::from((u64::BITS - number.max(1).leading_zeros()).div_ceil(7))
+}
+
 /// Takes a number off the front of `bytes`; `None` if they end too early or the number is too large.
 pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
@@ -36,6 +41,7 @@ mod tests {
         for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
             let mut out = Vec::new();
             super::put(&mut out, number);
+            assert_eq!(super::len(number), out.len() as u64);
             let mut rest = out.as_slice();
             assert_eq!(super::take(&mut rest), Some(number));
             assert!(rest.is_empty());

@@ -1,10 +1,8 @@
 //! etcd's hash of the key space.
 //!
 //! [`Inner::hash_kv`] is etcd's hash, so that the result of a migration can be compared with the cluster it came from:
-//! CRC32C over the bytes `key` and then, in the order of revisions, the form of each version in etcd's backend: the key
-//! `main _ sub` (8 bytes, an underscore, 8 bytes, big-endian; a `t` behind it for a deletion) and the protobuf encoding
-//! of `mvccpb.KeyValue` (of a deletion: the key only). Two kinds of versions are left out, whether they have been
-//! removed yet or not: versions at or below the compacted revision that are not live at the hashed one, and a deletion
+//! CRC32C over the bytes `key` and then, in the order of revisions, the form of each version in etcd's backend
+//! ([`super::stored`]). Two kinds of versions are left out, whether they have been removed yet or not: versions at or below the compacted revision that are not live at the hashed one, and a deletion
 //! at the compacted revision itself. (etcd, mvcc/hash.go and key_index.go `Keep`: if nothing at all is live at the
 //! hashed revision it keeps what the compaction kept; so does this.)
 //!
@@ -17,12 +15,11 @@ use super::read;
 use super::records::{ChangeKind, Record, decode_history};
 use super::remembered::{Hashing, Known};
 use super::revision::Revision;
-use super::written::Version;
+use super::stored;
 use crate::model::{KeyRange, Refusal};
 use crate::store::HashKv;
 use crate::store::StoreError;
 use crate::store::core::{Inner, Reader};
-use crate::store::format::varint;
 use crate::store::tables::Id;
 
 impl Inner {
@@ -115,7 +112,7 @@ impl Hashing {
                 continue;
             }
             row.clear();
-            stored_row(reader, at, kind, key, &mut row)?;
+            stored::put_row(&reader.tables, &reader.disk().txn, (at, kind), key, &mut row)?;
             bytes += row.len();
             self.crc = crc32c::crc32c_append(self.crc, &row);
         }
@@ -128,33 +125,6 @@ impl Hashing {
         let keeps = (self.compacts && any_deleted_at(reader, self.hashed)?) || any_live(reader, self.hashed)?;
         Ok(if keeps { self.hashed } else { self.compacted })
     }
-}
-
-/// The form of a change in etcd's backend.
-fn stored_row(
-    reader: &Reader<'_>,
-    at: Revision,
-    kind: ChangeKind,
-    key: &[u8],
-    row: &mut Vec<u8>,
-) -> Result<(), StoreError> {
-    let txn = &reader.disk().txn;
-    row.extend_from_slice(&at.main.to_be_bytes());
-    row.push(b'_');
-    row.extend_from_slice(&i64::from(at.sub).to_be_bytes());
-    let version = if kind == ChangeKind::Delete {
-        row.push(b't');
-        Version { at, live: None }
-    } else {
-        let missing = || StoreError::Damaged(format!("a version of revision {} is missing", at.main));
-        let version: DiskVersion<'_> = reader.tables.exact(txn, key, at)?.ok_or_else(missing)?;
-        if matches!(version.record, Record::Tombstone) {
-            return Err(missing());
-        }
-        reader.tables.own(txn, version)?
-    };
-    encode_key_value(key, &version, row);
-    Ok(())
 }
 
 /// True if revision `main` deleted a key.
@@ -210,31 +180,6 @@ fn is_deleted_before(reader: &Reader<'_>, key: &[u8], at: Revision, main: i64) -
     let Some(before) = before.filter(|before| before.main == main) else { return Ok(false) };
     let version = reader.tables.old_floor(&reader.disk().txn, key, before)?;
     Ok(version.is_some_and(|version| version.at.main == main && matches!(version.record, Record::Tombstone)))
-}
-
-/// The protobuf encoding of `mvccpb.KeyValue`, fields in the order of their numbers, defaults left out.
-fn encode_key_value(key: &[u8], version: &Version, out: &mut Vec<u8>) {
-    let bytes = |out: &mut Vec<u8>, tag: u8, value: &[u8]| {
-        if !value.is_empty() {
-            out.push(tag << 3 | 2);
-            varint::put(out, value.len() as u64);
-            out.extend_from_slice(value);
-        }
-    };
-    let number = |out: &mut Vec<u8>, tag: u8, value: i64| {
-        if value != 0 {
-            out.push(tag << 3);
-            varint::put(out, value as u64);
-        }
-    };
-    bytes(out, 1, key);
-    if let Some(live) = &version.live {
-        number(out, 2, live.create);
-        number(out, 3, version.at.main);
-        number(out, 4, live.version);
-        bytes(out, 5, &live.value);
-        number(out, 6, live.lease);
-    }
 }
 
 #[cfg(test)]

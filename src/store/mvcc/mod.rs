@@ -4,6 +4,7 @@
 //! - `written`, `ring`: versions in the head, and the recent events
 //! - `scan`, `disk`, `fold`: versions of keys in LMDB: reading and writing them
 //! - `read`, `range`, `events`: reading at a revision, head and LMDB combined
+//! - `stored`: changes in the form of etcd's backend
 //! - `hash`, `remembered`: etcd's hash of the key space, and the hashes at the last compactions
 //! - `compact`: removing old versions
 
@@ -20,5 +21,6 @@ pub(super) mod remembered;
 pub(super) mod revision;
 pub(super) mod ring;
 pub(super) mod rows;
-mod scan;
+pub(super) mod scan;
+pub(super) mod stored;
 pub(super) mod written;
