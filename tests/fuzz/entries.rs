@@ -8,7 +8,7 @@ use kvd::log::format::{FIRST_FRAME, MAGIC, segment_name};
 use kvd::log::{self, Log, SimDisk, decode_payload, encode_payload};
 use kvd::model::{KeyRange, RangeQuery};
 use kvd::raft::wire;
-use kvd::store::{Options, Store};
+use kvd::store::{CheckpointPolicy, Options, Store};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +92,25 @@ pub fn snapshot(bytes: &[u8]) {
         let _ = (store.leases(), store.members());
     } else {
         *kept = Some((dir, store));
+    }
+}
+
+/// A file of etcd's backend: its rows, and the state that they make.
+pub fn bbolt(bytes: &[u8]) {
+    let open = || kvd::bbolt::File::open(io::Cursor::new(bytes), bytes.len() as u64);
+    let Ok(mut file) = open() else { return };
+    for bucket in file.buckets().unwrap_or_default() {
+        let Ok(mut rows) = file.rows(&bucket) else { continue };
+        while let Ok(Some(_)) = rows.next() {}
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = Options { checkpoint: CheckpointPolicy::Manual, ..Options::default() };
+    let store = Store::open(dir.path(), options).expect("a store in an empty directory");
+    let loaded = open().map(|mut file| store.load_backup(&mut file, 0));
+    if matches!(loaded, Ok(Ok(_))) {
+        let _ = store.range(&RangeQuery::current(KeyRange::all()));
+        let _ = (store.hash_kv(0), store.leases(), store.prune());
+        store.health().expect("what was accepted is consistent");
     }
 }
 

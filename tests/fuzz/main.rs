@@ -72,6 +72,11 @@ fn run(target: &str, entry: fn(&[u8]), name: &str, bytes: &[u8]) {
 }
 
 #[test]
+fn bbolt() {
+    replay("bbolt", entries::bbolt, seeds::bbolt, 4);
+}
+
+#[test]
 fn json() {
     replay("json", entries::json, seeds::json, 1);
 }

@@ -14,8 +14,16 @@ use std::sync::Arc;
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
-/// A small store's snapshot, and its beginnings.
-pub fn snapshot() -> Seeds {
+/// A small store's files of etcd's backend, and their beginnings.
+pub fn bbolt() -> Seeds {
+    let (_dir, store) = filled();
+    let pieces = store.backup().expect("a backup").map(|piece| piece.expect("the backup is read"));
+    let whole: Vec<u8> = pieces.flatten().collect();
+    let cut = whole[..whole.len() / 2].to_vec();
+    vec![("small", whole), ("cut", cut)]
+}
+
+fn filled() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let store = Store::open(dir.path(), Options::default()).expect("a store in an empty directory");
     for (index, command) in commands().into_iter().enumerate() {
@@ -23,6 +31,12 @@ pub fn snapshot() -> Seeds {
         store.apply(position, &[proposal(Caller::Anonymous, command)]).expect("the commands are applied");
     }
     store.checkpoint().expect("a checkpoint");
+    (dir, store)
+}
+
+/// A small store's snapshot, and its beginnings.
+pub fn snapshot() -> Seeds {
+    let (_dir, store) = filled();
     let whole = stream(&store);
     let cut = |length: usize| whole[..length.min(whole.len())].to_vec();
     let empty = tempfile::tempdir().expect("a temporary directory");
