@@ -7,7 +7,7 @@ use crate::options::Options;
 use crate::report::{Limit, Metric, Sample};
 use crate::server::{self, Program, Server};
 use crate::wire::Wire;
-use crate::{catch_up, hash, json, lease, watch};
+use crate::{backup, catch_up, hash, json, lease, watch};
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ enum Kind {
     JsonWatch { watchers: usize },
     ManyKeys,
     Hash,
+    Backup { keys: Option<u64> },
     Failover(Failure),
     Grow,
     CatchUp { value: usize },
@@ -77,6 +78,8 @@ pub const CASES: &[Case] = &[
     case("json-watch-100", "JSON: event, 100 watchers", 1, Kind::JsonWatch { watchers: 100 }),
     case("many-keys", "many keys: fill, memory, disk, list, restart", 1, Kind::ManyKeys),
     case("hash", "puts of 16 clients while all keys are hashed", 1, Kind::Hash),
+    case("backup", "backup of all keys", 1, Kind::Backup { keys: None }),
+    case("backup-10", "backup of ten keys", 1, Kind::Backup { keys: Some(10) }),
     load_on_3("cluster-put-1", "3 members: put, 1 client", Work::Put, 1),
     load_on_3("cluster-put-64", "3 members: put, 64 clients", Work::Put, 64),
     load_on_3("cluster-get-64", "3 members: get, linearizable, 64 clients", LINEARIZABLE, 64),
@@ -113,6 +116,8 @@ pub const TARGETS: &[(&str, Metric, Limit)] = &[
     ("keys", Metric::Anonymous, Limit::OfEtcd(0.2)),
     ("keys", Metric::Disk, Limit::OfEtcd(0.7)),
     ("restart", Metric::Time, Limit::OfEtcd(0.2)),
+    ("backup", Metric::Time, Limit::OfEtcd(2.0)),
+    ("backup", Metric::Anonymous, Limit::Absolute((64 << 20) as f64)),
     ("cluster-put-1", Metric::Median, Limit::OfEtcd(0.85)),
     ("cluster-put-64", Metric::ServerCpu, Limit::OfEtcd(0.6)),
     ("cluster-get-64", Metric::ServerCpu, Limit::OfEtcd(0.7)),
@@ -136,6 +141,9 @@ impl Case {
         let result = match self.kind {
             Kind::ManyKeys => many_keys(&mut cluster.members, options).await,
             Kind::Hash => hash::run(&cluster.members, options.keys, options.seconds).await,
+            Kind::Backup { keys } => {
+                backup::run(self.id, &cluster.members, keys.unwrap_or(options.keys), VALUE).await
+            }
             Kind::Failover(failure) => gaps::failover(self.id, &mut cluster, failure).await,
             Kind::Grow => gaps::grow(self.id, &mut cluster).await,
             Kind::CatchUp { value } => catch_up::run(self.id, &mut cluster, options.keys * 1024, value).await,

@@ -11,12 +11,13 @@
 //! | file | content |
 //! |---|---|
 //! | `cases` | the comparisons, and the targets |
-//! | `load`, `watch`, `lease`, `hash`, `json` | the load |
+//! | `load`, `watch`, `lease`, `hash`, `json`, `backup` | the load |
 //! | `gaps`, `catch_up` | events in clusters: leaders that fail, members that are added |
 //! | `wire`, `dice` | its connections and its randomness |
 //! | `server`, `cluster`, `usage` | the processes under load, and their use of resources |
 //! | `report`, `options` | output and input |
 
+mod backup;
 mod cases;
 mod catch_up;
 mod cluster;
