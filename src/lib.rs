@@ -45,7 +45,8 @@
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`member`] | a member from its parts: store, log, raft, watch, lease and api, and the jobs that run on a leader | all above |
 //! | [`daemon`] | the process of a member: start and stop, sockets, signals, systemd, logging, reload | all above |
-//! | [`ctl`] | the client: commands, printers, hints | api's messages, config, pki, model |
+//! | [`offline`] | a member's data without a running member: restore a backup, read its status, move from etcd | all above but config, daemon, peer, pki, watch, lease, auth |
+//! | [`ctl`] | the client: commands, printers, hints | api's messages, offline, config, pki, model |
 //!
 //! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` checks the directions.
 //!
@@ -191,6 +192,7 @@ pub mod lease;
 pub mod log;
 pub mod member;
 pub mod model;
+pub mod offline;
 pub mod peer;
 pub mod pki;
 pub mod raft;

@@ -76,7 +76,7 @@ const EXIT_STATUS: [(&str, &str); 8] = [
     ("255", "A signal ended a prompt."),
 ];
 
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("Is the member on this machine healthy?", "kvctl endpoint health"),
     (
         "All members of a cluster as a table:",
@@ -87,6 +87,17 @@ const EXAMPLES: [(&str, &str); 8] = [
     ("After a change of /etc/kv/cluster.toml:", "kvd check && systemctl reload kvd"),
     ("A key, and all keys of a directory:", "kvctl put /app/name value\nkvctl get /app/ --prefix"),
     ("A backup that everything behind it waits for:", "kvctl snapshot save /backup/kv-$(date +%F).db"),
+    (
+        "A member of a new cluster from it:",
+        "kvctl snapshot status /backup/kv-2026-01-31.db\n\
+         kvctl snapshot restore /backup/kv-2026-01-31.db --name=m1 --data-dir=/var/lib/kv/m1 \\\n    \
+         --initial-cluster=m1=http://10.0.0.1:2380 --initial-advertise-peer-urls=http://10.0.0.1:2380",
+    ),
+    (
+        "A member from the data of an etcd that is stopped:",
+        "kvctl migrate etcd-data /var/lib/etcd/default --name=m1 --data-dir=/var/lib/kv/m1 \\\n    \
+         --initial-cluster=m1=http://10.0.0.1:2380 --initial-advertise-peer-urls=http://10.0.0.1:2380",
+    ),
     (
         "Users: root first, then one who may read and write below /app/:",
         "kvctl user add root\nkvctl role add app\nkvctl role grant-permission app readwrite /app/ --prefix\n\

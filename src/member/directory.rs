@@ -32,6 +32,7 @@ pub fn prepare(data_dir: &Path, log_dir: Option<&Path>) -> io::Result<Directorie
         store: member.join("store"),
         member,
     };
+    refuse_foreign(data_dir, &directories.member)?;
     for directory in [data_dir, &directories.member, &directories.log, &directories.store] {
         files::make_dir(directory).map_err(|error| naming(directory, error))?;
     }
@@ -45,7 +46,6 @@ pub fn prepare(data_dir: &Path, log_dir: Option<&Path>) -> io::Result<Directorie
         let dir = directories.member.display();
         tracing::warn!(%dir, "it holds files of another user that are open to others than their owner");
     }
-    refuse_foreign(&directories.member)?;
     Ok(directories)
 }
 
@@ -53,13 +53,19 @@ fn naming(directory: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
 }
 
-/// Refuses a directory that etcd itself has written: its files are not kvd's, and the two must not be mixed.
-fn refuse_foreign(member: &Path) -> io::Result<()> {
+/// Refuses a directory that etcd itself has written: its files are not kvd's, and the two must not be mixed. Nothing is
+/// made in it.
+fn refuse_foreign(data_dir: &Path, member: &Path) -> io::Result<()> {
     let database = member.join("snap").join("db");
     if database.exists() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            format!("{} belongs to etcd; give kvd a data directory of its own", database.display()),
+            format!(
+                "{} belongs to etcd; give kvd a data directory of its own. To move the data there, stop the etcd and run \
+                 `kvctl migrate etcd-data {} --data-dir NEW-DIRECTORY`",
+                database.display(),
+                data_dir.display()
+            ),
         ));
     }
     Ok(())
@@ -102,9 +108,11 @@ mod tests {
     fn etcds_own_data_are_not_touched() {
         let parent = tempfile::tempdir().expect("a directory");
         let data = parent.path().join("data");
-        prepare(&data, None).expect("made");
-        fs::create_dir(data.join("member/snap")).expect("made");
+        fs::create_dir_all(data.join("member/snap")).expect("made");
         fs::write(data.join("member/snap/db"), "bbolt").expect("written");
-        assert!(prepare(&data, None).expect_err("refused").to_string().contains("belongs to etcd"));
+        let refused = prepare(&data, None).expect_err("refused").to_string();
+        let advice = format!("kvctl migrate etcd-data {} --data-dir", data.display());
+        assert!(refused.contains("belongs to etcd") && refused.contains(&advice), "{refused}");
+        assert_eq!(fs::read_dir(data.join("member")).expect("readable").count(), 1, "nothing is made in it");
     }
 }

@@ -37,6 +37,6 @@ mod seams;
 mod token_keys;
 
 pub use error::MemberError;
-pub use history::HistoryError;
+pub use history::{HistoryError, mark};
 pub use parts::{Job, Member};
 pub use seams::{RaftOn, Retention, Seams};

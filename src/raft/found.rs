@@ -11,9 +11,11 @@ use tokio::sync::oneshot;
 use super::installed::cut_log;
 use super::options::{NodeOptions, StartError};
 use super::standing::Standing;
-use super::types::{Config, Peer, decode_config, encode_config};
+use super::state_machine::apply;
+use super::types::{Config, Peer, decode_config, encode_config, from_log};
 use crate::log::{Done, Entry, Log, LogError, Payload, Vote};
-use crate::model::{Caller, Command, LogPosition, Member, MemberChange, Proposal, Stamp};
+use crate::model::{Caller, Command, LogPosition, Member, MemberChange, MemberId, Proposal, Stamp};
+use crate::store::Store;
 
 /// What a node begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,12 +94,46 @@ pub async fn found(log: &Log, founders: &[Member]) -> Result<(), StartError> {
     if log.bounds().last.is_some() {
         log.truncate_after(None).map_err(storage)?;
     }
-    let mut members = founders.to_vec();
-    members.sort_by_key(|member| member.id);
-    let Some((first, others)) = members.split_first() else {
+    if founders.is_empty() {
         let vote = Vote { term: 0, voted_for: 0, committed: false };
         return flushed(|done| log.save_vote(vote, done)).await;
-    };
+    }
+    let entries = first_entries(founders, 0)?;
+    flushed(|done| log.append(entries, done)).await
+}
+
+/// Founds a cluster whose state exists already, in `store`, as before the first entry. The first entries are applied to
+/// it, and the log begins after them: a member that joins later does not find them, and gets the state. Durable when the
+/// log is closed.
+///
+/// # Errors
+/// [`StartError::Storage`].
+pub async fn found_with_state(
+    log: &Log,
+    store: &Store,
+    own: MemberId,
+    founders: &[Member],
+) -> Result<(), StartError> {
+    const TERM: u64 = 1;
+    let entries = first_entries(founders, TERM)?;
+    let last = entries.last().map(|entry| entry.position);
+    // Whatever is applied was decided in a term that the log knows, and the vote comes before entries of its term.
+    let vote = Vote { term: TERM, voted_for: own.0, committed: false };
+    flushed(|done| log.save_vote(vote, done)).await?;
+    flushed(|done| log.append(entries.clone(), done)).await?;
+    for entry in entries {
+        apply(store, &from_log(entry).map_err(storage)?).map_err(storage)?;
+    }
+    store.checkpoint().map_err(storage)?;
+    last.map_or(Ok(()), |last| log.purge(last, store.checkpointed())).map_err(storage)
+}
+
+/// The entries with which a cluster begins, as if a leader of this term had written them: the configuration with the
+/// first member, then the others.
+fn first_entries(founders: &[Member], term: u64) -> Result<Vec<Entry>, StartError> {
+    let mut members = founders.to_vec();
+    members.sort_by_key(|member| member.id);
+    let Some((first, others)) = members.split_first() else { return Ok(Vec::new()) };
     let nodes: BTreeMap<u64, Peer> = members.iter().map(|member| (member.id.0, Peer::of(member))).collect();
     let config = Config::from(nodes);
     let add = |member: &Member| Proposal {
@@ -111,13 +147,13 @@ pub async fn found(log: &Log, founders: &[Member]) -> Result<(), StartError> {
     };
     let change = Some(Arc::new(add(first)));
     let raft = encode_config(&config).map_err(storage)?;
-    let at = |index| LogPosition { term: 0, leader: 0, index };
+    let at = |index| LogPosition { term, leader: 0, index };
     let mut entries = vec![Entry { position: at(0), payload: Payload::Membership { raft, change } }];
     if !others.is_empty() {
         let group: Vec<Proposal> = others.iter().map(add).collect();
         entries.push(Entry { position: at(1), payload: Payload::Group(Arc::new(group.into())) });
     }
-    flushed(|done| log.append(entries, done)).await
+    Ok(entries)
 }
 
 /// Waits until a write to the log is durable.

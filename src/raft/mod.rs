@@ -60,7 +60,7 @@ mod tests;
 
 pub use crate::peer::Pending;
 pub use duties::CLUSTER_VERSION;
-pub use found::found;
+pub use found::{found, found_with_state};
 pub use loopback::Loopback;
 pub use node::Node;
 pub use options::{NodeOptions, StartError};

@@ -5,6 +5,7 @@
 //! | `harness` | starts and ends servers; nothing else in here spawns one |
 //! | `differential` | random requests to kvd and to etcd get equal answers |
 //! | `stories` | etcdctl of three versions prints the same against kvd and etcd |
+//! | `backup` | a real etcd serves what kvd has saved, and kvd what an etcd has |
 //! | `crash` | acknowledged writes survive `kill -9`; a damaged log is repaired or refused |
 //! | `process` | command line, environment, sockets, signals, the files of one daemon |
 //!
@@ -14,6 +15,7 @@
 //! `KVD_SUITE_SUBJECT=3.7.3` runs everything against that etcd instead of kvd, which verifies the suite itself;
 //! `KVD_SUITE_PROGRAM=FILE` against another build of kvd, for figures.
 
+mod backup;
 mod crash;
 mod differential;
 mod harness;

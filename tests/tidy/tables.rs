@@ -3,7 +3,7 @@
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] = &[
     "api", "auth", "bbolt", "config", "ctl", "daemon", "files", "join", "lease", "log", "member", "model",
-    "peer", "pki", "raft", "store", "watch",
+    "offline", "peer", "pki", "raft", "store", "watch",
 ];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
@@ -23,6 +23,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
             "store", "watch",
         ],
     ),
+    ("offline", &["api", "bbolt", "files", "join", "log", "member", "model", "raft", "store"]),
     ("api", &["raft", "watch", "lease", "auth", "store", "model"]),
     ("join", &["raft", "peer", "pki", "files", "model"]),
     ("raft", &["store", "log", "peer", "model"]),
@@ -34,7 +35,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("log", &["files", "model"]),
     ("pki", &["files", "model"]),
     ("config", &["model"]),
-    ("ctl", &["api::proto", "config", "pki", "model"]),
+    ("ctl", &["api::proto", "config", "offline", "pki", "model"]),
     ("bbolt", &[]),
     ("files", &[]),
     ("model", &[]),

@@ -13,7 +13,7 @@
 mod auth;
 mod cluster;
 mod conflicts;
-mod convert;
+pub mod convert;
 mod downgrade;
 mod election;
 mod health;

@@ -8,6 +8,7 @@ use super::data::serializable;
 use super::flags::{
     arguments, duration, given, group, id, is_on, leaf, number, offering, switch, text, texts, value,
 };
+use super::offline::snapshot_commands;
 use crate::api::proto::etcdserverpb::downgrade_request::DowngradeAction;
 use crate::ctl::failure::Failure;
 
@@ -82,7 +83,7 @@ pub(super) fn commands() -> Vec<Command> {
         group("alarm", "What stops the cluster from writing", alarms),
         leaf("defrag", "defrag", "Give free space in the members' files back to the system").arg(cluster()),
         leaf("move-leader", "move-leader MEMBER_ID", "Make another member the leader"),
-        group("snapshot", "Backups", vec![save]),
+        group("snapshot", "Backups", [save].into_iter().chain(snapshot_commands()).collect()),
         group("downgrade", "Go back to an older version", downgrades),
     ]
 }

@@ -9,6 +9,7 @@ mod global;
 mod hold;
 mod lease;
 mod mirror;
+mod offline;
 mod watch;
 
 use std::ffi::OsString;
@@ -29,6 +30,7 @@ pub(super) use global::Globals;
 pub(super) use hold::{Elect, Lock};
 pub(super) use lease::Lease;
 pub(super) use mirror::Mirror;
+pub(super) use offline::Offline;
 pub(super) use watch::{Watch, Watched, line as watch_line};
 
 /// A command with its own flags.
@@ -46,6 +48,7 @@ pub(super) enum Asked {
     Elect(Elect),
     Mirror(Mirror),
     Cluster(Cluster),
+    Offline(Offline),
     Auth(Auth),
     User(User),
     Role(Role),
@@ -131,6 +134,11 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
         "make-mirror" => Asked::Mirror(mirror::read(own)?),
         "version" => Asked::Version,
         "defrag" | "move-leader" => Asked::Cluster(cluster::read("", name, own)?),
+        "snapshot" => match inner()? {
+            ("save", own) => Asked::Cluster(cluster::read(name, "save", own)?),
+            (name, own) => Asked::Offline(offline::read_snapshot(name, own)?),
+        },
+        "migrate" => inner().and_then(|(_, own)| offline::read_migrate(own)).map(Asked::Offline)?,
         absent if absent::NAMES.contains(&absent) => return Err(absent::refusal(absent, own)),
         group => inner().and_then(|(name, own)| cluster::read(group, name, own)).map(Asked::Cluster)?,
     })
@@ -154,6 +162,7 @@ pub fn command() -> Command {
         .subcommands(hold::commands())
         .subcommand(mirror::command())
         .subcommands(cluster::commands())
+        .subcommand(offline::migrate_command())
         .subcommands(auth::commands())
         .subcommand(flags::leaf("version", "version", "Print the version of kvctl, and that of the API"))
         .subcommand(completion("kvctl"))

@@ -7,6 +7,7 @@ mod hold;
 mod lease;
 mod member;
 mod mirror;
+mod offline;
 pub(super) mod reload;
 mod snapshot;
 mod txn;
@@ -25,6 +26,8 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let style = Style { format: globals.format, hex: globals.hex };
     keep_private();
     let asked = match asked {
+        // It connects to nobody.
+        Asked::Offline(asked) => return Box::pin(offline::run(style, asked)).await,
         Asked::User(user) => Asked::User(auth::with_password(user).await?),
         other => other,
     };
@@ -35,6 +38,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let target = &target;
     match asked {
         Asked::Reload { socket } => reload::run(socket.as_deref()),
+        Asked::Offline(asked) => Box::pin(offline::run(style, asked)).await,
         Asked::Version => {
             print(&format!("kvctl version: {}\nAPI version: 3.7\n", env!("CARGO_PKG_VERSION")));
             Ok(())

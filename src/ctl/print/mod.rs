@@ -15,6 +15,7 @@ mod format;
 mod json;
 pub(super) mod lease;
 pub(super) mod member;
+pub(super) mod offline;
 mod table;
 pub(super) mod watch;
 mod words;

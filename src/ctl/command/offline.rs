@@ -1,0 +1,55 @@
+//! `kvctl snapshot restore|status` and `kvctl migrate etcd-data`: commands that need no member.
+
+use std::path::Path;
+
+use crate::ctl::arguments::Offline;
+use crate::ctl::failure::Failure;
+use crate::ctl::output::{complain, print_bytes};
+use crate::ctl::print::{Style, offline};
+use crate::offline::{self as data, OfflineError, Restored};
+
+/// Runs a command.
+pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Failure> {
+    match asked {
+        Offline::Status(file) => {
+            let status = data::status(&file).map_err(failure)?;
+            print_bytes(&offline::status(&status, style)?);
+            Ok(())
+        }
+        Offline::Restore(restore) => {
+            let restored = data::restore(&restore).await.map_err(failure)?;
+            made(&restored, &restore.member.data_dir);
+            Ok(())
+        }
+        Offline::Migrate(migration) => {
+            let (restored, entries) = data::migrate(&migration).await.map_err(failure)?;
+            made(&restored, &migration.member.data_dir);
+            if entries > 0 {
+                complain(&format!("{entries} committed entries of the log were not in the database yet"));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn made(restored: &Restored, data_dir: &Path) {
+    let Restored { identity, revision } = restored;
+    complain(&format!(
+        "{} holds member {} of the new cluster {}, at revision {revision}",
+        data_dir.display(),
+        identity.member,
+        identity.cluster
+    ));
+}
+
+fn failure(error: OfflineError) -> Failure {
+    let hint = match &error {
+        OfflineError::NoHash => Some(
+            "a file that was copied from member/snap/db of a stopped etcd has no hash: --skip-hash-check",
+        ),
+        OfflineError::DataDir(_) => Some("nothing is overwritten: name another directory with --data-dir"),
+        OfflineError::Hash { .. } => Some("take another backup: this one is not what was saved"),
+        _ => None,
+    };
+    Failure::error(error.to_string()).hint(hint.map(str::to_string))
+}

@@ -1,0 +1,177 @@
+//! A backup: which kind it is, and whether it is whole.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::OfflineError;
+use crate::bbolt::{self, FileError};
+use crate::store::{SnapshotReader, Store};
+
+/// A client's copy ends with its SHA-256, which makes its length this much more than a multiple of a sector.
+const SECTOR: u64 = 512;
+const HASH: u64 = 32;
+/// Bytes that are read together.
+const PIECE: usize = 1 << 20;
+
+/// What a backup was written by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An etcd, or a kvd for its clients: a bbolt file.
+    Etcd,
+    /// A kvd, in its own format.
+    Kvd,
+}
+
+/// A backup that can be read.
+pub struct Backup {
+    path: PathBuf,
+    file: File,
+    /// Bytes of the content, without the hash.
+    pub length: u64,
+    pub kind: Kind,
+    /// The SHA-256 of the content.
+    pub digest: [u8; 32],
+}
+
+impl Backup {
+    /// Opens a file and compares its content with the hash at its end. A copy of an etcd's own database has none, and
+    /// is accepted with `skip_hash_check`, as in etcdutl.
+    ///
+    /// # Errors
+    /// See [`OfflineError`].
+    pub fn open(path: &Path, skip_hash_check: bool) -> Result<Self, OfflineError> {
+        let failed = OfflineError::io(path);
+        let mut file = File::open(path).map_err(&failed)?;
+        let whole = file.metadata().map_err(&failed)?.len();
+        let has_hash = whole % SECTOR == HASH;
+        let length = if has_hash { whole - HASH } else { whole };
+        let mut start = Vec::new();
+        (&file).take(SnapshotReader::MAGIC.len() as u64).read_to_end(&mut start).map_err(&failed)?;
+        let kind = if start == SnapshotReader::MAGIC { Kind::Kvd } else { Kind::Etcd };
+        if !has_hash && !skip_hash_check {
+            return Err(OfflineError::NoHash);
+        }
+        let digest = digest(&mut file, length).map_err(&failed)?;
+        let mut backup = Self { path: path.to_path_buf(), file, length, kind, digest };
+        if has_hash && !skip_hash_check {
+            let mut expected = [0; HASH as usize];
+            backup.file.read_exact(&mut expected).map_err(&failed)?;
+            if expected != digest {
+                let (expected, found) = (hex(&expected), hex(&digest));
+                let place = backup.find_damage();
+                return Err(OfflineError::Hash { path: backup.path, expected, found, place });
+            }
+        }
+        Ok(backup)
+    }
+
+    /// The pages of an etcd's backup.
+    ///
+    /// # Errors
+    /// If it is not one.
+    pub fn pages(&self) -> Result<bbolt::File<BufReader<&File>>, OfflineError> {
+        // Pages are read whole, so a small buffer is enough.
+        let source = BufReader::with_capacity(8 << 10, &self.file);
+        bbolt::File::open(source, self.length).map_err(|error| self.damaged(&error))
+    }
+
+    /// Loads it into a store.
+    ///
+    /// # Errors
+    /// If it is damaged, or the store's.
+    pub fn load(&self, store: &Store, bump: i64) -> Result<crate::store::Imported, OfflineError> {
+        match self.kind {
+            Kind::Etcd => {
+                let imported = store.load_backup(&mut self.pages()?, bump);
+                imported.map_err(|error| self.of_store(error))
+            }
+            Kind::Kvd if bump != 0 => {
+                let what =
+                    "--bump-revision needs a backup in etcd's format: take one with `kvctl snapshot save`";
+                Err(OfflineError::damaged(&self.path, what))
+            }
+            Kind::Kvd => {
+                (&self.file).seek(SeekFrom::Start(0)).map_err(OfflineError::io(&self.path))?;
+                let pieces = Pieces { file: &self.file, left: self.length };
+                store.restore(pieces).map_err(|error| self.of_store(error))?;
+                Ok(crate::store::Imported::default())
+            }
+        }
+    }
+
+    /// The path with what is wrong.
+    pub fn damaged(&self, error: &FileError) -> OfflineError {
+        OfflineError::damaged(&self.path, error.to_string())
+    }
+
+    fn of_store(&self, error: crate::store::StoreError) -> OfflineError {
+        match error {
+            crate::store::StoreError::Snapshot(what) => OfflineError::damaged(&self.path, what),
+            error => error.into(),
+        }
+    }
+
+    /// The place of the damage in a file whose hash is wrong, if its structure shows it.
+    fn find_damage(&self) -> Option<String> {
+        if self.kind == Kind::Kvd {
+            return None;
+        }
+        let found = self.pages().map_err(|error| match error {
+            OfflineError::Damaged { what, .. } => what,
+            error => error.to_string(),
+        });
+        let mut pages = match found {
+            Ok(pages) => pages,
+            Err(what) => return Some(what),
+        };
+        read_all(&mut pages).err().map(|error| error.to_string())
+    }
+}
+
+/// Reads every row.
+fn read_all<R: Read + Seek>(pages: &mut bbolt::File<R>) -> Result<(), FileError> {
+    for bucket in pages.buckets()? {
+        let mut rows = pages.rows(&bucket)?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
+}
+
+fn digest(file: &mut File, length: u64) -> std::io::Result<[u8; 32]> {
+    file.seek(SeekFrom::Start(0))?;
+    let (mut hash, mut left, mut piece) = (Sha256::new(), length, vec![0; PIECE]);
+    while left > 0 {
+        let part = &mut piece[..left.min(PIECE as u64) as usize];
+        file.read_exact(part)?;
+        hash.update(&*part);
+        left -= part.len() as u64;
+    }
+    Ok(hash.finalize().into())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A file as a stream.
+struct Pieces<'f> {
+    file: &'f File,
+    left: u64,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = std::io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<std::io::Result<Bytes>> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut piece = vec![0; self.left.min(PIECE as u64) as usize];
+        self.left -= piece.len() as u64;
+        Some(self.file.read_exact(&mut piece).map(|()| piece.into()))
+    }
+}

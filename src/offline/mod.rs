@@ -1,0 +1,28 @@
+//! A member's data without a running member: restoring a backup, reading its status, moving from etcd.
+//!
+//! - `file`: a backup, opened and checked: an etcd's snapshot or database, or kvd's own snapshot
+//! - `status`: hash, revision, keys and size of a backup, as etcdutl counts them
+//! - `place`: the directories of a new member, which stay only if everything went well
+//! - `restore`: a new member from a backup
+//! - `wal`: the records of etcd's log, pure; `tail`: what its committed entries ask for
+//! - `migrate`: a new member from the data directory of an etcd that is stopped
+//!
+//! # Rules
+//! - A new member's directory `member` appears under its name when it is complete and durable, and not before.
+//! - What is restored begins a new life of the cluster ([`crate::join::identity`]): its epoch is computed from the
+//!   content, so that only members with the same content talk to each other.
+//! - Damage is reported with its place. Nothing is guessed, and the source is never written.
+
+mod error;
+mod file;
+mod migrate;
+mod place;
+mod restore;
+mod status;
+mod tail;
+mod wal;
+
+pub use error::OfflineError;
+pub use migrate::{Migration, migrate};
+pub use restore::{NewMember, Restore, Restored, restore};
+pub use status::{Status, status};
