@@ -19,6 +19,9 @@ for program in kvd kvctl; do
     holds "$program is position independent" grep -q 'Type: *DYN' "$work/elf"
     holds "$program has read-only relocations" grep -q GNU_RELRO "$work/elf"
     holds "$program binds everything at its start" grep -Eq 'BIND_NOW|Flags: .*NOW' "$work/elf"
+    newest=$(objdump -T "$work/deb/usr/bin/$program" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1)
+    echo "$program needs $newest"
+    holds "$program runs with glibc 2.17" test "$(printf '%s\n' GLIBC_2.17 "$newest" | sort -V | tail -n 1)" = GLIBC_2.17
     check "$program's symbols" "$(nm "$work/deb/usr/bin/$program" 2>/dev/null | wc -l)" 0
 done
 
