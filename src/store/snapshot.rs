@@ -110,6 +110,12 @@ impl Inner {
         let tables = self.shared.read().tables.clone();
         let txn = tables.read()?;
         let meta = tables.meta(&txn)?;
+        // A checkpoint is on the disk a moment before this process counts it: a snapshot that is ahead would let raft purge
+        // entries which the durable state seems to lack.
+        let index = |meta: &Meta| meta.applied.map(|applied| applied.index);
+        let is_ahead = || index(&self.shared.read().meta) < index(&meta);
+        self.signal.wait_while(is_ahead, || self.health().is_err());
+        self.health()?;
         Ok(SnapshotReader {
             header: SnapshotHeader::of(&meta),
             txn,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -358,6 +358,39 @@ fn the_thread_makes_checkpoints_and_removes() {
     assert_eq!(bench.store.checkpointed(), Some(bench.position()));
     let bench = bench.crash(manual());
     assert_eq!(bench.values(KeyRange::all(), 0), text(&[("k", "299")]));
+}
+
+#[test]
+fn no_snapshot_is_ahead_of_what_counts_as_durable() {
+    let policy = CheckpointPolicy::Background {
+        interval: std::time::Duration::from_secs(3600),
+        bytes: 1 << 30,
+        operations: 1 << 30,
+    };
+    let mut bench = Bench::new(Options { checkpoint: policy, ..manual() });
+    bench.put("k", "first");
+    bench.store.checkpoint().unwrap();
+    let (store, ended) = (bench.store.clone(), Arc::new(AtomicBool::new(false)));
+    let seen = ended.clone();
+    let reader = std::thread::spawn(move || {
+        while !seen.load(Ordering::Relaxed) {
+            let snapshot = store.snapshot().unwrap().header().position.map(|position| position.index);
+            let durable = store.checkpointed().map(|position| position.index);
+            assert!(
+                durable >= snapshot,
+                "the snapshot ends with {snapshot:?}, the durable state with {durable:?}"
+            );
+        }
+    });
+    for n in 0..500 {
+        bench.put("k", format!("{n}"));
+        bench.store.checkpoint().unwrap();
+        if reader.is_finished() {
+            break;
+        }
+    }
+    ended.store(true, Ordering::Relaxed);
+    reader.join().unwrap();
 }
 
 #[test]
