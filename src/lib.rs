@@ -40,7 +40,7 @@
 //! | [`raft`] | openraft and what connects it to the rest: propose, read index, membership | store, log, peer, model |
 //! | [`watch`] | from applied events to watchers | store (reading), model |
 //! | [`lease`] | the leader's count of lease time; it only proposes | model |
-//! | [`api`] | gRPC and HTTP, and the one table from refusals to status codes | raft, watch, lease, auth, store (reading), model |
+//! | [`api`] | gRPC and HTTP, and the one table from refusals to status codes | raft, watch, lease, auth, store (reading), pki, model |
 //! | [`join`] | entry to a cluster | raft, peer, pki, files, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`member`] | a member from its parts: store, log, raft, watch, lease and api, and the jobs that run on a leader | all above |

@@ -22,7 +22,7 @@ use super::proto::health::HealthCheckRequest;
 use super::proto::health::health_client::HealthClient;
 use super::rules::{Kind, RULES, Rpc};
 use super::server::listen::SocketOptions;
-use super::server::{Address, Faces, Listener, Server, ServerOptions};
+use super::server::{Address, Encryption, Faces, Listener, Server, ServerOptions};
 use super::services::{Settings, Stopper};
 use crate::member::Member;
 use crate::member::lab::lone_leader;
@@ -50,7 +50,8 @@ impl Served {
         let store = Store::open(dir.path(), options).unwrap();
         let Member { services, stopper, .. } = lone_leader(store, settings).await;
         let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
-        let listener = Listener::bind(&address, SocketOptions::default(), None, Faces::All).unwrap();
+        let listener =
+            Listener::bind(&address, SocketOptions::default(), Encryption::None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::serve(services, vec![listener], ServerOptions::default(), 2).unwrap();
         server.open();
@@ -258,7 +259,7 @@ async fn clients_wait_until_they_are_let_in() {
     let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
     let Member { services, stopper, .. } = lone_leader(store, Settings::default()).await;
     let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
-    let bind = |faces| Listener::bind(&address, SocketOptions::default(), None, faces).unwrap();
+    let bind = |faces| Listener::bind(&address, SocketOptions::default(), Encryption::None, faces).unwrap();
     let (listener, metrics) = (bind(Faces::All), bind(Faces::Metrics));
     let (address, metrics_address) = (listener.local_addr().unwrap(), metrics.local_addr().unwrap());
     let server = Server::serve(services, vec![listener, metrics], ServerOptions::default(), 1).unwrap();

@@ -183,6 +183,11 @@ impl Url {
         self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
 
+    /// True if both name one host and port, or one socket, whatever their schemes.
+    pub fn is_at_place_of(&self, other: &Self) -> bool {
+        (&self.host, self.port, &self.path) == (&other.host, other.port, &other.path)
+    }
+
     /// The URL as text, as etcd prints, compares and hashes it.
     pub fn as_str(&self) -> &str {
         &self.text

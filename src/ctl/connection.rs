@@ -133,7 +133,11 @@ pub(super) fn text(status: &Status) -> String {
 
 /// Go's text for an error that no client knows by name.
 pub(super) fn unnamed(status: &Status) -> String {
-    let words = status.message();
+    // The server's own answers have come over a connection that lasts.
+    let is_gone =
+        matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown | Code::Internal);
+    let ended = if is_gone { tls::ended() } else { None };
+    let words = ended.as_deref().unwrap_or(status.message());
     let code = match status.code() {
         Code::Cancelled => "Canceled".to_string(),
         code => format!("{code:?}"),
@@ -203,7 +207,7 @@ async fn open(place: &Place, tls: Option<tls::Connector>, name: &str) -> io::Res
     };
     match tls {
         None => Ok(plain),
-        Some(connector) => Ok(Box::new(connector.handshake(name, plain).await?)),
+        Some(connector) => Ok(Box::new(tls::Kept(connector.handshake(name, plain).await?))),
     }
 }
 

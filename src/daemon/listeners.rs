@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::sockets::{self, Inherited};
 use crate::api::server::listen::SocketOptions;
 use crate::api::server::tls::{Tls, TlsOptions};
-use crate::api::server::{Address, Faces, Listener};
-use crate::config::{Config, Scheme, TlsVersion, Url};
-use crate::pki::self_signed;
+use crate::api::server::{Address, Encryption, Faces, Listener};
+use crate::config::{Config, TlsVersion, Url};
+use crate::pki::{Allowed, Pair, Trust, self_signed};
 
 /// The sockets for clients.
 pub struct Clients {
@@ -47,33 +47,61 @@ pub fn bind(config: &Config, tls: Option<Arc<Tls>>, inherited: &mut Inherited) -
     };
     let mut listeners = Vec::new();
     for (urls, faces) in groups {
-        for url in urls {
-            let tls = encrypted(url, tls.as_ref())?;
-            if tls.is_none() && faces != Faces::Metrics {
-                tracing::warn!(
-                    url = url.as_str(),
-                    "serving client traffic insecurely; this is strongly discouraged!"
-                );
-            }
-            for address in addresses(url) {
-                let listener = match take_over(&address, inherited, tls.clone(), faces) {
-                    Some(listener) => listener,
-                    None => {
-                        let patience =
-                            if inherited.has_given_up(&address) { GIVEN_UP } else { Duration::ZERO };
-                        let bind = || Listener::bind(&address, options, tls.clone(), faces);
-                        retried(patience, bind).map_err(|error| {
-                            let what = format!("cannot listen on {}: {error}", url.as_str());
-                            io::Error::new(error.kind(), what)
-                        })?
-                    }
-                };
-                sockets::keep(&listener);
-                listeners.push(listener);
-            }
+        for Place { address, url, plain, encrypted } in places(urls, faces, tls.is_some())? {
+            let encryption = match (tls.as_ref().filter(|_| encrypted), plain) {
+                (Some(tls), false) => Encryption::Tls(tls.clone()),
+                (Some(tls), true) => Encryption::Either(tls.clone()),
+                (None, _) => Encryption::None,
+            };
+            let listener = match take_over(&address, inherited, encryption.clone(), faces) {
+                Some(listener) => listener,
+                None => {
+                    let patience = if inherited.has_given_up(&address) { GIVEN_UP } else { Duration::ZERO };
+                    let bind = || Listener::bind(&address, options, encryption.clone(), faces);
+                    retried(patience, bind).map_err(|error| {
+                        let what = format!("cannot listen on {}: {error}", url.as_str());
+                        io::Error::new(error.kind(), what)
+                    })?
+                }
+            };
+            sockets::keep(&listener);
+            listeners.push(listener);
         }
     }
     Ok(Clients { listeners, tls })
+}
+
+/// An address to listen on, and one of the URLs that name it.
+struct Place<'u> {
+    address: Address,
+    url: &'u Url,
+    plain: bool,
+    encrypted: bool,
+}
+
+/// The addresses of these URLs. As in etcd, one address may be named by an http URL and by an https URL: then each
+/// connection is encrypted or not, as its client begins.
+fn places(urls: &[Url], faces: Faces, has_tls: bool) -> io::Result<Vec<Place<'_>>> {
+    let mut places: Vec<Place<'_>> = Vec::new();
+    for url in urls {
+        let encrypted = is_encrypted(url, has_tls)?;
+        if !encrypted && faces != Faces::Metrics {
+            tracing::warn!(
+                url = url.as_str(),
+                "serving client traffic insecurely; this is strongly discouraged!"
+            );
+        }
+        for address in addresses(url) {
+            match places.iter_mut().find(|place| place.address == address) {
+                Some(place) => {
+                    place.plain |= !encrypted;
+                    place.encrypted |= encrypted;
+                }
+                None => places.push(Place { address, url, plain: !encrypted, encrypted }),
+            }
+        }
+    }
+    Ok(places)
 }
 
 /// Binds; while the address is in use it tries again, for at most this long.
@@ -92,34 +120,32 @@ fn retried(patience: Duration, bind: impl Fn() -> io::Result<Listener>) -> io::R
 fn take_over(
     address: &Address,
     inherited: &mut Inherited,
-    tls: Option<Arc<Tls>>,
+    encryption: Encryption,
     faces: Faces,
 ) -> Option<Listener> {
     Some(match address {
-        Address::Tcp(address) => Listener::from_tcp(inherited.tcp(*address)?, tls, faces),
-        Address::Unix(path) => Listener::from_unix(inherited.unix(path)?, tls, faces),
+        Address::Tcp(address) => Listener::from_tcp(inherited.tcp(*address)?, encryption, faces),
+        Address::Unix(path) => Listener::from_unix(inherited.unix(path)?, encryption, faces),
     })
 }
 
-fn encrypted(url: &Url, tls: Option<&Arc<Tls>>) -> io::Result<Option<Arc<Tls>>> {
-    match (url.scheme(), tls) {
-        (Scheme::Https | Scheme::Unixs, None) => Err(io::Error::new(
+fn is_encrypted(url: &Url, has_tls: bool) -> io::Result<bool> {
+    if url.scheme().is_tls() && !has_tls {
+        return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
                 "TLS key/cert (--cert-file, --key-file) must be provided for client url {} with HTTPS scheme",
                 url.as_str()
             ),
-        )),
-        (Scheme::Https | Scheme::Unixs, Some(tls)) => Ok(Some(tls.clone())),
-        (_, Some(_)) => {
-            tracing::warn!(
-                url = url.as_str(),
-                "scheme is HTTP while key and cert files are present; ignoring key and cert files"
-            );
-            Ok(None)
-        }
-        (_, None) => Ok(None),
+        ));
     }
+    if !url.scheme().is_tls() && has_tls {
+        tracing::warn!(
+            url = url.as_str(),
+            "scheme is HTTP while key and cert files are present; ignoring key and cert files"
+        );
+    }
+    Ok(url.scheme().is_tls())
 }
 
 /// The addresses of a listening URL. `localhost` means both loopback addresses if the machine has both.
@@ -147,14 +173,12 @@ pub fn socket_addresses(url: &Url) -> Vec<SocketAddr> {
 /// If a self-signed certificate cannot be made.
 pub fn client_tls(config: &Config) -> io::Result<Option<TlsOptions>> {
     let tls = &config.client_tls;
-    let Some((cert_file, key_file)) = certificate(config)? else { return Ok(None) };
+    let Some(pair) = certificate(config)? else { return Ok(None) };
+    let allowed = Allowed { common_names: Vec::new(), hosts: tls.allowed_hostnames.clone() };
     Ok(Some(TlsOptions {
-        cert_file,
-        key_file,
+        pair,
         client_cert_auth: tls.cert_auth,
-        trusted_ca_file: tls.trusted_ca_file.clone(),
-        crl_file: tls.crl_file.clone(),
-        allowed_hostnames: tls.allowed_hostnames.clone(),
+        trust: Trust { ca: tls.trusted_ca_file.clone(), crl: tls.crl_file.clone(), allowed },
         cipher_suites: tls.cipher_suites.clone(),
         only_tls13: tls.min_version == TlsVersion::Tls13,
         only_tls12: tls.max_version == Some(TlsVersion::Tls12),
@@ -162,10 +186,10 @@ pub fn client_tls(config: &Config) -> io::Result<Option<TlsOptions>> {
 }
 
 /// The operator's certificate and key, or the self-signed ones of `--auto-tls`.
-fn certificate(config: &Config) -> io::Result<Option<(PathBuf, PathBuf)>> {
+fn certificate(config: &Config) -> io::Result<Option<Pair>> {
     let tls = &config.client_tls;
     if let Some(pair) = tls.key_pair() {
-        return Ok(Some((pair.cert, pair.key)));
+        return Ok(Some(Pair { cert: pair.cert, key: pair.key }));
     }
     if !tls.auto_tls {
         return Ok(None);
@@ -176,7 +200,10 @@ fn certificate(config: &Config) -> io::Result<Option<(PathBuf, PathBuf)>> {
     hosts.push("localhost".to_string());
     hosts.sort();
     hosts.dedup();
-    let files =
-        self_signed::provide(&config.member.data_dir.join("fixtures/client"), &hosts, tls.self_signed_years)?;
-    Ok(Some((files.cert, files.key)))
+    self_signed::provide(&own_certificates(config), &hosts, tls.self_signed_years).map(Some)
+}
+
+/// The directory of the certificate that `--auto-tls` makes; etcd's name.
+pub fn own_certificates(config: &Config) -> PathBuf {
+    config.member.data_dir.join("fixtures/client")
 }

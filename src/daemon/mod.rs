@@ -7,7 +7,7 @@
 //! | `opening.rs`, `peer_port.rs`, `listeners.rs`, `logins.rs` | from the configuration to a member's seams, its peer port, its sockets for clients, users' tokens |
 //! | `exit.rs` | exit codes |
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
-//! | `status.rs`, `news.rs`, `notices.rs` | the status line; messages for the operator, and their explanations in the journal |
+//! | `status.rs`, `expiry.rs`, `news.rs`, `notices.rs` | the status line; how long certificates are valid; messages for the operator, and their explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; slow starts |
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
 //! | `trial.rs`, `service.rs` | the steps of a start that `kvd check` tries; as the service, if root asks |
@@ -24,6 +24,7 @@ mod admin;
 mod command;
 mod dropin;
 mod exit;
+mod expiry;
 mod fields;
 mod journal;
 mod listeners;

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::expiry;
 use super::notices::{
     ALARM_OVER, CERTIFICATE, CORRUPT, DISK_FULL, DISK_ROOM, NEARLY_FULL, Notice, PROMOTED, QUORUM_BACK,
     QUORUM_LOST, SPACE,
 };
 use crate::model::{Alarm, AlarmKind};
 
-/// A certificate that expires within this time causes a warning.
-const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
-
-/// Interval of that warning.
+/// Interval of the warning about certificates.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The state of a member.
@@ -151,39 +149,23 @@ fn alarms(before: &[Alarm], now: &[Alarm], news: &mut Vec<News>) {
 
 /// The operator's certificates, checked once a day, and at once if they are others than before.
 #[derive(Default)]
-pub struct Certificates {
-    files: Vec<PathBuf>,
+pub struct Expiry {
+    ends: Vec<(PathBuf, i64)>,
     looked: Option<Instant>,
 }
 
-impl Certificates {
-    /// Messages for certificates that expire soon, once a day. `until` returns the end of a file's validity and `wall`
-    /// is the time, both in seconds since the unix epoch.
-    pub fn look(
-        &mut self,
-        files: &[PathBuf],
-        now: Instant,
-        wall: i64,
-        until: impl Fn(&PathBuf) -> Option<i64>,
-    ) -> Vec<News> {
+impl Expiry {
+    /// Messages for certificates that expire soon, once a day. `ends` are files and the ends of their validity, `wall` is
+    /// the time, both in seconds since the unix epoch.
+    pub fn look(&mut self, ends: Vec<(PathBuf, i64)>, now: Instant, wall: i64) -> Vec<News> {
         let is_recent = self.looked.is_some_and(|looked| now.duration_since(looked) < AGAIN);
-        if is_recent && self.files == files {
+        if is_recent && self.ends == ends {
             return Vec::new();
         }
-        self.files = files.to_vec();
+        self.ends = ends;
         self.looked = Some(now);
-        let ends = self.files.iter().filter_map(|file| Some((file, until(file)? - wall)));
-        let soon = ends.filter(|(_, left)| *left < SOON.as_secs() as i64);
-        soon.map(|(file, left)| {
-            let days = left.div_euclid(24 * 3600);
-            let text = if left < 0 {
-                format!("the certificate {} has expired", file.display())
-            } else {
-                format!("the certificate {} expires in {days} days", file.display())
-            };
-            News::bad(&CERTIFICATE, text)
-        })
-        .collect()
+        let soon = self.ends.iter().filter_map(|(file, until)| expiry::warning(file, until - wall));
+        soon.map(|text| News::bad(&CERTIFICATE, text)).collect()
     }
 }
 
@@ -260,21 +242,20 @@ mod tests {
     fn certificates_are_looked_at_once_a_day() {
         let start = Instant::now();
         let day = 24 * 3600;
-        let mut certificates = Certificates::default();
-        let files: [PathBuf; 3] = ["/far".into(), "/near".into(), "/past".into()];
-        let until = |file: &PathBuf| match file.to_str() {
-            Some("/far") => Some(1000 + 15 * day),
-            Some("/near") => Some(1000 + 3 * day + 5),
-            _ => Some(999),
-        };
-        let news = certificates.look(&files, start, 1000, until);
+        let mut certificates = Expiry::default();
+        let ends: Vec<(PathBuf, i64)> = vec![
+            ("/far".into(), 1000 + 31 * day),
+            ("/near".into(), 1000 + 29 * day + 5),
+            ("/past".into(), 999),
+        ];
+        let news = certificates.look(ends.clone(), start, 1000);
         let texts: Vec<&str> = news.iter().map(|news| news.text.as_str()).collect();
-        assert_eq!(texts, ["the certificate /near expires in 3 days", "the certificate /past has expired"]);
-        assert_eq!(certificates.look(&files, after(start, 3600), 1000, until), []);
-        assert_eq!(certificates.look(&files, after(start, 24 * 3600), 1000, until).len(), 2);
-        // A reload may name others.
+        assert_eq!(texts, ["the certificate /near expires in 29 days", "the certificate /past has expired"]);
+        assert_eq!(certificates.look(ends.clone(), after(start, 3600), 1000), []);
+        assert_eq!(certificates.look(ends.clone(), after(start, 24 * 3600), 1000).len(), 2);
+        // A reload may name others, and files may be replaced.
         let soon = after(start, 24 * 3600 + 1);
-        assert_eq!(certificates.look(&files[..1], soon, 1000, until), []);
-        assert_eq!(certificates.look(&files[1..2], soon, 1000, until).len(), 1);
+        assert_eq!(certificates.look(ends[..1].to_vec(), soon, 1000), []);
+        assert_eq!(certificates.look(ends[1..2].to_vec(), soon, 1000).len(), 1);
     }
 }

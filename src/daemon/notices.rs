@@ -166,8 +166,8 @@ pub const CONFIG_REFUSED: Notice = notice(
 pub const CERTIFICATE: Notice = notice(
     "6569090e1eb84b9e8cc9845622cff160",
     "A certificate expires soon",
-    "Afterwards nobody connects any more. Put a new one in its place; `systemctl reload kvd` takes it into use without\n\
-     a restart.",
+    "Afterwards nobody connects any more. Put a new one in its place: the next connection uses it, without a reload. Of a\n\
+     file with several CAs the one that is valid longest is meant, of a chain the one that expires first.",
 );
 
 /// All of them.

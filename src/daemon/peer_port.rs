@@ -10,7 +10,7 @@ use super::sockets::Inherited;
 use crate::config::{ClusterSecret, Config, KeyPair};
 use crate::model::{Clock, Entropy};
 use crate::peer::{self, Names, Quic};
-use crate::pki::{Credentials, Files, Pair, PkiError, SecretSource};
+use crate::pki::{Allowed, Credentials, Files, Pair, PkiError, SecretSource, Trust};
 
 /// Most concurrent lookups of other members' names.
 const MAX_LOOKUPS: usize = 32;
@@ -71,15 +71,12 @@ pub fn credentials_with(
 ) -> Result<Credentials, PkiError> {
     let tls = &config.peer_tls;
     let pair = |pair: KeyPair| Pair { cert: pair.cert, key: pair.key };
-    // Without a CA nobody could be verified: a certificate alone counts as none.
-    if let (Some(own), Some(trusted_ca)) = (tls.key_pair(), &tls.trusted_ca_file) {
+    if let Some(own) = tls.key_pair() {
+        let allowed = Allowed { common_names: tls.allowed_cn.clone(), hosts: tls.allowed_hostnames.clone() };
         let files = Files {
             pair: pair(own),
             client_pair: tls.client_key_pair().map(pair),
-            trusted_ca: trusted_ca.clone(),
-            crl: tls.crl_file.clone(),
-            allowed_cn: tls.allowed_cn.clone(),
-            allowed_hostnames: tls.allowed_hostnames.clone(),
+            trust: Trust { ca: tls.trusted_ca_file.clone(), crl: tls.crl_file.clone(), allowed },
         };
         return Credentials::from_files(files, clock);
     }

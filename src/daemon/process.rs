@@ -1,10 +1,10 @@
 //! The process of a member: everything is opened and started in order, and stopped in reverse order.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::admin::{AdminSocket, Reserved};
+use super::expiry::Certificates;
 use super::outside::SystemClock;
 use super::running::Running;
 use super::sockets::Inherited;
@@ -28,7 +28,7 @@ pub struct Process {
     server: Server,
     tls: Option<Arc<Tls>>,
     credentials: Arc<Credentials>,
-    certificates: RefCell<Vec<PathBuf>>,
+    certificates: Arc<Certificates>,
     /// The member's directory.
     directory: PathBuf,
     admin: Option<AdminSocket>,
@@ -74,6 +74,8 @@ impl Process {
         let peers = Peers::new(identity.member, store, quic.clone());
         let figures = Figures::new(config, log, member.node.clone(), peers);
         member.services.metrics.register(Arc::new(figures));
+        let certificates = Arc::new(Certificates::of(config));
+        member.services.metrics.register(certificates.clone());
         let (services, options) = (member.services.clone(), server_options(config));
         let server = Server::serve(services, clients.listeners, options, workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
@@ -83,7 +85,7 @@ impl Process {
             server,
             tls: clients.tls,
             credentials,
-            certificates: RefCell::new(certificates(config)),
+            certificates,
             directory: directories.member,
             admin: admin.map(Reserved::listen).transpose()?,
         })
@@ -134,7 +136,7 @@ impl Process {
 
     /// One line for an operator.
     pub fn status(&self) -> String {
-        status::line(&self.member, &self.quic)
+        status::line(&self.member, &self.quic, &self.certificates)
     }
 
     /// Applies what a reload can change; `config` is the one of [`Config::reloaded`]. All of it or, on an error,
@@ -161,7 +163,7 @@ impl Process {
         self.member.store.set_quota(quota);
         self.member.retention.send_if_modified(|current| std::mem::replace(current, retention) != retention);
         logging::set_level(level);
-        self.certificates.replace(certificates(config));
+        self.certificates.replace(config);
         Ok(())
     }
 
@@ -219,13 +221,6 @@ impl Process {
         served.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         closed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
-}
-
-/// The operator's own certificates; issued ones are renewed automatically.
-fn certificates(config: &Config) -> Vec<PathBuf> {
-    let (client, peer) = (&config.client_tls, &config.peer_tls);
-    let pairs = [client.key_pair(), peer.key_pair(), peer.client_key_pair()];
-    pairs.into_iter().flatten().map(|pair| pair.cert).collect()
 }
 
 fn server_options(config: &Config) -> ServerOptions {

@@ -1,16 +1,14 @@
 //! The state of the member for operators: one line, which systemd shows as well, and news when something changes.
 
-use std::cell::RefCell;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::news::{Certificates, News, Observer, View};
+use super::expiry::Certificates;
+use super::news::{Expiry, News, Observer, View};
 use super::outside::SystemClock;
 use super::systemd;
 use crate::member::Member;
 use crate::model::Clock;
 use crate::peer::Quic;
-use crate::pki;
 
 /// Interval at which the status line for systemd is updated.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -18,20 +16,19 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// If more entries than this wait to be applied, the status line says so.
 const FAR_BEHIND: u64 = 1000;
 
-/// Updates systemd's status line and logs news; never ends. `certificates` are files whose expiry is news; a reload
-/// may replace them.
-pub async fn report(member: &Member, quic: &Quic, certificates: &RefCell<Vec<PathBuf>>) {
+/// Updates systemd's status line and logs news; never ends.
+pub async fn report(member: &Member, quic: &Quic, certificates: &Certificates) {
     let mut told = String::new();
     let mut leadership = member.node.leadership();
     let mut observer = Observer::new(member.readiness.patience);
-    let mut expiry = Certificates::default();
+    let mut expiry = Expiry::default();
     loop {
         let now = tokio::time::Instant::now();
         let wall = SystemClock.now_ms() / 1000;
         let mut news = observer.look(view(member), now);
-        news.extend(expiry.look(&certificates.borrow(), now, wall, |file| pki::valid_until(file)));
+        news.extend(expiry.look(certificates.ends(), now, wall));
         news.iter().for_each(News::tell);
-        let status = line(member, quic);
+        let status = line(member, quic, certificates);
         if status != told {
             systemd::status(&status);
             told = status;
@@ -45,7 +42,7 @@ pub async fn report(member: &Member, quic: &Quic, certificates: &RefCell<Vec<Pat
 }
 
 /// One line for an operator.
-pub fn line(member: &Member, quic: &Quic) -> String {
+pub fn line(member: &Member, quic: &Quic, certificates: &Certificates) -> String {
     let status = member.node.status();
     let (there, voters) = member.node.reachable();
     // Followers only communicate with their leader: they do not know which other members are up.
@@ -72,7 +69,8 @@ pub fn line(member: &Member, quic: &Quic) -> String {
         .map(|(id, why)| format!("; entries do not reach {id}: {why}"))
         .collect();
     let disk = if member.node.is_disk_full() { "; the disk is full" } else { "" };
-    let told = [progress(member, quic), disk.to_string(), alarms.concat(), faults.concat()];
+    let told =
+        [progress(member, quic), disk.to_string(), alarms.concat(), faults.concat(), certificates.line()];
     format!("{role}, term {}{}", status.term, told.concat())
 }
 

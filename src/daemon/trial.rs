@@ -63,7 +63,7 @@ fn clients(config: &Config, now_ms: i64) -> Result<(), String> {
     let Some(options) = listeners::client_tls(config).map_err(|error| error.to_string())? else {
         return Ok(());
     };
-    let certificate = options.cert_file.clone();
+    let certificate = options.pair.cert.clone();
     Tls::new(options).map_err(|error| error.to_string())?;
     pki::check_validity(&certificate, now_ms).map_err(|error| error.to_string())
 }

@@ -1,14 +1,18 @@
-//! The contents of a certificate.
+//! The contents of a certificate, read as Go's crypto/x509 reads them: what it refuses to read is refused here.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use rustls::pki_types::{CertificateDer, alg_id};
+use x509_parser::asn1_rs::{Any, Tag};
+use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use super::PkiError;
+use super::algorithms::{ALGORITHMS, RSA_BITS};
+use super::names::{Constraints, Name, Subtree};
 use crate::model::{ClusterId, MemberId};
 
 /// The holder of a certificate, as its URI name `kvd://CLUSTER/MEMBER` says. Both ids are zero for a holder that is not
@@ -38,72 +42,323 @@ impl Holder {
     }
 }
 
-/// The fields kvd reads in a certificate.
+/// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// The subject's common names; usually one.
-    pub common_names: Vec<String>,
-    /// The member it was issued to, if its URI name says so.
-    pub holder: Option<Holder>,
+pub(super) struct Certificate {
+    /// All of it.
+    pub der: CertificateDer<'static>,
+    /// 1 to 3.
+    pub version: u32,
+    /// The subject, DER.
+    pub subject: Vec<u8>,
+    /// The issuer, DER.
+    pub issuer: Vec<u8>,
+    /// Big-endian, without leading zeros.
+    pub serial: Vec<u8>,
     /// Start of its validity, seconds since the unix epoch.
     pub from: i64,
     /// End of its validity, likewise.
     pub until: i64,
-    /// Both as text.
-    pub validity: (String, String),
+    /// Its public key.
+    pub key: PublicKey,
+    /// What the issuer signed.
+    pub signed: Vec<u8>,
+    /// The identifier of the signature's algorithm, DER without its head.
+    pub algorithm: Vec<u8>,
+    /// The issuer's signature.
+    pub signature: Vec<u8>,
+    /// The subject's common names; usually one.
+    pub common_names: Vec<String>,
+    /// The issuer in words.
+    pub issued_by: String,
+    /// Its extensions.
+    pub says: Says,
 }
 
-/// The end of validity of the first certificate of a PEM file, in seconds since the unix epoch; `None` if it cannot be
-/// read.
-pub fn valid_until(file: &Path) -> Option<i64> {
-    let der = CertificateDer::from_pem_file(file).ok()?;
-    read(&der).ok().map(|facts| facts.until)
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PublicKey {
+    /// All of it, DER.
+    pub info: Vec<u8>,
+    /// The identifier of its algorithm, DER without its head.
+    pub algorithm: Vec<u8>,
+    /// The key itself.
+    pub bits: Vec<u8>,
 }
 
-/// Refuses the first certificate of a PEM file outside the time for which it is valid.
-///
-/// # Errors
-/// [`PkiError::Expired`], [`PkiError::NotYetValid`]; a file that holds no certificate.
-pub fn check_validity(file: &Path, now_ms: i64) -> Result<(), PkiError> {
-    let der = CertificateDer::from_pem_file(file).map_err(|error| PkiError::file(file, error))?;
-    read(&der)?.check_validity(file, now_ms)
+impl PublicKey {
+    /// Says what is wrong with a key that no signature is verified with.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !ALGORITHMS.all.iter().any(|algorithm| *algorithm.public_key_alg_id() == *self.algorithm) {
+            return Err("has a key of a kind that kvd does not verify".into());
+        }
+        if *self.algorithm == *alg_id::RSA_ENCRYPTION {
+            let modulus = contents(&self.bits).and_then(contents).map(without_zeros).unwrap_or_default();
+            let bits = 8 * modulus.len();
+            if !RSA_BITS.contains(&bits) {
+                return Err(format!("has an RSA key of {bits} bits; 2048 to 8192 are good"));
+            }
+        }
+        Ok(())
+    }
 }
 
-impl Facts {
+/// What the extensions say that are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Says {
+    /// The alternative names.
+    pub names: Vec<Name>,
+    /// The extension that has them; it tells certificates of one key apart.
+    pub raw_names: Option<Vec<u8>>,
+    /// Whether it is a CA's, and how many CAs may be below it.
+    pub authority: Option<(bool, Option<u32>)>,
+    /// True if the key may sign certificates; none if all uses are good.
+    pub signs: Option<bool>,
+    /// For what it may be used; none for everything.
+    pub usages: Option<Usages>,
+    /// The names for which this CA may issue.
+    pub constraints: Option<Constraints>,
+    /// It demands that policies are evaluated.
+    pub demands_policy: bool,
+    /// A critical extension that is not known.
+    pub unknown: Option<String>,
+}
+
+/// Extended key usages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Usages {
+    pub any: bool,
+    pub client: bool,
+    pub server: bool,
+}
+
+impl Certificate {
+    /// Reads a certificate. Does not check whether it is trusted.
+    ///
+    /// # Errors
+    /// If it is not a certificate.
+    pub(super) fn read(der: &[u8]) -> Result<Self, PkiError> {
+        let bad = |what: &str| PkiError::crypto(format!("malformed certificate: {what}"));
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| bad("its structure"))?;
+        let tbs = &certificate.tbs_certificate;
+        let outer = contents(der).ok_or_else(|| bad("its structure"))?;
+        let after = outer.get(tbs.as_ref().len()..).unwrap_or_default();
+        let algorithm = contents(after).ok_or_else(|| bad("its signature's algorithm"))?;
+        let serial = tbs.raw_serial();
+        match () {
+            () if !rest.is_empty() => return Err(bad("bytes behind it")),
+            () if certificate.signature_algorithm != tbs.signature => {
+                return Err(bad("two algorithms of one signature"));
+            }
+            () if serial.first().is_none_or(|first| first & 0x80 != 0) => {
+                return Err(bad("a negative serial number"));
+            }
+            () if tbs.version().0 > 2 => return Err(bad("its version")),
+            () => {}
+        }
+        let mut attributes = tbs.subject().iter_attributes().chain(tbs.issuer().iter_attributes());
+        if !attributes.all(|attribute| is_text(attribute.attr_value())) {
+            return Err(bad("a part of the subject or the issuer is no text"));
+        }
+        let info = tbs.subject_pki.raw;
+        let key = contents(info).and_then(contents).ok_or_else(|| bad("its key"))?;
+        let version = tbs.version().0 + 1;
+        let says = if version == 3 {
+            Says::read(tbs.extensions()).map_err(|what| bad(&what))?
+        } else {
+            Says::default()
+        };
+        let text =
+            |name: &x509_parser::x509::AttributeTypeAndValue<'_>| name.as_str().ok().map(str::to_owned);
+        Ok(Self {
+            der: CertificateDer::from(der.to_vec()),
+            version,
+            subject: tbs.subject().as_raw().to_vec(),
+            issuer: tbs.issuer().as_raw().to_vec(),
+            serial: without_zeros(serial),
+            from: tbs.validity.not_before.timestamp(),
+            until: tbs.validity.not_after.timestamp(),
+            key: PublicKey {
+                info: info.to_vec(),
+                algorithm: key.to_vec(),
+                bits: tbs.subject_pki.subject_public_key.data.to_vec(),
+            },
+            signed: tbs.as_ref().to_vec(),
+            algorithm: algorithm.to_vec(),
+            signature: certificate.signature_value.data.to_vec(),
+            common_names: tbs.subject().iter_common_name().filter_map(text).collect(),
+            issued_by: {
+                let name = tbs.issuer().iter_common_name().filter_map(text).last();
+                name.unwrap_or_else(|| tbs.issuer().to_string())
+            },
+            says,
+        })
+    }
+
+    /// How people call it: by its common name, or its first alternative name.
+    pub(super) fn name(&self) -> String {
+        let named = self.says.names.first().map(ToString::to_string);
+        self.common_names.last().cloned().or(named).unwrap_or_else(|| "without a name".into())
+    }
+
+    /// The member it was issued to, if a URI among its names says so.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        self.says.names.iter().find_map(|name| match name {
+            Name::Uri(uri) => Holder::parse(uri),
+            _ => None,
+        })
+    }
+
     /// Refuses a certificate, read from `path`, outside the time for which it is valid.
     ///
     /// # Errors
     /// [`PkiError::Expired`], [`PkiError::NotYetValid`].
     pub(super) fn check_validity(&self, path: &Path, now_ms: i64) -> Result<(), PkiError> {
         let (path, now) = (path.to_path_buf(), now_ms / 1000);
-        let (from, until) = self.validity.clone();
         match () {
-            () if now > self.until => Err(PkiError::Expired { path, until }),
-            () if now < self.from => Err(PkiError::NotYetValid { path, from }),
+            () if now > self.until => Err(PkiError::Expired { path, until: moment(self.until) }),
+            () if now < self.from => Err(PkiError::NotYetValid { path, from: moment(self.from) }),
             () => Ok(()),
         }
     }
 }
 
-/// Reads a certificate. Does not check whether it is trusted.
-///
-/// # Errors
-/// If it is not a certificate.
-pub(super) fn read(der: &CertificateDer<'_>) -> Result<Facts, PkiError> {
-    let (_, certificate) = X509Certificate::from_der(der.as_ref()).map_err(PkiError::crypto)?;
-    let validity = certificate.validity();
-    let names = certificate.subject().iter_common_name();
-    let alternative = certificate.subject_alternative_name().map_err(PkiError::crypto)?;
-    let uris =
-        alternative.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        });
-    Ok(Facts {
-        common_names: names.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect(),
-        holder: uris.filter_map(Holder::parse).next(),
-        from: validity.not_before.timestamp(),
-        until: validity.not_after.timestamp(),
-        validity: (validity.not_before.to_string(), validity.not_after.to_string()),
-    })
+impl Says {
+    fn read(extensions: &[X509Extension<'_>]) -> Result<Self, String> {
+        let mut says = Self::default();
+        let mut seen = HashSet::new();
+        for extension in extensions {
+            let id = extension.oid.to_id_string();
+            if !seen.insert(id.clone()) {
+                return Err(format!("extension {id} twice"));
+            }
+            let known = says.take(extension).map_err(|()| format!("extension {id}"))?;
+            if extension.critical && !known {
+                says.unknown.get_or_insert(id);
+            }
+        }
+        Ok(says)
+    }
+
+    /// Returns whether the extension was understood.
+    fn take(&mut self, extension: &X509Extension<'_>) -> Result<bool, ()> {
+        let critical = extension.critical;
+        match extension.parsed_extension() {
+            ParsedExtension::ParseError { .. } => return Err(()),
+            ParsedExtension::SubjectAlternativeName(names) => {
+                self.raw_names = Some(extension.value.to_vec());
+                for name in &names.general_names {
+                    self.names.extend(name_of(name)?);
+                }
+                return Ok(!self.names.is_empty());
+            }
+            ParsedExtension::BasicConstraints(basic) => {
+                self.authority = Some((basic.ca, basic.path_len_constraint));
+            }
+            // Without any bit set it says nothing.
+            ParsedExtension::KeyUsage(usage) => {
+                self.signs = (usage.flags != 0).then(|| usage.key_cert_sign())
+            }
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                let (any, client, server) = (usage.any, usage.client_auth, usage.server_auth);
+                let others =
+                    usage.code_signing || usage.email_protection || usage.time_stamping || usage.ocsp_signing;
+                let says_some = any || client || server || others || !usage.other.is_empty();
+                self.usages = says_some.then_some(Usages { any, client, server });
+            }
+            ParsedExtension::NameConstraints(constraints) => {
+                let trees = |trees: &Option<Vec<x509_parser::extensions::GeneralSubtree<'_>>>| {
+                    let trees = trees.iter().flatten().map(|tree| tree_of(&tree.base));
+                    trees.collect::<Result<Vec<_>, ()>>()
+                };
+                let (permitted, excluded) =
+                    (trees(&constraints.permitted_subtrees)?, trees(&constraints.excluded_subtrees)?);
+                let all_known = permitted.iter().chain(&excluded).all(Option::is_some);
+                let known = |trees: Vec<Option<Subtree>>| trees.into_iter().flatten().collect();
+                self.constraints =
+                    Some(Constraints { permitted: known(permitted), excluded: known(excluded) });
+                return Ok(all_known);
+            }
+            ParsedExtension::PolicyConstraints(policy) => {
+                self.demands_policy = policy.require_explicit_policy.is_some();
+            }
+            ParsedExtension::AuthorityKeyIdentifier(_)
+            | ParsedExtension::SubjectKeyIdentifier(_)
+            | ParsedExtension::AuthorityInfoAccess(_) => return if critical { Err(()) } else { Ok(true) },
+            ParsedExtension::CertificatePolicies(_)
+            | ParsedExtension::PolicyMappings(_)
+            | ParsedExtension::InhibitAnyPolicy(_)
+            | ParsedExtension::CRLDistributionPoints(_) => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// None for a kind of name that is not compared with anything.
+fn name_of(name: &GeneralName<'_>) -> Result<Option<Name>, ()> {
+    let ascii = |text: &str| if text.is_ascii() { Ok(text.to_owned()) } else { Err(()) };
+    Ok(Some(match name {
+        GeneralName::DNSName(name) => Name::Dns(ascii(name)?),
+        GeneralName::RFC822Name(name) => Name::Email(ascii(name)?),
+        GeneralName::URI(uri) => Name::Uri(ascii(uri)?),
+        GeneralName::IPAddress(bytes) => Name::Ip(address(bytes).ok_or(())?),
+        GeneralName::Invalid(..) => return Err(()),
+        _ => return Ok(None),
+    }))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+    four.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+}
+
+fn tree_of(base: &GeneralName<'_>) -> Result<Option<Subtree>, ()> {
+    let ascii = |text: &str| if text.is_ascii() { Ok(text.to_owned()) } else { Err(()) };
+    Ok(Some(match base {
+        GeneralName::DNSName(name) => Subtree::Dns(ascii(name)?),
+        GeneralName::RFC822Name(name) => Subtree::Email(ascii(name)?),
+        GeneralName::URI(uri) => Subtree::Uri(ascii(uri)?),
+        GeneralName::IPAddress(bytes) if matches!(bytes.len(), 8 | 32) => {
+            let (ip, mask) = bytes.split_at(bytes.len() / 2);
+            Subtree::Ip(ip.to_vec(), mask.to_vec())
+        }
+        GeneralName::IPAddress(_) | GeneralName::Invalid(..) => return Err(()),
+        _ => return Ok(None),
+    }))
+}
+
+/// True for a text in one of the encodings of X.509.
+fn is_text(value: &Any<'_>) -> bool {
+    let bytes = value.data;
+    match value.tag() {
+        Tag::Utf8String => std::str::from_utf8(bytes).is_ok(),
+        // A star and an ampersand are not printable, but common.
+        Tag::PrintableString => {
+            bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b" '()+,-./:=?*&".contains(byte))
+        }
+        Tag::Ia5String => bytes.is_ascii(),
+        Tag::NumericString => bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b' '),
+        Tag::BmpString => bytes.len().is_multiple_of(2),
+        Tag::T61String => true,
+        _ => false,
+    }
+}
+
+/// The contents of the first object.
+fn contents(der: &[u8]) -> Option<&[u8]> {
+    Any::from_der(der).ok().map(|(_, any)| any.data)
+}
+
+/// A big-endian number without leading zeros.
+pub(super) fn without_zeros(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
+}
+
+/// A time in seconds since the unix epoch, as text.
+pub(super) fn moment(at: i64) -> String {
+    ASN1Time::from_timestamp(at).map_or_else(|_| format!("second {at}"), |at| at.to_string())
 }

@@ -1,7 +1,6 @@
 //! A member's credentials: what it shows to others, and whom it trusts.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +15,12 @@ use rustls::version::TLS13;
 use rustls::{CipherSuite, ClientConfig, ServerConfig};
 
 use super::authority::Authority;
+use super::certificate::Certificate;
+use super::chain::Roots;
+use super::files::Stamps;
 use super::secret::{self, Secret, SecretSource};
-use super::verify::{self, Verifiers};
-use super::{Files, Holder, PkiError, certificate, files};
+use super::verify::{Allowed, Verifier};
+use super::{Files, Holder, PkiError, files};
 use crate::model::Clock;
 
 /// How long a leaf that a member issues to itself is valid. It is renewed after two thirds of it.
@@ -45,6 +47,8 @@ struct State {
     trust: Trust,
     ready: Option<Ready>,
     reloads: u64,
+    /// How the operator's files looked when they were last read, with or without success.
+    read: Stamps,
 }
 
 enum Trust {
@@ -78,11 +82,13 @@ impl Credentials {
     /// # Errors
     /// If a file is missing or has other contents, or if certificate and key are not a pair; the error names the file.
     pub fn from_files(files: Files, clock: Arc<dyn Clock>) -> Result<Self, PkiError> {
-        let provider = provider();
-        let loaded = files::load(&files, clock.now_ms(), true, &provider)?;
+        let read = Stamps::of(files.all());
+        let loaded = files::load(&files, clock.now_ms(), true)?;
         let key = std::fs::read(&files.pair.key).map_err(|error| PkiError::file(&files.pair.key, error))?;
         let reset_key = secret::derive(&key, &[b"stateless reset"])?;
-        Ok(Self::new(Source::Files(Box::new(files)), Trust::Files(loaded), reset_key, clock, provider))
+        let credentials = Self::new(Source::Files(Box::new(files)), Trust::Files(loaded), reset_key, clock);
+        credentials.state.lock().read = read;
+        Ok(credentials)
     }
 
     /// Credentials from a secret that all members share. [`SecretSource::Absent`] logs a warning that explains what
@@ -101,18 +107,13 @@ impl Credentials {
         let first = secrets.first().ok_or_else(|| PkiError::crypto("no secret"))?;
         let reset_key = first.derive(b"stateless reset")?;
         let trust = Trust::Authorities(authorities(&secrets)?);
-        Ok(Self::new(Source::Secret(source), trust, reset_key, clock, provider()))
+        Ok(Self::new(Source::Secret(source), trust, reset_key, clock))
     }
 
-    fn new(
-        source: Source,
-        trust: Trust,
-        reset_key: [u8; 32],
-        clock: Arc<dyn Clock>,
-        provider: Arc<CryptoProvider>,
-    ) -> Self {
-        let state = Mutex::new(State { holder: Holder::default(), trust, ready: None, reloads: 0 });
-        Self { source, clock, provider, life: LEAF_LIFE, reset_key, state }
+    fn new(source: Source, trust: Trust, reset_key: [u8; 32], clock: Arc<dyn Clock>) -> Self {
+        let (holder, read) = (Holder::default(), Stamps::default());
+        let state = Mutex::new(State { holder, trust, ready: None, reloads: 0, read });
+        Self { source, clock, provider: provider(), life: LEAF_LIFE, reset_key, state }
     }
 
     /// Issues leaves with another lifetime.
@@ -130,23 +131,43 @@ impl Credentials {
         }
     }
 
-    /// Reads the files again: certificates, keys, CA bundle, revocation list, secret. New connections use them.
+    /// Reads the files again, changed or not: certificates, keys, CA bundle, revocation list, secret. New connections use
+    /// them.
     ///
     /// # Errors
     /// As for the first reading, and if this member's certificate has expired; the old credentials then stay in use.
     pub fn reload(&self) -> Result<(), PkiError> {
+        self.read_again(&mut self.state.lock())
+    }
+
+    fn read_again(&self, state: &mut State) -> Result<(), PkiError> {
         let trust = match &self.source {
             Source::Files(files) => {
-                Trust::Files(files::load(files, self.clock.now_ms(), false, &self.provider)?)
+                state.read = Stamps::of(files.all());
+                Trust::Files(files::load(files, self.clock.now_ms(), false)?)
             }
             Source::Secret(source) => Trust::Authorities(authorities(&secret::read(source)?)?),
         };
-        let mut state = self.state.lock();
         let ready = self.prepare(state.holder, &trust)?;
         state.trust = trust;
         state.ready = Some(ready);
         state.reloads += 1;
         Ok(())
+    }
+
+    /// Reads the operator's files again if they have changed: as with etcd, the next connection uses them. Half-written
+    /// ones are refused with a warning; they change once more when they are whole.
+    fn follow_files(&self, state: &mut State) {
+        let Source::Files(files) = &self.source else { return };
+        if state.read == Stamps::of(files.all()) {
+            return;
+        }
+        match self.read_again(state) {
+            Ok(()) => tracing::info!("new certificates between members are in use"),
+            Err(error) => {
+                tracing::warn!(%error, "the new certificates between members are refused; the old ones stay in use");
+            }
+        }
     }
 
     /// How often the files have been read again. A handshake that began before the last reload has verified the other
@@ -188,7 +209,7 @@ impl Credentials {
     /// [`PkiError::Holder`] if it was not.
     pub fn check_holder(&self, chain: &[CertificateDer<'_>], says: Holder) -> Result<(), PkiError> {
         let leaf = chain.first().ok_or_else(|| PkiError::Holder("no certificate was shown".into()))?;
-        match (certificate::read(leaf)?.holder, &self.source) {
+        match (Certificate::read(leaf.as_ref())?.holder(), &self.source) {
             (Some(holder), _) if holder == says => Ok(()),
             (Some(holder), _) => Err(PkiError::Holder(format!(
                 "the certificate is of member {} of cluster {}, not of member {} of cluster {}",
@@ -208,6 +229,7 @@ impl Credentials {
     fn ready(&self) -> Result<Ready, PkiError> {
         let now = self.clock.now_ms();
         let mut state = self.state.lock();
+        self.follow_files(&mut state);
         if let Some(ready) = &state.ready
             && ready.fresh.is_none_or(|(made, renew)| made <= now && now < renew)
         {
@@ -231,20 +253,19 @@ impl Credentials {
 
     fn prepare(&self, holder: Holder, trust: &Trust) -> Result<Ready, PkiError> {
         match trust {
-            Trust::Files(loaded) => {
-                self.configs(&loaded.own, &loaded.client, loaded.verifiers.clone(), true, None)
-            }
+            Trust::Files(loaded) => self.configs(&loaded.own, &loaded.client, &loaded.verifier, true, None),
             Trust::Authorities(authorities) => {
                 let issuer = authorities.first().ok_or_else(|| PkiError::crypto("no secret"))?;
                 let now = self.clock.now_ms();
                 let leaf = issuer.issue(holder, now, self.life)?;
                 let pair = CertifiedKey::from_der(vec![leaf.certificate], leaf.key, &self.provider);
                 let pair = Arc::new(pair.map_err(PkiError::crypto)?);
-                let cas = authorities.iter().map(|authority| &authority.certificate);
-                let roots = verify::roots(cas, Path::new("cluster-secret"))?;
-                let verifiers = verify::by_members(roots, &self.provider)?;
+                let cas = authorities.iter().map(|authority| Certificate::read(&authority.certificate));
+                let roots = Roots::new(cas.collect::<Result<Vec<_>, _>>()?);
+                // The id in the certificate says which member it is; the name or address that was dialled does not matter.
+                let verifier = Verifier::new(roots, Vec::new(), Allowed::default(), false);
                 let renew = i64::try_from(self.life.as_millis() * 2 / 3).unwrap_or(i64::MAX);
-                self.configs(&pair, &pair, verifiers, false, Some((now, now.saturating_add(renew))))
+                self.configs(&pair, &pair, &verifier, false, Some((now, now.saturating_add(renew))))
             }
         }
     }
@@ -253,7 +274,7 @@ impl Credentials {
         &self,
         own: &Arc<CertifiedKey>,
         shown: &Arc<CertifiedKey>,
-        (clients, servers): Verifiers,
+        verifier: &Arc<Verifier>,
         sni: bool,
         fresh: Option<(i64, i64)>,
     ) -> Result<Ready, PkiError> {
@@ -262,7 +283,7 @@ impl Credentials {
         let mut server = ServerConfig::builder_with_details(self.provider.clone(), time.clone())
             .with_protocol_versions(&[&TLS13])
             .map_err(PkiError::crypto)?
-            .with_client_cert_verifier(clients)
+            .with_client_cert_verifier(verifier.clone())
             .with_cert_resolver(resolver(own));
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
@@ -270,7 +291,7 @@ impl Credentials {
             .with_protocol_versions(&[&TLS13])
             .map_err(PkiError::crypto)?
             .dangerous()
-            .with_custom_certificate_verifier(servers)
+            .with_custom_certificate_verifier(verifier.clone())
             .with_client_cert_resolver(resolver(shown));
         client.resumption = Resumption::disabled();
         client.enable_sni = sni;

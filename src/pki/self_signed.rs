@@ -1,36 +1,33 @@
 //! A self-signed certificate for clients that only want encryption (`--auto-tls`).
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 
-use crate::files;
-
-/// A certificate and its key, PEM files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// The certificate.
-    pub cert: PathBuf,
-    /// The key, readable by its owner only.
-    pub key: PathBuf,
-}
+use super::Pair;
+use crate::files as disk;
 
 /// The certificate in `directory`; if there is none yet, one is made for `hosts` (names and addresses), valid for
 /// `years`. An existing one is used as it is, so that clients that pinned it keep working; delete the files to get a
 /// new one.
-pub fn provide(directory: &Path, hosts: &[String], years: u32) -> io::Result<Files> {
-    let pair = Files { cert: directory.join("cert.pem"), key: directory.join("key.pem") };
+pub fn provide(directory: &Path, hosts: &[String], years: u32) -> io::Result<Pair> {
+    let pair = files(directory);
     if pair.cert.exists() && pair.key.exists() {
         return Ok(pair);
     }
-    files::make_dir(directory)?;
+    disk::make_dir(directory)?;
     let (cert, key) = make(hosts, years).map_err(io::Error::other)?;
     // The certificate is written last: while it is missing, both files are made anew.
-    files::replace(&pair.key, key.as_bytes())?;
-    files::replace(&pair.cert, cert.as_bytes())?;
+    disk::replace(&pair.key, key.as_bytes())?;
+    disk::replace(&pair.cert, cert.as_bytes())?;
     Ok(pair)
+}
+
+/// The names of the files in `directory`.
+pub fn files(directory: &Path) -> Pair {
+    Pair { cert: directory.join("cert.pem"), key: directory.join("key.pem") }
 }
 
 fn make(hosts: &[String], years: u32) -> Result<(String, String), rcgen::Error> {

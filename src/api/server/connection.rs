@@ -1,11 +1,9 @@
 //! One connection, from the handshake to its end.
 
 use std::convert::Infallible;
-use std::io::{Error, ErrorKind, Result};
+use std::io::Result;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode, Version};
@@ -17,13 +15,14 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
+use super::begin::{Begun, Ended, begin};
 use super::complaints::Peer;
 use super::floods::Floods;
 use super::frames::Frames;
 use super::io::{Heard, Stream};
 use super::listen::Faces;
 use super::pings::{Activity, Answer, Open, Policy};
-use super::tls::Tls;
+use super::tls::Encryption;
 use super::written::Written;
 use crate::api::body::ReplyBody;
 use crate::api::http::Origin;
@@ -44,7 +43,7 @@ const MAX_PENDING_RESETS: usize = 64;
 /// A connection that was accepted and waits for its thread.
 pub(super) struct Accepted {
     pub(super) socket: Socket,
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) encryption: Encryption,
     pub(super) faces: Faces,
     pub(super) _permit: OwnedSemaphorePermit,
 }
@@ -74,43 +73,24 @@ impl Socket {
 
 /// Serves a connection until it ends or the server stops.
 pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
-    let Accepted { socket, tls, faces, _permit } = accepted;
+    let Accepted { socket, encryption, faces, _permit } = accepted;
     let stream = match socket.register() {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "a connection that was gone at once"),
     };
     let peer = stream.peer();
-    let handshake = async {
-        match &tls {
-            None => Ok((stream, None)),
-            Some(tls) => {
-                let (stream, user) = tls.accept(stream).await?;
-                Ok((Stream::Tls(Box::new(stream)), user))
-            }
-        }
-    };
-    let stream = tokio::select! {
-        stream = within(shared.options.handshake_timeout, handshake) => stream,
+    let limit = shared.options.handshake_timeout;
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(limit, begin(stream, &encryption)) => begun,
         () = shared.services.stop.stopping() => return,
     };
-    match stream {
-        Ok((stream, user)) => {
-            let client = Client { encrypted: tls.is_some(), user };
-            converse(stream, peer, client, faces, &shared).await;
+    let late = |_| Err(Ended::Refused("TLS handshake", format!("it did not end within {limit:?}")));
+    match begun.unwrap_or_else(late) {
+        Ok(Begun { stream, encrypted, user }) => {
+            converse(stream, peer, Client { encrypted, user }, faces, &shared).await;
         }
-        Err(error) if has_left(&error) => tracing::debug!(%error, "a client left during the handshake"),
-        Err(error) => shared.complaints.ended("TLS handshake", peer, error),
+        Err(ended) => ended.log(peer, &shared.complaints),
     }
-}
-
-/// True if the client ended the connection itself.
-fn has_left(error: &Error) -> bool {
-    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::from(ErrorKind::TimedOut)))
 }
 
 async fn converse(stream: Stream, peer: Peer, client: Client, faces: Faces, shared: &Arc<Shared>) {
@@ -141,6 +121,10 @@ async fn converse(stream: Stream, peer: Peer, client: Client, faces: Faces, shar
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     match error.downcast_ref::<hyper::Error>().and_then(reason) {
+                        Some("no HTTP") if heard.tls() => {
+                            let detail = "it speaks TLS, which this port does not: it needs http instead of https";
+                            shared.complaints.ended("TLS", peer, detail);
+                        }
                         Some(reason) => shared.complaints.ended(reason, peer, error),
                         None => tracing::debug!(%error, "connection ended"),
                     }
@@ -154,7 +138,7 @@ async fn converse(stream: Stream, peer: Peer, client: Client, faces: Faces, shar
             }
             () = silence.as_mut(), if silent => {
                 silent = false;
-                if !heard.load(Ordering::Relaxed) {
+                if !heard.protocol() {
                     let limit = shared.options.first_byte_timeout;
                     let detail = format!("no request line and no preface of HTTP/2 in {limit:?}");
                     return shared.complaints.ended("silence", peer, detail);

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::complaints::Peer;
 use super::frames::Frames;
 use super::written::Written;
+
+/// The first byte of every TLS connection: a record with a handshake (RFC 8446, 5.1).
+pub(super) const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A connection's bytes.
 pub(super) enum Stream {
@@ -31,6 +34,19 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
             Stream::Unix(stream) => Peer::Unix(stream.peer_cred().ok().and_then(|peer| peer.pid())),
             Stream::Tls(stream) => stream.get_ref().0.peer(),
+        }
+    }
+
+    /// The first bytes, which are read again afterwards; none if the client has left, and none of TLS's insides.
+    pub(super) async fn peek(&self, buffer: &mut [u8]) -> Result<usize> {
+        use rustix::net::{RecvFlags, recv};
+        fn look(socket: impl std::os::fd::AsFd, buffer: &mut [u8]) -> Result<usize> {
+            Ok(recv(socket, buffer, RecvFlags::PEEK)?.0)
+        }
+        match self {
+            Stream::Tcp(stream) => stream.async_io(Interest::READABLE, || look(stream, buffer)).await,
+            Stream::Unix(stream) => stream.async_io(Interest::READABLE, || look(stream, buffer)).await,
+            Stream::Tls(_) => Ok(0),
         }
     }
 }
@@ -85,10 +101,30 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A stream that records whether the client has said which protocol it speaks, and whose HTTP/2 frames are read in both directions.
+/// What the client has sent so far.
+#[derive(Default)]
+pub(super) struct Beginning {
+    protocol: AtomicBool,
+    tls: AtomicBool,
+}
+
+impl Beginning {
+    /// It has said which protocol it speaks.
+    pub(super) fn protocol(&self) -> bool {
+        self.protocol.load(Ordering::Relaxed)
+    }
+
+    /// It speaks TLS where none is expected.
+    pub(super) fn tls(&self) -> bool {
+        self.tls.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream that records whether the client has said which protocol it speaks, and whose HTTP/2 frames are read in both
+/// directions.
 pub(super) struct Heard {
     stream: Stream,
-    heard: Arc<AtomicBool>,
+    heard: Arc<Beginning>,
     frames: Frames,
     written: Written,
     /// Bytes that have passed the frame reader, from `given` on.
@@ -100,9 +136,9 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Wraps `stream`; the flag becomes true once the client has said which protocol it speaks.
-    pub(super) fn new(stream: Stream, frames: Frames, written: Written) -> (Self, Arc<AtomicBool>) {
-        let heard = Arc::new(AtomicBool::new(false));
+    /// Wraps `stream`, and records how the client begins.
+    pub(super) fn new(stream: Stream, frames: Frames, written: Written) -> (Self, Arc<Beginning>) {
+        let heard = Arc::<Beginning>::default();
         let stream = Self {
             stream,
             heard: heard.clone(),
@@ -185,9 +221,11 @@ impl AsyncRead for Heard {
                 }
                 continue;
             }
+            let is_tls = arrived.first() == Some(&TLS_HANDSHAKE);
             let passed = this.frames.arrived(arrived, &mut this.through);
-            if !this.heard.load(Ordering::Relaxed) && this.frames.has_begun() {
-                this.heard.store(true, Ordering::Relaxed);
+            if !this.heard.protocol() && this.frames.has_begun() {
+                this.heard.protocol.store(true, Ordering::Relaxed);
+                this.heard.tls.store(is_tls, Ordering::Relaxed);
             }
             buffer.set_filled(before + passed);
             if passed > 0 {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::connection::{Accepted, Socket};
-use super::tls::Tls;
+use super::tls::Encryption;
 use super::{Inboxes, Shared};
 
 /// Pending connections that the kernel queues.
@@ -54,7 +54,7 @@ pub struct SocketOptions {
 /// A bound socket, with or without TLS.
 pub struct Listener {
     socket: Bound,
-    tls: Option<Arc<Tls>>,
+    encryption: Encryption,
     faces: Faces,
 }
 
@@ -66,7 +66,7 @@ enum Bound {
 /// A listener registered with a runtime.
 pub(super) struct Registered {
     socket: Watched,
-    tls: Option<Arc<Tls>>,
+    encryption: Encryption,
     faces: Faces,
 }
 
@@ -76,11 +76,11 @@ enum Watched {
 }
 
 impl Listener {
-    /// Binds `address`. With `tls` every connection begins with a handshake.
+    /// Binds `address`.
     pub fn bind(
         address: &Address,
         options: SocketOptions,
-        tls: Option<Arc<Tls>>,
+        encryption: Encryption,
         faces: Faces,
     ) -> Result<Self> {
         let socket = match address {
@@ -90,17 +90,17 @@ impl Listener {
                 Bound::Unix(std::os::unix::net::UnixListener::bind(path)?)
             }
         };
-        Ok(Self { socket, tls, faces })
+        Ok(Self { socket, encryption, faces })
     }
 
     /// Takes a TCP socket that is already listening (socket activation).
-    pub fn from_tcp(socket: std::net::TcpListener, tls: Option<Arc<Tls>>, faces: Faces) -> Self {
-        Self { socket: Bound::Tcp(socket), tls, faces }
+    pub fn from_tcp(socket: std::net::TcpListener, encryption: Encryption, faces: Faces) -> Self {
+        Self { socket: Bound::Tcp(socket), encryption, faces }
     }
 
     /// Takes a Unix socket that is already listening (socket activation).
-    pub fn from_unix(socket: std::os::unix::net::UnixListener, tls: Option<Arc<Tls>>, faces: Faces) -> Self {
-        Self { socket: Bound::Unix(socket), tls, faces }
+    pub fn from_unix(socket: std::os::unix::net::UnixListener, encryption: Encryption, faces: Faces) -> Self {
+        Self { socket: Bound::Unix(socket), encryption, faces }
     }
 
     /// The TCP address it is bound to, with the port that the kernel chose for port zero.
@@ -123,7 +123,7 @@ impl Listener {
                 Watched::Unix(tokio::net::UnixListener::from_std(socket)?)
             }
         };
-        Ok(Registered { socket, tls: self.tls, faces: self.faces })
+        Ok(Registered { socket, encryption: self.encryption, faces: self.faces })
     }
 }
 
@@ -214,8 +214,8 @@ pub(super) async fn accept(
             };
             match listener.accept().await {
                 Ok(socket) => {
-                    let tls = listener.tls.clone();
-                    inboxes.send(Accepted { socket, tls, faces: listener.faces, _permit: permit }).await;
+                    let (encryption, faces) = (listener.encryption.clone(), listener.faces);
+                    inboxes.send(Accepted { socket, encryption, faces, _permit: permit }).await;
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {

@@ -2,7 +2,7 @@
 //!
 //! * [`listen`]: TCP and Unix sockets, and which services each offers.
 //! * [`tls`]: TLS for clients, reloadable.
-//! * `connection`: one connection from the handshake to its graceful end.
+//! * `connection`: one connection from its beginning (`begin`: TLS or not) to its graceful end.
 //! * `io`: the one byte stream under all connections. Read in it: a client's HTTP/2 frames (`frames`, with `authority`,
 //!   `hpack`, `pings` and
 //!   `floods`) and the server's (`written`).
@@ -13,6 +13,7 @@
 //! gRPC and plain HTTP.
 
 mod authority;
+mod begin;
 mod complaints;
 mod connection;
 mod floods;
@@ -40,6 +41,7 @@ use super::services::Services;
 use complaints::Complaints;
 use connection::Accepted;
 pub use listen::{Address, Faces, Listener};
+pub use tls::Encryption;
 
 /// File descriptors that are reserved for everything but client connections (etcd reserves as many).
 const RESERVED_DESCRIPTORS: u64 = 150;

@@ -1,40 +1,30 @@
 //! TLS for clients.
 
 use std::io::{Error, ErrorKind, Result};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::RootCertStore;
-use rustls::client::verify_server_name;
+use parking_lot::Mutex;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ParsedCertificate, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::auth::certified_user;
+use crate::pki::{Pair, PkiError, Refused, Stamps, Trust, watched};
 
 /// TLS of a client listener, in etcd's terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// `--cert-file`: the chain, PEM.
-    pub cert_file: PathBuf,
-    /// `--key-file`: the key, PEM.
-    pub key_file: PathBuf,
+    /// `--cert-file` and `--key-file`.
+    pub pair: Pair,
     /// `--client-cert-auth`: clients must show a certificate. As in etcd, a trusted CA alone requires it, too.
     pub client_cert_auth: bool,
-    /// `--trusted-ca-file`: the CAs that sign clients' certificates, PEM.
-    pub trusted_ca_file: Option<PathBuf>,
-    /// `--client-crl-file`: revoked certificates, PEM.
-    pub crl_file: Option<PathBuf>,
-    /// `--client-cert-allowed-hostname`: a client's certificate must be issued for one of these hosts; if empty, for
-    /// any.
-    pub allowed_hostnames: Vec<String>,
+    /// `--trusted-ca-file`, `--client-crl-file` and `--client-cert-allowed-hostname`: whose certificates are accepted.
+    pub trust: Trust,
     /// `--cipher-suites`, by Go's names; if empty, all secure ones.
     pub cipher_suites: Vec<String>,
     /// TLS 1.2 is refused (`--tls-min-version TLS1.3`).
@@ -43,64 +33,115 @@ pub struct TlsOptions {
     pub only_tls12: bool,
 }
 
-/// TLS that can be reloaded while in use: new connections use the files read last.
-pub struct Tls(ArcSwap<State>);
+/// TLS that follows its files: a new connection uses them as they are at that time. Half-written ones are refused with a
+/// warning, and the old ones stay in use; they change once more when they are whole.
+pub struct Tls {
+    state: ArcSwap<State>,
+    /// Held by who reads the files.
+    reading: Mutex<()>,
+}
+
+/// Whether connections are encrypted.
+#[derive(Clone, Default)]
+pub enum Encryption {
+    /// None is.
+    #[default]
+    None,
+    /// Every one begins with a handshake.
+    Tls(Arc<Tls>),
+    /// Those are that begin with a handshake.
+    Either(Arc<Tls>),
+}
 
 struct State {
     config: Arc<ServerConfig>,
-    allowed_hostnames: Vec<String>,
-    /// Certificates name users.
-    names_users: bool,
+    options: TlsOptions,
+    /// How the files looked when they were last read, with or without success.
+    read: Stamps,
+}
+
+/// Why a handshake failed.
+pub(super) enum Failed {
+    /// The client's certificate was refused.
+    Refused(Refused),
+    /// Something else.
+    Io(Error),
 }
 
 impl Tls {
     /// Reads the files. Errors name the file and what is wrong with it.
     pub fn new(options: TlsOptions) -> Result<Self> {
-        Ok(Self(ArcSwap::from_pointee(State::read(options)?)))
+        Ok(Self { state: ArcSwap::from_pointee(State::read(options)?), reading: Mutex::default() })
     }
 
     /// Reads the files again, or other files. On an error the old ones stay in use; open connections keep what they
     /// began with.
     pub fn reload(&self, options: TlsOptions) -> Result<()> {
-        self.0.store(Arc::new(State::read(options)?));
+        let _reading = self.reading.lock();
+        self.state.store(Arc::new(State::read(options)?));
         Ok(())
     }
 
     /// Makes the handshake. As in etcd the client's certificate names its user only with `--client-cert-auth`.
-    pub(super) async fn accept<S>(&self, stream: S) -> Result<(TlsStream<S>, Option<Arc<str>>)>
+    pub(super) async fn accept<S>(
+        &self,
+        stream: S,
+    ) -> std::result::Result<(TlsStream<S>, Option<Arc<str>>), Failed>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let state = self.0.load_full();
-        let stream = TlsAcceptor::from(state.config.clone()).accept(stream).await?;
+        let state = self.present();
+        let (stream, refused) = watched(TlsAcceptor::from(state.config.clone()).accept(stream)).await;
+        let stream = stream.map_err(|error| refused.map_or(Failed::Io(error), Failed::Refused))?;
         let certificates = stream.get_ref().1.peer_certificates();
-        state.check_hostname(certificates)?;
-        let leaf = certificates.and_then(<[_]>::first).filter(|_| state.names_users);
+        let leaf = certificates.and_then(<[_]>::first).filter(|_| state.options.client_cert_auth);
         let user = leaf.map(|leaf| certified_user(leaf));
         Ok((stream, user))
+    }
+
+    /// The state for a new connection.
+    fn present(&self) -> Arc<State> {
+        let state = self.state.load_full();
+        if state.read == state.options.stamps() {
+            return state;
+        }
+        let _reading = self.reading.lock();
+        let state = self.state.load_full();
+        let read = state.options.stamps();
+        if state.read == read {
+            return state;
+        }
+        let new = match State::read(state.options.clone()) {
+            Ok(new) => {
+                tracing::info!(cert = %state.options.pair.cert.display(), "new certificates for clients are in use");
+                new
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the new certificates for clients are refused; the old ones stay in use");
+                State { config: state.config.clone(), options: state.options.clone(), read }
+            }
+        };
+        let new = Arc::new(new);
+        self.state.store(new.clone());
+        new
+    }
+}
+
+impl TlsOptions {
+    fn stamps(&self) -> Stamps {
+        Stamps::of(self.pair.files().chain(self.verified().into_iter().flat_map(Trust::files)))
+    }
+
+    /// Whose certificates are accepted; none if clients need not show one.
+    fn verified(&self) -> Option<&Trust> {
+        (self.client_cert_auth || self.trust.ca.is_some()).then_some(&self.trust)
     }
 }
 
 impl State {
     fn read(options: TlsOptions) -> Result<Self> {
-        let config = Arc::new(server_config(&options)?);
-        let names_users = options.client_cert_auth;
-        Ok(Self { config, allowed_hostnames: options.allowed_hostnames, names_users })
-    }
-
-    fn check_hostname(&self, certificates: Option<&[CertificateDer<'_>]>) -> Result<()> {
-        let allowed = &self.allowed_hostnames;
-        if allowed.is_empty() {
-            return Ok(());
-        }
-        let refused =
-            || Error::new(ErrorKind::PermissionDenied, "the client's certificate is for no allowed host");
-        let leaf = certificates.and_then(<[_]>::first).ok_or_else(refused)?;
-        let leaf = ParsedCertificate::try_from(leaf).map_err(Error::other)?;
-        let fits = allowed.iter().any(|host| {
-            ServerName::try_from(host.as_str()).is_ok_and(|name| verify_server_name(&leaf, &name).is_ok())
-        });
-        if fits { Ok(()) } else { Err(refused()) }
+        let read = options.stamps();
+        Ok(Self { config: Arc::new(server_config(&options)?), options, read })
     }
 }
 
@@ -112,51 +153,24 @@ fn server_config(options: &TlsOptions) -> Result<ServerConfig> {
         (false, false) => vec![&TLS12, &TLS13],
         (true, true) => return Err(Error::new(ErrorKind::InvalidInput, "no version of TLS is left")),
     };
-    let builder = ServerConfig::builder_with_provider(provider.clone())
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(Error::other)?;
-    let builder = match client_verifier(options, provider)? {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    let unfit = |error: PkiError| Error::new(ErrorKind::InvalidData, error.to_string());
+    let trust = options.verified();
+    let builder = match trust {
+        Some(trust) => builder.with_client_cert_verifier(trust.read(false).map_err(unfit)?),
         None => builder.with_no_client_auth(),
     };
-    let chain = read_all::<CertificateDer<'static>>(&options.cert_file, "certificate")?;
-    let key = PrivateKeyDer::from_pem_file(&options.key_file).map_err(|error| match error {
-        pem::Error::NoItemsFound => named(&options.key_file, "it holds no private key in PEM form"),
-        error => named(&options.key_file, error),
-    })?;
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            let key_file = options.key_file.display();
-            named(&options.cert_file, format!("the certificate does not belong to the key in {key_file}"))
-        }
-        error => named(&options.cert_file, error),
-    })?;
+    let pair = CertifiedKey::clone(&*options.pair.read().map_err(unfit)?);
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+    if trust.is_some() {
+        // A resumed session would be that of a certificate that may have been revoked or have expired since.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
-}
-
-fn client_verifier(
-    options: &TlsOptions,
-    provider: Arc<CryptoProvider>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
-    let Some(ca_file) = &options.trusted_ca_file else {
-        if options.client_cert_auth {
-            let text = "client-cert-auth needs a trusted-ca-file";
-            return Err(Error::new(ErrorKind::InvalidInput, text));
-        }
-        return Ok(None);
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in read_all::<CertificateDer<'static>>(ca_file, "certificate")? {
-        roots.add(certificate).map_err(|error| named(ca_file, error))?;
-    }
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    if let Some(crl_file) = &options.crl_file {
-        let lists = read_all::<CertificateRevocationListDer<'static>>(crl_file, "revocation list")?;
-        verifier = verifier.with_crls(lists).allow_unknown_revocation_status();
-    }
-    let verifier: Arc<dyn ClientCertVerifier> = verifier.build().map_err(|error| named(ca_file, error))?;
-    Ok(Some(verifier))
 }
 
 /// ring's suites, or only those that are named.
@@ -180,18 +194,4 @@ fn rustls_name(name: &str) -> String {
         Some(_) => format!("{name}_SHA256"),
         None => name.to_string(),
     }
-}
-
-/// All objects of a kind, called `what`, in a PEM file; at least one.
-fn read_all<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>> {
-    let read = T::pem_file_iter(path).and_then(|objects| objects.collect::<std::result::Result<Vec<T>, _>>());
-    match read {
-        Ok(objects) if objects.is_empty() => Err(named(path, format!("it holds no {what} in PEM form"))),
-        Ok(objects) => Ok(objects),
-        Err(error) => Err(named(path, error)),
-    }
-}
-
-fn named(path: &Path, error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::InvalidData, format!("{}: {error}", path.display()))
 }

@@ -91,6 +91,10 @@ pub fn man_toml() -> String {
         page.item(&format!("\\fB{}\\fR", gate.name))
             .text(&format!("{} ({stage})", gate.help).replace(".)", ")"));
     }
+    page.section("CERTIFICATES");
+    for paragraph in CERTIFICATES {
+        page.text(paragraph);
+    }
     page.section("DIFFERENCES FROM ETCD");
     for paragraph in DIFFERENCES {
         page.text(paragraph);
@@ -230,6 +234,14 @@ const VALUES: [(&str, &str); 6] = [
         "A table: a member's name = its peer URL, or an array of them. A string as etcd's flag takes it (\"a=http://10.0.0.1:2380,b=...\") is accepted, too.",
     ),
     ("[feature-gates]", "A table: gate = true or false. A string as etcd's flag takes it is accepted, too."),
+];
+
+const CERTIFICATES: [&str; 5] = [
+    "Whatever certificate etcd accepts of a client, a server or a member, kvd and kvctl accept: of X.509 version 1 too, self-signed ones that are both CA and certificate, chains in any order, keys of RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) and Ed25519 in PKCS #1, PKCS #8 or SEC 1. A certificate that is itself in the file of the trusted CAs is trusted. Names are those of the certificate's alternative names; a common name does not count as one.",
+    "Refused, as by etcd: signatures with SHA-1 or MD5, which can be forged; certificates and CAs outside their validity; other uses than that of a client or of a server, if uses are named; names that a CA between may not issue for; unknown critical extensions; encodings that contradict X.509.",
+    "Refused, other than by etcd: RSA keys of less than 2048 bits, because they can be factored; the curve P-224, which hardly any other program for TLS knows; chains that demand that policies are evaluated, which kvd does not. Of cipher suites kvd has those with forward secrecy and authenticated encryption only. Encrypted private keys are refused by both. A server's RSA key of more than 4096 bits takes a tenth of a second or more for each connection.",
+    "New contents of certificates, keys, CAs and revocation lists are used by the next connection, without a signal. Contents that cannot be used, such as a certificate whose key is not there yet, are refused with a warning, and the old ones stay in use. To exchange a CA, name both in one file until every certificate is of the new one.",
+    "An http URL and an https URL may name one port: connections are then encrypted or not, as the client begins.",
 ];
 
 const DIFFERENCES: [&str; 4] = [

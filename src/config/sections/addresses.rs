@@ -69,7 +69,8 @@ impl Addresses {
                 found.error(option, format!("--{option}: no valid URLs given"));
             }
         }
-        for url in self.listen_client_http_urls.iter().filter(|url| self.listen_client_urls.contains(url)) {
+        let is_taken = |url: &&Url| self.listen_client_urls.iter().any(|other| other.is_at_place_of(url));
+        for url in self.listen_client_http_urls.iter().filter(is_taken) {
             let message = format!(
                 "cannot bind both --listen-client-urls and --listen-client-http-urls on the same url {url}"
             );

@@ -31,11 +31,11 @@ impl FromValue for Option<TlsVersion> {
 section! {
     /// TLS towards clients.
     pub struct ClientTls under ClientTls {
-        cert_file: Option<PathBuf> = etcd("cert-file", Kind::Path, "", "The certificate that kvd shows to clients; PEM, with its chain. A reload reads it again.").key("client-transport-security.cert-file").names_file().reloads();
+        cert_file: Option<PathBuf> = etcd("cert-file", Kind::Path, "", "The certificate that kvd shows to clients; PEM, with its chain. New contents are used by the next connection.").key("client-transport-security.cert-file").names_file().reloads();
         key_file: Option<PathBuf> = etcd("key-file", Kind::Path, "", "The key of cert-file.").key("client-transport-security.key-file").names_file().reloads();
         /// A certificate's common name is the user, if auth is enabled.
-        cert_auth: bool = etcd("client-cert-auth", Kind::Bool, "false", "Demands a certificate of every client, issued by trusted-ca-file; its common name is the user if auth is enabled.").key("client-transport-security.client-cert-auth").reloads();
-        crl_file: Option<PathBuf> = etcd("client-crl-file", Kind::Path, "", "Revoked client certificates; PEM.").key("client-transport-security.crl-file").names_file().reloads();
+        cert_auth: bool = etcd("client-cert-auth", Kind::Bool, "false", "Demands a certificate of every client, issued by trusted-ca-file, or without it by a CA that the system trusts; its common name is the user if auth is enabled.").key("client-transport-security.client-cert-auth").reloads();
+        crl_file: Option<PathBuf> = etcd("client-crl-file", Kind::Path, "", "Revoked client certificates; a list in DER, or one or more in PEM. A list that is out of date still revokes.").key("client-transport-security.crl-file").names_file().reloads();
         /// Empty for any.
         allowed_hostnames: Vec<String> = etcd("client-cert-allowed-hostname", Kind::List, "", "Names of which a client's certificate must carry one.").key("client-transport-security.allowed-hostname").reloads();
         trusted_ca_file: Option<PathBuf> = etcd("trusted-ca-file", Kind::Path, "", "The CA certificates of clients; PEM. With it every client must show a certificate of one of them.").key("client-transport-security.trusted-ca-file").names_file().reloads();
@@ -123,8 +123,8 @@ impl ClientTls {
             self.check_plain(url, found);
         }
         if self.cert_auth && self.trusted_ca_file.is_none() {
-            let message = "--client-cert-auth needs --trusted-ca-file: which certificates are good?";
-            found.error("client-cert-auth", message);
+            let message = "without --trusted-ca-file, --client-cert-auth accepts the certificates of every CA that the system trusts";
+            found.warn("client-cert-auth", message);
         }
         self.check_versions(found);
     }

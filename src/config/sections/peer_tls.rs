@@ -31,16 +31,16 @@ section! {
         cluster_secret_file: Option<PathBuf> = own("cluster-secret-file", Kind::Path, "", "A file with the secret that all members share, from which each issues its own certificate. Without it: the systemd credential kvd.cluster-secret, if there is one.").names_file();
         cluster_secret: Option<Secret> = own("cluster-secret", Kind::Text, "", "The secret itself; at least 16 characters. A file or a credential is better.").secret();
         auth: PeerAuth = own("peer-auth", Kind::Choice(PeerAuth::CHOICES), "required", "required refuses to start without a secret or certificates if other machines reach listen-peer-urls; without any configuration file, as in etcd's documents, that is a warning only. none starts all the same: whoever reaches the peer port can join and read everything.").empty_is_default();
-        cert_file: Option<PathBuf> = etcd("peer-cert-file", Kind::Path, "", "The certificate that kvd shows to other members; PEM, with its chain. A reload reads it again. Without it kvd issues one from the cluster's secret.").key("peer-transport-security.cert-file").names_file();
+        cert_file: Option<PathBuf> = etcd("peer-cert-file", Kind::Path, "", "The certificate that kvd shows to other members; PEM, with its chain. New contents are used by the next connection. Without it kvd issues one from the cluster's secret.").key("peer-transport-security.cert-file").names_file();
         key_file: Option<PathBuf> = etcd("peer-key-file", Kind::Path, "", "The key of peer-cert-file.").key("peer-transport-security.key-file").names_file();
         client_cert_file: Option<PathBuf> = etcd("peer-client-cert-file", Kind::Path, "", "Another certificate for connections that this member opens.").key("peer-transport-security.client-cert-file").since("3.5").names_file();
         client_key_file: Option<PathBuf> = etcd("peer-client-key-file", Kind::Path, "", "The key of peer-client-cert-file.").key("peer-transport-security.client-key-file").since("3.5").names_file();
         /// Members do so in any case.
         client_cert_auth: bool = etcd("peer-client-cert-auth", Kind::Bool, "false", "Demands certificates of other members. kvd always does.").key("peer-transport-security.client-cert-auth");
-        trusted_ca_file: Option<PathBuf> = etcd("peer-trusted-ca-file", Kind::Path, "", "The CA certificates of members; PEM. It may hold two while the CA is exchanged.").key("peer-transport-security.trusted-ca-file").names_file();
+        trusted_ca_file: Option<PathBuf> = etcd("peer-trusted-ca-file", Kind::Path, "", "The CA certificates of members; PEM. It may hold two while the CA is exchanged. Without it: the CAs that the system trusts, as with etcd.").key("peer-transport-security.trusted-ca-file").names_file();
         /// Members do so in any case.
         auto_tls: bool = etcd("peer-auto-tls", Kind::Bool, "false", "Encrypts between members without certificate files. kvd does whenever there are none.").key("peer-transport-security.auto-tls");
-        crl_file: Option<PathBuf> = etcd("peer-crl-file", Kind::Path, "", "Revoked certificates of members; PEM.").key("peer-transport-security.crl-file").names_file();
+        crl_file: Option<PathBuf> = etcd("peer-crl-file", Kind::Path, "", "Revoked certificates of members; a list in DER, or one or more in PEM. A list that is out of date still revokes.").key("peer-transport-security.crl-file").names_file();
         /// Empty for any.
         allowed_cn: Vec<String> = etcd("peer-cert-allowed-cn", Kind::List, "", "Common names of which a member's certificate must carry one.").key("peer-transport-security.allowed-cn");
         /// Empty for any.
@@ -94,12 +94,7 @@ impl PeerTls {
             let message = "--peer-client-cert-file needs --peer-cert-file and --peer-key-file";
             found.error("peer-client-cert-file", message);
         }
-        let trusted = self.trusted_ca_file.is_some();
-        if pair && !trusted {
-            let message = "--peer-cert-file needs --peer-trusted-ca-file: members always verify each other";
-            found.error("peer-cert-file", message);
-        }
-        if trusted && !pair {
+        if self.trusted_ca_file.is_some() && !pair {
             let message = "--peer-trusted-ca-file needs --peer-cert-file and --peer-key-file";
             found.error("peer-trusted-ca-file", message);
         }

@@ -7,7 +7,7 @@ use super::lab::{
 };
 use crate::model::{ClusterId, MemberId};
 use crate::peer::{AskError, Channel, Quic, Rejection, Transport, TransportError};
-use crate::pki::{Credentials, Files, Holder, Pair, SecretSource};
+use crate::pki::{Allowed, Credentials, Files, Holder, Pair, SecretSource, Trust};
 
 /// What both sides say if neither the secret nor the authority is the same.
 const STRANGER: &str = "the other side does not have the same cluster secret (or certificate authority)";
@@ -181,10 +181,14 @@ fn filed(
     let files = Files {
         pair: Pair { cert: path("cert.pem"), key: path("key.pem") },
         client_pair: None,
-        trusted_ca: path("ca.pem"),
-        crl: crl.then(|| path("crl.pem")),
-        allowed_cn: allowed.iter().map(|name| name.to_string()).collect(),
-        allowed_hostnames: Vec::new(),
+        trust: Trust {
+            ca: Some(path("ca.pem")),
+            crl: crl.then(|| path("crl.pem")),
+            allowed: Allowed {
+                common_names: allowed.iter().map(|name| name.to_string()).collect(),
+                hosts: Vec::new(),
+            },
+        },
     };
     Credentials::from_files(files, clock(0)).map(Arc::new)
 }

@@ -1,10 +1,16 @@
 //! The operator's own certificates.
 
 use super::lab::{Ca, DAY, Desk, NOW, Order, SetClock, filed, refused, shake};
-use crate::pki::{Credentials, Files, Holder, PkiError};
+use crate::pki::{Allowed, Credentials, Files, Holder, PkiError, Trust};
 
 fn open(files: Files) -> Result<Credentials, PkiError> {
     Credentials::from_files(files, SetClock::at(NOW))
+}
+
+/// The files, with other trust.
+fn with(mut files: Files, change: impl FnOnce(&mut Trust)) -> Files {
+    change(&mut files.trust);
+    files
 }
 
 #[test]
@@ -42,7 +48,8 @@ fn only_allowed_names_are_let_in() {
     other.put(&ca.issue(&Order::of("two")), &ca.pem);
     let strict = |cn: &[&str], hosts: &[&str]| {
         let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-        open(Files { allowed_cn: list(cn), allowed_hostnames: list(hosts), ..other.files() }).expect("good")
+        let allowed = Allowed { common_names: list(cn), hosts: list(hosts) };
+        open(with(other.files(), |trust| trust.allowed = allowed)).expect("good")
     };
     shake(&one, &strict(&["zero", "one"], &[]), "127.0.0.1").expect("allowed");
     shake(&one, &strict(&[], &["zero.example", "one.example"]), "127.0.0.1").expect("allowed");
@@ -66,7 +73,7 @@ fn what_a_list_revokes_is_refused_both_ways() {
     let bad = filed(&bad, &Order { serial: 666, ..Order::of("bad") }, &ca);
     careful.put(&ca.issue(&Order { serial: 8, ..Order::of("careful") }), &ca.pem);
     let crl = careful.write("crl.pem", &ca.revoke(666));
-    let careful = open(Files { crl: Some(crl), ..careful.files() }).expect("good files");
+    let careful = open(with(careful.files(), |trust| trust.crl = Some(crl))).expect("good files");
     shake(&good, &careful, "127.0.0.1").expect("not revoked");
     shake(&careful, &good, "127.0.0.1").expect("not revoked");
     assert_eq!(refused(&bad, &careful, "127.0.0.1"), "server: invalid peer certificate: Revoked");
@@ -142,7 +149,7 @@ fn every_broken_file_is_named_and_what_is_in_use_stays() {
     desk.put(&good, &ca.pem);
     std::fs::remove_file(desk.path("key.pem")).expect("there");
     assert!(one.reload().expect_err("missing").to_string().contains("key.pem: "));
-    let missing = Files { crl: Some(desk.path("crl.pem")), ..other.files() };
+    let missing = with(other.files(), |trust| trust.crl = Some(desk.path("crl.pem")));
     let text = open(missing).expect_err("missing").to_string();
     assert!(text.contains("crl.pem: "), "{text}");
 }
@@ -174,7 +181,8 @@ fn another_pair_may_be_shown_to_those_who_are_dialled() {
     let pair = crate::pki::Pair { cert: desk.write("c.pem", &cert), key: desk.write("k.pem", &key) };
     let one = open(Files { client_pair: Some(pair), ..desk.files() }).expect("good files");
     other.put(&ca.issue(&Order::of("two")), &ca.pem);
-    let strict = open(Files { allowed_cn: vec!["client".into()], ..other.files() }).expect("good files");
+    let strict = open(with(other.files(), |trust| trust.allowed.common_names = vec!["client".into()]))
+        .expect("good files");
     shake(&one, &strict, "127.0.0.1").expect("it shows the client's");
     assert!(refused(&strict, &one, "127.0.0.1").contains("\"server\" is not among those allowed"));
 }

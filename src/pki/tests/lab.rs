@@ -12,7 +12,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::model::Clock;
-use crate::pki::{Credentials, Files, Pair};
+use crate::pki::{Credentials, Files, Pair, Trust};
 
 /// 2026-01-01, in ms.
 pub const NOW: i64 = 1_767_225_600_000;
@@ -151,10 +151,7 @@ impl Desk {
         Files {
             pair: Pair { cert: self.path("cert.pem"), key: self.path("key.pem") },
             client_pair: None,
-            trusted_ca: self.path("ca.pem"),
-            crl: None,
-            allowed_cn: Vec::new(),
-            allowed_hostnames: Vec::new(),
+            trust: Trust { ca: Some(self.path("ca.pem")), ..Trust::default() },
         }
     }
 }

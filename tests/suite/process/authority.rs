@@ -1,9 +1,9 @@
 //! A certificate authority for a test.
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
-    SerialNumber, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationList,
+    CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 pub struct Authority {
@@ -29,16 +29,37 @@ impl Authority {
         serial: u64,
         purposes: &[ExtendedKeyUsagePurpose],
     ) -> (Certificate, KeyPair) {
+        self.certify(name, serial, purposes, |_| ())
+    }
+
+    /// The same with a change.
+    pub fn certify(
+        &self,
+        name: &str,
+        serial: u64,
+        purposes: &[ExtendedKeyUsagePurpose],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.serial_number = Some(SerialNumber::from(serial));
         params.extended_key_usages = purposes.to_vec();
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
     }
 
     /// A revocation list, PEM, with one certificate on it or none.
     pub fn revoke(&self, serial: Option<u64>) -> String {
+        self.list(serial).pem().expect("PEM")
+    }
+
+    /// The same in DER, which is the only form that etcd reads.
+    pub fn revoke_in_der(&self, serial: Option<u64>) -> Vec<u8> {
+        self.list(serial).der().to_vec()
+    }
+
+    fn list(&self, serial: Option<u64>) -> CertificateRevocationList {
         let revoked = |serial: u64| RevokedCertParams {
             serial_number: SerialNumber::from(serial),
             revocation_time: date_time_ymd(2026, 1, 1),
@@ -53,6 +74,6 @@ impl Authority {
             revoked_certs: serial.into_iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        list.signed_by(&self.issuer).expect("a list").pem().expect("PEM")
+        list.signed_by(&self.issuer).expect("a list")
     }
 }

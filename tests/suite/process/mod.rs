@@ -1,6 +1,7 @@
 //! The daemon as a process: its inputs, the addresses it listens on, and how it ends.
 
 mod authority;
+mod certificates;
 mod copies;
 mod durable_names;
 mod empty_values;

@@ -2,6 +2,7 @@
 
 use super::authority::Authority;
 use crate::harness::{PATIENCE, Program, Server, Setup, reference, subject};
+use kvd::api::proto::etcdserverpb::RangeRequest;
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -16,6 +17,8 @@ struct Certificates {
     ca: CertificateDer<'static>,
     ca_pem: String,
     server: (String, String),
+    /// A revocation list in DER, with the client's certificate on it or without.
+    list: Vec<u8>,
     client: (CertificateDer<'static>, PrivateKeyDer<'static>),
     stranger: (CertificateDer<'static>, PrivateKeyDer<'static>),
 }
@@ -30,6 +33,7 @@ impl Certificates {
             ca: authority.certificate.der().clone(),
             ca_pem: authority.certificate.pem(),
             server: (server.pem(), key.serialize_pem()),
+            list: authority.revoke_in_der(None),
             client: client(&authority),
             stranger: client(&Authority::new("another CA")),
         }
@@ -101,7 +105,7 @@ async fn served(program: &Program, certificates: &Certificates, flags: &[&str]) 
     ]
 }
 
-/// A server with TLS.
+/// A server with these flags, in which CA and CRL stand for files.
 async fn started(program: &Program, certificates: &Certificates, flags: &[&str]) -> Server {
     let mut server = Setup::of(program).prepare();
     let file = |name: &str, text: &str| -> PathBuf {
@@ -112,11 +116,16 @@ async fn started(program: &Program, certificates: &Certificates, flags: &[&str])
     let cert = format!("--cert-file={}", file("server.crt", &certificates.server.0).display());
     let key = format!("--key-file={}", file("server.key", &certificates.server.1).display());
     let ca = file("ca.crt", &certificates.ca_pem);
+    let list = server.dir().join("list.crl");
+    std::fs::write(&list, &certificates.list).expect("a file");
     let url = format!("https://{}", server.endpoint());
     let urls = [format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")];
     server.add_args(&[&cert, &key, &urls[0], &urls[1]]);
     for flag in flags {
-        server.add_args(&[&flag.replace("CA", &ca.display().to_string())]);
+        let flag = flag.replace("CA", &ca.display().to_string());
+        server.add_args(&[&flag
+            .replace("CRL", &list.display().to_string())
+            .replace("URL", &server.endpoint())]);
     }
     server.spawn();
     until_listening(&server).await;
@@ -178,5 +187,69 @@ async fn the_gateway_refuses_whoever_has_a_certificate_that_names_a_user() {
         assert!(refused.ends_with(text), "{program}: {refused}");
         let version = ask(&server, &certificates.ca, Some(&certificates.client), "GET /version", "").await;
         assert!(version.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")), "{program}");
+    }
+}
+
+/// An address that an http URL and an https URL name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_port_serves_with_and_without_tls() {
+    let test = "one_port_serves_with_and_without_tls";
+    let certificates = Certificates::new();
+    for program in [Some(subject()), reference(test)].into_iter().flatten() {
+        let flags = ["--listen-client-urls=http://URL,https://URL", "--advertise-client-urls=https://URL"];
+        let server = started(&program, &certificates, &flags).await;
+        assert!(is_served(&server, &certificates.ca, None).await, "{program:?} with TLS: {}", server.log());
+        let request = RangeRequest { key: "k".into(), ..Default::default() };
+        let answer = server.api().kv.range(request).await;
+        assert!(answer.is_ok(), "{program:?} without TLS: {answer:?}");
+    }
+}
+
+/// A revocation list, and the flags of a server.
+type Listed = (Vec<u8>, Vec<String>);
+
+/// What revokes, and which names are allowed, is as with etcd.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_and_other_hosts_are_refused_as_etcd_refuses_them() {
+    let test = "revoked_and_other_hosts_are_refused_as_etcd_refuses_them";
+    let mut certificates = Certificates::new();
+    let authority = Authority::new("test CA");
+    let (server, key) = authority.issue("server", 1, &[ExtendedKeyUsagePurpose::ServerAuth]);
+    (certificates.ca, certificates.ca_pem) =
+        (authority.certificate.der().clone(), authority.certificate.pem());
+    certificates.server = (server.pem(), key.serialize_pem());
+    let (certificate, key) =
+        authority.certify("client", 2, &[ExtendedKeyUsagePurpose::ClientAuth], |params| {
+            let names = ["*.a.example", "b.example"];
+            let names = names.map(|name| rcgen::SanType::DnsName(name.try_into().expect("a name")));
+            params.subject_alt_names = names.to_vec();
+        });
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    certificates.client = (certificate.der().clone(), key);
+    let hosts = |allowed: &str| {
+        vec!["--trusted-ca-file=CA".into(), format!("--client-cert-allowed-hostname={allowed}")]
+    };
+    let list = |serial| {
+        (authority.revoke_in_der(serial), vec!["--trusted-ca-file=CA".into(), "--client-crl-file=CRL".into()])
+    };
+    let any = authority.revoke_in_der(None);
+    let cases: [(Listed, bool); 7] = [
+        (list(Some(2)), false),
+        (list(Some(3)), true),
+        ((any.clone(), hosts("x.a.example")), true),
+        ((any.clone(), hosts("x.y.a.example")), false),
+        ((any.clone(), hosts("c.example,B.example")), true),
+        ((any.clone(), hosts("*.a.example")), true),
+        ((any.clone(), hosts("client")), false),
+    ];
+    let programs: Vec<Program> = [Some(subject()), reference(test)].into_iter().flatten().collect();
+    for ((list, flags), expected) in cases {
+        certificates.list = list;
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        for program in &programs {
+            let server = started(program, &certificates, &flags).await;
+            let is = is_served(&server, &certificates.ca, Some(&certificates.client)).await;
+            assert_eq!(is, expected, "{program:?} {flags:?}");
+        }
     }
 }

@@ -1,0 +1,600 @@
+// Which certificates Go takes: makes a table of them, lets crypto/tls judge each in a handshake, and prints the table
+// with the verdicts. tests/golden/pki/go.txt is what it printed:
+//
+//	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:8192 -out tests/golden/pki/rsa8192.pem   (once)
+//	go run tests/golden/pki/judge.go tests/golden/pki/rsa8192.pem >tests/golden/pki/go.txt
+//
+// Without a module Go would behave as an old version.
+//
+//go:debug default=go1.26
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+var now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+const day = 24 * time.Hour
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// A certificate with its key.
+type cert struct {
+	der []byte
+	x   *x509.Certificate // nil if Go cannot read it
+	key crypto.Signer
+}
+
+var serial int64 = 100
+
+func ec(curve elliptic.Curve) crypto.Signer { return must(ecdsa.GenerateKey(curve, rand.Reader)) }
+
+func edKey() crypto.Signer {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+func rsaKey(bits int) crypto.Signer {
+	if bits != 8192 {
+		return must(rsa.GenerateKey(rand.Reader, bits))
+	}
+	block, _ := pem.Decode(must(os.ReadFile(os.Args[1])))
+	return must(x509.ParsePKCS8PrivateKey(block.Bytes)).(*rsa.PrivateKey)
+}
+
+type change = func(*x509.Certificate)
+
+func template(name string, changes ...change) *x509.Certificate {
+	serial++
+	t := &x509.Certificate{
+		SerialNumber: big.NewInt(serial),
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    now.Add(-day),
+		NotAfter:     now.Add(100 * day),
+		DNSNames:     []string{"a.example"},
+	}
+	for _, change := range changes {
+		change(t)
+	}
+	return t
+}
+
+// A certificate of that issuer; self-signed without one.
+func issue(issuer *cert, key crypto.Signer, t *x509.Certificate) *cert {
+	parent, signer := t, key
+	if issuer != nil {
+		parent, signer = issuer.x, issuer.key
+		if parent == nil {
+			panic("an issuer that Go cannot read")
+		}
+	}
+	der := must(x509.CreateCertificate(rand.Reader, t, parent, key.Public(), signer))
+	x, _ := x509.ParseCertificate(der)
+	return &cert{der, x, key}
+}
+
+func isCA(t *x509.Certificate) {
+	t.IsCA, t.BasicConstraintsValid = true, true
+	t.KeyUsage = x509.KeyUsageCertSign
+	t.DNSNames = nil
+	t.NotAfter = now.Add(1000 * day)
+}
+
+func authority(name string, changes ...change) *cert {
+	return issue(nil, ec(elliptic.P256()), template(name, append([]change{isCA}, changes...)...))
+}
+
+func below(issuer *cert, name string, changes ...change) *cert {
+	return issue(issuer, ec(elliptic.P256()), template(name, append([]change{isCA}, changes...)...))
+}
+
+func leaf(issuer *cert, changes ...change) *cert {
+	return issue(issuer, ec(elliptic.P256()), template("leaf", changes...))
+}
+
+// Certificates that x509.CreateCertificate does not make.
+type odd struct {
+	version int // 1 to 3
+	serial  *big.Int
+	inner   *pkix.AlgorithmIdentifier
+	exts    []pkix.Extension
+	names   asn1.RawValue // the subject
+	spki    []byte
+	tail    []byte
+}
+
+type tbs struct {
+	Version    int `asn1:"optional,explicit,default:0,tag:0"`
+	Serial     *big.Int
+	Algorithm  pkix.AlgorithmIdentifier
+	Issuer     asn1.RawValue
+	Validity   struct{ From, Until time.Time }
+	Subject    asn1.RawValue
+	Key        asn1.RawValue
+	Extensions []pkix.Extension `asn1:"omitempty,optional,explicit,tag:3"`
+}
+
+type whole struct {
+	TBS       asn1.RawValue
+	Algorithm pkix.AlgorithmIdentifier
+	Signature asn1.BitString
+}
+
+var ecdsaSHA256 = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}
+
+func name(common string) asn1.RawValue {
+	return asn1.RawValue{FullBytes: must(asn1.Marshal(pkix.Name{CommonName: common}.ToRDNSequence()))}
+}
+
+// Signed by a P-256 key with SHA-256.
+func oddly(issuer *cert, subject string, o odd) *cert {
+	key := ec(elliptic.P256())
+	signer, issuerName := key, name(subject)
+	if issuer != nil {
+		signer, issuerName = issuer.key, asn1.RawValue{FullBytes: issuer.x.RawSubject}
+	}
+	serial++
+	t := tbs{Version: o.version - 1, Serial: big.NewInt(serial), Algorithm: ecdsaSHA256, Issuer: issuerName, Subject: name(subject)}
+	if o.serial != nil {
+		t.Serial = o.serial
+	}
+	if o.inner != nil {
+		t.Algorithm = *o.inner
+	}
+	if o.names.FullBytes != nil {
+		t.Subject = o.names
+	}
+	t.Validity.From, t.Validity.Until = now.Add(-day), now.Add(100*day)
+	t.Extensions = o.exts
+	spki := o.spki
+	if spki == nil {
+		spki = must(x509.MarshalPKIXPublicKey(key.Public()))
+	}
+	t.Key = asn1.RawValue{FullBytes: spki}
+	inner := must(asn1.Marshal(t))
+	hash := sha256.Sum256(inner)
+	signature := must(signer.Sign(rand.Reader, hash[:], crypto.SHA256))
+	bits := asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	der := append(must(asn1.Marshal(whole{asn1.RawValue{FullBytes: inner}, ecdsaSHA256, bits})), o.tail...)
+	x, _ := x509.ParseCertificate(der)
+	return &cert{der, x, key}
+}
+
+func ext(id []int, critical bool, value any) pkix.Extension {
+	return pkix.Extension{Id: id, Critical: critical, Value: must(asn1.Marshal(value))}
+}
+
+var sanID, unknownID = []int{2, 5, 29, 17}, []int{1, 2, 3, 4}
+
+func san(critical bool, names ...asn1.RawValue) pkix.Extension { return ext(sanID, critical, names) }
+
+func general(tag int, value string) asn1.RawValue {
+	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, Bytes: []byte(value)}
+}
+
+var cases int
+
+// Prints a case and its verdict. A host makes it one of a server, otherwise it is one of a client.
+func judge(what, host string, roots []*cert, shown ...*cert) {
+	cases++
+	pool := x509.NewCertPool()
+	for _, root := range roots {
+		if root.x == nil {
+			panic(what + ": a root that Go cannot read")
+		}
+		pool.AddCert(root.x)
+	}
+	chain := tls.Certificate{PrivateKey: shown[0].key}
+	for _, cert := range shown {
+		chain.Certificate = append(chain.Certificate, cert.der)
+	}
+	usual := authority("usual")
+	mine := leaf(usual)
+	own := tls.Certificate{PrivateKey: mine.key, Certificate: [][]byte{mine.der}}
+	clock := func() time.Time { return now }
+	server := &tls.Config{Time: clock, Certificates: []tls.Certificate{own}}
+	client := &tls.Config{Time: clock, InsecureSkipVerify: true}
+	if host == "" {
+		server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, pool
+		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &chain, nil }
+	} else {
+		server.Certificates = []tls.Certificate{chain}
+		client.InsecureSkipVerify, client.RootCAs, client.ServerName = false, pool, host
+	}
+	verdict := handshake(client, server, host != "")
+	use := "client"
+	if host != "" {
+		use = "server " + host
+	}
+	fmt.Printf("case %s\nuse %s\ngo %s\n", what, use, verdict)
+	for _, root := range roots {
+		fmt.Println("root")
+		pem.Encode(os.Stdout, &pem.Block{Type: "CERTIFICATE", Bytes: root.der})
+	}
+	for _, cert := range shown {
+		fmt.Println("shown")
+		pem.Encode(os.Stdout, &pem.Block{Type: "CERTIFICATE", Bytes: cert.der})
+	}
+	fmt.Println()
+}
+
+func handshake(client, server *tls.Config, clientJudges bool) string {
+	// A pipe in memory would stand still as soon as both sides write.
+	listener := must(net.Listen("tcp", "127.0.0.1:0"))
+	defer listener.Close()
+	one := must(net.Dial("tcp", listener.Addr().String()))
+	two := must(listener.Accept())
+	deadline := time.Now().Add(time.Minute)
+	one.SetDeadline(deadline)
+	two.SetDeadline(deadline)
+	outcome := make(chan error, 1)
+	a, b := tls.Client(one, client), tls.Server(two, server)
+	judging, other := b, a
+	if clientJudges {
+		judging, other = a, b
+	}
+	go func() {
+		err := other.Handshake()
+		if err == nil {
+			// With TLS 1.3 the other side's verdict comes later.
+			other.Read(make([]byte, 1))
+		}
+		outcome <- err
+	}()
+	err := judging.Handshake()
+	one.Close()
+	two.Close()
+	<-outcome
+	if err != nil {
+		return "refuses: " + strings.ReplaceAll(strings.ReplaceAll(err.Error(), "\n", " "), "tls: failed to verify certificate: ", "")
+	}
+	return "takes it"
+}
+
+func list(certs ...*cert) []*cert { return certs }
+
+func main() {
+	fmt.Printf("# Made by tests/golden/pki/judge.go with %s; the time is %s.\n\n", runtime.Version(), now.Format(time.RFC3339))
+	ca := authority("CA")
+	both := func(what string, roots []*cert, shown ...*cert) {
+		judge(what+", client", "", roots, shown...)
+		judge(what+", server", "a.example", roots, shown...)
+	}
+	keys(ca, both)
+	signatures()
+	versions(ca, both)
+	usages(ca)
+	names(ca)
+	authorities(ca, both)
+	times(ca)
+	chains(ca)
+	extensions(ca)
+	constraints()
+	encodings(ca)
+}
+
+func keys(ca *cert, both func(string, []*cert, ...*cert)) {
+	for what, key := range map[string]crypto.Signer{
+		"RSA-1024": rsaKey(1024), "RSA-2048": rsaKey(2048), "RSA-4096": rsaKey(4096), "RSA-8192": rsaKey(8192),
+		"P-224": ec(elliptic.P224()), "P-256": ec(elliptic.P256()), "P-384": ec(elliptic.P384()),
+		"P-521": ec(elliptic.P521()), "Ed25519": edKey(),
+	} {
+		both("key "+what, list(ca), issue(ca, key, template("leaf")))
+		if what != "RSA-1024" {
+			root := issue(nil, key, template("CA with "+what, isCA))
+			judge("CA's key "+what, "", list(root), leaf(root))
+		}
+	}
+}
+
+func signatures() {
+	sign := func(what string, key crypto.Signer, algorithm x509.SignatureAlgorithm) {
+		root := issue(nil, key, template("CA", isCA))
+		judge("signature "+what, "", list(root), leaf(root, func(t *x509.Certificate) { t.SignatureAlgorithm = algorithm }))
+	}
+	for what, curve := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()} {
+		sign(what+" SHA-1", ec(curve), x509.ECDSAWithSHA1)
+		sign(what+" SHA-256", ec(curve), x509.ECDSAWithSHA256)
+		sign(what+" SHA-384", ec(curve), x509.ECDSAWithSHA384)
+		sign(what+" SHA-512", ec(curve), x509.ECDSAWithSHA512)
+	}
+	key := rsaKey(2048)
+	for what, algorithm := range map[string]x509.SignatureAlgorithm{
+		"RSA SHA-1": x509.SHA1WithRSA, "RSA SHA-256": x509.SHA256WithRSA, "RSA SHA-384": x509.SHA384WithRSA,
+		"RSA SHA-512": x509.SHA512WithRSA, "RSA PSS SHA-256": x509.SHA256WithRSAPSS,
+		"RSA PSS SHA-384": x509.SHA384WithRSAPSS, "RSA PSS SHA-512": x509.SHA512WithRSAPSS,
+	} {
+		sign(what, key, algorithm)
+	}
+}
+
+func versions(ca *cert, both func(string, []*cert, ...*cert)) {
+	both("version 1", list(ca), oddly(ca, "leaf", odd{version: 1}))
+	both("version 2", list(ca), oddly(ca, "leaf", odd{version: 2}))
+	both("version 3 without extensions", list(ca), oddly(ca, "leaf", odd{version: 3}))
+	judge("version 4", "", list(ca), oddly(ca, "leaf", odd{version: 4}))
+	one := oddly(nil, "CA of version 1", odd{version: 1})
+	both("a CA of version 1", list(one), leaf(one))
+	between := oddly(ca, "version 1 between", odd{version: 1})
+	judge("version 1 between CA and leaf", "", list(ca), leaf(between), between)
+	judge("version 1, self-signed and trusted", "", list(one), one)
+}
+
+func usages(ca *cert) {
+	usage := func(usages ...x509.ExtKeyUsage) change {
+		return func(t *x509.Certificate) { t.ExtKeyUsage = usages }
+	}
+	client, server := usage(x509.ExtKeyUsageClientAuth), usage(x509.ExtKeyUsageServerAuth)
+	for what, change := range map[string]change{
+		"clientAuth": client, "serverAuth": server, "both": usage(x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth),
+		"any": usage(x509.ExtKeyUsageAny), "codeSigning": usage(x509.ExtKeyUsageCodeSigning),
+		"unknown": func(t *x509.Certificate) { t.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}} },
+	} {
+		judge("usage "+what+", client", "", list(ca), leaf(ca, change))
+		judge("usage "+what+", server", "a.example", list(ca), leaf(ca, change))
+		narrow := below(ca, "narrow", change)
+		judge("usage "+what+" of the CA between, client", "", list(ca), leaf(narrow), narrow)
+		root := authority("narrow root", change)
+		judge("usage "+what+" of the root, server", "a.example", list(root), leaf(root))
+	}
+	bits := func(usage x509.KeyUsage) change { return func(t *x509.Certificate) { t.KeyUsage = usage } }
+	judge("key usage keyEncipherment", "", list(ca), leaf(ca, bits(x509.KeyUsageKeyEncipherment)))
+	judge("key usage certSign of a leaf", "", list(ca), leaf(ca, bits(x509.KeyUsageCertSign)))
+	silent := authority("CA without key usage", bits(0))
+	judge("key usage none of the CA", "", list(silent), leaf(silent))
+	wrong := authority("CA that may not sign", bits(x509.KeyUsageDigitalSignature))
+	judge("key usage digitalSignature of the CA", "", list(wrong), leaf(wrong))
+}
+
+func names(ca *cert) {
+	dns := func(names ...string) change { return func(t *x509.Certificate) { t.DNSNames = names } }
+	for _, pair := range [][2]string{
+		{"a.example", "a.example"}, {"a.example", "A.Example"}, {"A.EXAMPLE", "a.example"}, {"a.example", "b.example"},
+		{"*.example", "a.example"}, {"*.example", "a.b.example"}, {"*.b.example", "a.b.example"}, {"*.example", "example"},
+		{"a.*.example", "a.b.example"}, {"w*.example", "www.example"}, {"*w.example", "www.example"}, {"*", "a"},
+		{"a_b.example", "a_b.example"}, {"xn--bcher-kva.example", "xn--bcher-kva.example"}, {"10.0.0.1", "10.0.0.1"},
+		{"localhost", "localhost"}, {"*.example.", "a.example"}, {".example", "a.example"}, {"-a.example", "-a.example"},
+	} {
+		judge("name "+pair[0]+" for "+pair[1], pair[1], list(ca), leaf(ca, dns(pair[0])))
+	}
+	judge("two names", "b.example", list(ca), leaf(ca, dns("a.example", "b.example")))
+	judge("a common name only", "a.example", list(ca), leaf(ca, dns(), func(t *x509.Certificate) { t.Subject.CommonName = "a.example" }))
+	ips := func(ips ...string) change {
+		return func(t *x509.Certificate) {
+			t.DNSNames = nil
+			for _, ip := range ips {
+				t.IPAddresses = append(t.IPAddresses, net.ParseIP(ip))
+			}
+		}
+	}
+	judge("address 10.0.0.1", "10.0.0.1", list(ca), leaf(ca, ips("10.0.0.1")))
+	judge("address 10.0.0.1 for 10.0.0.2", "10.0.0.2", list(ca), leaf(ca, ips("10.0.0.1")))
+	judge("address ::1", "::1", list(ca), leaf(ca, ips("::1")))
+	judge("address ::1 in brackets", "[::1]", list(ca), leaf(ca, ips("::1")))
+	judge("address 10.0.0.1 for a name", "a.example", list(ca), leaf(ca, ips("10.0.0.1")))
+	uri := func(t *x509.Certificate) { t.DNSNames, t.URIs = nil, []*url.URL{must(url.Parse("spiffe://a.example/x"))} }
+	judge("a URI only", "a.example", list(ca), leaf(ca, uri))
+	judge("no names at all, client", "", list(ca), leaf(ca, dns(), func(t *x509.Certificate) { t.Subject = pkix.Name{} }))
+}
+
+func authorities(ca *cert, both func(string, []*cert, ...*cert)) {
+	self := issue(nil, ec(elliptic.P256()), template("self", isCA, func(t *x509.Certificate) { t.DNSNames = []string{"a.example"} }))
+	both("self-signed CA as leaf, trusted", list(self), self)
+	both("self-signed CA as leaf, not trusted", list(ca), self)
+	plain := issue(nil, ec(elliptic.P256()), template("plain"))
+	both("self-signed leaf, trusted", list(plain), plain)
+	both("self-signed leaf, not trusted", list(ca), plain)
+	both("a leaf of another CA, trusted itself", list(leaf(ca)), leaf(ca))
+	mine := leaf(ca)
+	both("a leaf that is trusted itself, not its CA", list(mine), mine)
+	judge("a leaf below a trusted leaf", "", list(mine), leaf(mine))
+	judge("another CA of that name", "", list(authority("CA")), leaf(ca))
+	judge("two CAs of that name", "", list(authority("CA"), ca), leaf(ca))
+	judge("another CA", "", list(authority("another")), leaf(ca))
+	no := issue(nil, ec(elliptic.P256()), template("no CA", func(t *x509.Certificate) { t.BasicConstraintsValid = true }))
+	judge("a root that says it is no CA", "", list(no), leaf(no))
+	mute := issue(nil, ec(elliptic.P256()), template("mute"))
+	judge("a root of version 3 that does not say it is a CA", "", list(mute), leaf(mute))
+	between := below(ca, "between")
+	judge("only the CA between is trusted", "", list(between), leaf(between))
+	judge("a CA's certificate as a client's", "", list(ca), between)
+}
+
+func times(ca *cert) {
+	at := func(from, until time.Duration) change {
+		return func(t *x509.Certificate) { t.NotBefore, t.NotAfter = now.Add(from), now.Add(until) }
+	}
+	past, future := at(-9*day, -day), at(day, 9*day)
+	judge("expired", "", list(ca), leaf(ca, past))
+	judge("expired a second ago", "", list(ca), leaf(ca, at(-day, -time.Second)))
+	judge("ends now", "", list(ca), leaf(ca, at(-day, 0)))
+	judge("begins now", "", list(ca), leaf(ca, at(0, day)))
+	judge("not valid yet", "", list(ca), leaf(ca, future))
+	old := below(ca, "old between", past)
+	judge("expired between", "", list(ca), leaf(old), old)
+	root := authority("old root", past)
+	judge("expired root", "", list(root), leaf(root))
+	self := issue(nil, ec(elliptic.P256()), template("old self", past))
+	judge("expired, trusted itself", "", list(self), self)
+	judge("until 9999", "", list(ca), leaf(ca, func(t *x509.Certificate) { t.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }))
+	judge("since 1949", "", list(ca), leaf(ca, func(t *x509.Certificate) { t.NotBefore = time.Date(1949, 1, 1, 0, 0, 0, 0, time.UTC) }))
+}
+
+func chains(ca *cert) {
+	one := below(ca, "one")
+	two := below(one, "two")
+	end := leaf(two)
+	judge("chain in order", "", list(ca), end, two, one)
+	judge("chain in another order", "", list(ca), end, one, two)
+	judge("chain with its root", "", list(ca), end, two, one, ca)
+	judge("chain with more than is needed", "", list(ca), end, authority("stranger"), two, leaf(ca), one)
+	judge("chain with a hole", "", list(ca), end, two)
+	judge("chain without its end", "", list(ca), end)
+	judge("chain twice", "", list(ca), end, two, two, one, one)
+	length := func(most int) change {
+		return func(t *x509.Certificate) { t.MaxPathLen, t.MaxPathLenZero = most, most == 0 }
+	}
+	for most := range 3 {
+		root := authority("short", length(most))
+		a := below(root, "a")
+		b := below(a, "b")
+		judge(fmt.Sprintf("path length %d, none between", most), "", list(root), leaf(root))
+		judge(fmt.Sprintf("path length %d, one between", most), "", list(root), leaf(a), a)
+		judge(fmt.Sprintf("path length %d, two between", most), "", list(root), leaf(b), b, a)
+	}
+	old, young := authority("old CA"), authority("young CA")
+	cross := issue(old, young.key, template("young CA", isCA))
+	judge("cross-signed, the old CA is trusted", "", list(old), leaf(young), cross)
+	judge("cross-signed, the young CA is trusted", "", list(young), leaf(young), cross)
+	back := issue(young, old.key, template("old CA", isCA))
+	judge("CAs that sign each other", "", list(ca), leaf(young), cross, back)
+	no := issue(ca, ec(elliptic.P256()), template("no CA between"))
+	judge("a leaf between", "", list(ca), leaf(no), no)
+}
+
+func extensions(ca *cert) {
+	extra := func(e pkix.Extension) change {
+		return func(t *x509.Certificate) { t.ExtraExtensions = append(t.ExtraExtensions, e) }
+	}
+	judge("unknown extension", "", list(ca), leaf(ca, extra(ext(unknownID, false, 1))))
+	judge("unknown critical extension", "", list(ca), leaf(ca, extra(ext(unknownID, true, 1))))
+	strange := below(ca, "strange", extra(ext(unknownID, true, 1)))
+	judge("unknown critical extension between", "", list(ca), leaf(strange), strange)
+	root := authority("strange root", extra(ext(unknownID, true, 1)))
+	judge("unknown critical extension of the root", "", list(root), leaf(root))
+	judge("critical names", "a.example", list(ca), leaf(ca, extra(san(true, general(2, "a.example")))))
+	judge("critical names of an unknown kind", "", list(ca), leaf(ca, extra(san(true, general(8, "\x2a\x03")))))
+	judge("a name of an unknown kind beside one", "a.example", list(ca), leaf(ca, extra(san(false, general(8, "\x2a\x03"), general(2, "a.example")))))
+	judge("critical subject key identifier", "", list(ca), leaf(ca, extra(ext([]int{2, 5, 29, 14}, true, []byte{1}))))
+	policies := func(t *x509.Certificate) { t.Policies = []x509.OID{must(x509.OIDFromInts([]uint64{1, 2, 3}))} }
+	judge("policies", "", list(ca), leaf(ca, policies))
+	explicit := extra(pkix.Extension{Id: []int{2, 5, 29, 36}, Critical: true, Value: []byte{0x30, 0x03, 0x80, 0x01, 0x00}})
+	picky := below(ca, "picky", explicit, policies)
+	judge("policies demanded, none there", "", list(ca), leaf(picky), picky)
+	judge("policies demanded and there", "", list(ca), leaf(picky, policies), picky)
+	mapping := extra(pkix.Extension{Id: []int{2, 5, 29, 36}, Critical: true, Value: []byte{0x30, 0x03, 0x81, 0x01, 0x00}})
+	calm := below(ca, "calm", mapping)
+	judge("mappings of policies inhibited", "", list(ca), leaf(calm), calm)
+}
+
+func constraints() {
+	limit := func(what, host string, changes []change, names ...change) {
+		root := authority("limited", changes...)
+		judge("constraints: "+what, host, list(root), leaf(root, names...))
+	}
+	permit := func(names ...string) []change {
+		return []change{func(t *x509.Certificate) { t.PermittedDNSDomains, t.PermittedDNSDomainsCritical = names, true }}
+	}
+	exclude := func(names ...string) []change {
+		return []change{func(t *x509.Certificate) { t.ExcludedDNSDomains = names }}
+	}
+	dns := func(names ...string) change { return func(t *x509.Certificate) { t.DNSNames = names } }
+	limit("permitted", "a.example", permit("example"))
+	limit("permitted itself", "a.example", permit("a.example"))
+	limit("another one permitted", "a.example", permit("other"))
+	limit("half a label permitted", "a.example", permit("ample"))
+	limit("only below permitted", "a.example", permit(".a.example"))
+	limit("one of two permitted", "a.example", permit("a.example"), dns("a.example", "b.example"))
+	limit("excluded", "a.example", exclude("example"))
+	limit("another one excluded", "a.example", exclude("other"))
+	limit("a wildcard over what is excluded", "b.example", exclude("a.example"), dns("*.example"))
+	limit("a wildcard below what is permitted", "b.example", permit("example"), dns("*.example"))
+	limit("a client's name that is not permitted", "", permit("other"))
+	limit("a client without names", "", permit("other"), dns())
+	_, network, _ := net.ParseCIDR("10.0.0.0/8")
+	ip := []change{func(t *x509.Certificate) { t.PermittedIPRanges = []*net.IPNet{network} }}
+	address := func(text string) change {
+		return func(t *x509.Certificate) { t.DNSNames, t.IPAddresses = nil, []net.IP{net.ParseIP(text)} }
+	}
+	limit("address permitted", "10.1.2.3", ip, address("10.1.2.3"))
+	limit("address not permitted", "11.1.2.3", ip, address("11.1.2.3"))
+	limit("addresses limited, a name shown", "a.example", ip)
+	no := []change{func(t *x509.Certificate) { t.ExcludedIPRanges = []*net.IPNet{network} }}
+	limit("address excluded", "10.1.2.3", no, address("10.1.2.3"))
+	mail := func(address string) change {
+		return func(t *x509.Certificate) { t.DNSNames, t.EmailAddresses = nil, []string{address} }
+	}
+	letters := func(names ...string) []change {
+		return []change{func(t *x509.Certificate) { t.PermittedEmailAddresses = names }}
+	}
+	limit("mailbox permitted", "", letters("m@a.example"), mail("m@a.example"))
+	limit("mailbox not permitted", "", letters("n@a.example"), mail("m@a.example"))
+	limit("mail domain permitted", "", letters("a.example"), mail("m@A.example"))
+	limit("mail domain not permitted", "", letters("b.example"), mail("m@a.example"))
+	resource := func(text string) change {
+		return func(t *x509.Certificate) { t.DNSNames, t.URIs = nil, []*url.URL{must(url.Parse(text))} }
+	}
+	uris := func(names ...string) []change {
+		return []change{func(t *x509.Certificate) { t.PermittedURIDomains = names }}
+	}
+	limit("URI permitted", "", uris("a.example"), resource("spiffe://a.example/x"))
+	limit("URI not permitted", "", uris("b.example"), resource("spiffe://a.example/x"))
+	limit("URI with an address", "", uris("b.example"), resource("https://10.0.0.1/x"))
+	limit("URI without a host", "", uris("b.example"), resource("urn:x:y"))
+	directory := pkix.Extension{Id: []int{2, 5, 29, 30}, Critical: true, Value: []byte{0x30, 0x0a, 0xa0, 0x08, 0x30, 0x06, 0xa4, 0x04, 0x30, 0x02, 0x31, 0x00}}
+	limit("directory names, critical", "", []change{func(t *x509.Certificate) { t.ExtraExtensions = []pkix.Extension{directory} }})
+	root := authority("limited root", permit("example")...)
+	between := below(root, "between")
+	judge("constraints: of the root, kept below another CA", "a.example", list(root), leaf(between), between)
+	judge("constraints: of the root, broken below another CA", "", list(root), leaf(between, dns("a.other")), between)
+}
+
+func encodings(ca *cert) {
+	one := func(what string, o odd) {
+		if o.version == 0 {
+			o.version = 3
+		}
+		judge("encoding: "+what, "", list(ca), oddly(ca, "leaf", o))
+	}
+	one("negative serial number", odd{serial: big.NewInt(-5)})
+	one("serial number zero", odd{serial: big.NewInt(0)})
+	one("serial number of 21 bytes", odd{serial: new(big.Int).Lsh(big.NewInt(1), 167)})
+	one("a byte behind it", odd{tail: []byte{0}})
+	one("two algorithms", odd{inner: &pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}}})
+	one("an extension twice", odd{exts: []pkix.Extension{ext(unknownID, false, 1), ext(unknownID, false, 2)}})
+	one("a name that is not ASCII", odd{exts: []pkix.Extension{san(false, general(2, "b\u00fccher.example"))}})
+	one("an address of 5 bytes", odd{exts: []pkix.Extension{san(false, general(7, "\x01\x02\x03\x04\x05"))}})
+	one("extensions in version 1", odd{version: 1, exts: []pkix.Extension{ext(unknownID, true, 1)}})
+	one("broken names", odd{exts: []pkix.Extension{{Id: sanID, Value: []byte{1}}}})
+	one("broken basic constraints", odd{exts: []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{1}}}})
+	set := func(tag int, value string) asn1.RawValue {
+		attribute := must(asn1.Marshal(struct {
+			ID    asn1.ObjectIdentifier
+			Value asn1.RawValue
+		}{asn1.ObjectIdentifier{2, 5, 4, 3}, asn1.RawValue{Tag: tag, Bytes: []byte(value)}}))
+		inner := must(asn1.Marshal(asn1.RawValue{Tag: asn1.TagSet, IsCompound: true, Bytes: attribute}))
+		return asn1.RawValue{FullBytes: must(asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: inner}))}
+	}
+	one("a name in UTF-16", odd{names: set(asn1.TagBMPString, "\x00a")})
+	one("a name in Latin-1", odd{names: set(asn1.TagT61String, "b\xfccher")})
+	one("a name that is not UTF-8", odd{names: set(asn1.TagUTF8String, "b\xff")})
+	one("a printable name with signs", odd{names: set(asn1.TagPrintableString, "a@b")})
+}
