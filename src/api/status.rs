@@ -126,6 +126,10 @@ refusals! {
     InvalidAuthChange: InvalidArgument, "etcdserver: invalid auth management", None;
     PasswordTooLong: Unknown, "bcrypt: password length exceeds 72 bytes", None;
     VerifyOnly: Unknown, "auth: token signing attempted with verify-only key", None;
+    // etcd has the text, and no such limit.
+    AnswersUnread: ResourceExhausted, "etcdserver: too many requests", RAFT;
+    // etcd accepts every cost up to 31, which takes days.
+    HashTooCostly: InvalidArgument, "etcdserver: the cost of the password hash is above 16", None;
 }
 
 impl From<Refusal> for Status {
@@ -237,7 +241,9 @@ mod tests {
         PermissionNotGranted | FailedPrecondition | etcdserver: permission is not granted to the role
         InvalidAuthChange | InvalidArgument | etcdserver: invalid auth management
         PasswordTooLong | Unknown | bcrypt: password length exceeds 72 bytes
-        VerifyOnly | Unknown | auth: token signing attempted with verify-only key";
+        VerifyOnly | Unknown | auth: token signing attempted with verify-only key
+        AnswersUnread | ResourceExhausted | etcdserver: too many requests | 300
+        HashTooCostly | InvalidArgument | etcdserver: the cost of the password hash is above 16";
 
     fn named(name: &str) -> Option<Refusal> {
         // Their form in JSON: a text alone, with a text, with a number.

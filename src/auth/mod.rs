@@ -46,6 +46,6 @@ pub use check::Need;
 pub use jwt::Jwt;
 pub use jwt_keys::KeyError;
 pub use logins::{LoginOptions, Logins};
-pub use passwords::{Password, Passwords};
+pub use passwords::{Password, Passwords, check_cost};
 pub use tokens::{TokenOptions, Tokens};
 pub use users::{ROOT, Role, State, User, Users};

@@ -21,6 +21,10 @@ const WAITING: usize = 1024;
 /// Work that may wait in all turns.
 const WAITING_IN_ALL: usize = 16 * 1024;
 
+/// The highest cost of a hash that may be set: with it a comparison takes some seconds, and twice as long with each one
+/// more.
+const HIGHEST_COST: u32 = 16;
+
 /// How much lower than the rest of the process the threads' priority is.
 const NICE: i32 = 10;
 
@@ -32,6 +36,8 @@ pub struct Passwords {
     cost: u32,
     /// The threads begin with the first password.
     queue: OnceLock<Arc<Queue>>,
+    /// For hashes that take longer than may be set now: they keep nobody waiting but each other.
+    costly: OnceLock<Arc<Queue>>,
 }
 
 /// For whom work waits.
@@ -101,7 +107,7 @@ enum Work {
 impl Passwords {
     /// New hashes have this cost (`--bcrypt-cost`).
     pub fn new(cost: u32) -> Self {
-        Self { cost, queue: OnceLock::new() }
+        Self { cost, queue: OnceLock::new(), costly: OnceLock::new() }
     }
 
     /// The hash of a new password, in bcrypt's own form.
@@ -113,7 +119,7 @@ impl Passwords {
             return Err(Refusal::PasswordTooLong);
         }
         let (answer, hashed) = oneshot::channel();
-        self.enqueue(Turn::New, Work::Hash { password, answer })?;
+        self.queue().enqueue(Turn::New, Work::Hash { password, answer })?;
         let failed = || Refusal::Internal("a password could not be hashed".to_string());
         hashed.await.map_err(|_| Refusal::Stopped)?.ok_or_else(failed)
     }
@@ -135,32 +141,56 @@ impl Passwords {
         }
         let (answer, checked) = oneshot::channel();
         let turn = if hash.is_some() { Turn::User(name.into()) } else { Turn::Nobody };
-        self.enqueue(turn, Work::Check { password, hash, answer })?;
+        let is_costly = hash.as_ref().is_some_and(|hash| cost_of(hash) > self.cost.max(HIGHEST_COST));
+        let queue = if is_costly { self.costly.get_or_init(|| start(self.cost, 1)) } else { self.queue() };
+        queue.enqueue(turn, Work::Check { password, hash, answer })?;
         checked.await.map_err(|_| Refusal::Stopped)
     }
 
+    /// With half as many threads as there are processors.
+    fn queue(&self) -> &Arc<Queue> {
+        self.queue.get_or_init(|| {
+            let threads = std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2));
+            start(self.cost, threads.min(4))
+        })
+    }
+}
+
+/// Refuses a hash that would keep a thread busy for very long whenever its user logs in.
+///
+/// # Errors
+/// [`Refusal::HashTooCostly`].
+pub fn check_cost(hash: &PasswordHash) -> Result<(), Refusal> {
+    if cost_of(hash) > HIGHEST_COST { Err(Refusal::HashTooCostly) } else { Ok(()) }
+}
+
+/// The cost in a hash; 0 if there is none, because no password fits then.
+fn cost_of(hash: &PasswordHash) -> u32 {
+    let text = std::str::from_utf8(hash.as_bytes()).unwrap_or_default();
+    text.split('$').nth(2).and_then(|cost| cost.parse().ok()).unwrap_or(0)
+}
+
+impl Queue {
     fn enqueue(&self, turn: Turn, work: Work) -> Result<(), Refusal> {
-        let queue = self.queue.get_or_init(|| start(self.cost));
-        queue.state.lock().push(turn, work)?;
-        queue.changed.notify_one();
+        self.state.lock().push(turn, work)?;
+        self.changed.notify_one();
         Ok(())
     }
 }
 
 impl Drop for Passwords {
     fn drop(&mut self) {
-        if let Some(queue) = self.queue.get() {
+        for queue in [&self.queue, &self.costly].into_iter().filter_map(OnceLock::get) {
             queue.state.lock().ended = true;
             queue.changed.notify_all();
         }
     }
 }
 
-/// Starts the threads: half as many as there are processors. They end with the [`Passwords`].
-fn start(cost: u32) -> Arc<Queue> {
+/// Starts the threads. They end with the [`Passwords`].
+fn start(cost: u32, threads: usize) -> Arc<Queue> {
     let queue = Arc::<Queue>::default();
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2));
-    for _ in 0..threads.min(4) {
+    for _ in 0..threads {
         let shared = queue.clone();
         let begun =
             std::thread::Builder::new().name("kvd-passwords".into()).spawn(move || run(cost, &shared));
@@ -252,6 +282,32 @@ mod tests {
         }
         let again = passwords.hash(password("secret")).await.expect("a hash");
         assert_ne!(again, hash, "each hash has its own salt");
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_any_cost_keeps_no_other_log_in_waiting() {
+        let passwords = Arc::new(Passwords::new(4));
+        let right = passwords.hash(password("secret")).await.expect("a hash");
+        let costly = |cost: u32| {
+            PasswordHash::new(format!("$2a${cost}$/baPj6SYCzFe7YmtjZpfqejhlGLUaqhfRRPyb5RmVKkN6zmlroF92"))
+        };
+        assert_eq!(check_cost(&costly(HIGHEST_COST)), Ok(()));
+        assert_eq!(check_cost(&costly(HIGHEST_COST + 1)), Err(Refusal::HashTooCostly));
+        assert_eq!([check_cost(&right), check_cost(&PasswordHash::new("no hash"))], [Ok(()), Ok(())]);
+        let mut waiting = tokio::task::JoinSet::new();
+        for number in 0..32 {
+            let (passwords, hash) = (passwords.clone(), costly(HIGHEST_COST + 1));
+            waiting.spawn(async move {
+                passwords.check(&format!("ann{number}"), password("wrong"), Some(hash)).await
+            });
+        }
+        while passwords.costly.get().is_none_or(|queue| queue.state.lock().count < 31) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(passwords.check("bob", password("secret"), Some(right)).await, Ok(true));
+        let left = passwords.costly.get().map(|queue| queue.state.lock().count);
+        assert!(left >= Some(28), "his turn came before theirs: {left:?} wait");
+        waiting.shutdown().await;
     }
 
     #[tokio::test]

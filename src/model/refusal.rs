@@ -240,4 +240,10 @@ pub enum Refusal {
     /// This member verifies tokens and has no key to sign any.
     #[error("no key to sign tokens")]
     VerifyOnly,
+    /// The answers that clients have not read yet leave no memory for one more.
+    #[error("no memory for another answer")]
+    AnswersUnread,
+    /// A password's hash that takes too long to compare with a password.
+    #[error("the cost of the password's hash is too high")]
+    HashTooCostly,
 }

@@ -10,7 +10,7 @@ use prost::Message;
 use super::convert;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::services::Services;
-use crate::auth::{Need, Password, Users};
+use crate::auth::{self, Need, Password, Users};
 use crate::model::{AuthChange, Caller, Command, KeyRange, PasswordHash, Refusal, Reply};
 
 /// `AuthStatus`.
@@ -43,7 +43,8 @@ pub async fn authenticate(
         let hash = hash_of(&users, &name)?;
         if hash.is_none() || hash != fitting {
             if !logins.passwords.check(&name, password.clone(), hash.clone()).await? {
-                tracing::warn!(user = name, "authentication failed: invalid user name or password");
+                let user = shown(&name);
+                tracing::warn!(user, "authentication failed: invalid user name or password");
                 return Err(Refusal::AuthFailed);
             }
             // It took long: users may have changed.
@@ -57,6 +58,12 @@ pub async fn authenticate(
         let first = AuthChange::TokenKey { key: logins.tokens.new_key()?, after: None };
         change(services, Caller::System, first).await?;
     }
+}
+
+/// The beginning of a name that anybody can send, for a log line.
+fn shown(name: &str) -> &str {
+    const LONGEST: usize = 64;
+    name.char_indices().nth(LONGEST).map_or(name, |(end, _)| &name[..end])
 }
 
 /// The hash of a user's password; `None` if there is no such user.
@@ -149,7 +156,9 @@ pub async fn user_change_password(
     let hash = if !password.is_empty() {
         services.logins.passwords.hash(password).await?
     } else if let Ok(hash) = STANDARD.decode(request.hashed_password) {
-        PasswordHash::new(hash)
+        let hash = PasswordHash::new(hash);
+        auth::check_cost(&hash)?;
+        hash
     } else {
         let users = read(services, &caller, Need::Root).await?;
         match users.user(&name) {

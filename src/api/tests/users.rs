@@ -135,6 +135,10 @@ async fn tokens_end_with_what_they_were_given_for() {
     let ann = users.log_in("ann", "new").await.unwrap();
     // The hash of "secret" by Go's bcrypt.
     let hash = "JDJhJDA0JC9iYVBqNlNZQ3pGZTdZbXRqWnBmcWVqaGxHTFVhcWhmUlJQeWI1Um1WS2tONnptbHJvRjky";
+    // The same with a cost of 31, which takes days to compare with a password.
+    let costly = users.auth.user_change_password(with(password(&hash.replace("JDA0", "JDMx"), ""), &by_root));
+    assert_eq!(text(costly.await), "InvalidArgument: etcdserver: the cost of the password hash is above 16");
+    assert_eq!(users.get("ann", &[("token", &ann)]).await, "ok", "nothing has changed");
     users.auth.user_change_password(with(password(hash, ""), &by_root)).await.unwrap();
     assert_eq!(users.get("ann", &[("token", &ann)]).await, INVALID);
     let ann = users.log_in("ann", "secret").await.unwrap();
