@@ -5,13 +5,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::diagnostic::Diagnostic;
 use super::url::Url;
 use super::value::Value;
 
-/// A text that is never printed.
+/// A text that is never printed, and erased from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// The secret in clear.
@@ -118,7 +120,7 @@ impl FromValue for Option<PathBuf> {
 /// None for an empty text.
 impl FromValue for Option<Secret> {
     fn from_value(value: &Value) -> Result<Self, Box<Diagnostic>> {
-        Ok(Some(String::from_value(value)?).filter(|text| !text.is_empty()).map(Secret))
+        Ok(Some(String::from_value(value)?).filter(|text| !text.is_empty()).map(|text| Secret(text.into())))
     }
 }
 

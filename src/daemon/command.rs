@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::sockets::Inherited;
-use super::{dropin, journal, secret, trial};
+use super::{dropin, journal, secret, startup, trial};
 use crate::config::cli::{Answer, Invocation, parse_process};
 
 /// The whole of `kvd`: reads arguments, environment and files, and runs or answers.
@@ -13,6 +13,13 @@ pub fn main() -> ExitCode {
     // many small pieces.
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         let text = format!("kvd: transparent huge pages stay on: {error}\n");
+        eprint!("{}", journal::for_stderr(&text, false));
+    }
+    // Before there is any secret: no core, and no other process of this user, shows the memory.
+    startup::keep_io();
+    let hidden = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    if let Err(error) = hidden {
+        let text = format!("kvd: a core may hold secrets: {error}\n");
         eprint!("{}", journal::for_stderr(&text, false));
     }
     // Before anything is opened: a passed descriptor must not be confused with another one.

@@ -81,7 +81,7 @@ pub fn credentials_with(
         return Credentials::from_files(files, clock);
     }
     let source = secret.unwrap_or_else(|| match config.peer_tls.secret() {
-        Some(ClusterSecret::Inline(secret)) => SecretSource::Text(secret.expose().to_string()),
+        Some(ClusterSecret::Inline(secret)) => SecretSource::Text(secret.expose().to_string().into()),
         Some(ClusterSecret::File(path)) => SecretSource::File(path.to_path_buf()),
         None => SecretSource::Absent,
     });

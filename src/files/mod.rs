@@ -15,6 +15,23 @@ use std::path::Path;
 /// Bits of a mode that give access to others than the owner.
 const OTHERS: u32 = 0o077;
 
+/// Bits of a mode that give access to everybody.
+const EVERYBODY: u32 = 0o007;
+
+/// The permissions of a file that every user of this machine may use, if there is such a file.
+pub fn open_to_all(path: &Path) -> Option<u32> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & EVERYBODY != 0).then_some(mode)
+}
+
+/// Warns if every user of this machine may read a file with a key.
+pub fn warn_if_open(path: &Path) {
+    if let Some(mode) = open_to_all(path) {
+        let path = path.display();
+        tracing::warn!(%path, mode = format!("{mode:o}"), "every user of this machine may read this file: chmod o= it");
+    }
+}
+
 /// Makes `dir` and its missing parents (mode 0700). Their names are durable when this returns, even if they existed
 /// before: the process that made them may have been killed before its flush.
 ///

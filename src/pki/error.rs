@@ -53,6 +53,17 @@ pub enum PkiError {
         /// How many it needs.
         least: usize,
     },
+    /// No secret any more.
+    #[error(
+        "{path}: every user of this machine may read the cluster's secret (mode {mode:o}): chmod o= it, and have a new \
+         secret made if others may have read it"
+    )]
+    OpenSecret {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// Another member's certificate that names a different holder than the member claims to be.
     #[error("{0}")]
     Holder(String),

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ring::hkdf::{HKDF_SHA256, Salt};
+use zeroize::Zeroizing;
 
-use super::{PkiError, files};
+use super::PkiError;
 
 /// The fewest characters in a secret. (For a random one, 32 is a good number.)
 pub const MIN_SECRET_CHARS: usize = 16;
@@ -19,7 +20,7 @@ const SALT: &[u8] = b"kvd cluster identity 1";
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// The configuration itself.
-    Text(String),
+    Text(Zeroizing<String>),
     /// A file of the operator, or a systemd credential. A reload reads it again.
     File(PathBuf),
     /// What that file holds, if somebody else had to read it.
@@ -47,7 +48,7 @@ impl fmt::Debug for SecretSource {
 
 /// A secret that keys can be derived from. Never printed.
 pub(super) struct Secret {
-    text: Vec<u8>,
+    text: Zeroizing<Vec<u8>>,
     /// Keeps keys of a secret apart from keys of the text that everybody knows.
     kind: &'static [u8],
 }
@@ -59,7 +60,7 @@ pub(super) struct Secret {
 pub(super) fn read(source: &SecretSource) -> Result<Vec<Secret>, PkiError> {
     let (text, place) = match source {
         SecretSource::Absent => {
-            return Ok(vec![Secret { text: b"no secret".to_vec(), kind: b"absent" }]);
+            return Ok(vec![Secret { text: b"no secret".to_vec().into(), kind: b"absent" }]);
         }
         SecretSource::Text(text) => (text.clone(), "cluster-secret".to_owned()),
         SecretSource::File(path) => (read_file(path)?, path.display().to_string()),
@@ -71,14 +72,27 @@ pub(super) fn read(source: &SecretSource) -> Result<Vec<Secret>, PkiError> {
         if length < MIN_SECRET_CHARS {
             return Err(PkiError::ShortSecret { place, length, least: MIN_SECRET_CHARS });
         }
-        secrets.push(Secret { text: line.as_bytes().to_vec(), kind: b"secret" });
+        secrets.push(Secret { text: line.as_bytes().to_vec().into(), kind: b"secret" });
     }
-    if secrets.is_empty() { Err(PkiError::NoSecret { place }) } else { Ok(secrets) }
+    if secrets.is_empty() {
+        return Err(PkiError::NoSecret { place });
+    }
+    match source {
+        SecretSource::File(path) => check_permissions(path).map(|()| secrets),
+        SecretSource::Text(_) | SecretSource::Absent => Ok(secrets),
+    }
 }
 
-fn read_file(path: &Path) -> Result<String, PkiError> {
-    files::warn_if_open(path);
-    std::fs::read_to_string(path).map_err(|error| PkiError::file(path, error))
+fn read_file(path: &Path) -> Result<Zeroizing<String>, PkiError> {
+    std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| PkiError::file(path, error))
+}
+
+/// Whoever reads the secret is a member: so not every user of this machine may.
+fn check_permissions(path: &Path) -> Result<(), PkiError> {
+    match crate::files::open_to_all(path) {
+        Some(mode) => Err(PkiError::OpenSecret { path: path.to_path_buf(), mode }),
+        None => Ok(()),
+    }
 }
 
 impl Secret {

@@ -1,5 +1,6 @@
 //! What `kvd check` refuses, a start refuses, and with the same exit code.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -36,11 +37,14 @@ fn files_that_cannot_be_used_end_check_and_start_with_78() {
         path.display().to_string()
     };
     let (short, nothing) = (write("short", "short\n"), write("nothing.pem", "nothing\n"));
+    let open = write("open", "a secret that is long enough\n");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).expect("mine");
     let missing = directory.path().join("missing.pem").display().to_string();
     let https = ["--listen-client-urls=https://127.0.0.1:0", "--advertise-client-urls=https://127.0.0.1:1"];
-    let cases: [(&[&str], Vec<String>, &str); 4] = [
+    let cases: [(&[&str], Vec<String>, &str); 5] = [
         (&[], vec![format!("--cluster-secret-file={short}")], "at least 16 are needed"),
         (&[], vec![format!("--cluster-secret-file={missing}")], "missing.pem"),
+        (&[], vec![format!("--cluster-secret-file={open}")], "may read the cluster's secret (mode 644)"),
         (&https, vec![format!("--cert-file={missing}"), format!("--key-file={missing}")], "missing.pem"),
         (&https, vec![format!("--cert-file={nothing}"), format!("--key-file={nothing}")], "no certificate"),
     ];

@@ -168,7 +168,9 @@ impl Service for Deputy {
 }
 
 pub fn secret(text: &str, clock: Arc<dyn Clock>) -> Arc<Credentials> {
-    Arc::new(Credentials::from_secret(SecretSource::Text(text.into()), clock).expect("a good secret"))
+    Arc::new(
+        Credentials::from_secret(SecretSource::Text(text.to_string().into()), clock).expect("a good secret"),
+    )
 }
 
 pub fn options(credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Options {

@@ -255,7 +255,7 @@ async fn leaves_are_renewed_under_way() {
     let off = clock(0);
     let life = std::time::Duration::from_secs(3600);
     let open = || {
-        let source = SecretSource::Text(SECRET.into());
+        let source = SecretSource::Text(SECRET.to_string().into());
         Arc::new(Credentials::from_secret(source, off.clone()).expect("a secret").with_leaf_life(life))
     };
     let (one, two) = (open(), open());

@@ -1,5 +1,6 @@
 //! Certificates that members issue to themselves.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::lab::{DAY, Desk, NOW, SetClock, refused, shake};
@@ -11,7 +12,7 @@ fn holder(member: u64) -> Holder {
 }
 
 fn with(secret: &str, member: u64) -> Credentials {
-    let source = SecretSource::Text(secret.into());
+    let source = SecretSource::Text(secret.to_string().into());
     let credentials = Credentials::from_secret(source, SetClock::at(NOW)).expect("a secret");
     credentials.identify(holder(member));
     credentials
@@ -34,8 +35,8 @@ fn members_with_one_secret_know_each_other_by_id() {
 
 #[test]
 fn someone_without_an_identity_has_a_certificate_that_says_so() {
-    let newcomer =
-        Credentials::from_secret(SecretSource::Text(SECRET.into()), SetClock::at(NOW)).expect("a secret");
+    let newcomer = Credentials::from_secret(SecretSource::Text(SECRET.to_string().into()), SetClock::at(NOW))
+        .expect("a secret");
     let [shown, _] = shake(&newcomer, &with(SECRET, 2), "x").expect("accepted");
     newcomer.check_holder(&shown, Holder::default()).expect("no member of no cluster");
 }
@@ -94,10 +95,14 @@ fn a_bad_secret_is_named_and_the_one_in_use_stays() {
         desk.write("secret", text);
         assert_eq!(one.reload().expect_err("refused").to_string(), words);
     }
+    desk.write("secret", "the new secret of all");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("mine");
+    let refused = one.reload().expect_err("everybody may have read it").to_string();
+    assert!(refused.starts_with(&place) && refused.contains("(mode 644)"), "{refused}");
     std::fs::remove_file(&path).expect("there");
     assert!(one.reload().expect_err("gone").to_string().starts_with(&place));
     shake(&one, &with("the old secret of all", 2), "x").expect("still in use");
-    let text = SecretSource::Text("tiny".into());
+    let text = SecretSource::Text("tiny".to_string().into());
     assert!(!format!("{:?}", text).contains("tiny"));
     let error = Credentials::from_secret(text, SetClock::at(NOW)).expect_err("too short").to_string();
     assert_eq!(error, "the secret in cluster-secret has 4 characters, at least 16 are needed");
@@ -107,7 +112,7 @@ fn a_bad_secret_is_named_and_the_one_in_use_stays() {
 fn a_leaf_is_renewed_in_time_and_an_old_one_is_refused() {
     let clock = SetClock::at(NOW);
     let open = |clock| {
-        let source = SecretSource::Text(SECRET.into());
+        let source = SecretSource::Text(SECRET.to_string().into());
         Credentials::from_secret(source, clock).expect("a secret").with_leaf_life(Duration::from_secs(3600))
     };
     let (one, two) = (open(clock.clone()), open(clock.clone()));

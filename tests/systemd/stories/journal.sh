@@ -42,17 +42,23 @@ unspelled() {
         END { look() }'
 }
 
-step "a member whose peer is not there, with a secret that everybody can read"
+step "a secret that everybody can read is none"
 machine kv1 10.91.0.1
 install kv1
 configure kv1 1 '[initial-cluster]
 kv1 = "http://10.91.0.1:2380"
 kv2 = "http://10.91.0.2:2380"'
 printf 'a secret of the story, long enough' | put_file kv1 /etc/kv/secret 644
+refuse "start" in_ kv1 systemctl start kvd
+check "exit status" "$(property kv1 kvd ExecMainStatus)" "78"
+holds "the journal names the file" says kv1 '/etc/kv/secret: every user of this machine may read'
+in_ kv1 chmod 640 /etc/kv/secret
+in_ kv1 chgrp kv /etc/kv/secret
+
+step "a member whose peer is not there"
 in_ kv1 systemctl start kvd
 unreachable='failed to reach a peer: remote_peer_id=[0-9a-f]+ reason=.*10\.91\.0\.2:2380'
 until_ "the journal names the peer, its address and the reason" says kv1 "$unreachable"
-holds "and the file" says kv1 'may read this file.*: path=/etc/kv/secret mode=644'
 in_ kv1 systemctl --no-pager --full status kvd >"$work/status" || true
 holds "systemctl status shows it, too" grep -Eq "$unreachable" "$work/status"
 in_ kv1 journalctl --no-pager --output=verbose --priority=warning _SYSTEMD_UNIT=kvd.service >"$work/verbose"
