@@ -9,7 +9,7 @@
 //! - incoming: `accept` admits or refuses callers, `proof` distinguishes a member from a process on a copy of its data,
 //!   `serve` answers their channels, `snapshot` receives snapshots
 //! - on the wire: `greeting`, `frames`, `clock` (how far clocks differ), `tuning` (all limits and times), `journal`
-//!   (log lines about refusals)
+//!   (log lines about refusals), `probe` (the decoders on any bytes, for fuzzing)
 //!
 //! ## The wire
 //!
@@ -50,6 +50,7 @@ mod link;
 mod names;
 mod options;
 mod port;
+mod probe;
 mod proof;
 mod quic;
 mod registry;
@@ -68,6 +69,7 @@ mod tests;
 pub use ask::AskError;
 pub use names::{Names, Resolver};
 pub use options::Options;
+pub use probe::probe;
 pub use quic::Quic;
 pub use status::{PeerStatus, RoundTrips, Transfers};
 pub use transport::{

@@ -2,16 +2,18 @@
 //! name, and by `cargo test --test fuzz`, which replays the corpora.
 
 use bytes::Bytes;
+use kvd::auth::{Jwt, State, TokenOptions, Tokens, Users};
 use kvd::config::source::read_toml;
 use kvd::config::{Files, Surroundings, Url, UrlUse, format_duration, parse_duration, read};
 use kvd::log::format::{FIRST_FRAME, MAGIC, segment_name};
 use kvd::log::{self, Log, SimDisk, decode_payload, encode_payload};
-use kvd::model::{KeyRange, RangeQuery};
+use kvd::model::{KeyRange, RangeQuery, TokenKey};
 use kvd::raft::wire;
 use kvd::store::{CheckpointPolicy, Options, Store};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The raft log's file at a start: the whole file, or what follows a valid header, with zeros up to its length.
 pub fn log(bytes: &[u8]) {
@@ -69,6 +71,47 @@ pub fn message(bytes: &[u8]) {
 /// A request of the JSON gateway.
 pub fn json(bytes: &[u8]) {
     kvd::api::json::probe(bytes);
+}
+
+/// A client's frames of HTTP/2, and the server's.
+pub fn http2(bytes: &[u8]) {
+    kvd::api::server::probe(bytes);
+}
+
+/// A stream of another member before its messages.
+pub fn lane(bytes: &[u8]) {
+    kvd::peer::probe(bytes);
+}
+
+/// Tokens of users, of both kinds.
+pub fn token(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let ttl = Duration::from_secs(300);
+    let jwt = Jwt::new("HS256", None, Some(b"a secret of thirty-two bytes, here"), ttl).expect("a key");
+    let mut users = Users::default();
+    users.restore_state(State {
+        enabled: true,
+        token_keys: vec![TokenKey { id: 7, secret: [7; 32] }],
+        ..State::default()
+    });
+    for options in [TokenOptions::Simple { ttl }, TokenOptions::Jwt(Box::new(jwt))] {
+        let tokens = Tokens::new(options, Arc::new(Noon));
+        let _ = tokens.is_ahead(&text, 7);
+        assert!(tokens.caller(&users, &text).is_err(), "nobody has signed {text:?}");
+    }
+}
+
+/// It is always the same time.
+struct Noon;
+
+impl kvd::model::Clock for Noon {
+    fn now_ms(&self) -> i64 {
+        1_800_000_000_000
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(1)
+    }
 }
 
 /// Rows of the store's tables.

@@ -82,6 +82,21 @@ fn json() {
 }
 
 #[test]
+fn http2() {
+    replay("http2", entries::http2, seeds::http2, 1);
+}
+
+#[test]
+fn lane() {
+    replay("lane", entries::lane, seeds::lane, 1);
+}
+
+#[test]
+fn token() {
+    replay("token", entries::token, seeds::token, 1);
+}
+
+#[test]
 fn log() {
     replay("log", entries::log, seeds::log, 1);
 }

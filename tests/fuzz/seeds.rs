@@ -95,6 +95,54 @@ pub fn json() -> Seeds {
     ]
 }
 
+/// A client's first frames: requests with headers of every form, and control frames; and the server's.
+pub fn http2() -> Seeds {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = payload.len() as u8;
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream][..], payload].concat()
+    };
+    let hello =
+        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[0, 3, 0, 0, 0, 100])].concat();
+    let with = |frames: &[Vec<u8>]| [hello.clone(), frames.concat()].concat();
+    let literal = frame(1, 4, 1, b"\x83\x86\x41\x0bhttp://a:24\x44\x02/x");
+    let indexed = frame(1, 4, 3, b"\x83\x86\xbe\x44\x02/x");
+    let split = [frame(1, 0, 5, b"\x83\x86\x01"), frame(9, 4, 5, b"\x04a:24")].concat();
+    let padded = frame(1, 4 | 8 | 32, 7, b"\x02\x00\x00\x00\x00\x10\x83\x86\x00\x00");
+    let control = [frame(6, 0, 0, &[0; 8]), frame(8, 0, 0, &[0, 0, 1, 0]), frame(2, 0, 1, &[0; 5])].concat();
+    let reset = frame(3, 0, 1, &[0, 0, 0, 8]);
+    vec![
+        ("requests", with(&[literal, frame(0, 1, 1, b"message"), indexed])),
+        ("continued", with(&[split])),
+        ("padded", with(&[padded, reset.clone()])),
+        ("control", with(&[control])),
+        ("refusals", [reset, frame(7, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 11])].concat()),
+        ("http1", b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
+    ]
+}
+
+/// The bytes of streams between members.
+pub fn lane() -> Seeds {
+    let greeting = [3, 0, 7, 0xac, 2, 8, 9, 10, 0, 0, 0, 0, 5, b'0', b'.', b'1', b'.', b'0'];
+    let framed = [&(greeting.len() as u32).to_le_bytes()[..], &greeting].concat();
+    vec![
+        ("greeting", [&[0][..], &greeting].concat()),
+        ("framed", framed),
+        ("answer", b"\x00fine".to_vec()),
+        ("rejected", vec![1, 2, 3]),
+    ]
+}
+
+/// Texts with the form of tokens.
+pub fn token() -> Seeds {
+    let head = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+    let claims = "eyJ1c2VybmFtZSI6ImFubiIsInJldmlzaW9uIjoxLCJleHAiOjE4MDAwMDAzMDB9";
+    vec![
+        ("simple", b"AQAAAAAAAAAHAAAAAAAAAAEAAAAAAAAAA2Fubg.17".to_vec()),
+        ("web", format!("{head}.{claims}.c2lnbmF0dXJl").into_bytes()),
+        ("none", format!("eyJhbGciOiJub25lIn0.{claims}.").into_bytes()),
+    ]
+}
+
 /// Entries, votes, a truncation: the content of the log's file after its header.
 pub fn log() -> Seeds {
     let (disk, options, name) = crate::entries::new_log();
