@@ -18,6 +18,9 @@ pub enum Job {
     Wait,
 }
 
+/// Reads at a time: more of them do not get more done, and all of them together hold the threads up that serve clients.
+const READS: usize = 16;
+
 /// The limits of all kinds. Cheap to clone.
 #[derive(Clone)]
 pub struct Jobs {
@@ -29,7 +32,7 @@ pub struct Jobs {
 impl Default for Jobs {
     fn default() -> Self {
         Self {
-            reads: Arc::new(Semaphore::new(64)),
+            reads: Arc::new(Semaphore::new(READS)),
             whole: Arc::new(Semaphore::new(4)),
             waits: Arc::new(Semaphore::new(16)),
         }

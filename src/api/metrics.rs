@@ -38,8 +38,15 @@ const CODES: [&str; 17] = [
     "Unauthenticated",
 ];
 
-/// Client versions with a counter of their own; a client can send any text, so there is a limit.
-const MAX_CLIENT_VERSIONS: usize = 32;
+/// The name of a code.
+pub fn code_name(code: Code) -> &'static str {
+    CODES.get(code as usize).copied().unwrap_or("Unknown")
+}
+
+/// The versions that clients name, and those that have no counter of their own: a client can send any text.
+const CLIENT_VERSIONS: [&str; 13] =
+    ["unknown", "3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "4.0", OTHER_VERSION];
+const OTHER_VERSION: &str = "other";
 
 /// Figures of another room.
 pub trait Source: Send + Sync {
@@ -82,8 +89,9 @@ const REQUESTS: [(Rpc, &str); 8] = [
 /// Upper bounds of the buckets of a call's duration: Prometheus's own.
 const CALL_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Requests of the clients of a version.
+#[derive(Default)]
 struct ClientVersion {
-    version: String,
     unary: AtomicU64,
     stream: AtomicU64,
 }
@@ -102,7 +110,8 @@ pub struct Metrics {
     sent_bytes: AtomicU64,
     watch_events: AtomicU64,
     scrapes: AtomicU64,
-    clients: RwLock<Vec<ClientVersion>>,
+    /// By position in [`CLIENT_VERSIONS`].
+    clients: [ClientVersion; CLIENT_VERSIONS.len()],
     health_success: AtomicU64,
     health_failures: AtomicU64,
     /// By type and name of the check.
@@ -119,7 +128,7 @@ impl Metrics {
             sent_bytes: AtomicU64::new(0),
             watch_events: AtomicU64::new(0),
             scrapes: AtomicU64::new(0),
-            clients: RwLock::default(),
+            clients: Default::default(),
             health_success: AtomicU64::new(0),
             health_failures: AtomicU64::new(0),
             checks: Mutex::default(),
@@ -195,21 +204,11 @@ impl Metrics {
 
     /// A call from a client of that version (`unknown` if it names none).
     pub(super) fn client(&self, version: &str, kind: Kind) {
-        let count = |client: &ClientVersion| match kind {
+        let known = CLIENT_VERSIONS.iter().position(|known| *known == version);
+        let Some(client) = self.clients.get(known.unwrap_or(CLIENT_VERSIONS.len() - 1)) else { return };
+        match kind {
             Kind::Unary => add(&client.unary, 1),
             Kind::ServerStream | Kind::Bidirectional => add(&client.stream, 1),
-        };
-        if let Some(client) = self.clients.read().iter().find(|client| client.version == version) {
-            return count(client);
-        }
-        let mut clients = self.clients.write();
-        let version = if clients.len() < MAX_CLIENT_VERSIONS { version } else { "other" };
-        if !clients.iter().any(|client| client.version == version) {
-            let version = version.to_string();
-            clients.push(ClientVersion { version, unary: AtomicU64::new(0), stream: AtomicU64::new(0) });
-        }
-        if let Some(client) = clients.iter().find(|client| client.version == version) {
-            count(client);
         }
     }
 
@@ -283,11 +282,10 @@ impl Metrics {
         page.counter("etcd_network_client_grpc_sent_bytes_total", "Bytes sent to clients.", sent);
         let name = "etcd_server_client_requests_total";
         page.family(name, "counter", "Requests by the clients' version.");
-        for client in self.clients.read().iter() {
+        for (version, client) in CLIENT_VERSIONS.iter().zip(&self.clients) {
             for (kind, count) in [("unary", &client.unary), ("stream", &client.stream)] {
                 let count = value(count);
                 if count > 0 {
-                    let version = escaped(&client.version);
                     page.sample(name, &format!("client_api_version=\"{version}\",type=\"{kind}\""), count);
                 }
             }
@@ -433,7 +431,8 @@ mod tests {
         let metrics = Metrics::new(false);
         metrics.started(&RULES[1]);
         metrics.handled(&RULES[1], Code::Ok, Duration::ZERO);
-        metrics.client("3.\"7", Kind::Unary);
+        metrics.client("3.7", Kind::Unary);
+        metrics.client("unknown", Kind::Unary);
         for number in 0..100 {
             metrics.client(&number.to_string(), Kind::Bidirectional);
         }
@@ -446,8 +445,14 @@ mod tests {
         let labels = r#"grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary""#;
         assert!(text.contains(&format!("grpc_server_started_total{{{labels}}} 1\n")));
         assert!(text.contains(&format!("grpc_server_handled_total{{grpc_code=\"OK\",{labels}}} 1\n")));
-        assert!(text.contains(r#"{client_api_version="3.\"7",type="unary"} 1"#));
-        assert!(text.contains(r#"{client_api_version="other",type="stream"} 69"#));
+        let clients = text.lines().filter(|line| line.starts_with("etcd_server_client_requests_total{"));
+        let clients: Vec<&str> = clients.filter_map(|line| line.split_once('{')).map(|(_, of)| of).collect();
+        let expected = [
+            r#"client_api_version="unknown",type="unary"} 1"#,
+            r#"client_api_version="3.7",type="unary"} 1"#,
+            r#"client_api_version="other",type="stream"} 100"#,
+        ];
+        assert_eq!(clients, expected);
         assert!(!text.contains("grpc_server_handling_seconds"));
         assert!(text.contains("h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 4\nh_sum 3.5\nh_count 4\n"));
     }

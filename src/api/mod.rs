@@ -12,8 +12,10 @@
 //! * [`json`]: etcd's JSON gateway, in front of [`grpc`].
 //! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`.
 //! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
+//! * [`audit`]: who did what, between the table of methods and the handlers.
 //! * [`jobs`]: blocking work, with a limit for each kind.
-//! * [`metrics`]: counters. [`body`]: the body of all answers.
+//! * [`metrics`]: counters. [`body`]: the body of all answers. [`client`]: whom they are for; [`unsent`]: the memory that
+//!   they may take.
 //! * [`proto`]: the generated messages.
 //!
 //! Rules: a handler does not access internals of raft or the store; it proposes commands and asks questions, both on
@@ -21,7 +23,9 @@
 //! Everything from a client is limited before it is allocated. Imports go one way: HTTP uses `json`, which uses gRPC, which
 //! uses `rpc`, which uses `gate` and `reads`, which use `services`; `rules`, `encoding`, `jobs` and `metrics` are the base of all.
 
+pub mod audit;
 pub mod body;
+pub mod client;
 pub mod encoding;
 pub mod gate;
 pub mod grpc;
@@ -39,3 +43,4 @@ pub mod space;
 pub mod status;
 #[cfg(test)]
 mod tests;
+pub mod unsent;

@@ -243,6 +243,13 @@ macro_rules! rules {
 }
 methods!(rules);
 
+impl Rpc {
+    /// Its rule.
+    pub fn rule(self) -> &'static Rule {
+        &RULES[self as usize]
+    }
+}
+
 /// The rule of the method at `path`. The table begins with the methods called most.
 pub fn find(path: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.path == path)

@@ -1,12 +1,13 @@
 //! The objects that all calls share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::audit::Audit;
 use super::jobs::Jobs;
 use super::metrics::Metrics;
 use super::proto::etcdserverpb::ResponseHeader;
@@ -123,6 +124,8 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Work that blocks.
     pub jobs: Jobs,
+    /// Who did what, if that is recorded.
+    pub audit: OnceLock<Arc<Audit>>,
     settings: ArcSwap<Settings>,
     cluster_id: ClusterId,
     member_id: MemberId,
@@ -150,6 +153,7 @@ impl Services {
             logins,
             metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
             jobs,
+            audit: OnceLock::new(),
             settings: ArcSwap::from_pointee(settings),
             stop,
             cluster_id: status.cluster,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
+use super::client::{Client, Peer};
 use super::proto::etcdserverpb as pb;
 use super::proto::etcdserverpb::auth_client::AuthClient;
 use super::proto::etcdserverpb::cluster_client::ClusterClient;
@@ -24,11 +26,14 @@ use super::rules::{Kind, RULES, Rpc};
 use super::server::listen::SocketOptions;
 use super::server::{Address, Encryption, Faces, Listener, Server, ServerOptions};
 use super::services::{Settings, Stopper};
+use super::unsent::Share;
 use crate::member::Member;
 use crate::member::lab::lone_leader;
+use crate::model::Budget;
 use crate::store::{Options, Store};
 
 mod json;
+mod limits;
 mod users;
 
 /// A server on a port of its own, stopped when dropped.
@@ -45,15 +50,19 @@ impl Served {
     }
 
     async fn with(settings: Settings) -> Self {
+        Self::with_options(settings, ServerOptions::default()).await
+    }
+
+    async fn with_options(settings: Settings, options: ServerOptions) -> Self {
         let dir = TempDir::new().unwrap();
-        let options = Options { map_size: 1 << 30, ..Options::default() };
-        let store = Store::open(dir.path(), options).unwrap();
+        let store_options = Options { map_size: 1 << 30, ..Options::default() };
+        let store = Store::open(dir.path(), store_options).unwrap();
         let Member { services, stopper, .. } = lone_leader(store, settings).await;
         let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
         let listener =
             Listener::bind(&address, SocketOptions::default(), Encryption::None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::serve(services, vec![listener], ServerOptions::default(), 2).unwrap();
+        let server = Server::serve(services, vec![listener], options, 2).unwrap();
         server.open();
         Self { address, stopper, server: Some(server), _dir: dir }
     }
@@ -249,7 +258,9 @@ async fn a_request_is_held_in_little_memory() {
     let member = lone_leader(store, Settings::default()).await;
     let grpc = super::grpc::Grpc::new(member.services.clone());
     let request = http::Request::new(http_body_util::Full::new(prost::bytes::Bytes::new()));
-    let size = std::mem::size_of_val(&grpc.call(request, None));
+    let share = Share::new(member.services.store.answers().clone(), &Budget::new(1 << 20));
+    let client = Arc::new(Client { peer: Peer::Unknown, encrypted: false, certified: None, share });
+    let size = std::mem::size_of_val(&grpc.call(request, &client));
     assert!(size < 3 << 10, "every request allocates and moves {size} bytes");
 }
 

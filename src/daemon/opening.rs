@@ -12,7 +12,7 @@ use crate::join::identity::Identity;
 use crate::log::{self, Log, LogError, Neighbour, RealDisk};
 use crate::member::directory::Directories;
 use crate::member::{RaftOn, Seams};
-use crate::model::LogPosition;
+use crate::model::{Budget, LogPosition};
 use crate::peer::Transport;
 use crate::raft::NodeOptions;
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
@@ -39,6 +39,7 @@ pub fn store(config: &Config, directories: &Directories) -> Result<Store, StoreE
         compaction_batch: storage.compaction_batch,
         compaction_sleep: storage.compaction_sleep,
         slow_apply: config.logging.warn_apply,
+        answers: Budget::new(answers(config)),
         on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
         ..defaults
     };
@@ -47,6 +48,12 @@ pub fn store(config: &Config, directories: &Directories) -> Result<Store, StoreE
         defragment_if_worth(&store, megabytes << 20)?;
     }
     Ok(store)
+}
+
+/// The memory for answers: several of the largest values fit in any case.
+fn answers(config: &Config) -> usize {
+    let limits = &config.limits;
+    limits.max_unsent_bytes.max(limits.max_request_bytes.saturating_mul(8))
 }
 
 fn defragment_if_worth(store: &Store, threshold: u64) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod auth;
+mod budget;
 mod command;
 mod digest;
 mod event;
@@ -24,6 +25,7 @@ mod user;
 
 pub use alarm::{Alarm, AlarmKind};
 pub use auth::{AuthChange, PasswordHash, Permission, PermissionKind, TokenKey};
+pub use budget::{Budget, Held};
 pub use command::{Command, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, MemberChange, Proposal, Stamp};
 pub use digest::StateDigest;
 pub use event::{Event, EventKind, RevisionEvents};

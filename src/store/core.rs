@@ -40,7 +40,7 @@ use super::signal::Signal;
 use super::states::state_number;
 use super::tables::{Id, Kept, TABLES};
 use super::{Options, Sizes, StoreError, seams};
-use crate::model::{LogPosition, Observer};
+use crate::model::{Budget, LogPosition, Observer};
 
 /// Everything behind a [`super::Store`].
 pub(super) struct Inner {
@@ -204,6 +204,21 @@ pub(super) struct Reader<'s> {
     pub revision: i64,
     pub compacted: i64,
     disk: Option<DiskRead>,
+    /// It reads for a client; see [`Reader::room`].
+    for_client: bool,
+}
+
+impl<'s> Reader<'s> {
+    /// The same reader for a client: what it returns takes room.
+    pub fn for_client(mut self) -> Self {
+        self.for_client = true;
+        self
+    }
+
+    /// The memory for what is read. `None` for applying, which is limited by what was proposed.
+    pub fn room(&self) -> Option<&'s Arc<Budget>> {
+        self.for_client.then_some(&self.inner.options.answers)
+    }
 }
 
 impl Reader<'_> {
@@ -262,7 +277,9 @@ impl Reader<'_> {
 
     /// Moves on to the state that is published now.
     pub fn renew(&mut self) -> Result<(), StoreError> {
+        let for_client = self.for_client;
         *self = self.inner.reader()?;
+        self.for_client = for_client;
         Ok(())
     }
 
@@ -334,6 +351,7 @@ impl Inner {
             revision: shared.revision,
             compacted: shared.compacted,
             disk,
+            for_client: false,
         })
     }
 

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::bbolt::File;
 use crate::model::{
-    Alarm, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal, RangeQuery,
-    RangeResult, Refusal, Reply, RevisionEvents, Txn,
+    Alarm, Budget, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
+    RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
 };
 
 /// The store of one member. Clones share it.
@@ -168,12 +168,15 @@ impl Store {
     }
 
     /// Reads a part of a range like [`Store::range`], in a time that depends on the limit alone: the count is that of
-    /// the range only if `more` is false.
+    /// the range only if `more` is false. It ends before the limit with the key that brings it to `bytes` bytes.
     ///
     /// # Errors
     /// [`Refusal::FutureRevision`] and [`Refusal::Compacted`].
-    pub fn page(&self, query: &RangeQuery) -> Result<RangeResult, Refusal> {
-        self.query(query, range::page)
+    pub fn page(&self, query: &RangeQuery, bytes: usize) -> Result<RangeResult, Refusal> {
+        let run = |reader: &mut Reader<'_>, hold, query: &RangeQuery, at, now| {
+            range::page(reader, hold, query, at, now, bytes)
+        };
+        self.query(query, run)
     }
 
     /// Reads one key at the current revision.
@@ -329,6 +332,11 @@ impl Store {
         self.0.signal.request_checkpoint();
     }
 
+    /// The memory for what is read for clients, and for their answers.
+    pub fn answers(&self) -> &Arc<Budget> {
+        &self.0.options.answers
+    }
+
     /// Counters.
     pub fn figures(&self) -> &Figures {
         &self.0.figures
@@ -454,7 +462,11 @@ impl Store {
         self.0.health()
     }
 
-    fn query(&self, query: &RangeQuery, run: range::Run) -> Result<RangeResult, Refusal> {
+    fn query(
+        &self,
+        query: &RangeQuery,
+        run: impl Fn(&mut Reader<'_>, Hold, &RangeQuery, Revision, i64) -> Result<RangeResult, ScanError>,
+    ) -> Result<RangeResult, Refusal> {
         let run = |hold| {
             let mut reader = self.reader_at(query.revision)?;
             let now = reader.revision;
@@ -464,7 +476,7 @@ impl Store {
         self.never_overtaken(run)?.map_err(|error| self.read_error(error))
     }
 
-    fn reader_at(&self, revision: i64) -> Result<Reader<'_>, Refusal> {
+    pub(super) fn reader_at(&self, revision: i64) -> Result<Reader<'_>, Refusal> {
         let reader = self.0.reader().map_err(|error| self.read_error(error.into()))?;
         if revision > reader.revision {
             return Err(Refusal::FutureRevision);
@@ -473,7 +485,7 @@ impl Store {
         if at < reader.compacted {
             return Err(Refusal::Compacted { compacted: reader.compacted });
         }
-        Ok(reader)
+        Ok(reader.for_client())
     }
 
     /// Runs a read in chunks, and again in one piece if a compaction has overtaken it.
@@ -493,9 +505,10 @@ impl Store {
         done.map_err(|error| self.read_error(error.into()))
     }
 
-    fn read_error(&self, error: ScanError) -> Refusal {
+    pub(super) fn read_error(&self, error: ScanError) -> Refusal {
         match error {
             ScanError::Store(error) => self.0.fail(error).into(),
+            ScanError::Refused(refusal) => refusal,
             ScanError::Overtaken => Refusal::Compacted { compacted: self.compacted_revision() },
         }
     }

@@ -12,6 +12,7 @@
 //! - `entry`: applies an entry through `apply/`, with everything that is specific to this member
 //! - `apply/`: one command after another, deterministically; `quota`: the cost of a command, which is checked before it
 //!   is proposed
+//! - `measure`: how much a command returns
 //! - `permission`: checks of callers against the present users, which are in `present`
 //! - `figures`: counters for metrics
 //! - `leases`: reading leases; `hash`: the hash of everything
@@ -37,6 +38,8 @@
 //! - A refusal is an answer, and so is a shortage of resources for a read; the store waits until a full disk has room.
 //!   Every other error is fatal: it is recorded, reported once, and nothing is served after it.
 
+#[cfg(test)]
+mod answers_test;
 mod apply;
 mod backup;
 mod checkpoint;
@@ -53,6 +56,7 @@ mod hash;
 mod head;
 mod leases;
 mod lmdb;
+mod measure;
 #[cfg(test)]
 mod model_test;
 mod mvcc;
@@ -85,6 +89,7 @@ pub use backup::{BackupReader, Imported};
 pub use error::StoreError;
 pub use figures::Figures;
 pub use handle::Store;
+pub use measure::may_return_much;
 pub use mvcc::events::Wanted;
 pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes, TableFigures};
 pub use present::UsersEpoch;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StoreError;
+use crate::model::Budget;
 
 /// When recent changes are folded into LMDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Options {
     pub recent_bytes: usize,
     /// An entry whose application takes longer is logged and counted (`--warning-apply-duration`).
     pub slow_apply: Duration,
+    /// The memory for what is read for clients, and for their answers: shared with the API.
+    pub answers: Arc<Budget>,
     /// Called once if the store cannot continue.
     pub on_fatal: Option<OnFatal>,
     /// See [`BeforeCommit`]; `None` outside of tests.
@@ -83,6 +86,7 @@ impl Default for Options {
             recent_revisions: 8192,
             recent_bytes: 16 << 20,
             slow_apply: Duration::from_millis(100),
+            answers: Budget::new(384 << 20),
             on_fatal: None,
             before_commit: None,
         }

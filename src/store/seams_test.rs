@@ -139,7 +139,7 @@ fn a_stored_revision_above_the_current_one_stops_the_store() {
         // A transaction that is used for the first time.
         drop(bench.store.0.next_generation(&mut shared));
     }
-    let read = bench.store.page(&RangeQuery::current(KeyRange::all()));
+    let read = bench.store.page(&RangeQuery::current(KeyRange::all()), usize::MAX);
     assert!(matches!(read, Err(Refusal::Internal(_))), "{read:?}");
     let error = StoreError::Broken("revision 5 is stored, and 3 is the current one".into());
     assert_stopped(&bench, &said, &error, &["5", "3"]);

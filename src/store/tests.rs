@@ -583,7 +583,7 @@ fn a_shortage_of_readers_is_an_answer_that_passes() {
     let store = &bench.store;
     let busy = Some(Refusal::TooManyRequests);
     assert_eq!(store.range(&RangeQuery::current(all.clone())).err(), busy);
-    assert_eq!(store.page(&RangeQuery::current(all.clone())).err(), busy);
+    assert_eq!(store.page(&RangeQuery::current(all.clone()), usize::MAX).err(), busy);
     assert_eq!(store.get(b"a").err(), busy);
     assert_eq!(store.events(&Wanted { to: 2, ..Wanted::since(&all, 2) }).err(), busy);
     assert_eq!(store.leases().err(), busy);

@@ -30,6 +30,7 @@ use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
 use super::body::ReplyBody;
+use super::client::Client;
 use super::gate::{self, leash::leash};
 use super::rpc::{self, UnaryFace};
 use super::rules::{self, Kind, Rpc, Rule};
@@ -66,11 +67,11 @@ impl Grpc {
         Self { services, reflection }
     }
 
-    /// Answers any request. `certified` is the user that the client's certificate names, if certificates name users here.
+    /// Answers any request of a client.
     pub async fn call<B: RequestBody>(
         &self,
         request: Request<B>,
-        certified: Option<&Arc<str>>,
+        client: &Arc<Client>,
     ) -> Response<ReplyBody> {
         match rules::find(request.uri().path()) {
             Some(rule) => self.serve(rule, request, certified).await,
@@ -93,11 +94,11 @@ impl Grpc {
         self.services.metrics.started(rule);
         let started = Instant::now();
         let answer = match rule.kind {
-            Kind::Unary => self.answer_unary(rule, request, certified, started).await,
+            Kind::Unary => self.answer_unary(rule, request, client, started).await,
             // On the heap, as on every other rare path: anything held here directly would be allocated for each
             // request.
             Kind::ServerStream | Kind::Bidirectional => {
-                Box::pin(self.open_stream(rule, request, certified, started)).await
+                Box::pin(self.open_stream(rule, request, client, started)).await
             }
         };
         let took = started.elapsed();
@@ -114,17 +115,17 @@ impl Grpc {
         &self,
         rule: &'static Rule,
         request: Request<B>,
-        certified: Option<&Arc<str>>,
+        client: &Arc<Client>,
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
         let limit = deadline::timeout_of(request.headers());
         if is_compressed(request.headers())? {
-            let answer = pin!(self.compressed(rule, request, certified));
+            let answer = pin!(self.compressed(rule, request, client));
             let response = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let answer = pin!(self.plain(rule, request, certified));
+        let answer = pin!(self.plain(rule, request, client));
         let message = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
         self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
         self.services.metrics.handled(rule, Code::Ok, started.elapsed());
@@ -137,15 +138,15 @@ impl Grpc {
         &self,
         rule: &'static Rule,
         request: Request<B>,
-        certified: Option<&Arc<str>>,
+        client: &Arc<Client>,
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
-        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
+        let caller = self.admit(rule, request.headers(), client).await?;
         let limit = deadline::timeout_of(request.headers());
         let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
         let requires_leader = gate::requires_leader(request.headers());
         let compressed = is_compressed(request.headers())?;
-        let opened = pin!(self.stream(rule, caller, request, compressed));
+        let opened = pin!(self.stream(rule, client, caller, request, compressed));
         let response = deadline::within(limit, opened).await.ok_or(Refusal::DeadlineExceeded)??;
         if response.headers().contains_key("grpc-status") {
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
@@ -156,20 +157,41 @@ impl Grpc {
         Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }
 
+    /// The caller, if the gate admits it.
+    async fn admit(
+        &self,
+        rule: &'static Rule,
+        metadata: &HeaderMap,
+        client: &Arc<Client>,
+    ) -> Result<Caller, Status> {
+        let began = Instant::now();
+        let admitted = gate::admit(&self.services, rule, metadata, client.certified.as_ref()).await;
+        let admitted = admitted.inspect_err(|refusal| {
+            if let Some(audit) = self.services.audit.get() {
+                audit.refused(rule, client, refusal, began);
+            }
+        });
+        Ok(admitted?)
+    }
+
     /// The short path. As in etcd the gate is passed once the message is there: a message that is held back keeps no
     /// right that is taken away meanwhile.
     async fn plain<B: RequestBody>(
         &self,
-        rule: &Rule,
+        rule: &'static Rule,
         mut request: Request<B>,
-        certified: Option<&Arc<str>>,
+        client: &Arc<Client>,
     ) -> Result<Bytes, Status> {
         let limit = self.services.settings().max_receive_bytes();
         let message = unary::read_message(request.body_mut(), limit).await?;
-        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
+        let caller = self.admit(rule, request.headers(), client).await?;
         drop(request);
         self.services.metrics.received(rule, 1, message.len());
-        match rpc::unary(rule.rpc, &self.services, Plain { caller, message }) {
+        match rpc::unary(
+            rule.rpc,
+            &self.services,
+            Plain { caller, message, services: &self.services, client },
+        ) {
             Some(answer) => answer.await,
             None => Err(unknown_method(rule.path)),
         }
@@ -177,15 +199,15 @@ impl Grpc {
 
     async fn compressed<B: RequestBody>(
         &self,
-        rule: &Rule,
+        rule: &'static Rule,
         mut request: Request<B>,
-        certified: Option<&Arc<str>>,
+        client: &Arc<Client>,
     ) -> Result<Response<tonic::body::Body>, Status> {
         let limit = self.services.settings().max_receive_bytes();
         let message = unary::read_framed(request.body_mut(), limit).await?;
-        let caller = gate::admit(&self.services, rule, request.headers(), certified).await?;
+        let caller = self.admit(rule, request.headers(), client).await?;
         let request = request.map(|_| Full::new(message));
-        match rpc::unary(rule.rpc, &self.services, ThroughTonic::new(caller, request, limit, true)) {
+        match rpc::unary(rule.rpc, &self.services, ThroughTonic::new(client, caller, request, limit, true)) {
             Some(answer) => Ok(reworded(answer.await)),
             None => Err(unknown_method(rule.path)),
         }
@@ -193,7 +215,8 @@ impl Grpc {
 
     async fn stream<B: RequestBody>(
         &self,
-        rule: &Rule,
+        rule: &'static Rule,
+        client: &Arc<Client>,
         caller: Caller,
         request: Request<B>,
         compressed: bool,
@@ -203,7 +226,11 @@ impl Grpc {
             return Ok(reworded(reflection.call(older, request.map(tonic::body::Body::new)).await));
         }
         let limit = self.services.settings().max_receive_bytes();
-        match rpc::stream(rule.rpc, &self.services, ThroughTonic::new(caller, request, limit, compressed)) {
+        match rpc::stream(
+            rule.rpc,
+            &self.services,
+            ThroughTonic::new(client, caller, request, limit, compressed),
+        ) {
             Some(answer) => Ok(reworded(answer.await)),
             None => Err(unknown_method(rule.path)),
         }
@@ -212,13 +239,19 @@ impl Grpc {
 
 /// A unary request, read but not decoded. It is decoded once, and its answer is encoded once, into a buffer of exactly
 /// its size.
-struct Plain {
+struct Plain<'a> {
     caller: Caller,
     message: Bytes,
+    services: &'a Services,
+    client: &'a Arc<Client>,
 }
 
-impl UnaryFace for Plain {
+impl UnaryFace for Plain<'_> {
     type Done = Result<Bytes, Status>;
+
+    fn client(&self) -> Option<Arc<Client>> {
+        Some(self.client.clone())
+    }
 
     async fn unary<Q, A, H, F>(self, handler: H) -> Result<Bytes, Status>
     where
@@ -229,7 +262,7 @@ impl UnaryFace for Plain {
     {
         let request = unary::decode(self.message)?;
         let answer = handler(self.caller, request).await?;
-        unary::encode(&answer)
+        unary::encode_for(&self.client.share, &self.services.jobs, answer).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tower::service_fn;
 
 use super::wording::broken;
+use crate::api::client::Client;
 use crate::api::encoding::Encode;
 use crate::api::rpc::{StreamFace, UnaryFace};
 use crate::model::{Caller, Refusal};
@@ -30,6 +32,7 @@ const SEND_TOGETHER: usize = 32 * 1024;
 
 /// A request whose messages tonic decodes and encodes.
 pub struct ThroughTonic<B> {
+    client: Arc<Client>,
     caller: Caller,
     request: http::Request<B>,
     /// Largest message, in bytes.
@@ -38,14 +41,20 @@ pub struct ThroughTonic<B> {
 
 impl<B> ThroughTonic<B> {
     /// A caller's request. `limit` is its largest message, in bytes.
-    pub fn new(caller: Caller, mut request: http::Request<B>, limit: usize, compressed: bool) -> Self {
+    pub fn new(
+        client: &Arc<Client>,
+        caller: Caller,
+        mut request: http::Request<B>,
+        limit: usize,
+        compressed: bool,
+    ) -> Self {
         // etcd compresses the answer if the request was compressed, whatever else the client would accept.
         if compressed {
             request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
         } else {
             request.headers_mut().remove("grpc-accept-encoding");
         }
-        Self { caller, request, limit }
+        Self { client: client.clone(), caller, request, limit }
     }
 }
 
@@ -69,6 +78,10 @@ where
 {
     type Done = http::Response<tonic::body::Body>;
 
+    fn client(&self) -> Option<Arc<Client>> {
+        Some(self.client.clone())
+    }
+
     async fn unary<Q, A, H, F>(self, handler: H) -> Self::Done
     where
         Q: Message + Default + 'static,
@@ -76,7 +89,7 @@ where
         H: Fn(Caller, Q) -> F + Send,
         F: Future<Output = Result<A, Refusal>> + Send,
     {
-        let Self { caller, request, limit } = self;
+        let Self { caller, request, limit, .. } = self;
         let service = service_fn(move |request: Request<Q>| {
             let answer = handler(caller.clone(), request.into_inner());
             async move { Ok::<_, Status>(Response::new(answer.await?)) }
@@ -93,6 +106,10 @@ where
     type Done = http::Response<tonic::body::Body>;
     type Requests<Q: Message + Default + 'static> = Requests<Q>;
 
+    fn client(&self) -> Option<Arc<Client>> {
+        Some(self.client.clone())
+    }
+
     async fn server_stream<Q, A, S, H, F>(self, handler: H) -> Self::Done
     where
         Q: Message + Default + 'static,
@@ -101,7 +118,7 @@ where
         H: Fn(Caller, Q) -> F + Send,
         F: Future<Output = Result<S, Refusal>> + Send,
     {
-        let Self { caller, request, limit } = self;
+        let Self { caller, request, limit, .. } = self;
         let service = service_fn(move |request: Request<Q>| {
             let answers = handler(caller.clone(), request.into_inner());
             async move { Ok::<_, Status>(Response::new(answers.await?.map_err(Status::from))) }
@@ -116,7 +133,7 @@ where
         S: Stream<Item = Result<W, Refusal>> + Send + 'static,
         H: Fn(Caller, Requests<Q>) -> S + Send,
     {
-        let Self { caller, request, limit } = self;
+        let Self { caller, request, limit, .. } = self;
         let service = service_fn(move |request: Request<Streaming<Q>>| {
             let answers = handler(caller.clone(), Requests(request.into_inner()));
             ready(Ok::<_, Status>(Response::new(answers.map_err(Status::from))))

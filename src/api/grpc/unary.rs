@@ -4,6 +4,8 @@
 //! that a key kept by the store does not keep a receive buffer of many KiB alive; the error for the size limit has
 //! grpc-go's text; and it costs less.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -11,12 +13,18 @@ use prost::Message;
 use tonic::Status;
 
 use super::wording::message_too_large;
+use crate::api::jobs::{Job, Jobs};
+use crate::api::unsent::{Share, WORTH_COUNTING};
+use crate::model::Refusal;
 
 /// Bytes before a message: the compression flag and the length.
 pub const PREFIX: usize = 5;
 
 /// A message of at least this many bytes stays in the buffer in which it arrived; a smaller one is copied out of it.
 const WORTH_SHARING: usize = 4096;
+
+/// An answer of at least this many bytes is encoded on a thread of its own.
+const WORTH_A_THREAD: usize = 1 << 20;
 
 /// Reads the one message of a unary request, at most `limit` bytes long.
 pub async fn read_message<B>(body: &mut B, limit: usize) -> Result<Bytes, Status>
@@ -110,6 +118,25 @@ where
 pub fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
     M::decode(message)
         .map_err(|error| Status::internal(format!("grpc: error unmarshalling request: {error}")))
+}
+
+/// Encodes a client's answer with its prefix, after it has taken its room. A large one is encoded on another thread: the
+/// connection's own serves others, too.
+pub async fn encode_for<M: Message + 'static>(
+    share: &Arc<Share>,
+    jobs: &Jobs,
+    answer: M,
+) -> Result<Bytes, Status> {
+    let length = PREFIX + answer.encoded_len();
+    if length < WORTH_COUNTING {
+        return encode(&answer);
+    }
+    let room = share.take(length)?;
+    if length < WORTH_A_THREAD {
+        return Ok(room.by(encode(&answer)?));
+    }
+    let encode = move || Ok::<_, Refusal>(encode(&answer).map(|encoded| room.by(encoded)));
+    jobs.run(Job::Read, encode).await?
 }
 
 /// Encodes an answer with its prefix, into a buffer of exactly its size.

@@ -8,12 +8,20 @@ use super::handle::{Freshness, Reads};
 use super::permission::{Sight, permit};
 use crate::api::jobs::{Job, Jobs};
 use crate::auth::Need;
-use crate::model::{Caller, KeyRange, Op, OpReply, RangeEnd, RangeQuery, RangeResult, Refusal, Txn};
-use crate::store::{Store, UsersEpoch};
+use crate::model::{
+    Caller, Command, Held, KeyRange, Op, OpReply, RangeEnd, RangeQuery, RangeResult, Refusal, Txn,
+};
+use crate::store::{Store, UsersEpoch, may_return_much};
 
 /// Most keys that are read on the connection's own thread, which serves others, too. A longer range is read on a thread
 /// for blocking work.
 const READ_HERE: i64 = 128;
+
+/// Most bytes of keys and values that are read there.
+const BYTES_HERE: usize = 512 << 10;
+
+/// Most operations of a read-only transaction that is run there.
+const OPS_HERE: usize = 32;
 
 impl Reads {
     /// Reads a range.
@@ -64,9 +72,29 @@ impl Reads {
         Ok(Cow::Borrowed(caller))
     }
 
+    /// Takes the memory for what a writing command returns, before it is proposed.
+    ///
+    /// # Errors
+    /// [`Refusal::AnswersUnread`], [`Refusal::MessageTooLong`].
+    pub async fn room_for(&self, command: Command) -> Result<(Command, Option<Held>), Refusal> {
+        if !may_return_much(&command) {
+            return Ok((command, None));
+        }
+        let (store, answers) = (self.store.clone(), self.store.answers().clone());
+        let measure = move || {
+            let bytes = store.measure(&command, store.answers().largest())?;
+            Ok::<_, Refusal>((command, bytes))
+        };
+        let (command, bytes) = self.jobs.run(Job::Read, measure).await?;
+        answers.admit(bytes)?;
+        Ok((command, Some(answers.take(bytes)?)))
+    }
+
     async fn read_txn(&self, txn: Txn) -> Result<OpReply, Refusal> {
         let is_quick = |op: &Op| matches!(op, Op::Range(query) if query.range.as_single().is_some());
-        if txn.success.iter().chain(&txn.failure).all(is_quick)
+        let few = txn.success.len().max(txn.failure.len()) <= OPS_HERE;
+        if few
+            && txn.success.iter().chain(&txn.failure).all(is_quick)
             && txn.compares.iter().all(|compare| compare.range.as_single().is_some())
         {
             return self.store.read_txn(&txn);
@@ -110,9 +138,10 @@ fn read_here(store: &Store, query: &RangeQuery) -> Result<Option<RangeResult>, R
     }
     let limit = if query.limit > 0 { query.limit.min(READ_HERE) } else { READ_HERE };
     let keys_only = query.keys_only || query.count_only;
-    let mut part = store.page(&RangeQuery { limit, keys_only, count_only: false, ..query.clone() })?;
+    let first = RangeQuery { limit, keys_only, count_only: false, ..query.clone() };
+    let mut part = store.page(&first, BYTES_HERE)?;
     if part.more {
-        // The keys beyond the limit would still have to be counted.
+        // The keys beyond it would still have to be counted, and perhaps read.
         return Ok(None);
     }
     if query.count_only {
@@ -135,14 +164,14 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The next page of at most `limit` keys, read on this thread.
+    /// The next page of at most `limit` keys and about `bytes` bytes, read on this thread.
     ///
     /// # Errors
     /// [`Refusal::Compacted`], [`Refusal::FutureRevision`]; [`Refusal::PermissionDenied`] as soon as the caller has lost
     /// its permission.
-    pub fn next(&mut self, limit: i64) -> Result<RangeResult, Refusal> {
+    pub fn next(&mut self, limit: i64, bytes: usize) -> Result<RangeResult, Refusal> {
         self.query.limit = limit;
-        let page = self.store.page(&self.query)?;
+        let page = self.store.page(&self.query, bytes)?;
         self.confirm()?;
         if self.query.revision <= 0 {
             self.query.revision = page.revision;

@@ -237,13 +237,13 @@ async fn pages_end_with_the_right_to_read_them() {
     let reader = user(&services, "reader");
     let query = RangeQuery::current(prefix("read/"));
     let mut pages = services.reads.pages(&reader, query, Freshness::Linearizable).await.expect("pages");
-    assert_eq!(pages.next(10).expect("a page").kvs.len(), 10);
+    assert_eq!(pages.next(10, usize::MAX).expect("a page").kvs.len(), 10);
     // A change that does not concern the reader.
     change(&services, AuthChange::UserAdd { name: "new".into(), hash: None }).await;
-    assert_eq!(pages.next(10).expect("a page").kvs.len(), 10);
+    assert_eq!(pages.next(10, usize::MAX).expect("a page").kvs.len(), 10);
     let range = prefix("read/");
     change(&services, AuthChange::RoleRevoke { role: "reads".into(), range }).await;
-    assert_eq!(pages.next(10).err(), Some(Refusal::PermissionDenied));
+    assert_eq!(pages.next(10, usize::MAX).err(), Some(Refusal::PermissionDenied));
     services.node.shutdown().await;
 }
 

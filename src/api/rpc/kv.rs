@@ -61,7 +61,8 @@ pub async fn delete_range(
     let length = request.encoded_len();
     let delete = convert::delete(request)?;
     services.check_size(length)?;
-    match services.propose(caller, Command::Delete(delete)).await? {
+    let (command, _room) = services.reads.room_for(Command::Delete(delete)).await?;
+    match services.propose(caller, command).await? {
         Reply::Op(OpReply::Delete { revision, deleted, prev_kvs }) => Ok(pb::DeleteRangeResponse {
             header: Some(services.header_at(revision)),
             deleted,
@@ -93,6 +94,7 @@ pub async fn txn(
             conflicts::check(txn)?;
         }
         services.check_size(length)?;
+        let (command, _room) = services.reads.room_for(command).await?;
         match services.propose(caller, command).await? {
             Reply::Op(reply) => reply,
             other => return Err(convert::unexpected(&other)),

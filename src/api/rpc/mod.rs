@@ -6,10 +6,12 @@
 //!
 //! * `kv`, `range_stream`, `lease`, `keep_alive`, [`watch`], `cluster`, `maintenance`, `downgrade`, `auth`, `lock`,
 //!   `election`, `health`: the handlers. `recipes`: what locks and elections share.
+//! * `audited`: the calls of handlers, recorded if there is an audit.
 //! * `convert`: between messages and the model. `conflicts`: transactions that change a key twice.
 //!
 //! A new method: a row of the table, and a function here.
 
+mod audited;
 mod auth;
 mod cluster;
 mod conflicts;
@@ -36,12 +38,14 @@ use std::sync::Arc;
 use futures_util::Stream;
 use prost::Message;
 
+use super::client::Client;
 use super::encoding::Encode;
 use super::proto::etcdserverpb as pb;
 use super::proto::{health as healthpb, v3electionpb as electionpb, v3lockpb as lockpb};
 use super::rules::{Rpc, methods};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
+use audited::{Seen, audited};
 
 /// A call in progress. It is on the heap: otherwise every request would need the space of the rarest method.
 pub type Calling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -50,6 +54,11 @@ pub type Calling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait UnaryFace: Sized + Send {
     /// Its result.
     type Done;
+
+    /// The client, for the audit.
+    fn client(&self) -> Option<Arc<Client>> {
+        None
+    }
 
     /// Passes the request to `handler`, and its answer back.
     fn unary<Q, A, H, F>(self, handler: H) -> impl Future<Output = Self::Done> + Send
@@ -66,6 +75,11 @@ pub trait StreamFace: Sized + Send {
     type Done;
     /// The requests, if there are many.
     type Requests<Q: Message + Default + 'static>: Stream<Item = Result<Q, Refusal>> + Unpin + Send + 'static;
+
+    /// The client, for the audit.
+    fn client(&self) -> Option<Arc<Client>> {
+        None
+    }
 
     /// Passes the request to `handler`, and its answers back.
     fn server_stream<Q, A, S, H, F>(self, handler: H) -> impl Future<Output = Self::Done> + Send
@@ -105,10 +119,13 @@ pub fn unary<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<Ca
 where
     F: UnaryFace + 'a,
 {
+    let client = services.audit.get().and_then(|_| face.client());
     macro_rules! call {
         (Unary $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.unary::<$request, $answer, _, _>(move |caller, request| {
-                $module::$handler(services, caller, request)
+                audited(services, rpc, client.clone(), (caller, request), |caller, request| {
+                    $module::$handler(services, caller, request)
+                })
             })))
         };
         ($($other:tt)*) => {
@@ -123,14 +140,18 @@ pub fn stream<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<C
 where
     F: StreamFace + 'a,
 {
+    let client = services.audit.get().and_then(|_| face.client());
     macro_rules! call {
         (ServerStream $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.server_stream::<$request, $answer, _, _, _>(move |caller, request| {
-                $module::$handler(services, caller, request)
+                audited(services, rpc, client.clone(), (caller, request), |caller, request| {
+                    $module::$handler(services, caller, request)
+                })
             })))
         };
         (Bidirectional $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.bidirectional::<$request, $answer, _, _, _>(move |caller, requests| {
+                let requests = Seen::new(services, rpc, client.clone(), &caller, requests);
                 $module::$handler(services, caller, requests)
             })))
         };

@@ -20,7 +20,7 @@ use crate::model::{Caller, Refusal};
 /// The messages of the answer.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Refusal>> + Send>>;
 
-/// Keys in the first chunk; later chunks are limited by their size in bytes.
+/// Most keys in the first chunk; each later one may have twice as many. All are limited by their size in bytes, too.
 const FIRST_LIMIT: i64 = 10;
 
 /// `RangeStream`.
@@ -96,7 +96,7 @@ struct Cursor {
     pages: Pages,
     /// Keys that remain up to the limit; `None` for no limit.
     wanted: Option<i64>,
-    /// Keys in the next chunk.
+    /// Most keys in the next chunk.
     chunk: i64,
     /// Keys sent so far.
     sent: i64,
@@ -118,7 +118,8 @@ impl Cursor {
             // Other requests on this thread get their turn.
             tokio::task::yield_now().await;
         }
-        let result = self.pages.next(self.wanted.map_or(self.chunk, |wanted| wanted.min(self.chunk)))?;
+        let keys = self.wanted.map_or(self.chunk, |wanted| wanted.min(self.chunk));
+        let result = self.pages.next(keys, self.services.settings().max_request_bytes / 2)?;
         let keys = result.kvs.len() as i64;
         let last = !result.more || self.wanted == Some(keys);
         let more = result.more;
@@ -136,19 +137,9 @@ impl Cursor {
             response.more = more;
             response.count = if more { self.pages.count().await? } else { self.sent };
         } else {
-            self.adapt(response.encoded_len());
+            self.chunk = self.chunk.saturating_mul(2);
         }
         Ok(Some(message(response)))
-    }
-
-    /// Keeps chunks near half of the request limit.
-    fn adapt(&mut self, size: usize) {
-        let target = self.services.settings().max_request_bytes / 2;
-        if size < target {
-            self.chunk = self.chunk.saturating_mul(2);
-        } else if size > target.saturating_mul(2) {
-            self.chunk = (self.chunk / 2).max(1);
-        }
     }
 }
 

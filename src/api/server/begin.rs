@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::complaints::{Complaints, Peer};
+use super::complaints::Complaints;
 use super::io::{Stream, TLS_HANDSHAKE};
 use super::tls::{Encryption, Failed, Tls};
+use crate::api::client::Peer;
 
 /// A connection after its handshake, if there is one.
 pub(super) struct Begun {

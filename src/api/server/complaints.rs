@@ -2,35 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::api::client::Peer;
+
 /// How long a reason is not logged again.
 const INTERVAL: Duration = Duration::from_secs(60);
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Peer {
-    /// An address.
-    Tcp(SocketAddr),
-    /// A process on this machine, by its id if the kernel knows it.
-    Unix(Option<i32>),
-    /// The client was gone before its address was read.
-    Unknown,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peer::Tcp(address) => address.fmt(f),
-            Peer::Unix(Some(process)) => write!(f, "a Unix socket, process {process}"),
-            Peer::Unix(None) => f.write_str("a Unix socket"),
-            Peer::Unknown => f.write_str("unknown"),
-        }
-    }
-}
 
 /// The reasons logged recently.
 #[derive(Default)]

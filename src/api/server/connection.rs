@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
-use http::{Request, Response, StatusCode, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,24 +15,29 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
+use super::answer::Answer;
 use super::begin::{Begun, Ended, begin};
-use super::complaints::Peer;
 use super::floods::Floods;
 use super::frames::Frames;
 use super::io::{Heard, Stream};
 use super::listen::Faces;
-use super::pings::{Activity, Answer, Open, Policy};
+use super::pings::{Activity, Open, Policy};
 use super::tls::Encryption;
 use super::written::Written;
 use crate::api::body::ReplyBody;
+use crate::api::client::{Client, Peer};
 use crate::api::http::Origin;
+use crate::api::unsent::Share;
+use crate::model::Refusal;
 
 /// Bytes that a client may send ahead on one stream.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Bytes that a client may send ahead on a connection.
 const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Bytes of an answer that are buffered per stream for a slow client.
-const SEND_BUFFER: usize = 1 << 20;
+const SEND_BUFFER: usize = 256 << 10;
+/// Most concurrent streams on one connection if `--max-concurrent-streams` does not say.
+const MAX_STREAMS: u32 = 10_000;
 /// Largest total size of the headers of a request, in bytes.
 const MAX_HEADERS: u32 = 64 << 10;
 /// Most headers of a request of HTTP/1.1.
@@ -52,14 +57,6 @@ pub(super) struct Accepted {
 pub(super) enum Socket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
-}
-
-/// What a connection says about its client.
-#[derive(Clone)]
-struct Client {
-    encrypted: bool,
-    /// The user that its certificate names, if certificates name users.
-    user: Option<Arc<str>>,
 }
 
 impl Socket {
@@ -87,26 +84,33 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
     let late = |_| Err(Ended::Refused("TLS handshake", format!("it did not end within {limit:?}")));
     match begun.unwrap_or_else(late) {
         Ok(Begun { stream, encrypted, user }) => {
-            converse(stream, peer, Client { encrypted, user }, faces, &shared).await;
+            let share = Share::new(shared.services.store.answers().clone(), &shared.requests);
+            let client = Client { peer, encrypted, certified: user, share };
+            converse(stream, peer, Arc::new(client), faces, &shared).await;
         }
         Err(ended) => ended.log(peer, &shared.complaints),
     }
 }
 
-async fn converse(stream: Stream, peer: Peer, client: Client, faces: Faces, shared: &Arc<Shared>) {
+async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces, shared: &Arc<Shared>) {
     let activity = Arc::<Activity>::default();
     let policy = ping_policy(shared, client.encrypted, faces, &activity);
     let written = Written::new(activity.clone(), shared.complaints.clone(), peer);
     let frames = Frames::new(policy, Floods::new(activity.clone()));
-    let (stream, heard) = Heard::new(stream, frames, written);
+    let (stream, heard) = Heard::new(stream, frames, written, client.share.clone());
     let service = {
         let shared = shared.clone();
         service_fn(move |request: Request<Incoming>| {
             let (shared, client) = (shared.clone(), client.clone());
             let stream = Open::new(&activity);
             async move {
-                let response = answer(&shared, faces, &client, request).await;
-                Ok::<_, Infallible>(response.map(|body| Answer::new(body, stream)))
+                let opened = client.share.open(bytes_of(request.headers()));
+                let response = match &opened {
+                    Ok(_) => answer(&shared, faces, &client, request).await,
+                    Err(refusal) => refused(refusal.clone(), &request),
+                };
+                let share = client.share.clone();
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, share, stream, opened.ok())))
             }
         })
     };
@@ -176,13 +180,17 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
         .header_read_timeout(options.header_timeout)
         .max_headers(MAX_HEADER_COUNT)
         .max_buf_size(MAX_HEADERS as usize);
+    let streams = match options.max_concurrent_streams {
+        u32::MAX => MAX_STREAMS,
+        streams => streams,
+    };
     let interval = (!options.keepalive_interval.is_zero()).then_some(options.keepalive_interval);
     builder
         .http2()
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(options.max_concurrent_streams)
+        .max_concurrent_streams(streams)
         .max_header_list_size(MAX_HEADERS)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
@@ -195,16 +203,11 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
 async fn answer(
     shared: &Shared,
     faces: Faces,
-    client: &Client,
+    client: &Arc<Client>,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    let is_grpc = request.version() == Version::HTTP_2
-        && request
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-    match (is_grpc, faces) {
-        (true, Faces::All | Faces::Grpc) => shared.grpc.call(request, client.user.as_ref()).await,
+    match (is_grpc(&request), faces) {
+        (true, Faces::All | Faces::Grpc) => shared.grpc.call(request, client).await,
         (false, Faces::All | Faces::Http) => {
             let origin = Origin { encrypted: client.encrypted, certified: client.user.is_some() };
             shared.pages.client(origin, request).await
@@ -216,4 +219,27 @@ async fn answer(
             response
         }
     }
+}
+
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_2
+        && request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The size of headers by HTTP/2's count (RFC 9113 section 6.5.2).
+fn bytes_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
+/// The answer to a request for which there is no room.
+fn refused<B>(refusal: Refusal, request: &Request<B>) -> Response<ReplyBody> {
+    if is_grpc(request) {
+        return tonic::Status::from(refusal).into_http();
+    }
+    let mut response = Response::new(ReplyBody::Empty);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
 }

@@ -10,9 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-use super::complaints::Peer;
 use super::frames::Frames;
 use super::written::Written;
+use crate::api::client::Peer;
+use crate::api::unsent::Share;
 
 /// The first byte of every TLS connection: a record with a handshake (RFC 8446, 5.1).
 pub(super) const TLS_HANDSHAKE: u8 = 0x16;
@@ -127,6 +128,7 @@ pub(super) struct Heard {
     heard: Arc<Beginning>,
     frames: Frames,
     written: Written,
+    share: Arc<Share>,
     /// Bytes that have passed the frame reader, from `given` on.
     through: Vec<u8>,
     given: usize,
@@ -137,13 +139,19 @@ pub(super) struct Heard {
 
 impl Heard {
     /// Wraps `stream`, and records how the client begins.
-    pub(super) fn new(stream: Stream, frames: Frames, written: Written) -> (Self, Arc<Beginning>) {
+    pub(super) fn new(
+        stream: Stream,
+        frames: Frames,
+        written: Written,
+        share: Arc<Share>,
+    ) -> (Self, Arc<Beginning>) {
         let heard = Arc::<Beginning>::default();
         let stream = Self {
             stream,
             heard: heard.clone(),
             frames,
             written,
+            share,
             through: Vec::new(),
             given: 0,
             farewell: None,
@@ -162,6 +170,12 @@ impl Heard {
             self.through.clear();
             self.given = 0;
         }
+    }
+
+    /// The result of a write. While the socket takes nothing, the bodies of answers wait.
+    fn tried(&self, polled: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        self.share.set_blocked(polled.is_pending());
+        polled
     }
 
     /// This many bytes of `data` were written.
@@ -237,7 +251,8 @@ impl AsyncRead for Heard {
 
 impl AsyncWrite for Heard {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(context, data))?;
+        let polled = Pin::new(&mut self.stream).poll_write(context, data);
+        let count = ready!(self.tried(polled))?;
         self.wrote(&[IoSlice::new(data)], count);
         Poll::Ready(Ok(count))
     }
@@ -247,7 +262,8 @@ impl AsyncWrite for Heard {
         context: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, data))?;
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, data);
+        let count = ready!(self.tried(polled))?;
         self.wrote(data, count);
         Poll::Ready(Ok(count))
     }

@@ -6,12 +6,15 @@
 //! * `io`: the one byte stream under all connections. Read in it: a client's HTTP/2 frames (`frames`, with `authority`,
 //!   `hpack`, `pings` and
 //!   `floods`) and the server's (`written`).
+//! * `answer`: the body of an answer on its connection.
+//! * `probe`: the readers of frames on any bytes, for fuzzing.
 //! * `complaints`: log lines about refused clients.
 //!
 //! [`Server::serve`] starts a number of threads, each with its own single-threaded runtime. The first one also accepts,
 //! after [`Server::open`], and gives connections to the threads in turn. A connection never moves. One listener serves
 //! gRPC and plain HTTP.
 
+mod answer;
 mod authority;
 mod begin;
 mod complaints;
@@ -22,6 +25,7 @@ mod hpack;
 mod io;
 pub mod listen;
 mod pings;
+mod probe;
 pub mod tls;
 mod written;
 
@@ -38,13 +42,17 @@ use super::grpc::Grpc;
 use super::http::Pages;
 use super::json::Gateway;
 use super::services::Services;
+use crate::model::Budget;
 use complaints::Complaints;
 use connection::Accepted;
 pub use listen::{Address, Faces, Listener};
+pub use probe::probe;
 pub use tls::Encryption;
 
 /// File descriptors that are reserved for everything but client connections (etcd reserves as many).
 const RESERVED_DESCRIPTORS: u64 = 150;
+/// Bytes of the headers of all requests that are not answered yet, of all connections.
+const REQUESTS: usize = 128 << 20;
 
 /// Limits and timeouts of connections.
 #[derive(Clone, Debug)]
@@ -92,6 +100,7 @@ struct Shared {
     pages: Pages,
     options: ServerOptions,
     connections: Arc<Semaphore>,
+    requests: Arc<Budget>,
     complaints: Arc<Complaints>,
 }
 
@@ -118,6 +127,7 @@ impl Server {
             services,
             options,
             connections: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            requests: Budget::new(REQUESTS),
             complaints: Arc::default(),
         });
         let mut inboxes = Vec::new();

@@ -3,17 +3,9 @@
 //! again, because clients measure their bandwidth by pings while an answer is being sent. If no stream is open there is
 //! nothing to keep alive, and two hours must pass between pings.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use tonic::Status;
-
-use crate::api::body::ReplyBody;
 
 /// Strikes without consequences.
 const MAX_STRIKES: u32 = 2;
@@ -91,39 +83,6 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The body of an answer, which keeps its stream open.
-pub(super) struct Answer {
-    body: ReplyBody,
-    _stream: Open,
-}
-
-impl Answer {
-    /// The body of an answer on that stream.
-    pub(super) fn new(body: ReplyBody, stream: Open) -> Self {
-        Self { body, _stream: stream }
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

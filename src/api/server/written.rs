@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use super::complaints::{Complaints, Peer};
+use super::complaints::Complaints;
 use super::frames::{DATA, Expulsion, FRAME_HEADER, FrameHeader, GOAWAY, HEADERS, RST_STREAM};
 use super::pings::Activity;
+use crate::api::client::Peer;
 
 /// Bytes of a refusal's payload that are read: the last stream and the code of a GOAWAY, and the beginning of its text.
 const LOOKED_AT: usize = 8 + 64;

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::{Applying, Stop};
+use super::{Applying, Stop, unhindered};
 use crate::model::{Delete, Event, EventKind, KeyRange, KeyValue, LeaseId, OpReply, Put, Refusal};
 use crate::store::StoreError;
 use crate::store::mvcc::keys::attached;
 use crate::store::mvcc::range;
-use crate::store::mvcc::read::{Hold, ScanError};
+use crate::store::mvcc::read::Hold;
 use crate::store::mvcc::written::{Live, Version};
 use crate::store::tables::Id;
 
@@ -86,8 +86,7 @@ impl Applying<'_> {
         let query = crate::model::RangeQuery::current(range.clone());
         match range::run(&mut self.reader, Hold::Whole, &query, at, at.main) {
             Ok(found) => Ok(found.kvs),
-            Err(ScanError::Store(error)) => Err(error),
-            Err(ScanError::Overtaken) => Err(StoreError::Damaged("a held scan was overtaken".into())),
+            Err(error) => Err(unhindered(error)),
         }
     }
 

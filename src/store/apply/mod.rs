@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use super::core::Reader;
 use super::figures::{Figures, Work};
+use super::mvcc::read::ScanError;
 use super::mvcc::revision::Revision;
 use super::mvcc::written::{Live, Version};
 use super::registry::Registry;
@@ -51,6 +52,16 @@ impl From<Refusal> for Stop {
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
+    }
+}
+
+/// The error of a scan by the applying thread: one that holds its reader cannot be overtaken by a compaction, and what
+/// it reads takes no room.
+fn unhindered(error: ScanError) -> StoreError {
+    match error {
+        ScanError::Store(error) => error,
+        ScanError::Overtaken => StoreError::Broken("a held scan was overtaken".into()),
+        ScanError::Refused(refusal) => StoreError::Broken(format!("a scan was refused: {refusal}")),
     }
 }
 

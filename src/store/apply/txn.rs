@@ -4,11 +4,10 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use super::{Applying, Stop};
+use super::{Applying, Stop, unhindered};
 use crate::model::{
     Compare, CompareOp, CompareTarget, KeyRange, KeyValue, Op, OpReply, RangeQuery, RangeResult, Refusal, Txn,
 };
-use crate::store::StoreError;
 use crate::store::core::Reader;
 use crate::store::figures::Work;
 use crate::store::mvcc::range;
@@ -118,12 +117,8 @@ impl From<ScanError> for ReadStop {
     }
 }
 
-/// A scan that holds its reader cannot be overtaken by a compaction.
 fn held(error: ScanError) -> Stop {
-    Stop::Failed(match error {
-        ScanError::Store(error) => error,
-        ScanError::Overtaken => StoreError::Damaged("a held scan was overtaken".into()),
-    })
+    Stop::Failed(unhindered(error))
 }
 
 pub(super) fn check_depth(txn: &Txn, depth: usize) -> Result<(), Refusal> {

@@ -1,13 +1,14 @@
 //! Range queries: limits, counts, filters, sorting (etcd semantics section 2).
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::read::{Found, Hold, ScanError, Step, scan};
 use super::records::Value;
 use super::revision::Revision;
-use crate::model::{KeyRange, KeyValue, RangeQuery, RangeResult, Sort, SortTarget};
+use crate::model::{Budget, KeyRange, KeyValue, RangeQuery, RangeResult, Refusal, Sort, SortTarget};
 use crate::store::StoreError;
 use crate::store::core::Reader;
 
@@ -17,9 +18,11 @@ const SHARED_VALUE: usize = 4 << 10;
 /// A shared buffer is closed, and the scan pauses, at this length.
 const BUFFER: usize = 512 << 10;
 
-/// A function that runs a query: [`run`] or [`page`].
-pub(in crate::store) type Run =
-    fn(&mut Reader<'_>, Hold, &RangeQuery, Revision, i64) -> Result<RangeResult, ScanError>;
+/// A buffer, or a single value, takes room from this length on. The rest is small, whatever the number of reads at a time.
+const WORTH_COUNTING: usize = 64 << 10;
+
+/// What a result costs in addition to its key and its value, in bytes.
+const RESULT: usize = size_of::<KeyValue>();
 
 /// Runs a query at `at`; `revision` is the one in the answer.
 pub(in crate::store) fn run(
@@ -29,18 +32,20 @@ pub(in crate::store) fn run(
     at: Revision,
     revision: i64,
 ) -> Result<RangeResult, ScanError> {
-    answer(reader, hold, query, at, revision, true)
+    answer(reader, hold, query, at, revision, None)
 }
 
-/// As [`run`], but keys beyond the limit are not counted: the count is only right if `more` is false.
+/// As [`run`], but keys beyond the limit, and beyond `bytes` bytes, are not counted: the count is only right if `more` is
+/// false.
 pub(in crate::store) fn page(
     reader: &mut Reader<'_>,
     hold: Hold,
     query: &RangeQuery,
     at: Revision,
     revision: i64,
+    bytes: usize,
 ) -> Result<RangeResult, ScanError> {
-    answer(reader, hold, query, at, revision, false)
+    answer(reader, hold, query, at, revision, Some(bytes))
 }
 
 fn answer(
@@ -49,7 +54,7 @@ fn answer(
     query: &RangeQuery,
     at: Revision,
     revision: i64,
-    counted: bool,
+    bytes: Option<usize>,
 ) -> Result<RangeResult, ScanError> {
     let everything = !query.sort.is_key_order() || !query.bounds.is_unbounded();
     let limit = usize::try_from(query.limit).ok().filter(|limit| *limit > 0);
@@ -63,8 +68,9 @@ fn answer(
     let mut found = if let Some(key) = query.range.as_single() {
         one(reader, key, at, keep)?
     } else {
-        let beyond = if counted { Step::Go } else { Step::Stop };
-        collect(reader, hold, &query.range, at, Wanted { keep, values, beyond })?
+        let beyond = if bytes.is_none() { Step::Go } else { Step::Stop };
+        let bytes = bytes.unwrap_or(usize::MAX);
+        collect(reader, hold, &query.range, at, Wanted { keep, bytes, values, beyond })?
     };
     let mut more = found.count > found.kvs.len() as i64 && !query.count_only;
     if everything && !query.count_only {
@@ -88,6 +94,8 @@ fn answer(
 struct Wanted {
     /// Most keys.
     keep: usize,
+    /// The bytes after which no further key is kept.
+    bytes: usize,
     /// Their values, too.
     values: bool,
     /// What to do at a key above that.
@@ -100,9 +108,14 @@ struct Collected {
     count: i64,
 }
 
-fn one(reader: &Reader<'_>, key: &Bytes, at: Revision, keep: usize) -> Result<Collected, StoreError> {
+fn one(reader: &Reader<'_>, key: &Bytes, at: Revision, keep: usize) -> Result<Collected, ScanError> {
     let version = reader.get(key, at)?;
-    let kv = version.and_then(|version| version.to_kv(key.clone()));
+    let mut kv = version.and_then(|version| version.to_kv(key.clone()));
+    if let (Some(kv), Some(room), 1..) = (&mut kv, reader.room(), keep)
+        && kv.value.len() >= WORTH_COUNTING
+    {
+        kv.value = room.take(kv.value.len())?.by(std::mem::take(&mut kv.value));
+    }
     let count = i64::from(kv.is_some());
     Ok(Collected { kvs: kv.into_iter().take(keep).collect(), count })
 }
@@ -114,32 +127,53 @@ fn collect(
     at: Revision,
     wanted: Wanted,
 ) -> Result<Collected, ScanError> {
-    let Wanted { keep, values, beyond } = wanted;
-    let mut collector = Collector { kvs: Vec::new(), buffer: Vec::new(), parts: Vec::new(), values };
+    let Wanted { keep, bytes, values, beyond } = wanted;
+    let room = reader.room();
+    let mut collector =
+        Collector { kvs: Vec::new(), buffer: Vec::new(), parts: Vec::new(), values, size: 0, room };
     let mut count = 0;
+    let mut refused = None;
     // Chunked values are fetched between two chunks of the scan, through the same reader.
     let tables = reader.tables.clone();
     let mut large = Vec::new();
     scan(reader, hold, range, at, &mut |found| {
         count += 1;
-        if collector.len() >= keep {
+        if collector.len() >= keep || collector.size >= bytes {
             return Ok(beyond);
         }
         if let Found::Disk(_, at, live) = &found
             && values
             && matches!(live.value, Value::Chunked { .. })
         {
-            large.push((collector.len(), *at, owned_len(live.value)));
+            let length = owned_len(live.value);
+            collector.size = collector.size.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+            large.push((collector.len(), *at, length));
         }
-        Ok(if collector.add(found) { Step::Pause } else { Step::Go })
+        Ok(match collector.add(found) {
+            Ok(false) => Step::Go,
+            Ok(true) => Step::Pause,
+            Err(refusal) => {
+                refused = Some(refusal);
+                Step::Stop
+            }
+        })
     })?;
-    collector.close();
+    if let Some(refusal) = refused {
+        return Err(refusal.into());
+    }
+    collector.close()?;
     for (index, at, len) in large {
         // The value of a version that was live at `at` exists as long as the version; if a compaction removed it in the
         // meantime, the whole query is run again.
+        let held = room.map(|room| room.take(usize::try_from(len).unwrap_or(usize::MAX))).transpose()?;
         let txn = &reader.disk().txn;
         match tables.value(txn, at, Value::Chunked { len }) {
-            Ok(value) => collector.kvs[index].value = value,
+            Ok(value) => {
+                collector.kvs[index].value = match held {
+                    Some(held) => held.by(value),
+                    None => value,
+                }
+            }
             Err(StoreError::Damaged(_)) if hold == Hold::Chunk => return Err(ScanError::Overtaken),
             Err(error) => return Err(error.into()),
         }
@@ -147,7 +181,8 @@ fn collect(
     Ok(Collected { kvs: collector.kvs, count })
 }
 
-fn owned_len(value: Value<'_>) -> u64 {
+/// The length of a value.
+pub(in crate::store) fn owned_len(value: Value<'_>) -> u64 {
     match value {
         Value::Inline(value) => value.len() as u64,
         Value::Chunked { len } => len,
@@ -156,21 +191,27 @@ fn owned_len(value: Value<'_>) -> u64 {
 
 /// Turns the keys that a scan finds into results. Small values and the keys of LMDB are copied into a buffer that many
 /// results share: one allocation for hundreds of keys instead of two for each.
-struct Collector {
+struct Collector<'s> {
     kvs: Vec<KeyValue>,
     buffer: Vec<u8>,
     /// Result, offset of its key in the buffer, length of the key, length of the value behind it.
     parts: Vec<(usize, usize, usize, usize)>,
     values: bool,
+    /// Bytes of all keys and values so far.
+    size: usize,
+    room: Option<&'s Arc<Budget>>,
 }
 
-impl Collector {
+impl Collector<'_> {
     fn len(&self) -> usize {
         self.kvs.len()
     }
 
     /// Adds a result; true if the buffer is full, so that the scan should pause.
-    fn add(&mut self, found: Found<'_>) -> bool {
+    ///
+    /// # Errors
+    /// [`Refusal::AnswersUnread`] without room for it; [`Refusal::MessageTooLong`] if there never is so much.
+    fn add(&mut self, found: Found<'_>) -> Result<bool, Refusal> {
         let (at, create, version, lease) = match &found {
             Found::Head(_, at, live) => (*at, live.create, live.version, live.lease),
             Found::Disk(_, at, live) => (*at, live.create, live.version, live.lease),
@@ -189,6 +230,7 @@ impl Collector {
                 if self.values {
                     kv.value = live.value.clone();
                 }
+                self.size += kv.key.len() + kv.value.len();
             }
             Found::Disk(key, _, live) => {
                 let value = match live.value {
@@ -199,23 +241,35 @@ impl Collector {
                 self.buffer.extend_from_slice(key);
                 let shared = if value.len() <= SHARED_VALUE { value } else { &[] };
                 if shared.len() < value.len() {
-                    kv.value = Bytes::copy_from_slice(value);
+                    kv.value = match self.room {
+                        Some(room) => room.take(value.len())?.by(value.to_vec()),
+                        None => Bytes::copy_from_slice(value),
+                    };
                 }
+                self.size += key.len() + value.len();
                 self.buffer.extend_from_slice(shared);
                 self.parts.push((self.kvs.len(), offset, key.len(), shared.len()));
             }
         }
         self.kvs.push(kv);
+        if let Some(room) = self.room {
+            room.admit(self.size)?;
+        }
         let full = self.buffer.len() >= BUFFER;
         if full {
-            self.close();
+            self.close()?;
         }
-        full
+        Ok(full)
     }
 
     /// Closes the buffer, and gives the results their parts of it.
-    fn close(&mut self) {
-        let buffer = Bytes::from(std::mem::take(&mut self.buffer));
+    fn close(&mut self) -> Result<(), Refusal> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let cost = buffer.len() + self.parts.len() * RESULT;
+        let buffer = match self.room {
+            Some(room) if cost >= WORTH_COUNTING => room.take(cost)?.by(buffer),
+            _ => Bytes::from(buffer),
+        };
         for (index, offset, key, value) in self.parts.drain(..) {
             let kv = &mut self.kvs[index];
             let end = offset + key;
@@ -224,6 +278,7 @@ impl Collector {
                 kv.value = buffer.slice(end..end + value);
             }
         }
+        Ok(())
     }
 }
 

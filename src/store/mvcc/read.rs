@@ -9,7 +9,7 @@ use super::disk::DiskScan;
 use super::records;
 use super::revision::Revision;
 use super::written::{Live, Version, Versions, floor};
-use crate::model::KeyRange;
+use crate::model::{KeyRange, Refusal};
 use crate::store::StoreError;
 use crate::store::core::{Inner, Reader};
 use crate::store::tables::Id;
@@ -232,8 +232,16 @@ pub(in crate::store) fn after(key: &[u8]) -> Bytes {
 pub(in crate::store) enum ScanError {
     /// A compaction overtook it between two chunks.
     Overtaken,
+    /// There is no room for what it finds.
+    Refused(Refusal),
     /// See [`StoreError`].
     Store(StoreError),
+}
+
+impl From<Refusal> for ScanError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl From<StoreError> for ScanError {

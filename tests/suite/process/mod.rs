@@ -1,5 +1,7 @@
 //! The daemon as a process: its inputs, the addresses it listens on, and how it ends.
 
+mod attacks;
+mod audit;
 mod authority;
 mod certificates;
 mod copies;
@@ -23,6 +25,7 @@ mod pings;
 mod quota;
 mod reload;
 mod revocation;
+mod secrets;
 mod settings;
 mod signals;
 mod stalls;

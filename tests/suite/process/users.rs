@@ -14,10 +14,10 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Status};
 
-const PASSWORD: &str = "a-planted-password";
+pub const PASSWORD: &str = "a-planted-password";
 
 /// Adds the user root, whose password is [`PASSWORD`], and enables authentication.
-async fn enable(api: &Api) {
+pub async fn enable(api: &Api) {
     let mut auth = api.auth.clone();
     let (name, password) = ("root".to_string(), PASSWORD.to_string());
     auth.user_add(AuthUserAddRequest { name, password, ..Default::default() }).await.expect("a user");
@@ -26,12 +26,12 @@ async fn enable(api: &Api) {
     auth.auth_enable(AuthEnableRequest {}).await.expect("authentication");
 }
 
-async fn log_in(api: &Api, password: &str) -> Result<String, Status> {
+pub async fn log_in(api: &Api, password: &str) -> Result<String, Status> {
     let request = AuthenticateRequest { name: "root".into(), password: password.into() };
     api.auth.clone().authenticate(request).await.map(|answer| answer.into_inner().token)
 }
 
-fn with<T>(message: T, token: &str) -> Request<T> {
+pub fn with<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("token", token.parse().expect("a token is ASCII"));
     request

@@ -1,0 +1,194 @@
+//! The audit (`[audit]`): who did which method on which keys, from where, with which outcome and in which time. Values,
+//! passwords and tokens are in no record.
+//!
+//! Every interface passes it, because it lies between the table of methods and the handlers (`rpc/audited.rs`); a caller
+//! that the gate refuses is recorded by the interface. Records go to a [`Sink`], which never makes a request wait: what it
+//! does not take is only counted.
+
+mod touched;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use tonic::Code;
+
+use super::client::Client;
+use super::metrics::{Page, Source, code_name};
+use super::rules::{RULES, Rule};
+use super::status;
+use crate::model::{Caller, Refusal};
+pub use touched::{Key, Touched, touched};
+
+/// Takes records.
+pub trait Sink: Send + Sync {
+    /// Takes a record, or returns false if it has no room for it. Never blocks.
+    fn take(&self, record: Record) -> bool;
+}
+
+/// One call, or one watcher.
+#[derive(Debug)]
+pub struct Record {
+    /// When it began.
+    pub at: SystemTime,
+    /// The user; `None` without authentication, or if the caller is not known.
+    pub user: Option<Arc<str>>,
+    /// The user that the client's certificate names.
+    pub certificate: Option<Arc<str>>,
+    /// The client's address.
+    pub address: String,
+    /// The method's path.
+    pub method: &'static str,
+    /// The keys it names, or the user or role.
+    pub touched: Touched,
+    /// The name of the gRPC code.
+    pub code: &'static str,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Which calls are recorded. An empty list admits all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Methods (`Put`), services (`KV`), or paths (`/etcdserverpb.KV/Put`).
+    pub methods: Vec<String>,
+    /// Prefixes of keys: only calls that name keys are left out by them.
+    pub prefixes: Vec<Bytes>,
+    /// Users.
+    pub users: Vec<String>,
+}
+
+impl Filter {
+    /// Entries that name no method, service or path.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let is_known = |name: &str| RULES.iter().any(|rule| is_named(rule, name));
+        self.methods.iter().map(String::as_str).filter(move |name| !is_known(name))
+    }
+
+    fn admits(&self, rule: &Rule, user: Option<&str>, touched: &Touched) -> bool {
+        let has = |prefix: &Bytes| touched.meets(prefix);
+        (self.methods.is_empty() || self.methods.iter().any(|name| is_named(rule, name)))
+            && (self.users.is_empty() || user.is_some_and(|user| self.users.iter().any(|one| one == user)))
+            && (self.prefixes.is_empty() || touched.names_no_key() || self.prefixes.iter().any(has))
+    }
+}
+
+fn is_named(rule: &Rule, name: &str) -> bool {
+    let service = rule.service.rsplit_once('.').map_or(rule.service, |(_, service)| service);
+    [rule.method, service, rule.path].contains(&name)
+}
+
+/// The audit of a member.
+pub struct Audit {
+    filter: Filter,
+    sink: Box<dyn Sink>,
+    taken: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Audit {
+    /// Records what `filter` admits.
+    pub fn new(filter: Filter, sink: Box<dyn Sink>) -> Self {
+        Self { filter, sink, taken: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    /// The gate has refused a call.
+    pub fn refused(&self, rule: &Rule, client: &Client, refusal: &Refusal, began: Instant) {
+        let mut entry = Entry::begin(rule, Some(client), &Caller::Anonymous, Touched::default());
+        entry.began = began;
+        self.record(rule, entry, Some(refusal));
+    }
+
+    /// A call has ended, with a refusal or well.
+    pub fn record(&self, rule: &Rule, entry: Entry, refusal: Option<&Refusal>) {
+        if !self.filter.admits(rule, entry.user.as_deref(), &entry.touched) {
+            return;
+        }
+        let took = entry.began.elapsed();
+        let record = Record {
+            at: SystemTime::now() - took,
+            user: entry.user,
+            certificate: entry.certificate,
+            address: entry.address,
+            method: entry.method,
+            touched: entry.touched,
+            code: code_name(refusal.map_or(Code::Ok, |refusal| status::of(refusal).code)),
+            took,
+        };
+        let count = if self.sink.take(record) { &self.taken } else { &self.left_out };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Source for Audit {
+    fn write(&self, page: &mut Page) {
+        let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        page.counter("kvd_audit_records_total", "Records of the audit.", value(&self.taken));
+        let help = "Records that the audit has left out because its output did not keep up.";
+        page.counter("kvd_audit_left_out_total", help, value(&self.left_out));
+    }
+}
+
+/// A call in progress.
+pub struct Entry {
+    began: Instant,
+    user: Option<Arc<str>>,
+    certificate: Option<Arc<str>>,
+    address: String,
+    method: &'static str,
+    touched: Touched,
+}
+
+impl Entry {
+    /// A caller's call of a method begins.
+    pub fn begin(rule: &Rule, client: Option<&Client>, caller: &Caller, touched: Touched) -> Self {
+        let user = match caller {
+            Caller::User { name, .. } => Some(name.clone()),
+            Caller::Anonymous | Caller::System => None,
+        };
+        Self {
+            began: Instant::now(),
+            user,
+            certificate: client.and_then(|client| client.certified.clone()),
+            address: client.map(|client| client.peer.to_string()).unwrap_or_default(),
+            method: rule.path,
+            touched,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::touched::touched;
+    use super::*;
+    use crate::api::proto::etcdserverpb as pb;
+    use crate::api::rules;
+
+    #[test]
+    fn filters_by_method_user_and_prefix() {
+        let put = rules::find("/etcdserverpb.KV/Put").expect("a method");
+        let status = rules::find("/etcdserverpb.Maintenance/Status").expect("a method");
+        let touches = |key: &'static str| {
+            touched(&pb::PutRequest { key: key.into(), value: "secret".into(), ..Default::default() })
+        };
+        let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<String>>();
+        let methods = |names: &[&str]| Filter { methods: list(names), ..Filter::default() };
+        for admitted in [&[][..], &["Put"], &["KV"], &["Lease", "/etcdserverpb.KV/Put"]] {
+            assert!(methods(admitted).admits(put, None, &touches("k")), "{admitted:?}");
+        }
+        assert!(!methods(&["put", "Maintenance"]).admits(put, None, &touches("k")));
+        let unknown = methods(&["Put", "put", "KV", "etcdserverpb.KV", "/etcdserverpb.KV/Put", ""]);
+        assert_eq!(unknown.unknown().collect::<Vec<_>>(), ["put", "etcdserverpb.KV", ""]);
+        let users = Filter { users: list(&["ann"]), ..Filter::default() };
+        assert!(users.admits(put, Some("ann"), &touches("k")));
+        assert!(!users.admits(put, Some("bob"), &touches("k")) && !users.admits(put, None, &touches("k")));
+        let prefixes = Filter { prefixes: vec!["a/".into()], ..Filter::default() };
+        assert!(prefixes.admits(put, None, &touches("a/b")) && !prefixes.admits(put, None, &touches("b")));
+        assert!(prefixes.admits(status, None, &touched(&pb::StatusRequest {})), "it names no key");
+        let all = pb::RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..Default::default() };
+        assert!(prefixes.admits(put, None, &touched(&all)), "it reads the prefix, too");
+        let below = pb::RangeRequest { key: "a".into(), range_end: "a/".into(), ..Default::default() };
+        assert!(!prefixes.admits(put, None, &touched(&below)));
+    }
+}

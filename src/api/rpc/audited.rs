@@ -1,0 +1,167 @@
+//! The audit's place: between the table of methods and the handlers, whatever the interface.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+
+use crate::api::audit::{Audit, Entry, touched};
+use crate::api::client::Client;
+use crate::api::proto::etcdserverpb as pb;
+use crate::api::rules::{Rpc, Rule};
+use crate::api::services::Services;
+use crate::auth::Need;
+use crate::model::{Caller, KeyRange, Refusal};
+
+/// Runs a handler, and records its call if there is an audit. A call whose caller is gone, or whose deadline passes, is
+/// recorded as cancelled.
+pub async fn audited<Q, A, F>(
+    services: &Services,
+    rpc: Rpc,
+    client: Option<Arc<Client>>,
+    (caller, request): (Caller, Q),
+    handler: impl FnOnce(Caller, Q) -> F,
+) -> Result<A, Refusal>
+where
+    Q: Any,
+    F: Future<Output = Result<A, Refusal>>,
+{
+    let Some(audit) = services.audit.get() else { return handler(caller, request).await };
+    let rule = rpc.rule();
+    let entry = Entry::begin(rule, client.as_deref(), &caller, touched(&request));
+    let mut pending = Pending { audit, rule, entry: Some(entry) };
+    let outcome = handler(caller, request).await;
+    pending.end(outcome.as_ref().err());
+    outcome
+}
+
+/// Records a call at the latest when it is dropped.
+struct Pending<'a> {
+    audit: &'a Audit,
+    rule: &'static Rule,
+    entry: Option<Entry>,
+}
+
+impl Pending<'_> {
+    fn end(&mut self, refusal: Option<&Refusal>) {
+        if let Some(entry) = self.entry.take() {
+            self.audit.record(self.rule, entry, refusal);
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.end(Some(&Refusal::Canceled));
+    }
+}
+
+/// The requests of a stream: the watchers among them are recorded one by one.
+pub struct Seen<R> {
+    requests: R,
+    services: Arc<Services>,
+    rpc: Rpc,
+    client: Option<Arc<Client>>,
+    caller: Caller,
+}
+
+impl<R> Seen<R> {
+    /// The requests of a caller.
+    pub fn new(
+        services: &Arc<Services>,
+        rpc: Rpc,
+        client: Option<Arc<Client>>,
+        caller: &Caller,
+        requests: R,
+    ) -> Self {
+        Self { requests, services: services.clone(), rpc, client, caller: caller.clone() }
+    }
+
+    fn see(&self, request: &dyn Any) {
+        use pb::watch_request::RequestUnion::CreateRequest;
+        let Some(audit) = self.services.audit.get() else { return };
+        let Some(request) = request.downcast_ref::<pb::WatchRequest>() else { return };
+        let Some(CreateRequest(create)) = &request.request_union else { return };
+        let range = KeyRange::from_wire(create.key.clone(), create.range_end.clone());
+        // As the watch itself does.
+        let outcome = self.services.store.check_now(&self.caller, Need::Read(&range));
+        let touched = touched(create);
+        let entry = Entry::begin(self.rpc.rule(), self.client.as_deref(), &self.caller, touched);
+        audit.record(self.rpc.rule(), entry, outcome.err().as_ref());
+    }
+}
+
+impl<R, Q> Stream for Seen<R>
+where
+    R: Stream<Item = Result<Q, Refusal>> + Unpin,
+    Q: Any,
+{
+    type Item = R::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = Pin::new(&mut self.requests).poll_next(context);
+        if let Poll::Ready(Some(Ok(request))) = &polled {
+            self.see(request);
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use parking_lot::Mutex;
+
+    use super::super::stories::lone_leader;
+    use super::*;
+    use crate::api::audit::{Filter, Record, Sink};
+    use crate::api::metrics::{Page, Source};
+
+    /// Keeps records as long as there is room.
+    struct Kept(Mutex<SyncSender<Record>>);
+
+    impl Sink for Kept {
+        fn take(&self, record: Record) -> bool {
+            self.0.lock().try_send(record).is_ok()
+        }
+    }
+
+    fn kept(room: usize) -> (Box<Kept>, Receiver<Record>) {
+        let (sender, records) = sync_channel(room);
+        (Box::new(Kept(Mutex::new(sender))), records)
+    }
+
+    #[tokio::test]
+    async fn what_the_output_does_not_take_is_counted_and_holds_nobody_up() {
+        let (services, _stopper, _dir) = lone_leader().await;
+        let (sink, records) = kept(2);
+        let audit = Arc::new(Audit::new(Filter::default(), sink));
+        services.audit.set(audit.clone()).ok().expect("the first");
+        let put = |key: &'static str| pb::PutRequest { key: key.into(), ..Default::default() };
+        for number in 0..5 {
+            let call = (Caller::System, put("k"));
+            let done = audited(&services, Rpc::Put, None, call, async |_, _| Ok::<_, Refusal>(number)).await;
+            assert_eq!(done, Ok(number));
+        }
+        let refused = audited(&services, Rpc::Put, None, (Caller::System, put("k")), async |_, _| {
+            Err::<(), _>(Refusal::PermissionDenied)
+        });
+        assert_eq!(refused.await, Err(Refusal::PermissionDenied));
+        let mut page = Page::default();
+        audit.write(&mut page);
+        let page = page.finish();
+        assert!(page.contains("kvd_audit_records_total 2\n"), "{page}");
+        assert!(page.contains("kvd_audit_left_out_total 4\n"), "{page}");
+        assert_eq!(records.try_iter().count(), 2);
+        let gone = audited(&services, Rpc::Put, None, (Caller::System, put("k")), |_, _| {
+            std::future::pending::<Result<(), Refusal>>()
+        });
+        drop(futures_util::poll!(std::pin::pin!(gone)));
+        let record = records.try_recv().expect("a caller that is gone is recorded");
+        assert_eq!((record.code, record.method), ("Canceled", "/etcdserverpb.KV/Put"));
+        services.node.shutdown().await;
+    }
+}

@@ -1,0 +1,58 @@
+//! The body of an answer on its connection: it keeps its stream open, takes room until it is sent, and waits for a
+//! client that does not read.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tonic::Status;
+
+use super::pings::Open;
+use crate::api::body::ReplyBody;
+use crate::api::unsent::{Opened, Share};
+
+/// See the module.
+pub(super) struct Answer {
+    body: ReplyBody,
+    share: Arc<Share>,
+    _stream: Open,
+    /// `None` if there was no room for the request.
+    _opened: Option<Opened>,
+}
+
+impl Answer {
+    /// The body of an answer on that stream.
+    pub(super) fn new(body: ReplyBody, share: Arc<Share>, stream: Open, opened: Option<Opened>) -> Self {
+        Self { body, share, _stream: stream, _opened: opened }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        // Whatever else there is has taken its room before it was encoded.
+        let is_encoded_now = matches!(this.body, ReplyBody::Tonic(_) | ReplyBody::Stream(_));
+        if !is_encoded_now {
+            return Pin::new(&mut this.body).poll_frame(context);
+        }
+        ready!(this.share.poll_room(context));
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        polled.map_ok(|frame| frame.map_data(|part| this.share.hold(part)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

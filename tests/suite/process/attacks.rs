@@ -1,0 +1,286 @@
+//! Clients that mean harm, each beside a normal client that puts and gets a key every 10 ms: the member's memory has a
+//! bound, and the normal client's requests are all answered. Neither depends on how fast the machine is.
+//!
+//! `KVD_ATTACK_SECONDS=30` makes each attack last that long, and prints the memory above rest and the normal client's
+//! times:
+//! `KVD_ATTACK_SECONDS=30 cargo test --release --test suite attacks -- --nocapture --test-threads 1`.
+
+mod normal;
+mod raw;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kvd::api::proto::etcdserverpb::request_op::Request as OpRequest;
+use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
+use kvd::api::proto::etcdserverpb::{
+    PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest,
+};
+use prost::Message;
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+
+use crate::harness::{Api, Server, heavy, subject};
+use normal::Watched;
+use raw::Raw;
+
+const MB: usize = 1 << 20;
+/// The size of the large values.
+const VALUE: usize = 1_400_000;
+/// What answers may take in all: `--max-unsent-bytes`, and what the allocator does not give back at once.
+const ANSWERS: usize = 512 * MB;
+
+/// How long an attack lasts.
+fn lasts() -> Duration {
+    let seconds = std::env::var("KVD_ATTACK_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(2))
+}
+
+/// True if the attacks have their whole size; otherwise they are just as large as is needed to exceed a limit.
+fn is_measured() -> bool {
+    std::env::var_os("KVD_ATTACK_SECONDS").is_some()
+}
+
+/// A member with so many large values, `v000` and so on; `None` for another program than kvd.
+async fn with_values(count: usize) -> Option<Server> {
+    if !subject().is_kvd() {
+        return None;
+    }
+    let server = Server::of(&subject()).await;
+    let mut kv = server.api().kv;
+    for number in 0..count {
+        let (key, value) = (format!("v{number:03}").into(), vec![b'x'; VALUE].into());
+        kv.put(PutRequest { key, value, ..Default::default() }).await.expect("a put");
+    }
+    Some(server)
+}
+
+/// The first so many values.
+fn values(count: usize) -> RangeRequest {
+    let range_end = format!("v{count:03}").into();
+    RangeRequest { key: "v".into(), range_end, ..Default::default() }
+}
+
+/// The answer, or a refusal that says that it is too much.
+fn refused_or_answered<T>(answer: Result<T, Status>) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(status) => {
+            assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+            None
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_reads() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(6).await else { return };
+    let (connections, ranges) = if is_measured() { (50, 100) } else { (20, 20) };
+    let watched = Watched::begin(&server).await;
+    let mut unread = Vec::new();
+    for _ in 0..connections {
+        let mut connection = Raw::connect(&server).await;
+        for number in 0..ranges {
+            let message = values(6).encode_to_vec();
+            connection.call(2 * number + 1, "/etcdserverpb.KV/Range", &[], &message).await;
+        }
+        unread.push(connection);
+    }
+    tokio::time::sleep(lasts()).await;
+    let refused = server.api().kv.range(values(6)).await.expect_err("the memory for answers is in use");
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::ResourceExhausted, "etcdserver: too many requests")
+    );
+    watched.end("50 connections x 100 unary ranges of 8 MB, never read", ANSWERS).await;
+    drop(unread);
+    // The memory is free again once its clients are gone.
+    let begun = Instant::now();
+    while server.api().kv.range(values(6)).await.is_err() {
+        assert!(begun.elapsed() < crate::harness::PATIENCE, "the memory of clients that are gone");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Transactions with a hundred ranges of 20 MB, read-only and writing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_with_large_answers() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(14).await else { return };
+    let op = |request| RequestOp { request: Some(request) };
+    let ranges = vec![op(OpRequest::RequestRange(values(14))); 100];
+    let put = PutRequest { key: "written".into(), ..Default::default() };
+    let writing = [ranges.clone(), vec![op(OpRequest::RequestPut(put))]].concat();
+    let watched = Watched::begin(&server).await;
+    let until = Instant::now() + lasts();
+    let mut attackers = JoinSet::new();
+    for number in 0..4 {
+        let success = if number % 2 == 0 { ranges.clone() } else { writing.clone() };
+        let mut kv = server.api().kv;
+        attackers.spawn(async move {
+            loop {
+                let txn = TxnRequest { success: success.clone(), ..Default::default() };
+                assert!(refused_or_answered(kv.txn(txn).await).is_none(), "2 GB in one answer");
+                if Instant::now() > until {
+                    return;
+                }
+            }
+        });
+    }
+    attackers.join_all().await;
+    let written = RangeRequest { key: "written".into(), ..Default::default() };
+    let written = server.api().kv.range(written).await.expect("a range").into_inner();
+    assert_eq!(written.count, 0, "what is refused has no effect");
+    watched.end("transactions of 100 ranges of 20 MB", ANSWERS).await;
+}
+
+/// Large answers at the same time, whole and as streams that begin with small values.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_ranges_at_the_same_time() {
+    let _turn = heavy().await;
+    let count = if is_measured() { 400 } else { 100 };
+    let Some(server) = with_values(count).await else { return };
+    let mut kv = server.api().kv;
+    for number in 0..20 {
+        let (key, value) = (format!("u{number:03}").into(), "small".into());
+        kv.put(PutRequest { key, value, ..Default::default() }).await.expect("a put");
+    }
+    let watched = Watched::begin(&server).await;
+    let until = Instant::now() + lasts();
+    let mut attackers = JoinSet::new();
+    for number in 0..8 {
+        let mut kv = server.api().kv;
+        let range = RangeRequest { key: "u".into(), ..values(count) };
+        attackers.spawn(async move {
+            loop {
+                if number % 2 == 0 {
+                    let _ = refused_or_answered(kv.range(range.clone()).await);
+                } else {
+                    let mut stream = kv.range_stream(range.clone()).await.expect("a stream").into_inner();
+                    let mut keys = 0;
+                    while let Some(piece) = stream.message().await.expect("a piece") {
+                        let size = piece.encoded_len();
+                        assert!(size < 2 * VALUE, "a piece of {size} bytes");
+                        keys += piece.range_response.map_or(0, |piece| piece.kvs.len());
+                    }
+                    assert_eq!(keys, count + 20);
+                }
+                if Instant::now() > until {
+                    return;
+                }
+            }
+        });
+    }
+    attackers.join_all().await;
+    watched.end("8 ranges and streams of 400 values of 1.4 MB", ANSWERS).await;
+}
+
+/// A connection that opens streams without end: the client is told how many it may have, and those beyond are refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_without_end() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(0).await else { return };
+    let watched = Watched::begin(&server).await;
+    let until = Instant::now() + lasts();
+    let mut ended = 0;
+    while ended == 0 || Instant::now() < until {
+        let mut connection = Raw::connect(&server).await;
+        for number in 0..200_000 {
+            if !connection.open(2 * number + 1, "/etcdserverpb.KV/Put", &[]).await {
+                ended += 1;
+                break;
+            }
+        }
+        assert!(ended > 0, "200,000 streams are not too many");
+    }
+    watched.end("200,000 streams on one connection", 64 * MB).await;
+}
+
+/// Headers of nearly the largest size on many streams, whose requests never come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_headers() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(0).await else { return };
+    let watched = Watched::begin(&server).await;
+    let (connections, streams) = if is_measured() { (50, 400) } else { (50, 80) };
+    // A field that the server does not keep for later blocks: its name, the length of its value (RFC 7541 section 5.1),
+    // its value.
+    let header = [b"\x00\x06x-much\x7f\xe1\xd3\x03".as_slice(), &[b'h'; 60_000]].concat();
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let mut connection = Raw::connect(&server).await;
+        for number in 0..streams {
+            if !connection.open(2 * number + 1, "/etcdserverpb.KV/Put", &header).await {
+                break;
+            }
+        }
+        open.push(connection);
+    }
+    tokio::time::sleep(lasts()).await;
+    watched.end("headers of 60 kB on 20,000 streams", 200 * MB).await;
+    drop(open);
+}
+
+/// Many connections with many watches, under a normal client's puts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_watches() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(0).await else { return };
+    let (connections, streams) = if is_measured() { (1000, 100) } else { (40, 100) };
+    let watched = Watched::begin(&server).await;
+    let create = WatchCreateRequest { key: "normal".into(), ..Default::default() };
+    let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }.encode_to_vec();
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let mut connection = Raw::connect(&server).await;
+        for number in 0..streams {
+            connection.begin(2 * number + 1, "/etcdserverpb.Watch/Watch", &create).await;
+        }
+        open.push(connection);
+    }
+    tokio::time::sleep(lasts()).await;
+    // In a build for debugging a stream takes no more memory.
+    watched.end("1,000 connections x 100 watches", 200 * MB * connections / 1000 + 64 * MB).await;
+    drop(open);
+}
+
+/// Calls of clients whose version is another one each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_without_end() {
+    let Some(server) = with_values(0).await else { return };
+    let api = Arc::new(server.api());
+    for number in 0..2000 {
+        let mut request = tonic::Request::new(RangeRequest { key: "k".into(), ..Default::default() });
+        let version = format!("{number}").parse().expect("ASCII");
+        request.metadata_mut().insert("client-api-version", version);
+        Api::clone(&api).kv.range(request).await.expect("an answer");
+    }
+    let page = crate::harness::page(&server, "/metrics").await;
+    let series = page.lines().filter(|line| line.starts_with("etcd_server_client_requests_total{")).count();
+    assert!(series > 0 && series <= 70, "{series} series of clients' versions");
+}
+
+/// 64 wrong passwords a second beside a user who puts and gets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it prints a figure, which depends on the machine"]
+async fn wrong_passwords_without_end() {
+    let Some(server) = with_values(0).await else { return };
+    let api = server.api();
+    super::users::enable(&api).await;
+    let token = super::users::log_in(&api, super::users::PASSWORD).await.expect("a token");
+    let alone = Watched::begin_as(&server, Some(token.clone())).await;
+    tokio::time::sleep(lasts()).await;
+    let alone = alone.end("a user alone", ANSWERS).await;
+    let watched = Watched::begin_as(&server, Some(token)).await;
+    let until = Instant::now() + lasts();
+    let mut flood = JoinSet::new();
+    while Instant::now() < until {
+        let api = api.clone();
+        flood.spawn(async move { super::users::log_in(&api, "wrong").await.map(drop) });
+        tokio::time::sleep(Duration::from_secs(1) / 64).await;
+    }
+    let beside = watched.end("64 wrong passwords a second", ANSWERS).await;
+    println!("gets beside them take {:.1} times as long at p99", beside.as_secs_f64() / alone.as_secs_f64());
+    flood.shutdown().await;
+}

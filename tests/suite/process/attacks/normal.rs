@@ -1,0 +1,99 @@
+//! The normal client, and the member's memory meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kvd::api::proto::etcdserverpb::{PutRequest, RangeRequest};
+use tokio::task::JoinHandle;
+
+use super::is_measured;
+use crate::harness::{PATIENCE, Server};
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A member that is attacked.
+pub struct Watched {
+    done: Arc<AtomicBool>,
+    rest: usize,
+    normal: JoinHandle<[Vec<Duration>; 2]>,
+    memory: JoinHandle<usize>,
+}
+
+impl Watched {
+    /// The normal client begins, and the memory is measured at rest.
+    pub async fn begin(server: &Server) -> Watched {
+        Watched::begin_as(server, None).await
+    }
+
+    /// The same with the token of a user.
+    pub async fn begin_as(server: &Server, token: Option<String>) -> Watched {
+        let (pid, done) = (server.pid(), Arc::new(AtomicBool::new(false)));
+        let mut kv = server.api().kv;
+        let ended = done.clone();
+        let normal = tokio::spawn(async move {
+            let mut took = [Vec::new(), Vec::new()];
+            while !ended.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                let put = PutRequest { key: "normal".into(), value: "value".into(), ..Default::default() };
+                let put = tokio::time::timeout(PATIENCE, kv.put(by(put, token.as_deref()))).await;
+                put.expect("a put is answered").expect("a normal put is not refused");
+                took[0].push(begun.elapsed());
+                let begun = Instant::now();
+                let get = RangeRequest { key: "normal".into(), ..Default::default() };
+                let get = tokio::time::timeout(PATIENCE, kv.range(by(get, token.as_deref()))).await;
+                get.expect("a get is answered").expect("a normal get is not refused");
+                took[1].push(begun.elapsed());
+                tokio::time::sleep(PAUSE).await;
+            }
+            took
+        });
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let rest = memory_of(pid);
+        let ended = done.clone();
+        let memory = tokio::spawn(async move {
+            let mut most = 0;
+            while !ended.load(Ordering::Relaxed) {
+                most = most.max(memory_of(pid));
+                tokio::time::sleep(PAUSE).await;
+            }
+            most
+        });
+        Watched { done, rest, normal, memory }
+    }
+
+    /// The attack is over: the member never took more than `bound` bytes above its rest. Returns the 99th percentile of the
+    /// normal client's gets.
+    pub async fn end(self, attack: &str, bound: usize) -> Duration {
+        self.done.store(true, Ordering::Relaxed);
+        let took = self.normal.await.expect("the normal client is served");
+        let above = self.memory.await.expect("the memory is measured").saturating_sub(self.rest);
+        let at =
+            |took: &[Duration], part: usize| took.get(took.len() * part / 100).copied().unwrap_or_default();
+        let [puts, gets] = took.map(|mut took| {
+            took.sort();
+            took
+        });
+        if is_measured() {
+            let shown = |took: &[Duration]| format!("p50 {:.1?}, p99 {:.1?}", at(took, 50), at(took, 99));
+            println!("{attack}: {} MB above rest; puts {}; gets {}", above >> 20, shown(&puts), shown(&gets));
+        }
+        assert!(above <= bound, "{attack}: {} MB above rest, more than {}", above >> 20, bound >> 20);
+        at(&gets, 99)
+    }
+}
+
+fn by<T>(message: T, token: Option<&str>) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    if let Some(token) = token {
+        request.metadata_mut().insert("token", token.parse().expect("a token is ASCII"));
+    }
+    request
+}
+
+/// The anonymous memory of a process in bytes; what it maps of its files is not in it.
+fn memory_of(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a figure");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+}
