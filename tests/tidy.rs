@@ -7,6 +7,8 @@
 mod circles;
 #[path = "tidy/faults.rs"]
 mod faults;
+#[path = "tidy/limits.rs"]
+mod limits;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/tables.rs"]
@@ -480,6 +482,19 @@ fn every_fault_has_a_test_that_exists_or_says_why_it_has_none() {
     }
     assert!(rows > 40, "only {rows} rows of the table were read");
     judge("faults", findings);
+}
+
+#[test]
+fn every_limit_is_as_the_page_says_and_has_a_test() {
+    const TABLE: &str = "src/config/render/limits.rs";
+    let mut findings = Vec::new();
+    for limit in kvd::config::render::LIMITS {
+        let wrong = limits::wrong(root(), limit).into_iter();
+        let wrong = wrong.map(|text| format!("{}: {text}", limit.what));
+        findings.extend(wrong.map(|text| Finding { path: TABLE.to_owned(), line: 0, text }));
+    }
+    assert!(kvd::config::render::LIMITS.len() > 20, "the table is there");
+    judge("limits", findings);
 }
 
 #[test]

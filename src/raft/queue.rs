@@ -62,3 +62,22 @@ impl ReplyTo {
         let _ = self.sender.send(outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_limited_in_bytes() {
+        let total = Arc::default();
+        let mut waiting = Vec::new();
+        while let Some(charge) = Charge::new(&total, 60 << 20) {
+            waiting.push(charge);
+        }
+        assert_eq!(waiting.len(), 5, "256 MiB, and the one that goes beyond");
+        waiting.pop();
+        assert!(Charge::new(&total, 1).is_some(), "a refusal counts nothing");
+        drop(waiting);
+        assert_eq!(total.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,5 +1,6 @@
 //! kvd(8) and cluster.toml(5).
 
+use super::limits::LIMITS;
 use crate::config::options::{self, Effect, GATES, Kind, OptionSpec, Section};
 
 /// kvd(8).
@@ -47,6 +48,14 @@ pub fn man_kvd() -> String {
     page.section("SYSTEMD");
     for paragraph in SYSTEMD {
         page.text(paragraph);
+    }
+    page.section("LIMITS").text(LIMITS_HELP);
+    for limit in LIMITS {
+        let option = match limit.option {
+            "" => String::new(),
+            option => format!(" Set by --{option}."),
+        };
+        page.item(&escape(limit.what)).text(&format!("{}.{option}", limit.most));
     }
     page.section("EXIT STATUS");
     for (status, help) in EXIT_STATUS {
@@ -174,6 +183,9 @@ const SYSTEMD: [&str; 4] = [
      and the state machine, not the disk.",
     "In the journal each line contains its details, which are also fields of the entry; journalctl -x -u kvd explains the lines on which an operator has to act.",
 ];
+
+const LIMITS_HELP: &str = "No client and no member can make kvd grow without bound. What follows are the bounds, and what \
+    happens beyond them. Without an option a bound is fixed.";
 
 const EXIT_STATUS: [(&str, &str); 6] = [
     ("0", "Stopped on request, or the member was removed from its cluster."),

@@ -1,9 +1,12 @@
-//! Texts generated from the table of options: a configuration as TOML, the sample file, the man pages.
+//! Texts generated from the table of options: a configuration as TOML, the sample file, the man pages; and
+//! the table of limits.
 
+mod limits;
 mod man;
 mod sample;
 mod toml;
 
+pub use limits::{LIMITS, Limit};
 pub use man::{Page, escape, man_kvd, man_toml};
 pub use sample::sample;
 pub use toml::{Document, Shown, show};

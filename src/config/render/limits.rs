@@ -1,0 +1,251 @@
+//! The limits of a member: the page LIMITS of kvd(8). `tests/tidy/limits.rs` holds every row against the source, and looks
+//! for its test.
+
+/// A limit.
+pub struct Limit {
+    /// What is limited.
+    pub what: &'static str,
+    /// How much there may be, and what happens beyond it.
+    pub most: &'static str,
+    /// The option that sets it; empty for none.
+    pub option: &'static str,
+    /// The file below src/ with the constant, and its declaration; both empty if the option's default is everything.
+    pub source: (&'static str, &'static str),
+    /// The test that exceeds it: file and name.
+    pub test: &'static str,
+}
+
+const fn limit(
+    what: &'static str,
+    most: &'static str,
+    option: &'static str,
+    source: (&'static str, &'static str),
+    test: &'static str,
+) -> Limit {
+    Limit { what, most, option, source, test }
+}
+
+const CONNECTION: &str = "api/server/connection.rs";
+const SERVER: &str = "api/server/mod.rs";
+const TUNING: &str = "peer/tuning.rs";
+
+/// All of them, clients' first.
+pub const LIMITS: &[Limit] = &[
+    limit(
+        "Connections of clients",
+        "the limit on file descriptors minus 150; further ones wait in the kernel",
+        "",
+        (SERVER, "RESERVED_DESCRIPTORS: u64 = 150"),
+        "src/api/tests/limits.rs::connections_beyond_the_limit_wait",
+    ),
+    limit(
+        "Time for a TLS handshake, and then for the first bytes",
+        "10 s, 60 s; then the connection is closed",
+        "",
+        (SERVER, "first_byte_timeout: Duration::from_secs(60)"),
+        "src/api/tests/limits.rs::whoever_says_nothing_is_left",
+    ),
+    limit(
+        "HTTP/2 streams of a connection",
+        "10000; the client is told, and streams beyond are refused",
+        "max-concurrent-streams",
+        (CONNECTION, "MAX_STREAMS: u32 = 10_000"),
+        "tests/suite/process/attacks.rs::streams_without_end",
+    ),
+    limit(
+        "Headers of a request",
+        "64 KiB, and 128 headers in HTTP/1.1",
+        "",
+        (CONNECTION, "MAX_HEADERS: u32 = 64 << 10"),
+        "src/api/tests/limits.rs::headers_that_are_too_large_are_refused",
+    ),
+    limit(
+        "Headers of all requests that are not answered yet",
+        "128 MiB with 512 bytes for each request; beyond it the answer is \"too many requests\"",
+        "",
+        (SERVER, "REQUESTS: usize = 128 << 20"),
+        "src/api/unsent.rs::headers_are_counted_over_all_connections",
+    ),
+    limit(
+        "Resets of streams that are not done yet",
+        "64; then the connection is closed",
+        "",
+        (CONNECTION, "MAX_PENDING_RESETS: usize = 64"),
+        "src/api/tests/limits.rs::streams_that_are_reset_at_once",
+    ),
+    limit(
+        "Frames of settings, priorities and windows",
+        "1000 a second and 4 for each part of an answer; then the connection is closed",
+        "",
+        ("api/server/floods.rs", "FREE: u32 = 1000"),
+        "src/api/server/frames.rs::a_flood_of_control_frames_ends_and_requests_do_not_count",
+    ),
+    limit(
+        "Pings of a client",
+        "one in 5 s; the third that comes too early closes the connection",
+        "grpc-keepalive-min-time",
+        ("api/server/pings.rs", "MAX_STRIKES: u32 = 2"),
+        "tests/suite/process/pings.rs::a_client_that_pings_too_often_is_sent_away_as_by_etcd",
+    ),
+    limit(
+        "A request",
+        "1.5 MiB",
+        "max-request-bytes",
+        ("", ""),
+        "src/api/tests.rs::messages_that_are_too_long_are_refused_in_the_same_words_everywhere",
+    ),
+    limit(
+        "Operations of a transaction",
+        "128 in a branch",
+        "max-txn-ops",
+        ("", ""),
+        "src/api/rpc/convert_tests.rs::a_nested_transaction_gets_what_its_parent_leaves",
+    ),
+    limit(
+        "Transactions inside of each other",
+        "32",
+        "",
+        ("store/apply/txn.rs", "MAX_DEPTH: usize = 32"),
+        "src/api/rpc/convert_tests.rs::a_nested_transaction_gets_what_its_parent_leaves",
+    ),
+    limit(
+        "What is read for clients, and answers that they have not read yet",
+        "384 MiB, of which a connection has half at most; beyond it the answer is \"too many requests\", and streams wait",
+        "max-unsent-bytes",
+        ("", ""),
+        "tests/suite/process/attacks.rs::answers_that_nobody_reads",
+    ),
+    limit(
+        "A single answer",
+        "half of that",
+        "max-unsent-bytes",
+        ("", ""),
+        "tests/suite/process/attacks.rs::transactions_with_large_answers",
+    ),
+    limit(
+        "A connection's answers that are never refused",
+        "64 KiB",
+        "",
+        ("api/unsent.rs", "OWN: usize = 64 << 10"),
+        "src/api/unsent.rs::whoever_does_not_read_gets_a_share_and_keeps_nobody_out",
+    ),
+    limit(
+        "A stream's messages ahead of its client",
+        "1 MiB for all streams of a connection",
+        "",
+        ("api/unsent.rs", "AHEAD: usize = 1 << 20"),
+        "src/api/unsent.rs::a_stream_waits_for_its_client",
+    ),
+    limit(
+        "Snapshots that are being sent to clients",
+        "16; one that is not read for a minute is given up",
+        "",
+        ("api/reads/handle.rs", "SNAPSHOTS: usize = 16"),
+        "tests/suite/process/unread.rs::snapshots_that_nobody_reads_are_in_nobodys_way",
+    ),
+    limit(
+        "Streams of ranges",
+        "256; likewise",
+        "",
+        ("api/reads/handle.rs", "RANGE_STREAMS: usize = 256"),
+        "src/api/reads/limited.rs::a_stream_that_nobody_reads_is_given_up_with_its_place",
+    ),
+    limit(
+        "Long reads at a time",
+        "16; others wait",
+        "",
+        ("api/jobs.rs", "READS: usize = 16"),
+        "src/api/jobs.rs::no_kind_of_work_takes_the_turns_of_another",
+    ),
+    limit(
+        "Events that wait for a watcher",
+        "1024, or 4 MiB; then they are read from the history when it reads on",
+        "",
+        ("watch/inbox.rs", "MAX_QUEUED_BYTES: usize = 4 << 20"),
+        "src/watch/tests/stories.rs::a_full_feed_reads_from_history_and_goes_live_again",
+    ),
+    limit(
+        "Time to live of a lease",
+        "9000000000 s",
+        "",
+        ("store/apply/lease.rs", "MAX_TTL: i64 = 9_000_000_000"),
+        "src/api/rpc/recipes_tests.rs::leases",
+    ),
+    limit(
+        "Size of the store",
+        "2 GiB; then writes are refused until there is room and the alarm is disarmed",
+        "quota-backend-bytes",
+        ("", ""),
+        "src/api/space.rs::what_others_propose_is_applied_and_raises_the_alarm",
+    ),
+    limit(
+        "Commands that wait for raft",
+        "256 MiB; likewise",
+        "",
+        ("raft/queue.rs", "QUEUE_BYTES: usize = 256 << 20"),
+        "src/raft/queue.rs::what_waits_is_limited_in_bytes",
+    ),
+    limit(
+        "Log-ins that wait",
+        "1024 for a user, 16384 in all; they are compared on threads of low priority",
+        "",
+        ("auth/passwords.rs", "WAITING_IN_ALL: usize = 16 * 1024"),
+        "src/auth/passwords.rs::users_take_turns",
+    ),
+    limit(
+        "Cost of a password's hash that is given",
+        "16",
+        "",
+        ("auth/passwords.rs", "HIGHEST_COST: u32 = 16"),
+        "src/auth/passwords.rs::a_hash_of_any_cost_keeps_no_other_log_in_waiting",
+    ),
+    limit(
+        "A token",
+        "64 KiB; JSON web tokens 16 KiB",
+        "",
+        ("auth/simple.rs", "LONGEST: usize = 64 << 10"),
+        "src/auth/simple.rs::no_other_text_is_a_token",
+    ),
+    limit(
+        "Pages of /metrics",
+        "20 in a row, then one in 100 ms for all who ask",
+        "",
+        ("api/http/shared.rs", "BURST: u32 = 20"),
+        "src/api/http/shared.rs::a_flood_shares_pages_and_a_single_request_gets_its_own",
+    ),
+    limit(
+        "Records of the audit that wait for their output",
+        "4096; further ones are left out, and counted",
+        "",
+        ("daemon/audit.rs", "WAITING: usize = 4096"),
+        "src/api/rpc/audited.rs::what_the_output_does_not_take_is_counted_and_holds_nobody_up",
+    ),
+    limit(
+        "Connections of one member, and callers in all",
+        "4 and 256",
+        "",
+        (TUNING, "MAX_CALLERS: usize = 256"),
+        "src/peer/tests/garbage.rs::a_member_has_few_connections_and_the_newest_win",
+    ),
+    limit(
+        "A message between members",
+        "64 MiB, an answer 256 MiB, a heartbeat or vote 1 MiB",
+        "",
+        (TUNING, "MAX_CONTROL_FRAME: usize = 1 << 20"),
+        "src/peer/tests/garbage.rs::a_caller_that_breaks_the_rules_is_shown_out",
+    ),
+    limit(
+        "Requests of a member that are not answered yet",
+        "1024, or 64 MiB, on each stream",
+        "",
+        (TUNING, "MAX_IN_FLIGHT: usize = 1024"),
+        "src/peer/tests/calls.rs::a_lane_takes_only_so_much",
+    ),
+    limit(
+        "Snapshots between members at a time",
+        "2; one that stops for 30 s is given up",
+        "",
+        (TUNING, "MAX_SNAPSHOTS: usize = 2"),
+        "src/peer/tests/snapshots.rs::what_is_cut_off_is_never_taken",
+    ),
+];
