@@ -152,6 +152,7 @@
 //! | `kvd-watch-history` | reads history for watchers that are behind |
 //! | `kvd-store` | checkpoints, compaction |
 //! | `kvd-api-N` | a current-thread runtime: client connections |
+//! | `kvd-audit` | writes the records of the audit, if there is one |
 //! | `kvd-passwords` | bcrypt, with low priority; they start with the first password |
 //! | main | a current-thread runtime: signals, lease expiry, automatic compaction, systemd |
 //!

@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::findings::Findings;
 use super::sections::{
-    Addresses, Auth, ClientTls, Clustering, Discovery, Emergency, Features, Http, Join, Limits, Logging,
+    Addresses, Audit, Auth, ClientTls, Clustering, Discovery, Emergency, Features, Http, Join, Limits, Logging,
     Member, PeerTls, Raft, Storage, program, retired,
 };
 use super::settings::{Origin, Settings};
@@ -65,6 +65,8 @@ sections! {
     auth: Auth,
     /// Logs.
     logging: Logging,
+    /// Who did what.
+    audit: Audit,
     /// Feature gates.
     features: Features,
     /// Options that no member uses for long.
@@ -94,6 +96,7 @@ impl Config {
         self.client_tls.check(&self.addresses, found);
         self.peer_tls.check(&self.addresses, found);
         self.logging.check(found);
+        self.audit.check(found);
         self.features.check(found);
         self.emergency.check(found);
         findings.finish()

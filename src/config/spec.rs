@@ -29,6 +29,8 @@ pub enum Section {
     Auth,
     /// Logs and warnings.
     Logging,
+    /// Who did what.
+    Audit,
     /// Feature gates.
     Features,
     /// For emergencies.
@@ -41,7 +43,7 @@ pub enum Section {
 
 impl Section {
     /// All sections, in the order in which they are shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Member,
         Self::Addresses,
         Self::Clustering,
@@ -55,6 +57,7 @@ impl Section {
         Self::Http,
         Self::Auth,
         Self::Logging,
+        Self::Audit,
         Self::Features,
         Self::Emergency,
         Self::Program,
@@ -77,6 +80,7 @@ impl Section {
             Self::Http => "HTTP",
             Self::Auth => "Auth",
             Self::Logging => "Logging",
+            Self::Audit => "Audit",
             Self::Features => "Feature gates",
             Self::Emergency => "Emergencies",
             Self::Program => "Program",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use crate::config::cli::Answer;
-use crate::config::{Config, LogOutput};
+use crate::config::{AuditOutput, Config, LogOutput};
 use crate::files;
 
 /// The directory that the unit allows.
@@ -54,8 +54,12 @@ pub fn outside(config: &Config) -> Vec<PathBuf> {
         LogOutput::File(path) => path.parent().map(Path::to_path_buf),
         _ => None,
     });
+    let audit = match &config.audit.output {
+        AuditOutput::File(path) => path.parent().map(Path::to_path_buf),
+        AuditOutput::Off | AuditOutput::Journal => None,
+    };
     let mut found = Vec::new();
-    for path in data.into_iter().chain(&config.member.wal_dir).cloned().chain(logs) {
+    for path in data.into_iter().chain(&config.member.wal_dir).cloned().chain(logs).chain(audit) {
         // The service works in the root directory.
         let path = Path::new("/").join(path);
         if !path.starts_with(STATE) && !found.contains(&path) {

@@ -9,8 +9,10 @@
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
 //! | `status.rs`, `expiry.rs`, `news.rs`, `notices.rs` | the status line; how long certificates are valid; messages for the operator, and their explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; slow starts |
+//! | `beginnings.rs` | what a first start says about who may do what |
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
 //! | `trial.rs`, `service.rs` | the steps of a start that `kvd check` tries; as the service, if root asks |
+//! | `audit.rs` | the outputs of the audit |
 //! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, the journal's entries, its files |
 //! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
 //!
@@ -21,6 +23,8 @@
 
 mod account;
 mod admin;
+mod audit;
+mod beginnings;
 mod command;
 mod dropin;
 mod exit;

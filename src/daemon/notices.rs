@@ -170,8 +170,18 @@ pub const CERTIFICATE: Notice = notice(
      file with several CAs the one that is valid longest is meant, of a chain the one that expires first.",
 );
 
+/// A first start that others reach.
+pub const OPEN: Notice = notice(
+    "f37a78ef888c48bcbf71ccd0e3e495a6",
+    "Others reach this member without TLS or without users",
+    "At its first start this member listens on an address that is not this machine's own, without TLS, without users, or\n\
+     both. Ask for passwords:\n\n    kvctl user add root\n    kvctl auth enable\n\nand encrypt: put cert-file and key-file, or auto-tls = true, into\n\
+     [client-transport-security] of /etc/kv/cluster.toml, https URLs into listen-client-urls, and\n\n    \
+     kvd check && systemctl restart kvd\n\nOr let only this machine reach it: http://localhost:2379. See SECURITY.md in /usr/share/doc/kvd.",
+);
+
 /// All of them.
-const ALL: [&Notice; 17] = [
+const ALL: [&Notice; 18] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -189,6 +199,7 @@ const ALL: [&Notice; 17] = [
     &RELOADED,
     &CONFIG_REFUSED,
     &CERTIFICATE,
+    &OPEN,
 ];
 
 /// The catalog, in the format of journalctl(1).

@@ -8,10 +8,10 @@ use super::expiry::Certificates;
 use super::outside::SystemClock;
 use super::running::Running;
 use super::sockets::Inherited;
-use super::{listeners, logging, logins, notices, opening, peer_port, status, systemd};
+use super::{audit, beginnings, listeners, logging, logins, notices, opening, peer_port, status, systemd};
 use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
-use crate::config::Config;
+use crate::config::{ClusterState, Config};
 use crate::join::identity;
 use crate::log::RealDisk;
 use crate::member::figures::{Figures, Peers};
@@ -46,6 +46,7 @@ impl Process {
         // the same exit code.
         let tls = listeners::open_tls(config).map_err(|error| MemberError::Config(error.to_string()))?;
         let logins = logins::options(config).map_err(MemberError::Config)?;
+        let audit = audit::open(config).map_err(|error| MemberError::Config(error.to_string()))?;
         let credentials = Arc::new(peer_port::credentials(config, Arc::new(SystemClock))?);
         let clients = listeners::bind(config, tls, &mut inherited)?;
         let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
@@ -66,6 +67,10 @@ impl Process {
         roster::refuse_copy(&quic, identity.member, &store).await?;
         systemd::status("replaying the log");
         let data = (log.clone(), store.clone());
+        if fresh {
+            // Whoever joins does not know yet whether there are users.
+            beginnings::warn(config, config.clustering.initial_cluster_state == ClusterState::Existing);
+        }
         let seams = opening::seams(config, (identity, fresh), data, quic.transport(), logins);
         let member = Member::start(seams).await?;
         let token = entry::given_token(config);
@@ -76,6 +81,12 @@ impl Process {
         member.services.metrics.register(Arc::new(figures));
         let certificates = Arc::new(Certificates::of(config));
         member.services.metrics.register(certificates.clone());
+        if let Some(audit) = audit {
+            let audit = Arc::new(audit);
+            member.services.metrics.register(audit.clone());
+            // It is set once.
+            let _ = member.services.audit.set(audit);
+        }
         let (services, options) = (member.services.clone(), server_options(config));
         let server = Server::serve(services, clients.listeners, options, workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");

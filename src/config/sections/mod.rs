@@ -5,6 +5,7 @@
 //! list only: [`Addresses`] knows no other section, the others may know it.
 
 mod addresses;
+mod audit;
 mod auth;
 mod client_tls;
 mod clustering;
@@ -23,6 +24,7 @@ pub(super) mod retired;
 mod storage;
 
 pub use addresses::Addresses;
+pub use audit::{Audit, AuditOutput};
 pub use auth::{Auth, AuthToken};
 pub use client_tls::{ClientTls, KeyPair, TlsVersion};
 pub use clustering::{ClusterState, Clustering};
