@@ -21,7 +21,7 @@ const AHEAD: usize = 1 << 20;
 /// Parts of streams, and answers, that are shorter than this are not counted: the number of requests is limited.
 pub const WORTH_COUNTING: usize = 4 << 10;
 /// What a request costs in addition to its headers, in bytes.
-const REQUEST: usize = 512;
+const REQUEST: usize = 128;
 /// In steps of this many bytes a connection takes room for requests.
 const STEP: usize = 16 << 10;
 
@@ -129,7 +129,8 @@ impl Share {
     /// # Errors
     /// [`Refusal::AnswersUnread`] if all connections together have too much of them.
     pub fn open(self: &Arc<Self>, headers: usize) -> Result<Opened, Refusal> {
-        let bytes = headers.saturating_add(REQUEST);
+        // The library keeps them in a buffer that is up to twice as large.
+        let bytes = headers.saturating_mul(2).saturating_add(REQUEST);
         let after = self.open.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let opened = Opened { share: self.clone(), bytes };
         if after > self.room.load(Ordering::Relaxed) {
@@ -277,7 +278,7 @@ mod tests {
                 Err(refusal) => break refusal,
             }
         };
-        assert_eq!((refused, open.len()), (Refusal::AnswersUnread, 4));
+        assert_eq!((refused, open.len()), (Refusal::AnswersUnread, 2));
         assert_eq!(two.open(60 << 10).err(), Some(Refusal::AnswersUnread));
         open.clear();
         open.push(two.open(60 << 10).expect("there is room again"));

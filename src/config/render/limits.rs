@@ -61,7 +61,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Headers of all requests that are not answered yet",
-        "128 MiB with 512 bytes for each request; beyond it the answer is \"too many requests\"",
+        "64 MiB, and as much for their buffers; beyond it the answer is \"too many requests\"",
         "",
         (SERVER, "REQUESTS: usize = 128 << 20"),
         "src/api/unsent.rs::headers_are_counted_over_all_connections",
@@ -239,7 +239,7 @@ pub const LIMITS: &[Limit] = &[
         "1024, or 64 MiB, on each stream",
         "",
         (TUNING, "MAX_IN_FLIGHT: usize = 1024"),
-        "src/peer/tests/calls.rs::a_lane_takes_only_so_much",
+        "src/peer/tests/calls.rs::a_channel_takes_only_so_much",
     ),
     limit(
         "Snapshots between members at a time",

@@ -88,11 +88,12 @@ async fn answers_that_nobody_reads() {
         unread.push(connection);
     }
     tokio::time::sleep(lasts()).await;
-    let refused = server.api().kv.range(values(6)).await.expect_err("the memory for answers is in use");
-    assert_eq!(
-        (refused.code(), refused.message()),
-        (Code::ResourceExhausted, "etcdserver: too many requests")
-    );
+    let metrics = crate::harness::page(&server, "/metrics").await;
+    let refused = metrics.lines().find_map(|line| {
+        line.strip_prefix("grpc_server_handled_total{grpc_code=\"ResourceExhausted\",grpc_method=\"Range\"")
+    });
+    let count = refused.and_then(|line| line.rsplit(' ').next()).and_then(|count| count.parse::<u32>().ok());
+    assert!(count > Some(0), "none of the ranges was refused: {refused:?}");
     watched.end("50 connections x 100 unary ranges of 8 MB, never read", ANSWERS).await;
     drop(unread);
     // The memory is free again once its clients are gone.
