@@ -3,8 +3,8 @@
 use super::diagnostic::Diagnostic;
 use super::findings::Findings;
 use super::sections::{
-    Addresses, Audit, Auth, ClientTls, Clustering, Discovery, Emergency, Features, Http, Join, Limits, Logging,
-    Member, PeerTls, Raft, Storage, program, retired,
+    Addresses, Audit, Auth, ClientTls, Clustering, Discovery, Emergency, Features, Http, Join, Limits,
+    Logging, Member, PeerTls, Raft, Storage, program, retired,
 };
 use super::settings::{Origin, Settings};
 use super::spec::OptionSpec;
