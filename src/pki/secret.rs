@@ -64,7 +64,7 @@ pub(super) fn read(source: &SecretSource) -> Result<Vec<Secret>, PkiError> {
         }
         SecretSource::Text(text) => (text.clone(), "cluster-secret".to_owned()),
         SecretSource::File(path) => (read_file(path)?, path.display().to_string()),
-        SecretSource::Read { text, path } => (text.clone(), path.display().to_string()),
+        SecretSource::Read { text, path } => (Zeroizing::new(text.clone()), path.display().to_string()),
     };
     let mut secrets = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -78,7 +78,9 @@ pub(super) fn read(source: &SecretSource) -> Result<Vec<Secret>, PkiError> {
         return Err(PkiError::NoSecret { place });
     }
     match source {
-        SecretSource::File(path) => check_permissions(path).map(|()| secrets),
+        SecretSource::File(path) | SecretSource::Read { path, .. } => {
+            check_permissions(path).map(|()| secrets)
+        }
         SecretSource::Text(_) | SecretSource::Absent => Ok(secrets),
     }
 }
