@@ -18,6 +18,19 @@ pub struct Client {
     pub share: Arc<Share>,
 }
 
+impl Client {
+    /// The same client to whom a certificate names nobody.
+    pub fn uncertified(self: &Arc<Self>) -> Arc<Self> {
+        match self.certified {
+            None => self.clone(),
+            Some(_) => {
+                let Self { peer, encrypted, ref share, .. } = **self;
+                Arc::new(Self { peer, encrypted, certified: None, share: share.clone() })
+            }
+        }
+    }
+}
+
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {

@@ -32,6 +32,7 @@ use tonic::{Code, Status};
 use super::body::ReplyBody;
 use super::client::Client;
 use super::gate::{self, leash::leash};
+use super::jobs::Jobs;
 use super::rpc::{self, UnaryFace};
 use super::rules::{self, Kind, Rpc, Rule};
 use super::services::Services;
@@ -74,7 +75,7 @@ impl Grpc {
         client: &Arc<Client>,
     ) -> Response<ReplyBody> {
         match rules::find(request.uri().path()) {
-            Some(rule) => self.serve(rule, request, certified).await,
+            Some(rule) => self.serve(rule, request, client).await,
             None => unknown_method(request.uri().path()).into_http(),
         }
     }
@@ -84,12 +85,17 @@ impl Grpc {
         self.services.settings().max_receive_bytes()
     }
 
+    /// Work that blocks.
+    pub fn jobs(&self) -> &Jobs {
+        &self.services.jobs
+    }
+
     /// Answers a request of the method `rule`, whatever its path.
     pub async fn serve<B: RequestBody>(
         &self,
         rule: &'static Rule,
         request: Request<B>,
-        certified: Option<&Arc<str>>,
+        client: &Arc<Client>,
     ) -> Response<ReplyBody> {
         self.services.metrics.started(rule);
         let started = Instant::now();

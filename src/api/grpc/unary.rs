@@ -24,7 +24,7 @@ pub const PREFIX: usize = 5;
 const WORTH_SHARING: usize = 4096;
 
 /// An answer of at least this many bytes is encoded on a thread of its own.
-const WORTH_A_THREAD: usize = 1 << 20;
+pub const WORTH_A_THREAD: usize = 1 << 20;
 
 /// Reads the one message of a unary request, at most `limit` bytes long.
 pub async fn read_message<B>(body: &mut B, limit: usize) -> Result<Bytes, Status>

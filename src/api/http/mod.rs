@@ -14,12 +14,12 @@ mod shared;
 
 use std::sync::Arc;
 
-pub use answer::Origin;
-use answer::{decoded_path, not_found, only_get, page, plain};
+use answer::{Origin, decoded_path, not_found, only_get, page, plain};
 use http::{Method, Request, Response, StatusCode};
 
 use self::shared::SharedPage;
 use super::body::ReplyBody;
+use super::client::Client;
 use super::grpc::RequestBody;
 use super::json::{self, Gateway};
 use super::services::{ETCD_VERSION, STORAGE_VERSION, Services};
@@ -43,7 +43,12 @@ impl Pages {
     }
 
     /// Answers on the client port: all pages and the gateway, behind the access filters.
-    pub async fn client<B: RequestBody>(&self, origin: Origin, request: Request<B>) -> Response<ReplyBody> {
+    pub async fn client<B: RequestBody>(
+        &self,
+        client: &Arc<Client>,
+        request: Request<B>,
+    ) -> Response<ReplyBody> {
+        let origin = Origin { encrypted: client.encrypted, certified: client.certified.is_some() };
         let settings = arc_swap::Guard::into_inner(self.services.settings());
         let filter = &settings.access;
         if let Some(refused) = access::refuse(filter, origin, &request) {
@@ -57,7 +62,7 @@ impl Pages {
         let mut response = match (in_gateway, request.uri().path()) {
             _ if request.method() == Method::OPTIONS => Response::new(ReplyBody::Empty),
             // On the heap: other requests need less space.
-            (Some(target), _) => Box::pin(self.gateway.call(target, request)).await,
+            (Some(target), _) => Box::pin(self.gateway.call(target, request, client)).await,
             (None, "/version") => only_get(&request).unwrap_or_else(|| self.version()),
             (None, _) => self.metrics_only(&request).await,
         };

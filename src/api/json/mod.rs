@@ -26,16 +26,21 @@ mod text;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use tonic::Status;
 
 use super::body::ReplyBody;
+use super::client::Client;
 use super::grpc::{Grpc, RequestBody, unary};
+use super::jobs::Job;
 use super::rules::{Kind, RULES, Rule};
+use super::unsent::WORTH_COUNTING;
+use crate::model::Refusal;
 use answers::Chunks;
 pub use probe::probe;
 use refusals::{Failure, malformed};
@@ -94,7 +99,14 @@ impl Gateway {
     }
 
     /// Answers a request.
-    pub async fn call<B: RequestBody>(&self, target: Target, request: Request<B>) -> Response<ReplyBody> {
+    pub async fn call<B: RequestBody>(
+        &self,
+        target: Target,
+        request: Request<B>,
+        client: &Arc<Client>,
+    ) -> Response<ReplyBody> {
+        // As in etcd: the certificate would be the gateway's own.
+        let client = &client.uncertified();
         let route = match target.0 {
             Place::Method(route) => route,
             Place::Description if request.method() == Method::GET => {
@@ -106,8 +118,8 @@ impl Gateway {
             return refused(&Status::unimplemented("Method Not Allowed"));
         }
         let answer = match route.rule.kind {
-            Kind::Unary => self.unary(route, request).await,
-            Kind::ServerStream | Kind::Bidirectional => self.stream(route, request).await,
+            Kind::Unary => self.unary(route, request, client).await,
+            Kind::ServerStream | Kind::Bidirectional => self.stream(route, request, client).await,
         };
         answer.unwrap_or_else(|status| refused(&status))
     }
@@ -116,24 +128,33 @@ impl Gateway {
         &self,
         route: &Route,
         request: Request<B>,
+        client: &Arc<Client>,
     ) -> Result<Response<ReplyBody>, Status> {
         let metadata = metadata::of(request.headers())?;
         let message = read(request.into_body(), self.grpc.max_receive_bytes(), route.method.request).await?;
-        let response = self.grpc.serve(route.rule, called(metadata, Full::new(message)), None).await;
+        let response = self.grpc.serve(route.rule, called(metadata, Full::new(message)), client).await;
         let (parts, body) = response.into_parts();
         let ReplyBody::Message(message) = body else {
             return Err(refusals::status(&parts.headers));
         };
-        let wire = message.get(unary::PREFIX..).unwrap_or_default();
-        let mut json = Vec::with_capacity(wire.len() + wire.len() / 2 + 128);
-        encode::encode(wire, route.method.answer, &mut json).map_err(|_| malformed(route.method.answer))?;
-        Ok(answered(ReplyBody::Page(json.into())))
+        let json = match message.len() < unary::WORTH_A_THREAD {
+            true => encoded(&message, route.method.answer),
+            false => {
+                let answer = route.method.answer;
+                self.grpc.jobs().run(Job::Read, move || Ok::<_, Refusal>(encoded(&message, answer))).await?
+            }
+        }?;
+        if json.len() < WORTH_COUNTING {
+            return Ok(answered(ReplyBody::Page(json)));
+        }
+        Ok(answered(ReplyBody::Page(client.share.take(json.len())?.by(json))))
     }
 
     async fn stream<B: RequestBody>(
         &self,
         route: &Route,
         request: Request<B>,
+        client: &Arc<Client>,
     ) -> Result<Response<ReplyBody>, Status> {
         let metadata = metadata::of(request.headers())?;
         let limit = self.grpc.max_receive_bytes();
@@ -141,10 +162,10 @@ impl Gateway {
         let body = request.into_body();
         let response = if route.rule.kind == Kind::Bidirectional {
             let frames = Frames::new(body, limit, route.method.request, failure.clone());
-            self.grpc.serve(route.rule, called(metadata, frames), None).await
+            self.grpc.serve(route.rule, called(metadata, frames), client).await
         } else {
             let message = read(body, limit, route.method.request).await?;
-            self.grpc.serve(route.rule, called(metadata, Full::new(message)), None).await
+            self.grpc.serve(route.rule, called(metadata, Full::new(message)), client).await
         };
         let (parts, body) = response.into_parts();
         let ReplyBody::Stream(body) = body else {
@@ -158,6 +179,14 @@ impl Gateway {
             Err(status) => refused_stream(&status),
         })
     }
+}
+
+/// A framed message as JSON.
+fn encoded(message: &[u8], answer: &'static schema::Message) -> Result<Bytes, Status> {
+    let wire = message.get(unary::PREFIX..).unwrap_or_default();
+    let mut json = Vec::with_capacity(wire.len() + wire.len() / 2 + 128);
+    encode::encode(wire, answer, &mut json).map_err(|_| malformed(answer))?;
+    Ok(json.into())
 }
 
 /// A call of a method with a body of framed messages.

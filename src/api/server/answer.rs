@@ -39,7 +39,8 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         // Whatever else there is has taken its room before it was encoded.
-        let is_encoded_now = matches!(this.body, ReplyBody::Tonic(_) | ReplyBody::Stream(_));
+        let is_encoded_now =
+            matches!(this.body, ReplyBody::Tonic(_) | ReplyBody::Stream(_) | ReplyBody::Json(_));
         if !is_encoded_now {
             return Pin::new(&mut this.body).poll_frame(context);
         }

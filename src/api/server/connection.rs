@@ -26,7 +26,6 @@ use super::tls::Encryption;
 use super::written::Written;
 use crate::api::body::ReplyBody;
 use crate::api::client::{Client, Peer};
-use crate::api::http::Origin;
 use crate::api::unsent::Share;
 use crate::model::Refusal;
 
@@ -208,10 +207,7 @@ async fn answer(
 ) -> Response<ReplyBody> {
     match (is_grpc(&request), faces) {
         (true, Faces::All | Faces::Grpc) => shared.grpc.call(request, client).await,
-        (false, Faces::All | Faces::Http) => {
-            let origin = Origin { encrypted: client.encrypted, certified: client.user.is_some() };
-            shared.pages.client(origin, request).await
-        }
+        (false, Faces::All | Faces::Http) => shared.pages.client(client, request).await,
         (_, Faces::Metrics) => shared.pages.metrics_only(&request).await,
         (true, Faces::Http) | (false, Faces::Grpc) => {
             let mut response = Response::new(ReplyBody::Empty);
