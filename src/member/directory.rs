@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
+/// A restore makes the data in this directory of the data directory; it is gone when they are complete.
+pub const RESTORING: &str = "restoring";
+
 /// The directories of a member's data.
 #[derive(Clone, Debug)]
 pub struct Directories {
@@ -33,6 +36,7 @@ pub fn prepare(data_dir: &Path, log_dir: Option<&Path>) -> io::Result<Directorie
         member,
     };
     refuse_foreign(data_dir, &directories.member)?;
+    refuse_unfinished(data_dir)?;
     for directory in [data_dir, &directories.member, &directories.log, &directories.store] {
         files::make_dir(directory).map_err(|error| naming(directory, error))?;
     }
@@ -67,6 +71,16 @@ fn refuse_foreign(data_dir: &Path, member: &Path) -> io::Result<()> {
                 data_dir.display()
             ),
         ));
+    }
+    Ok(())
+}
+
+/// Refuses what a restore has left that was killed: an empty member in its place would not be what is wanted.
+fn refuse_unfinished(data_dir: &Path) -> io::Result<()> {
+    let stage = data_dir.join(RESTORING);
+    if stage.exists() {
+        let text = format!("a restore did not end: remove {} and restore again", stage.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     Ok(())
 }
@@ -114,5 +128,14 @@ mod tests {
         let advice = format!("kvctl migrate etcd-data {} --data-dir", data.display());
         assert!(refused.contains("belongs to etcd") && refused.contains(&advice), "{refused}");
         assert_eq!(fs::read_dir(data.join("member")).expect("readable").count(), 1, "nothing is made in it");
+    }
+
+    #[test]
+    fn what_a_killed_restore_has_left_is_no_member() {
+        let parent = tempfile::tempdir().expect("a directory");
+        fs::create_dir(parent.path().join(RESTORING)).expect("made");
+        let refused = prepare(parent.path(), None).expect_err("refused").to_string();
+        assert!(refused.contains("a restore did not end: remove "), "{refused}");
+        assert!(!parent.path().join("member").exists());
     }
 }

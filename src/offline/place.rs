@@ -11,13 +11,10 @@ use crate::join::bootstrap::Plan;
 use crate::join::identity::{self, Identity};
 use crate::log::{self, Log, RealDisk};
 use crate::member;
-use crate::member::directory::{self, Directories};
+use crate::member::directory::{self, Directories, RESTORING};
 use crate::model::Entropy;
 use crate::raft::{self, Standing, StartError};
 use crate::store::{self, CheckpointPolicy, Store};
-
-/// The data are made in this directory of the data directory, and leave it when they are complete.
-const STAGE: &str = "restoring";
 
 /// A new member's directories. If it is dropped before [`Place::keep`], everything in them is removed.
 pub struct Place {
@@ -52,7 +49,7 @@ impl Place {
         }
         let existed = [Some(data_dir), wal_dir].into_iter().flatten().filter(|dir| dir.exists());
         let existed = existed.map(Path::to_path_buf).collect();
-        let stage = data_dir.join(STAGE);
+        let stage = data_dir.join(RESTORING);
         let member = stage.join("member");
         let log = wal_dir.map_or_else(|| member.join("log"), Path::to_path_buf);
         let place = Self {
@@ -109,7 +106,7 @@ impl Place {
     }
 
     fn publish(&self) -> io::Result<()> {
-        let stage = self.data_dir.join(STAGE);
+        let stage = self.data_dir.join(RESTORING);
         fs::rename(stage.join("member"), self.data_dir.join("member"))?;
         fs::remove_dir(stage)?;
         files::sync_names(&self.data_dir)
@@ -121,7 +118,7 @@ impl Drop for Place {
         if self.kept {
             return;
         }
-        let _ = fs::remove_dir_all(self.data_dir.join(STAGE));
+        let _ = fs::remove_dir_all(self.data_dir.join(RESTORING));
         let _ = fs::remove_dir_all(self.data_dir.join("member"));
         for dir in [Some(&self.data_dir), self.wal_dir.as_ref()].into_iter().flatten() {
             if self.existed.contains(dir) {
