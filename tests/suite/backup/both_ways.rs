@@ -150,3 +150,65 @@ async fn the_status_of_a_backup_is_printed_as_etcdutl_prints_it() {
         }
     }
 }
+
+/// Puts the same number under two keys at once, until it is told to end.
+async fn write_pairs(server: &Server, ends: &std::sync::atomic::AtomicBool) {
+    let put = |key: &str, number: u64| pb::RequestOp {
+        request: Some(pb::request_op::Request::RequestPut(pb::PutRequest {
+            key: key.to_owned().into(),
+            value: number.to_string().into(),
+            ..Default::default()
+        })),
+    };
+    let mut kv = server.api().kv;
+    for number in 0.. {
+        if ends.load(std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
+        let success = vec![put("first", number), put("second", number)];
+        kv.txn(pb::TxnRequest { success, ..Default::default() }).await.expect("a transaction");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_one_state_while_writes_go_on() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let server = Server::of(&subject()).await;
+    for key in 0..2000 {
+        let request = pb::PutRequest {
+            key: format!("key-{key}").into(),
+            value: vec![b'v'; 1000].into(),
+            ..Default::default()
+        };
+        server.api().kv.put(request).await.expect("a put");
+    }
+    let files: Vec<_> = (0..3).map(|number| server.dir().join(format!("{number}.db"))).collect();
+    let (saving, ends) = (files.clone(), std::sync::atomic::AtomicBool::new(false));
+    let endpoints = format!("--endpoints={}", server.endpoint());
+    let save = async {
+        let save = move || {
+            for file in saving {
+                succeeds(kvctl(), &[&endpoints, "snapshot", "save", text(&file)]);
+            }
+        };
+        tokio::task::spawn_blocking(save).await.expect("saved");
+        ends.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(save, write_pairs(&server, &ends));
+    let mut last = 0;
+    for file in &files {
+        let mut restored = to_come(&subject());
+        restore_by(kvctl(), &["snapshot", "restore", text(file)], &restored);
+        restored.start().await;
+        let all = pb::RangeRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() };
+        let found = restored.api().kv.range(all).await.expect("an answer").into_inner();
+        assert_eq!(found.count, 2002);
+        let pair: Vec<_> = found.kvs.iter().filter(|kv| !kv.key.starts_with(b"key-")).collect();
+        assert_eq!((&pair[0].value, pair[0].mod_revision), (&pair[1].value, pair[1].mod_revision));
+        assert_eq!(pair[0].mod_revision, found.header.expect("a header").revision, "nothing is left out");
+        assert!(pair[0].mod_revision > last, "what was acknowledged before a backup is in it");
+        last = pair[0].mod_revision;
+    }
+}
