@@ -215,8 +215,8 @@ const EXAMPLES: [(&str, &str); 5] = [
         "kvd secret new /etc/kv/secret\nsystemctl enable --now kvd\nkvctl endpoint status --cluster -w table",
     ),
     (
-        "From Debian's etcd-server on the same machine: its settings as a cluster.toml; settings that kvd does not have become comments. Data are not converted:",
-        "kvd config from-etcd /etc/default/etcd > /etc/kv/cluster.toml\nkvd check",
+        "From Debian's etcd-server on the same machine: its settings as a cluster.toml; settings that kvd does not have become comments. Then its data, once it is stopped (see kvctl(1) for the flags of another name or address than etcd's defaults):",
+        "kvd config from-etcd /etc/default/etcd > /etc/kv/cluster.toml\nkvd check\nkvctl migrate etcd-data /var/lib/etcd/default --data-dir=/var/lib/kv",
     ),
     ("What is in force, and where it comes from:", "kvd config show --origin"),
 ];
