@@ -10,7 +10,7 @@
 //! * [`status`]: the table of refusals: etcd's code and text. No other file of kvd has those texts.
 //! * [`grpc`]: the framing around the handlers. [`encoding`]: the protobuf encoding of answers.
 //! * [`json`]: etcd's JSON gateway, in front of [`grpc`].
-//! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`.
+//! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`, `/debug/vars`.
 //! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
 //! * [`audit`]: who did what, between the table of methods and the handlers.
 //! * [`jobs`]: blocking work, with a limit for each kind.

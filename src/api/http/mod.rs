@@ -3,7 +3,7 @@
 //! * `answer`: what all pages answer with, and what they ask of a request.
 //! * `access`: which requests are allowed (host names, CORS).
 //! * `health`: `/health`, `/livez`, `/readyz`.
-//! * `figures`: `/metrics`.
+//! * `figures`: `/metrics`. `vars`: `/debug/vars`.
 //! * `shared`: a page that is not rendered more often than somebody can use it.
 
 mod access;
@@ -11,6 +11,7 @@ mod answer;
 mod figures;
 mod health;
 mod shared;
+mod vars;
 
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ impl Pages {
             // On the heap: other requests need less space.
             (Some(target), _) => Box::pin(self.gateway.call(target, request, client)).await,
             (None, "/version") => only_get(&request).unwrap_or_else(|| self.version()),
+            (None, "/debug/vars") => only_get(&request).unwrap_or_else(|| vars::vars(&self.services)),
             (None, _) => self.metrics_only(&request).await,
         };
         if let Some(origin) = readable_by {
