@@ -119,6 +119,20 @@ async fn a_request_that_is_too_long_is_refused_by_the_length_of_its_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_megabytes_is_whole() {
+    let served = Served::start().await;
+    let value = "QUJD".repeat(200_000);
+    for key in ["YQ==", "Yg==", "Yw=="] {
+        let (status, _) =
+            served.post("/v3/kv/put", "", &format!(r#"{{"key":"{key}","value":"{value}"}}"#)).await;
+        assert_eq!(status, 200);
+    }
+    let (status, answer) = served.post("/v3/kv/range", "", r#"{"key":"YQ==","range_end":"ZA=="}"#).await;
+    assert_eq!((status, answer.matches(&format!("\"{value}\"")).count()), (200, 3));
+    assert!(answer.ends_with(r#""count":"3"}"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_goes_on_both_ways() {
     let served = Served::start().await;
     let create = r#"{"create_request":{"key":"Zm9v","range_end":"Zm9w"}}"#;

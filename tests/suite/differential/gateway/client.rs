@@ -27,8 +27,9 @@ pub async fn ask(
     let talk = async {
         let mut stream = TcpStream::connect(endpoint).await.expect("connected");
         let length = body.len();
+        let host = if headers.contains("Host: ") { "" } else { "Host: localhost\r\n" };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.expect("asked");
         let mut answer = Vec::new();
