@@ -4,7 +4,7 @@ use kvd::api::proto::etcdserverpb as pb;
 use std::path::Path;
 
 use super::picture::{fill, goes_on, grant, hash, picture, runs_out};
-use super::{ETCDS, Tools, kvctl, restore_by, run, succeeds, text, to_come};
+use super::{ETCDS, Tools, fails, kvctl, restore_by, run, succeeds, text, to_come};
 use crate::harness::{Server, Setup, subject};
 
 /// Hash and revision in the status of a backup. Earlier versions count other things as keys.
@@ -94,6 +94,15 @@ async fn what_only_the_log_of_an_etcd_holds_is_moved() {
         etcd.kill();
         let mut kvd = to_come(&subject());
         let data = etcd.data_dir();
+        if tools.etcd().level() < (3, 5) {
+            // Its log holds passwords, and each member hashes them for itself. A start and an orderly stop do that.
+            let flag = format!("--data-dir={}", kvd.data_dir().display());
+            let refused = fails(kvctl(), &["migrate", "etcd-data", text(&data), &flag]);
+            assert!(refused.contains("a password that was not hashed"), "{refused}");
+            assert!(!kvd.data_dir().exists());
+            etcd.start().await;
+            etcd.stop().await;
+        }
         restore_by(kvctl(), &["migrate", "etcd-data", text(&data)], &kvd);
         kvd.start().await;
         assert_eq!(picture(&kvd, compacted).await, before, "etcd {}", tools.version);
