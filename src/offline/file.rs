@@ -79,6 +79,24 @@ impl Backup {
         bbolt::File::open(source, self.length).map_err(|error| self.damaged(&error))
     }
 
+    /// The number of members in an etcd's database.
+    ///
+    /// # Errors
+    /// If it is damaged, or none of an etcd.
+    pub fn members(&self) -> Result<usize, OfflineError> {
+        let mut pages = self.pages()?;
+        let mut count = 0;
+        for bucket in pages.buckets().map_err(|error| self.damaged(&error))? {
+            if bucket.name == b"members" {
+                let mut rows = pages.rows(&bucket).map_err(|error| self.damaged(&error))?;
+                while rows.next().map_err(|error| self.damaged(&error))?.is_some() {
+                    count += 1;
+                }
+            }
+        }
+        Ok(count)
+    }
+
     /// Loads it into a store.
     ///
     /// # Errors

@@ -31,11 +31,22 @@ pub struct Migration {
     pub member: NewMember,
 }
 
-/// Makes a new member of an etcd's data; returns it and the number of entries that were only in the log.
+/// What was moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The member.
+    pub restored: Restored,
+    /// Entries that were in the log only.
+    pub entries: u64,
+    /// Entries behind them, of which this member does not know whether they were committed: they stay behind.
+    pub unknown: u64,
+}
+
+/// Makes a new member of an etcd's data.
 ///
 /// # Errors
 /// See [`OfflineError`]; nothing of the member remains, and nothing of the etcd is changed.
-pub async fn migrate(wanted: &Migration) -> Result<(Restored, u64), OfflineError> {
+pub async fn migrate(wanted: &Migration) -> Result<Migrated, OfflineError> {
     let plan = wanted.member.plan()?;
     let database = wanted.etcd_data.join("member").join("snap").join("db");
     let wal = wanted.etcd_wal.clone().unwrap_or_else(|| wanted.etcd_data.join("member").join("wal"));
@@ -49,16 +60,16 @@ pub async fn migrate(wanted: &Migration) -> Result<(Restored, u64), OfflineError
     let place = Place::make(&wanted.member.data_dir, wanted.member.wal_dir.as_deref(), backup.length)?;
     let store = place.store()?;
     let imported = backup.load(&store, 0)?;
-    let entries = committed(&wal, imported.index)?;
+    let (entries, unknown) = committed(&wal, imported.index, backup.members()? == 1)?;
     let count = entries.len() as u64;
     apply(&store, &wal, &entries)?;
     let revision = store.revision();
     let identity = place.found(store, &plan, epoch(&backup.digest, count as i64)).await?;
-    Ok((Restored { identity, revision }, count))
+    Ok(Migrated { restored: Restored { identity, revision }, entries: count, unknown })
 }
 
-/// The committed entries of a log after `index`.
-fn committed(wal: &Path, index: u64) -> Result<Vec<super::wal::Entry>, OfflineError> {
+/// The committed entries of a log after `index`, and the number of those behind them; see [`LogEnd::committed`].
+fn committed(wal: &Path, index: u64, alone: bool) -> Result<(Vec<super::wal::Entry>, u64), OfflineError> {
     let failed = OfflineError::io(wal);
     let mut names = Vec::new();
     for entry in fs::read_dir(wal).map_err(&failed)? {
@@ -82,7 +93,7 @@ fn committed(wal: &Path, index: u64) -> Result<Vec<super::wal::Entry>, OfflineEr
         let bytes = Bytes::from(fs::read(&path).map_err(OfflineError::io(&path))?);
         end.read(&bytes, *name == last).map_err(|what| OfflineError::damaged(&path, what))?;
     }
-    end.committed().map_err(|what| OfflineError::damaged(wal, what))
+    end.committed(alone).map_err(|what| OfflineError::damaged(wal, what))
 }
 
 /// The number of a file of the log: `SEQUENCE-INDEX.wal`, in hexadecimal.

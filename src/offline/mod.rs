@@ -23,6 +23,6 @@ mod tail;
 mod wal;
 
 pub use error::OfflineError;
-pub use migrate::{Migration, migrate};
+pub use migrate::{Migrated, Migration, migrate};
 pub use restore::{NewMember, Restore, Restored, restore};
 pub use status::{Status, status};

@@ -138,12 +138,17 @@ impl LogEnd {
         Ok(())
     }
 
-    /// The committed entries after the given one.
+    /// The committed entries after the given one, and the number of those behind them. A member that is `alone` commits
+    /// whatever it has written, and may have acknowledged it before the record that says so was on its disk.
     ///
     /// # Errors
     /// If one is missing.
-    pub fn committed(self) -> Result<Vec<Entry>, String> {
-        let Self { after, mut entries, commit, .. } = self;
+    pub fn committed(self, alone: bool) -> Result<(Vec<Entry>, u64), String> {
+        let Self { after, mut entries, mut commit, .. } = self;
+        // A change of members may end the solitude.
+        if alone && entries.values().all(|entry| entry.kind == 0) {
+            commit = entries.last_key_value().map_or(commit, |(last, _)| commit.max(*last));
+        }
         let mut committed = Vec::new();
         for index in after + 1..=commit {
             let entry = entries.remove(&index);
@@ -151,7 +156,7 @@ impl LogEnd {
                 format!("entry {index} is missing: the database has those up to {after}, and {commit} is committed")
             })?);
         }
-        Ok(committed)
+        Ok((committed, entries.split_off(&(commit + 1)).len() as u64))
     }
 }
 
@@ -210,7 +215,33 @@ mod tests {
         for (at, file) in files.iter().enumerate() {
             end.read(&Bytes::copy_from_slice(file), at + 1 == files.len())?;
         }
-        Ok(end.committed()?.iter().map(|entry| (entry.term, entry.index)).collect())
+        Ok(end.committed(false)?.0.iter().map(|entry| (entry.term, entry.index)).collect())
+    }
+
+    /// Entries 4 and 5 follow what is known to be committed.
+    #[test]
+    fn a_member_that_is_alone_commits_whatever_it_has_written() {
+        let behind = |kind| {
+            let [first, mut second] = files();
+            second.truncate(second.len() - 4096);
+            let mut end = LogEnd::new(2);
+            end.read(&first.into(), false).unwrap();
+            end.read(&second.into(), false).unwrap();
+            let (mut third, mut checksum) = (Vec::new(), end.checksum.unwrap());
+            push(&mut third, &mut checksum, CHECKSUM, b"");
+            push(&mut third, &mut checksum, ENTRY, &entry(2, 4, b"acknowledged"));
+            let last = Entry { kind, term: 2, index: 5, data: Bytes::new() };
+            push(&mut third, &mut checksum, ENTRY, &last.encode_to_vec());
+            end.read(&third.into(), true).unwrap();
+            end
+        };
+        let ended = |kind, alone| {
+            let (entries, left) = behind(kind).committed(alone).unwrap();
+            (entries.last().map(|entry| entry.index), left)
+        };
+        assert_eq!(ended(0, true), (Some(5), 0));
+        assert_eq!(ended(0, false), (Some(3), 2));
+        assert_eq!(ended(1, true), (Some(3), 2), "a change of members");
     }
 
     #[test]

@@ -22,10 +22,17 @@ pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Fail
             Ok(())
         }
         Offline::Migrate(migration) => {
-            let (restored, entries) = data::migrate(&migration).await.map_err(failure)?;
+            let data::Migrated { restored, entries, unknown } =
+                data::migrate(&migration).await.map_err(failure)?;
             made(&restored, &migration.member.data_dir);
             if entries > 0 {
                 complain(&format!("{entries} committed entries of the log were not in the database yet"));
+            }
+            if unknown > 0 {
+                complain(&format!(
+                    "{unknown} entries at the end of the log stay behind: this member does not know whether its \
+                     cluster has committed them; if another member's revision was higher, move that one's data"
+                ));
             }
             Ok(())
         }
