@@ -102,12 +102,13 @@ mod tests {
     use crate::config::{Surroundings, read};
     use std::path::Path;
 
-    use crate::pki::lab::{Ca, DAY, Desk, NOW, Order, SetClock};
+    use crate::pki::lab::{Ca, DAY, Folder, NOW, Order, SetClock};
 
-    /// What is found with these files of `desk` (flag, name in the directory), and some more flags.
-    fn found(desk: &Desk, files: &[(&str, &str)], more: &[&str]) -> Vec<String> {
+    /// What is found with these files of `folder` (flag, name in the directory), and some more flags.
+    fn found(folder: &Folder, files: &[(&str, &str)], more: &[&str]) -> Vec<String> {
         let mut arguments = vec!["--config-file=/dev/null".to_string()];
-        arguments.extend(files.iter().map(|(flag, name)| format!("--{flag}={}", desk.path(name).display())));
+        arguments
+            .extend(files.iter().map(|(flag, name)| format!("--{flag}={}", folder.path(name).display())));
         arguments.extend(more.iter().map(|flag| flag.to_string()));
         let mut surroundings = Surroundings::of_process(arguments);
         surroundings.variables.clear();
@@ -129,11 +130,11 @@ mod tests {
     #[test]
     fn certificates_are_judged_as_a_start_judges_them() {
         let ca = Ca::new("the CA");
-        let desk = Desk::new();
+        let folder = Folder::new();
         let good = ca.issue(&Order::of("one"));
-        desk.put(&good, &ca.pem);
-        assert_eq!(found(&desk, &CLIENTS, &[]), [""; 0]);
-        assert_eq!(found(&desk, &MEMBERS, &[]), [""; 0]);
+        folder.put(&good, &ca.pem);
+        assert_eq!(found(&folder, &CLIENTS, &[]), [""; 0]);
+        assert_eq!(found(&folder, &MEMBERS, &[]), [""; 0]);
         let other = ca.issue(&Order::of("one"));
         let old = ca.issue(&Order { from: NOW - 9 * DAY, until: NOW - DAY, ..Order::of("one") });
         let cases = [
@@ -143,28 +144,28 @@ mod tests {
             ((&good.0, &good.0), "key.pem: it holds no private key in PEM form"),
         ];
         for ((cert, key), words) in cases {
-            desk.put(&(cert.clone(), key.clone()), &ca.pem);
+            folder.put(&(cert.clone(), key.clone()), &ca.pem);
             for files in [&CLIENTS, &MEMBERS] {
-                let found = found(&desk, files, &[]);
+                let found = found(&folder, files, &[]);
                 assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
             }
         }
         // Missing files are reported by the configuration's own check.
-        std::fs::remove_file(desk.path("key.pem")).expect("removed");
-        assert_eq!(found(&desk, &MEMBERS, &[]), [""; 0]);
+        std::fs::remove_file(folder.path("key.pem")).expect("removed");
+        assert_eq!(found(&folder, &MEMBERS, &[]), [""; 0]);
     }
 
     #[test]
     fn a_secret_in_a_file_is_judged_as_a_start_judges_it() {
-        let desk = Desk::new();
+        let folder = Folder::new();
         let secret = [("cluster-secret-file", "secret")];
-        desk.write("secret", "a-long-and-secret-text\n");
-        assert_eq!(found(&desk, &secret, &[]), [""; 0]);
+        folder.write("secret", "a-long-and-secret-text\n");
+        assert_eq!(found(&folder, &secret, &[]), [""; 0]);
         for (text, words) in
             [("short\n", "has 5 characters, at least 16 are needed"), ("\n", "holds no secret")]
         {
-            desk.write("secret", text);
-            let found = found(&desk, &secret, &[]);
+            folder.write("secret", text);
+            let found = found(&folder, &secret, &[]);
             assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}");
         }
     }
@@ -175,7 +176,7 @@ mod tests {
         let judged = |parts: &str| {
             let parts = parts.replace("=", "=/").replace("=/RS", "=RS").replace("=/ES", "=ES");
             let parts = parts.replace("key=/", &format!("key={}/", keys.display()));
-            found(&Desk::new(), &[], &[&format!("--auth-token=jwt,{parts}")])
+            found(&Folder::new(), &[], &[&format!("--auth-token=jwt,{parts}")])
         };
         assert_eq!(judged("sign-method=RS256,priv-key=rsa.pem,pub-key=rsa.pub.pem"), [""; 0]);
         let cases = [
@@ -195,9 +196,9 @@ mod tests {
     /// Making one would leave a file behind.
     #[test]
     fn no_certificate_is_made() {
-        let desk = Desk::new();
-        let data = format!("--data-dir={}", desk.path("data").display());
-        assert_eq!(found(&desk, &[], &["--auto-tls", &data]), [""; 0]);
-        assert!(!desk.path("data").exists());
+        let folder = Folder::new();
+        let data = format!("--data-dir={}", folder.path("data").display());
+        assert_eq!(found(&folder, &[], &["--auto-tls", &data]), [""; 0]);
+        assert!(!folder.path("data").exists());
     }
 }

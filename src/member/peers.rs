@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::join::admission::Admission;
 use crate::join::enter::{Asker, NoAnswer};
-use crate::join::reception::Reception;
 use crate::model::{Clock, ClusterId, MemberId, Progress};
 use crate::peer::{AskError, Caller, Channel, Names, Pending, Pieces, Quic, Rejection, Service};
 use crate::raft::Node;
@@ -17,7 +17,7 @@ const MAX_LOOKUPS_FOR_STRANGERS: usize = 4;
 /// This member's answers to others.
 pub struct Answers {
     node: Node,
-    reception: Arc<Reception>,
+    admission: Arc<Admission>,
     cluster: ClusterId,
 }
 
@@ -26,8 +26,8 @@ impl Answers {
     pub fn new(node: Node, clock: Arc<dyn Clock>, token: Option<String>) -> Self {
         let cluster = node.status().cluster;
         let names = Names::new(MAX_LOOKUPS_FOR_STRANGERS);
-        let reception = Arc::new(Reception::new(node.clone(), clock, names, token));
-        Self { node, reception, cluster }
+        let admission = Arc::new(Admission::new(node.clone(), clock, names, token));
+        Self { node, admission, cluster }
     }
 }
 
@@ -71,8 +71,8 @@ impl Service for Answers {
     }
 
     fn ask(&self, _caller: &Caller, question: Bytes) -> Pending<Result<Bytes, Rejection>> {
-        let reception = self.reception.clone();
-        Box::pin(async move { reception.answer(&question).await.map_err(malformed) })
+        let admission = self.admission.clone();
+        Box::pin(async move { admission.answer(&question).await.map_err(malformed) })
     }
 }
 

@@ -79,7 +79,7 @@ pub fn http2(bytes: &[u8]) {
 }
 
 /// A stream of another member before its messages.
-pub fn lane(bytes: &[u8]) {
+pub fn channel(bytes: &[u8]) {
     kvd::peer::probe(bytes);
 }
 

@@ -87,8 +87,8 @@ fn http2() {
 }
 
 #[test]
-fn lane() {
-    replay("lane", entries::lane, seeds::lane, 1);
+fn channel() {
+    replay("channel", entries::channel, seeds::channel, 1);
 }
 
 #[test]

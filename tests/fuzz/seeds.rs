@@ -121,7 +121,7 @@ pub fn http2() -> Seeds {
 }
 
 /// The bytes of streams between members.
-pub fn lane() -> Seeds {
+pub fn channel() -> Seeds {
     let greeting = [3, 0, 7, 0xac, 2, 8, 9, 10, 0, 0, 0, 0, 5, b'0', b'.', b'1', b'.', b'0'];
     let framed = [&(greeting.len() as u32).to_le_bytes()[..], &greeting].concat();
     vec![

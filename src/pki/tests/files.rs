@@ -1,6 +1,6 @@
 //! The operator's own certificates.
 
-use super::lab::{Ca, DAY, Desk, NOW, Order, SetClock, filed, refused, shake};
+use super::lab::{Ca, DAY, Folder, NOW, Order, SetClock, filed, refused, shake};
 use crate::pki::{Allowed, Credentials, Files, Holder, PkiError, Trust};
 
 fn open(files: Files) -> Result<Credentials, PkiError> {
@@ -16,7 +16,7 @@ fn with(mut files: Files, change: impl FnOnce(&mut Trust)) -> Files {
 #[test]
 fn members_of_one_ca_accept_each_other_under_the_names_in_their_certificates() {
     let ca = Ca::new("the CA");
-    let desks = [Desk::new(), Desk::new()];
+    let desks = [Folder::new(), Folder::new()];
     let one = filed(&desks[0], &Order::of("one"), &ca);
     let two = filed(&desks[1], &Order { hosts: &["10.0.0.2", "two.example"], ..Order::of("two") }, &ca);
     let [shown, _] = shake(&one, &two, "10.0.0.2").expect("by address");
@@ -31,7 +31,7 @@ fn members_of_one_ca_accept_each_other_under_the_names_in_their_certificates() {
 
 #[test]
 fn another_ca_is_refused() {
-    let desks = [Desk::new(), Desk::new()];
+    let desks = [Folder::new(), Folder::new()];
     let one = filed(&desks[0], &Order::of("one"), &Ca::new("the CA"));
     let two = filed(&desks[1], &Order::of("two"), &Ca::new("the CA"));
     assert!(
@@ -43,8 +43,8 @@ fn another_ca_is_refused() {
 #[test]
 fn only_allowed_names_are_let_in() {
     let ca = Ca::new("the CA");
-    let (desk, other) = (Desk::new(), Desk::new());
-    let one = filed(&desk, &Order { hosts: &["127.0.0.1", "one.example"], ..Order::of("one") }, &ca);
+    let (folder, other) = (Folder::new(), Folder::new());
+    let one = filed(&folder, &Order { hosts: &["127.0.0.1", "one.example"], ..Order::of("one") }, &ca);
     other.put(&ca.issue(&Order::of("two")), &ca.pem);
     let strict = |cn: &[&str], hosts: &[&str]| {
         let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
@@ -68,7 +68,7 @@ fn only_allowed_names_are_let_in() {
 #[test]
 fn what_a_list_revokes_is_refused_both_ways() {
     let ca = Ca::new("the CA");
-    let (good, bad, careful) = (Desk::new(), Desk::new(), Desk::new());
+    let (good, bad, careful) = (Folder::new(), Folder::new(), Folder::new());
     let good = filed(&good, &Order::of("good"), &ca);
     let bad = filed(&bad, &Order { serial: 666, ..Order::of("bad") }, &ca);
     careful.put(&ca.issue(&Order { serial: 8, ..Order::of("careful") }), &ca.pem);
@@ -83,7 +83,7 @@ fn what_a_list_revokes_is_refused_both_ways() {
 #[test]
 fn cas_are_exchanged_by_reloads_with_both_in_the_bundle() {
     let (old, new) = (Ca::new("old"), Ca::new("new"));
-    let (desk_one, desk_two) = (Desk::new(), Desk::new());
+    let (desk_one, desk_two) = (Folder::new(), Folder::new());
     let one = filed(&desk_one, &Order::of("one"), &old);
     let two = filed(&desk_two, &Order::of("two"), &old);
     let meet = || {
@@ -108,7 +108,7 @@ fn cas_are_exchanged_by_reloads_with_both_in_the_bundle() {
     desk_one.write("ca.pem", &new.pem);
     one.reload().expect("good");
     meet();
-    let late = Desk::new();
+    let late = Folder::new();
     let late = filed(&late, &Order::of("late"), &old);
     assert!(shake(&late, &one, "127.0.0.1").is_err());
 }
@@ -116,9 +116,9 @@ fn cas_are_exchanged_by_reloads_with_both_in_the_bundle() {
 #[test]
 fn every_broken_file_is_named_and_what_is_in_use_stays() {
     let ca = Ca::new("the CA");
-    let desk = Desk::new();
-    let one = filed(&desk, &Order::of("one"), &ca);
-    let other = Desk::new();
+    let folder = Folder::new();
+    let one = filed(&folder, &Order::of("one"), &ca);
+    let other = Folder::new();
     let two = filed(&other, &Order::of("two"), &ca);
     let good = ca.issue(&Order::of("one"));
     let wrong_key = ca.issue(&Order::of("one")).1;
@@ -140,16 +140,16 @@ fn every_broken_file_is_named_and_what_is_in_use_stays() {
         ("cert.pem", (&early.0, &early.1), &ca.pem, "the certificate is not valid before Jan  2"),
     ];
     for (name, (cert, key), bundle, words) in cases {
-        desk.put(&(cert.into(), key.into()), bundle);
+        folder.put(&(cert.into(), key.into()), bundle);
         let text = one.reload().expect_err(name).to_string();
-        let place = desk.path(name).display().to_string();
+        let place = folder.path(name).display().to_string();
         assert!(text.starts_with(&place) && text.contains(words), "{name}: {text}");
         shake(&one, &two, "127.0.0.1").expect("the old ones stay in use");
     }
-    desk.put(&good, &ca.pem);
-    std::fs::remove_file(desk.path("key.pem")).expect("there");
+    folder.put(&good, &ca.pem);
+    std::fs::remove_file(folder.path("key.pem")).expect("there");
     assert!(one.reload().expect_err("missing").to_string().contains("key.pem: "));
-    let missing = with(other.files(), |trust| trust.crl = Some(desk.path("crl.pem")));
+    let missing = with(other.files(), |trust| trust.crl = Some(folder.path("crl.pem")));
     let text = open(missing).expect_err("missing").to_string();
     assert!(text.contains("crl.pem: "), "{text}");
 }
@@ -157,9 +157,9 @@ fn every_broken_file_is_named_and_what_is_in_use_stays() {
 #[test]
 fn a_member_starts_with_an_expired_certificate_and_takes_a_better_one_by_a_reload() {
     let ca = Ca::new("the CA");
-    let (desk, other) = (Desk::new(), Desk::new());
-    desk.put(&ca.issue(&Order { from: NOW - 9 * DAY, until: NOW - DAY, ..Order::of("one") }), &ca.pem);
-    let one = open(desk.files()).expect("a warning only");
+    let (folder, other) = (Folder::new(), Folder::new());
+    folder.put(&ca.issue(&Order { from: NOW - 9 * DAY, until: NOW - DAY, ..Order::of("one") }), &ca.pem);
+    let one = open(folder.files()).expect("a warning only");
     let two = filed(&other, &Order::of("two"), &ca);
     assert!(
         refused(&one, &two, "127.0.0.1").starts_with("server: invalid peer certificate: certificate expired")
@@ -167,7 +167,7 @@ fn a_member_starts_with_an_expired_certificate_and_takes_a_better_one_by_a_reloa
     assert!(
         refused(&two, &one, "127.0.0.1").starts_with("client: invalid peer certificate: certificate expired")
     );
-    desk.put(&ca.issue(&Order::of("one")), &ca.pem);
+    folder.put(&ca.issue(&Order::of("one")), &ca.pem);
     one.reload().expect("a better one");
     shake(&one, &two, "127.0.0.1").expect("accepted");
 }
@@ -175,11 +175,11 @@ fn a_member_starts_with_an_expired_certificate_and_takes_a_better_one_by_a_reloa
 #[test]
 fn another_pair_may_be_shown_to_those_who_are_dialled() {
     let ca = Ca::new("the CA");
-    let (desk, other) = (Desk::new(), Desk::new());
-    desk.put(&ca.issue(&Order::of("server")), &ca.pem);
+    let (folder, other) = (Folder::new(), Folder::new());
+    folder.put(&ca.issue(&Order::of("server")), &ca.pem);
     let (cert, key) = ca.issue(&Order::of("client"));
-    let pair = crate::pki::Pair { cert: desk.write("c.pem", &cert), key: desk.write("k.pem", &key) };
-    let one = open(Files { client_pair: Some(pair), ..desk.files() }).expect("good files");
+    let pair = crate::pki::Pair { cert: folder.write("c.pem", &cert), key: folder.write("k.pem", &key) };
+    let one = open(Files { client_pair: Some(pair), ..folder.files() }).expect("good files");
     other.put(&ca.issue(&Order::of("two")), &ca.pem);
     let strict = open(with(other.files(), |trust| trust.allowed.common_names = vec!["client".into()]))
         .expect("good files");

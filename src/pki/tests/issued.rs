@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use super::lab::{DAY, Desk, NOW, SetClock, refused, shake};
+use super::lab::{DAY, Folder, NOW, SetClock, refused, shake};
 use crate::model::{ClusterId, MemberId};
 use crate::pki::{Credentials, Holder, SecretSource};
 
@@ -55,8 +55,8 @@ fn another_secret_is_refused_by_both_ends() {
 
 #[test]
 fn a_secret_is_exchanged_with_both_accepted_in_between() {
-    let desk = Desk::new();
-    let path = desk.write("secret", "the old secret of all\n");
+    let folder = Folder::new();
+    let path = folder.write("secret", "the old secret of all\n");
     let open =
         || Credentials::from_secret(SecretSource::File(path.clone()), SetClock::at(NOW)).expect("a secret");
     let (one, two) = (open(), open());
@@ -71,7 +71,7 @@ fn a_secret_is_exchanged_with_both_accepted_in_between() {
         "the new secret of all",
     ];
     for step in steps {
-        desk.write("secret", step);
+        folder.write("secret", step);
         one.reload().expect("readable");
         meet();
         two.reload().expect("readable");
@@ -83,8 +83,8 @@ fn a_secret_is_exchanged_with_both_accepted_in_between() {
 
 #[test]
 fn a_bad_secret_is_named_and_the_one_in_use_stays() {
-    let desk = Desk::new();
-    let path = desk.write("secret", "the old secret of all");
+    let folder = Folder::new();
+    let path = folder.write("secret", "the old secret of all");
     let source = SecretSource::File(path.clone());
     let one = Credentials::from_secret(source.clone(), SetClock::at(NOW)).expect("a secret");
     let place = path.display().to_string();
@@ -92,10 +92,10 @@ fn a_bad_secret_is_named_and_the_one_in_use_stays() {
         ("short", format!("the secret in {place} has 5 characters, at least 16 are needed")),
         (" \n\n", format!("{place} holds no secret")),
     ] {
-        desk.write("secret", text);
+        folder.write("secret", text);
         assert_eq!(one.reload().expect_err("refused").to_string(), words);
     }
-    desk.write("secret", "the new secret of all");
+    folder.write("secret", "the new secret of all");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("mine");
     let refused = one.reload().expect_err("everybody may have read it").to_string();
     assert!(refused.starts_with(&place) && refused.contains("(mode 644)"), "{refused}");

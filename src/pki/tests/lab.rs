@@ -119,11 +119,11 @@ impl Ca {
 }
 
 /// A directory of a member's files.
-pub struct Desk {
+pub struct Folder {
     directory: tempfile::TempDir,
 }
 
-impl Desk {
+impl Folder {
     pub fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a directory") }
     }
@@ -157,9 +157,9 @@ impl Desk {
 }
 
 /// Credentials from files written in the usual way.
-pub fn filed(desk: &Desk, order: &Order<'_>, ca: &Ca) -> Credentials {
-    desk.put(&ca.issue(order), &ca.pem);
-    Credentials::from_files(desk.files(), SetClock::at(NOW)).expect("good files")
+pub fn filed(folder: &Folder, order: &Order<'_>, ca: &Ca) -> Credentials {
+    folder.put(&ca.issue(order), &ca.pem);
+    Credentials::from_files(folder.files(), SetClock::at(NOW)).expect("good files")
 }
 
 /// Connects in memory; returns the chain that the server saw of the client and the reverse, or who refused and why.

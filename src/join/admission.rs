@@ -12,7 +12,7 @@ use crate::peer::Names;
 use crate::raft::Node;
 
 /// See the module.
-pub struct Reception {
+pub struct Admission {
     node: Node,
     clock: Arc<dyn Clock>,
     /// Separate from the resolver that looks up members' names, because strangers cause lookups here.
@@ -20,8 +20,8 @@ pub struct Reception {
     token: Option<String>,
 }
 
-impl Reception {
-    /// The reception of a member: it answers questions of entry. Its `initial-cluster-token` is `token`, if it was given.
+impl Admission {
+    /// The answers of a member to questions about admission. Its `initial-cluster-token` is `token`, if it was given.
     pub fn new(node: Node, clock: Arc<dyn Clock>, names: Names, token: Option<String>) -> Self {
         Self { node, clock, names, token }
     }
