@@ -165,6 +165,10 @@ in_ one sh -c 'find /etc /var/lib /srv /run/kv -type f -exec sha256sum {} + 2>/d
 asked
 in_ one sh -c 'find /etc /var/lib /srv /run/kv -type f -exec sha256sum {} + 2>/dev/null | sort' >"$work/after"
 holds "the files are the same" diff "$work/before" "$work/after"
+in_ one systemctl start kvd
+asked
+check "beside the service, which has the addresses, check ends with" "$status" 0
+in_ one systemctl stop kvd
 
 step "another file is read as whoever asks"
 in_ one sh -c 'cp /etc/kv/cluster.toml /root/new.toml && chmod 600 /root/new.toml'
