@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind, Result};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -70,9 +71,29 @@ pub(super) async fn begin(stream: Stream, encryption: &Encryption) -> std::resul
 async fn handshake(stream: Stream, tls: &Tls) -> std::result::Result<Begun, Ended> {
     match tls.accept(stream).await {
         Ok((stream, user)) => Ok(Begun { stream: Stream::Tls(Box::new(stream)), encrypted: true, user }),
-        Err(Failed::Io(error)) => Err(error.into()),
-        Err(Failed::Refused(refused)) => Err(Ended::Refused(refused.reason(), refused.to_string())),
+        Err((failed, stream)) => {
+            farewell(stream).await;
+            Err(match failed {
+                Failed::Io(error) => error.into(),
+                Failed::Refused(refused) => Ended::Refused(refused.reason(), refused.to_string()),
+            })
+        }
     }
+}
+
+/// How long a client that is refused may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Ends a stream and takes what the client has still sent, for a moment: with unread bytes the kernel would drop the last
+/// words together with the connection.
+async fn farewell(mut stream: Stream) {
+    const MOST: u64 = 64 << 10;
+    let ending = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(MOST), &mut tokio::io::sink()).await
+    };
+    // Whether the client has read them does not matter.
+    let _ = tokio::time::timeout(FAREWELL, ending).await;
 }
 
 /// Tells an HTTP client that this port speaks TLS: in HTTP/2 by a frame that ends the connection, otherwise in the words of
@@ -85,11 +106,9 @@ async fn explain(mut stream: Stream, first: &[u8]) -> Result<()> {
         }
         _ => return Ok(()),
     };
-    // Unread bytes would make the kernel drop the answer together with the connection.
-    let mut unread = [0; 4096];
-    let _ = stream.read(&mut unread).await?;
     stream.write_all(&answer).await?;
-    stream.shutdown().await
+    farewell(stream).await;
+    Ok(())
 }
 
 /// The settings with which a server of HTTP/2 begins, and a frame GOAWAY with the code INADEQUATE_SECURITY (RFC 9113).

@@ -82,17 +82,20 @@ impl Tls {
         Ok(())
     }
 
-    /// Makes the handshake. As in etcd the client's certificate names its user only with `--client-cert-auth`.
+    /// Makes the handshake. As in etcd the client's certificate names its user only with `--client-cert-auth`. A failure
+    /// comes with the stream, on which an alert has been sent.
     pub(super) async fn accept<S>(
         &self,
         stream: S,
-    ) -> std::result::Result<(TlsStream<S>, Option<Arc<str>>), Failed>
+    ) -> std::result::Result<(TlsStream<S>, Option<Arc<str>>), (Failed, S)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let state = self.present();
-        let (stream, refused) = watched(TlsAcceptor::from(state.config.clone()).accept(stream)).await;
-        let stream = stream.map_err(|error| refused.map_or(Failed::Io(error), Failed::Refused))?;
+        let accepting = TlsAcceptor::from(state.config.clone()).accept(stream).into_fallible();
+        let (stream, refused) = watched(accepting).await;
+        let stream =
+            stream.map_err(|(error, stream)| (refused.map_or(Failed::Io(error), Failed::Refused), stream))?;
         let certificates = stream.get_ref().1.peer_certificates();
         let leaf = certificates.and_then(<[_]>::first).filter(|_| state.options.client_cert_auth);
         let user = leaf.map(|leaf| certified_user(leaf));
