@@ -86,7 +86,7 @@ impl Default for Options {
             recent_revisions: 8192,
             recent_bytes: 16 << 20,
             slow_apply: Duration::from_millis(100),
-            answers: Budget::new(384 << 20),
+            answers: Budget::new(320 << 20),
             on_fatal: None,
             before_commit: None,
         }

@@ -110,7 +110,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "What is read for clients, and answers that they have not read yet",
-        "384 MiB, of which a connection has half at most; beyond it the answer is \"too many requests\", and streams wait",
+        "320 MiB, of which a connection has half at most; beyond it the answer is \"too many requests\", and streams wait",
         "max-unsent-bytes",
         ("", ""),
         "tests/suite/process/attacks.rs::answers_that_nobody_reads",

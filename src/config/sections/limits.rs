@@ -20,7 +20,7 @@ section! {
         max_txn_ops: usize = etcd("max-txn-ops", Kind::Number(U32), "128", "The most operations in one transaction.").reloads();
         max_request_bytes: usize = etcd("max-request-bytes", Kind::Number(U32), "1572864", "The largest request in bytes.").reloads();
         max_concurrent_streams: u32 = etcd("max-concurrent-streams", Kind::Number(U32), "4294967295", "The most HTTP/2 streams of one client connection. The default is 10000 in fact: more would take more memory than one client should have.").zero_means("4294967295");
-        max_unsent_bytes: usize = own("max-unsent-bytes", Kind::Number(U64), "402653184", "The most memory, in bytes, for what is read for clients and for answers that they have not read yet, over all connections. Beyond it a request whose answer is not small gets \"too many requests\", and streams wait; a single answer has half of it at most. It is never less than eight times max-request-bytes.");
+        max_unsent_bytes: usize = own("max-unsent-bytes", Kind::Number(U64), "335544320", "The most memory, in bytes, for what is read for clients and for answers that they have not read yet, over all connections. Beyond it a request whose answer is not small gets \"too many requests\", and streams wait; a single answer has half of it at most. It is never less than eight times max-request-bytes.");
         /// None allows all.
         keepalive_min_time: Option<Duration> = etcd("grpc-keepalive-min-time", Kind::Duration, "5s", "The shortest interval at which a client may ping; one that pings more often is disconnected. 0 allows all.");
         /// None for no pings.
