@@ -131,13 +131,20 @@ pub(super) fn text(status: &Status) -> String {
     unnamed(status)
 }
 
+/// What to do if the server has ended the connection because it speaks TLS only: kvd says so with HTTP/2's code
+/// INADEQUATE_SECURITY, for which the library has this code and these words.
+fn wants_tls(status: &Status) -> Option<&'static str> {
+    let is_it = status.code() == Code::PermissionDenied && status.message().starts_with("h2 protocol error");
+    is_it.then_some("this port speaks TLS: use https instead of http")
+}
+
 /// Go's text for an error that no client knows by name.
 pub(super) fn unnamed(status: &Status) -> String {
     // The server's own answers have come over a connection that lasts.
     let is_gone =
         matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown | Code::Internal);
     let ended = if is_gone { tls::ended() } else { None };
-    let words = ended.as_deref().unwrap_or(status.message());
+    let words = ended.as_deref().or_else(|| wants_tls(status)).unwrap_or(status.message());
     let code = match status.code() {
         Code::Cancelled => "Canceled".to_string(),
         code => format!("{code:?}"),
