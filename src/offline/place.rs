@@ -26,6 +26,9 @@ pub struct Place {
     kept: bool,
 }
 
+/// The directory of its own that the root of a file system has.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// Salts for the log.
 struct Dice;
 
@@ -122,8 +125,9 @@ impl Drop for Place {
         let _ = fs::remove_dir_all(self.data_dir.join("member"));
         for dir in [Some(&self.data_dir), self.wal_dir.as_ref()].into_iter().flatten() {
             if self.existed.contains(dir) {
-                // It was empty.
-                for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+                // It was empty, but for what the file system keeps there.
+                let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+                for entry in entries.filter(|entry| entry.file_name() != LOST_AND_FOUND) {
                     let path = entry.path();
                     let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
                 }
@@ -137,7 +141,23 @@ impl Drop for Place {
 /// True if nothing is at `dir`, or an empty directory. The root of a file system has a directory of its own.
 fn is_free(dir: &Path) -> bool {
     match fs::read_dir(dir) {
-        Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found")),
+        Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOST_AND_FOUND)),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_system_keeps_for_itself_stays_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let kept = dir.path().join(LOST_AND_FOUND).join("#12");
+        fs::create_dir(dir.path().join(LOST_AND_FOUND)).expect("made");
+        fs::write(&kept, "a file that was found").expect("written");
+        drop(Place::make(dir.path(), None, 0).expect("a place"));
+        assert!(kept.exists());
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1);
     }
 }
