@@ -160,7 +160,7 @@ async fn the_status_of_a_backup_is_printed_as_etcdutl_prints_it() {
     }
 }
 
-/// Puts the same number under two keys at once, until it is told to end.
+/// Puts the same number under two keys at once, until it is asked to end.
 async fn write_pairs(server: &Server, ends: &std::sync::atomic::AtomicBool) {
     let put = |key: &str, number: u64| pb::RequestOp {
         request: Some(pb::request_op::Request::RequestPut(pb::PutRequest {

@@ -187,7 +187,7 @@ async fn large_ranges_at_the_same_time() {
     watched.end("8 ranges and streams of 400 values of 1.4 MB", ANSWERS).await;
 }
 
-/// A connection that opens streams without end: the client is told how many it may have, and those beyond are refused.
+/// A connection that opens streams without end: the client learns how many it may have, and those beyond are refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_without_end() {
     let _turn = heavy().await;

@@ -190,7 +190,7 @@ async fn a_pair_of_which_half_is_written_leaves_the_old_one_in_use() {
     assert_eq!(warnings(), 2, "{}", server.log());
 }
 
-/// What a client or server is told, and what the server's log says.
+/// What a client or server reads, and what the server's log says.
 struct Scene {
     server: Server,
     authority: Authority,
