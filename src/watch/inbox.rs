@@ -123,6 +123,10 @@ impl Inbox {
             listed: false,
         };
         let index = self.free.pop().unwrap_or_else(|| {
+            if self.slots.is_empty() {
+                // Many sessions have one watcher only.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(Slot { generation: 0, watcher: None });
             (self.slots.len() - 1) as u32
         });

@@ -1,10 +1,10 @@
 //! Waking many streams at once.
 //!
 //! Waking a task from another thread costs a system call. So if a batch of events concerns many streams, their wakers
-//! go to the queue of the runtime they run on. One task of that runtime reads it; it is woken once and wakes all
-//! the others from within.
+//! go to the queue of the runtime they run on. One task of that runtime reads it; it is woken once and wakes the others
+//! from within, some at a time: a request that comes meanwhile waits for a few streams, not for a hundred thousand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
@@ -13,20 +13,23 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 
 /// Up to this many streams are woken directly.
 const DIRECT: usize = 2;
+/// So many streams are woken before the runtime's other tasks get their turn.
+const AT_ONCE: usize = 256;
 
 /// The waker of one runtime's streams.
 pub(super) struct Queue {
-    wakers: Mutex<Vec<Waker>>,
+    wakers: Mutex<VecDeque<Waker>>,
     posted: Notify,
     stopped: AtomicBool,
 }
 
 impl Queue {
-    fn post(&self, wakers: &mut Vec<Waker>) {
-        self.wakers.lock().append(wakers);
+    fn post(&self, wakers: Vec<Waker>) {
+        self.wakers.lock().extend(wakers);
         self.posted.notify_one();
         // If the runtime stopped in between, nobody else would wake the streams that were posted.
         if self.stopped.load(Ordering::SeqCst) {
@@ -35,8 +38,19 @@ impl Queue {
     }
 
     fn wake_all(&self) {
-        let wakers = std::mem::take(&mut *self.wakers.lock());
-        wakers.into_iter().for_each(Waker::wake);
+        while self.wake_some() {}
+    }
+
+    /// Wakes some; false if none is left.
+    fn wake_some(&self) -> bool {
+        let (some, is_more) = {
+            let mut wakers = self.wakers.lock();
+            let count = wakers.len().min(AT_ONCE);
+            let some: SmallVec<[Waker; AT_ONCE]> = wakers.drain(..count).collect();
+            (some, !wakers.is_empty())
+        };
+        some.into_iter().for_each(Waker::wake);
+        is_more
     }
 }
 
@@ -75,7 +89,9 @@ impl Queues {
         runtime.spawn(async move {
             loop {
                 stop.0.posted.notified().await;
-                stop.0.wake_all();
+                while stop.0.wake_some() {
+                    yield_now().await;
+                }
             }
         });
         Some(queue)
@@ -84,32 +100,93 @@ impl Queues {
 
 /// The streams that a batch of events wakes.
 #[derive(Default)]
-pub(super) struct Wakes(SmallVec<[(Waker, Option<Arc<Queue>>); DIRECT]>);
+pub(super) struct Wakes {
+    /// The first ones, and those of no runtime.
+    first: SmallVec<[(Waker, Option<Arc<Queue>>); DIRECT]>,
+    /// The others, by queue.
+    posts: SmallVec<[(Arc<Queue>, Vec<Waker>); DIRECT]>,
+}
 
 impl Wakes {
     pub(super) fn push(&mut self, waker: Waker, queue: Option<&Arc<Queue>>) {
-        self.0.push((waker, queue.cloned()));
+        match queue {
+            Some(queue) if self.first.len() >= DIRECT => self.post(waker, queue),
+            _ => self.first.push((waker, queue.cloned())),
+        }
+    }
+
+    fn post(&mut self, waker: Waker, queue: &Arc<Queue>) {
+        match self.posts.iter_mut().find(|(other, _)| Arc::ptr_eq(other, queue)) {
+            Some((_, wakers)) => wakers.push(waker),
+            None => self.posts.push((queue.clone(), vec![waker])),
+        }
     }
 
     /// Wakes all of them. Call it without holding a lock.
-    pub(super) fn fire(self) {
-        if self.0.len() <= DIRECT {
-            self.0.into_iter().for_each(|(waker, _)| waker.wake());
-            return;
-        }
-        let mut queues: Vec<(Arc<Queue>, Vec<Waker>)> = Vec::new();
-        for (waker, queue) in self.0 {
-            let Some(queue) = queue else {
-                waker.wake();
-                continue;
-            };
-            match queues.iter_mut().rev().find(|(other, _)| Arc::ptr_eq(other, &queue)) {
-                Some((_, wakers)) => wakers.push(waker),
-                None => queues.push((queue, vec![waker])),
+    pub(super) fn fire(mut self) {
+        let are_few = self.posts.is_empty();
+        for (waker, queue) in std::mem::take(&mut self.first) {
+            match queue {
+                Some(queue) if !are_few => self.post(waker, &queue),
+                _ => waker.wake(),
             }
         }
-        for (queue, mut wakers) in queues {
-            queue.post(&mut wakers);
+        self.posts.into_iter().for_each(|(queue, wakers)| queue.post(wakers));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    fn fire(count: usize, queue: &Arc<Queue>, woken: &Arc<Woken>) {
+        let mut wakes = Wakes::default();
+        (0..count).for_each(|_| wakes.push(woken.clone().into(), Some(queue)));
+        wakes.fire();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_task_gets_its_turn_while_many_streams_are_woken() {
+        let (queues, woken) = (Queues::default(), Arc::<Woken>::default());
+        let queue = queues.here().expect("a runtime");
+        let all = 20 * AT_ONCE;
+        fire(all, &queue, &woken);
+        let mut seen = BTreeSet::new();
+        while seen.last() != Some(&all) {
+            yield_now().await;
+            seen.insert(woken.0.load(Ordering::SeqCst));
+        }
+        assert!(seen.len() >= 10, "{seen:?}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn few_streams_are_woken_at_once() {
+        let (queues, woken) = (Queues::default(), Arc::<Woken>::default());
+        let queue = queues.here().expect("a runtime");
+        fire(DIRECT, &queue, &woken);
+        assert_eq!(woken.0.load(Ordering::SeqCst), DIRECT);
+    }
+
+    #[test]
+    fn streams_of_a_runtime_that_stopped_are_woken_nevertheless() {
+        let (queues, woken) = (Queues::default(), Arc::<Woken>::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let queue = runtime.block_on(async { queues.here().expect("a runtime") });
+        drop(runtime);
+        fire(3 * AT_ONCE, &queue, &woken);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 3 * AT_ONCE);
     }
 }

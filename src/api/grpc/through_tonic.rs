@@ -26,7 +26,7 @@ use crate::api::rpc::{StreamFace, UnaryFace};
 use crate::model::{Caller, Refusal};
 
 /// Initial buffer of a stream, in bytes: there may be very many streams, most of them idle.
-const FIRST_BUFFER: usize = 1024;
+const FIRST_BUFFER: usize = 64;
 /// Answers that are ready at the same time are sent together, up to about this many bytes.
 const SEND_TOGETHER: usize = 32 * 1024;
 

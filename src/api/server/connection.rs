@@ -103,13 +103,18 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
             let (shared, client) = (shared.clone(), client.clone());
             let stream = Open::new(&activity);
             async move {
-                let opened = client.share.open(bytes_of(request.headers()));
-                let response = match &opened {
-                    Ok(_) => answer(&shared, faces, &client, request).await,
-                    Err(refusal) => refused(refusal.clone(), &request),
-                };
-                let share = client.share.clone();
-                Ok::<_, Infallible>(response.map(|body| Answer::new(body, share, stream, opened.ok())))
+                // In a box that exists while the request is handled: otherwise each stream would keep its room from its
+                // first frame to its last.
+                Box::pin(async move {
+                    let opened = client.share.open(bytes_of(request.headers()));
+                    let response = match &opened {
+                        Ok(_) => answer(&shared, faces, &client, request).await,
+                        Err(refusal) => refused(refusal.clone(), &request),
+                    };
+                    let share = client.share.clone();
+                    Ok::<_, Infallible>(response.map(|body| Answer::new(body, share, stream, opened.ok())))
+                })
+                .await
             }
         })
     };
