@@ -140,6 +140,14 @@
 //! **One stop.** `daemon/process.rs` `stop()`: leadership is transferred, clients are notified, raft ends, the store
 //! makes a last checkpoint.
 //!
+//! ## The v2 API
+//!
+//! etcd's v2 store is a tree beside the key space, and the two know nothing of each other. `model/tree.rs` has its
+//! commands and events, and one command of the log, [`model::Command::Tree`], carries them. `store/tree/` is the tree:
+//! immutable maps in memory that share what did not change, so a reader takes the tree of one moment and waits for
+//! nobody; its rows go to LMDB with all others. `watch/tree.rs` has those who wait, `member/tree.rs` ends nodes whose time
+//! has come, and `api/v2/` is its HTTP: it has no messages, so it is beside the table of methods, behind the same gate.
+//!
 //! ## Threads
 //!
 //! | thread | runs |

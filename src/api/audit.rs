@@ -62,21 +62,27 @@ pub struct Filter {
 impl Filter {
     /// Entries that name no method, service or path.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        let is_known = |name: &str| RULES.iter().any(|rule| is_named(rule, name));
+        let is_known = |name: &str| RULES.iter().map(names_of).chain([V2]).any(|names| names.contains(&name));
         self.methods.iter().map(String::as_str).filter(move |name| !is_known(name))
     }
 
-    fn admits(&self, rule: &Rule, user: Option<&str>, touched: &Touched) -> bool {
+    fn admits(&self, names: Names, user: Option<&str>, touched: &Touched) -> bool {
         let has = |prefix: &Bytes| touched.meets(prefix);
-        (self.methods.is_empty() || self.methods.iter().any(|name| is_named(rule, name)))
+        (self.methods.is_empty() || self.methods.iter().any(|name| names.contains(&name.as_str())))
             && (self.users.is_empty() || user.is_some_and(|user| self.users.iter().any(|one| one == user)))
             && (self.prefixes.is_empty() || touched.names_no_key() || self.prefixes.iter().any(has))
     }
 }
 
-fn is_named(rule: &Rule, name: &str) -> bool {
+/// The names of a call for filters: method, service, and path.
+type Names = [&'static str; 3];
+
+/// Those of a request on the nodes of the v2 API, which is no method of the table.
+const V2: Names = ["keys", "v2", "/v2/keys"];
+
+fn names_of(rule: &Rule) -> Names {
     let service = rule.service.rsplit_once('.').map_or(rule.service, |(_, service)| service);
-    [rule.method, service, rule.path].contains(&name)
+    [rule.method, service, rule.path]
 }
 
 /// The audit of a member.
@@ -97,12 +103,12 @@ impl Audit {
     pub fn refused(&self, rule: &Rule, client: &Client, refusal: &Refusal, began: Instant) {
         let mut entry = Entry::begin(rule, Some(client), &Caller::Anonymous, Touched::default());
         entry.began = began;
-        self.record(rule, entry, Some(refusal));
+        self.record(entry, Some(refusal));
     }
 
     /// A call has ended, with a refusal or well.
-    pub fn record(&self, rule: &Rule, entry: Entry, refusal: Option<&Refusal>) {
-        if !self.filter.admits(rule, entry.user.as_deref(), &entry.touched) {
+    pub fn record(&self, entry: Entry, refusal: Option<&Refusal>) {
+        if !self.filter.admits(entry.names, entry.user.as_deref(), &entry.touched) {
             return;
         }
         let took = entry.began.elapsed();
@@ -111,7 +117,7 @@ impl Audit {
             user: entry.user,
             certificate: entry.certificate,
             address: entry.address,
-            method: entry.method,
+            method: entry.names[2],
             touched: entry.touched,
             code: code_name(refusal.map_or(Code::Ok, |refusal| status::of(refusal).code)),
             took,
@@ -136,13 +142,22 @@ pub struct Entry {
     user: Option<Arc<str>>,
     certificate: Option<Arc<str>>,
     address: String,
-    method: &'static str,
+    names: Names,
     touched: Touched,
 }
 
 impl Entry {
     /// A caller's call of a method begins.
     pub fn begin(rule: &Rule, client: Option<&Client>, caller: &Caller, touched: Touched) -> Self {
+        Self::named(names_of(rule), client, caller, touched)
+    }
+
+    /// A caller's request on a node of the v2 API begins.
+    pub fn of_v2(client: &Client, caller: &Caller, path: &str) -> Self {
+        Self::named(V2, Some(client), caller, Touched::path(path))
+    }
+
+    fn named(names: Names, client: Option<&Client>, caller: &Caller, touched: Touched) -> Self {
         let user = match caller {
             Caller::User { name, .. } => Some(name.clone()),
             Caller::Anonymous | Caller::System => None,
@@ -152,7 +167,7 @@ impl Entry {
             user,
             certificate: client.and_then(|client| client.certified.clone()),
             address: client.map(|client| client.peer.to_string()).unwrap_or_default(),
-            method: rule.path,
+            names,
             touched,
         }
     }
@@ -167,8 +182,8 @@ mod tests {
 
     #[test]
     fn filters_by_method_user_and_prefix() {
-        let put = rules::find("/etcdserverpb.KV/Put").expect("a method");
-        let status = rules::find("/etcdserverpb.Maintenance/Status").expect("a method");
+        let put = names_of(rules::find("/etcdserverpb.KV/Put").expect("a method"));
+        let status = names_of(rules::find("/etcdserverpb.Maintenance/Status").expect("a method"));
         let touches = |key: &'static str| {
             touched(&pb::PutRequest { key: key.into(), value: "secret".into(), ..Default::default() })
         };
@@ -178,7 +193,8 @@ mod tests {
             assert!(methods(admitted).admits(put, None, &touches("k")), "{admitted:?}");
         }
         assert!(!methods(&["put", "Maintenance"]).admits(put, None, &touches("k")));
-        let unknown = methods(&["Put", "put", "KV", "etcdserverpb.KV", "/etcdserverpb.KV/Put", ""]);
+        let unknown =
+            methods(&["Put", "put", "KV", "v2", "/v2/keys", "etcdserverpb.KV", "/etcdserverpb.KV/Put", ""]);
         assert_eq!(unknown.unknown().collect::<Vec<_>>(), ["put", "etcdserverpb.KV", ""]);
         let users = Filter { users: list(&["ann"]), ..Filter::default() };
         assert!(users.admits(put, Some("ann"), &touches("k")));

@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::grpc::leashed::Leashed;
 use super::json::answers::Chunks;
+use super::v2::wait::Waiting;
 
 /// See the module.
 #[derive(Default)]
@@ -29,6 +30,8 @@ pub enum ReplyBody {
     Stream(Leashed<tonic::body::Body>),
     /// The same as lines of JSON.
     Json(Box<Chunks<Leashed<tonic::body::Body>>>),
+    /// Changes of v2's tree, when they come.
+    Wait(Box<Waiting>),
 }
 
 fn ok_trailers() -> HeaderMap {
@@ -64,6 +67,9 @@ impl Body for ReplyBody {
             ReplyBody::Tonic(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Stream(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Json(body) => Pin::new(body).poll_frame(context),
+            ReplyBody::Wait(waiting) => {
+                waiting.poll_line(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+            }
         }
     }
 
@@ -72,9 +78,11 @@ impl Body for ReplyBody {
             ReplyBody::Empty => true,
             ReplyBody::Page(page) => page.is_empty(),
             ReplyBody::Tonic(body) => body.is_end_stream(),
-            ReplyBody::Message(_) | ReplyBody::OkTrailers | ReplyBody::Stream(_) | ReplyBody::Json(_) => {
-                false
-            }
+            ReplyBody::Message(_)
+            | ReplyBody::OkTrailers
+            | ReplyBody::Stream(_)
+            | ReplyBody::Json(_)
+            | ReplyBody::Wait(_) => false,
         }
     }
 

@@ -10,6 +10,7 @@
 //! * [`status`]: the table of refusals: etcd's code and text. No other file of kvd has those texts.
 //! * [`grpc`]: the framing around the handlers. [`encoding`]: the protobuf encoding of answers.
 //! * [`json`]: etcd's JSON gateway, in front of [`grpc`].
+//! * [`v2`]: etcd's v2 API.
 //! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`, `/debug/vars`.
 //! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
 //! * [`audit`]: who did what, between the table of methods and the handlers.
@@ -20,7 +21,7 @@
 //!
 //! Rules: a handler does not access internals of raft or the store; it proposes commands and asks questions, both on
 //! behalf of the caller. It knows neither bytes nor HTTP, so that another interface can call the same handler.
-//! Everything from a client is limited before it is allocated. Imports go one way: HTTP uses `json`, which uses gRPC, which
+//! Everything from a client is limited before it is allocated. Imports go one way: HTTP uses `v2` and `json`, which use gRPC, which
 //! uses `rpc`, which uses `gate` and `reads`, which use `services`; `rules`, `encoding`, `jobs` and `metrics` are the base of all.
 
 pub mod audit;
@@ -44,3 +45,4 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod unsent;
+pub mod v2;

@@ -18,7 +18,7 @@ use crate::lease::{self, Lessor};
 use crate::model::{Caller, ClusterId, Command, MemberId, Refusal, Reply};
 use crate::raft::Node;
 use crate::store::Store;
-use crate::watch::Hub;
+use crate::watch::{Hub, TreeHub};
 
 /// The version of etcd whose behaviour kvd has.
 pub const ETCD_VERSION: &str = "3.7.3";
@@ -46,6 +46,8 @@ pub struct Settings {
     pub extensive_metrics: bool,
     /// The JSON gateway is served (`--enable-grpc-gateway`).
     pub gateway: bool,
+    /// The v2 API is served (`--enable-v2`).
+    pub v2: bool,
     /// Who may make requests over plain HTTP.
     pub access: Access,
 }
@@ -77,6 +79,7 @@ impl Default for Settings {
             slow_read: Duration::from_millis(100),
             extensive_metrics: false,
             gateway: true,
+            v2: true,
             access: Access::default(),
         }
     }
@@ -98,6 +101,8 @@ impl Settings {
 pub struct FanOut {
     /// Passes events to watchers; an observer of the store.
     pub hub: Arc<Hub>,
+    /// Passes changes of v2's tree to those who wait; an observer of the store.
+    pub tree_hub: Arc<TreeHub>,
     /// Counts the time of leases while this member leads; an observer of the store.
     pub lessor: Arc<Lessor>,
     /// Access to the leader's lessor while this member does not lead.
@@ -142,10 +147,10 @@ impl Services {
         stop: Stop,
     ) -> Self {
         let status = node.status();
-        let FanOut { hub, lessor, lease_leader } = fan_out;
+        let FanOut { hub, tree_hub, lessor, lease_leader } = fan_out;
         let jobs = Jobs::default();
         Self {
-            reads: Reads::new(node.clone(), store.clone(), hub, lessor.clone(), jobs.clone()),
+            reads: Reads::new(node.clone(), store.clone(), (hub, tree_hub), lessor.clone(), jobs.clone()),
             node,
             store,
             lessor,

@@ -35,6 +35,7 @@ use crate::store::{Options, Store};
 mod json;
 mod limits;
 mod users;
+mod v2;
 
 /// A server on a port of its own, stopped when dropped.
 struct Served {

@@ -54,6 +54,7 @@ pub fn settings(config: &Config) -> Settings {
         slow_read: config.logging.warn_apply,
         extensive_metrics: config.http.metrics == Metrics::Extensive,
         gateway: config.http.gateway,
+        v2: config.http.v2,
         access: Access { cors: config.http.cors.clone(), host_whitelist: config.http.host_whitelist.clone() },
     }
 }

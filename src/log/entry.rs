@@ -84,7 +84,7 @@ mod tests {
     use crate::log::encode_payload;
     use crate::model::{
         Compare, CompareOp, CompareTarget, Delete, KeyRange, Member, MemberChange, MemberId, Op, Put,
-        RangeQuery, Stamp, Txn,
+        RangeQuery, Stamp, TreeCommand, Ttl, Txn,
     };
 
     /// A megabyte, in every place where a command can carry one.
@@ -108,6 +108,11 @@ mod tests {
             txn(Vec::new(), vec![Op::Txn(inner)], vec![Op::Put(put())]),
             Command::Member(MemberChange::Add(member)),
             Command::ClusterVersion("3".repeat(1 << 20)),
+            Command::Tree(TreeCommand::Update {
+                path: "/p".into(),
+                value: "v".repeat(1 << 20).into(),
+                ttl: Ttl { seconds: Some(u64::MAX), refresh: true },
+            }),
             Command::LeaseCheckpoint { remaining: vec![(i64::MAX, Some(i64::MAX)); 100_000] },
         ]
     }

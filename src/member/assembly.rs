@@ -13,7 +13,7 @@ use crate::auth::Logins;
 use crate::lease::{self, Lessor};
 use crate::model::Observer;
 use crate::raft::{Node, NodeOptions};
-use crate::watch::{self, Hub};
+use crate::watch::{self, Hub, TreeHub};
 
 impl Member {
     /// Starts a member whose log an earlier start, or [`crate::raft::found()`], has begun. The store's observers are in
@@ -26,9 +26,10 @@ impl Member {
         let logins = Logins::new(logins, raft.clock.clone());
         let store = raft.store.clone();
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
+        let tree_hub = TreeHub::new();
         let lessor = new_lessor(&raft);
         let space = SpaceWatch::new();
-        let own: [Arc<dyn Observer>; 3] = [hub.clone(), lessor.clone(), space.clone()];
+        let own: [Arc<dyn Observer>; 4] = [hub.clone(), tree_hub.clone(), lessor.clone(), space.clone()];
         store.set_observers(observers.into_iter().chain(own).collect());
         let (id, name, client_urls) = (raft.id, raft.name.clone(), raft.client_urls.clone());
         let node = match raft_on {
@@ -39,7 +40,7 @@ impl Member {
         let patience = settings.request_timeout();
         let (stopper, stop) = Stop::channel();
         let lease_leader = Arc::new(LeaderLessor(node.clone()));
-        let fan_out = FanOut { hub: hub.clone(), lessor: lessor.clone(), lease_leader };
+        let fan_out = FanOut { hub: hub.clone(), tree_hub, lessor: lessor.clone(), lease_leader };
         let services = Services::new(node.clone(), store.clone(), fan_out, logins, settings, stop);
         Ok(Self {
             readiness: Readiness {

@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 
 use super::parts::{Job, Member};
-use super::{compaction, leases, token_keys};
+use super::{compaction, leases, token_keys, tree};
 
 /// The jobs that the leader does for all members. They run everywhere, so that the next leader is prepared, and change
 /// something only on the leader.
-const OF_THE_LEADER: &[fn(&Member) -> Job] = &[leases::job, compaction::job, token_keys::job];
+const OF_THE_LEADER: &[fn(&Member) -> Job] = &[leases::job, compaction::job, token_keys::job, tree::job];
 
 /// The jobs that each member does for itself.
 const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm];

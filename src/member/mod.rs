@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `seams.rs`, `parts.rs`, `assembly.rs` | [`Seams`], what a member needs from outside; [`Member`], its parts; how they are connected |
 //! | `jobs.rs` | the lists of jobs |
-//! | `leases.rs`, `compaction.rs`, `token_keys.rs` | a job each: lease expiry, with the questions about leases that members ask their leader; automatic compaction; new keys for users' tokens |
+//! | `leases.rs`, `compaction.rs`, `token_keys.rs`, `tree.rs` | a job each: lease expiry, with the questions about leases that members ask their leader; automatic compaction; new keys for users' tokens; the end of nodes of v2's tree |
 //! | `directory.rs` | the data directory and its permissions |
 //! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
 //! | `peers.rs` | its answers to other members |
@@ -35,6 +35,7 @@ mod readiness;
 pub mod roster;
 mod seams;
 mod token_keys;
+mod tree;
 
 pub use error::MemberError;
 pub use history::{HistoryError, mark};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alarm, AlarmKind, AuthChange, Caller, Delete, LeaseId, Member, MemberId, Put, Txn};
+use super::{Alarm, AlarmKind, AuthChange, Caller, Delete, LeaseId, Member, MemberId, Put, TreeCommand, Txn};
 
 /// Upper bound for `--max-request-bytes`: every member receives what any other one was asked for, in one message.
 pub const MAX_REQUEST_BYTES: usize = 48 << 20;
@@ -14,8 +14,9 @@ pub const MAX_COMMAND_BYTES: usize = 60 << 20;
 /// Information that the leader adds to a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The proposing leader's wall clock, in milliseconds since the epoch. For what people read: nothing is decided by
-    /// it, since the next leader's clock may be hours away.
+    /// The proposing leader's wall clock, in milliseconds since the epoch. For what people read, and for the end of nodes
+    /// in v2's tree, which clients see as a time of day; nothing else is decided by it, since the next leader's clock may
+    /// be hours away.
     pub time_ms: i64,
     /// The tenant that pays for the command; 0 is the cluster itself, as long as there are no others.
     pub tenant: u32,
@@ -123,4 +124,6 @@ pub enum Command {
     ClusterVersion(String),
     /// Change users, roles or authentication.
     Auth(AuthChange),
+    /// Change the tree of the v2 API.
+    Tree(TreeCommand),
 }

@@ -20,6 +20,7 @@ mod query;
 mod refusal;
 mod reply;
 mod seams;
+mod tree;
 mod txn;
 mod user;
 
@@ -39,5 +40,9 @@ pub use query::{KeyValue, RangeQuery, RangeResult, RevisionBounds, Sort, SortTar
 pub use refusal::Refusal;
 pub use reply::{OpReply, Reply};
 pub use seams::{Clock, Entropy};
+pub use tree::{
+    Expected, TreeAction, TreeChange, TreeCode, TreeCommand, TreeError, TreeEvent, TreeListing, TreeNode,
+    TreeReply, Ttl,
+};
 pub use txn::{Compare, CompareOp, CompareTarget, Delete, Op, Put, Txn};
 pub use user::Caller;

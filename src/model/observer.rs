@@ -1,6 +1,6 @@
 //! The interface of observers, which are notified of what was applied.
 
-use super::{LeaseId, RevisionEvents};
+use super::{LeaseId, RevisionEvents, TreeChange};
 
 /// A change to leases that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub trait Observer: Send + Sync {
     fn on_leases(&self, _changes: &[LeaseChange]) {}
     /// History up to and including `revision` is no longer readable.
     fn on_compacted(&self, _revision: i64) {}
+    /// Changes of v2's tree, in order.
+    fn on_tree(&self, _changes: &[TreeChange]) {}
     /// Users or roles have changed, or authentication was enabled or disabled.
     fn on_users(&self) {}
     /// A command that takes space was applied, and the data are now above this member's space quota.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::nesting::nested;
-use super::{Alarm, KeyValue, LeaseId, Member, RangeResult, Refusal};
+use super::{Alarm, KeyValue, LeaseId, Member, RangeResult, Refusal, TreeReply};
 
 /// The answer to one operation, alone or inside a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,8 @@ pub enum Reply {
     },
     /// The command was refused; every member records the same, and nothing changed.
     Refused(Refusal),
+    /// To a change of v2's tree.
+    Tree(TreeReply),
 }
 
 impl Reply {

@@ -39,6 +39,7 @@ use super::seams::Point;
 use super::signal::Signal;
 use super::states::state_number;
 use super::tables::{Id, Kept, TABLES};
+use super::tree::{self, Tree};
 use super::{Options, Sizes, StoreError, seams};
 use crate::model::{Budget, LogPosition, Observer};
 
@@ -86,6 +87,8 @@ pub(super) struct Shared {
     pub compacted: i64,
     pub remembered: Remembered,
     pub registry: Arc<Registry>,
+    /// v2's tree.
+    pub tree: Tree,
     /// The meta record of the last commit to LMDB.
     pub meta: Meta,
     /// The registry in LMDB.
@@ -102,6 +105,7 @@ impl Shared {
         let last = last.and_then(|(at, _)| Revision::from_bytes(at)).map(|at| at.main);
         seams::whole(&meta).and_then(|()| seams::newest(&meta, last)).map_err(StoreError::Damaged)?;
         let registry = load_registry(&tables, &txn, &meta)?;
+        let tree = load_tree(&tables, &txn)?;
         drop(txn);
         let registry = Arc::new(registry);
         Ok(Self {
@@ -116,14 +120,16 @@ impl Shared {
             remembered: Remembered::default(),
             durable_registry: registry.clone(),
             registry,
+            tree,
             allocated: meta.allocated,
             meta,
         })
     }
 
-    /// Bytes of all stored versions.
+    /// Bytes of all stored versions, and of v2's tree.
     pub fn in_use(&self) -> u64 {
         self.meta.in_use
+            + self.tree.bytes()
             + self.frozen.as_ref().map_or(0, |layer| layer.read().keys.growth)
             + self.active.read().keys.growth
     }
@@ -157,6 +163,20 @@ pub(super) fn load_registry(tables: &Tables, txn: &RoTxn<'_>, meta: &Meta) -> Re
         }
     }
     Ok(registry)
+}
+
+/// v2's tree in LMDB.
+fn load_tree(tables: &Tables, txn: &RoTxn<'_>) -> Result<Tree, StoreError> {
+    let read = StoreError::lmdb("reading v2's tree");
+    let mut tree = Tree::default();
+    for (id, is_event) in [(Id::Tree, false), (Id::TreeEvents, true)] {
+        for item in tables[id].iter(txn).map_err(&read)? {
+            let (key, value) = item.map_err(&read)?;
+            let complaint = || StoreError::Damaged(TABLES[id as usize].complaint());
+            tree::load(&mut tree, is_event, key, value).ok_or_else(complaint)?;
+        }
+    }
+    Ok(tree)
 }
 
 /// A frozen layer that is being written to LMDB, with the state that belongs to it.
@@ -268,6 +288,11 @@ impl Reader<'_> {
             }
         }
         head.try_for_each(|(key, value)| value.map_or(Ok(()), |value| visit(&key, &value)))
+    }
+
+    /// v2's tree as it is published; for the applying thread, which alone changes it.
+    pub fn tree(&self) -> Tree {
+        self.inner.shared.read().tree.clone()
     }
 
     /// Writes or removes a row of such a table; for the applying thread only.

@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::{Caller, Command, Compare, Op, Proposal, Txn};
+use crate::model::{Caller, Command, Compare, Op, Proposal, TreeCommand, Txn};
 
 /// The number of keys that are applied in a few milliseconds, even with large values.
 pub const CHEAP: usize = 256;
@@ -44,6 +44,8 @@ fn of_command(command: &Command) -> usize {
         Command::LeaseCheckpoint { remaining } => remaining.len(),
         // It copies the users, and there may be many; a change of a role changes the rights of all who have it.
         Command::Auth(_) => usize::MAX,
+        // They may remove many nodes.
+        Command::Tree(TreeCommand::Delete { recursive: true, .. } | TreeCommand::Expire) => usize::MAX,
         _ => 1,
     }
 }

@@ -113,10 +113,11 @@ impl Inner {
 
     /// Makes the entry readable, then notifies the observers.
     fn publish(&self, position: LogPosition, applied: Applied) -> Result<(), StoreError> {
-        let Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space } =
+        let Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space, .. } =
             applied;
+        let (tree, tree_changes) = (applied.tree, applied.tree_changes);
         let batch = Arc::new(batch);
-        let (full, over_quota, users_changed) = {
+        let (full, over_quota, users_changed, tree_before) = {
             let mut shared = self.shared.write();
             seams::published(shared.point(), revision, compacted, &batch)?;
             shared.applied = Some(position);
@@ -130,13 +131,16 @@ impl Inner {
                 self.present.set(registry.users.clone());
             }
             shared.registry = registry;
+            let tree_before = tree.map(|tree| std::mem::replace(&mut shared.tree, tree));
             shared.allocated = shared.allocated.max(shared.in_use());
             if !batch.is_empty() {
                 shared.ring.push(batch.clone(), self.options.recent_revisions, self.options.recent_bytes);
             }
             let over_quota = took_space && shared.sizes(self.quota()).exceeded_by(0);
-            (self.is_full(&shared.active.read()), over_quota, users_changed)
+            (self.is_full(&shared.active.read()), over_quota, users_changed, tree_before)
         };
+        // Freeing what only it had may take long after a large deletion.
+        drop(tree_before);
         let observers = self.observers.read().clone();
         for observer in observers.iter() {
             if !batch.is_empty() {
@@ -150,6 +154,9 @@ impl Inner {
             }
             if users_changed {
                 observer.on_users();
+            }
+            if !tree_changes.is_empty() {
+                observer.on_tree(&tree_changes);
             }
             if over_quota {
                 observer.on_quota_exceeded();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::tree::TreeFigures;
 use crate::model::{AuthChange, Command, Histogram, LogPosition, OpReply};
 
 /// Counters since the start, except as noted.
@@ -41,6 +42,8 @@ pub struct Figures {
     pub compaction: Histogram,
     /// Duration of reading a whole snapshot.
     pub snapshot: Arc<Histogram>,
+    /// What was done with v2's tree.
+    pub tree: TreeFigures,
     /// Duration of applying a request, for each kind, refused and done.
     applies: [[Histogram; 2]; OPS.len()],
 }
@@ -83,6 +86,8 @@ fn op_of(command: &Command) -> Option<usize> {
         Command::AlarmRaise(_) | Command::AlarmClear(_) | Command::AlarmList { .. } => 7,
         Command::Member(_) => 8,
         Command::ClusterVersion(_) => 9,
+        // Neither does etcd count those of v2 here.
+        Command::Tree(_) => return None,
         Command::Auth(change) => match change {
             AuthChange::Enable => 10,
             AuthChange::Disable => 11,
@@ -120,6 +125,7 @@ impl Default for Figures {
             slow_applies: AtomicU64::new(0),
             compaction: Histogram::doubling(100.0, 14),
             snapshot: Arc::new(Histogram::doubling(0.01, 17)),
+            tree: TreeFigures::default(),
             applies: std::array::from_fn(|_| std::array::from_fn(|_| Histogram::doubling(0.0001, 20))),
         }
     }

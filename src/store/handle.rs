@@ -18,7 +18,7 @@ use super::mvcc::read::{Hold, ScanError};
 use super::mvcc::revision::Revision;
 use super::{
     BackupReader, Figures, HashKv, Imported, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader,
-    StoreError, TableFigures, effort, states, worker,
+    StoreError, TableFigures, Tree, effort, states, worker,
 };
 use crate::bbolt::File;
 use crate::model::{
@@ -262,6 +262,11 @@ impl Store {
     /// another one.
     pub fn epoch(&self) -> u64 {
         self.0.shared.read().registry.epoch
+    }
+
+    /// v2's tree at this moment.
+    pub fn tree(&self) -> Tree {
+        self.0.shared.read().tree.clone()
     }
 
     /// The alarms that are raised.

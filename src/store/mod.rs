@@ -5,6 +5,7 @@
 //! - `tables`: one row per table; start here to add one
 //! - `format/`: the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe code
 //! - `mvcc/`: the key space of v3: versions, reading, history, hash, compaction
+//! - `tree/`: the tree of v2's API: nodes, their times to live, the last changes
 //! - `head`: changes that are not in LMDB yet; `registry`: members, alarms, users and other small state, all in
 //!   memory
 //! - `handle`: the [`Store`], the interface for other rooms
@@ -22,9 +23,6 @@
 //! - `seams`: conditions at the borders between parts of the store, checked in production
 //! - `backup/`: the whole state in the form of etcd's backend, and back
 //! - `snapshot`, `restore`: the whole state as a stream for members, and back; `states`: several environments and the file CURRENT
-//!
-//! The nodes, TTLs and history of v2 will be in `tree/` next to `mvcc/`, over the same core: tables, head, checkpoint,
-//! snapshot, worker.
 //!
 //! # Rules
 //! - Files use only those below them: `handle` everything; `worker`, `restore` and `snapshot` the core; the core the
@@ -81,6 +79,9 @@ mod states;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod tree;
+#[cfg(test)]
+mod tree_test;
 #[cfg(test)]
 mod users_test;
 mod worker;
@@ -95,3 +96,4 @@ pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Size
 pub use present::UsersEpoch;
 pub use restore::Prepared;
 pub use snapshot::{SnapshotHeader, SnapshotReader};
+pub use tree::Tree;

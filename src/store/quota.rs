@@ -1,6 +1,6 @@
 //! The space that etcd counts for a command before it is proposed (semantics section 11).
 
-use crate::model::{Command, Op, Put, Txn};
+use crate::model::{Command, Op, Put, TreeCommand, Txn};
 
 /// Bytes counted for a put in addition to key and value.
 const PUT_OVERHEAD: u64 = 256;
@@ -14,12 +14,26 @@ pub fn cost(command: &Command) -> u64 {
         Command::Put(put) => cost_of_put(put),
         Command::Txn(txn) => cost_of_txn(txn),
         Command::LeaseGrant { .. } => LEASE,
+        Command::Tree(command) => cost_of_tree(command),
         _ => 0,
     }
 }
 
 fn cost_of_put(put: &Put) -> u64 {
     PUT_OVERHEAD + (put.key.len() + put.value.len()) as u64
+}
+
+/// A change of v2's tree; it is also in the history.
+fn cost_of_tree(command: &TreeCommand) -> u64 {
+    match command {
+        TreeCommand::Set { path, value, .. }
+        | TreeCommand::Create { path, value, .. }
+        | TreeCommand::Update { path, value, .. }
+        | TreeCommand::CompareAndSwap { path, value, .. } => {
+            2 * (PUT_OVERHEAD + (path.len() + value.len()) as u64)
+        }
+        TreeCommand::Delete { .. } | TreeCommand::CompareAndDelete { .. } | TreeCommand::Expire => 0,
+    }
 }
 
 /// The more expensive one of the branches, including the transactions inside them.

@@ -17,6 +17,7 @@ use super::StoreError;
 use super::format::leases::{is_attached, is_lease};
 use super::mvcc::rows::{is_change, is_chunk, is_current, is_old};
 use super::registry::{self, Registry, Rows};
+use super::tree;
 
 /// A table, by its index in [`TABLES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +46,10 @@ pub(super) enum Id {
     Users,
     /// Everything else about authentication.
     Auth,
+    /// The nodes of v2's tree.
+    Tree,
+    /// The last changes of that tree.
+    TreeEvents,
     /// The format's version and the meta record.
     Meta,
 }
@@ -88,7 +93,7 @@ pub(super) enum Kept {
 pub(super) type IsRow = fn(key: &[u8], value: &[u8]) -> bool;
 
 /// All tables.
-pub(super) static TABLES: [Row; 13] = [
+pub(super) static TABLES: [Row; 15] = [
     Row {
         id: Id::Current,
         name: "current",
@@ -195,6 +200,24 @@ pub(super) static TABLES: [Row; 13] = [
         value: "postcard auth::State",
         kept: Kept::Whole { take: registry::take_auth, give: registry::give_auth },
         snapshot: Some(12),
+        hashed: true,
+    },
+    Row {
+        id: Id::Tree,
+        name: "tree",
+        key: "path",
+        value: "postcard tree::Node",
+        kept: Kept::Rows(tree::is_node),
+        snapshot: Some(13),
+        hashed: true,
+    },
+    Row {
+        id: Id::TreeEvents,
+        name: "tree-events",
+        key: "u64 index",
+        value: "postcard model::TreeEvent",
+        kept: Kept::Rows(tree::is_event),
+        snapshot: Some(14),
         hashed: true,
     },
     Row {

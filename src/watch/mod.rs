@@ -18,6 +18,7 @@
 //! | `history.rs` | the thread that reads history for those behind |
 //! | `run.rs` | events on their way: shared, counted, encoded once |
 //! | `wake.rs` | waking many streams with one system call |
+//! | `tree.rs` | waiting for changes of v2's tree, apart from all of this |
 //!
 //! Rules. The applying thread only queues: it never waits for a client, reads no history and encodes nothing. Locks
 //! are taken in the order hub, inbox. A watcher goes live only under the hub's lock, and only when everything up to
@@ -36,12 +37,14 @@ mod session;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod wake;
 
 pub use hub::{Hub, HubStats, Options, WatchSpec};
 pub use order::{Item, WatchKey};
 pub use run::{Run, Want};
 pub use session::{Feed, FeedItem, Session};
+pub use tree::{TreeFeed, TreeHub, TreeWait};
 
 use crate::model::{Refusal, RevisionEvents};
 use crate::store::{Store, Wanted};

@@ -6,7 +6,7 @@ use kvd::log::{Entry, Group, Log, Payload, Vote, encode_payload};
 use kvd::model::{
     Alarm, AlarmKind, Caller, ClusterId, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Lease,
     LogPosition, Member, MemberChange, MemberId, Op, OpReply, Proposal, Put, RangeQuery, Reply, Stamp,
-    StateDigest, Txn,
+    StateDigest, TreeCommand, Ttl, Txn,
 };
 use kvd::raft::wire::{self, Answer, Ballot, Request, Route, WireError};
 use kvd::store::{Options, Store};
@@ -64,6 +64,13 @@ fn commands() -> Vec<Command> {
         Command::AlarmRaise(Alarm { member: MemberId(7), kind: AlarmKind::NoSpace }),
         Command::ClusterVersion("3.7.0".into()),
         Command::Compact { revision: 2 },
+        Command::Tree(TreeCommand::Set {
+            path: "/a/b".into(),
+            dir: false,
+            value: "v".into(),
+            ttl: Ttl { seconds: Some(9), refresh: false },
+        }),
+        Command::Tree(TreeCommand::Delete { path: "/a".into(), dir: false, recursive: true }),
     ]
 }
 

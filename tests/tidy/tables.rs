@@ -84,6 +84,7 @@ const READS: &[&str] = &[
     "store.hash_kv",
     "store.snapshot",
     "store.backup",
+    "store.tree",
     "node.read_index",
 ];
 const FRAMING: &[&str] = &["tonic", "http", "http_body", "Status::", "api::grpc", "api::http", "api::json"];
@@ -95,10 +96,18 @@ pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
         &["tokio", "async", "std::fs", "std::net"],
         "it does nothing to the world: a file is read and written by whoever opens it",
     ),
-    (&["model", "store/apply"], CLOCKS_AND_DICE, "the leader stamps time and ids into the command"),
-    (&["store/apply"], LOCAL, "settings differ between members: decide before the command is proposed"),
     (
-        &["store/apply"],
+        &["model", "store/apply", "store/tree"],
+        CLOCKS_AND_DICE,
+        "the leader stamps time and ids into the command",
+    ),
+    (
+        &["store/apply", "store/tree"],
+        LOCAL,
+        "settings differ between members: decide before the command is proposed",
+    ),
+    (
+        &["store/apply", "store/tree"],
         &["HashMap", "HashSet"],
         "their order differs between members: use a BTreeMap or a Vec",
     ),

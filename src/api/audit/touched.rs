@@ -56,6 +56,11 @@ impl Touched {
         })
     }
 
+    /// A path of the v2 API.
+    pub fn path(path: &str) -> Self {
+        Self::default().single(&Bytes::copy_from_slice(path.as_bytes()))
+    }
+
     fn add(&mut self, key: &Bytes, end: &Bytes) {
         self.ranges.push(KeyRange::from_wire(key.clone(), end.clone()));
         if self.keys.len() == KEYS {

@@ -25,11 +25,24 @@ pub async fn identify(
     if !is_identified(rule) {
         return Ok(Caller::Anonymous);
     }
+    identify_as(services, rule.access, metadata, certified).await
+}
+
+/// The caller, who may do what `access` says.
+///
+/// # Errors
+/// As of [`identify`].
+pub async fn identify_as(
+    services: &Services,
+    access: Access,
+    metadata: &HeaderMap,
+    certified: Option<&Arc<str>>,
+) -> Result<Caller, Refusal> {
     let caller = match token(metadata) {
         Some(token) => by_token(services, token?).await?,
         None => by_certificate(services, metadata, certified),
     };
-    let need = match rule.access {
+    let need = match access {
         Access::Anyone | Access::Keys => return Ok(caller),
         Access::Authenticated | Access::RootUnlessReading | Access::RootOrOwn => Need::User,
         Access::Root => Need::Root,

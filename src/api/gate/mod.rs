@@ -12,7 +12,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::reads::Freshness;
-use super::rules::{Kind, Learner, Rule};
+use super::rules::{Access, Kind, Learner, Rule};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
 
@@ -52,6 +52,25 @@ pub async fn admit(
     }
     // On the heap: without users no request needs the space.
     Box::pin(identity::identify(services, rule, metadata, certified)).await
+}
+
+/// Admits a request that is no method of the table, on behalf of the caller that its headers name.
+///
+/// # Errors
+/// [`Refusal::Stopped`]; while authentication is on [`Refusal::InvalidToken`], and those of `access`.
+pub async fn admit_as(
+    services: &Services,
+    access: Access,
+    headers: &HeaderMap,
+    certified: Option<&Arc<str>>,
+) -> Result<Caller, Refusal> {
+    if services.stop.is_stopping() {
+        return Err(Refusal::Stopped);
+    }
+    if !services.store.users_epoch().is_enabled() {
+        return Ok(Caller::Anonymous);
+    }
+    Box::pin(identity::identify_as(services, access, headers, certified)).await
 }
 
 /// The second half of the learner rule, for handlers of [`Learner::IfSerializable`] methods.

@@ -24,6 +24,7 @@ use super::client::Client;
 use super::grpc::RequestBody;
 use super::json::{self, Gateway};
 use super::services::{ETCD_VERSION, STORAGE_VERSION, Services};
+use super::v2::{self, V2};
 
 /// etcd's refusal of a request to the gateway with a certificate that names a user: the name would be ignored.
 const COMMON_NAME: &str =
@@ -35,12 +36,14 @@ pub struct Pages {
     services: Arc<Services>,
     figures: Arc<SharedPage>,
     gateway: Gateway,
+    v2: V2,
 }
 
 impl Pages {
     /// The pages about `services`, and the gateway.
     pub fn new(services: Arc<Services>, gateway: Gateway) -> Self {
-        Self { services, figures: Arc::default(), gateway }
+        let v2 = V2::new(services.clone());
+        Self { services, figures: Arc::default(), gateway, v2 }
     }
 
     /// Answers on the client port: all pages and the gateway, behind the access filters.
@@ -55,18 +58,21 @@ impl Pages {
         if let Some(refused) = access::refuse(filter, origin, &request) {
             return refused;
         }
-        let in_gateway = json::find(&decoded_path(request.uri().path())).filter(|_| settings.gateway);
+        let path = decoded_path(request.uri().path());
+        let in_gateway = json::find(&path).filter(|_| settings.gateway);
+        let in_v2 = (settings.v2 && v2::has(&path)).then(|| path.into_owned());
         if in_gateway.is_some() && origin.certified && self.services.store.users_epoch().is_enabled() {
             return plain(StatusCode::BAD_REQUEST, COMMON_NAME);
         }
         let readable_by = access::allowed_origin(filter, request.headers());
-        let mut response = match (in_gateway, request.uri().path()) {
+        let mut response = match (in_gateway, in_v2, request.uri().path()) {
             _ if request.method() == Method::OPTIONS => Response::new(ReplyBody::Empty),
             // On the heap: other requests need less space.
-            (Some(target), _) => Box::pin(self.gateway.call(target, request, client)).await,
-            (None, "/version") => only_get(&request).unwrap_or_else(|| self.version()),
-            (None, "/debug/vars") => only_get(&request).unwrap_or_else(|| vars::vars(&self.services)),
-            (None, _) => self.metrics_only(&request).await,
+            (Some(target), ..) => Box::pin(self.gateway.call(target, request, client)).await,
+            (None, Some(path), _) => Box::pin(self.v2.call(&path, request, client)).await,
+            (None, None, "/version") => only_get(&request).unwrap_or_else(|| self.version()),
+            (None, None, "/debug/vars") => only_get(&request).unwrap_or_else(|| vars::vars(&self.services)),
+            (None, None, _) => self.metrics_only(&request).await,
         };
         if let Some(origin) = readable_by {
             access::add_cors(origin, response.headers_mut());

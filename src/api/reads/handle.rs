@@ -10,7 +10,7 @@ use crate::lease::Lessor;
 use crate::model::{Caller, Refusal};
 use crate::raft::Node;
 use crate::store::{HashKv, Store};
-use crate::watch::{Hub, HubStats};
+use crate::watch::{Hub, HubStats, TreeHub};
 
 /// Concurrent streams of ranges. Each has read one chunk ahead of its client.
 const RANGE_STREAMS: usize = 256;
@@ -36,9 +36,10 @@ impl Freshness {
 
 /// All reads of requests. One per process, shared by all connections.
 pub struct Reads {
-    node: Node,
+    pub(super) node: Node,
     pub(super) store: Store,
     pub(super) hub: Arc<Hub>,
+    pub(super) tree_hub: Arc<TreeHub>,
     pub(super) lessor: Arc<Lessor>,
     pub(super) jobs: Jobs,
     range_streams: Places,
@@ -47,9 +48,15 @@ pub struct Reads {
 
 impl Reads {
     /// The reads of a member's state.
-    pub fn new(node: Node, store: Store, hub: Arc<Hub>, lessor: Arc<Lessor>, jobs: Jobs) -> Self {
+    pub fn new(
+        node: Node,
+        store: Store,
+        (hub, tree_hub): (Arc<Hub>, Arc<TreeHub>),
+        lessor: Arc<Lessor>,
+        jobs: Jobs,
+    ) -> Self {
         let (range_streams, snapshots) = (Places::new(RANGE_STREAMS), Places::new(SNAPSHOTS));
-        Self { node, store, hub, lessor, jobs, range_streams, snapshots }
+        Self { node, store, hub, tree_hub, lessor, jobs, range_streams, snapshots }
     }
 
     /// Returns when this member's state may be read linearizably.

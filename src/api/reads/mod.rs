@@ -6,6 +6,7 @@
 //! * `ranges.rs`: ranges and read-only transactions; quick ones run on the connection's own thread, slow ones
 //!   elsewhere.
 //! * `watches.rs`: watchers.
+//! * `tree.rs`: v2's tree.
 //! * `snapshot.rs`: the whole state as blobs.
 //! * `limited.rs`: slots for streams that hold resources of the store while their client reads.
 //!
@@ -19,12 +20,14 @@ mod limited;
 mod permission;
 mod ranges;
 mod snapshot;
+mod tree;
 mod watches;
 
 pub use handle::{Freshness, Reads};
 pub use limited::{Limited, Place};
 pub use ranges::Pages;
 pub use snapshot::{Blob, Snapshot};
+pub use tree::Listed;
 pub use watches::{Watches, Watching};
 
 #[cfg(test)]

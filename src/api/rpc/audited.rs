@@ -10,7 +10,7 @@ use futures_util::Stream;
 use crate::api::audit::{Audit, Entry, touched};
 use crate::api::client::Client;
 use crate::api::proto::etcdserverpb as pb;
-use crate::api::rules::{Rpc, Rule};
+use crate::api::rules::Rpc;
 use crate::api::services::Services;
 use crate::auth::Need;
 use crate::model::{Caller, KeyRange, Refusal};
@@ -29,10 +29,24 @@ where
     F: Future<Output = Result<A, Refusal>>,
 {
     let Some(audit) = services.audit.get() else { return handler(caller, request).await };
-    let rule = rpc.rule();
-    let entry = Entry::begin(rule, client.as_deref(), &caller, touched(&request));
-    let mut pending = Pending { audit, rule, entry: Some(entry) };
+    let entry = Entry::begin(rpc.rule(), client.as_deref(), &caller, touched(&request));
+    let mut pending = Pending { audit, entry: Some(entry) };
     let outcome = handler(caller, request).await;
+    pending.end(outcome.as_ref().err());
+    outcome
+}
+
+/// The same for a request on a node of the v2 API.
+pub async fn audited_node<A>(
+    services: &Services,
+    client: &Client,
+    caller: &Caller,
+    path: &str,
+    request: impl Future<Output = Result<A, Refusal>>,
+) -> Result<A, Refusal> {
+    let Some(audit) = services.audit.get() else { return request.await };
+    let mut pending = Pending { audit, entry: Some(Entry::of_v2(client, caller, path)) };
+    let outcome = request.await;
     pending.end(outcome.as_ref().err());
     outcome
 }
@@ -40,14 +54,13 @@ where
 /// Records a call at the latest when it is dropped.
 struct Pending<'a> {
     audit: &'a Audit,
-    rule: &'static Rule,
     entry: Option<Entry>,
 }
 
 impl Pending<'_> {
     fn end(&mut self, refusal: Option<&Refusal>) {
         if let Some(entry) = self.entry.take() {
-            self.audit.record(self.rule, entry, refusal);
+            self.audit.record(entry, refusal);
         }
     }
 }
@@ -89,7 +102,7 @@ impl<R> Seen<R> {
         let outcome = self.services.store.check_now(&self.caller, Need::Read(&range));
         let touched = touched(create);
         let entry = Entry::begin(self.rpc.rule(), self.client.as_deref(), &self.caller, touched);
-        audit.record(self.rpc.rule(), entry, outcome.err().as_ref());
+        audit.record(entry, outcome.err().as_ref());
     }
 }
 

@@ -11,9 +11,9 @@
 //!
 //! A new method: a row of the table, and a function here.
 
-mod audited;
+pub mod audited;
 mod auth;
-mod cluster;
+pub mod cluster;
 mod conflicts;
 pub mod convert;
 mod downgrade;

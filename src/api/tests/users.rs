@@ -19,13 +19,13 @@ const FAILED: &str = "InvalidArgument: etcdserver: authentication failed, invali
 const DENIED: &str = "PermissionDenied: etcdserver: permission denied";
 
 /// A server with the users root and ann, whose passwords are their names with a `!`, and ann's role "r".
-struct Users {
-    served: Served,
+pub(super) struct Users {
+    pub served: Served,
     auth: AuthClient<Channel>,
 }
 
 impl Users {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let served = Served::start().await;
         let mut auth = AuthClient::new(served.channel().await);
         for name in ["root", "ann"] {
@@ -42,7 +42,7 @@ impl Users {
         Self { served, auth }
     }
 
-    async fn log_in(&mut self, name: &str, password: &str) -> Result<String, String> {
+    pub async fn log_in(&mut self, name: &str, password: &str) -> Result<String, String> {
         let request = pb::AuthenticateRequest { name: name.into(), password: password.into() };
         match self.auth.authenticate(request).await {
             Ok(answer) => Ok(answer.into_inner().token),

@@ -165,6 +165,27 @@ pub const LIMITS: &[Limit] = &[
         "src/watch/tests/stories.rs::a_full_feed_reads_from_history_and_goes_live_again",
     ),
     limit(
+        "Nodes of the v2 API",
+        "128 MiB in all, a path 1800 bytes; then writes that take space are refused",
+        "",
+        ("store/tree/change.rs", "TREE_BYTES: u64 = 128 << 20"),
+        "src/store/tree/tests.rs::the_tree_its_history_and_a_listing_have_a_largest_size",
+    ),
+    limit(
+        "Changes that a wait of the v2 API finds",
+        "the last 1000, or 32 MiB of them",
+        "",
+        ("store/tree/state.rs", "HISTORY_BYTES: u64 = 32 << 20"),
+        "src/store/tree/tests.rs::the_tree_its_history_and_a_listing_have_a_largest_size",
+    ),
+    limit(
+        "Waits of the v2 API",
+        "10000, each with 100 changes that it has not taken; then it ends",
+        "",
+        ("watch/tree.rs", "WAITERS: usize = 10_000"),
+        "src/watch/tree.rs::a_waiter_that_takes_nothing_is_ended_and_too_many_are_refused",
+    ),
+    limit(
         "Time to live of a lease",
         "9000000000 s",
         "",

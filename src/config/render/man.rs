@@ -49,6 +49,8 @@ pub fn man_kvd() -> String {
     for paragraph in SYSTEMD {
         page.text(paragraph);
     }
+    page.section("THE V2 API");
+    V2.iter().for_each(|text| _ = page.text(text));
     page.section("LIMITS").text(LIMITS_HELP);
     for limit in LIMITS {
         let option = match limit.option {
@@ -182,6 +184,22 @@ const SYSTEMD: [&str; 4] = [
      With kvd.socket, which is not enabled by default, systemd opens the sockets itself. The watchdog checks raft \
      and the state machine, not the disk.",
     "In the journal each line contains its details, which are also fields of the entry; journalctl -x -u kvd explains the lines on which an operator has to act.",
+];
+
+/// What `--enable-v2` serves.
+const V2: [&str; 5] = [
+    "kvd serves etcd's v2 API as etcd 3.4 does: nodes (/v2/keys), members (/v2/members, /v2/machines) and figures \
+     (/v2/stats), for programs of that time and for etcdctl 3.4 with ETCDCTL_API=2. --enable-v2=false leaves it out.",
+    "Its keys are in a tree of their own, which the v3 API does not see. They are replicated, durable, in the snapshots that \
+     members send each other and part of the space quota; they are in memory as well, up to 128 MiB. As with etcd they are \
+     not in a backup (etcdctl or kvctl snapshot save). etcdctl backup reads an etcd's data directory and finds none in kvd's.",
+    "A wait finds the last 1000 changes, or 32 MiB of them. A node with a time to live ends by the leader's clock, since \
+     clients see its end as a time of day: the members' clocks should agree.",
+    "The tree knows nothing of v3's users. While authentication is on, the v2 API is for the role root alone, by a token \
+     in the header Authorization or by a client's certificate; others are refused with 401 (error 110). Users of the v2 API \
+     (/v2/auth) do not exist: their lists are empty, and what would make one is refused.",
+    "A path may have 1800 bytes, and a time to live 9000000000 seconds. Members of kvd before this version stop at the first \
+     change of the tree: start all of them anew before it is used.",
 ];
 
 const LIMITS_HELP: &str = "No client and no member can make kvd grow without bound. What follows are the bounds, and what \

@@ -10,11 +10,13 @@
 //! - `lease`: leases
 //! - `member`: members, alarms, the cluster's version
 //! - `auth`: users and roles, and what a caller may do
+//! - `tree`: v2's tree
 
 mod auth;
 mod keys;
 mod lease;
 mod member;
+mod tree;
 mod txn;
 
 use std::sync::Arc;
@@ -28,10 +30,11 @@ use super::mvcc::read::ScanError;
 use super::mvcc::revision::Revision;
 use super::mvcc::written::{Live, Version};
 use super::registry::Registry;
+use super::tree::Tree;
 use super::{StoreError, quota, seams};
 use crate::model::{
     AlarmKind, Command, Event, LeaseChange, LogPosition, OpReply, Proposal, Refusal, Reply, RevisionEvents,
-    Stamp,
+    Stamp, TreeChange,
 };
 
 pub(super) use txn::{ReadStop, run_read_only};
@@ -78,6 +81,9 @@ pub(super) struct Applied {
     pub revision: i64,
     pub compacted: i64,
     pub registry: Arc<Registry>,
+    /// v2's tree, if it has changed.
+    pub tree: Option<Tree>,
+    pub tree_changes: Vec<TreeChange>,
     pub batch: Vec<RevisionEvents>,
     pub lease_changes: Vec<LeaseChange>,
     /// Compactions in their order, each with the compacted revision before it.
@@ -96,6 +102,9 @@ pub(super) struct Applying<'s> {
     revision: i64,
     compacted: i64,
     registry: Arc<Registry>,
+    /// v2's tree from the first command on it on.
+    tree: Option<Tree>,
+    tree_changes: Vec<TreeChange>,
     /// The events of the present command.
     events: Vec<Event>,
     batch: Vec<RevisionEvents>,
@@ -119,6 +128,8 @@ impl<'s> Applying<'s> {
             position,
             stamp: Stamp::default(),
             registry,
+            tree: None,
+            tree_changes: Vec::new(),
             events: Vec::new(),
             batch: Vec::new(),
             lease_changes: Vec::new(),
@@ -178,6 +189,7 @@ impl<'s> Applying<'s> {
                 Ok(self.done())
             }
             Command::Auth(change) => self.change_users(change),
+            Command::Tree(command) => self.change_tree(command),
         }
     }
 
@@ -194,6 +206,7 @@ impl<'s> Applying<'s> {
                 | Command::Compact { .. }
                 | Command::LeaseGrant { .. }
                 | Command::LeaseRevoke { .. }
+                | Command::Tree(_)
         );
         if touches_data && self.registry.alarmed(AlarmKind::Corrupt) {
             return Some(Refusal::Corrupt);
@@ -266,8 +279,19 @@ impl<'s> Applying<'s> {
 
     /// Returns the changes of the entry; its reads end here.
     pub(super) fn finish(self) -> Applied {
-        let Self { revision, compacted, registry, batch, lease_changes, compactions, took_space, .. } = self;
-        Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space }
+        let Self { revision, compacted, registry, tree, batch, lease_changes, compactions, .. } = self;
+        let (took_space, tree_changes) = (self.took_space, self.tree_changes);
+        Applied {
+            revision,
+            compacted,
+            registry,
+            tree,
+            tree_changes,
+            batch,
+            lease_changes,
+            compactions,
+            took_space,
+        }
     }
 }
 

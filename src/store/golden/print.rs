@@ -84,6 +84,7 @@ pub fn reply(reply: &Reply) -> String {
         Reply::Alarms { alarms, .. } => format!("{alarms:?}\n"),
         Reply::Members { members: all, .. } => members(all, &[]),
         Reply::Refused(refusal) => refused(refusal),
+        Reply::Tree(reply) => format!("{reply:?}\n"),
     }
 }
 

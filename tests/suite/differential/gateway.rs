@@ -5,7 +5,7 @@
 //! space in its errors. Three differences are kvd's own and are not asked about here: a stream whose requests are no JSON
 //! ends with the error, range streams have a path, and a watch with a wrong token is refused as a whole.
 
-mod client;
+pub mod client;
 mod steps;
 
 use client::{Answer, ask};

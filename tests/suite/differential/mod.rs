@@ -15,6 +15,7 @@ mod op;
 mod run;
 mod shrink;
 mod side;
+mod tree;
 mod users;
 mod watches;
 

@@ -31,5 +31,6 @@ mod signals;
 mod stalls;
 mod targets;
 mod tls;
+mod tree;
 mod unread;
 mod users;

@@ -2,7 +2,8 @@
 //! etcdctl of three versions; what it prints (output, errors, exit codes) must be the same.
 //!
 //! A script is bash with the functions of `prelude.sh`. A line `# server: FLAGS` gives the servers more flags, `#
-//! clients: VERSIONS` restricts the versions of etcdctl. `normal` removes what differs between any two servers: ids,
+//! clients: VERSIONS` restricts the versions of etcdctl, `# reference: VERSION` names an etcd, and `# reference-server: FLAGS`
+//! are flags for it alone. `normal` removes what differs between any two servers: ids,
 //! times, ports, raft terms and indexes.
 
 mod kvctl;
@@ -26,13 +27,17 @@ macro_rules! stories {
     };
 }
 
-stories!(authentication compaction delete every_member formats get kv lease lock maintenance members mirror quota snapshot txn watch);
+stories!(authentication compaction delete every_member formats get kv lease lock maintenance members mirror quota snapshot txn v2 watch);
 
 /// Runs a story with every version of etcdctl.
 async fn tell(name: &str) {
-    let Some(reference) = reference(name) else { return };
     let script = directory().join(format!("{name}.sh"));
     let text = std::fs::read_to_string(&script).expect("a story is a script in this directory");
+    let named = header(&text, "reference");
+    if named.as_deref().is_some_and(|version| tool(name, version, "etcd").is_none()) {
+        return;
+    }
+    let Some(reference) = named.map(Program::Etcd).or_else(|| reference(name)) else { return };
     let wanted = header(&text, "clients").unwrap_or_default();
     for version in VERSIONS {
         if !wanted.is_empty() && !wanted.split_whitespace().any(|word| word == version) {
@@ -41,8 +46,10 @@ async fn tell(name: &str) {
         let Some(client) = tool(name, version, "etcdctl") else { continue };
         let subject = subject();
         let flags = header(&text, "server").unwrap_or_default();
+        let more = header(&text, "reference-server").unwrap_or_default();
+        let those = format!("{flags} {more}");
         let (expected, got) = tokio::join!(
-            performance(&reference, &script, &client, &flags),
+            performance(&reference, &script, &client, &those),
             performance(&subject, &script, &client, &flags),
         );
         if expected != got {

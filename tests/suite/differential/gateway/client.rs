@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use crate::harness::PATIENCE;
 
 /// An answer.
+#[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     /// By name in lower case.
@@ -50,7 +51,7 @@ pub async fn ask(
 }
 
 /// What has come of an answer; `None` before its head is complete.
-fn parsed(answer: &str) -> Option<Answer> {
+pub fn parsed(answer: &str) -> Option<Answer> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");

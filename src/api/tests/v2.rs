@@ -1,0 +1,133 @@
+//! The v2 API from outside; what it answers is compared with etcd in the suite.
+
+use super::users::Users;
+use super::*;
+
+impl Served {
+    /// The head and the body of an answer.
+    async fn v2(&self, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
+        let length = body.len();
+        let form = "content-type: application/x-www-form-urlencoded\r\n";
+        let answer = self
+            .http(&format!(
+                "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n{form}{headers}\r\n{body}"
+            ))
+            .await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head.to_owned(), body.to_owned())
+    }
+
+    async fn status(&self, method: &str, path: &str, headers: &str) -> (String, String) {
+        let (head, body) = self.v2(method, path, headers, "value=x").await;
+        (head.split(' ').nth(1).unwrap_or_default().to_owned(), body)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_is_answered_when_something_happens_and_ends_with_its_client() {
+    let served = Served::start().await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(b"GET /v2/keys/a?wait=true&stream=true HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("\r\n\r\n") {
+        assert!(stream.read_buf(&mut read).await.unwrap() > 0);
+    }
+    let head = String::from_utf8_lossy(&read).into_owned();
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("x-etcd-index: 3"), "{head}");
+    for _ in 0..2 {
+        served.v2("PUT", "/v2/keys/a", "", "value=1").await;
+    }
+    while String::from_utf8_lossy(&read).matches("\"action\":\"set\"").count() < 2 {
+        assert!(stream.read_buf(&mut read).await.unwrap() > 0);
+    }
+    let stats = served.get("/v2/stats/store").await;
+    assert!(stats.contains("\"setsSuccess\":2") && stats.ends_with("\"watchers\":1}"), "{stats}");
+    drop(stream);
+    while !served.get("/v2/stats/store").await.ends_with("\"watchers\":0}") {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_may_be_as_large_as_a_request_and_no_larger() {
+    let served = Served::with(Settings { max_request_bytes: 10_000, ..Settings::default() }).await;
+    let value = |length: usize| format!("value={}", "x".repeat(length));
+    let (head, _) = served.v2("PUT", "/v2/keys/a", "", &value(9_000)).await;
+    assert!(head.starts_with("HTTP/1.1 201"), "{head}");
+    for length in [10_001, 600_000] {
+        let (head, body) = served.v2("PUT", "/v2/keys/a", "", &value(length)).await;
+        assert!(
+            head.starts_with("HTTP/1.1 500") && body.contains("etcdserver: request is too large"),
+            "{body}"
+        );
+    }
+    let (_, body) = served.v2("PUT", &format!("/v2/keys/{}", "p".repeat(2000)), "", "value=x").await;
+    assert!(body.contains("\"errorCode\":209") && body.contains("longer than 1800 bytes"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_left_out() {
+    let served = Served::with(Settings { v2: false, ..Settings::default() }).await;
+    for path in ["/v2/keys", "/v2/members", "/v2/machines", "/v2/auth/enable", "/v2/stats/self"] {
+        let answer = served.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("404 page not found\n"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_there_are_users_only_the_role_root_gets_in() {
+    let mut users = Users::start().await;
+    let root = format!("Authorization: {}\r\n", users.log_in("root", "root!").await.unwrap());
+    let ann = format!("Authorization: Bearer {}\r\n", users.log_in("ann", "ann!").await.unwrap());
+    let basic = "Authorization: Basic cm9vdDpyb290IQ==\r\n".to_owned();
+    let served = &users.served;
+    let refused = "\"errorCode\":110,\"message\":\"The request requires user authentication\",\
+                   \"cause\":\"Insufficient credentials\",\"index\":0}\n";
+    for credentials in [String::new(), ann, basic] {
+        for method in ["GET", "PUT", "POST", "DELETE"] {
+            let (status, body) = served.status(method, "/v2/keys/a", &credentials).await;
+            assert!(status == "401" && body.ends_with(refused), "{method} {credentials}: {status} {body}");
+        }
+        for path in ["/v2/keys/a?quorum=true", "/v2/keys/a?wait=true", "/v2/keys/a?wait=true&waitIndex=1"] {
+            assert_eq!(served.status("GET", path, &credentials).await.0, "401", "{path}");
+        }
+        for (method, path) in [
+            ("GET", "/v2/members"),
+            ("POST", "/v2/members"),
+            ("DELETE", "/v2/members/1"),
+            ("PUT", "/v2/members/1"),
+            ("GET", "/v2/machines"),
+            ("GET", "/v2/stats/self"),
+            ("GET", "/v2/stats/leader"),
+            ("GET", "/v2/stats/store"),
+            ("GET", "/v2/auth/enable"),
+            ("PUT", "/v2/auth/enable"),
+            ("DELETE", "/v2/auth/enable"),
+            ("PUT", "/v2/auth/users/root"),
+        ] {
+            let answer = served.status(method, path, &credentials).await;
+            assert_eq!(answer, ("401".into(), "{\"message\":\"Insufficient credentials\"}".into()), "{path}");
+        }
+    }
+    assert_eq!(served.status("PUT", "/v2/keys/a", &root).await.0, "201");
+    assert_eq!(served.status("GET", "/v2/keys/a?quorum=true", &root).await.0, "200");
+    assert_eq!(served.status("GET", "/v2/members", &root).await.0, "200");
+    let (status, body) = served.v2("PUT", "/v2/auth/users/u", &root, r#"{"user":"u","password":"p"}"#).await;
+    assert!(status.contains(" 403 ") && body.contains("kvd has no users of the v2 API"), "{status} {body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_when_users_are_enabled_is_sent_away() {
+    let served = Served::start().await;
+    let mut auth = AuthClient::new(served.channel().await);
+    let waiting = async { served.get("/v2/keys/a?wait=true").await };
+    let enabling = async {
+        while !served.get("/v2/stats/store").await.ends_with("\"watchers\":1}") {
+            tokio::task::yield_now().await;
+        }
+        let (name, password) = ("root".to_string(), "root!".to_string());
+        auth.user_add(pb::AuthUserAddRequest { name, password, ..Default::default() }).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(waiting, enabling);
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("action"), "{answer}");
+}

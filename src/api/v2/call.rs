@@ -1,0 +1,44 @@
+//! A request on its way, and its caller.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+use crate::api::audit::Entry;
+use crate::api::client::Client;
+use crate::api::gate;
+use crate::api::rules::Access;
+use crate::api::services::Services;
+use crate::model::{Caller, Refusal};
+
+/// A request on its way.
+pub struct Call<'c> {
+    pub services: &'c Arc<Services>,
+    pub client: &'c Arc<Client>,
+    pub method: Method,
+}
+
+impl Call<'_> {
+    /// The caller, who has the role root if authentication is on.
+    pub async fn admit(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        gate::admit_as(self.services, Access::Root, headers, self.client.certified.as_ref()).await
+    }
+
+    /// The caller of a request on a node; a learner neither writes nor reads through the log.
+    pub async fn admit_to(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        through_log: bool,
+    ) -> Result<Caller, Refusal> {
+        let admitted = match through_log && self.services.node.is_learner() {
+            true => Err(Refusal::NotSupportedForLearner),
+            false => self.admit(headers).await,
+        };
+        admitted.inspect_err(|refusal| {
+            if let Some(audit) = self.services.audit.get() {
+                audit.record(Entry::of_v2(self.client, &Caller::Anonymous, path), Some(refusal));
+            }
+        })
+    }
+}

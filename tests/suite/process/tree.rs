@@ -1,0 +1,142 @@
+//! The v2 API over restarts, over a change of the leader, and on members that join.
+
+use crate::harness::{PATIENCE, Server, Setup, Three, answers, page, subject, until};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The body of an answer, and its status.
+async fn ask(server: &Server, method: &str, path: &str, body: &str) -> (u16, String) {
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{body}"
+    );
+    let mut stream = TcpStream::connect(server.endpoint()).await.expect("connected");
+    stream.write_all(request.as_bytes()).await.expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answered");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_owned())
+}
+
+async fn put(server: &Server, path: &str, body: &str) {
+    let (status, answer) = ask(server, "PUT", &format!("/v2/keys{path}"), body).await;
+    assert!(status < 300, "{path}: {status} {answer}");
+}
+
+/// Everything that a client can see of the tree, but what depends on the time.
+async fn picture(server: &Server) -> String {
+    let (_, nodes) = ask(server, "GET", "/v2/keys?recursive=true", "").await;
+    let (_, hidden) = ask(server, "GET", "/v2/keys/_h?recursive=true", "").await;
+    let (_, first) = ask(server, "GET", "/v2/keys/?wait=true&recursive=true&waitIndex=1", "").await;
+    let head = page(server, "/v2/keys").await;
+    let index = head.lines().find(|line| line.starts_with("x-etcd-index")).unwrap_or_default().to_owned();
+    let nodes =
+        nodes.split("\"ttl\":").map(|part| part.trim_start_matches(char::is_numeric)).collect::<String>();
+    format!("{nodes}{hidden}{first}{index}")
+}
+
+async fn fill(server: &Server) {
+    for (path, body) in [
+        ("/a/b", "value=1"),
+        ("/a/b", "value=2"),
+        ("/d", "dir=true"),
+        ("/t", "value=x&ttl=5000"),
+        ("/_h/x", "value=hidden"),
+    ] {
+        put(server, path, body).await;
+    }
+    assert_eq!(ask(server, "POST", "/v2/keys/q", "value=first").await.0, 201);
+    assert_eq!(ask(server, "DELETE", "/v2/keys/d?dir=true", "").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tree_survives_a_stop_and_a_kill() {
+    let mut server = Setup::of(&subject()).arg("--enable-v2=true").start().await;
+    fill(&server).await;
+    let before = picture(&server).await;
+    assert!(before.contains("\"value\":\"2\"") && before.contains("hidden"), "{before}");
+    server.stop().await;
+    server.start().await;
+    assert_eq!(picture(&server).await, before);
+    server.kill();
+    server.start().await;
+    assert_eq!(picture(&server).await, before);
+    // Its indexes go on.
+    put(&server, "/n", "value=x").await;
+    assert_ne!(picture(&server).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_members_have_one_tree_and_nodes_end_after_a_change_of_the_leader() {
+    let mut three = Three::start_with(|_, member| member.add_args(&["--enable-v2=true"])).await;
+    let leader = three.leader().await;
+    let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    // What was written through a follower can be read there at once.
+    for number in 0..20 {
+        put(&three.0[one], "/f", &format!("value={number}")).await;
+        let (_, read) = ask(&three.0[one], "GET", "/v2/keys/f", "").await;
+        assert!(read.contains(&format!("\"value\":\"{number}\"")), "{read}");
+        // And anywhere, if that is asked for.
+        let (_, read) = ask(&three.0[other], "GET", "/v2/keys/f?quorum=true", "").await;
+        assert!(read.contains(&format!("\"value\":\"{number}\"")), "{read}");
+    }
+    fill(&three.0[one]).await;
+    put(&three.0[one], "/short", "value=x&ttl=3").await;
+    let wait = ask(&three.0[other], "GET", "/v2/keys/short?wait=true", "");
+    let (waited, ()) = tokio::join!(wait, async {
+        // It waits before the leader goes.
+        let begun = Instant::now();
+        while !page(&three.0[other], "/v2/stats/store").await.ends_with("\"watchers\":1}") {
+            assert!(begun.elapsed() < PATIENCE, "nobody waits");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let pid = rustix::process::Pid::from_raw(three.0[leader].pid() as i32).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("our own child");
+    });
+    assert!(waited.1.contains("\"action\":\"expire\""), "{waited:?}");
+    assert_eq!(ask(&three.0[one], "GET", "/v2/keys/short?quorum=true", "").await.0, 404);
+    // The killed one comes back to the same tree.
+    three.0[leader].ended().await;
+    three.0[leader].start().await;
+    answers(&three.0[leader]).await;
+    let begun = Instant::now();
+    loop {
+        let mut pictures = Vec::new();
+        for member in &three.0 {
+            pictures.push(picture(member).await);
+        }
+        if pictures.iter().all(|picture| *picture == pictures[0]) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{pictures:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_gets_a_snapshot_gets_the_tree() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let often = ["--snapshot-count=10", "--snapshot-catchup-entries=1", "--backend-batch-interval=10ms"];
+    let mut three = Three::start_with(|_, member| member.add_args(&often)).await;
+    let leader = three.leader().await;
+    let late = (leader + 1) % 3;
+    three.0[late].stop().await;
+    fill(&three.0[leader]).await;
+    // Until the log does not reach back to where the other one stopped.
+    for number in 0..3000 {
+        put(&three.0[leader], &format!("/many/{}", number % 50), "value=x").await;
+    }
+    three.0[late].start().await;
+    answers(&three.0[late]).await;
+    let log = three.0[late].log();
+    let begun = Instant::now();
+    while picture(&three.0[late]).await != picture(&three.0[leader]).await {
+        assert!(begun.elapsed() < PATIENCE, "{log}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until("the snapshot in the log", || three.0[late].log().contains("snapshot")).await;
+}
