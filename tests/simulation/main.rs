@@ -12,6 +12,7 @@
 //! | `clients` | puts, linearizable gets, swaps and deletions at any member, and their record |
 //! | `heavy` | large or expensive commands |
 //! | `leases` | leases that are kept alive and others that are not, and the promises about them |
+//! | `trees` | changes of v2's tree at any member, with nodes that end soon |
 //! | `users` | roles that are given and taken while their users act, at any member |
 //! | `watchers` | clients that follow all events, on a thread of their own, and move to another member when theirs dies |
 //! | `live` | streams that are read slowly |
@@ -51,6 +52,7 @@ mod network;
 mod promises;
 mod run;
 mod switches;
+mod trees;
 mod trials;
 mod users;
 mod verify;

@@ -15,7 +15,7 @@ use super::switches::{Kind, Settings, Switches};
 use super::verify;
 use super::watchers::Watchers;
 use super::world::{World, member};
-use super::{heavy, live, monitor, users};
+use super::{heavy, live, monitor, trees, users};
 
 /// Simulated time under faults.
 const LASTING: Duration = Duration::from_secs(10);
@@ -102,6 +102,10 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     tasks.spawn(heavy::run(world.clone(), fork(), stop.subscribe()));
     tasks.spawn(live::run(world.clone(), fork(), stop.subscribe()));
     tasks.spawn(monitor::run(world.clone(), stop.subscribe()));
+    let changes = trees::Changes::default();
+    for _ in 0..2 {
+        tasks.spawn(trees::run(world.clone(), fork(), changes.clone(), stop.subscribe()));
+    }
     let enabled = users::Enabled::default();
     for user in 0..users::USERS {
         tasks.spawn(users::run(world.clone(), fork(), user, enabled.clone(), stop.subscribe()));
@@ -134,6 +138,7 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     verify::members(&world, &network_notes(&world));
     verify::clients(&world, &record);
     verify::watchers(&world, watchers);
+    trees::verify(&world, &changes);
     world.end().await;
     (journal.lines(), journal.faults())
 }

@@ -42,7 +42,7 @@ pub fn unsettled(world: &World) -> Option<String> {
 }
 
 /// The members' processes.
-fn of_members(world: &World) -> Vec<Process> {
+pub fn of_members(world: &World) -> Vec<Process> {
     let Some(leader) = world.leader() else { return Vec::new() };
     leader.store.members().iter().filter_map(|member| world.process(member.id.0)).collect()
 }
