@@ -71,6 +71,19 @@ fn three_members_by_hand() {
     tell("three_members_by_hand", include_str!("stories/three_by_hand.txt"));
 }
 
+/// By the v2 API, which the etcd of the tests serves only if it is asked to.
+#[test]
+fn the_document_of_2016() {
+    let name = "the_document_of_2016";
+    let (subject, version) = (program::subject(), "3.4.23");
+    if !hosts_can_be_made(name) || !subject.is_kvd() {
+        return;
+    }
+    let Some(client) = program::tool(name, version, "etcdctl") else { return };
+    let cast = story::Cast { subject, client, version: version.to_owned() };
+    story::tell(include_str!("stories/document_of_2016.txt"), &cast);
+}
+
 #[test]
 fn mistakes_are_answered_as_documented() {
     tell("mistakes_are_answered_as_documented", include_str!("stories/mistakes.txt"));

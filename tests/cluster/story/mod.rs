@@ -4,7 +4,7 @@
 //! hosts node01=192.168.0.61 node02=192.168.0.62      the hosts
 //! node01$ export NODE01=192.168.0.61                 sets a variable for later commands
 //! node01$ etcd --name node01 ... &                   starts the server under test there
-//! node01$ etcdctl member list                        runs a command to its end; its output stands below:
+//! node01$ etcdctl member list                        runs a command (or curl) to its end; its output stands below:
 //! | <id>, started, node01, <any>                     a line of its output (see `pattern`)
 //! ~ ...                                              lines that may come in any order
 //! ! Error: etcdserver: member not found              a line of its errors
@@ -208,7 +208,9 @@ impl Stage<'_> {
                 let status = server.ended();
                 Ended { out: server.log(), err: String::new(), code: code(status) }
             }
-            "etcdctl" => self.etcdctl(host, &line),
+            "etcdctl" => self.client(host, &self.cast.client, &line, &[]),
+            // Without its meter.
+            "curl" => self.client(host, Path::new("curl"), &line, &["-sS"]),
             other => panic!("the story knows no program {other}"),
         };
         let mut variables = self.variables.clone();
@@ -221,9 +223,10 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn etcdctl(&self, host: &str, line: &words::CommandLine) -> Ended {
-        let mut command = self.net.host(host).command(&self.cast.client);
+    fn client(&self, host: &str, program: &Path, line: &words::CommandLine, more: &[&str]) -> Ended {
+        let mut command = self.net.host(host).command(program);
         command
+            .args(more)
             .args(&line.args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -231,7 +234,7 @@ impl Stage<'_> {
             .envs(line.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
-        let output = command.output().expect("etcdctl runs");
+        let output = command.output().expect("the client runs");
         // The client library's log lines on standard error are not part of the story.
         let err = String::from_utf8_lossy(&output.stderr).into_owned();
         let err = err.lines().filter(|line| !line.starts_with('{')).map(|line| format!("{line}\n")).collect();
