@@ -44,9 +44,10 @@
 //! | [`join`] | entry to a cluster | raft, peer, pki, files, model |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`member`] | a member from its parts: store, log, raft, watch, lease and api, and the jobs that run on a leader | all above |
+//! | [`offline`] | a member's data without a running member: restore a backup, read its status, move from etcd | all above but config, peer, pki, watch, lease, auth |
+//! | [`backup`] | scheduled backups: whose turn it is, writing, verifying and keeping them | offline, api (metrics), raft, store, files, model |
 //! | [`daemon`] | the process of a member: start and stop, sockets, signals, systemd, logging, reload | all above |
-//! | [`offline`] | a member's data without a running member: restore a backup, read its status, move from etcd | all above but config, daemon, peer, pki, watch, lease, auth |
-//! | [`ctl`] | the client: commands, printers, hints | api's messages, offline, config, pki, model |
+//! | [`ctl`] | the client: commands, printers, hints | api's messages, offline, backup, config, pki, model |
 //!
 //! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` checks the directions.
 //!
@@ -161,6 +162,7 @@
 //! | `kvd-store` | checkpoints, compaction |
 //! | `kvd-api-N` | a current-thread runtime: client connections |
 //! | `kvd-audit` | writes the records of the audit, if there is one |
+//! | `kvd-backup` | takes a backup, with low priority |
 //! | `kvd-passwords` | bcrypt, with low priority; they start with the first password |
 //! | main | a current-thread runtime: signals, lease expiry, automatic compaction, systemd |
 //!
@@ -191,6 +193,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod backup;
 pub mod bbolt;
 pub mod config;
 pub mod ctl;

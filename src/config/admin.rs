@@ -21,22 +21,29 @@ pub enum Request {
     Reload,
     /// The line that `systemctl status` shows.
     Status,
+    /// Take a backup now; the answer's only line is the number of backups that will have ended with it.
+    Backup,
+    /// The backups: whether one is under way, the number that have ended, and the last one's file, or why it failed.
+    Backups,
 }
 
 impl Request {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Reload, Self::Status, Self::Backup, Self::Backups];
+
     /// The line of the request.
     pub const fn line(self) -> &'static str {
         match self {
             Request::Reload => "reload\n",
             Request::Status => "status\n",
+            Request::Backup => "backup\n",
+            Request::Backups => "backups\n",
         }
     }
 
     /// Parses a request.
     pub fn parse(line: &str) -> Option<Self> {
-        [Request::Reload, Request::Status]
-            .into_iter()
-            .find(|request| request.line().trim_end() == line.trim_end())
+        Self::ALL.into_iter().find(|request| request.line().trim_end() == line.trim_end())
     }
 }
 
@@ -75,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for request in [Request::Reload, Request::Status] {
+        for request in Request::ALL {
             assert_eq!(Request::parse(request.line()), Some(request));
         }
         assert_eq!(Request::parse("nonsense\n"), None);

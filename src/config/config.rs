@@ -3,8 +3,8 @@
 use super::diagnostic::Diagnostic;
 use super::findings::Findings;
 use super::sections::{
-    Addresses, Audit, Auth, ClientTls, Clustering, Discovery, Emergency, Features, Http, Join, Limits,
-    Logging, Member, PeerTls, Raft, Storage, program, retired,
+    Addresses, Audit, Auth, Backup, ClientTls, Clustering, Discovery, Emergency, Features, Http, Join,
+    Limits, Logging, Member, PeerTls, Raft, Storage, program, retired,
 };
 use super::settings::{Origin, Settings};
 use super::spec::OptionSpec;
@@ -53,6 +53,8 @@ sections! {
     raft: Raft,
     /// The store.
     storage: Storage,
+    /// Scheduled backups.
+    backup: Backup,
     /// Limits.
     limits: Limits,
     /// TLS towards clients.
@@ -92,6 +94,7 @@ impl Config {
         self.join.check(found);
         self.raft.check(found);
         self.storage.check(found);
+        self.backup.check(&self.member, found);
         self.limits.check(found);
         self.client_tls.check(&self.addresses, found);
         self.peer_tls.check(&self.addresses, found);

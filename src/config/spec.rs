@@ -17,6 +17,8 @@ pub enum Section {
     Raft,
     /// The state on disk.
     Storage,
+    /// Scheduled backups.
+    Backup,
     /// Limits of requests and connections.
     Limits,
     /// TLS towards clients.
@@ -43,7 +45,7 @@ pub enum Section {
 
 impl Section {
     /// All sections, in the order in which they are shown.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Member,
         Self::Addresses,
         Self::Clustering,
@@ -51,6 +53,7 @@ impl Section {
         Self::Join,
         Self::Raft,
         Self::Storage,
+        Self::Backup,
         Self::Limits,
         Self::ClientTls,
         Self::PeerTls,
@@ -74,6 +77,7 @@ impl Section {
             Self::Join => "Joining",
             Self::Raft => "Consensus and membership",
             Self::Storage => "Storage",
+            Self::Backup => "Backups",
             Self::Limits => "Limits",
             Self::ClientTls => "TLS with clients",
             Self::PeerTls => "TLS between members",

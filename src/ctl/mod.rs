@@ -8,6 +8,7 @@
 //! | `connection.rs` | a connection to one endpoint; its errors |
 //! | `client.rs` | a connection with the caller's token; deadlines |
 //! | `tls.rs` | the TLS of a connection |
+//! | `admin.rs` | the daemon on this machine |
 //! | `watcher.rs` | a watch that outlives its connection |
 //! | `session.rs` | locks and elections |
 //! | `child.rs` | commands that kvctl runs |
@@ -19,6 +20,7 @@
 //! Rules: what goes to standard output is what etcdctl 3.7 prints, byte for byte; hints that only kvctl has go to
 //! standard error. A command returns a [`Failure`](failure::Failure) and never ends the process.
 
+mod admin;
 mod arguments;
 mod child;
 mod client;

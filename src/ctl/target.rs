@@ -148,11 +148,20 @@ fn surroundings(path: &std::path::Path) -> Surroundings<'static> {
 
 /// The admin socket that the configuration of this machine names.
 pub(super) fn admin_socket() -> Option<PathBuf> {
+    config_of_this_machine()?.member.admin_socket
+}
+
+/// The directory of scheduled backups that it names.
+pub(super) fn backup_directory() -> Option<PathBuf> {
+    config_of_this_machine()?.backup.directory
+}
+
+fn config_of_this_machine() -> Option<Config> {
     let path = default_config_file();
     if !Disk.exists(&path) {
         return None;
     }
-    read(&surroundings(&path)).into_result().ok().and_then(|(config, _)| config.member.admin_socket)
+    read(&surroundings(&path)).into_result().ok().map(|(config, _)| config)
 }
 
 /// How this machine reaches its own member: without TLS by loopback, with TLS by the advertised name, because the

@@ -58,8 +58,9 @@ pub fn outside(config: &Config) -> Vec<PathBuf> {
         AuditOutput::File(path) => path.parent().map(Path::to_path_buf),
         AuditOutput::Off | AuditOutput::Journal => None,
     };
+    let kept = data.into_iter().chain(&config.member.wal_dir).chain(&config.backup.directory).cloned();
     let mut found = Vec::new();
-    for path in data.into_iter().chain(&config.member.wal_dir).cloned().chain(logs).chain(audit) {
+    for path in kept.chain(logs).chain(audit) {
         // The service works in the root directory.
         let path = Path::new("/").join(path);
         if !path.starts_with(STATE) && !found.contains(&path) {

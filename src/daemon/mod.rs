@@ -9,6 +9,7 @@
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
 //! | `status.rs`, `expiry.rs`, `news.rs`, `notices.rs` | the status line; how long certificates are valid; messages for the operator, and their explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; slow starts |
+//! | `backups.rs` | the scheduled backups |
 //! | `beginnings.rs` | what a first start says about who may do what |
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
 //! | `trial.rs`, `service.rs` | the steps of a start that `kvd check` tries; as the service, if root asks |
@@ -24,6 +25,7 @@
 mod account;
 mod admin;
 mod audit;
+mod backups;
 mod beginnings;
 mod command;
 mod dropin;
@@ -185,6 +187,8 @@ async fn answer(process: &Process, reloader: &Reloader<'_>) {
     let answer = async |request| match request {
         Request::Reload => reloader.reload(),
         Request::Status => Answer { lines: vec![process.status()], ..Answer::default() },
+        Request::Backup => backups::begin(process.backups()),
+        Request::Backups => backups::progress(process.backups()),
     };
     admin.serve(answer).await;
 }

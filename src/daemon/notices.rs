@@ -170,6 +170,28 @@ pub const CERTIFICATE: Notice = notice(
      file with several CAs the one that is valid longest is meant, of a chain the one that expires first.",
 );
 
+/// A backup is there.
+pub const BACKUP_MADE: Notice = notice(
+    "62c6431ac8021fc0acd1e2d4d7fc99ed",
+    "A backup was taken and verified",
+    "The file has its final name, is on the disk, and was read again as a restore reads it. Copy it to another machine:\n\
+     a backup beside the data goes away with them. What is in it, and a new cluster of it:\n\n    \
+     kvctl snapshot status FILE\n    kvctl snapshot restore FILE --name=NAME --data-dir=DIRECTORY ...\n\n\
+     See [backup] in cluster.toml(5), and kvctl(1).",
+);
+
+/// A backup failed.
+pub const BACKUP_FAILED: Notice = notice(
+    "a32733c09302e79e5ad7236174c5d205",
+    "No backup was taken",
+    "A backup was due, or was asked for, and failed; nothing of it is left, and the earlier ones are still there. Another\n\
+     member takes it if it can, otherwise this one tries again within some minutes. The line beside this one says what\n\
+     failed: as a rule the directory has no room, or the service may not write to it. Once that is mended:\n\n    \
+     kvctl backup now\n\n\
+     A new backup that could not be read again is the exception: the disk of the directory, or this member's memory, is\n\
+     not to be trusted.",
+);
+
 /// A first start that others reach.
 pub const OPEN: Notice = notice(
     "f37a78ef888c48bcbf71ccd0e3e495a6",
@@ -181,7 +203,7 @@ pub const OPEN: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 18] = [
+const ALL: [&Notice; 20] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -199,6 +221,8 @@ const ALL: [&Notice; 18] = [
     &RELOADED,
     &CONFIG_REFUSED,
     &CERTIFICATE,
+    &BACKUP_MADE,
+    &BACKUP_FAILED,
     &OPEN,
 ];
 

@@ -8,9 +8,12 @@ use super::expiry::Certificates;
 use super::outside::SystemClock;
 use super::running::Running;
 use super::sockets::Inherited;
-use super::{audit, beginnings, listeners, logging, logins, notices, opening, peer_port, status, systemd};
+use super::{
+    audit, backups, beginnings, listeners, logging, logins, notices, opening, peer_port, status, systemd,
+};
 use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
+use crate::backup::{self, Backups};
 use crate::config::{ClusterState, Config};
 use crate::join::identity;
 use crate::log::RealDisk;
@@ -29,6 +32,8 @@ pub struct Process {
     tls: Option<Arc<Tls>>,
     credentials: Arc<Credentials>,
     certificates: Arc<Certificates>,
+    /// None if the configuration asks for none.
+    backups: Option<Backups>,
     /// The member's directory.
     directory: PathBuf,
     admin: Option<AdminSocket>,
@@ -81,6 +86,11 @@ impl Process {
         member.services.metrics.register(Arc::new(figures));
         let certificates = Arc::new(Certificates::of(config));
         member.services.metrics.register(certificates.clone());
+        backup::answer(&member.node, Arc::new(SystemClock))?;
+        let backups = backups::of(config, &member);
+        if let Some(backups) = &backups {
+            member.services.metrics.register(Arc::new(backups.clone()));
+        }
         if let Some(audit) = audit {
             let audit = Arc::new(audit);
             member.services.metrics.register(audit.clone());
@@ -97,6 +107,7 @@ impl Process {
             tls: clients.tls,
             credentials,
             certificates,
+            backups,
             directory: directories.member,
             admin: admin.map(Reserved::listen).transpose()?,
         })
@@ -113,7 +124,8 @@ impl Process {
             tokio::join!(
                 self.let_clients_in(),
                 self.member.all_jobs(),
-                status::report(&self.member, &self.quic, &self.certificates),
+                status::report(self.shown()),
+                self.take_backups(),
                 self.prove_alive(),
             );
         };
@@ -147,7 +159,17 @@ impl Process {
 
     /// One line for an operator.
     pub fn status(&self) -> String {
-        status::line(&self.member, &self.quic, &self.certificates)
+        status::line(self.shown())
+    }
+
+    fn shown(&self) -> status::Shown<'_> {
+        let (member, quic, certificates) = (&self.member, &self.quic, &*self.certificates);
+        status::Shown { member, quic, certificates, backups: self.backups() }
+    }
+
+    /// The scheduled backups; none if the configuration asks for none.
+    pub fn backups(&self) -> Option<&Backups> {
+        self.backups.as_ref()
     }
 
     /// Applies what a reload can change; `config` is the one of [`Config::reloaded`]. All of it or, on an error,
@@ -197,6 +219,12 @@ impl Process {
                 systemd::alive();
             }
             tokio::time::sleep(within / 4).await;
+        }
+    }
+
+    async fn take_backups(&self) {
+        if let Some(backups) = &self.backups {
+            backups.run().await;
         }
     }
 

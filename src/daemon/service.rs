@@ -143,7 +143,7 @@ impl Service {
             }
             () => return None,
         };
-        let option = ["data-dir", "wal-dir", "log-outputs"].into_iter().find(|option| {
+        let option = ["data-dir", "wal-dir", "log-outputs", "backup-directory"].into_iter().find(|option| {
             let (spec, setting) = config.settings().row(option);
             setting.value.to_text(spec.kind).contains(&*path.to_string_lossy())
         });

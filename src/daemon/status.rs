@@ -6,6 +6,7 @@ use super::expiry::Certificates;
 use super::news::{Expiry, News, Observer, View};
 use super::outside::SystemClock;
 use super::systemd;
+use crate::backup::Backups;
 use crate::member::Member;
 use crate::model::Clock;
 use crate::peer::Quic;
@@ -16,8 +17,18 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// If more entries than this wait to be applied, the status line says so.
 const FAR_BEHIND: u64 = 1000;
 
+/// The parts of the process that operators see.
+#[derive(Clone, Copy)]
+pub struct Shown<'p> {
+    pub member: &'p Member,
+    pub quic: &'p Quic,
+    pub certificates: &'p Certificates,
+    pub backups: Option<&'p Backups>,
+}
+
 /// Updates systemd's status line and logs news; never ends.
-pub async fn report(member: &Member, quic: &Quic, certificates: &Certificates) {
+pub async fn report(shown: Shown<'_>) {
+    let Shown { member, certificates, .. } = shown;
     let mut told = String::new();
     let mut leadership = member.node.leadership();
     let mut observer = Observer::new(member.readiness.patience);
@@ -28,7 +39,7 @@ pub async fn report(member: &Member, quic: &Quic, certificates: &Certificates) {
         let mut news = observer.look(view(member), now);
         news.extend(expiry.look(certificates.ends(), now, wall));
         news.iter().for_each(News::tell);
-        let status = line(member, quic, certificates);
+        let status = line(shown);
         if status != told {
             systemd::status(&status);
             told = status;
@@ -42,7 +53,8 @@ pub async fn report(member: &Member, quic: &Quic, certificates: &Certificates) {
 }
 
 /// One line for an operator.
-pub fn line(member: &Member, quic: &Quic, certificates: &Certificates) -> String {
+pub fn line(shown: Shown<'_>) -> String {
+    let Shown { member, quic, certificates, backups } = shown;
     let status = member.node.status();
     let (there, voters) = member.node.reachable();
     // Followers only communicate with their leader: they do not know which other members are up.
@@ -69,8 +81,15 @@ pub fn line(member: &Member, quic: &Quic, certificates: &Certificates) -> String
         .map(|(id, why)| format!("; entries do not reach {id}: {why}"))
         .collect();
     let disk = if member.node.is_disk_full() { "; the disk is full" } else { "" };
-    let told =
-        [progress(member, quic), disk.to_string(), alarms.concat(), faults.concat(), certificates.line()];
+    let backups = backups.map(Backups::line).unwrap_or_default();
+    let told = [
+        progress(member, quic),
+        disk.to_string(),
+        alarms.concat(),
+        faults.concat(),
+        certificates.line(),
+        backups,
+    ];
     format!("{role}, term {}{}", status.term, told.concat())
 }
 

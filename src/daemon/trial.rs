@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::outside::SystemClock;
 use super::service::Service;
-use super::{listeners, logins, peer_port};
+use super::{backups, listeners, logins, peer_port};
 use crate::api::server::tls::Tls;
 use crate::config::cli::{Answer, CheckRequest};
 use crate::config::{Config, Diagnostic};
@@ -50,6 +50,10 @@ fn findings(config: &Config, service: Option<&Service>, clock: &Arc<dyn Clock>) 
         let place = config.settings().origin("auth-token").place();
         let advice = service.and_then(|service| service.advice(&text));
         Diagnostic::error(text).about("auth-token").at(place).maybe_help(advice)
+    }));
+    found.extend(backups::finding(config).map(|text| {
+        let place = config.settings().origin("backup-directory").place();
+        Diagnostic::error(text).about("backup-directory").at(place)
     }));
     found.extend(service.into_iter().flat_map(|service| service.findings(config)));
     found

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::OfflineError;
+use super::{OfflineError, compressed};
 use crate::bbolt::{self, FileError};
 use crate::store::{SnapshotReader, Store};
 
@@ -45,7 +45,8 @@ impl Backup {
     /// See [`OfflineError`].
     pub fn open(path: &Path, skip_hash_check: bool) -> Result<Self, OfflineError> {
         let failed = OfflineError::io(path);
-        let mut file = File::open(path).map_err(&failed)?;
+        let file = File::open(path).map_err(&failed)?;
+        let mut file = compressed::expanded(file, path).map_err(&failed)?;
         let whole = file.metadata().map_err(&failed)?.len();
         let has_hash = whole % SECTOR == HASH;
         let length = if has_hash { whole - HASH } else { whole };

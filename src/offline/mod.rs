@@ -1,6 +1,8 @@
 //! A member's data without a running member: restoring a backup, reading its status, moving from etcd.
 //!
-//! - `file`: a backup, opened and checked: an etcd's snapshot or database, or kvd's own snapshot
+//! - `file`: a backup, opened and checked: an etcd's snapshot or database, or kvd's own snapshot; `compressed`: one that
+//!   is compressed
+//! - `check`: whether a backup can be restored
 //! - `status`: hash, revision, keys and size of a backup, as etcdutl counts them
 //! - `place`: the directories of a new member, which stay only if everything went well
 //! - `restore`: a new member from a backup
@@ -13,6 +15,8 @@
 //!   content, so that only members with the same content talk to each other.
 //! - Damage is reported with its place. Nothing is guessed, and the source is never written.
 
+mod check;
+mod compressed;
 mod error;
 mod file;
 mod migrate;
@@ -22,6 +26,7 @@ mod status;
 mod tail;
 mod wal;
 
+pub use check::{Checked, check};
 pub use error::OfflineError;
 pub use migrate::{Migrated, Migration, migrate};
 pub use restore::{NewMember, Restore, Restored, restore};

@@ -18,6 +18,8 @@ pub struct Topic(pub u16);
 impl Topic {
     /// Renewals of leases, and their remaining time.
     pub const LEASES: Topic = Topic(1);
+    /// Whose turn it is to take a backup.
+    pub const BACKUPS: Topic = Topic(2);
 }
 
 /// Answers the questions of one topic, and defines their encoding.

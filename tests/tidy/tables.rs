@@ -2,8 +2,8 @@
 
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] = &[
-    "api", "auth", "bbolt", "config", "ctl", "daemon", "files", "join", "lease", "log", "member", "model",
-    "offline", "peer", "pki", "raft", "store", "watch",
+    "api", "auth", "backup", "bbolt", "config", "ctl", "daemon", "files", "join", "lease", "log", "member",
+    "model", "offline", "peer", "pki", "raft", "store", "watch",
 ];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
@@ -12,8 +12,8 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "member", "api", "auth", "config", "files", "join", "lease", "log", "model", "peer", "pki",
-            "raft", "store", "watch",
+            "member", "api", "auth", "backup", "config", "files", "join", "lease", "log", "model", "peer",
+            "pki", "raft", "store", "watch",
         ],
     ),
     (
@@ -24,6 +24,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("offline", &["api", "bbolt", "files", "join", "log", "member", "model", "raft", "store"]),
+    ("backup", &["api", "files", "model", "offline", "raft", "store"]),
     ("api", &["raft", "watch", "lease", "auth", "store", "pki", "model"]),
     ("join", &["raft", "peer", "pki", "files", "model"]),
     ("raft", &["store", "log", "peer", "model"]),
@@ -35,7 +36,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("log", &["files", "model"]),
     ("pki", &["files", "model"]),
     ("config", &["model"]),
-    ("ctl", &["api::proto", "config", "offline", "pki", "model"]),
+    ("ctl", &["api::proto", "backup", "config", "offline", "pki", "model"]),
     ("bbolt", &[]),
     ("files", &[]),
     ("model", &[]),
@@ -117,8 +118,8 @@ pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
     (&["api/rpc"], FRAMING, "handlers give messages and refusals; framing is the faces'"),
     (
         &[
-            "api", "auth", "bbolt", "config", "join", "lease", "log", "member", "model", "offline", "peer",
-            "pki", "raft", "store", "watch",
+            "api", "auth", "backup", "bbolt", "config", "join", "lease", "log", "member", "model", "offline",
+            "peer", "pki", "raft", "store", "watch",
         ],
         &["process::exit", "process::abort"],
         "return the error: only daemon ends the process",

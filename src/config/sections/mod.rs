@@ -7,6 +7,7 @@
 mod addresses;
 mod audit;
 mod auth;
+mod backup;
 mod client_tls;
 mod clustering;
 mod discovery;
@@ -26,6 +27,7 @@ mod storage;
 pub use addresses::Addresses;
 pub use audit::{Audit, AuditOutput};
 pub use auth::{Auth, AuthToken};
+pub use backup::{Backup, Compression};
 pub use client_tls::{ClientTls, KeyPair, TlsVersion};
 pub use clustering::{ClusterState, Clustering};
 pub use discovery::Discovery;

@@ -2,6 +2,7 @@
 
 mod absent;
 mod auth;
+mod backup;
 mod cluster;
 mod data;
 mod flags;
@@ -24,6 +25,7 @@ use crate::config::DEFAULT_FILE;
 use crate::config::cli::{completion, completion_script};
 
 pub(super) use auth::{Auth, Keys, Role, User};
+pub(super) use backup::Backup;
 pub(super) use cluster::{Cluster, Endpoints};
 pub(super) use data::{Data, Delete, Get, NO_VALUE, Put, operation};
 pub(super) use global::Globals;
@@ -49,6 +51,7 @@ pub(super) enum Asked {
     Mirror(Mirror),
     Cluster(Cluster),
     Offline(Offline),
+    Backup(Backup),
     Auth(Auth),
     User(User),
     Role(Role),
@@ -138,6 +141,7 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
             ("save", own) => Asked::Cluster(cluster::read(name, "save", own)?),
             (name, own) => Asked::Offline(offline::read_snapshot(name, own)?),
         },
+        "backup" => inner().and_then(|(name, own)| backup::read(name, own)).map(Asked::Backup)?,
         "migrate" => inner().and_then(|(_, own)| offline::read_migrate(own)).map(Asked::Offline)?,
         absent if absent::NAMES.contains(&absent) => return Err(absent::refusal(absent, own)),
         group => inner().and_then(|(name, own)| cluster::read(group, name, own)).map(Asked::Cluster)?,
@@ -162,6 +166,7 @@ pub fn command() -> Command {
         .subcommands(hold::commands())
         .subcommand(mirror::command())
         .subcommands(cluster::commands())
+        .subcommand(backup::command())
         .subcommand(offline::migrate_command())
         .subcommands(auth::commands())
         .subcommand(flags::leaf("version", "version", "Print the version of kvctl, and that of the API"))

@@ -1,6 +1,7 @@
 //! The commands, one file a service.
 
 mod auth;
+mod backup;
 mod data;
 mod endpoint;
 mod hold;
@@ -28,6 +29,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let asked = match asked {
         // It connects to nobody.
         Asked::Offline(asked) => return Box::pin(offline::run(style, asked)).await,
+        Asked::Backup(asked) => return backup::run(style, asked).await,
         Asked::User(user) => Asked::User(auth::with_password(user).await?),
         other => other,
     };
@@ -39,6 +41,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     match asked {
         Asked::Reload { socket } => reload::run(socket.as_deref()),
         Asked::Offline(asked) => Box::pin(offline::run(style, asked)).await,
+        Asked::Backup(asked) => backup::run(style, asked).await,
         Asked::Version => {
             print(&format!("kvctl version: {}\nAPI version: 3.7\n", env!("CARGO_PKG_VERSION")));
             Ok(())

@@ -1,32 +1,15 @@
 //! `kvctl reload`: asks the daemon on this machine, waits for the result, and prints it.
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use crate::config::admin::{Answer, MAX_ANSWER, Request};
+use crate::config::admin::Request;
+use crate::ctl::admin;
 use crate::ctl::failure::Failure;
 use crate::ctl::output::{complain, print};
-use crate::ctl::target::admin_socket;
 
-/// Where the packaged unit puts the socket.
-const DEFAULT_SOCKET: &str = "/run/kv/admin.sock";
-
-/// A reload reads a few files; a daemon that takes longer than this is not answering any more.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Asks through the socket that was named, or through the one that [`find`] finds.
+/// Asks through the socket that was named, or through the one of this machine.
 pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
-    let path = socket.map(Path::to_path_buf).unwrap_or_else(find);
-    let answer = ask(&path).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => "is kvd running on this machine?",
-            io::ErrorKind::PermissionDenied => "root and the group kv may reload kvd",
-            _ => "see the journal: journalctl -u kvd",
-        };
-        Failure::error(format!("{}: {error}", path.display())).hint(Some(hint.to_string()))
-    })?;
+    let answer = admin::ask(socket, Request::Reload)?;
     for warning in &answer.warnings {
         complain(warning.trim_end());
     }
@@ -40,24 +23,4 @@ pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
             Err(Failure::error("the new configuration is refused; kvd goes on with the old one"))
         }
     }
-}
-
-/// The socket, in this order: a variable, this machine's configuration, systemd's directory, the packaged unit's.
-fn find() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("KVCTL_ADMIN_SOCKET")
-        .or_else(|| variable("KVD_ADMIN_SOCKET"))
-        .or_else(admin_socket)
-        .or_else(|| variable("RUNTIME_DIRECTORY").map(|directory| directory.join("admin.sock")))
-        .unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
-}
-
-fn ask(path: &Path) -> io::Result<Answer> {
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(Request::Reload.line().as_bytes())?;
-    let mut text = String::new();
-    stream.take(MAX_ANSWER).read_to_string(&mut text)?;
-    Answer::parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not valid"))
 }

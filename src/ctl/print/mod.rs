@@ -8,6 +8,7 @@
 //! | the others | the answers of one service each |
 
 pub(super) mod auth;
+pub(super) mod backup;
 pub(super) mod data;
 pub(super) mod endpoint;
 mod fields;

@@ -4,6 +4,7 @@
 mod both_ways;
 mod damage;
 mod picture;
+mod scheduled;
 mod three;
 
 use std::path::{Path, PathBuf};
