@@ -41,13 +41,14 @@
 //! | [`watch`] | from applied events to watchers | store (reading), model |
 //! | [`lease`] | the leader's count of lease time; it only proposes | model |
 //! | [`api`] | gRPC and HTTP, and the one table from refusals to status codes | raft, watch, lease, auth, store (reading), pki, model |
-//! | [`join`] | entry to a cluster | raft, peer, pki, files, model |
+//! | [`join`] | entry to a cluster | raft, client, peer, pki, files, model |
+//! | [`client`] | connections to servers that speak etcd's protocol, with their TLS; services in DNS | api's messages, config, pki |
 //! | [`config`] | file + environment + flags -> one checked `Config` | model |
 //! | [`member`] | a member from its parts: store, log, raft, watch, lease and api, and the jobs that run on a leader | all above |
-//! | [`offline`] | a member's data without a running member: restore a backup, read its status, move from etcd | all above but config, peer, pki, watch, lease, auth |
+//! | [`offline`] | a member's data without a running member: restore a backup, read its status, move from etcd | all above but client, config, peer, pki, watch, lease, auth |
 //! | [`backup`] | scheduled backups: whose turn it is, writing, verifying and keeping them | offline, api (metrics), raft, store, files, model |
 //! | [`daemon`] | the process of a member: start and stop, sockets, signals, systemd, logging, reload | all above |
-//! | [`ctl`] | the client: commands, printers, hints | api's messages, offline, backup, config, pki, model |
+//! | [`ctl`] | the client: commands, printers, hints | api's messages, client, offline, backup, config, pki, model |
 //!
 //! `bin/kvd.rs` calls daemon, `bin/kvctl.rs` ctl. `tests/tidy.rs` checks the directions.
 //!
@@ -56,8 +57,8 @@
 //! - `model` does no io, is not async, and uses neither clock nor randomness.
 //! - `store` and `log` do not use tokio; `store/apply` uses no clock, no randomness and no local state, so every member
 //!   computes the same: the leader puts time and ids into the command.
-//! - openraft's types stay in `raft`, heed's in `store`, quinn's in `peer`, rcgen's in `pki`, tonic's in `api`,
-//!   systemd's in `daemon`. None of them is in a file format.
+//! - openraft's types stay in `raft`, heed's in `store`, quinn's in `peer`, rcgen's in `pki`, tonic's in `api` (its
+//!   clients in `client` and `ctl`), systemd's in `daemon`. None of them is in a file format.
 //! - Handlers (`api/rpc`) know neither bytes nor HTTP nor gRPC codes: they return an answer or a refusal, and
 //!   `api/status.rs` has the code and the text of each. Requests read the state through `api/reads` alone, on behalf of
 //!   a caller. Nothing but `daemon` ends the process.
@@ -195,6 +196,7 @@ pub mod api;
 pub mod auth;
 pub mod backup;
 pub mod bbolt;
+pub mod client;
 pub mod config;
 pub mod ctl;
 pub mod daemon;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tonic::{Code, Response, Status};
 
-use super::connection::{Connection, DEADLINE, connect, text};
 use super::failure::{BAD_CONNECTION, Failure};
 use super::secret::{Credentials, Secret};
 use super::target::Target;
 use crate::api::proto::etcdserverpb::AuthenticateRequest;
+use crate::client::{Connection, DEADLINE, connect, text};
 
 /// How often a call is repeated with a new token, and the pause before: etcdctl's numbers.
 const ATTEMPTS: u32 = 100;
@@ -71,7 +71,7 @@ impl<'a> Client<'a> {
 
     /// Connects to this endpoint and authenticates.
     pub(super) async fn at(target: &'a Target, endpoint: &str) -> Result<Self, Broken> {
-        let connection = connect(target, endpoint).await.map_err(Broken::Unreachable)?;
+        let connection = connect(&target.reach, endpoint).await.map_err(Broken::Unreachable)?;
         let client = Self { target, connection };
         client.authenticate().await.map_err(Broken::Refused)?;
         Ok(client)
@@ -149,7 +149,7 @@ impl<'a> Client<'a> {
                 let name = user.clone();
                 let request = AuthenticateRequest { name, password: password.reveal().to_string() };
                 let mut auth = self.connection.auth.clone();
-                match tokio::time::timeout(self.target.dial_timeout, auth.authenticate(request)).await {
+                match tokio::time::timeout(self.target.reach.dial_timeout, auth.authenticate(request)).await {
                     Ok(Ok(answer)) => Secret::from(answer.into_inner().token),
                     Ok(Err(status)) if status.message() == NO_AUTH => Secret::default(),
                     Ok(Err(status)) => return Err(status),

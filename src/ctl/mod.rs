@@ -5,9 +5,8 @@
 //! | `arguments/` | the command line: commands and flags, with clap |
 //! | `target.rs` | where to connect and with which files: flags, variables, this machine's cluster.toml |
 //! | `secret.rs` | passwords, tokens, prompts; who the caller is |
-//! | `connection.rs` | a connection to one endpoint; its errors |
+//! | `discovery.rs` | endpoints by DNS |
 //! | `client.rs` | a connection with the caller's token; deadlines |
-//! | `tls.rs` | the TLS of a connection |
 //! | `admin.rs` | the daemon on this machine |
 //! | `watcher.rs` | a watch that outlives its connection |
 //! | `session.rs` | locks and elections |
@@ -25,7 +24,7 @@ mod arguments;
 mod child;
 mod client;
 mod command;
-mod connection;
+mod discovery;
 mod failure;
 mod keys;
 mod man;
@@ -34,7 +33,6 @@ mod print;
 mod secret;
 mod session;
 mod target;
-mod tls;
 mod watcher;
 mod words;
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use tonic::Status;
 
 use super::client::Client;
-use super::connection::text;
 use super::failure::Failure;
 use super::keys::prefix_end;
 use super::target::Target;
@@ -19,6 +18,7 @@ use crate::api::proto::etcdserverpb::{
     RangeResponse, RequestOp, TxnRequest, WatchCreateRequest,
 };
 use crate::api::proto::mvccpb::event::EventType;
+use crate::client::text;
 
 /// The pause after a renewal that failed.
 const PAUSE: Duration = Duration::from_millis(500);

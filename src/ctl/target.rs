@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::arguments::{Globals, default_config_file};
 use super::failure::{BAD_CONNECTION, Failure};
 use super::secret::Credentials;
+use crate::client::{Reach, TlsFiles};
 use crate::config::{Config, Disk, Files, Scheme, Surroundings, Url, read, system_text};
 
 /// etcdctl's default.
@@ -19,11 +20,8 @@ const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 pub(super) struct Target {
     /// As they are displayed.
     pub(super) endpoints: Vec<String>,
-    /// The TLS files; the endpoints' schemes decide whether TLS is used.
-    pub(super) tls: TlsFiles,
-    /// Use TLS also for endpoints without https.
-    pub(super) always_tls: bool,
-    pub(super) dial_timeout: Duration,
+    /// How they are reached.
+    pub(super) reach: Reach,
     pub(super) command_timeout: Duration,
     /// How long a snapshot may take; for ever unless the command line says so.
     pub(super) snapshot_timeout: Option<Duration>,
@@ -33,21 +31,9 @@ pub(super) struct Target {
     pub(super) guess: Option<String>,
 }
 
-/// Files for TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TlsFiles {
-    pub(super) cacert: Option<PathBuf>,
-    pub(super) cert: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-    /// The certificate of the member on this machine: it is trusted without a CA.
-    pub(super) own: Option<PathBuf>,
-    /// Accept any certificate.
-    pub(super) skip_verify: bool,
-}
-
 impl Target {
     /// The flags, completed from this machine's configuration.
-    pub(super) fn of(globals: &Globals) -> Result<Self, Failure> {
+    pub(super) async fn of(globals: &Globals) -> Result<Self, Failure> {
         let local = local_config(globals)?;
         let mut tls = TlsFiles {
             cacert: globals.cacert.clone(),
@@ -58,7 +44,12 @@ impl Target {
         };
         check(&tls)?;
         let mut guess = None;
+        let discovered = match &globals.discovery {
+            Some(discovery) => discovery.endpoints().await?,
+            None => Vec::new(),
+        };
         let endpoints = match (&globals.endpoints, &local) {
+            _ if !discovered.is_empty() => discovered,
             (Some(endpoints), _) if endpoints.iter().all(String::is_empty) => {
                 return Err(Failure::with_code(BAD_CONNECTION, "etcdclient: no available endpoints"));
             }
@@ -73,11 +64,17 @@ impl Target {
             }
             (None, Local::None) => vec![DEFAULT_ENDPOINT.to_string()],
         };
-        Ok(Self {
-            endpoints,
+        let reach = Reach {
             always_tls: !globals.insecure_transport || tls.cacert.is_some() || tls.cert.is_some(),
             tls,
-            dial_timeout: globals.dial_timeout,
+            dial_timeout: globals.dial_timeout.min(globals.command_timeout),
+            // etcdctl's rule: the domain is what a certificate of a member that DNS has named must have.
+            server_name: globals.discovery.as_ref().and_then(|from| from.server_name()),
+            keepalive: None,
+        };
+        Ok(Self {
+            endpoints,
+            reach,
             command_timeout: globals.command_timeout,
             snapshot_timeout: globals.command_timeout_given.then_some(globals.command_timeout),
             credentials: Credentials::None,
@@ -115,7 +112,7 @@ enum Local {
 fn local_config(globals: &Globals) -> Result<Local, Failure> {
     let named = globals.config_file.clone();
     let path = named.clone().unwrap_or_else(default_config_file);
-    if globals.endpoints.is_some() {
+    if globals.endpoints.is_some() || globals.discovery.is_some() {
         return Ok(Local::None);
     }
     let surroundings = surroundings(&path);
@@ -225,59 +222,66 @@ fn fill(tls: &mut TlsFiles, config: &Config) {
 mod tests {
     use super::*;
 
-    fn target(toml: &str) -> Target {
+    async fn target(toml: &str) -> Target {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("cluster.toml");
         std::fs::write(&file, toml).expect("written");
         let line = ["kvctl", "member", "list", "--config-file"].map(Into::into);
         let arguments = line.into_iter().chain([file.into_os_string()]);
         let invocation = super::super::arguments::parse(arguments).expect("understood");
-        Target::of(&invocation.globals).expect("a target")
+        Target::of(&invocation.globals).await.expect("a target")
     }
 
-    #[test]
-    fn a_member_is_reached_on_its_own_machine() {
+    #[tokio::test]
+    async fn a_member_is_reached_on_its_own_machine() {
         let listen = |urls: &str, advertised: &str| {
             format!("listen-client-urls = [{urls}]\nadvertise-client-urls = [\"{advertised}\"]\n")
         };
-        let endpoint = |toml: &str| target(toml).endpoints.join(",");
+        let endpoint = async |toml: &str| target(toml).await.endpoints.join(",");
         let both = listen("\"http://10.0.0.1:2379\", \"http://127.0.0.1:2379\"", "http://10.0.0.1:2379");
-        assert_eq!(endpoint(&both), "http://127.0.0.1:2379");
-        assert_eq!(endpoint(&listen("\"http://0.0.0.0:99\"", "http://a.example:99")), "http://127.0.0.1:99");
-        assert_eq!(endpoint(&listen("\"http://10.0.0.1:99\"", "http://a.example:99")), "http://10.0.0.1:99");
-        assert_eq!(endpoint(""), "http://localhost:2379");
+        assert_eq!(endpoint(&both).await, "http://127.0.0.1:2379");
+        assert_eq!(
+            endpoint(&listen("\"http://0.0.0.0:99\"", "http://a.example:99")).await,
+            "http://127.0.0.1:99"
+        );
+        assert_eq!(
+            endpoint(&listen("\"http://10.0.0.1:99\"", "http://a.example:99")).await,
+            "http://10.0.0.1:99"
+        );
+        assert_eq!(endpoint("").await, "http://localhost:2379");
     }
 
     /// etcdctl's texts and exit codes.
-    #[test]
-    fn flags_that_cannot_be_right_are_refused_whatever_the_endpoint() {
-        let refused = |flags: &str| {
+    #[tokio::test]
+    async fn flags_that_cannot_be_right_are_refused_whatever_the_endpoint() {
+        let refused = async |flags: &str| {
             let line = std::iter::once("kvctl").chain(flags.split(' ')).chain(["get", "a"]);
             let invocation = super::super::arguments::parse(line.map(Into::into)).expect("understood");
-            Target::of(&invocation.globals).map_err(|failure| (failure.code(), failure.to_string()))
+            Target::of(&invocation.globals).await.map_err(|failure| (failure.code(), failure.to_string()))
         };
         let missing = "Error: open /nonexistent: no such file or directory\n";
         let local = "--endpoints=127.0.0.1:1";
-        assert_eq!(refused(&format!("{local} --cacert=/nonexistent")), Err((128, missing.to_string())));
+        assert_eq!(refused(&format!("{local} --cacert=/nonexistent")).await, Err((128, missing.to_string())));
         let both = "--cert=/nonexistent --key=/nonexistent";
-        assert_eq!(refused(&format!("{local} {both}")), Err((128, missing.to_string())));
+        assert_eq!(refused(&format!("{local} {both}")).await, Err((128, missing.to_string())));
         let half = "Error: KeyFile and CertFile must both be present[key: , cert: /c]\n";
-        assert_eq!(refused(&format!("{local} --cert=/c")), Err((128, half.to_string())));
+        assert_eq!(refused(&format!("{local} --cert=/c")).await, Err((128, half.to_string())));
         let none = "Error: etcdclient: no available endpoints\n";
-        assert_eq!(refused("--endpoints="), Err((2, none.to_string())));
-        assert!(refused(local).is_ok());
+        assert_eq!(refused("--endpoints=").await, Err((2, none.to_string())));
+        assert!(refused(local).await.is_ok());
     }
 
-    #[test]
-    fn tls_goes_to_the_advertised_name_with_the_members_files() {
+    #[tokio::test]
+    async fn tls_goes_to_the_advertised_name_with_the_members_files() {
         let target = target(
             "listen-client-urls = [\"https://0.0.0.0:2379\"]\nadvertise-client-urls = [\"https://a.example:2379\"]\n\
              [client-transport-security]\ncert-file = \"/c\"\nkey-file = \"/k\"\ntrusted-ca-file = \"/ca\"\n",
-        );
+        )
+        .await;
         assert_eq!(target.endpoints, ["https://a.example:2379"]);
-        assert_eq!(target.tls.cacert, Some(PathBuf::from("/ca")));
-        assert_eq!(target.tls.own, Some(PathBuf::from("/c")));
-        assert_eq!(target.tls.cert, Some(PathBuf::from("/c")), "the server asks for a certificate");
-        assert!(target.always_tls);
+        assert_eq!(target.reach.tls.cacert, Some(PathBuf::from("/ca")));
+        assert_eq!(target.reach.tls.own, Some(PathBuf::from("/c")));
+        assert_eq!(target.reach.tls.cert, Some(PathBuf::from("/c")), "the server asks for a certificate");
+        assert!(target.reach.always_tls);
     }
 }

@@ -8,11 +8,11 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::client::Client;
-use super::connection::text;
 use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
 use crate::api::proto::etcdserverpb::{
     WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
+use crate::client::text;
 
 /// The pause before a broken stream is opened again.
 const PAUSE: Duration = Duration::from_millis(250);

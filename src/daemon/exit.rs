@@ -2,6 +2,7 @@
 //! in the journal.
 
 use super::notices::{COPY, HISTORY, Notice, STRANGER};
+use crate::join::discovery::DiscoveryError;
 use crate::join::enter::EntryError;
 use crate::join::identity::IdentityError;
 use crate::member::MemberError;
@@ -25,6 +26,9 @@ pub fn code(error: &MemberError) -> u8 {
         MemberError::Identity(IdentityError::Removed { .. })
         | MemberError::Copy(_)
         | MemberError::Entry(EntryError::Refused(_) | EntryError::Stranger(_)) => IDENTITY,
+        // The size may be written later.
+        MemberError::Discovery(DiscoveryError::SizeNotFound(_) | DiscoveryError::BadSize { .. }) => START,
+        MemberError::Discovery(_) => IDENTITY,
         MemberError::History(_) => HISTORY_REFUSED,
         _ => START,
     }

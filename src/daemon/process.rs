@@ -67,7 +67,11 @@ impl Process {
         let log = opening::log(config, &directories, disk, &store)?;
         systemd::status("finding the cluster");
         let asker = PeerPort(quic.clone());
-        let identity = entry::enter(config, &directories, (&log, &store), &asker).await?;
+        let tell = |what: &str| {
+            tracing::warn!("{what}");
+            systemd::status(&format!("finding the cluster: {}", what.replace('\n', "; ")));
+        };
+        let identity = entry::enter(config, &directories, (&log, &store), &asker, &tell).await?;
         quic.identify(identity.member, identity.cluster);
         roster::refuse_copy(&quic, identity.member, &store).await?;
         systemd::status("replaying the log");

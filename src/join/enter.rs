@@ -21,7 +21,7 @@ const ALREADY: Duration = Duration::from_secs(1);
 /// How long to look for members of an existing cluster.
 const SEARCH: Duration = Duration::from_secs(10);
 /// Pause between two rounds.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// Reaches members by their peer URLs. The asking side need not be a member.
 pub trait Asker: Send + Sync {
@@ -275,9 +275,7 @@ impl Places {
     pub async fn find(names: &Names, urls: impl IntoIterator<Item = &String>) -> Self {
         let places: BTreeSet<&str> = urls.into_iter().map(|url| place(url)).collect();
         let lookups = places.into_iter().map(|place| async move {
-            let (host, port) = place.rsplit_once(':')?;
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            let found = names.find(host, port.parse().ok()?).await.ok()?;
+            let found = names.at(place).await.ok()?;
             Some((place.to_string(), found.into_iter().collect()))
         });
         Self(futures_util::future::join_all(lookups).await.into_iter().flatten().collect())

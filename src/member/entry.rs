@@ -17,8 +17,9 @@ use std::sync::Arc;
 use super::directory::Directories;
 use super::error::MemberError;
 use super::history::{self, HistoryError, Remains};
+use super::initial::{self, MAX_LOOKUPS};
 use crate::config::{ClusterState, Config, JoinRole};
-use crate::join::bootstrap::{self, InitialMember};
+use crate::join::bootstrap;
 use crate::join::enter::{self, Asker};
 use crate::join::identity::{self, Identity};
 use crate::join::questions::Candidate;
@@ -28,9 +29,6 @@ use crate::model::Member;
 use crate::peer::Names;
 use crate::raft;
 use crate::store::Store;
-
-/// Names in `initial-cluster` that are looked up at the same time.
-const MAX_LOOKUPS: usize = 32;
 
 /// An empty directory needs valid bootstrap options.
 ///
@@ -69,7 +67,7 @@ pub fn refuse_missing_log(directories: &Directories, disk: &dyn Disk) -> Result<
 }
 
 /// The identity in the data, or, at a first start, the one that follows from the configuration, after the member's
-/// first entries are written. May wait for other members.
+/// first entries are written. May wait for other members; `tell` is called with whatever it waits for.
 ///
 /// # Errors
 /// See [`MemberError`].
@@ -78,6 +76,7 @@ pub async fn enter(
     directories: &Directories,
     (log, store): (&Log, &Store),
     asker: &dyn Asker,
+    tell: &dyn Fn(&str),
 ) -> Result<Identity, MemberError> {
     let remains = Remains::of(directories, log, store)?;
     if let Some(identity) = remains.judge()? {
@@ -85,7 +84,7 @@ pub async fn enter(
         history::mark(directories, &identity)?;
         return Ok(identity);
     }
-    let (identity, founders) = find_cluster(config, asker).await?;
+    let (identity, founders) = find_cluster(config, asker, tell).await?;
     raft::found(log, &founders).await?;
     history::mark(directories, &identity)?;
     identity::create(&directories.member, &identity)?;
@@ -93,7 +92,11 @@ pub async fn enter(
 }
 
 /// The identity that this member will have, and the members of a new cluster; none if the cluster exists.
-async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, Vec<Member>), MemberError> {
+async fn find_cluster(
+    config: &Config,
+    asker: &dyn Asker,
+    tell: &dyn Fn(&str),
+) -> Result<(Identity, Vec<Member>), MemberError> {
     let name = &config.member.name;
     let peers = config.join.urls();
     match (peers.is_empty(), config.clustering.initial_cluster_state) {
@@ -107,7 +110,7 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
                 token: given_token(config),
             };
             tracing::info!(?peers, learner, "joining a cluster");
-            let tell = |what: &str| tracing::warn!("cannot join yet: {what}");
+            let tell = |what: &str| tell(&format!("cannot join yet: {what}"));
             let (identity, roll) = enter::join(asker, &candidate, &peers, config.join.timeout, tell).await?;
             tracing::info!(
                 local_member_id = %identity.member,
@@ -120,12 +123,12 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
         (true, ClusterState::Existing) => {
             let names = Names::new(MAX_LOOKUPS);
             let own = (name.as_str(), given_token(config));
-            let identity = enter::existing(asker, &names, own, &initial_members(config)?).await?;
+            let initial = initial::members(config, tell).await?;
+            let identity = enter::existing(asker, &names, own, &initial).await?;
             Ok((identity, Vec::new()))
         }
         (true, ClusterState::New) => {
-            let plan =
-                bootstrap::plan(name, &initial_members(config)?, &config.clustering.initial_cluster_token)?;
+            let plan = bootstrap::plan(name, &initial::members(config, tell).await?, initial::token(config))?;
             enter::refuse_second_start(asker, &plan).await?;
             Ok((plan.identity, plan.members))
         }
@@ -136,17 +139,4 @@ async fn find_cluster(config: &Config, asker: &dyn Asker) -> Result<(Identity, V
 pub fn given_token(config: &Config) -> Option<String> {
     let token = &config.clustering.initial_cluster_token;
     config.settings().is_given("initial-cluster-token").then(|| token.clone())
-}
-
-fn initial_members(config: &Config) -> Result<Vec<InitialMember>, MemberError> {
-    if config.discovery.finds_members() {
-        let message = "discovery is not served by this version of kvd: name the members in initial-cluster, or give \
-                       this daemon a [join] table";
-        return Err(MemberError::Config(message.to_string()));
-    }
-    let urls = |urls: &[crate::config::Url]| urls.iter().map(|url| url.as_str().to_string()).collect();
-    let members = config.clustering.initial_cluster.iter();
-    Ok(members
-        .map(|(name, peer_urls)| InitialMember { name: name.clone(), peer_urls: urls(peer_urls) })
-        .collect())
 }

@@ -4,8 +4,10 @@ use std::io;
 
 use super::history::HistoryError;
 use crate::join::bootstrap::BootstrapError;
+use crate::join::discovery::DiscoveryError;
 use crate::join::enter::EntryError;
 use crate::join::identity::IdentityError;
+use crate::join::srv::SrvError;
 use crate::log::LogError;
 use crate::pki::PkiError;
 use crate::raft::{StartError, TopicTaken};
@@ -23,6 +25,12 @@ pub enum MemberError {
     /// The member cannot enter the cluster.
     #[error(transparent)]
     Entry(#[from] EntryError),
+    /// The initial members are not found in DNS.
+    #[error(transparent)]
+    Srv(#[from] SrvError),
+    /// The initial members are not found by discovery.
+    #[error("failed to join discovery cluster ({0})")]
+    Discovery(#[from] DiscoveryError),
     /// Files, directories or sockets.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -7,6 +7,7 @@
 //! | `leases.rs`, `compaction.rs`, `token_keys.rs`, `tree.rs` | a job each: lease expiry, with the questions about leases that members ask their leader; automatic compaction; new keys for users' tokens; the end of nodes of v2's tree |
 //! | `directory.rs` | the data directory and its permissions |
 //! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
+//! | `initial.rs` | the members with which a cluster begins |
 //! | `peers.rs` | its answers to other members |
 //! | `roster.rs` | changes of the members; whether this one must end |
 //! | `readiness.rs` | when clients are admitted |
@@ -25,6 +26,7 @@ pub mod entry;
 mod error;
 pub mod figures;
 mod history;
+mod initial;
 mod jobs;
 #[cfg(test)]
 pub mod lab;

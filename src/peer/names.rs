@@ -80,6 +80,17 @@ impl Names {
         }
     }
 
+    /// The addresses of `host:port`, with an IPv6 address in brackets.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), or if there is no port.
+    pub async fn at(&self, place: &str) -> Result<Vec<SocketAddr>, String> {
+        let parsed = place.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let (host, port) = parsed.ok_or_else(|| format!("{place}: there is no port"))?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        self.find(bare, port).await
+    }
+
     /// Starts a lookup of a name, unless one is in progress.
     fn look_up(&self, host: &str) -> Result<watch::Receiver<Option<Found>>, String> {
         let mut state = self.state.lock();

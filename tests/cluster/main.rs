@@ -6,6 +6,7 @@
 //! | `links` | checks that bad links are bad |
 //! | `server` | one server process on a host |
 //! | `story` | the sessions of the documentation, command by command, with the real etcdctl of three versions |
+//! | `names` | members and clients that find a cluster in DNS |
 //! | `load` | clusters under load with faults, and what must hold afterwards |
 //!
 //! ```text
@@ -29,6 +30,7 @@ mod dice;
 mod linearizability;
 mod links;
 mod load;
+mod names;
 mod net;
 #[path = "../suite/harness/program.rs"]
 mod program;
@@ -87,6 +89,20 @@ fn the_document_of_2016() {
 #[test]
 fn mistakes_are_answered_as_documented() {
     tell("mistakes_are_answered_as_documented", include_str!("stories/mistakes.txt"));
+}
+
+#[test]
+fn members_are_found_in_dns() {
+    if hosts_can_be_made("members_are_found_in_dns") {
+        names::members_are_found("members_are_found_in_dns");
+    }
+}
+
+#[test]
+fn mistakes_in_dns_have_etcds_texts() {
+    if hosts_can_be_made("mistakes_in_dns_have_etcds_texts") {
+        names::mistakes("mistakes_in_dns_have_etcds_texts");
+    }
 }
 
 #[test]

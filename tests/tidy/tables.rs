@@ -2,8 +2,8 @@
 
 /// The rooms of `src/`.
 pub const ROOMS: &[&str] = &[
-    "api", "auth", "backup", "bbolt", "config", "ctl", "daemon", "files", "join", "lease", "log", "member",
-    "model", "offline", "peer", "pki", "raft", "store", "watch",
+    "api", "auth", "backup", "bbolt", "client", "config", "ctl", "daemon", "files", "join", "lease", "log",
+    "member", "model", "offline", "peer", "pki", "raft", "store", "watch",
 ];
 
 /// Which room may use which; `*` is all of them, `room::module` only that module.
@@ -19,14 +19,15 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     (
         "member",
         &[
-            "api", "auth", "config", "files", "join", "lease", "log", "model", "peer", "pki", "raft",
-            "store", "watch",
+            "api", "auth", "client", "config", "files", "join", "lease", "log", "model", "peer", "pki",
+            "raft", "store", "watch",
         ],
     ),
     ("offline", &["api", "bbolt", "files", "join", "log", "member", "model", "raft", "store"]),
     ("backup", &["api", "files", "model", "offline", "raft", "store"]),
     ("api", &["raft", "watch", "lease", "auth", "store", "pki", "model"]),
-    ("join", &["raft", "peer", "pki", "files", "model"]),
+    ("join", &["raft", "client", "peer", "pki", "files", "model"]),
+    ("client", &["api::proto", "config", "pki"]),
     ("raft", &["store", "log", "peer", "model"]),
     ("watch", &["store", "model"]),
     ("lease", &["model"]),
@@ -36,7 +37,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("log", &["files", "model"]),
     ("pki", &["files", "model"]),
     ("config", &["model"]),
-    ("ctl", &["api::proto", "backup", "config", "offline", "pki", "model"]),
+    ("ctl", &["api::proto", "backup", "client", "config", "offline", "pki", "model"]),
     ("bbolt", &[]),
     ("files", &[]),
     ("model", &[]),
@@ -57,10 +58,12 @@ pub const CRATES: &[(&str, &[&str], &str)] = &[
     ("quinn", &["peer"], "use peer's frames and streams"),
     ("rcgen", &["pki"], "ask pki for an identity"),
     ("heed", &["store"], "use store's reads"),
-    ("tonic", &["api", "ctl"], "return a refusal; api/status.rs turns it into a code"),
+    ("tonic", &["api", "client", "ctl"], "return a refusal; api/status.rs turns it into a code"),
     ("tonic_prost", &["api", "ctl"], "use model's words"),
     ("tonic_reflection", &["api"], "it is part of the faces"),
     ("axum", &["api", "ctl"], "it is part of the faces"),
+    ("hickory_resolver", &["client"], "ask client for services"),
+    ("pprof", &["api"], "profiles are asked for at /debug/pprof"),
     ("sd_notify", &["daemon"], "return what happened; daemon tells systemd"),
     ("tracing_journald", &["daemon"], "log through tracing; daemon chooses where it goes"),
     ("tracing_subscriber", &["daemon", "ctl"], "log through tracing; daemon chooses where it goes"),
@@ -118,8 +121,8 @@ pub const ABSENT: &[(&[&str], &[&str], &str)] = &[
     (&["api/rpc"], FRAMING, "handlers give messages and refusals; framing is the faces'"),
     (
         &[
-            "api", "auth", "backup", "bbolt", "config", "join", "lease", "log", "member", "model", "offline",
-            "peer", "pki", "raft", "store", "watch",
+            "api", "auth", "backup", "bbolt", "client", "config", "join", "lease", "log", "member", "model",
+            "offline", "peer", "pki", "raft", "store", "watch",
         ],
         &["process::exit", "process::abort"],
         "return the error: only daemon ends the process",

@@ -61,6 +61,13 @@ impl Discovery {
             let option = if v3 { "discovery-endpoints" } else { "discovery-token" };
             found.error(option, "both --discovery-token and --discovery-endpoints must be set");
         }
+        if self.user.as_ref().is_some_and(|user| self.password.is_none() && !user.expose().contains(':')) {
+            found.error("discovery-user", "the password is missing: --discovery-password, or behind a colon");
+        }
+        if self.cert.is_some() != self.key.is_some() {
+            let option = if self.cert.is_some() { "discovery-cert" } else { "discovery-key" };
+            found.error(option, "--discovery-cert and --discovery-key must be given together");
+        }
         if !self.srv_name.is_empty() && self.srv.is_empty() {
             found.warn("discovery-srv-name", "--discovery-srv-name has no effect without --discovery-srv");
         }

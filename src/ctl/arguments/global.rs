@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, ValueHint};
 
 use super::flags::{boolean, duration, offering, on_or_off};
+use crate::ctl::discovery::Discovery;
 use crate::ctl::print::Format;
 use crate::ctl::secret::Secret;
 
@@ -13,6 +14,8 @@ use crate::ctl::secret::Secret;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ctl) struct Globals {
     pub(in crate::ctl) endpoints: Option<Vec<String>>,
+    /// Where DNS names them; before `endpoints`.
+    pub(in crate::ctl) discovery: Option<Discovery>,
     pub(in crate::ctl) cacert: Option<PathBuf>,
     pub(in crate::ctl) cert: Option<PathBuf>,
     pub(in crate::ctl) key: Option<PathBuf>,
@@ -45,7 +48,12 @@ pub(super) fn read(matches: &ArgMatches, format: Format) -> Result<Globals, Stri
         Ok::<_, String>(given.unwrap_or(default))
     };
     let list = |text: &str| Ok(text.split(',').map(|endpoint| endpoint.trim().to_string()).collect());
+    let text = |name: &str| given(matches, name, |text| Ok(text.to_string()));
+    let domain = text("discovery-srv")?.filter(|domain| !domain.is_empty());
+    let suffix = text("discovery-srv-name")?.unwrap_or_default();
+    let insecure = switch("insecure-discovery", true)?;
     Ok(Globals {
+        discovery: domain.map(|domain| Discovery { domain, suffix, insecure }),
         endpoints: given(matches, "endpoints", list)?,
         cacert: path("cacert")?,
         cert: path("cert")?,
@@ -102,6 +110,21 @@ pub(super) fn flags() -> Vec<Arg> {
             "endpoints",
             "HOST:PORT,...",
             "Members to connect to; http://, https:// and unix:// are accepted",
+        ),
+        text(
+            "discovery-srv",
+            "DOMAIN",
+            "Take the endpoints from DNS: SRV records of _etcd-client-ssl._tcp and _etcd-client._tcp",
+        )
+        .short('d'),
+        text(
+            "discovery-srv-name",
+            "NAME",
+            "A suffix to the names of these services: _etcd-client-ssl-NAME._tcp",
+        ),
+        switch(
+            "insecure-discovery",
+            "Use endpoints of DNS without TLS, too; false: only with TLS, for DOMAIN's certificate [default: true]",
         ),
         text("user", "USER[:PASSWORD]", "Act as this user; the password is asked for if it is not given"),
         text("password", "PASSWORD", "The user's password; --user is then taken whole"),

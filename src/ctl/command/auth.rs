@@ -9,9 +9,9 @@ use crate::api::proto::etcdserverpb::{
     AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
     AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest,
 };
+use crate::client::text;
 use crate::ctl::arguments::{Auth, Keys, Role, User};
 use crate::ctl::client::Client;
-use crate::ctl::connection::text;
 use crate::ctl::failure::Failure;
 use crate::ctl::keys::ZERO;
 use crate::ctl::output::{print, print_bytes};
@@ -33,7 +33,7 @@ pub(in crate::ctl) async fn run(target: &Target, style: Style, asked: Auth) -> R
     match asked {
         Auth::Enable => {
             let enabled = tokio::time::timeout(target.command_timeout, enable(&mut client)).await;
-            enabled.map_err(|_| Failure::error(crate::ctl::connection::DEADLINE))?.map_err(failed)?;
+            enabled.map_err(|_| Failure::error(crate::client::DEADLINE))?.map_err(failed)?;
             print("Authentication Enabled\n");
         }
         Auth::Disable => {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tonic::{Response, Status};
 
 use crate::api::proto::etcdserverpb::{RangeRequest, RangeResponse};
+use crate::client::{Connection, text};
 use crate::ctl::arguments::{Data, Delete, Get, NO_VALUE, Put};
 use crate::ctl::client::Client;
-use crate::ctl::connection::{Connection, text};
 use crate::ctl::failure::Failure;
 use crate::ctl::output::{complain, print, print_bytes};
 use crate::ctl::print::{Format, Style, data, quoted_bytes};

@@ -6,10 +6,10 @@ use crate::api::proto::etcdserverpb::{
     AlarmRequest, AlarmType, DefragmentRequest, HashKvRequest, HashKvResponse, Member, MemberListRequest,
     MoveLeaderRequest, RangeRequest, StatusRequest, StatusResponse,
 };
+use crate::client::text;
 use crate::config::format_duration;
 use crate::ctl::arguments::Endpoints;
 use crate::ctl::client::{Broken, Client};
-use crate::ctl::connection::text;
 use crate::ctl::failure::{ERROR, Failure};
 use crate::ctl::output::{complain, print, print_bytes};
 use crate::ctl::print::endpoint::{self, Health};

@@ -8,9 +8,9 @@ use crate::api::proto::etcdserverpb::{
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest, LeaseRevokeRequest,
     LeaseTimeToLiveRequest,
 };
+use crate::client::{Connection, text};
 use crate::ctl::arguments::Lease;
 use crate::ctl::client::Client;
-use crate::ctl::connection::{Connection, text};
 use crate::ctl::failure::{BAD_CONNECTION, Failure};
 use crate::ctl::output::{print, print_bytes};
 use crate::ctl::print::{Format, Style, lease};

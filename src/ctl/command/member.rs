@@ -9,9 +9,9 @@ use crate::api::proto::etcdserverpb::{
     MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest,
     ResponseHeader,
 };
+use crate::client::text;
 use crate::ctl::arguments::Cluster;
 use crate::ctl::client::Client;
-use crate::ctl::connection::text;
 use crate::ctl::failure::Failure;
 use crate::ctl::output::{print, print_bytes};
 use crate::ctl::print::{Format, Style, member, quoted};

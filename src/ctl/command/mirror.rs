@@ -11,14 +11,15 @@ use crate::api::proto::etcdserverpb::{
 };
 use crate::api::proto::mvccpb::Event;
 use crate::api::proto::mvccpb::event::EventType;
+use crate::client::text;
+use crate::client::{Reach, TlsFiles};
 use crate::ctl::arguments::Mirror;
 use crate::ctl::client::Client;
-use crate::ctl::connection::text;
 use crate::ctl::failure::Failure;
 use crate::ctl::keys::{ZERO, with_prefix};
 use crate::ctl::output::print;
 use crate::ctl::secret::Credentials;
-use crate::ctl::target::{Target, TlsFiles};
+use crate::ctl::target::Target;
 use crate::ctl::watcher::Watcher;
 
 /// Keys that are read at once, as etcdctl reads them.
@@ -64,10 +65,10 @@ async fn destination(target: &Target, mirror: &Mirror) -> Result<Target, Failure
         own: None,
         skip_verify: false,
     };
+    let always_tls = !mirror.insecure_transport || tls.cacert.is_some() || tls.cert.is_some();
     Ok(Target {
         endpoints: vec![mirror.destination.clone()],
-        always_tls: !mirror.insecure_transport || tls.cacert.is_some() || tls.cert.is_some(),
-        tls,
+        reach: Reach { always_tls, tls, server_name: None, ..target.reach.clone() },
         credentials: Credentials::of(mirror.user.as_ref(), mirror.password.as_ref(), None).await?,
         guess: None,
         ..target.clone()

@@ -33,7 +33,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Asked::User(user) => Asked::User(auth::with_password(user).await?),
         other => other,
     };
-    let mut target = Target::of(&globals)?;
+    let mut target = Target::of(&globals).await?;
     target.credentials =
         Credentials::of(globals.user.as_ref(), globals.password.as_ref(), globals.token.as_ref()).await?;
     drop(globals);

@@ -6,9 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::api::proto::etcdserverpb::SnapshotRequest;
+use crate::client::{DEADLINE, unnamed};
 use crate::config::system_text;
 use crate::ctl::client::Client;
-use crate::ctl::connection::{DEADLINE, unnamed};
 use crate::ctl::failure::{Failure, INTERRUPTED};
 use crate::ctl::output::print;
 use crate::ctl::target::Target;

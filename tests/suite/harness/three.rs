@@ -1,7 +1,7 @@
 //! A cluster of three.
 
 use super::wait::PATIENCE;
-use super::{Server, Setup, subject};
+use super::{Program, Server, Setup, subject};
 use kvd::api::proto::etcdserverpb::{RangeRequest, StatusRequest, StatusResponse};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +18,12 @@ impl Three {
 
     /// The same, after each was prepared: with more flags, of which the last counts, or variables.
     pub async fn start_with(prepare: impl Fn(usize, &mut Server)) -> Three {
-        let mut members: Vec<Server> = (0..3).map(|_| Setup::of(&subject()).bare().prepare()).collect();
+        Three::of(&subject(), prepare).await
+    }
+
+    /// The same with members of `program`.
+    pub async fn of(program: &Program, prepare: impl Fn(usize, &mut Server)) -> Three {
+        let mut members: Vec<Server> = (0..3).map(|_| Setup::of(program).bare().prepare()).collect();
         let named = |(number, member): (usize, &Server)| format!("m{number}={}", member.peer_url());
         let cluster = members.iter().enumerate().map(named).collect::<Vec<_>>().join(",");
         for (number, member) in members.iter_mut().enumerate() {

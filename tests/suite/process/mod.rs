@@ -5,6 +5,7 @@ mod audit;
 mod authority;
 mod certificates;
 mod copies;
+mod discovery;
 mod durable_names;
 mod empty_values;
 mod entry;

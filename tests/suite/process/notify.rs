@@ -8,14 +8,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
-/// Everything that was received so far, one item per line.
-struct Manager {
+/// What was received so far, one item per line.
+pub struct Manager {
     socket: UnixDatagram,
     heard: String,
 }
 
 impl Manager {
-    fn of(server: &mut Server) -> Manager {
+    pub fn of(server: &mut Server) -> Manager {
         let path = server.dir().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
         socket.set_nonblocking(true).expect("it can");
@@ -31,7 +31,7 @@ impl Manager {
         self.heard.lines().any(|line| line.starts_with(word))
     }
 
-    async fn hears(&mut self, word: &str) {
+    pub async fn hears(&mut self, word: &str) {
         until(&format!("{word} is said"), || self.has_heard(word)).await;
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
@@ -14,8 +15,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::target::Target;
-use super::tls;
+use super::tls::{self, TlsFiles};
 use crate::api::proto::etcdserverpb::auth_client::AuthClient;
 use crate::api::proto::etcdserverpb::cluster_client::ClusterClient;
 use crate::api::proto::etcdserverpb::kv_client::KvClient;
@@ -24,31 +24,55 @@ use crate::api::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use crate::api::proto::etcdserverpb::watch_client::WatchClient;
 use crate::config::system_text;
 
-/// etcdctl's text if the deadline has passed.
-pub(super) const DEADLINE: &str = "context deadline exceeded";
+/// etcd's text if the deadline has passed.
+pub const DEADLINE: &str = "context deadline exceeded";
 
 /// What carries the calls of all services.
-pub(super) type Wire = InterceptedService<Channel, Token>;
+pub type Wire = InterceptedService<Channel, Token>;
+
+/// How to reach an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The TLS files; the endpoints' schemes decide whether TLS is used.
+    pub tls: TlsFiles,
+    /// Use TLS also for endpoints without a scheme.
+    pub always_tls: bool,
+    /// How long to try to connect.
+    pub dial_timeout: Duration,
+    /// The name that the servers' certificates must have; none for the endpoint's host.
+    pub server_name: Option<String>,
+    /// Pings: their interval, and how long to wait for the answer to one.
+    pub keepalive: Option<(Duration, Duration)>,
+}
 
 /// The services of one endpoint.
-pub(super) struct Connection {
-    pub(super) auth: AuthClient<Wire>,
-    pub(super) cluster: ClusterClient<Wire>,
-    pub(super) kv: KvClient<Wire>,
-    pub(super) lease: LeaseClient<Wire>,
-    pub(super) maintenance: MaintenanceClient<Wire>,
-    pub(super) watch: WatchClient<Wire>,
+pub struct Connection {
+    /// Users and roles.
+    pub auth: AuthClient<Wire>,
+    /// Members.
+    pub cluster: ClusterClient<Wire>,
+    /// Keys.
+    pub kv: KvClient<Wire>,
+    /// Leases.
+    pub lease: LeaseClient<Wire>,
+    /// Maintenance.
+    pub maintenance: MaintenanceClient<Wire>,
+    /// Watches.
+    pub watch: WatchClient<Wire>,
     /// Sent with each call from now on.
-    pub(super) token: Token,
+    pub token: Token,
 }
 
 /// The caller's token, in the metadata of each call.
 #[derive(Clone, Default)]
-pub(super) struct Token(Arc<Mutex<Option<MetadataValue<Ascii>>>>);
+pub struct Token(Arc<Mutex<Option<MetadataValue<Ascii>>>>);
 
 impl Token {
     /// Replaces it; an empty one is not sent.
-    pub(super) fn set(&self, token: &str) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    pub fn set(&self, token: &str) -> Result<(), String> {
         let mut value = match token {
             "" => None,
             text => {
@@ -79,11 +103,14 @@ enum Place {
     Unix { path: PathBuf, tls: bool },
 }
 
-/// Connects; error texts name something the user can act on.
-pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connection, String> {
-    let place = Place::parse(endpoint, target.always_tls)?;
-    let tls = if place.is_tls() { Some(tls::client(&target.tls)?) } else { None };
-    let name = place.server_name();
+/// Connects.
+///
+/// # Errors
+/// A text that names something the user can act on.
+pub async fn connect(reach: &Reach, endpoint: &str) -> Result<Connection, String> {
+    let place = Place::parse(endpoint, reach.always_tls)?;
+    let tls = if place.is_tls() { Some(tls::client(&reach.tls)?) } else { None };
+    let name = reach.server_name.clone().unwrap_or_else(|| place.server_name());
     let reason = Arc::new(Mutex::new(String::new()));
     let seen = reason.clone();
     let connector = tower::service_fn(move |_: Uri| {
@@ -97,16 +124,20 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
         }
     });
     // The authority is only a name for the server; the connector knows the address.
-    let named = Endpoint::from_static("http://kvd");
-    let limit = target.dial_timeout.min(target.command_timeout);
-    let channel = match tokio::time::timeout(limit, named.connect_with_connector(connector)).await {
-        Ok(Ok(channel)) => channel,
-        Ok(Err(error)) => {
-            let reason = reason.lock().map(|reason| reason.clone()).unwrap_or_default();
-            return Err(if reason.is_empty() { error.to_string() } else { reason });
-        }
-        Err(_) => return Err(DEADLINE.to_string()),
-    };
+    let mut named = Endpoint::from_static("http://kvd");
+    if let Some((interval, patience)) = reach.keepalive {
+        named = named.http2_keep_alive_interval(interval).keep_alive_timeout(patience);
+        named = named.keep_alive_while_idle(true);
+    }
+    let channel =
+        match tokio::time::timeout(reach.dial_timeout, named.connect_with_connector(connector)).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => {
+                let reason = reason.lock().map(|reason| reason.clone()).unwrap_or_default();
+                return Err(if reason.is_empty() { error.to_string() } else { reason });
+            }
+            Err(_) => return Err(DEADLINE.to_string()),
+        };
     let token = Token::default();
     let wire = InterceptedService::new(channel, token.clone());
     // etcdctl does not limit answers either.
@@ -123,7 +154,7 @@ pub(super) async fn connect(target: &Target, endpoint: &str) -> Result<Connectio
 }
 
 /// etcdctl's text for an error: the server's text alone if it is one of etcd's, otherwise with the code.
-pub(super) fn text(status: &Status) -> String {
+pub fn text(status: &Status) -> String {
     let words = status.message();
     if words.starts_with("etcdserver: ") || status.code() == Code::DeadlineExceeded && words == DEADLINE {
         return words.to_string();
@@ -139,7 +170,7 @@ fn wants_tls(status: &Status) -> Option<&'static str> {
 }
 
 /// Go's text for an error that no client knows by name.
-pub(super) fn unnamed(status: &Status) -> String {
+pub fn unnamed(status: &Status) -> String {
     // The server's own answers have come over a connection that lasts.
     let is_gone =
         matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown | Code::Internal);
@@ -185,7 +216,8 @@ impl Place {
     /// The name for which the certificate must be issued.
     fn server_name(&self) -> String {
         match self {
-            Place::Tcp { host, .. } => host.clone(),
+            // A name from DNS ends with a dot, which no certificate has.
+            Place::Tcp { host, .. } => host.trim_end_matches('.').to_string(),
             Place::Unix { .. } => "localhost".to_string(),
         }
     }

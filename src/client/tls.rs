@@ -1,6 +1,7 @@
 //! The TLS of a connection: etcdctl's files, and the system's CAs if none is named.
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,8 +14,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::target::TlsFiles;
 use crate::pki::{Pair, Trust, Verifier, certificates, watched};
+
+/// Files for TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The CA of the servers; the system's without it.
+    pub cacert: Option<PathBuf>,
+    /// The client's certificate.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// The certificate of the member on this machine: it is trusted without a CA.
+    pub own: Option<PathBuf>,
+    /// Accept any certificate.
+    pub skip_verify: bool,
+}
 
 /// Makes handshakes.
 #[derive(Clone)]
