@@ -79,6 +79,8 @@ fn store(services: &Services, page: &mut Page) {
     }
     let help = "Bytes the data takes or has taken since the last defragmentation.";
     page.gauge("etcd_mvcc_db_total_size_in_bytes", help, sizes.allocated);
+    // Also under the name of etcd 3.4, which its dashboard at grafana.com and Datadog still use.
+    page.gauge("etcd_debugging_mvcc_db_total_size_in_bytes", help, sizes.allocated);
     let help = "Bytes the data takes now.";
     page.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", help, sizes.in_use);
     if let Ok(tables) = services.store.table_figures() {
@@ -134,6 +136,11 @@ fn key_space(services: &Services, page: &mut Page) {
     page.counter("etcd_mvcc_delete_total", "Deletions.", load(&figures.deletes));
     page.counter("etcd_mvcc_range_total", "Ranges.", load(&figures.ranges));
     page.counter("etcd_mvcc_txn_total", "Requests of several of these.", load(&figures.txns));
+    // Also under the names of etcd 3.4, which Datadog still uses.
+    page.counter("etcd_debugging_mvcc_put_total", "Puts.", load(&figures.puts));
+    page.counter("etcd_debugging_mvcc_delete_total", "Deletions.", load(&figures.deletes));
+    page.counter("etcd_debugging_mvcc_range_total", "Ranges.", load(&figures.ranges));
+    page.counter("etcd_debugging_mvcc_txn_total", "Requests of several of these.", load(&figures.txns));
     let help = "Bytes of the keys and values that were put.";
     page.gauge("etcd_debugging_mvcc_total_put_size_in_bytes", help, load(&figures.put_bytes));
     if let Ok(keys) = services.store.live_keys() {

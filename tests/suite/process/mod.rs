@@ -20,6 +20,7 @@ mod kvctl;
 mod leadership;
 mod listening;
 mod metrics;
+mod monitoring;
 mod notify;
 mod options;
 mod pings;
