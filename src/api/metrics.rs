@@ -137,6 +137,18 @@ impl Metrics {
     }
 }
 
+/// What clients have sent and received.
+pub(super) struct Traffic {
+    /// Bytes of messages.
+    pub(super) received: u64,
+    /// See `received`.
+    pub(super) sent: u64,
+    /// Events to watchers.
+    pub(super) events: u64,
+    /// Buckets of the time of successful requests of all kinds.
+    pub(super) requests: Vec<(f64, u64)>,
+}
+
 fn add(counter: &AtomicU64, amount: u64) {
     counter.fetch_add(amount, Ordering::Relaxed);
 }
@@ -173,6 +185,25 @@ impl Metrics {
         }
         if let Some((_, requests)) = &method.requests {
             requests[usize::from(code == Code::Ok)].observe_time(took);
+        }
+    }
+
+    /// What clients have sent and received since the start.
+    pub(super) fn traffic(&self) -> Traffic {
+        let mut requests: Vec<(f64, u64)> = Vec::new();
+        for (_, [_, done]) in self.methods.iter().filter_map(|method| method.requests.as_ref()) {
+            let buckets = done.buckets();
+            if requests.is_empty() {
+                requests = buckets;
+                continue;
+            }
+            requests.iter_mut().zip(buckets).for_each(|((_, all), (_, count))| *all += count);
+        }
+        Traffic {
+            received: value(&self.received_bytes),
+            sent: value(&self.sent_bytes),
+            events: value(&self.watch_events),
+            requests,
         }
     }
 

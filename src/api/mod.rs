@@ -12,6 +12,7 @@
 //! * [`json`]: etcd's JSON gateway, in front of [`grpc`].
 //! * [`v2`]: etcd's v2 API.
 //! * [`http`]: `/health`, `/livez`, `/readyz`, `/metrics`, `/version`, `/debug/vars`.
+//! * [`page`]: the status page.
 //! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
 //! * [`audit`]: who did what, between the table of methods and the handlers.
 //! * [`jobs`]: blocking work, with a limit for each kind.
@@ -34,6 +35,7 @@ pub mod http;
 pub mod jobs;
 pub mod json;
 pub mod metrics;
+pub mod page;
 pub mod proto;
 pub mod reads;
 pub mod rpc;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use super::audit::Audit;
 use super::jobs::Jobs;
 use super::metrics::Metrics;
+use super::page::around::Around;
+use super::page::history::History;
 use super::proto::etcdserverpb::ResponseHeader;
 use super::reads::Reads;
 use super::space;
@@ -48,6 +50,10 @@ pub struct Settings {
     pub gateway: bool,
     /// The v2 API is served (`--enable-v2`).
     pub v2: bool,
+    /// The status page is served (`--enable-status-page`).
+    pub page: bool,
+    /// `/debug/pprof/` is served (`--enable-pprof`).
+    pub pprof: bool,
     /// Who may make requests over plain HTTP.
     pub access: Access,
 }
@@ -80,6 +86,8 @@ impl Default for Settings {
             extensive_metrics: false,
             gateway: true,
             v2: true,
+            page: true,
+            pprof: false,
             access: Access::default(),
         }
     }
@@ -131,6 +139,12 @@ pub struct Services {
     pub jobs: Jobs,
     /// Who did what, if that is recorded.
     pub audit: OnceLock<Arc<Audit>>,
+    /// What the status page shows of other rooms, if somebody provides it.
+    pub around: OnceLock<Arc<dyn Around>>,
+    /// The last minutes, for the status page.
+    pub history: History,
+    /// When this process has begun to serve.
+    pub begun: Instant,
     settings: ArcSwap<Settings>,
     cluster_id: ClusterId,
     member_id: MemberId,
@@ -159,6 +173,9 @@ impl Services {
             metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
             jobs,
             audit: OnceLock::new(),
+            around: OnceLock::new(),
+            history: History::default(),
+            begun: Instant::now(),
             settings: ArcSwap::from_pointee(settings),
             stop,
             cluster_id: status.cluster,

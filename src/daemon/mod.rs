@@ -24,6 +24,7 @@
 
 mod account;
 mod admin;
+mod around;
 mod audit;
 mod backups;
 mod beginnings;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::admin::{AdminSocket, Reserved};
+use super::around::Around;
 use super::expiry::Certificates;
 use super::outside::SystemClock;
 use super::running::Running;
@@ -86,7 +87,7 @@ impl Process {
         let answers = Answers::new(member.node.clone(), Arc::new(SystemClock), token);
         quic.serve(identity.member, identity.cluster, Arc::new(answers));
         let peers = Peers::new(identity.member, store, quic.clone());
-        let figures = Figures::new(config, log, member.node.clone(), peers);
+        let figures = Figures::new(config, log.clone(), member.node.clone(), peers);
         member.services.metrics.register(Arc::new(figures));
         let certificates = Arc::new(Certificates::of(config));
         member.services.metrics.register(certificates.clone());
@@ -95,6 +96,8 @@ impl Process {
         if let Some(backups) = &backups {
             member.services.metrics.register(Arc::new(backups.clone()));
         }
+        // It is set once.
+        let _ = member.services.around.set(Arc::new(Around::of(quic.clone(), log, certificates.clone())));
         if let Some(audit) = audit {
             let audit = Arc::new(audit);
             member.services.metrics.register(audit.clone());

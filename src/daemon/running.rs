@@ -55,6 +55,9 @@ pub fn settings(config: &Config) -> Settings {
         extensive_metrics: config.http.metrics == Metrics::Extensive,
         gateway: config.http.gateway,
         v2: config.http.v2,
+        page: config.http.status_page,
+        // As in etcd.
+        pprof: config.http.pprof || config.logging.level == LogLevel::Debug,
         access: Access { cors: config.http.cors.clone(), host_whitelist: config.http.host_whitelist.clone() },
     }
 }

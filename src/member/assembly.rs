@@ -7,6 +7,7 @@ use super::leases::{self, LeaderLessor};
 use super::parts::Member;
 use super::readiness::Readiness;
 use super::seams::{RaftOn, Seams};
+use crate::api::page::lag;
 use crate::api::services::{FanOut, Services, Stop};
 use crate::api::space::SpaceWatch;
 use crate::auth::Logins;
@@ -37,6 +38,7 @@ impl Member {
             RaftOn::Here => Node::start(raft).await?,
         };
         leases::answer(&node, &lessor)?;
+        lag::serve(&node)?;
         let patience = settings.request_timeout();
         let (stopper, stop) = Stop::channel();
         let lease_leader = Arc::new(LeaderLessor(node.clone()));

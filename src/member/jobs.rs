@@ -4,13 +4,14 @@ use futures_util::future::join_all;
 
 use super::parts::{Job, Member};
 use super::{compaction, leases, token_keys, tree};
+use crate::api::page::keep_history;
 
 /// The jobs that the leader does for all members. They run everywhere, so that the next leader is prepared, and change
 /// something only on the leader.
 const OF_THE_LEADER: &[fn(&Member) -> Job] = &[leases::job, compaction::job, token_keys::job, tree::job];
 
 /// The jobs that each member does for itself.
-const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm];
+const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history];
 
 impl Member {
     /// The jobs of the leader.
@@ -32,4 +33,9 @@ fn together(jobs: Vec<Job>) -> Job {
 fn space_alarm(member: &Member) -> Job {
     let (space, node, store) = (member.space.clone(), member.node.clone(), member.store.clone());
     Box::pin(async move { space.run(&node, &store).await })
+}
+
+/// Keeps the last minutes for the status page.
+fn history(member: &Member) -> Job {
+    Box::pin(keep_history(member.services.clone()))
 }

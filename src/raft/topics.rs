@@ -20,6 +20,8 @@ impl Topic {
     pub const LEASES: Topic = Topic(1);
     /// Whose turn it is to take a backup.
     pub const BACKUPS: Topic = Topic(2);
+    /// How far members are behind.
+    pub const LAG: Topic = Topic(3);
 }
 
 /// Answers the questions of one topic, and defines their encoding.

@@ -18,7 +18,7 @@ pub struct Origin {
 }
 
 /// A page.
-pub(super) fn page(
+pub(in crate::api) fn page(
     status: StatusCode,
     content_type: &'static str,
     text: impl Into<Bytes>,

@@ -280,6 +280,11 @@ impl Stat {
     }
 }
 
+/// Resident memory of this process in bytes; 0 if it cannot be read.
+pub(in crate::api) fn resident_memory() -> u64 {
+    Stat::read().map_or(0, |stat| stat.resident_bytes)
+}
+
 /// The boot time of the machine, in seconds since the epoch.
 fn boot_time() -> Option<f64> {
     static BOOT: OnceLock<Option<f64>> = OnceLock::new();

@@ -7,15 +7,15 @@
 //! * `shared`: a page that is not rendered more often than somebody can use it.
 
 mod access;
-mod answer;
-mod figures;
+pub(super) mod answer;
+pub(super) mod figures;
 mod health;
 mod shared;
 mod vars;
 
 use std::sync::Arc;
 
-use answer::{Origin, decoded_path, not_found, only_get, page, plain};
+use answer::{Origin, decoded_path, not_found, only_get, plain};
 use http::{Method, Request, Response, StatusCode};
 
 use self::shared::SharedPage;
@@ -23,6 +23,7 @@ use super::body::ReplyBody;
 use super::client::Client;
 use super::grpc::RequestBody;
 use super::json::{self, Gateway};
+use super::page;
 use super::services::{ETCD_VERSION, STORAGE_VERSION, Services};
 use super::v2::{self, V2};
 
@@ -35,6 +36,7 @@ const COMMON_NAME: &str =
 pub struct Pages {
     services: Arc<Services>,
     figures: Arc<SharedPage>,
+    status: Arc<page::Shared>,
     gateway: Gateway,
     v2: V2,
 }
@@ -43,7 +45,7 @@ impl Pages {
     /// The pages about `services`, and the gateway.
     pub fn new(services: Arc<Services>, gateway: Gateway) -> Self {
         let v2 = V2::new(services.clone());
-        Self { services, figures: Arc::default(), gateway, v2 }
+        Self { services, figures: Arc::default(), status: Arc::default(), gateway, v2 }
     }
 
     /// Answers on the client port: all pages and the gateway, behind the access filters.
@@ -57,6 +59,10 @@ impl Pages {
         let filter = &settings.access;
         if let Some(refused) = access::refuse(filter, origin, &request) {
             return refused;
+        }
+        if let Some(part) = page::find(request.uri().path()).filter(|_| settings.page) {
+            let from = (&*self.services, &*self.status, &self.gateway);
+            return Box::pin(page::answer(part, from, client, request)).await;
         }
         let path = decoded_path(request.uri().path());
         let in_gateway = json::find(&path).filter(|_| settings.gateway);
@@ -106,6 +112,6 @@ impl Pages {
         let text = format!(
             "{{\"etcdserver\":\"{ETCD_VERSION}\",\"etcdcluster\":\"{cluster}\",\"storage\":\"{STORAGE_VERSION}\"}}"
         );
-        page(StatusCode::OK, "application/json", text)
+        answer::page(StatusCode::OK, "application/json", text)
     }
 }

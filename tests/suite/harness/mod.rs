@@ -2,6 +2,7 @@
 //! waiting is for a condition; the deadlines are generous because they only end a failing test.
 
 mod api;
+mod browser;
 mod dice;
 mod heavy;
 mod ports;
@@ -12,6 +13,7 @@ mod three;
 mod wait;
 
 pub use api::Api;
+pub use browser::Browser;
 pub use dice::Dice;
 pub use heavy::heavy;
 pub use ports::free_port;

@@ -23,6 +23,7 @@ mod metrics;
 mod monitoring;
 mod notify;
 mod options;
+mod page;
 mod pings;
 mod quota;
 mod reload;
