@@ -130,7 +130,7 @@ impl Audit {
 impl Source for Audit {
     fn write(&self, page: &mut Page) {
         let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        page.counter("kvd_audit_records_total", "Records of the audit.", value(&self.taken));
+        page.counter("kvd_audit_records_total", "Calls that the audit has recorded.", value(&self.taken));
         let help = "Records that the audit has left out because its output did not keep up.";
         page.counter("kvd_audit_left_out_total", help, value(&self.left_out));
     }

@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::LogLevel;
+
 /// The longest answer, in bytes; the findings of a configuration have limits of their own.
 pub const MAX_ANSWER: u64 = 1 << 20;
 
@@ -25,11 +27,22 @@ pub enum Request {
     Backup,
     /// The backups: whether one is under way, the number that have ended, and the last one's file, or why it failed.
     Backups,
+    /// Log from this level on, until the configuration is read again.
+    LogLevel(LogLevel),
 }
 
 impl Request {
     /// All of them.
-    const ALL: [Self; 4] = [Self::Reload, Self::Status, Self::Backup, Self::Backups];
+    const ALL: [Self; 8] = [
+        Self::Reload,
+        Self::Status,
+        Self::Backup,
+        Self::Backups,
+        Self::LogLevel(LogLevel::Debug),
+        Self::LogLevel(LogLevel::Info),
+        Self::LogLevel(LogLevel::Warn),
+        Self::LogLevel(LogLevel::Error),
+    ];
 
     /// The line of the request.
     pub const fn line(self) -> &'static str {
@@ -38,6 +51,10 @@ impl Request {
             Request::Status => "status\n",
             Request::Backup => "backup\n",
             Request::Backups => "backups\n",
+            Request::LogLevel(LogLevel::Debug) => "log-level debug\n",
+            Request::LogLevel(LogLevel::Info) => "log-level info\n",
+            Request::LogLevel(LogLevel::Warn) => "log-level warn\n",
+            Request::LogLevel(LogLevel::Error) => "log-level error\n",
         }
     }
 

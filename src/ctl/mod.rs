@@ -65,8 +65,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(invocation: Invocation) -> Result<(), failure::Failure> {
-    if let Asked::Reload { socket } = &invocation.asked {
-        return command::reload::run(socket.as_deref());
+    if let Asked::Daemon { request, socket } = &invocation.asked {
+        return command::reload::run(*request, socket.as_deref());
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -190,6 +190,13 @@ async fn answer(process: &Process, reloader: &Reloader<'_>) {
         Request::Status => Answer { lines: vec![process.status()], ..Answer::default() },
         Request::Backup => backups::begin(process.backups()),
         Request::Backups => backups::progress(process.backups()),
+        Request::LogLevel(level) => {
+            let level = running::filter(level);
+            logging::set_level(level);
+            tracing::warn!(%level, "the log level was changed until the configuration is read again");
+            let line = format!("log-level {level} is in force until a reload or a restart").to_lowercase();
+            Answer { lines: vec![line], ..Answer::default() }
+        }
     };
     admin.serve(answer).await;
 }

@@ -74,7 +74,12 @@ pub fn retention(config: &Config) -> Retention {
 
 /// The lowest level that is logged.
 pub fn level(config: &Config) -> LevelFilter {
-    match config.logging.level {
+    filter(config.logging.level)
+}
+
+/// The filter of a level.
+pub fn filter(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,

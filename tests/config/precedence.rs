@@ -58,6 +58,9 @@ fn company(spec: &OptionSpec) -> &'static [&'static str] {
             "--peer-trusted-ca-file=t",
         ],
         "discovery-endpoints" => &["--discovery-token=t"],
+        "discovery-cert" => &["--discovery-key=k"],
+        "discovery-key" => &["--discovery-cert=c"],
+        "discovery-user" => &["--discovery-password=p"],
         "discovery-token" => &["--discovery-endpoints=http://a:1"],
         _ => &[],
     }

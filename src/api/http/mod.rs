@@ -3,13 +3,14 @@
 //! * `answer`: what all pages answer with, and what they ask of a request.
 //! * `access`: which requests are allowed (host names, CORS).
 //! * `health`: `/health`, `/livez`, `/readyz`.
-//! * `figures`: `/metrics`. `vars`: `/debug/vars`.
+//! * `figures`: `/metrics`. `vars`: `/debug/vars`. `pprof`: `/debug/pprof/`.
 //! * `shared`: a page that is not rendered more often than somebody can use it.
 
 mod access;
 pub(super) mod answer;
 pub(super) mod figures;
 mod health;
+mod pprof;
 mod shared;
 mod vars;
 
@@ -78,7 +79,10 @@ impl Pages {
             (None, Some(path), _) => Box::pin(self.v2.call(&path, request, client)).await,
             (None, None, "/version") => only_get(&request).unwrap_or_else(|| self.version()),
             (None, None, "/debug/vars") => only_get(&request).unwrap_or_else(|| vars::vars(&self.services)),
-            (None, None, _) => self.metrics_only(&request).await,
+            (None, None, path) => match path.strip_prefix("/debug/pprof").filter(|_| settings.pprof) {
+                Some(below) => self.profile(below, &request).await,
+                None => self.metrics_only(&request).await,
+            },
         };
         if let Some(origin) = readable_by {
             access::add_cors(origin, response.headers_mut());
@@ -104,6 +108,12 @@ impl Pages {
                 None => not_found(),
             },
         }
+    }
+
+    async fn profile<B>(&self, below: &str, request: &Request<B>) -> Response<ReplyBody> {
+        let query = request.uri().query().unwrap_or_default();
+        let answer = Box::pin(pprof::answer(below, query, &self.services.stop));
+        answer.await.unwrap_or_else(not_found)
     }
 
     fn version(&self) -> Response<ReplyBody> {

@@ -22,6 +22,7 @@ use clap::{ArgMatches, Command};
 use super::failure::{BAD_FEATURE, ERROR, Failure};
 use super::print::Format;
 use crate::config::DEFAULT_FILE;
+use crate::config::admin::Request;
 use crate::config::cli::{completion, completion_script};
 
 pub(super) use auth::{Auth, Keys, Role, User};
@@ -38,8 +39,9 @@ pub(super) use watch::{Watch, Watched, line as watch_line};
 /// A command with its own flags.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Asked {
-    /// Make the daemon on this machine read its configuration again.
-    Reload {
+    /// Ask the daemon on this machine.
+    Daemon {
+        request: Request,
         /// The daemon's socket.
         socket: Option<PathBuf>,
     },
@@ -125,7 +127,14 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
     let (name, own) = matches.subcommand().ok_or_else(no_command)?;
     let inner = || own.subcommand().ok_or_else(no_command);
     Ok(match name {
-        "reload" => Asked::Reload { socket: own.get_one::<String>("admin-socket").map(PathBuf::from) },
+        "reload" => Asked::Daemon { request: Request::Reload, socket: admin_socket(own) },
+        "log-level" => {
+            let [level] =
+                flags::texts(own, "log-level command needs one argument: debug, info, warn or error")?;
+            let request = Request::parse(&format!("log-level {level}"));
+            let request = request.ok_or_else(|| Failure::arguments(format!("{level:?} is no log level")))?;
+            Asked::Daemon { request, socket: admin_socket(own) }
+        }
         "auth" => inner().and_then(|(name, own)| auth::read_auth(name, own)).map(Asked::Auth)?,
         "user" => inner().and_then(|(name, own)| auth::read_user(name, own)).map(Asked::User)?,
         "role" => inner().and_then(|(name, own)| auth::read_role(name, own)).map(Asked::Role)?,
@@ -160,6 +169,7 @@ pub fn command() -> Command {
         .after_help(AFTER)
         .args(global::flags())
         .subcommand(reload())
+        .subcommand(log_level())
         .subcommands(data::commands())
         .subcommand(watch::command())
         .subcommand(lease::command())
@@ -184,12 +194,27 @@ fn reload() -> Command {
             "Waits for the result. Exits with 0 if the new configuration is in force (options that need a \
              restart are named), and with 1 if it was refused: kvd then keeps the old one.",
         )
-        .arg(
-            clap::Arg::new("admin-socket")
-                .long("admin-socket")
-                .value_name("PATH")
-                .help("kvd's socket, instead of the one that its configuration names"),
+        .arg(socket())
+}
+
+fn log_level() -> Command {
+    flags::leaf("log-level", "log-level LEVEL", "Change what the kvd on this machine logs, without a restart")
+        .after_help(
+            "LEVEL is debug, info, warn or error. It counts until the configuration is read again (kvctl reload) or kvd \
+             is restarted.",
         )
+        .arg(socket())
+}
+
+fn socket() -> clap::Arg {
+    clap::Arg::new("admin-socket")
+        .long("admin-socket")
+        .value_name("PATH")
+        .help("kvd's socket, instead of the one that its configuration names")
+}
+
+fn admin_socket(matches: &ArgMatches) -> Option<PathBuf> {
+    matches.get_one::<String>("admin-socket").map(PathBuf::from)
 }
 
 /// Where kvctl looks for the daemon's configuration if nothing names it.

@@ -39,7 +39,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     drop(globals);
     let target = &target;
     match asked {
-        Asked::Reload { socket } => reload::run(socket.as_deref()),
+        Asked::Daemon { request, socket } => reload::run(request, socket.as_deref()),
         Asked::Offline(asked) => Box::pin(offline::run(style, asked)).await,
         Asked::Backup(asked) => backup::run(style, asked).await,
         Asked::Version => {

@@ -1,4 +1,4 @@
-//! `kvctl reload`: asks the daemon on this machine, waits for the result, and prints it.
+//! `kvctl reload` and `kvctl log-level`: asks the daemon on this machine, waits for the result, and prints it.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use crate::ctl::failure::Failure;
 use crate::ctl::output::{complain, print};
 
 /// Asks through the socket that was named, or through the one of this machine.
-pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
-    let answer = admin::ask(socket, Request::Reload)?;
+pub(in crate::ctl) fn run(request: Request, socket: Option<&Path>) -> Result<(), Failure> {
+    let answer = admin::ask(socket, request)?;
     for warning in &answer.warnings {
         complain(warning.trim_end());
     }
@@ -18,6 +18,7 @@ pub(in crate::ctl) fn run(socket: Option<&Path>) -> Result<(), Failure> {
     }
     match answer.error {
         None => Ok(()),
+        Some(error) if request != Request::Reload => Err(Failure::error(error)),
         Some(error) => {
             complain(error.trim_end());
             Err(Failure::error("the new configuration is refused; kvd goes on with the old one"))

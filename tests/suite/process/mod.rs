@@ -25,6 +25,7 @@ mod notify;
 mod options;
 mod page;
 mod pings;
+mod profile;
 mod quota;
 mod reload;
 mod revocation;

@@ -43,9 +43,20 @@ impl Reloaded {
     }
 
     fn kvctl(&self) -> Output {
+        self.asked(&["reload"])
+    }
+
+    /// What the daemon answers kvctl.
+    fn asked(&self, words: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kvctl"));
-        command.args(["reload", "--admin-socket"]).arg(self.server.dir().join("admin.sock"));
+        command.args(words).arg("--admin-socket").arg(self.server.dir().join("admin.sock"));
         command.output().expect("kvctl runs")
+    }
+
+    /// A client that leaves in the middle of a request is logged at debug level.
+    fn leave(&self) {
+        let mut leaving = TcpStream::connect(self.server.endpoint()).expect("connected");
+        leaving.write_all(b"GET /version HTTP/1.1\r\nHo").expect("written");
     }
 
     async fn quota(&self) -> i64 {
@@ -78,11 +89,35 @@ async fn what_can_change_is_in_force_and_what_takes_a_restart_is_told() {
         assert!(lines.lines().any(|told| told == line), "{line} is not in {lines}");
     }
     assert_eq!(member.quota().await, 77_777_777);
-    // A client that leaves in the middle of a request is logged at debug level.
-    let mut leaving = TcpStream::connect(member.server.endpoint()).expect("connected");
-    leaving.write_all(b"GET /version HTTP/1.1\r\nHo").expect("written");
-    drop(leaving);
+    member.leave();
     until("lines of debugging", || member.server.log().contains("\"level\":\"debug\"")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_level_changes_without_a_file_until_the_next_reload() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let member = Reloaded::start().await;
+    let refused = member.asked(&["log-level", "loud"]);
+    assert_eq!(
+        (refused.status.code(), text(&refused.stderr).as_str()),
+        (Some(128), "Error: \"loud\" is no log level\n")
+    );
+    let told = member.asked(&["log-level", "debug"]);
+    assert_eq!(text(&told.stdout), "log-level debug is in force until a reload or a restart\n", "{told:?}");
+    let debug = |member: &Reloaded| member.server.log().matches("\"level\":\"debug\"").count();
+    until("lines of debugging", || {
+        member.leave();
+        debug(&member) > 0
+    })
+    .await;
+    assert!(member.kvctl().status.success());
+    until("the line in the log", || member.server.log().contains("the configuration was read again")).await;
+    assert!(member.asked(&["log-level", "error"]).status.success());
+    member.server.signal(Signal::HUP);
+    until("info again", || member.server.log().matches("the configuration was read again").count() == 2)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
