@@ -166,16 +166,16 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Nodes of the v2 API",
-        "128 MiB in all, a path 1800 bytes; then writes that take space are refused",
+        "64 MiB in all, a path 1800 bytes; then writes that take space are refused",
         "",
-        ("store/tree/change.rs", "TREE_BYTES: u64 = 128 << 20"),
+        ("store/tree/change.rs", "TREE_BYTES: u64 = 64 << 20"),
         "src/store/tree/tests.rs::the_tree_its_history_and_a_listing_have_a_largest_size",
     ),
     limit(
         "Changes that a wait of the v2 API finds",
-        "the last 1000, or 32 MiB of them",
+        "the last 1000, or 16 MiB of them",
         "",
-        ("store/tree/state.rs", "HISTORY_BYTES: u64 = 32 << 20"),
+        ("store/tree/state.rs", "HISTORY_BYTES: u64 = 16 << 20"),
         "src/store/tree/tests.rs::the_tree_its_history_and_a_listing_have_a_largest_size",
     ),
     limit(

@@ -191,9 +191,9 @@ const V2: [&str; 5] = [
     "kvd serves etcd's v2 API as etcd 3.4 does: nodes (/v2/keys), members (/v2/members, /v2/machines) and figures \
      (/v2/stats), for programs of that time and for etcdctl 3.4 with ETCDCTL_API=2. --enable-v2=false leaves it out.",
     "Its keys are in a tree of their own, which the v3 API does not see. They are replicated, durable, in the snapshots that \
-     members send each other and part of the space quota; they are in memory as well, up to 128 MiB. As with etcd they are \
+     members send each other and part of the space quota; they are in memory as well, up to 64 MiB. As with etcd they are \
      not in a backup (etcdctl or kvctl snapshot save). etcdctl backup reads an etcd's data directory and finds none in kvd's.",
-    "A wait finds the last 1000 changes, or 32 MiB of them. A node with a time to live ends by the leader's clock, since \
+    "A wait finds the last 1000 changes, or 16 MiB of them. A node with a time to live ends by the leader's clock, since \
      clients see its end as a time of day: the members' clocks should agree.",
     "The tree knows nothing of v3's users. While authentication is on, the v2 API is for the role root alone, by a token \
      in the header Authorization or by a client's certificate; others are refused with 401 (error 110). Users of the v2 API \

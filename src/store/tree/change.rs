@@ -9,8 +9,8 @@ use crate::model::{
     Expected, TreeAction, TreeChange, TreeCode, TreeCommand, TreeError, TreeEvent, TreeNode, TreeReply, Ttl,
 };
 
-/// Bytes of all nodes. They are in memory.
-const TREE_BYTES: u64 = 128 << 20;
+/// Bytes of all nodes. They are in memory, beside what is read for clients.
+const TREE_BYTES: u64 = 64 << 20;
 
 /// The longest path, in bytes: the longest key of a table.
 const LONGEST_PATH: usize = 1800;

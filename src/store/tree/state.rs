@@ -14,7 +14,7 @@ use crate::model::{
 pub const HISTORY: u64 = 1000;
 
 /// Bytes of events in the history; the oldest are dropped.
-pub const HISTORY_BYTES: u64 = 32 << 20;
+pub const HISTORY_BYTES: u64 = 16 << 20;
 
 /// The index of a new tree: that of a lone etcd 3.4, which has spent it on its own member.
 pub const FIRST_INDEX: u64 = 3;

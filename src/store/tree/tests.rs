@@ -213,8 +213,8 @@ fn the_tree_its_history_and_a_listing_have_a_largest_size() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!((refusal, stored), (TreeCode::NoSpace, 127));
-    assert!(garden.tree.event_bytes < 33 << 20, "{}", garden.tree.event_bytes);
+    assert_eq!((refusal, stored), (TreeCode::NoSpace, 63));
+    assert!(garden.tree.event_bytes < 17 << 20, "{}", garden.tree.event_bytes);
     let oldest = garden.tree.events.first().map(|(index, _)| *index).expect("some");
     assert!(
         garden.tree.since("/v", true, oldest - 1).is_err() && garden.tree.since("/v", true, oldest).is_ok()
