@@ -17,6 +17,7 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use tokio::time::Instant;
 
 use super::checks;
 use super::shared::Shared;
@@ -153,15 +154,20 @@ impl Client {
         });
         let (shared, own, to) = (self.shared.clone(), self.route.from, self.route.to);
         let empty = rpc.entries.is_empty();
+        let begun = Instant::now();
         async move {
             let lasting = |reason: String| {
                 shared.replicas.failed(to, reason.clone(), empty);
                 malformed(reason)
             };
             let (sent, answer) = started.map_err(lasting)?;
-            match answer.await? {
+            if !empty {
+                shared.figures.sent_appends.fetch_add(1, Ordering::Relaxed);
+            }
+            match answer.await.inspect_err(|_| shared.replicas.lost(to))? {
                 Answer::Appended => {
-                    shared.replicas.acknowledged(to, vote, sent.as_ref().map(position), empty);
+                    let took = Some(begun.elapsed());
+                    shared.replicas.acknowledged(to, vote, sent.as_ref().map(position), empty, took);
                     Ok(if sent == all {
                         AppendEntriesResponse::Success
                     } else {
@@ -331,7 +337,13 @@ impl RaftNetworkV2<Types> for Client {
                 let sent = to_vote(&vote);
                 let stands = checks::installed(self.route.from, sent, stands).map_err(broken)?;
                 if stands == sent {
-                    self.shared.replicas.acknowledged(self.route.to, sent, Some(position(&last)), false);
+                    self.shared.replicas.acknowledged(
+                        self.route.to,
+                        sent,
+                        Some(position(&last)),
+                        false,
+                        None,
+                    );
                 }
                 Ok(SnapshotResponse::new(from_vote(stands)))
             }

@@ -20,6 +20,7 @@ use super::options::{NodeOptions, StartError};
 use super::proposer;
 use super::reads;
 use super::replay::replay;
+use super::replicas::Exchange;
 use super::runtime::offload;
 use super::settings::settings;
 use super::shared::{Figures, Leadership, Shared, Status};
@@ -282,6 +283,16 @@ impl Node {
     /// The highest position that a member has acknowledged to this one, as its leader since the start.
     pub fn acknowledged(&self, by: MemberId) -> Option<Progress> {
         self.0.shared.replicas.progress(by)
+    }
+
+    /// For how long the present leader has been known here.
+    pub fn leader_for(&self) -> Option<Duration> {
+        self.0.shared.leader_since().map(|since| since.elapsed())
+    }
+
+    /// What this member has exchanged with another one as its leader, since the start.
+    pub fn exchange(&self, with: MemberId) -> Exchange {
+        self.0.shared.replicas.exchange(with)
     }
 
     /// The peer URLs of a member in this member's log; none if it is not known here.

@@ -24,6 +24,50 @@ struct Replica {
     /// The last acknowledged position, and the vote of the leader that received the acknowledgement.
     acknowledged: Option<(Vote, LogPosition)>,
     fault: Option<Fault>,
+    exchange: Exchange,
+}
+
+/// What a leader has sent to a member, and how long the answers took: counters since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Exchange {
+    /// Messages that the member has acknowledged.
+    pub done: u64,
+    /// Messages that were not sent, not answered in time, or refused.
+    pub failed: u64,
+    /// The last one's time.
+    pub last: Duration,
+    /// The shortest one's time.
+    pub shortest: Duration,
+    /// The longest one's time.
+    pub longest: Duration,
+    /// The sum of the times, in seconds.
+    pub sum: f64,
+    /// The sum of their squares.
+    pub squares: f64,
+}
+
+impl Exchange {
+    fn add(&mut self, took: Duration) {
+        self.shortest = if self.done == 0 { took } else { self.shortest.min(took) };
+        self.longest = self.longest.max(took);
+        self.last = took;
+        self.done += 1;
+        self.sum += took.as_secs_f64();
+        self.squares += took.as_secs_f64().powi(2);
+    }
+
+    /// The mean time, in seconds.
+    pub fn mean(&self) -> f64 {
+        if self.done == 0 { 0.0 } else { self.sum / self.done as f64 }
+    }
+
+    /// The standard deviation of the times, in seconds.
+    pub fn deviation(&self) -> f64 {
+        if self.done == 0 {
+            return 0.0;
+        }
+        (self.squares / self.done as f64 - self.mean().powi(2)).max(0.0).sqrt()
+    }
 }
 
 struct Fault {
@@ -38,10 +82,20 @@ struct Fault {
 
 impl Replicas {
     /// A member reports to the leader with this vote that it has everything up to `last`. An `empty` message, such as a
-    /// heartbeat, does not show whether entries reach it.
-    pub fn acknowledged(&self, by: MemberId, to: Vote, last: Option<LogPosition>, empty: bool) {
+    /// heartbeat, does not show whether entries reach it. `took`: the time of the message and its answer.
+    pub fn acknowledged(
+        &self,
+        by: MemberId,
+        to: Vote,
+        last: Option<LogPosition>,
+        empty: bool,
+        took: Option<Duration>,
+    ) {
         let mut replicas = self.0.lock();
         let replica = replicas.entry(by).or_default();
+        if let Some(took) = took {
+            replica.exchange.add(took);
+        }
         let fault = replica.fault.take_if(|fault| !empty || fault.of_empty);
         if fault.is_some_and(|fault| fault.logged.is_some()) {
             tracing::info!(remote_peer_id = %by, "entries reach the member again");
@@ -71,6 +125,7 @@ impl Replicas {
     pub fn failed(&self, to: MemberId, reason: String, empty: bool) {
         let mut replicas = self.0.lock();
         let replica = replicas.entry(to).or_default();
+        replica.exchange.failed += 1;
         let now = Instant::now();
         let before = replica.fault.take();
         let mut fault =
@@ -86,6 +141,16 @@ impl Replicas {
             fault.logged = Some((now, fault.reason.clone()));
         }
         replica.fault = Some(fault);
+    }
+
+    /// A message to a member was not sent, or not answered in time.
+    pub fn lost(&self, to: MemberId) {
+        self.0.lock().entry(to).or_default().exchange.failed += 1;
+    }
+
+    /// What was exchanged with a member.
+    pub fn exchange(&self, with: MemberId) -> Exchange {
+        self.0.lock().get(&with).map(|replica| replica.exchange).unwrap_or_default()
     }
 
     /// Drops all except these: a removed member needs no entries.
@@ -113,10 +178,10 @@ mod tests {
         let vote = |term| Vote { term, voted_for: 1, committed: true };
         let at = |index| Some(LogPosition { term: 1, leader: 0, index });
         let two = MemberId(2);
-        replicas.acknowledged(two, vote(1), at(7), false);
-        replicas.acknowledged(two, vote(1), at(5), true);
+        replicas.acknowledged(two, vote(1), at(7), false, None);
+        replicas.acknowledged(two, vote(1), at(5), true, None);
         assert_eq!(replicas.acknowledged_to(two, vote(1)), at(7));
-        replicas.acknowledged(two, vote(2), at(3), false);
+        replicas.acknowledged(two, vote(2), at(3), false, None);
         assert_eq!(
             (replicas.acknowledged_to(two, vote(1)), replicas.acknowledged_to(two, vote(2))),
             (None, at(3))
@@ -134,11 +199,11 @@ mod tests {
         tokio::time::advance(LASTING).await;
         fail("too large");
         assert_eq!(replicas.faults(), [(MemberId(2), "too large".to_string())]);
-        replicas.acknowledged(MemberId(3), Vote::default(), None, false);
+        replicas.acknowledged(MemberId(3), Vote::default(), None, false, None);
         assert_eq!(replicas.faults().len(), 1);
-        replicas.acknowledged(MemberId(2), Vote::default(), None, true);
+        replicas.acknowledged(MemberId(2), Vote::default(), None, true, None);
         assert_eq!(replicas.faults().len(), 1, "a heartbeat carries no entries");
-        replicas.acknowledged(MemberId(2), Vote::default(), None, false);
+        replicas.acknowledged(MemberId(2), Vote::default(), None, false, None);
         assert!(replicas.faults().is_empty());
     }
 
@@ -150,8 +215,26 @@ mod tests {
             tokio::time::advance(LASTING).await;
         }
         assert_eq!(replicas.faults().len(), 1);
-        replicas.acknowledged(MemberId(2), Vote::default(), None, true);
+        replicas.acknowledged(MemberId(2), Vote::default(), None, true, None);
         assert!(replicas.faults().is_empty());
+    }
+
+    #[test]
+    fn answers_are_counted_with_their_times() {
+        let replicas = Replicas::default();
+        assert_eq!(replicas.exchange(MemberId(2)), Exchange::default());
+        for seconds in [2, 4, 3] {
+            let took = Some(Duration::from_secs(seconds));
+            replicas.acknowledged(MemberId(2), Vote::default(), None, true, took);
+        }
+        replicas.lost(MemberId(2));
+        let exchange = replicas.exchange(MemberId(2));
+        assert_eq!((exchange.done, exchange.failed, exchange.last.as_secs()), (3, 1, 3));
+        assert_eq!((exchange.shortest.as_secs(), exchange.longest.as_secs()), (2, 4));
+        assert!(
+            (exchange.mean() - 3.0).abs() < 1e-9
+                && (exchange.deviation() - (2.0_f64 / 3.0).sqrt()).abs() < 1e-9
+        );
     }
 
     #[tokio::test(start_paused = true)]

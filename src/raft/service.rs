@@ -1,6 +1,7 @@
 //! The answering side of [`crate::peer::Transport`]: this member's answers to others.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -124,6 +125,9 @@ impl Node {
         // Its arrival confirms the leader, however long the request takes here; but only after the whole message was
         // found valid.
         self.0.shared.hear(vote.term, MemberId(vote.voted_for));
+        if !entries.is_empty() {
+            self.0.shared.figures.received_appends.fetch_add(1, Ordering::Relaxed);
+        }
         let request = AppendEntriesRequest::<Types> {
             vote: from_vote(vote),
             prev_log_id: previous.map(log_id),

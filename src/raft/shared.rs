@@ -92,6 +92,10 @@ pub struct Figures {
     pub failed_reads: AtomicU64,
     /// Rounds for the read index that had to be repeated.
     pub repeated_reads: AtomicU64,
+    /// Messages with entries that this leader has sent.
+    pub sent_appends: AtomicU64,
+    /// Messages with entries that this member has received and found valid.
+    pub received_appends: AtomicU64,
     /// Heartbeats of this leader that were not sent, or not answered in time.
     pub failed_heartbeats: AtomicU64,
     /// Snapshots that are being installed.

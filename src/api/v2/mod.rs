@@ -41,14 +41,13 @@ pub fn has(path: &str) -> bool {
 #[derive(Clone)]
 pub struct V2 {
     services: Arc<Services>,
-    beginnings: Arc<stats::Beginnings>,
+    started_ms: i64,
 }
 
 impl V2 {
     /// The API of a member.
     pub fn new(services: Arc<Services>) -> Self {
-        let beginnings = Arc::new(stats::Beginnings::new(services.node.now_ms()));
-        Self { services, beginnings }
+        Self { started_ms: services.node.now_ms(), services }
     }
 
     /// Answers a request; `path` is its percent-decoded path.
@@ -78,7 +77,7 @@ impl V2 {
                 Err(refusal) => answer::message(services, &refusal),
             },
             Place::Stats(which) => match call.admit(request.headers()).await {
-                Ok(_) => stats::page(services, which, &self.beginnings),
+                Ok(_) => stats::page(services, which, self.started_ms),
                 Err(refusal) => answer::message(services, &refusal),
             },
         }

@@ -1,44 +1,22 @@
 //! `/v2/stats`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use http::{Response, StatusCode};
-use parking_lot::Mutex;
 
 use super::answer::{json, says};
 use super::json::{quoted, time};
 use super::routes::Stats;
 use crate::api::body::ReplyBody;
 use crate::api::services::Services;
-use crate::model::MemberId;
+use crate::raft::Exchange;
 
-/// Since when this member runs, and the last leader that was seen, with the time.
-pub struct Beginnings {
-    started_ms: i64,
-    led: Mutex<(u64, Option<MemberId>, i64)>,
-}
-
-impl Beginnings {
-    /// A member that begins now.
-    pub fn new(now_ms: i64) -> Self {
-        Self { started_ms: now_ms, led: Mutex::new((0, None, now_ms)) }
-    }
-
-    /// When the leader of a term was first seen here.
-    fn led_since(&self, term: u64, leader: Option<MemberId>, now_ms: i64) -> i64 {
-        let mut led = self.led.lock();
-        if (led.0, led.1) != (term, leader) {
-            // The first one was there from the start on, for all that was seen.
-            let since = if led.1.is_none() && led.0 == 0 { self.started_ms } else { now_ms };
-            *led = (term, leader, since);
-        }
-        led.2
-    }
-}
-
-/// A page of figures.
-pub fn page(services: &Services, which: Stats, beginnings: &Beginnings) -> Response<ReplyBody> {
+/// A page of figures of a member that runs since `started_ms`.
+pub fn page(services: &Services, which: Stats, started_ms: i64) -> Response<ReplyBody> {
     match which {
         Stats::Leader => leader(services),
-        Stats::Own => own(services, beginnings),
+        Stats::Own => own(services, started_ms),
         Stats::Store => json(StatusCode::OK, store(services)),
     }
 }
@@ -51,13 +29,18 @@ fn leader(services: &Services) -> Response<ReplyBody> {
     let others = services.store.members().into_iter().filter(|member| member.id != status.id);
     let followers: Vec<String> = others
         .map(|member| {
-            let acknowledged = services.node.acknowledged(member.id).and_then(|progress| progress.last);
-            let success = acknowledged.map_or(0, |position| position.index);
-            // kvd measures round trips for its metrics alone.
+            let exchange = services.node.exchange(member.id);
+            let Exchange { done, failed, last, shortest, longest, .. } = exchange;
+            let ms = |time: Duration| time.as_secs_f64() * 1000.0;
             format!(
-                "\"{}\":{{\"latency\":{{\"current\":0,\"average\":0,\"standardDeviation\":0,\"minimum\":0,\"maximum\":0}},\
-                 \"counts\":{{\"fail\":0,\"success\":{success}}}}}",
-                member.id
+                "\"{}\":{{\"latency\":{{\"current\":{},\"average\":{},\"standardDeviation\":{},\"minimum\":{},\"maximum\":{}}},\
+                 \"counts\":{{\"fail\":{failed},\"success\":{done}}}}}",
+                member.id,
+                ms(last),
+                exchange.mean() * 1000.0,
+                exchange.deviation() * 1000.0,
+                ms(shortest),
+                ms(longest),
             )
         })
         .collect();
@@ -65,21 +48,26 @@ fn leader(services: &Services) -> Response<ReplyBody> {
     json(StatusCode::OK, text)
 }
 
-fn own(services: &Services, beginnings: &Beginnings) -> Response<ReplyBody> {
+fn own(services: &Services, started_ms: i64) -> Response<ReplyBody> {
     let (status, now_ms) = (services.node.status(), services.node.now_ms());
     let members = services.store.members();
     let name = members.iter().find(|member| member.id == status.id).map_or("", |member| member.name.as_str());
     let state = if status.is_leader { "StateLeader" } else { "StateFollower" };
-    let since = beginnings.led_since(status.term, status.leader, now_ms);
+    let led_for = services.node.leader_for().unwrap_or_default().as_millis();
+    let led_for = i64::try_from(led_for).unwrap_or_default();
     let leader = status.leader.map(|leader| leader.to_string()).unwrap_or_default();
+    let figures = services.node.figures();
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let text = format!(
         "{{\"name\":{},\"id\":\"{}\",\"state\":\"{state}\",\"startTime\":\"{}\",\"leaderInfo\":{{\"leader\":\"{leader}\",\
-         \"uptime\":\"{}\",\"startTime\":\"{}\"}},\"recvAppendRequestCnt\":0,\"sendAppendRequestCnt\":0}}",
+         \"uptime\":\"{}\",\"startTime\":\"{}\"}},\"recvAppendRequestCnt\":{},\"sendAppendRequestCnt\":{}}}",
         quoted(name),
         status.id,
-        time(beginnings.started_ms),
-        duration(now_ms - since),
-        time(since),
+        time(started_ms),
+        duration(led_for),
+        time(now_ms - led_for),
+        count(&figures.received_appends),
+        count(&figures.sent_appends),
     );
     json(StatusCode::OK, text)
 }

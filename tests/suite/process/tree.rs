@@ -68,6 +68,37 @@ async fn the_tree_survives_a_stop_and_a_kill() {
     assert_ne!(picture(&server).await, before);
 }
 
+/// The leader counts what its followers acknowledge, and they what they receive.
+async fn figures_of_three(three: &Three) {
+    let begun = Instant::now();
+    loop {
+        let mut pages = Vec::new();
+        for member in &three.0 {
+            pages.push((page(member, "/v2/stats/leader").await, page(member, "/v2/stats/self").await));
+        }
+        let (leaders, followers): (Vec<_>, Vec<_>) =
+            pages.iter().partition(|(of_leader, _)| of_leader.starts_with("HTTP/1.1 200"));
+        let counts = |text: &str, name: &str| text.contains(name) && !text.contains(&format!("{name}0"));
+        let is_leader = |(of_leader, own): &&(String, String)| {
+            let named = of_leader.matches("\"latency\"").count() == 2;
+            named
+                && counts(of_leader, "\"success\":")
+                && counts(own, "\"sendAppendRequestCnt\":")
+                && own.contains("StateLeader")
+        };
+        let is_follower = |(of_leader, own): &&(String, String)| {
+            of_leader.ends_with("{\"message\":\"not current leader\"}")
+                && counts(own, "\"recvAppendRequestCnt\":")
+                && own.contains("StateFollower")
+        };
+        if leaders.iter().all(is_leader) && followers.iter().all(is_follower) && leaders.len() == 1 {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{pages:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_members_have_one_tree_and_nodes_end_after_a_change_of_the_leader() {
     let mut three = Three::start_with(|_, member| member.add_args(&["--enable-v2=true"])).await;
@@ -82,16 +113,16 @@ async fn all_members_have_one_tree_and_nodes_end_after_a_change_of_the_leader() 
         let (_, read) = ask(&three.0[other], "GET", "/v2/keys/f?quorum=true", "").await;
         assert!(read.contains(&format!("\"value\":\"{number}\"")), "{read}");
     }
+    figures_of_three(&three).await;
     fill(&three.0[one]).await;
-    put(&three.0[one], "/short", "value=x&ttl=3").await;
-    let wait = ask(&three.0[other], "GET", "/v2/keys/short?wait=true", "");
+    let (_, made) = ask(&three.0[one], "PUT", "/v2/keys/short", "value=x&ttl=5").await;
+    let index =
+        made.rsplit(':').next().and_then(|rest| rest.trim_end_matches(['}', '\n']).parse::<u64>().ok());
+    let since = index.expect("an index") + 1;
+    // Whether it waits before or after the leader goes, it gets the end of the node.
+    let path = format!("/v2/keys/short?wait=true&waitIndex={since}");
+    let wait = ask(&three.0[other], "GET", &path, "");
     let (waited, ()) = tokio::join!(wait, async {
-        // It waits before the leader goes.
-        let begun = Instant::now();
-        while !page(&three.0[other], "/v2/stats/store").await.ends_with("\"watchers\":1}") {
-            assert!(begun.elapsed() < PATIENCE, "nobody waits");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
         let pid = rustix::process::Pid::from_raw(three.0[leader].pid() as i32).expect("a pid");
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("our own child");
     });
