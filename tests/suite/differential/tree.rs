@@ -151,9 +151,12 @@ async fn wait(pair: &[Server; 2], generator: &mut Generator, what: &str) {
     if open[0].status() == 200 {
         // Whatever was there, this is a change of the path itself.
         both(pair, &Asked::delete(&path), what).await;
-        let answer = both(pair, &Asked::set(&path, "end"), what).await;
-        if !matches!(answer.status, 200 | 201) {
-            return;
+        // More than once: a wait may be for an index that is still to come.
+        for _ in 0..3 {
+            let answer = both(pair, &Asked::set(&path, "end"), what).await;
+            if !matches!(answer.status, 200 | 201) {
+                return;
+            }
         }
     }
     let mut seen = Vec::new();
