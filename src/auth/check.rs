@@ -46,13 +46,14 @@ impl Users {
     /// check asks what its user may do now. While authentication is off that is the caller itself.
     ///
     /// # Errors
-    /// [`Refusal::InvalidToken`] if it would not be authenticated: its user was deleted or has another password, or
-    /// authentication was disabled in between.
+    /// [`Refusal::InvalidToken`] if its token would not authenticate it: its user was deleted or has another password, or
+    /// authentication was disabled in between. A certificate still names its user then.
     pub fn renewed(&self, caller: &Caller) -> Result<Caller, Refusal> {
         match caller {
-            Caller::User { name, auth_revision } if self.state.enabled => {
-                if self.holds_token(name, *auth_revision) {
-                    Ok(Caller::User { name: name.clone(), auth_revision: self.state.revision })
+            Caller::User { name, auth_revision, certified } if self.state.enabled => {
+                if *certified || self.holds_token(name, *auth_revision) {
+                    let (name, auth_revision) = (name.clone(), self.state.revision);
+                    Ok(Caller::User { name, auth_revision, certified: *certified })
                 } else {
                     Err(Refusal::InvalidToken)
                 }
@@ -82,8 +83,10 @@ impl Users {
     fn check_enabled(&self, caller: &Caller, need: Need<'_>) -> Result<(), Refusal> {
         let (name, revision) = match caller {
             Caller::System => return Ok(()),
+            // As in etcd that is its own name, although nobody has it.
+            Caller::Anonymous if need == Need::KnowUser("") => return Ok(()),
             Caller::Anonymous => return Err(Refusal::UserEmpty),
-            Caller::User { name, auth_revision } => (name.as_ref(), *auth_revision),
+            Caller::User { name, auth_revision, .. } => (name.as_ref(), *auth_revision),
         };
         let user = self.user(name);
         match need {

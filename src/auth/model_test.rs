@@ -181,8 +181,9 @@ impl Model {
         }
         let (name, revision) = match caller {
             Caller::System => return Ok(()),
+            Caller::Anonymous if need == Need::KnowUser("") => return Ok(()),
             Caller::Anonymous => return Err(Refusal::UserEmpty),
-            Caller::User { name, auth_revision } => (&**name, *auth_revision),
+            Caller::User { name, auth_revision, .. } => (&**name, *auth_revision),
         };
         let keys = |range, reads| match self.permits(name, range, reads) {
             _ if revision < self.revision => Err(Refusal::AuthOldRevision),
@@ -259,10 +260,7 @@ fn run(seed: u64) -> [usize; 2] {
             let caller = match random.below(8) {
                 0 => Caller::Anonymous,
                 1 => Caller::System,
-                _ => Caller::User {
-                    name: name.into(),
-                    auth_revision: model.revision - age.min(model.revision),
-                },
+                _ => Caller::user(name, model.revision - age.min(model.revision)),
             };
             let other = random.pick(&USERS);
             for need in [
@@ -283,13 +281,11 @@ fn run(seed: u64) -> [usize; 2] {
         }
         for (name, revision, valid) in &model.tokens {
             assert_eq!(users.holds_token(name, *revision), *valid, "step {step}: {name} at {revision}");
-            let caller = Caller::User { name: name.as_str().into(), auth_revision: *revision };
+            let caller = Caller::user(name.as_str(), *revision);
             let renewed = match (model.enabled, valid) {
                 (false, _) => Ok(caller.clone()),
                 (true, false) => Err(Refusal::InvalidToken),
-                (true, true) => {
-                    Ok(Caller::User { name: name.as_str().into(), auth_revision: model.revision })
-                }
+                (true, true) => Ok(Caller::user(name.as_str(), model.revision)),
             };
             assert_eq!(users.renewed(&caller), renewed, "step {step}: {name} at {revision}");
         }

@@ -99,11 +99,11 @@ impl Tokens {
     pub fn caller(&self, users: &Users, token: &str) -> Result<Caller, Refusal> {
         let caller = match &self.kind {
             Kind::Simple(simple) => {
-                simple.verify(users, token).map(|name| Caller::User { name, auth_revision: users.revision() })
+                simple.verify(users, token).map(|name| Caller::user(name, users.revision()))
             }
             Kind::Jwt(jwt) => jwt
                 .verify(token, self.clock.now_ms())
-                .map(|claims| Caller::User { name: claims.user, auth_revision: claims.revision }),
+                .map(|claims| Caller::user(claims.user, claims.revision)),
         };
         caller.ok_or(Refusal::InvalidToken)
     }

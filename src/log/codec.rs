@@ -283,7 +283,7 @@ mod tests {
     fn items() -> Vec<Item> {
         let position = LogPosition { term: 3, leader: 4, index: 5 };
         let put = Put { key: "k".into(), value: "v".into(), ..Put::default() };
-        let caller = Caller::User { name: "u".into(), auth_revision: 9 };
+        let caller = Caller::user("u", 9);
         let proposal =
             Proposal { stamp: Stamp { time_ms: 7, tenant: 8 }, caller, command: Command::Put(put) };
         let membership = Payload::Membership { raft: "m".into(), change: Some(Arc::new(proposal.clone())) };

@@ -121,7 +121,7 @@ mod tests {
     fn whatever_a_command_carries_is_weighed() {
         for command in large() {
             let what = format!("{command:?}").chars().take(40).collect::<String>();
-            let caller = Caller::User { name: "n".repeat(1000).into(), auth_revision: u64::MAX };
+            let caller = Caller::user("n".repeat(1000), u64::MAX);
             let stamp = Stamp { time_ms: i64::MAX, tenant: u32::MAX };
             let of_command = weight(&caller, &command);
             let proposals = vec![Proposal { stamp, caller, command }];

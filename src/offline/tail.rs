@@ -1,7 +1,5 @@
 //! What the committed entries of an etcd's log ask for.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message;
@@ -100,7 +98,7 @@ pub fn proposal(entry: &Entry) -> Result<Option<Proposal>, String> {
         return Ok(None);
     }
     let caller = match request.header.clone().filter(|header| !header.username.is_empty()) {
-        Some(Header { username, auth_revision }) => Caller::User { name: Arc::from(username), auth_revision },
+        Some(Header { username, auth_revision }) => Caller::user(username, auth_revision),
         // Leases that expire are the leader's matter.
         None if request.lease_revoke.is_some() || request.lease_checkpoint.is_some() => Caller::System,
         None => Caller::Anonymous,

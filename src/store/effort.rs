@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(of(Command::Put(leased.clone())), 1);
         let nested = Op::Txn(Txn { failure: vec![Op::Put(leased.clone())], ..Txn::default() });
         for command in [Command::Put(leased), txn(vec![nested], Vec::new())] {
-            let caller = Caller::User { name: "u".into(), auth_revision: 1 };
+            let caller = Caller::user("u", 1);
             assert_eq!(effort(&[Proposal { stamp: Stamp::default(), caller, command }]), usize::MAX);
         }
     }

@@ -92,7 +92,7 @@ impl Story {
             Some((name, revision)) => (name, revision.parse().unwrap()),
             None => (text, self.store().users().revision()),
         };
-        Caller::User { name: name.into(), auth_revision: revision }
+        Caller::user(name, revision)
     }
 
     fn may(&self, caller: &Caller, asked: &str) -> String {

@@ -144,7 +144,7 @@ fn while_there_are_users_it_is_for_root_and_the_system() {
         bench.run(Command::Auth(change));
     }
     let revision = bench.store.users().revision();
-    let named = |name: &str| Caller::User { name: name.into(), auth_revision: revision };
+    let named = |name: &str| Caller::user(name, revision);
     let mut run = |caller: Caller| {
         bench.index += 1;
         let proposal = Proposal { stamp: Stamp::default(), caller, command: set("/a", "v", None) };

@@ -184,7 +184,7 @@ impl Run {
             other => {
                 let name = if other < 5 { "root" } else { self.pick(&USERS) };
                 let age = if self.random.below(6) == 0 { 1 } else { 0 };
-                Caller::User { name: name.into(), auth_revision: revision.saturating_sub(age) }
+                Caller::user(name, revision.saturating_sub(age))
             }
         }
     }

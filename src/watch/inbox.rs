@@ -321,9 +321,10 @@ impl Inbox {
         }
     }
 
-    /// Ends the watchers whose ranges may not be read any more. Nothing that is queued for them is sent.
-    pub(super) fn deny(&mut self, permits: impl Fn(&KeyRange) -> bool) {
-        let mut denied = BTreeSet::new();
+    /// Ends the watchers whose ranges may not be read any more, and returns their tags. Nothing that is queued for them is
+    /// sent.
+    pub(super) fn deny(&mut self, permits: impl Fn(&KeyRange) -> bool) -> Vec<i64> {
+        let (mut denied, mut tags) = (BTreeSet::new(), Vec::new());
         for (index, slot) in (0u32..).zip(&mut self.slots) {
             let Some(watcher) = &mut slot.watcher else { continue };
             if watcher.stage == Stage::Ended || permits(&watcher.interest.range) {
@@ -335,12 +336,13 @@ impl Inbox {
             watcher.stage = Stage::Ended;
             release(&self.budget, watcher);
             denied.insert(WatchKey { index, generation: slot.generation });
+            tags.push(watcher.tag);
         }
-        if denied.is_empty() {
-            return;
+        if !denied.is_empty() {
+            self.order.forget(&denied);
+            denied.into_iter().for_each(|key| self.order.push(Ready::Denied(key)));
         }
-        self.order.forget(&denied);
-        denied.into_iter().for_each(|key| self.order.push(Ready::Denied(key)));
+        tags
     }
 
     /// Ends the session.

@@ -64,6 +64,19 @@ pub enum Item {
     Failed(Refusal),
 }
 
+impl Item {
+    /// The watcher it is about; `None` if it is about all.
+    pub fn tag(&self) -> Option<i64> {
+        match self {
+            Item::Events { tag, .. }
+            | Item::Compacted { tag, .. }
+            | Item::Denied { tag, .. }
+            | Item::Notify { tag, .. } => Some(*tag),
+            Item::Progress { .. } | Item::Failed(_) => None,
+        }
+    }
+}
+
 /// Something that is ready to be sent.
 pub(super) enum Ready {
     /// The queue of a watcher.

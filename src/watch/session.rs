@@ -45,9 +45,9 @@ impl Session {
     }
 
     /// Ends the watchers whose ranges may not be read any more: an [`Item::Denied`] follows for each, and nothing else
-    /// about it.
-    pub fn deny(&self, permits: impl Fn(&KeyRange) -> bool) {
-        self.shared.inbox.lock().deny(permits);
+    /// about it. Returns their tags.
+    pub fn deny(&self, permits: impl Fn(&KeyRange) -> bool) -> Vec<i64> {
+        self.shared.inbox.lock().deny(permits)
     }
 
     /// The next item, in order. One task at a time may wait for it.

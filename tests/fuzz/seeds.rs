@@ -187,7 +187,7 @@ fn proposal(caller: Caller, command: Command) -> Proposal {
 }
 
 fn user() -> Caller {
-    Caller::User { name: "alice".into(), auth_revision: 9 }
+    Caller::user("alice", 9)
 }
 
 /// A transaction with another one inside.

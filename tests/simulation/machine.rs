@@ -201,7 +201,7 @@ impl Process {
     pub fn root(&self) -> Caller {
         let users = self.store.users();
         match users.is_enabled() {
-            true => Caller::User { name: "root".into(), auth_revision: users.revision() },
+            true => Caller::user("root", users.revision()),
             false => Caller::Anonymous,
         }
     }

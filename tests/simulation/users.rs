@@ -159,7 +159,7 @@ impl Actor {
         let age = u64::from(self.dice.one_in(4));
         let way = self.dice.below(5);
         let name: Arc<str> = self.name().into();
-        let caller = Caller::User { name, auth_revision: present.saturating_sub(age) };
+        let caller = Caller::user(name, present.saturating_sub(age));
         let key = || format!("user/{}", self.number);
         let put = || Put { key: key().into(), value: "by a user".into(), ..Put::default() };
         let delete = || Delete { range: keys(), prev_kv: true };

@@ -7,6 +7,7 @@ use http::HeaderMap;
 
 use crate::api::rules::{Access, Rpc, Rule};
 use crate::api::services::Services;
+use crate::api::status::plain;
 use crate::auth::Need;
 use crate::model::{Caller, Refusal};
 
@@ -25,7 +26,8 @@ pub async fn identify(
     if !is_identified(rule) {
         return Ok(Caller::Anonymous);
     }
-    identify_as(services, rule.access, metadata, certified).await
+    let caller = identify_as(services, rule.access, metadata, certified).await;
+    caller.or_else(|refusal| without_token(rule, refusal))
 }
 
 /// The caller, who may do what `access` says.
@@ -43,8 +45,8 @@ pub async fn identify_as(
         None => by_certificate(services, metadata, certified),
     };
     let need = match access {
-        Access::Anyone | Access::Keys => return Ok(caller),
-        Access::Authenticated | Access::RootUnlessReading | Access::RootOrOwn => Need::User,
+        Access::Anyone | Access::Keys | Access::RootOrOwn => return Ok(caller),
+        Access::Authenticated | Access::RootUnlessReading => Need::User,
         Access::Root => Need::Root,
     };
     if let Err(refusal) = services.store.check(&caller, need) {
@@ -70,6 +72,16 @@ fn token(metadata: &HeaderMap) -> Option<Result<&str, Refusal>> {
     Some(text.map(|text| text.strip_prefix("Bearer ").unwrap_or(text)))
 }
 
+/// What a call with a token that does not count meets. As in etcd a stream of watches stays open and each of its
+/// watchers is refused, for clientv3 logs in again then; and locks and elections say the text without the code.
+fn without_token(rule: &Rule, refusal: Refusal) -> Result<Caller, Refusal> {
+    match rule.service {
+        "etcdserverpb.Watch" if refusal == Refusal::InvalidToken => Ok(Caller::with_void_token()),
+        "v3lockpb.Lock" | "v3electionpb.Election" => Err(plain(refusal)),
+        _ => Err(refusal),
+    }
+}
+
 async fn by_token(services: &Services, token: &str) -> Result<Caller, Refusal> {
     let tokens = &services.logins.tokens;
     let judged = || {
@@ -91,7 +103,8 @@ async fn by_token(services: &Services, token: &str) -> Result<Caller, Refusal> {
 fn by_certificate(services: &Services, metadata: &HeaderMap, certified: Option<&Arc<str>>) -> Caller {
     match certified {
         Some(name) if !metadata.contains_key("grpcgateway-accept") => {
-            Caller::User { name: name.clone(), auth_revision: services.store.users().revision() }
+            let auth_revision = services.store.users().revision();
+            Caller::User { name: name.clone(), auth_revision, certified: true }
         }
         _ => Caller::Anonymous,
     }

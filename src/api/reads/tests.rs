@@ -28,7 +28,7 @@ fn spec(range: KeyRange) -> WatchSpec {
 
 /// A user that is authenticated now.
 fn user(services: &Services, name: &str) -> Caller {
-    Caller::User { name: name.into(), auth_revision: services.store.users().revision() }
+    Caller::user(name, services.store.users().revision())
 }
 
 async fn change(services: &Services, change: AuthChange) {
@@ -348,6 +348,33 @@ async fn a_watcher_ends_with_the_right_to_read_its_range() {
             assert_eq!(matches!(item, FeedItem::Denied), is_void, "{what}: {item:?}");
             services.node.shutdown().await;
         }
+    }
+}
+
+/// What ends a token does not end a certificate.
+#[tokio::test]
+async fn a_watcher_of_a_certificates_user_ends_with_the_right_only() {
+    for (what, changes) in takings() {
+        // It is the same name again, and there is a moment without.
+        if what == "user deleted and added again" {
+            continue;
+        }
+        let stays = what == "password changed" || what.starts_with("disabled");
+        let (services, _stopper, _dir) = lone_leader().await;
+        with_users(&services).await;
+        let auth_revision = services.store.users().revision();
+        let reader = Caller::User { name: "reader".into(), auth_revision, certified: true };
+        let mut watching = services.reads.watch(&reader, spec(prefix("read/"))).expect("a watcher");
+        for taking in changes {
+            change(&services, taking).await;
+        }
+        put(&services, &Caller::System, "read/a", "1").await.expect("a put");
+        let item = timeout(PATIENCE, watching.next()).await.expect("an item");
+        assert_eq!(matches!(item, FeedItem::Events { .. }), stays, "{what}: {item:?}");
+        assert_eq!(matches!(item, FeedItem::Denied), !stays, "{what}: {item:?}");
+        let again = services.reads.watch(&reader, spec(prefix("read/"))).err();
+        assert_eq!(again, (!stays).then_some(Refusal::PermissionDenied), "{what}");
+        services.node.shutdown().await;
     }
 }
 

@@ -34,21 +34,35 @@ impl Watches {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         loop {
             self.deny();
-            let polled = self.session.poll_next(cx);
-            // A change before this session waits does not wake it.
-            if polled.is_ready() || self.store.users_epoch() == self.permitted {
-                return polled;
+            match self.session.poll_next(cx) {
+                Poll::Ready(item) => {
+                    if let Some(item) = self.still_permitted(item) {
+                        return Poll::Ready(item);
+                    }
+                }
+                // A change before this session waits does not wake it.
+                Poll::Pending if self.store.users_epoch() != self.permitted => {}
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    /// Ends the watchers that the caller may not have any more, if users have changed.
-    fn deny(&mut self) {
+    /// An item that was taken, unless users have changed since the last check and its watcher has ended: it may be newer
+    /// than the change.
+    fn still_permitted(&mut self, item: Item) -> Option<Item> {
+        let denied = self.deny();
+        let is_denied = item.tag().is_some_and(|tag| denied.contains(&tag));
+        (!is_denied).then_some(item)
+    }
+
+    /// Ends the watchers that the caller may not have any more, if users have changed; returns their tags.
+    fn deny(&mut self) -> Vec<i64> {
         let epoch = self.store.users_epoch();
-        if epoch != self.permitted {
-            self.session.deny(|range| self.permit(range).is_ok());
-            self.permitted = epoch;
+        if epoch == self.permitted {
+            return Vec::new();
         }
+        self.permitted = epoch;
+        self.session.deny(|range| self.permit(range).is_ok())
     }
 
     /// Checks that the caller may watch a range. The stream of a watcher is long, so its caller counts as authenticated
@@ -95,5 +109,52 @@ impl Reads {
         let watches = self.watches(caller.clone());
         watches.open(spec)?;
         Ok(Watching(watches))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::rpc::stories::{lone_leader, with_users};
+    use crate::model::{AuthChange, Command, Permission, PermissionKind, Put, RangeEnd};
+    use crate::watch::Want;
+
+    fn below(start: &'static str, end: &'static str) -> KeyRange {
+        KeyRange { start: start.into(), end: RangeEnd::Before(end.into()) }
+    }
+
+    /// A right is taken away after an item was taken and before it is returned.
+    #[tokio::test]
+    async fn what_was_taken_before_a_right_ended_is_dropped() {
+        let (services, _stopper, _dir) = lone_leader().await;
+        with_users(&services).await;
+        let change = async |change| {
+            services.propose(Caller::System, Command::Auth(change)).await.expect("a change");
+        };
+        let put = async |key: &'static str| {
+            let put = Put { key: key.into(), ..Put::default() };
+            services.propose(Caller::System, Command::Put(put)).await.expect("a put");
+        };
+        let (kept, taken) = (below("kept/", "kept0"), below("read/", "read0"));
+        let permission = Permission { kind: PermissionKind::Read, range: kept.clone() };
+        change(AuthChange::RoleGrant { role: "reads".into(), permission: Some(permission) }).await;
+        let reader = Caller::user("reader", services.store.users().revision());
+        let mut watches = services.reads.watches(reader);
+        for (tag, range) in [(1, taken.clone()), (2, kept)] {
+            let spec = WatchSpec { tag, range, start_revision: 0, want: Want::default() };
+            watches.open(spec).expect("she may read both");
+        }
+        for key in ["read/a", "kept/a"] {
+            put(key).await;
+        }
+        let first = poll_fn(|cx| watches.session.poll_next(cx)).await;
+        let second = poll_fn(|cx| watches.session.poll_next(cx)).await;
+        assert_eq!([first.tag(), second.tag()], [Some(1), Some(2)]);
+        change(AuthChange::RoleRevoke { role: "reads".into(), range: taken }).await;
+        assert!(watches.still_permitted(first).is_none());
+        assert!(matches!(watches.still_permitted(second), Some(Item::Events { tag: 2, .. })));
+        let end = poll_fn(|cx| watches.poll_next(cx)).await;
+        assert!(matches!(end, Item::Denied { tag: 1, .. }), "{end:?}");
+        services.node.shutdown().await;
     }
 }

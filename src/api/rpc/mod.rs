@@ -223,7 +223,7 @@ mod tests {
         with_users(&services).await;
         let user = |name: &str| {
             let auth_revision = services.store.users().revision();
-            Caller::User { name: name.into(), auth_revision }
+            Caller::user(name, auth_revision)
         };
         let callers = [Caller::Anonymous, user("nobody"), user("reader"), user("root"), Caller::System];
         let mut asked = 0;

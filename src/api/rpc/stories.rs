@@ -231,7 +231,7 @@ async fn a_watcher_is_refused_and_ended_with_etcds_reason() {
     let (services, _stopper, _dir) = lone_leader().await;
     with_users(&services).await;
     let auth_revision = services.store.users().revision();
-    let reader = Caller::User { name: "reader".into(), auth_revision };
+    let reader = Caller::user("reader", auth_revision);
     let denied = "because `rpc error: code = PermissionDenied desc = etcdserver: permission denied`";
     let mut story = Story::new(services.clone(), reader);
     for (key, expected) in [

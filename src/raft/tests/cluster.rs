@@ -62,7 +62,7 @@ async fn every_log_names_the_caller_of_each_command() {
     let cluster = Cluster::new(3).await;
     let leader = cluster.leader().await;
     let (leads, follows) = (cluster.node(leader), cluster.node(other_than(leader)));
-    let user = |name: &str| Caller::User { name: name.into(), auth_revision: 7 };
+    let user = |name: &str| Caller::user(name, 7);
     leads.propose(user("a"), put("a", "1")).await.unwrap();
     follows.propose(user("b"), put("b", "1")).await.unwrap();
     let add = MemberChange::Add(Member { learner: true, ..member(4) });

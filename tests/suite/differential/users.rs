@@ -214,14 +214,7 @@ impl Side {
                 let create = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
                 let requests =
                     tokio_stream::StreamExt::chain(tokio_stream::iter([create]), tokio_stream::pending());
-                // etcd opens the stream and refuses the watcher, kvd refuses the stream.
-                let mut answers = match watch.watch(self.ask(who, requests)).await {
-                    Ok(answers) => answers.into_inner(),
-                    Err(no) => {
-                        let (code, text) = (no.code(), no.message());
-                        return Ok(format!("-1 true true rpc error: code = {code:?} desc = {text}"));
-                    }
-                };
+                let mut answers = watch.watch(self.ask(who, requests)).await?.into_inner();
                 let answer = answers.message().await?.unwrap_or_default();
                 format!("{} {} {} {}", answer.watch_id, answer.created, answer.canceled, answer.cancel_reason)
             }

@@ -130,8 +130,7 @@ fn any_act(dice: &mut Dice) -> Act {
             no_password: user == "eve" && dice.one_in(2),
         },
         14 => Act::UserDelete(user),
-        // Without a name and without a user etcd considers that to be the same user.
-        15 => Act::UserGet(if user.is_empty() { "nobody" } else { user }),
+        15 => Act::UserGet(user),
         16 => Act::UserList,
         17 => Act::Password { name: user, password: dice.pick(&PASSWORDS) },
         18..=20 => Act::Grant { user: granted, role },
