@@ -11,6 +11,7 @@
 mod answer;
 mod gateway;
 mod generate;
+mod matrix;
 mod op;
 mod run;
 mod shrink;
