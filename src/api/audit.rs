@@ -1,5 +1,5 @@
 //! The audit (`[audit]`): who did which method on which keys, from where, with which outcome and in which time. Values,
-//! passwords and tokens are in no record.
+//! passwords and tokens are in no record. A stream has a record when it begins and one when it ends.
 //!
 //! Every interface passes it, because it lies between the table of methods and the handlers (`rpc/audited.rs`); a caller
 //! that the gate refuses is recorded by the interface. Records go to a [`Sink`], which never makes a request wait: what it
@@ -8,7 +8,7 @@
 mod touched;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ pub trait Sink: Send + Sync {
     fn take(&self, record: Record) -> bool;
 }
 
-/// One call, or one watcher.
+/// One call, one watcher, or one end of a stream.
 #[derive(Debug)]
 pub struct Record {
     /// When it began.
@@ -40,12 +40,56 @@ pub struct Record {
     pub address: String,
     /// The method's path.
     pub method: &'static str,
+    /// The number of the stream that it belongs to, the same in all its records.
+    pub stream: Option<u64>,
+    /// What happens to the stream; `None` for a call with one answer, a watcher, and a stream that is refused.
+    pub event: Option<Event>,
     /// The keys it names, or the user or role.
     pub touched: Touched,
     /// The name of the gRPC code.
     pub code: &'static str,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What happens to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It begins.
+    Begin,
+    /// It ends: the outcome and the duration are those of the whole stream.
+    End,
+}
+
+/// Where a call comes from, and what an interface knows of its end.
+#[derive(Clone)]
+pub struct Origin {
+    client: Arc<Client>,
+    /// When its caller stops waiting.
+    deadline: Option<Instant>,
+    stream: Option<Arc<Stream>>,
+}
+
+impl Origin {
+    /// A call with one answer.
+    pub fn of_call(client: &Arc<Client>, deadline: Option<Instant>) -> Self {
+        Self { client: client.clone(), deadline, stream: None }
+    }
+
+    /// Why a call ends that is dropped before its answer.
+    pub fn dropped(&self) -> Refusal {
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Refusal::DeadlineExceeded,
+            _ => Refusal::Canceled,
+        }
+    }
+}
+
+/// A stream in progress.
+struct Stream {
+    number: u64,
+    /// A record of it was admitted by the filter; its end is then recorded, too.
+    is_recorded: AtomicBool,
 }
 
 /// Which calls are recorded. An empty list admits all.
@@ -91,25 +135,56 @@ pub struct Audit {
     sink: Box<dyn Sink>,
     taken: AtomicU64,
     left_out: AtomicU64,
+    streams: AtomicU64,
 }
 
 impl Audit {
     /// Records what `filter` admits.
     pub fn new(filter: Filter, sink: Box<dyn Sink>) -> Self {
-        Self { filter, sink, taken: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+        let count = || AtomicU64::new(0);
+        Self { filter, sink, taken: count(), left_out: count(), streams: count() }
     }
 
     /// The gate has refused a call.
-    pub fn refused(&self, rule: &Rule, client: &Client, refusal: &Refusal, began: Instant) {
-        let mut entry = Entry::begin(rule, Some(client), &Caller::Anonymous, Touched::default());
+    pub fn refused(&self, rule: &Rule, client: &Arc<Client>, refusal: &Refusal, began: Instant) {
+        let origin = Origin::of_call(client, None);
+        let mut entry = Entry::begin(rule, Some(&origin), &Caller::Anonymous, Touched::default());
         entry.began = began;
-        self.record(entry, Some(refusal));
+        self.record(entry, None, refusal_code(Some(refusal)));
+    }
+
+    /// Where the call of a stream comes from, and its end.
+    pub fn stream(
+        self: &Arc<Self>,
+        rule: &Rule,
+        client: &Arc<Client>,
+        caller: &Caller,
+        began: Instant,
+    ) -> (Origin, End) {
+        let number = self.streams.fetch_add(1, Ordering::Relaxed) + 1;
+        let stream = Arc::new(Stream { number, is_recorded: AtomicBool::new(false) });
+        let origin = Origin { client: client.clone(), deadline: None, stream: Some(stream) };
+        let mut entry = Entry::begin(rule, Some(&origin), caller, Touched::default());
+        entry.began = began;
+        (origin, End { audit: self.clone(), entry })
     }
 
     /// A call has ended, with a refusal or well.
-    pub fn record(&self, entry: Entry, refusal: Option<&Refusal>) {
+    pub fn call(&self, entry: Entry, refusal: Option<&Refusal>) {
+        self.record(entry, None, refusal_code(refusal));
+    }
+
+    /// A stream has begun.
+    pub fn begun(&self, entry: Entry) {
+        self.record(entry, Some(Event::Begin), Code::Ok);
+    }
+
+    fn record(&self, entry: Entry, event: Option<Event>, code: Code) {
         if !self.filter.admits(entry.names, entry.user.as_deref(), &entry.touched) {
             return;
+        }
+        if let Some(stream) = &entry.stream {
+            stream.is_recorded.store(true, Ordering::Relaxed);
         }
         let took = entry.began.elapsed();
         let record = Record {
@@ -118,12 +193,35 @@ impl Audit {
             certificate: entry.certificate,
             address: entry.address,
             method: entry.names[2],
+            stream: entry.stream.map(|stream| stream.number),
+            event,
             touched: entry.touched,
-            code: code_name(refusal.map_or(Code::Ok, |refusal| status::of(refusal).code)),
+            code: code_name(code),
             took,
         };
         let count = if self.sink.take(record) { &self.taken } else { &self.left_out };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn refusal_code(refusal: Option<&Refusal>) -> Code {
+    refusal.map_or(Code::Ok, |refusal| status::of(refusal).code)
+}
+
+/// The end of a stream, which is to come.
+pub struct End {
+    audit: Arc<Audit>,
+    entry: Entry,
+}
+
+impl End {
+    /// It has come. It is recorded if any record of the stream was.
+    pub fn record(self, code: Code) {
+        let is_recorded =
+            self.entry.stream.as_ref().is_some_and(|stream| stream.is_recorded.load(Ordering::Relaxed));
+        if is_recorded {
+            self.audit.record(self.entry, Some(Event::End), code);
+        }
     }
 }
 
@@ -143,23 +241,32 @@ pub struct Entry {
     certificate: Option<Arc<str>>,
     address: String,
     names: Names,
+    stream: Option<Arc<Stream>>,
     touched: Touched,
 }
 
 impl Entry {
     /// A caller's call of a method begins.
-    pub fn begin(rule: &Rule, client: Option<&Client>, caller: &Caller, touched: Touched) -> Self {
-        Self::named(names_of(rule), client, caller, touched)
+    pub fn begin(rule: &Rule, origin: Option<&Origin>, caller: &Caller, touched: Touched) -> Self {
+        let stream = origin.and_then(|origin| origin.stream.clone());
+        Self::named(names_of(rule), origin.map(|origin| &*origin.client), stream, caller, touched)
     }
 
     /// A caller's request on a node of the v2 API begins.
     pub fn of_v2(client: &Client, caller: &Caller, path: &str) -> Self {
-        Self::named(V2, Some(client), caller, Touched::path(path))
+        Self::named(V2, Some(client), None, caller, Touched::path(path))
     }
 
-    fn named(names: Names, client: Option<&Client>, caller: &Caller, touched: Touched) -> Self {
+    fn named(
+        names: Names,
+        client: Option<&Client>,
+        stream: Option<Arc<Stream>>,
+        caller: &Caller,
+        touched: Touched,
+    ) -> Self {
         let user = match caller {
-            Caller::User { name, .. } => Some(name.clone()),
+            // Without a name: of a token that is nobody's, or of a certificate that names nobody.
+            Caller::User { name, .. } => (!name.is_empty()).then(|| name.clone()),
             Caller::Anonymous | Caller::System => None,
         };
         Self {
@@ -168,6 +275,7 @@ impl Entry {
             certificate: client.and_then(|client| client.certified.clone()),
             address: client.map(|client| client.peer.to_string()).unwrap_or_default(),
             names,
+            stream,
             touched,
         }
     }

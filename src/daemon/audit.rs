@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::rotation::{Rotating, Rules};
-use crate::api::audit::{Audit, Filter, Key, Record, Sink};
+use crate::api::audit::{Audit, Event, Filter, Key, Record, Sink};
 use crate::config::{AuditOutput, Config};
 
 /// Records that wait for their output. A record holds a few hundred bytes as a rule, and some ten thousand at most.
@@ -124,6 +124,16 @@ fn line(record: &Record) -> String {
             set(name, value.as_ref().into());
         }
     }
+    if let Some(number) = record.stream {
+        set("stream", number.into());
+    }
+    if let Some(event) = record.event {
+        let event = match event {
+            Event::Begin => "begin",
+            Event::End => "end",
+        };
+        set("event", event.into());
+    }
     if let Some(name) = &record.touched.name {
         set("name", name.as_str().into());
     }
@@ -175,14 +185,16 @@ mod tests {
             certificate: None,
             address: "10.0.0.1:4711".into(),
             method: "/etcdserverpb.KV/Txn",
+            stream: Some(7),
+            event: Some(Event::End),
             touched,
             code: "PermissionDenied",
             took: Duration::from_micros(1500),
         };
         let expected = concat!(
-            r#"{"address":"10.0.0.1:4711","code":"PermissionDenied","keys":[{"key":"a\nb"},"#,
-            r#"{"key":"c","range_end":{"hex":"64ff"}}],"method":"/etcdserverpb.KV/Txn","more_keys":3,"took_us":1500,"#,
-            r#""ts":"2023-11-14T22:13:20.123Z","user":"ann"}"#
+            r#"{"address":"10.0.0.1:4711","code":"PermissionDenied","event":"end","keys":[{"key":"a\nb"},"#,
+            r#"{"key":"c","range_end":{"hex":"64ff"}}],"method":"/etcdserverpb.KV/Txn","more_keys":3,"stream":7,"#,
+            r#""took_us":1500,"ts":"2023-11-14T22:13:20.123Z","user":"ann"}"#
         );
         assert_eq!(line(&record), expected);
     }

@@ -10,6 +10,7 @@ use http_body::{Body, Frame};
 use tonic::{Code, Status};
 
 use super::wording::reword;
+use crate::api::audit::End;
 use crate::api::gate::leash::Leash;
 use crate::api::metrics::Metrics;
 use crate::api::rules::Rule;
@@ -77,12 +78,19 @@ pub struct Tally {
     rule: &'static Rule,
     started: std::time::Instant,
     ended: bool,
+    /// For the audit, if there is one.
+    end: Option<Box<End>>,
 }
 
 impl Tally {
     /// For a stream of that method.
-    pub fn new(metrics: Arc<Metrics>, rule: &'static Rule, started: std::time::Instant) -> Self {
-        Self { metrics, rule, started, ended: false }
+    pub fn new(
+        metrics: Arc<Metrics>,
+        rule: &'static Rule,
+        started: std::time::Instant,
+        end: Option<End>,
+    ) -> Self {
+        Self { metrics, rule, started, ended: false, end: end.map(Box::new) }
     }
 
     /// The encoder hands out whole messages, each with its five bytes of prefix.
@@ -102,6 +110,9 @@ impl Tally {
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.ended, true) {
             self.metrics.handled(self.rule, code, self.started.elapsed());
+            if let Some(end) = self.end.take() {
+                end.record(code);
+            }
         }
     }
 }

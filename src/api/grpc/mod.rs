@@ -29,6 +29,7 @@ use prost::Message;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
+use super::audit::Origin;
 use super::body::ReplyBody;
 use super::client::Client;
 use super::gate::{self, leash::leash};
@@ -125,13 +126,14 @@ impl Grpc {
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
         let limit = deadline::timeout_of(request.headers());
+        let end = limit.and_then(|limit| started.checked_add(limit));
         if is_compressed(request.headers())? {
-            let answer = pin!(self.compressed(rule, request, client));
+            let answer = pin!(self.compressed(rule, request, client, end));
             let response = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let answer = pin!(self.plain(rule, request, client));
+        let answer = pin!(self.plain(rule, request, client, end));
         let message = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
         self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
         self.services.metrics.handled(rule, Code::Ok, started.elapsed());
@@ -152,13 +154,15 @@ impl Grpc {
         let end = limit.and_then(|limit| tokio::time::Instant::now().checked_add(limit));
         let requires_leader = gate::requires_leader(request.headers());
         let compressed = is_compressed(request.headers())?;
-        let opened = pin!(self.stream(rule, client, caller, request, compressed));
+        let (origin, audited) =
+            self.services.audit.get().map(|audit| audit.stream(rule, client, &caller, started)).unzip();
+        let opened = pin!(self.stream(rule, origin, caller, request, compressed));
         let response = deadline::within(limit, opened).await.ok_or(Refusal::DeadlineExceeded)??;
         if response.headers().contains_key("grpc-status") {
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let tally = Tally::new(self.services.metrics.clone(), rule, started);
+        let tally = Tally::new(self.services.metrics.clone(), rule, started, audited);
         let leash = leash(self.services.clone(), end, requires_leader);
         Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }
@@ -187,6 +191,7 @@ impl Grpc {
         rule: &'static Rule,
         mut request: Request<B>,
         client: &Arc<Client>,
+        end: Option<Instant>,
     ) -> Result<Bytes, Status> {
         let limit = self.services.settings().max_receive_bytes();
         let message = unary::read_message(request.body_mut(), limit).await?;
@@ -196,7 +201,7 @@ impl Grpc {
         match rpc::unary(
             rule.rpc,
             &self.services,
-            Plain { caller, message, services: &self.services, client },
+            Plain { caller, message, services: &self.services, client, end },
         ) {
             Some(answer) => answer.await,
             None => Err(unknown_method(rule.path)),
@@ -208,12 +213,14 @@ impl Grpc {
         rule: &'static Rule,
         mut request: Request<B>,
         client: &Arc<Client>,
+        end: Option<Instant>,
     ) -> Result<Response<tonic::body::Body>, Status> {
         let limit = self.services.settings().max_receive_bytes();
         let message = unary::read_framed(request.body_mut(), limit).await?;
         let caller = self.admit(rule, request.headers(), client).await?;
         let request = request.map(|_| Full::new(message));
-        match rpc::unary(rule.rpc, &self.services, ThroughTonic::new(client, caller, request, limit, true)) {
+        let origin = self.services.audit.get().map(|_| Origin::of_call(client, end));
+        match rpc::unary(rule.rpc, &self.services, ThroughTonic::new(origin, caller, request, limit, true)) {
             Some(answer) => Ok(reworded(answer.await)),
             None => Err(unknown_method(rule.path)),
         }
@@ -222,7 +229,7 @@ impl Grpc {
     async fn stream<B: RequestBody>(
         &self,
         rule: &'static Rule,
-        client: &Arc<Client>,
+        origin: Option<Origin>,
         caller: Caller,
         request: Request<B>,
         compressed: bool,
@@ -235,7 +242,7 @@ impl Grpc {
         match rpc::stream(
             rule.rpc,
             &self.services,
-            ThroughTonic::new(client, caller, request, limit, compressed),
+            ThroughTonic::new(origin, caller, request, limit, compressed),
         ) {
             Some(answer) => Ok(reworded(answer.await)),
             None => Err(unknown_method(rule.path)),
@@ -250,13 +257,15 @@ struct Plain<'a> {
     message: Bytes,
     services: &'a Services,
     client: &'a Arc<Client>,
+    /// When its caller stops waiting.
+    end: Option<Instant>,
 }
 
 impl UnaryFace for Plain<'_> {
     type Done = Result<Bytes, Status>;
 
-    fn client(&self) -> Option<Arc<Client>> {
-        Some(self.client.clone())
+    fn origin(&self) -> Option<Origin> {
+        self.services.audit.get().map(|_| Origin::of_call(self.client, self.end))
     }
 
     async fn unary<Q, A, H, F>(self, handler: H) -> Result<Bytes, Status>

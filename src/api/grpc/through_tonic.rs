@@ -3,7 +3,6 @@
 use std::future::ready;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -20,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tower::service_fn;
 
 use super::wording::broken;
-use crate::api::client::Client;
+use crate::api::audit::Origin;
 use crate::api::encoding::Encode;
 use crate::api::rpc::{StreamFace, UnaryFace};
 use crate::model::{Caller, Refusal};
@@ -32,7 +31,8 @@ const SEND_TOGETHER: usize = 32 * 1024;
 
 /// A request whose messages tonic decodes and encodes.
 pub struct ThroughTonic<B> {
-    client: Arc<Client>,
+    /// For the audit, if there is one.
+    origin: Option<Origin>,
     caller: Caller,
     request: http::Request<B>,
     /// Largest message, in bytes.
@@ -42,7 +42,7 @@ pub struct ThroughTonic<B> {
 impl<B> ThroughTonic<B> {
     /// A caller's request. `limit` is its largest message, in bytes.
     pub fn new(
-        client: &Arc<Client>,
+        origin: Option<Origin>,
         caller: Caller,
         mut request: http::Request<B>,
         limit: usize,
@@ -54,7 +54,7 @@ impl<B> ThroughTonic<B> {
         } else {
             request.headers_mut().remove("grpc-accept-encoding");
         }
-        Self { client: client.clone(), caller, request, limit }
+        Self { origin, caller, request, limit }
     }
 }
 
@@ -78,8 +78,8 @@ where
 {
     type Done = http::Response<tonic::body::Body>;
 
-    fn client(&self) -> Option<Arc<Client>> {
-        Some(self.client.clone())
+    fn origin(&self) -> Option<Origin> {
+        self.origin.clone()
     }
 
     async fn unary<Q, A, H, F>(self, handler: H) -> Self::Done
@@ -106,8 +106,8 @@ where
     type Done = http::Response<tonic::body::Body>;
     type Requests<Q: Message + Default + 'static> = Requests<Q>;
 
-    fn client(&self) -> Option<Arc<Client>> {
-        Some(self.client.clone())
+    fn origin(&self) -> Option<Origin> {
+        self.origin.clone()
     }
 
     async fn server_stream<Q, A, S, H, F>(self, handler: H) -> Self::Done

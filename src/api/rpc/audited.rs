@@ -7,20 +7,20 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-use crate::api::audit::{Audit, Entry, touched};
+use crate::api::audit::{Audit, Entry, Origin, touched};
 use crate::api::client::Client;
 use crate::api::proto::etcdserverpb as pb;
-use crate::api::rules::Rpc;
+use crate::api::rules::{Kind, Rpc};
 use crate::api::services::Services;
 use crate::auth::Need;
 use crate::model::{Caller, KeyRange, Refusal};
 
-/// Runs a handler, and records its call if there is an audit. A call whose caller is gone, or whose deadline passes, is
-/// recorded as cancelled.
+/// Runs a handler, and records its call if there is an audit: of a stream its begin, as long as it is not refused. A call
+/// whose caller is gone is recorded as cancelled, one whose deadline has passed with that.
 pub async fn audited<Q, A, F>(
     services: &Services,
     rpc: Rpc,
-    client: Option<Arc<Client>>,
+    origin: Option<Origin>,
     (caller, request): (Caller, Q),
     handler: impl FnOnce(Caller, Q) -> F,
 ) -> Result<A, Refusal>
@@ -29,8 +29,9 @@ where
     F: Future<Output = Result<A, Refusal>>,
 {
     let Some(audit) = services.audit.get() else { return handler(caller, request).await };
-    let entry = Entry::begin(rpc.rule(), client.as_deref(), &caller, touched(&request));
-    let mut pending = Pending { audit, entry: Some(entry) };
+    let rule = rpc.rule();
+    let entry = Entry::begin(rule, origin.as_ref(), &caller, touched(&request));
+    let mut pending = Pending { audit, kind: rule.kind, origin, entry: Some(entry) };
     let outcome = handler(caller, request).await;
     pending.end(outcome.as_ref().err());
     outcome
@@ -45,29 +46,42 @@ pub async fn audited_node<A>(
     request: impl Future<Output = Result<A, Refusal>>,
 ) -> Result<A, Refusal> {
     let Some(audit) = services.audit.get() else { return request.await };
-    let mut pending = Pending { audit, entry: Some(Entry::of_v2(client, caller, path)) };
+    let entry = Some(Entry::of_v2(client, caller, path));
+    let mut pending = Pending { audit, kind: Kind::Unary, origin: None, entry };
     let outcome = request.await;
     pending.end(outcome.as_ref().err());
     outcome
 }
 
+/// Records that a stream of requests begins.
+pub fn begun(services: &Services, rpc: Rpc, origin: Option<&Origin>, caller: &Caller) {
+    if let Some(audit) = services.audit.get() {
+        audit.begun(Entry::begin(rpc.rule(), origin, caller, Default::default()));
+    }
+}
+
 /// Records a call at the latest when it is dropped.
 struct Pending<'a> {
     audit: &'a Audit,
+    kind: Kind,
+    origin: Option<Origin>,
     entry: Option<Entry>,
 }
 
 impl Pending<'_> {
     fn end(&mut self, refusal: Option<&Refusal>) {
-        if let Some(entry) = self.entry.take() {
-            self.audit.record(entry, refusal);
+        match self.entry.take() {
+            None => {}
+            Some(entry) if refusal.is_none() && self.kind != Kind::Unary => self.audit.begun(entry),
+            Some(entry) => self.audit.call(entry, refusal),
         }
     }
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.end(Some(&Refusal::Canceled));
+        let why = self.origin.as_ref().map_or(Refusal::Canceled, Origin::dropped);
+        self.end(Some(&why));
     }
 }
 
@@ -76,7 +90,7 @@ pub struct Seen<R> {
     requests: R,
     services: Arc<Services>,
     rpc: Rpc,
-    client: Option<Arc<Client>>,
+    origin: Option<Origin>,
     caller: Caller,
 }
 
@@ -85,11 +99,11 @@ impl<R> Seen<R> {
     pub fn new(
         services: &Arc<Services>,
         rpc: Rpc,
-        client: Option<Arc<Client>>,
+        origin: Option<Origin>,
         caller: &Caller,
         requests: R,
     ) -> Self {
-        Self { requests, services: services.clone(), rpc, client, caller: caller.clone() }
+        Self { requests, services: services.clone(), rpc, origin, caller: caller.clone() }
     }
 
     fn see(&self, request: &dyn Any) {
@@ -101,8 +115,8 @@ impl<R> Seen<R> {
         // As the watch itself does.
         let outcome = self.services.store.check_now(&self.caller, Need::Read(&range));
         let touched = touched(create);
-        let entry = Entry::begin(self.rpc.rule(), self.client.as_deref(), &self.caller, touched);
-        audit.record(entry, outcome.err().as_ref());
+        let entry = Entry::begin(self.rpc.rule(), self.origin.as_ref(), &self.caller, touched);
+        audit.call(entry, outcome.err().as_ref());
     }
 }
 

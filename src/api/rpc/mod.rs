@@ -38,14 +38,14 @@ use std::sync::Arc;
 use futures_util::Stream;
 use prost::Message;
 
-use super::client::Client;
+use super::audit::Origin;
 use super::encoding::Encode;
 use super::proto::etcdserverpb as pb;
 use super::proto::{health as healthpb, v3electionpb as electionpb, v3lockpb as lockpb};
 use super::rules::{Rpc, methods};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
-use audited::{Seen, audited};
+use audited::{Seen, audited, begun};
 
 /// A call in progress. It is on the heap: otherwise every request would need the space of the rarest method.
 pub type Calling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -55,8 +55,8 @@ pub trait UnaryFace: Sized + Send {
     /// Its result.
     type Done;
 
-    /// The client, for the audit.
-    fn client(&self) -> Option<Arc<Client>> {
+    /// Where the call comes from, for the audit.
+    fn origin(&self) -> Option<Origin> {
         None
     }
 
@@ -76,8 +76,8 @@ pub trait StreamFace: Sized + Send {
     /// The requests, if there are many.
     type Requests<Q: Message + Default + 'static>: Stream<Item = Result<Q, Refusal>> + Unpin + Send + 'static;
 
-    /// The client, for the audit.
-    fn client(&self) -> Option<Arc<Client>> {
+    /// Where the call comes from, for the audit.
+    fn origin(&self) -> Option<Origin> {
         None
     }
 
@@ -119,11 +119,11 @@ pub fn unary<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<Ca
 where
     F: UnaryFace + 'a,
 {
-    let client = services.audit.get().and_then(|_| face.client());
+    let origin = face.origin();
     macro_rules! call {
         (Unary $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.unary::<$request, $answer, _, _>(move |caller, request| {
-                audited(services, rpc, client.clone(), (caller, request), |caller, request| {
+                audited(services, rpc, origin.clone(), (caller, request), |caller, request| {
                     $module::$handler(services, caller, request)
                 })
             })))
@@ -140,18 +140,19 @@ pub fn stream<'a, F>(rpc: Rpc, services: &'a Arc<Services>, face: F) -> Option<C
 where
     F: StreamFace + 'a,
 {
-    let client = services.audit.get().and_then(|_| face.client());
+    let origin = face.origin();
     macro_rules! call {
         (ServerStream $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.server_stream::<$request, $answer, _, _, _>(move |caller, request| {
-                audited(services, rpc, client.clone(), (caller, request), |caller, request| {
+                audited(services, rpc, origin.clone(), (caller, request), |caller, request| {
                     $module::$handler(services, caller, request)
                 })
             })))
         };
         (Bidirectional $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.bidirectional::<$request, $answer, _, _, _>(move |caller, requests| {
-                let requests = Seen::new(services, rpc, client.clone(), &caller, requests);
+                begun(services, rpc, origin.as_ref(), &caller);
+                let requests = Seen::new(services, rpc, origin.clone(), &caller, requests);
                 $module::$handler(services, caller, requests)
             })))
         };

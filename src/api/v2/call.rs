@@ -37,7 +37,7 @@ impl Call<'_> {
         };
         admitted.inspect_err(|refusal| {
             if let Some(audit) = self.services.audit.get() {
-                audit.record(Entry::of_v2(self.client, &Caller::Anonymous, path), Some(refusal));
+                audit.call(Entry::of_v2(self.client, &Caller::Anonymous, path), Some(refusal));
             }
         })
     }

@@ -8,6 +8,7 @@ use super::answer::{self, in_cluster, method_not_allowed, says};
 use super::call::Call;
 use super::form::read;
 use super::json;
+use crate::api::audit::Origin;
 use crate::api::body::ReplyBody;
 use crate::api::grpc::RequestBody;
 use crate::api::proto::etcdserverpb as pb;
@@ -56,12 +57,12 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
         },
         _ => Vec::new(),
     };
-    let client = Some(call.client.clone());
+    let origin = Some(Origin::of_call(call.client, None));
     let done = match call.method {
         Method::POST => {
             let request = pb::MemberAddRequest { peer_ur_ls: peer_urls, is_learner: false };
             let add = |caller, request| cluster::member_add(services, caller, request);
-            let added = audited(services, Rpc::MemberAdd, client, (caller, request), add).await;
+            let added = audited(services, Rpc::MemberAdd, origin, (caller, request), add).await;
             added.map(|added| {
                 let member = added.member.unwrap_or_default();
                 answer::json(StatusCode::CREATED, shown(&member) + "\n")
@@ -70,13 +71,13 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
         Method::DELETE => {
             let request = pb::MemberRemoveRequest { id };
             let remove = |caller, request| cluster::member_remove(services, caller, request);
-            let removed = audited(services, Rpc::MemberRemove, client, (caller, request), remove).await;
+            let removed = audited(services, Rpc::MemberRemove, origin, (caller, request), remove).await;
             removed.map(|_| no_content())
         }
         Method::PUT => {
             let request = pb::MemberUpdateRequest { id, peer_ur_ls: peer_urls };
             let update = |caller, request| cluster::member_update(services, caller, request);
-            let updated = audited(services, Rpc::MemberUpdate, client, (caller, request), update).await;
+            let updated = audited(services, Rpc::MemberUpdate, origin, (caller, request), update).await;
             updated.map(|_| no_content())
         }
         _ => list(call, caller, below).await,

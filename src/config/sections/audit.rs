@@ -12,7 +12,7 @@ use crate::config::value::Value;
 section! {
     /// The audit: who did what.
     pub struct Audit under Audit {
-        output: AuditOutput = own("audit-output", Kind::Text, "", "Where the audit goes: journal, or a file, which only its owner can read. It says who (user, certificate, address) called which method on which keys, with the outcome and the duration; no values. Without it there is no audit.").key("audit.output");
+        output: AuditOutput = own("audit-output", Kind::Text, "", "Where the audit goes: journal, or a file, which only its owner can read. It says who (user, certificate, address) called which method on which keys, with the outcome and the duration; no values. A stream has a record when it begins and one when it ends, with the same number. Without it there is no audit.").key("audit.output");
         methods: Vec<String> = own("audit-methods", Kind::List, "", "Only these methods are recorded: by name (Put), by service (KV, Auth), or by path (/etcdserverpb.KV/Put). Without it: all.").key("audit.methods");
         prefixes: Vec<String> = own("audit-prefixes", Kind::List, "", "Of the calls that name keys, only those with a key below one of these prefixes are recorded. Without it: all.").key("audit.prefixes");
         users: Vec<String> = own("audit-users", Kind::List, "", "Only calls of these users are recorded. Without it: all.").key("audit.users");

@@ -41,6 +41,17 @@ holds "kvctl finds the member without a flag" in_ one kvctl endpoint health
 in_ one systemctl start kvd-wait-ready
 check "kvd-wait-ready is" "$(property one kvd-wait-ready ActiveState)" active
 
+step "the audit goes to the journal"
+in_ one sh -c 'printf "\n[audit]\noutput = \"journal\"\nmethods = [\"Put\"]\n" >>/etc/kv/cluster.toml'
+holds "the configuration is good" in_ one kvd check
+in_ one systemctl restart kvd
+client put audited planted
+records() { in_ one journalctl --no-pager --output=cat --identifier=kvd-audit _SYSTEMD_UNIT=kvd.service; }
+recorded() { [[ $(records) == *'"keys":[{"key":"audited"}],"method":"/etcdserverpb.KV/Put"'* ]]; }
+until_ "the put is recorded" recorded
+check "records of the put" "$(records | wc -l)" 1
+check "values in it" "$(records | grep -c planted || true)" 0
+
 step "snapshot to a file that the user names"
 client snapshot save "$work/backup.db"
 holds "it has data" test "$(stat -c %s "$work/backup.db")" -gt 512
