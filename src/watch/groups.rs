@@ -53,10 +53,11 @@ impl Groups {
         self.members
     }
 
-    /// The group of an interest. A new group must be joined at once, or it stays for ever.
-    pub(super) fn get_or_insert(&mut self, interest: &Arc<Interest>) -> GroupId {
-        if let Some(group) = self.by_interest.get(interest) {
-            return *group;
+    /// The group of an interest, and the interest as the group shares it. A new group must be joined at once, or it stays
+    /// for ever.
+    pub(super) fn get_or_insert(&mut self, interest: Arc<Interest>) -> (GroupId, Arc<Interest>) {
+        if let Some((shared, group)) = self.by_interest.get_key_value(&interest) {
+            return (*group, shared.clone());
         }
         let group = Group {
             interest: interest.clone(),
@@ -76,7 +77,7 @@ impl Groups {
         };
         self.index.insert(&interest.range, id);
         self.by_interest.insert(interest.clone(), id);
-        id
+        (id, interest)
     }
 
     /// Adds a member and returns its position.

@@ -153,7 +153,7 @@ impl Hub {
         let interest = Arc::new(Interest { range: compact(&spec.range), want: spec.want });
         let mut state = self.state.lock();
         let revision = state.revision;
-        let group = state.groups.get_or_insert(&interest);
+        let (group, interest) = state.groups.get_or_insert(interest);
         let mut inbox = shared.inbox.lock();
         let key = inbox.add(spec.tag, interest, group, start, revision);
         let position = state.groups.join(group, Member { shared: shared.clone(), key });

@@ -85,7 +85,8 @@ where
             requests: Some(requests),
             watchers: HashMap::new(),
             next_id: 0,
-            ready: VecDeque::new(),
+            // There is hardly ever more than one.
+            ready: VecDeque::with_capacity(1),
             tick: None,
             interval: interval + jitter,
             requests_in_turn: 0,
