@@ -32,4 +32,7 @@ pub struct RevisionEvents {
     pub position: LogPosition,
     /// The events; the index is the sub revision.
     pub events: Vec<Event>,
+    /// True if states before the events lack their values, since there would be too much of them: whoever wants those
+    /// reads the events from the history.
+    pub is_bare: bool,
 }

@@ -70,6 +70,7 @@ fn what_an_entry_leaves_goes_on_from_what_it_found() {
             revision: *revision,
             position: LogPosition::default(),
             events: Vec::new(),
+            is_bare: false,
         };
         let batch: Vec<_> = revisions.iter().map(events).collect();
         seams::published(before, revision, compacted, &batch)

@@ -268,7 +268,19 @@ impl State {
 
     /// Queues what was collected for a group with all of its members.
     fn deliver(&mut self, group: u32, wakes: &mut Wakes) {
+        let revision = self.revision;
         let (parts, prev_kv, members) = self.groups.take_parts(group);
+        if let Some(first) = parts.first()
+            && prev_kv
+            && parts.iter().any(Part::is_bare)
+        {
+            // The history has what these events lack.
+            let next = first.revision();
+            for member in members {
+                wake_if(member, wakes, |inbox| inbox.fall_behind_from(member.key, next, revision));
+            }
+            return;
+        }
         for run in runs(parts, prev_kv) {
             for member in members {
                 wake_if(member, wakes, |inbox| inbox.push(member.key, &run));

@@ -76,6 +76,7 @@ impl Budget {
 pub(super) struct Source {
     revision: i64,
     events: Vec<Event>,
+    is_bare: bool,
     bytes: usize,
     budget: Arc<Budget>,
 }
@@ -93,13 +94,17 @@ fn size_of_event(event: &Event) -> usize {
 
 impl Source {
     pub(super) fn new(revision: &RevisionEvents, budget: &Arc<Budget>) -> Arc<Self> {
-        Self::owned(revision.revision, revision.events.clone(), budget)
+        Self::of(revision.revision, revision.events.clone(), revision.is_bare, budget)
     }
 
     pub(super) fn owned(revision: i64, events: Vec<Event>, budget: &Arc<Budget>) -> Arc<Self> {
+        Self::of(revision, events, false, budget)
+    }
+
+    fn of(revision: i64, events: Vec<Event>, is_bare: bool, budget: &Arc<Budget>) -> Arc<Self> {
         let bytes = events.iter().map(size_of_event).sum();
         budget.add(bytes);
-        Arc::new(Self { revision, events, bytes, budget: budget.clone() })
+        Arc::new(Self { revision, events, is_bare, bytes, budget: budget.clone() })
     }
 
     pub(super) fn revision(&self) -> i64 {
@@ -140,6 +145,11 @@ impl Part {
 
     pub(super) fn revision(&self) -> i64 {
         self.source.revision
+    }
+
+    /// See [`RevisionEvents::is_bare`].
+    pub(super) fn is_bare(&self) -> bool {
+        self.source.is_bare
     }
 
     pub(super) fn bytes(&self) -> usize {

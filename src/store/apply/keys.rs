@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Applying, Stop, unhindered};
+use super::{Applying, FORMER, Stop, unhindered};
 use crate::model::{Delete, Event, EventKind, KeyRange, KeyValue, LeaseId, OpReply, Put, Refusal};
 use crate::store::StoreError;
 use crate::store::mvcc::keys::attached;
@@ -60,7 +60,8 @@ impl Applying<'_> {
     pub(super) fn delete(&mut self, delete: &Delete) -> Result<OpReply, Stop> {
         self.work.deletes += 1;
         self.work.ranges += u64::from(delete.prev_kv);
-        let before = self.live_in(&delete.range)?;
+        let before =
+            if delete.prev_kv { self.live_in(&delete.range)? } else { self.deleted_by(&delete.range)? };
         let deleted = before.len() as i64;
         let prev_kvs = if delete.prev_kv { before.clone() } else { Vec::new() };
         for prev in before {
@@ -88,6 +89,19 @@ impl Applying<'_> {
             Ok(found) => Ok(found.kvs),
             Err(error) => Err(unhindered(error)),
         }
+    }
+
+    /// As [`Applying::live_in`], but without values if they are too large to be loaded together.
+    fn deleted_by(&mut self, range: &KeyRange) -> Result<Vec<KeyValue>, StoreError> {
+        let at = self.here();
+        let query = crate::model::RangeQuery::current(range.clone());
+        let loaded = range::page(&mut self.reader, Hold::Whole, &query, at, at.main, FORMER);
+        let loaded = loaded.map_err(unhindered)?;
+        if !loaded.more {
+            return Ok(loaded.kvs);
+        }
+        self.is_bare = true;
+        range::states(&mut self.reader, Hold::Whole, range, at).map_err(unhindered)
     }
 
     /// Updates the list of a lease's keys.

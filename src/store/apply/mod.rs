@@ -60,6 +60,9 @@ impl From<StoreError> for Stop {
 
 /// The error of a scan by the applying thread: one that holds its reader cannot be overtaken by a compaction, and what
 /// it reads takes no room.
+/// Bytes of values that the events of a revision have of the states before them: a command may delete the whole store.
+const FORMER: usize = 4 << 20;
+
 fn unhindered(error: ScanError) -> StoreError {
     match error {
         ScanError::Store(error) => error,
@@ -107,6 +110,9 @@ pub(super) struct Applying<'s> {
     tree_changes: Vec<TreeChange>,
     /// The events of the present command.
     events: Vec<Event>,
+    /// Bytes of the values before them, and whether some were left out.
+    former: usize,
+    is_bare: bool,
     batch: Vec<RevisionEvents>,
     lease_changes: Vec<LeaseChange>,
     /// Compactions in their order, each with the compacted revision before it.
@@ -131,6 +137,8 @@ impl<'s> Applying<'s> {
             tree: None,
             tree_changes: Vec::new(),
             events: Vec::new(),
+            former: 0,
+            is_bare: false,
             batch: Vec::new(),
             lease_changes: Vec::new(),
             compactions: Vec::new(),
@@ -263,18 +271,27 @@ impl<'s> Applying<'s> {
             let before = self.reader.get(key, Revision::last_of(self.revision))?;
             event.prev_kv = before.and_then(|before| before.to_kv(key.clone()));
         }
+        if let Some(prev) = &mut event.prev_kv {
+            self.former += prev.value.len();
+            if self.former > FORMER {
+                prev.value = Bytes::new();
+                self.is_bare = true;
+            }
+        }
         self.events.push(event);
         self.reader.active.write().keys.push(key.clone(), version);
         Ok(())
     }
 
     fn finish_command(&mut self) {
+        self.former = 0;
+        let is_bare = std::mem::take(&mut self.is_bare);
         if self.events.is_empty() {
             return;
         }
         self.revision += 1;
         let events = std::mem::take(&mut self.events);
-        self.batch.push(RevisionEvents { revision: self.revision, position: self.position, events });
+        self.batch.push(RevisionEvents { revision: self.revision, position: self.position, events, is_bare });
     }
 
     /// Returns the changes of the entry; its reads end here.

@@ -127,7 +127,12 @@ fn from_history(reader: &Reader<'_>, wanted: &Wanted<'_>) -> Result<Page, StoreE
             events.push(event(reader, change, wanted.prev_kv)?);
         }
         // The log position of past events is not stored.
-        page.add(RevisionEvents { revision: first.at.main, position: LogPosition::default(), events });
+        page.add(RevisionEvents {
+            revision: first.at.main,
+            position: LogPosition::default(),
+            events,
+            is_bare: false,
+        });
     }
     Ok((page.found, end))
 }

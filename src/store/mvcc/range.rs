@@ -48,6 +48,17 @@ pub(in crate::store) fn page(
     answer(reader, hold, query, at, revision, Some(bytes))
 }
 
+/// The live keys of a range with everything but their values.
+pub(in crate::store) fn states(
+    reader: &mut Reader<'_>,
+    hold: Hold,
+    range: &KeyRange,
+    at: Revision,
+) -> Result<Vec<KeyValue>, ScanError> {
+    let all = Wanted { keep: usize::MAX, bytes: usize::MAX, values: false, beyond: Step::Go };
+    Ok(collect(reader, hold, range, at, all)?.kvs)
+}
+
 fn answer(
     reader: &mut Reader<'_>,
     hold: Hold,

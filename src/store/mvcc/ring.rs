@@ -14,8 +14,13 @@ pub(in crate::store) struct Ring {
 }
 
 impl Ring {
-    /// Adds the events of an entry, and drops the oldest beyond the limits.
+    /// Adds the events of an entry, and drops the oldest beyond the limits. If they lack something, all are read from the
+    /// layers and from LMDB until there are later ones.
     pub fn push(&mut self, batch: Arc<Vec<RevisionEvents>>, max_revisions: usize, max_bytes: usize) {
+        if batch.iter().any(|revision| revision.is_bare) {
+            *self = Self::default();
+            return;
+        }
         let bytes = batch.iter().map(events_bytes).sum();
         self.revisions += batch.len();
         self.bytes += bytes;
@@ -58,7 +63,12 @@ mod tests {
     fn the_ring_keeps_the_newest() {
         let mut ring = Ring::default();
         for revision in 2..10 {
-            let events = RevisionEvents { revision, position: LogPosition::default(), events: Vec::new() };
+            let events = RevisionEvents {
+                revision,
+                position: LogPosition::default(),
+                events: Vec::new(),
+                is_bare: false,
+            };
             ring.push(Arc::new(vec![events]), 3, usize::MAX);
         }
         assert!(ring.from(6).is_none());

@@ -61,7 +61,7 @@ impl Model {
             return None;
         }
         self.revision = revision;
-        let events = RevisionEvents { revision, position: LogPosition::default(), events };
+        let events = RevisionEvents { revision, position: LogPosition::default(), events, is_bare: false };
         self.log.push(events.clone());
         Some(events)
     }
