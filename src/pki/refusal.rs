@@ -71,13 +71,17 @@ impl Refused {
         }
     }
 
-    /// The error for rustls, which makes an alert of it; [`watched`] has the words.
+    /// The error for rustls, which makes an alert of it; [`watched`] has the words. QUIC makes its handshakes in a task of
+    /// its own, and sends the error's text to the other side: so without such a scope it has the words itself.
     pub(super) fn into_error(self) -> Error {
+        let is_watched = REFUSED.try_with(|refused| refused.replace(Some(self.clone()))).is_ok();
+        // Its alert alone means another secret.
+        if !is_watched && self.kind != Kind::UnknownCa {
+            return CertificateError::Other(OtherError(Arc::new(Words(self.text)))).into();
+        }
         let at = |seconds: i64| {
             UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
         };
-        // Without such a scope nobody asks.
-        let _ = REFUSED.try_with(|refused| refused.replace(Some(self.clone())));
         Error::InvalidCertificate(match self.kind {
             Kind::UnknownCa => CertificateError::UnknownIssuer,
             Kind::Expired { now, until } => {

@@ -149,8 +149,8 @@ async fn an_expired_certificate() {
     let off = clock(-30 * 24 * 3600 * 1000);
     let credentials = secret(SECRET, off.clone());
     let one = Member::on(Quic::bind(options(credentials, off)).expect("bound"));
-    one.fails_with(two.id, &two.urls(), "bad certificate: that of the peer: certificate not valid yet").await;
-    two.fails_with(one.id, &one.urls(), "bad certificate: that of the peer: certificate expired").await;
+    one.fails_with(two.id, &two.urls(), "is not valid before ").await;
+    two.fails_with(one.id, &one.urls(), "has expired: it was valid until ").await;
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn certificates_of_an_operator() {
     strict.reach(&good).await;
     let both = format!("{}{}", ca.pem, other.pem);
     for (order, issuer, words) in [
-        (now_order("revoked", 3), &ca, "Revoked"),
+        (now_order("revoked", 3), &ca, "the certificate \"revoked\" was revoked"),
         (now_order("evil", 4), &ca, "its common name \"evil\" is not among those allowed"),
     ] {
         let (bad, ..) = member(issuer, order, &both, &[], None);
@@ -225,6 +225,11 @@ async fn certificates_of_an_operator() {
         bad.fails_with(strict.id, &strict.urls(), &words).await;
         strict.fails_with(bad.id, &bad.urls(), "bad certificate: that of the peer: ").await;
     }
+    // Names count for whoever is dialled.
+    let elsewhere = Order { hosts: &["a.example"], ..now_order("good", 8) };
+    let (bad, ..) = member(&ca, elsewhere, &both, &[], None);
+    let words = "that of the peer: the certificate \"good\" is not for 127.0.0.1: it is for a.example";
+    strict.fails_with(bad.id, &bad.urls(), words).await;
     let (bad, ..) = member(&other, now_order("good", 5), &both, &[], None);
     bad.fails_with(strict.id, &strict.urls(), STRANGER).await;
     strict.fails_with(bad.id, &bad.urls(), STRANGER).await;

@@ -9,13 +9,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-fn openssl(directory: &Path, args: &str) {
+pub fn openssl(directory: &Path, args: &str) {
     let run = Command::new("openssl").args(args.split_whitespace()).current_dir(directory).output();
     let run = run.expect("openssl runs");
     assert!(run.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&run.stderr));
 }
 
-fn has_openssl(test: &str) -> bool {
+pub fn has_openssl(test: &str) -> bool {
     let there = Command::new("openssl").arg("version").stdin(Stdio::null()).output().is_ok();
     if !there {
         skip(test, "no openssl; tests/provide installs it");
@@ -35,14 +35,14 @@ const KEYS: [(&str, &str, &str); 7] = [
 ];
 
 /// Makes the CA's files, `ca.pem` and `ca.key`.
-fn make_ca(directory: &Path) {
+pub fn make_ca(directory: &Path) {
     openssl(directory, "ecparam -genkey -noout -name prime256v1 -out ca.key");
     openssl(directory, "req -x509 -new -key ca.key -subj /CN=theCA -days 30 -out ca.pem");
     std::fs::write(directory.join("ext"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("written");
 }
 
 /// A certificate of the CA for NAME.key, as NAME.pem: of version 3 with names, or of version 1.
-fn certify(directory: &Path, name: &str, serial: u32, version_one: bool) {
+pub fn certify(directory: &Path, name: &str, serial: u32, version_one: bool) {
     openssl(directory, &format!("req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
     let extensions = if version_one { "" } else { "-extfile ext" };
     openssl(

@@ -4,6 +4,7 @@ mod attacks;
 mod audit;
 mod authority;
 mod certificates;
+mod ciphers;
 mod copies;
 mod discovery;
 mod durable_names;
