@@ -7,10 +7,12 @@ use std::process::Command;
 use kvd::api::proto::etcdserverpb::{
     AuthUserAddRequest, AuthUserChangePasswordRequest, AuthenticateRequest, PutRequest, RangeRequest,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tonic::Request;
 
 use super::users::{PASSWORD, enable, log_in, with};
-use crate::harness::{Setup, page, subject};
+use crate::harness::{Server, Setup, page, subject};
 
 const SECRET: &str = "a-planted-cluster-secret";
 const KEY: &str = "a-planted-key-of-web-tokens-of-32-bytes";
@@ -25,6 +27,60 @@ fn texts(dir: &std::path::Path, found: &mut Vec<(String, String)>) {
             let text = String::from_utf8_lossy(&std::fs::read(&path).expect("readable")).into_owned();
             found.push((path.display().to_string(), text));
         }
+    }
+}
+
+/// The same mistakes through the JSON gateway.
+async fn by_json(server: &Server, token: &str, said: &mut Vec<(String, String)>) {
+    let password = r#"{"name":"ann","password":"a-planted-json-password"}"#;
+    let put = r#"{"key":"aw==","value":"YS1wbGFudGVkLXZhbHVl"}"#;
+    for (path, token, body) in [
+        ("/v3/auth/authenticate", "", password),
+        ("/v3/auth/authenticate", "", r#"{"name":"ann","password":"a-planted-json-password","#),
+        ("/v3/auth/authenticate", "", r#"{"name":"ann","password":["a-planted-json-password"]}"#),
+        ("/v3/auth/user/add", "", password),
+        ("/v3/auth/user/add", token, password),
+        ("/v3/auth/user/changepw", token, password),
+        ("/v3/auth/user/changepw", "a-planted-json-token", password),
+        ("/v3/kv/put", token, put),
+        ("/v3/kv/put", "a-planted-json-token", put),
+    ] {
+        let mut stream = TcpStream::connect(server.endpoint()).await.expect("connected");
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}");
+        let token = if token.is_empty() { String::new() } else { format!("\r\nauthorization: {token}") };
+        stream.write_all(format!("{head}{token}\r\n\r\n{body}").as_bytes()).await.expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("answered");
+        said.push((format!("{path} as JSON"), answer));
+    }
+}
+
+/// The same with kvctl.
+fn by_kvctl(server: &Server, said: &mut Vec<(String, String)>) {
+    let root = format!("--user=root:{PASSWORD}");
+    let root = root.as_str();
+    for args in [
+        &[root, "put", "k", "a-planted-value"][..],
+        &[root, "user", "add", "bob:a-planted-kvctl-password"],
+        &[root, "--debug", "user", "list"],
+        &["--user=root:a-planted-wrong-password", "put", "k", "v"],
+        &["--user=bob:a-planted-kvctl-password", "user", "list"],
+        &["--user=root", "--password=a-planted-wrong-password", "user", "list"],
+        &[root, "user", "add", "bob:a-planted-kvctl-password"],
+        &[root, "--endpoints=a-planted.invalid:1", "--command-timeout=1s", "user", "list"],
+        &[root, "--no-such-flag", "user", "list"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kvctl"))
+            .env_clear()
+            .env("ETCDCTL_ENDPOINTS", server.url())
+            .args(args)
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        // The name of a host is no secret.
+        said.push((format!("kvctl {}", args[1..].join(" ")), text.replace("a-planted.invalid", "")));
     }
 }
 
@@ -89,6 +145,8 @@ async fn planted_secrets_are_in_no_output() {
     for path in ["/metrics", "/health", "/version", "/readyz?verbose"] {
         said.push((path.to_string(), page(&server, path).await));
     }
+    by_json(&server, &token, &mut said).await;
+    by_kvctl(&server, &mut said);
     let program = subject().path();
     for command in [&["config", "show", "--origin"][..], &["config", "show", "--json"], &["check"]] {
         let arguments = server.arguments();
@@ -107,7 +165,7 @@ async fn planted_secrets_are_in_no_output() {
         assert!(!text.contains(&token), "{name} shows a token:\n{text}");
         assert!(text.lines().all(|line| line.len() < 20_000), "{name} has a line without end");
     }
-    assert!(searched > 15, "{searched}");
+    assert!(searched > 33, "{searched}");
     // What the data hold is a hash, and neither password nor token.
     for (name, text) in said.iter().filter(|(name, _)| name.starts_with(&data)) {
         for secret in [PASSWORD, "a-planted-second-password", &token, SECRET, KEY] {
