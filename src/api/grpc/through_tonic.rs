@@ -29,6 +29,10 @@ const FIRST_BUFFER: usize = 64;
 /// Answers that are ready at the same time are sent together, up to about this many bytes.
 const SEND_TOGETHER: usize = 32 * 1024;
 
+/// The size of an answer, in bytes, from which on it is not compressed: the connection's thread would do that, and others
+/// would wait for it.
+const MOST_COMPRESSED: usize = 1 << 20;
+
 /// A request whose messages tonic decodes and encodes.
 pub struct ThroughTonic<B> {
     /// For the audit, if there is one.
@@ -92,7 +96,15 @@ where
         let Self { caller, request, limit, .. } = self;
         let service = service_fn(move |request: Request<Q>| {
             let answer = handler(caller.clone(), request.into_inner());
-            async move { Ok::<_, Status>(Response::new(answer.await?)) }
+            async move {
+                let answer = answer.await?;
+                let is_large = answer.encoded_len() >= MOST_COMPRESSED;
+                let mut response = Response::new(answer);
+                if is_large {
+                    response.disable_compression();
+                }
+                Ok::<_, Status>(response)
+            }
         });
         server::<Q, A>(limit).unary(service, request).await
     }

@@ -1,6 +1,7 @@
 //! Leases, locks and elections over a real store and a lone leader.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +31,28 @@ fn said<T>(result: Result<T, Refusal>) -> (Code, String) {
         Ok(_) => (Code::Ok, String::new()),
         Err(status) => (status.code(), status.message().to_string()),
     }
+}
+
+/// Renewals that wait are bounded, however many the client sends ahead.
+#[tokio::test]
+async fn a_stream_has_few_renewals_that_wait() {
+    let (services, _stopper, _dir) = lone_leader().await;
+    granted(&services, 7, 60).await.unwrap();
+    // Whoever is not the primary lessor waits for the leader's.
+    services.lessor.demote();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = taken.clone();
+    let asked = tokio_stream::iter(0..1000).map(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(pb::LeaseKeepAliveRequest { id: 7 })
+    });
+    let mut answers = KeepAlives::new(services.clone(), ANYONE, asked);
+    for _ in 0..3 {
+        assert!(futures_util::poll!(answers.next()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(taken.load(Ordering::Relaxed), 64);
+    services.node.shutdown().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Connections, time, headers and resets beyond their limits.
 
+use prost::Message as _;
+
 use super::*;
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -92,4 +94,43 @@ async fn streams_that_are_reset_at_once() {
     flood.await.unwrap();
     let mut maintenance = MaintenanceClient::new(served.channel().await);
     maintenance.status(pb::StatusRequest {}).await.expect("others are served");
+}
+
+/// Compressing takes the connection's thread, which others need, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_answer_is_not_compressed() {
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path(), Options { map_size: 1 << 30, ..Options::default() }).unwrap();
+    let member = lone_leader(store, Settings::default()).await;
+    let grpc = crate::api::grpc::Grpc::new(member.services.clone());
+    let share = Share::new(member.services.store.answers().clone(), &Budget::new(1 << 30));
+    let client = Arc::new(Client { peer: Peer::Unknown, encrypted: false, certified: None, share });
+    let call = async |path: &str, message: Vec<u8>| {
+        let body =
+            Bytes::from([&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat());
+        let request = http::Request::builder()
+            .uri(path)
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", "gzip")
+            .body(http_body_util::Full::new(body))
+            .unwrap();
+        let body = grpc.call(request, &client).await.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+        body.to_bytes()
+    };
+    for number in 0..3 {
+        let put = put(&format!("k{number}"), &"x".repeat(600_000));
+        call("/etcdserverpb.KV/Put", put.encode_to_vec()).await;
+    }
+    let ranges = [("k1", true), ("k3", false)].map(|(end, is_compressed)| {
+        let (key, range_end) = ("k".into(), end.into());
+        (pb::RangeRequest { key, range_end, ..Default::default() }, is_compressed)
+    });
+    for (range, is_compressed) in ranges {
+        let answer = call("/etcdserverpb.KV/Range", range.encode_to_vec()).await;
+        assert_eq!(answer[0], u8::from(is_compressed), "the flag of the message");
+        assert_eq!(answer.len() < 600_000, is_compressed, "{} bytes", answer.len());
+    }
 }

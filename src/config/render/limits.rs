@@ -123,6 +123,13 @@ pub const LIMITS: &[Limit] = &[
         "tests/suite/process/attacks.rs::transactions_with_large_answers",
     ),
     limit(
+        "An answer that is compressed, for clients that ask for it",
+        "1 MiB; larger ones are sent as they are",
+        "",
+        ("api/grpc/through_tonic.rs", "MOST_COMPRESSED: usize = 1 << 20"),
+        "src/api/tests/limits.rs::a_large_answer_is_not_compressed",
+    ),
+    limit(
         "A connection's answers that are never refused",
         "64 KiB",
         "",
@@ -207,6 +214,20 @@ pub const LIMITS: &[Limit] = &[
         "src/raft/queue.rs::what_waits_is_limited_in_bytes",
     ),
     limit(
+        "Entries that are committed and not applied yet",
+        "5000; then writes are answered \"too many requests\"",
+        "",
+        ("raft/commands.rs", "MAX_BACKLOG: u64 = 5000"),
+        "src/raft/tests/single.rs::a_member_that_applies_too_slowly_takes_no_more_writes",
+    ),
+    limit(
+        "Renewals of a stream of keepalives that wait for the leader",
+        "64; further ones are not read",
+        "",
+        ("api/rpc/keep_alive.rs", "MAX_WAITING: usize = 64"),
+        "src/api/rpc/recipes_tests.rs::a_stream_has_few_renewals_that_wait",
+    ),
+    limit(
         "Log-ins that wait",
         "1024 for a user, 16384 in all; they are compared on threads of low priority",
         "",
@@ -240,6 +261,13 @@ pub const LIMITS: &[Limit] = &[
         "",
         ("daemon/audit.rs", "WAITING: usize = 4096"),
         "src/api/rpc/audited.rs::what_the_output_does_not_take_is_counted_and_holds_nobody_up",
+    ),
+    limit(
+        "Handshakes between members at a time",
+        "64; beyond that a caller proves its address first (Retry of QUIC), beyond 128 it is refused",
+        "",
+        (TUNING, "MAX_HANDSHAKES: usize = 64"),
+        "src/peer/tests/floods.rs::handshakes_from_invented_addresses_keep_no_member_out",
     ),
     limit(
         "Connections of one member, and callers in all",

@@ -4,6 +4,7 @@
 
 mod calls;
 mod copies;
+mod floods;
 mod garbage;
 mod lab;
 mod membership;

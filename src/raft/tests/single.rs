@@ -36,6 +36,25 @@ async fn it_leads_at_once_and_again_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_applies_too_slowly_takes_no_more_writes() {
+    let cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    let write = async |key: &str| node.propose(Caller::Anonymous, put(key, "1")).await.map(drop);
+    assert_eq!(write("a").await, Ok(()));
+    let shared = &node.0.shared;
+    let applied = shared.applied();
+    // As if that much were committed already; positions count from 0.
+    let committed =
+        |count: u64| shared.set_committed(Some(LogPosition { index: count - 1, ..LogPosition::default() }));
+    committed(applied + 5001);
+    assert_eq!(write("b").await, Err(Refusal::TooManyRequests));
+    committed(applied + 5000);
+    assert_eq!(write("c").await, Ok(()));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_proposals_share_entries_and_keep_their_replies() {
     let cluster = Cluster::new(1).await;
     cluster.leader().await;
