@@ -202,7 +202,9 @@ impl Browser {
     /// Errors and warnings on the console, exceptions, what failed to load, and what the policy has blocked.
     pub fn complaints(&self) -> Vec<String> {
         let is_bad = |event: &&Value| match event["method"].as_str() {
-            Some("Runtime.exceptionThrown" | "Network.loadingFailed") => true,
+            Some("Runtime.exceptionThrown") => true,
+            // A page that is left ends its requests.
+            Some("Network.loadingFailed") => event["params"]["canceled"] != true,
             Some("Runtime.consoleAPICalled") => {
                 matches!(event["params"]["type"].as_str(), Some("error" | "warning" | "assert"))
             }
