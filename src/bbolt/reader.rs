@@ -1,6 +1,7 @@
 //! Reads a file: its buckets, and the rows of each in order.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use super::layout::{
     BRANCH, BUCKET, ELEMENT, FREELIST, HEAD, Head, IS_BUCKET, LEAF, META, Meta, NO_FREELIST, u32_at, u64_at,
@@ -280,16 +281,28 @@ impl Node {
         if !is_leaf && node.count == 0 {
             return Err(damaged(page, "a branch without pages below"));
         }
+        // Each is behind the one before: otherwise a small file could have many large rows.
+        let mut end = HEAD + node.count * ELEMENT;
         for index in 0..node.count {
-            if node.element(index).is_none() {
+            let Some((_, key, value)) = node.places(index) else {
                 return Err(damaged(page, format!("element {index} of {} lies outside", node.count)));
+            };
+            if key.start < end {
+                return Err(damaged(page, format!("element {index} lies in the one before it")));
             }
+            end = value.end;
         }
         Ok(node)
     }
 
     /// An element's flags or page, key and value; `None` if it is not inside the node.
     fn element(&self, index: usize) -> Option<(u64, &[u8], &[u8])> {
+        let (first, key, value) = self.places(index)?;
+        Some((first, self.bytes.get(key)?, self.bytes.get(value)?))
+    }
+
+    /// An element's flags or page, and where its key and value are; `None` if that is not inside the node.
+    fn places(&self, index: usize) -> Option<(u64, Range<usize>, Range<usize>)> {
         let start = HEAD + index * ELEMENT;
         let number = |at| u32_at(&self.bytes, start + at);
         let (first, position, key, value) = match self.is_leaf {
@@ -299,11 +312,7 @@ impl Node {
         let key_at = start.checked_add(position as usize)?;
         let value_at = key_at.checked_add(key as usize)?;
         let end = value_at.checked_add(value as usize)?;
-        // Nothing may overlap the elements.
-        if key_at < HEAD + self.count * ELEMENT {
-            return None;
-        }
-        Some((first, self.bytes.get(key_at..value_at)?, self.bytes.get(value_at..end)?))
+        (end <= self.bytes.len()).then_some((first, key_at..value_at, value_at..end))
     }
 }
 

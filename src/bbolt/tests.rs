@@ -188,3 +188,22 @@ fn other_files_are_refused() {
         assert!(refused.starts_with("this is no bbolt file"), "{refused}");
     }
 }
+
+/// A file whose rows are all the same bytes would be much larger when it is read than it is.
+#[test]
+fn rows_that_lie_in_each_other_are_damage() {
+    let (_, bytes) = small();
+    let leaf = (2..bytes.len() / PAGE).find(|page| {
+        let head = Head::read(&bytes[page * PAGE..]).unwrap();
+        head.kind == super::layout::LEAF && head.count > 10
+    });
+    let element = leaf.expect("a leaf") * PAGE + HEAD;
+    for (what, at, more) in [("the value", 12, 50u32), ("the key", 8, 1)] {
+        let mut damaged = bytes.clone();
+        let place = element + at;
+        let length = u32::from_le_bytes(damaged[place..place + 4].try_into().unwrap());
+        damaged[place..place + 4].copy_from_slice(&(length + more).to_le_bytes());
+        let error = read(&damaged).unwrap_err().to_string();
+        assert!(error.contains("element 1 lies in the one before it"), "{what}: {error}");
+    }
+}

@@ -75,14 +75,18 @@ fn refuse_foreign(data_dir: &Path, member: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses what a restore has left that was killed: an empty member in its place would not be what is wanted.
-fn refuse_unfinished(data_dir: &Path) -> io::Result<()> {
+/// Refuses what a restore has left that was killed: an empty member in its place would not be what is wanted. If all it
+/// lacks is the removal of its own directory, which is empty, that is done.
+pub fn refuse_unfinished(data_dir: &Path) -> io::Result<()> {
     let stage = data_dir.join(RESTORING);
-    if stage.exists() {
-        let text = format!("a restore did not end: remove {} and restore again", stage.display());
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    if data_dir.join("member").exists() && std::fs::remove_dir(&stage).is_ok() || !stage.exists() {
+        return Ok(());
     }
-    Ok(())
+    let text = format!(
+        "a restore did not end: remove {}, and what it has left in --wal-dir, and restore again",
+        stage.display()
+    );
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
 }
 
 #[cfg(test)]
@@ -137,5 +141,10 @@ mod tests {
         let refused = prepare(parent.path(), None).expect_err("refused").to_string();
         assert!(refused.contains("a restore did not end: remove "), "{refused}");
         assert!(!parent.path().join("member").exists());
+        // Killed after its last step but one.
+        fs::create_dir(parent.path().join("member")).expect("made");
+        prepare(parent.path(), None).expect("it is whole");
+        fs::create_dir_all(parent.path().join(RESTORING).join("member")).expect("made");
+        prepare(parent.path(), None).expect_err("two members");
     }
 }

@@ -44,6 +44,7 @@ impl Place {
     /// # Errors
     /// If one of them exists and is not empty, or cannot be made.
     pub fn make(data_dir: &Path, wal_dir: Option<&Path>, needed: u64) -> Result<Self, OfflineError> {
+        directory::refuse_unfinished(data_dir).map_err(OfflineError::io(data_dir))?;
         if !is_free(data_dir) {
             return Err(OfflineError::DataDir(data_dir.to_path_buf()));
         }
@@ -149,6 +150,15 @@ fn is_free(dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_restore_has_left_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(dir.path().join(RESTORING).join("member")).expect("made");
+        let refused = Place::make(dir.path(), None, 0).err().expect("refused").to_string();
+        assert!(refused.contains("a restore did not end: remove "), "{refused}");
+        assert!(dir.path().join(RESTORING).join("member").exists(), "it is not this one's to remove");
+    }
 
     #[test]
     fn what_a_file_system_keeps_for_itself_stays_there() {

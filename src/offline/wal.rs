@@ -150,13 +150,13 @@ impl LogEnd {
             commit = entries.last_key_value().map_or(commit, |(last, _)| commit.max(*last));
         }
         let mut committed = Vec::new();
-        for index in after + 1..=commit {
+        for index in (after..=commit).skip(1) {
             let entry = entries.remove(&index);
             committed.push(entry.ok_or_else(|| {
                 format!("entry {index} is missing: the database has those up to {after}, and {commit} is committed")
             })?);
         }
-        Ok((committed, entries.split_off(&(commit + 1)).len() as u64))
+        Ok((committed, entries.split_off(&commit.saturating_add(1)).len() as u64))
     }
 }
 
@@ -250,6 +250,7 @@ mod tests {
         assert_eq!(committed(&files(), 2).unwrap(), [(2, 3)]);
         assert_eq!(committed(&files(), 3).unwrap(), []);
         assert_eq!(committed(&files(), 9).unwrap(), []);
+        assert_eq!(committed(&files(), u64::MAX).unwrap(), []);
         let missing = committed(&files()[1..], 0).unwrap_err();
         assert!(missing.starts_with("entry 1 is missing"), "{missing}");
     }

@@ -24,6 +24,7 @@ use crate::store::lmdb::Tables;
 use crate::store::mvcc::fold::fold_versions;
 use crate::store::mvcc::keys::{self, CurrentShape};
 use crate::store::mvcc::records::{Record, split_current};
+use crate::store::mvcc::revision::Revision;
 use crate::store::mvcc::scan::Walk;
 use crate::store::mvcc::stored;
 use crate::store::mvcc::written::{Live, Version, Written};
@@ -37,6 +38,9 @@ const LAYER_BYTES: usize = 8 << 20;
 
 /// Rows of leases and of their keys that are written in one transaction.
 const ROWS: usize = 10_000;
+
+/// The highest revision that is taken: there must be many more.
+const HIGHEST: i64 = i64::MAX / 2;
 
 /// The position of an etcd's log that its backend has reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +146,8 @@ struct Loading<'t> {
     layer: Written,
     /// The last revision.
     revision: i64,
+    /// The last change.
+    last: Option<Revision>,
     /// The compacted revision, 0 for none.
     compacted: i64,
     /// Bytes of all versions.
@@ -156,6 +162,7 @@ impl<'t> Loading<'t> {
             registry: Registry::default(),
             layer: Written::default(),
             revision: 1,
+            last: None,
             compacted: 0,
             in_use: EMPTY_SIZE,
             imported: Imported::default(),
@@ -201,7 +208,11 @@ impl<'t> Loading<'t> {
         let row = || format!("the row {} of bucket {KEY:?}", key.escape_ascii());
         let (at, deletes) = stored::parse_key(key).ok_or_else(|| bad(format!("{} is no revision", row())))?;
         let version = KeyValue::decode(value).map_err(|error| bad(format!("{}: {error}", row())))?;
-        self.revision = at.main;
+        // A change and a deletion have different keys.
+        if self.last.is_some_and(|last| last >= at) {
+            return Err(bad(format!("{} has the revision of the one before it", row())));
+        }
+        (self.revision, self.last) = (at.main, Some(at));
         if version.key.is_empty() && value.is_empty() && !deletes {
             // etcdutl's `--bump-revision` leaves a row of nothing at the revision that it raises to.
             return Ok(());
@@ -233,8 +244,34 @@ impl<'t> Loading<'t> {
         }
         self.in_use += layer.growth;
         let mut txn = self.tables.write()?;
+        for (key, versions) in &layer.versions {
+            self.check(&txn, key, versions)?;
+        }
         fold_versions(self.tables, &mut txn, &layer)?;
         self.tables.commit(txn, "writing imported versions")
+    }
+
+    /// Checks that each version of a key follows the one before it. A compaction may have removed those before the first.
+    fn check(&self, txn: &RwTxn<'_>, key: &[u8], versions: &[Version]) -> Result<(), StoreError> {
+        let found = self.tables[Id::Current].get(txn, &keys::current_key(key));
+        let found = found.map_err(StoreError::lmdb("reading a key"))?.and_then(split_current);
+        let mut before = found.and_then(|(_, record)| match Record::decode(record)? {
+            Record::Live(live) => Some((live.create, live.version)),
+            Record::Tombstone => None,
+        });
+        for version in versions {
+            let live = version.live.as_ref().map(|live| (live.create, live.version));
+            if let (Some((created, number)), Some(next)) = (before, live)
+                && Some(next) != number.checked_add(1).map(|number| (created, number))
+            {
+                let (key, at) = (key.get(..100).unwrap_or(key).escape_ascii(), version.at.main);
+                return Err(bad(format!(
+                    "the key {key} has at revision {at} no version that can follow the one before"
+                )));
+            }
+            before = live;
+        }
+        Ok(())
     }
 
     fn auth(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
@@ -305,8 +342,8 @@ impl<'t> Loading<'t> {
     /// remove it or not. A raised revision is compacted: nothing before it can be read or watched any more.
     fn meta(&self, bump: i64) -> Result<Meta, StoreError> {
         let last = self.revision.max(self.compacted);
-        let beyond = || bad(format!("revision {last} cannot be raised by {bump}"));
-        let revision = last.checked_add(bump).ok_or_else(beyond)?;
+        let beyond = || bad(format!("revision {last} cannot be raised by {bump}: {HIGHEST} is the highest"));
+        let revision = last.checked_add(bump).filter(|revision| *revision <= HIGHEST).ok_or_else(beyond)?;
         let compacted = match (bump, self.compacted) {
             (0, 0) => -1,
             (0, compacted) => compacted,

@@ -160,13 +160,18 @@ fn a_raised_revision_counts_as_compacted() {
 
 /// What loading a file says that has these buckets, and one row in the bucket of that name.
 fn refused(buckets: &[&str], (bucket, key, value): (&str, &[u8], &[u8])) -> String {
+    refused_rows(buckets, bucket, &[(key, value)])
+}
+
+/// The same with several rows.
+fn refused_rows(buckets: &[&str], bucket: &str, rows: &[(&[u8], &[u8])]) -> String {
     let mut extent = Extent::default();
-    extent.add(1, (key.len() + value.len()) as u64, key.len());
+    rows.iter().for_each(|(key, value)| extent.add(1, (key.len() + value.len()) as u64, key.len()));
     buckets.iter().for_each(|_| extent.end_bucket());
     let mut writer = Writer::begin(Vec::new(), &extent).unwrap();
     for name in buckets {
         if *name == bucket {
-            writer.row(key, value).unwrap();
+            rows.iter().for_each(|(key, value)| writer.row(key, value).unwrap());
         }
         writer.end_bucket(name).unwrap();
     }
@@ -201,4 +206,25 @@ fn what_no_etcd_wrote_is_refused_with_its_row() {
         let error = refused(&["alarm", "authUsers", "key", "lease", "meta"], (bucket, key, value));
         assert!(error.contains(wanted), "{error}");
     }
+}
+
+#[test]
+fn histories_that_cannot_be_are_refused() {
+    let at = |main: i64, mark: &[u8]| [&main.to_be_bytes()[..], b"_", &[0; 8], mark].concat();
+    // key k of that creation, revision and version
+    let put =
+        |create: u8, main: u8, version: u8| vec![0x0a, 1, b'k', 0x10, create, 0x18, main, 0x20, version];
+    let refused = |rows: &[(Vec<u8>, Vec<u8>)]| {
+        let rows: Vec<(&[u8], &[u8])> = rows.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        refused_rows(&["key", "meta"], "key", &rows)
+    };
+    let deleted = b"\x0a\x01k".to_vec();
+    let twice = refused(&[(at(2, b""), put(2, 2, 1)), (at(2, b"t"), deleted)]);
+    assert!(twice.contains("has the revision of the one before it"), "{twice}");
+    for (create, version) in [(3, 1), (2, 1), (2, 3), (1, 2)] {
+        let other = refused(&[(at(2, b""), put(2, 2, 1)), (at(3, b""), put(create, 3, version))]);
+        assert!(other.contains("the key k has at revision 3 no version that can follow"), "{other}");
+    }
+    let last = refused(&[(at(i64::MAX, b"t"), b"\x0a\x01k".to_vec())]);
+    assert!(last.contains("revision 9223372036854775807 cannot be raised by 0"), "{last}");
 }
