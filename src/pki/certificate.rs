@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use rustls::pki_types::{CertificateDer, alg_id};
-use x509_parser::asn1_rs::{Any, Tag};
+use x509_parser::asn1_rs::{Any, Class, Tag};
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use super::PkiError;
 use super::algorithms::{ALGORITHMS, RSA_BITS};
+use super::der::{DEPTH, is_regular, is_regular_one, objects, parts};
 use super::names::{Constraints, Name, Subtree};
 use crate::model::{ClusterId, MemberId};
 
@@ -26,6 +27,8 @@ pub struct Holder {
 }
 
 const SCHEME: &str = "kvd://";
+/// The first byte of a certificate.
+const SEQUENCE: u8 = 0x30;
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +70,7 @@ pub(super) struct Certificate {
     pub algorithm: Vec<u8>,
     /// The issuer's signature.
     pub signature: Vec<u8>,
-    /// The subject's common names; usually one.
+    /// The subject's common names; usually one. One that is in an encoding of the past is empty: it is nobody's.
     pub common_names: Vec<String>,
     /// The issuer in words.
     pub issued_by: String,
@@ -87,6 +90,18 @@ pub(super) struct PublicKey {
 }
 
 impl PublicKey {
+    /// How long it takes to verify a signature with it, in addition to the simplest.
+    pub(super) fn cost(&self) -> usize {
+        match self.bits.len() {
+            _ if *self.algorithm == *alg_id::ECDSA_P521 => 20,
+            _ if *self.algorithm == *alg_id::ECDSA_P384 => 4,
+            // RSA, in bytes.
+            800.. => 10,
+            400.. => 3,
+            _ => 0,
+        }
+    }
+
     /// Says what is wrong with a key that no signature is verified with.
     ///
     /// # Errors
@@ -142,14 +157,30 @@ impl Certificate {
     /// If it is not a certificate.
     pub(super) fn read(der: &[u8]) -> Result<Self, PkiError> {
         let bad = |what: &str| PkiError::crypto(format!("malformed certificate: {what}"));
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| bad("its structure"))?;
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| bad("its structure"))?;
         let tbs = &certificate.tbs_certificate;
-        let outer = contents(der).ok_or_else(|| bad("its structure"))?;
-        let after = outer.get(tbs.as_ref().len()..).unwrap_or_default();
-        let algorithm = contents(after).ok_or_else(|| bad("its signature's algorithm"))?;
+        let parts = parts(der).unwrap_or_default();
+        let [signed, algorithm, signature] = parts.as_slice() else {
+            return Err(bad("more than a certificate"));
+        };
+        // What is around the signed part is under no signature. Only some fields, and the parameters of an algorithm, have
+        // types that their place tells.
+        let around = is_regular_one(algorithm, true, DEPTH) && is_regular_one(signature, false, DEPTH);
+        let fields = objects(signed.data).unwrap_or_default();
+        let is_regular_field = |field: &Any<'_>| match field.class() {
+            Class::ContextSpecific => !field.header.is_constructed() || is_regular(field.data, false),
+            _ => field.data == algorithm.data || is_regular_one(field, false, DEPTH),
+        };
+        let own = fields.iter().skip_while(|field| field.tag() != Tag::Integer).nth(1);
+        if der.first() != Some(&SEQUENCE)
+            || !around
+            || !fields.iter().all(is_regular_field)
+            || own.is_none_or(|own| own.data != algorithm.data)
+        {
+            return Err(bad("it is not DER"));
+        }
         let serial = tbs.raw_serial();
         match () {
-            () if !rest.is_empty() => return Err(bad("bytes behind it")),
             () if certificate.signature_algorithm != tbs.signature => {
                 return Err(bad("two algorithms of one signature"));
             }
@@ -157,6 +188,7 @@ impl Certificate {
                 return Err(bad("a negative serial number"));
             }
             () if tbs.version().0 > 2 => return Err(bad("its version")),
+            () if certificate.signature_value.unused_bits != 0 => return Err(bad("its signature")),
             () => {}
         }
         let mut attributes = tbs.subject().iter_attributes().chain(tbs.issuer().iter_attributes());
@@ -187,9 +219,12 @@ impl Certificate {
                 bits: tbs.subject_pki.subject_public_key.data.to_vec(),
             },
             signed: tbs.as_ref().to_vec(),
-            algorithm: algorithm.to_vec(),
+            algorithm: algorithm.data.to_vec(),
             signature: certificate.signature_value.data.to_vec(),
-            common_names: tbs.subject().iter_common_name().filter_map(text).collect(),
+            common_names: {
+                let names = tbs.subject().iter_common_name();
+                names.map(|name| text(name).unwrap_or_default()).collect()
+            },
             issued_by: {
                 let name = tbs.issuer().iter_common_name().filter_map(text).last();
                 name.unwrap_or_else(|| tbs.issuer().to_string())
@@ -201,7 +236,8 @@ impl Certificate {
     /// How people call it: by its common name, or its first alternative name.
     pub(super) fn name(&self) -> String {
         let named = self.says.names.first().map(ToString::to_string);
-        self.common_names.last().cloned().or(named).unwrap_or_else(|| "without a name".into())
+        let common = self.common_names.last().filter(|name| !name.is_empty());
+        common.cloned().or(named).unwrap_or_else(|| "without a name".into())
     }
 
     /// The member it was issued to, if a URI among its names says so.
@@ -248,6 +284,16 @@ impl Says {
         let critical = extension.critical;
         match extension.parsed_extension() {
             ParsedExtension::ParseError { .. } => return Err(()),
+            ParsedExtension::SubjectAlternativeName(_)
+            | ParsedExtension::BasicConstraints(_)
+            | ParsedExtension::KeyUsage(_)
+            | ParsedExtension::ExtendedKeyUsage(_)
+            | ParsedExtension::NameConstraints(_)
+            | ParsedExtension::PolicyConstraints(_)
+                if !is_regular(extension.value, true) =>
+            {
+                return Err(());
+            }
             ParsedExtension::SubjectAlternativeName(names) => {
                 self.raw_names = Some(extension.value.to_vec());
                 for name in &names.general_names {
@@ -270,6 +316,13 @@ impl Says {
                 self.usages = says_some.then_some(Usages { any, client, server });
             }
             ParsedExtension::NameConstraints(constraints) => {
+                // The library passes over trees that it cannot read: then they would not constrain anything.
+                let read =
+                    [constraints.permitted_subtrees.is_some(), constraints.excluded_subtrees.is_some()];
+                let read = read.into_iter().filter(|is_there| *is_there).count();
+                if read == 0 || parts(extension.value).ok_or(())?.len() != read {
+                    return Err(());
+                }
                 let trees = |trees: &Option<Vec<x509_parser::extensions::GeneralSubtree<'_>>>| {
                     let trees = trees.iter().flatten().map(|tree| tree_of(&tree.base));
                     trees.collect::<Result<Vec<_>, ()>>()
@@ -317,18 +370,19 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 fn tree_of(base: &GeneralName<'_>) -> Result<Option<Subtree>, ()> {
-    let ascii = |text: &str| if text.is_ascii() { Ok(text.to_owned()) } else { Err(()) };
-    Ok(Some(match base {
-        GeneralName::DNSName(name) => Subtree::Dns(ascii(name)?),
-        GeneralName::RFC822Name(name) => Subtree::Email(ascii(name)?),
-        GeneralName::URI(uri) => Subtree::Uri(ascii(uri)?),
+    let tree = match base {
+        GeneralName::DNSName(name) => Subtree::Dns((*name).to_owned()),
+        GeneralName::RFC822Name(name) => Subtree::Email((*name).to_owned()),
+        GeneralName::URI(uri) => Subtree::Uri((*uri).to_owned()),
         GeneralName::IPAddress(bytes) if matches!(bytes.len(), 8 | 32) => {
             let (ip, mask) = bytes.split_at(bytes.len() / 2);
             Subtree::Ip(ip.to_vec(), mask.to_vec())
         }
         GeneralName::IPAddress(_) | GeneralName::Invalid(..) => return Err(()),
         _ => return Ok(None),
-    }))
+    };
+    // Names are not found in a tree that means nothing, so it would exclude nothing.
+    if tree.is_sound() { Ok(Some(tree)) } else { Err(()) }
 }
 
 /// True for a text in one of the encodings of X.509.
@@ -342,7 +396,14 @@ fn is_text(value: &Any<'_>) -> bool {
         }
         Tag::Ia5String => bytes.is_ascii(),
         Tag::NumericString => bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b' '),
-        Tag::BmpString => bytes.len().is_multiple_of(2),
+        Tag::BmpString => {
+            let (pairs, rest) = bytes.as_chunks::<2>();
+            let is_character = |pair: &[u8; 2]| match u16::from_be_bytes(*pair) {
+                0xd800..=0xdfff | 0xfdd0..=0xfdef | 0xfffe | 0xffff => false,
+                _ => true,
+            };
+            rest.is_empty() && pairs.iter().all(is_character)
+        }
         Tag::T61String => true,
         _ => false,
     }

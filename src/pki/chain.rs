@@ -13,8 +13,9 @@ use super::certificate::{Certificate, moment};
 use super::names::MAX_COMPARISONS;
 use super::refusal::{Kind, Refused};
 
-/// Signatures that are verified for one certificate at most: more candidates are an attack (Go has the same limit).
-const MAX_SIGNATURES: usize = 100;
+/// What may be spent on one certificate: one for each candidate, as in Go, and more for a signature that takes long to
+/// verify. Whoever has no certificate of the CA can make up a hundred candidates, whose keys it chooses.
+const MAX_COST: usize = 100;
 
 /// The trusted certificates.
 #[derive(Debug, Default)]
@@ -63,7 +64,7 @@ pub(super) fn read(
 }
 
 /// Finds a path from the first certificate to one of the roots; the others are those between, in any order. Returns the
-/// certificates of the path that are not roots.
+/// path, with its root at the end.
 ///
 /// # Errors
 /// Why there is none.
@@ -78,7 +79,7 @@ pub(super) fn find<'c>(
     check_alone(leaf, "the certificate", now)?;
     let unfit = |why| Refused::new(Kind::Unfit, format!("the certificate {:?} {why}", leaf.name()));
     leaf.key.check().map_err(unfit)?;
-    let mut search = Search { others, roots, usage, now, left: MAX_SIGNATURES, hint: None };
+    let mut search = Search { others, roots, usage, now, left: MAX_COST, hint: None };
     if roots.hold(leaf) {
         check_path(&[leaf], usage)?;
         return Ok(vec![leaf]);
@@ -107,7 +108,7 @@ struct Search<'c> {
     roots: &'c Roots,
     usage: Usage,
     now: i64,
-    /// Signatures that may still be verified.
+    /// What may still be spent.
     left: usize,
     /// Why the first candidate was no good.
     hint: Option<Refused>,
@@ -124,7 +125,10 @@ impl<'c> Search<'c> {
             } else {
                 let whole: Vec<&Certificate> = path.iter().copied().chain([root]).collect();
                 match check_path(&whole, self.usage) {
-                    Ok(()) => return true,
+                    Ok(()) => {
+                        path.push(root);
+                        return true;
+                    }
                     Err(refused) => self.note(Some(refused)),
                 }
             }
@@ -178,6 +182,7 @@ impl<'c> Search<'c> {
         if parent.says.signs == Some(false) {
             return Err(unfit("may not sign certificates"));
         }
+        self.left = self.left.checked_sub(parent.key.cost()).ok_or(None)?;
         check_signature(child, parent)?;
         check_alone(parent, "the CA certificate", self.now).map_err(Some)
     }

@@ -10,10 +10,10 @@
 //!
 //! [`Verifier`] says which certificates of others are accepted: those of members, of clients at any listener, and of the
 //! servers that kvctl connects to. It accepts what Go's crypto/x509 accepts, because that is what etcd's users have
-//! (`tests/golden/pki` compares): `certificate` reads what stands in one, `chain` finds the path to a CA, `names` compares
-//! names, `revocation` has what was revoked, and `refusal` the words for what is refused. `algorithms` and `keys` are the
-//! cryptography: ring's, and for what ring lacks that of RustCrypto. `files` reads the operator's files. [`self_signed`]
-//! makes the certificate of `--auto-tls` for clients.
+//! (`tests/golden/pki` compares): `certificate` reads what stands in one, if it is DER (`der`), `chain` finds the path to a
+//! CA, `names` compares names, `revocation` has what was revoked, and `refusal` the words for what is refused.
+//! `algorithms` and `keys` are the cryptography: ring's, and for what ring lacks that of RustCrypto. `files` reads the
+//! operator's files. [`self_signed`] makes the certificate of `--auto-tls` for clients. [`probe`]: for fuzzing.
 //!
 //! Rules: rcgen stays in this room. A key or a secret is never printed. Time comes from the clock that is passed in, so
 //! that tests can let certificates expire. No TLS session is resumed: every connection is verified anew, so that a
@@ -24,10 +24,12 @@ mod authority;
 mod certificate;
 mod chain;
 mod credentials;
+mod der;
 mod error;
 mod files;
 mod keys;
 mod names;
+mod probe;
 mod refusal;
 mod revocation;
 mod secret;
@@ -43,6 +45,7 @@ pub use certificate::Holder;
 pub use credentials::Credentials;
 pub use error::PkiError;
 pub use files::{Files, Pair, Stamps, Trust, certificates, check_validity, valid_until};
+pub use probe::probe;
 pub use refusal::{Refused, watched};
 pub use secret::{MIN_SECRET_CHARS, SecretSource};
 pub use verify::{Allowed, Verifier};

@@ -16,7 +16,8 @@ pub(super) enum Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns(name) | Self::Email(name) | Self::Uri(name) => f.write_str(name),
+            // It is printed on terminals.
+            Self::Dns(name) | Self::Email(name) | Self::Uri(name) => name.escape_debug().fmt(f),
             Self::Ip(ip) => ip.fmt(f),
         }
     }
@@ -105,6 +106,29 @@ impl Constraints {
 }
 
 impl Subtree {
+    /// False if no name can be compared with it.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_tree = |tree: &str| tree.is_empty() || is_domain(tree.strip_prefix('.').unwrap_or(tree));
+        match self {
+            Self::Dns(tree) => is_tree(tree),
+            Self::Uri(tree) => is_tree(tree) && tree.parse::<IpAddr>().is_err(),
+            Self::Email(tree) => {
+                if tree.contains('@') {
+                    mailbox(tree).is_some()
+                } else {
+                    is_tree(tree)
+                }
+            }
+            // Ones, then zeros.
+            Self::Ip(_, mask) => {
+                let bits: Vec<u32> = mask.iter().map(|byte| byte.leading_ones()).collect();
+                let ones = bits.iter().take_while(|ones| **ones == 8).count();
+                let whole = mask.get(ones).is_none_or(|byte| byte.leading_ones() == byte.count_ones());
+                whole && mask.iter().skip(ones + 1).all(|byte| *byte == 0)
+            }
+        }
+    }
+
     fn is_like(&self, name: &Name) -> bool {
         matches!(
             (self, name),
@@ -129,13 +153,13 @@ impl<'n> Subject<'n> {
         Ok(match name {
             Name::Dns(name) if is_domain(name) => Self::Domain(name),
             Name::Ip(IpAddr::V4(ip)) => Self::Ip(ip.octets().to_vec()),
+            // It stands for an address of the other kind, whose constraints do not hold it.
+            Name::Ip(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some() => return Err(unfit()),
             Name::Ip(IpAddr::V6(ip)) => Self::Ip(ip.octets().to_vec()),
-            Name::Email(email) => match email.rsplit_once('@') {
-                Some((local, domain)) if !local.is_empty() && is_domain(domain) => {
-                    Self::Mailbox(local, domain)
-                }
-                _ => return Err(unfit()),
-            },
+            Name::Email(email) => {
+                let (local, domain) = mailbox(email).ok_or_else(unfit)?;
+                Self::Mailbox(local, domain)
+            }
             Name::Uri(uri) => Self::Domain(host_of(uri).ok_or_else(unfit)?),
             Name::Dns(_) => return Err(unfit()),
         })
@@ -161,6 +185,14 @@ impl<'n> Subject<'n> {
             _ => false,
         }
     }
+}
+
+/// The two parts of a mail address. Quotes are not taken: with them one mailbox has many names.
+fn mailbox(address: &str) -> Option<(&str, &str)> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    let is_local = local.split('.').all(|part| !part.is_empty() && part.chars().all(plain));
+    (is_local && is_domain(domain)).then_some((local, domain))
 }
 
 /// The domain that a URI names; none if it has no host or an address.
@@ -233,7 +265,45 @@ mod tests {
         assert!(!admitted(&[], &tree("www.example.com"), &["*.example.com"]));
         assert!(admitted(&[], &tree("www.example.com"), &["b.example.com"]));
         assert!(!admitted(&tree(""), &tree("b"), &["a.b"]));
+        let ip = |text: &str| [Name::Ip(text.parse().expect("an address"))];
+        let network = Subtree::Ip(vec![10, 0, 0, 0], vec![255, 0, 0, 0]);
+        let none_of_ten = Constraints { permitted: Vec::new(), excluded: vec![network] };
+        let checked = |text| none_of_ten.check(&ip(text), &mut { MAX_COMPARISONS }).is_ok();
+        assert!(checked("11.0.0.1") && checked("::1") && !checked("10.0.0.1"));
+        assert!(
+            are_for(&ip("::ffff:10.0.0.1"), "10.0.0.1") && !checked("::ffff:10.0.0.1"),
+            "another notation"
+        );
         let many = Constraints { permitted: tree("a"), excluded: Vec::new() };
         assert!(many.check(&dns(&["a", "a"]), &mut 1).is_err());
+    }
+    #[test]
+    fn trees_that_would_hold_nothing_are_not_sound() {
+        let ip = |mask: [u8; 4]| Subtree::Ip(vec![10, 0, 0, 0], mask.to_vec());
+        for sound in [
+            Subtree::Dns(String::new()),
+            Subtree::Dns(".a.b".into()),
+            Subtree::Uri("a".into()),
+            Subtree::Email("m@a.b".into()),
+            Subtree::Email("a.b".into()),
+            ip([0; 4]),
+            ip([255; 4]),
+            ip([255, 255, 240, 0]),
+        ] {
+            assert!(sound.is_sound(), "{sound:?}");
+        }
+        for unsound in [
+            Subtree::Dns("a.b.".into()),
+            Subtree::Dns("a..b".into()),
+            Subtree::Dns("a b".into()),
+            Subtree::Uri("10.0.0.1".into()),
+            Subtree::Email("\"m\"@a.b".into()),
+            Subtree::Email("@a.b".into()),
+            ip([255, 0, 255, 0]),
+            ip([250, 0, 0, 0]),
+            ip([0, 0, 0, 1]),
+        ] {
+            assert!(!unsound.is_sound(), "{unsound:?}");
+        }
     }
 }

@@ -83,6 +83,11 @@ pub fn channel(bytes: &[u8]) {
     kvd::peer::probe(bytes);
 }
 
+/// Certificates of a CA, a leaf and those between, and a revocation list.
+pub fn certificate(bytes: &[u8]) {
+    kvd::pki::probe(bytes);
+}
+
 /// Tokens of users, of both kinds.
 pub fn token(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

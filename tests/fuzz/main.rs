@@ -92,6 +92,11 @@ fn channel() {
 }
 
 #[test]
+fn certificate() {
+    replay("certificate", entries::certificate, seeds::certificate, 1);
+}
+
+#[test]
 fn token() {
     replay("token", entries::token, seeds::token, 1);
 }

@@ -349,3 +349,53 @@ pub fn url() -> Seeds {
     ];
     texts.map(|(name, text)| (name, text.as_bytes().to_vec())).to_vec()
 }
+
+/// Chains that Go has judged, the CA first, and a revocation list.
+pub fn certificate() -> Seeds {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let table = include_str!("../golden/pki/go.txt");
+    let chain = |name: &str| {
+        let case = table.split("\n\n").find(|case| case.starts_with(&format!("case {name}\n")));
+        let read = CertificateDer::pem_slice_iter(case.expect("a case").as_bytes());
+        read.flat_map(|der| der.expect("PEM").to_vec()).collect::<Vec<u8>>()
+    };
+    vec![
+        ("chain", chain("chain with its root")),
+        ("crossed", chain("cross-signed, the old CA is trusted")),
+        ("constraints", chain("constraints: URI with a user and a port")),
+        ("addresses", chain("constraints: address excluded")),
+        ("policies", chain("policies demanded and there")),
+        ("p521", chain("key P-521, client")),
+        ("ed25519", chain("CA's key Ed25519")),
+        ("pss", chain("signature RSA PSS SHA-256")),
+        ("usages", chain("usage unknown of the CA between, client")),
+        ("list", revocations()),
+    ]
+}
+
+fn revocations() -> Vec<u8> {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod,
+        KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
+    };
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let issuer = Issuer::new(params, KeyPair::generate().expect("a key"));
+    let revoked = |number: u64| RevokedCertParams {
+        serial_number: SerialNumber::from(number),
+        revocation_time: date_time_ymd(2026, 1, 1),
+        reason_code: Some(RevocationReason::KeyCompromise),
+        invalidity_date: Some(date_time_ymd(2025, 1, 1)),
+    };
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 1, 1),
+        next_update: date_time_ymd(2026, 2, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked(5), revoked(128)],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(&issuer).expect("signed").der().to_vec()
+}

@@ -83,6 +83,24 @@ fn what_a_list_revokes_is_refused_both_ways() {
 }
 
 #[test]
+fn a_ca_that_is_revoked_issues_nothing_though_it_is_trusted_itself() {
+    let ca = Ca::new("the CA");
+    let below = ca.below("below", 666);
+    let (good, bad, careful) = (Folder::new(), Folder::new(), Folder::new());
+    let good = filed(&good, &Order::of("good"), &ca);
+    let bundle = format!("{}{}", ca.pem, below.pem);
+    bad.put(&below.issue(&Order::of("bad")), &bundle);
+    let bad = open(bad.files()).expect("good files");
+    careful.put(&ca.issue(&Order::of("careful")), &bundle);
+    let trusting = open(careful.files()).expect("good files");
+    shake(&bad, &trusting, "127.0.0.1").expect("nothing is revoked");
+    let crl = careful.write("crl.pem", &ca.revoke(666));
+    let careful = open(with(careful.files(), |trust| trust.crl = Some(crl))).expect("good files");
+    assert_eq!(refused(&bad, &careful, "127.0.0.1"), "server: invalid peer certificate: Revoked");
+    shake(&good, &careful, "127.0.0.1").expect("not revoked");
+}
+
+#[test]
 fn cas_are_exchanged_by_reloads_with_both_in_the_bundle() {
     let (old, new) = (Ca::new("old"), Ca::new("new"));
     let (desk_one, desk_two) = (Folder::new(), Folder::new());

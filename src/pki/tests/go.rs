@@ -14,12 +14,30 @@ use crate::pki::chain::Roots;
 use crate::pki::files::unix_time;
 use crate::pki::verify::{Allowed, Verifier};
 
-/// What Go takes and kvd does not: how the case's name begins, and why. cluster.toml(5) says the same.
-const STRICTER: [(&str, &str); 4] = [
+/// What Go takes and kvd does not: how the case's name begins, and why. cluster.toml(5) says what operators may have.
+const STRICTER: [(&str, &str); 19] = [
     ("key RSA-1024", "keys of RSA of less than 2048 bits can be factored"),
     ("CA's key P-224", "P-224 is in no other program for TLS"),
     ("name -a.example", "no host that can be dialled begins with a hyphen"),
     ("policies demanded and there", "policies are not evaluated"),
+    ("name *.example for *.example", "no host that can be dialled is a pattern"),
+    ("name *a.example for *a.example", "no host that can be dialled has a star"),
+    ("constraints: address in the other notation excluded", "an address would get around its exclusion"),
+    (
+        "key usage of the CA: bits that mean nothing",
+        "bits that are none of these uses say that it is not to sign",
+    ),
+    ("name *.10.0.0.1 for 9.10.0.0.1", "it is no address, and no host whose last label is a number is one"),
+    ("constraints, critical false: a base in pieces", "it is applied though it need not be"),
+    ("constraints, critical false: a base of another class", "constraints are not passed over"),
+    ("constraints, critical false: a base without a meaning", "constraints are not passed over"),
+    ("encoding: more inside", "there is nothing in a certificate that has no meaning"),
+    ("encoding: names with more behind them", "there is nothing in a certificate that has no meaning"),
+    ("encoding: a name of another class", "some would read it as a name"),
+    ("encoding: basic constraints with a huge length", "no chain has so many certificates"),
+    ("encoding: a time generalized in another zone", "RFC 5280 has no zones, and the library reads none"),
+    ("encoding: more behind the signature", "nothing in a certificate is without a signature"),
+    ("encoding: a name in pieces", "some would read it as a name"),
 ];
 
 struct Case {
@@ -101,6 +119,37 @@ fn what_go_takes_is_taken_and_what_go_refuses_is_refused() {
     let text = std::fs::read_to_string(folder().join("go.txt")).expect("the table");
     let count = compare(&text);
     assert!(count > 180, "only {count} cases");
+}
+
+/// Whatever bit of a certificate is another one, whoever shows it is refused: everything is under a signature.
+#[test]
+fn no_bit_of_a_chain_may_be_another_one() {
+    let text = std::fs::read_to_string(folder().join("go.txt")).expect("the table");
+    let mut flipped = 0;
+    for case in cases(&text) {
+        if !["chain in order", "key P-384, client", "key Ed25519, client"].contains(&case.name.as_str()) {
+            continue;
+        }
+        assert!(judge(&case).starts_with("takes"), "{}", case.name);
+        for (at, der) in case.shown.iter().enumerate() {
+            for bit in 0..8 * der.len() {
+                let mut other = der.to_vec();
+                other[bit / 8] ^= 1 << (bit % 8);
+                let mut shown = case.shown.clone();
+                shown[at] = CertificateDer::from(other);
+                let verdict = judge(&Case {
+                    name: String::new(),
+                    host: None,
+                    go: String::new(),
+                    roots: case.roots.clone(),
+                    shown,
+                });
+                assert!(verdict.starts_with("refuses"), "{}: certificate {at}, bit {bit}", case.name);
+                flipped += 1;
+            }
+        }
+    }
+    assert!(flipped > 10_000, "{flipped}");
 }
 
 /// The same with certificates that are made now, if a Go of 1.26 or newer is there.

@@ -84,6 +84,18 @@ impl Ca {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
+    /// A CA below this one, with a serial number.
+    pub fn below(&self, name: &str, serial: u64) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.serial_number = Some(SerialNumber::from(serial));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params.signed_by(&key, &self.issuer).expect("signed").pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
     /// Certificate and key, PEM.
     pub fn issue(&self, order: &Order<'_>) -> (String, String) {
         let hosts: Vec<String> = order.hosts.iter().map(|host| host.to_string()).collect();

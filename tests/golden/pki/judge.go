@@ -10,6 +10,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -128,7 +129,11 @@ type odd struct {
 	exts    []pkix.Extension
 	names   asn1.RawValue // the subject
 	spki    []byte
+	from    []byte // a time, DER
+	inside  []byte // behind the extensions
+	behind  []byte // the signature
 	tail    []byte
+	unused  byte // bits of the signature
 }
 
 type tbs struct {
@@ -136,7 +141,7 @@ type tbs struct {
 	Serial     *big.Int
 	Algorithm  pkix.AlgorithmIdentifier
 	Issuer     asn1.RawValue
-	Validity   struct{ From, Until time.Time }
+	Validity   asn1.RawValue
 	Subject    asn1.RawValue
 	Key        asn1.RawValue
 	Extensions []pkix.Extension `asn1:"omitempty,optional,explicit,tag:3"`
@@ -145,7 +150,14 @@ type tbs struct {
 type whole struct {
 	TBS       asn1.RawValue
 	Algorithm pkix.AlgorithmIdentifier
-	Signature asn1.BitString
+	Signature asn1.RawValue
+}
+
+// Its FullBytes are there, too.
+func sequence(parts ...[]byte) asn1.RawValue {
+	whole := asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: bytes.Join(parts, nil)}
+	whole.FullBytes = must(asn1.Marshal(whole))
+	return whole
 }
 
 var ecdsaSHA256 = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}
@@ -172,7 +184,11 @@ func oddly(issuer *cert, subject string, o odd) *cert {
 	if o.names.FullBytes != nil {
 		t.Subject = o.names
 	}
-	t.Validity.From, t.Validity.Until = now.Add(-day), now.Add(100*day)
+	from := o.from
+	if from == nil {
+		from = must(asn1.Marshal(now.Add(-day)))
+	}
+	t.Validity = sequence(from, must(asn1.Marshal(now.Add(100*day))))
 	t.Extensions = o.exts
 	spki := o.spki
 	if spki == nil {
@@ -180,10 +196,21 @@ func oddly(issuer *cert, subject string, o odd) *cert {
 	}
 	t.Key = asn1.RawValue{FullBytes: spki}
 	inner := must(asn1.Marshal(t))
+	if o.inside != nil {
+		var parts asn1.RawValue
+		must(asn1.Unmarshal(inner, &parts))
+		inner = sequence(parts.Bytes, o.inside).FullBytes
+	}
 	hash := sha256.Sum256(inner)
 	signature := must(signer.Sign(rand.Reader, hash[:], crypto.SHA256))
-	bits := asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
-	der := append(must(asn1.Marshal(whole{asn1.RawValue{FullBytes: inner}, ecdsaSHA256, bits})), o.tail...)
+	bits := asn1.RawValue{Tag: asn1.TagBitString, Bytes: append([]byte{o.unused}, signature...)}
+	der := must(asn1.Marshal(whole{asn1.RawValue{FullBytes: inner}, ecdsaSHA256, bits}))
+	if o.behind != nil {
+		var parts asn1.RawValue
+		must(asn1.Unmarshal(der, &parts))
+		der = sequence(parts.Bytes, o.behind).FullBytes
+	}
+	der = append(der, o.tail...)
 	x, _ := x509.ParseCertificate(der)
 	return &cert{der, x, key}
 }
@@ -365,6 +392,30 @@ func usages(ca *cert) {
 		root := authority("narrow root", change)
 		judge("usage "+what+" of the root, server", "a.example", list(root), leaf(root))
 	}
+	between := below(ca, "any between", usage(x509.ExtKeyUsageAny))
+	judge("usage any of the CA between, serverAuth of the leaf, client", "", list(ca), leaf(between, server), between)
+	narrow := below(ca, "serverAuth between", server)
+	judge("usage serverAuth of the CA between, any of the leaf, client", "", list(ca), leaf(narrow, usage(x509.ExtKeyUsageAny)), narrow)
+	judge("usage serverAuth of the CA between, clientAuth of the leaf, client", "", list(ca), leaf(narrow, client), narrow)
+	selfUsage := issue(nil, ec(elliptic.P256()), template("self", server))
+	judge("usage serverAuth, trusted itself, client", "", list(selfUsage), selfUsage)
+	none := func(t *x509.Certificate) {
+		t.ExtraExtensions = append(t.ExtraExtensions, ext([]int{2, 5, 29, 37}, true, []asn1.ObjectIdentifier{}))
+	}
+	judge("usages, but none", "", list(ca), leaf(ca, none))
+	rawBits := func(bits ...byte) change {
+		return func(t *x509.Certificate) {
+			t.KeyUsage = 0
+			t.ExtraExtensions = append(t.ExtraExtensions, ext([]int{2, 5, 29, 15}, true, asn1.BitString{Bytes: bits, BitLength: 8 * len(bits)}))
+		}
+	}
+	for what, change := range map[string]change{
+		"no bits": rawBits(), "zeros": rawBits(0), "certSign": rawBits(4), "everything but certSign": rawBits(0xfb, 0x80),
+		"bits that mean nothing": rawBits(0, 1), "certSign and bits that mean nothing": rawBits(4, 1, 1),
+	} {
+		root := authority("CA with bits", change)
+		judge("key usage of the CA: "+what, "", list(root), leaf(root))
+	}
 	bits := func(usage x509.KeyUsage) change { return func(t *x509.Certificate) { t.KeyUsage = usage } }
 	judge("key usage keyEncipherment", "", list(ca), leaf(ca, bits(x509.KeyUsageKeyEncipherment)))
 	judge("key usage certSign of a leaf", "", list(ca), leaf(ca, bits(x509.KeyUsageCertSign)))
@@ -382,6 +433,10 @@ func names(ca *cert) {
 		{"a.*.example", "a.b.example"}, {"w*.example", "www.example"}, {"*w.example", "www.example"}, {"*", "a"},
 		{"a_b.example", "a_b.example"}, {"xn--bcher-kva.example", "xn--bcher-kva.example"}, {"10.0.0.1", "10.0.0.1"},
 		{"localhost", "localhost"}, {"*.example.", "a.example"}, {".example", "a.example"}, {"-a.example", "-a.example"},
+		{"a.example.", "a.example"}, {"a.example", "a.example."}, {"*.*.example", "a.b.example"}, {"*.xn--a.example", "b.xn--a.example"},
+		{"a.example\x00.evil", "a.example"}, {" a.example", "a.example"}, {"a.example ", "a.example"}, {"*", "a.example"},
+		{"*.10.0.0.1", "9.10.0.0.1"}, {"*.0.0.1", "10.0.0.1"}, {"::1", "::1"}, {"[::1]", "::1"}, {"", "a.example"}, {".", "a.example"},
+		{"**.example", "a.example"}, {"*.example", "*.example"}, {"a..example", "a.example"}, {"*a.example", "*a.example"},
 	} {
 		judge("name "+pair[0]+" for "+pair[1], pair[1], list(ca), leaf(ca, dns(pair[0])))
 	}
@@ -399,9 +454,17 @@ func names(ca *cert) {
 	judge("address 10.0.0.1 for 10.0.0.2", "10.0.0.2", list(ca), leaf(ca, ips("10.0.0.1")))
 	judge("address ::1", "::1", list(ca), leaf(ca, ips("::1")))
 	judge("address ::1 in brackets", "[::1]", list(ca), leaf(ca, ips("::1")))
+	judge("address ::ffff:10.0.0.1 for 10.0.0.1", "10.0.0.1", list(ca), leaf(ca, func(t *x509.Certificate) {
+		t.DNSNames = nil
+		t.ExtraExtensions = []pkix.Extension{san(false, general(7, string(net.ParseIP("10.0.0.1").To16())))}
+	}))
+	judge("address ::10.0.0.1 for 10.0.0.1", "10.0.0.1", list(ca), leaf(ca, ips("::a00:1")))
 	judge("address 10.0.0.1 for a name", "a.example", list(ca), leaf(ca, ips("10.0.0.1")))
-	uri := func(t *x509.Certificate) { t.DNSNames, t.URIs = nil, []*url.URL{must(url.Parse("spiffe://a.example/x"))} }
+	uri := func(t *x509.Certificate) {
+		t.DNSNames, t.URIs = nil, []*url.URL{must(url.Parse("spiffe://a.example/x"))}
+	}
 	judge("a URI only", "a.example", list(ca), leaf(ca, uri))
+	judge("a common name and another name", "a.example", list(ca), leaf(ca, dns("b.example"), func(t *x509.Certificate) { t.Subject.CommonName = "a.example" }))
 	judge("no names at all, client", "", list(ca), leaf(ca, dns(), func(t *x509.Certificate) { t.Subject = pkix.Name{} }))
 }
 
@@ -425,6 +488,20 @@ func authorities(ca *cert, both func(string, []*cert, ...*cert)) {
 	judge("a root of version 3 that does not say it is a CA", "", list(mute), leaf(mute))
 	between := below(ca, "between")
 	judge("only the CA between is trusted", "", list(between), leaf(between))
+	twin := issue(nil, ca.key, template("CA", isCA))
+	judge("a root, shown again with another serial number", "", list(ca), twin)
+	judge("a leaf of a root's key under another name", "", list(ca), leaf(issue(nil, ca.key, template("other name", isCA))))
+	stranger := authority("CA")
+	judge("a forged root with the same name, shown", "", list(ca), leaf(stranger), stranger)
+	judge("a forged root with the same name, shown with the true one", "", list(ca), leaf(stranger), stranger, ca)
+	judge("a forged root as the client's", "", list(ca), stranger)
+	forged := leaf(ca)
+	forged.der = bytes.Clone(forged.der)
+	forged.der[len(forged.der)-1] ^= 1
+	judge("another signature", "", list(ca), forged)
+	changed := leaf(ca)
+	changed.der = bytes.Replace(changed.der, []byte("leaf"), []byte("Leaf"), 1)
+	judge("another name under the signature", "", list(ca), changed)
 	judge("a CA's certificate as a client's", "", list(ca), between)
 }
 
@@ -476,8 +553,31 @@ func chains(ca *cert) {
 	judge("cross-signed, the young CA is trusted", "", list(young), leaf(young), cross)
 	back := issue(young, old.key, template("old CA", isCA))
 	judge("CAs that sign each other", "", list(ca), leaf(young), cross, back)
+	var decoys []*cert
+	for range 40 {
+		decoys = append(decoys, authority("two"))
+	}
+	judge("chain among forty of the same name", "", list(ca), append(append(list(end), decoys...), two, one)...)
+	var loops, rounds []*cert
+	for range 5 {
+		loops = append(loops, authority("loop"))
+	}
+	for _, one := range loops {
+		for _, other := range loops {
+			rounds = append(rounds, issue(one, other.key, template("loop", isCA)))
+		}
+	}
+	judge("many ways that lead nowhere", "", list(ca), append(list(leaf(loops[0])), rounds...)...)
+	limited := below(ca, "limited", length(0))
+	wide := below(limited, "wide")
+	judge("path length 0 of the CA between, one below it", "", list(ca), leaf(wide), wide, limited)
+	judge("path length 0 of the CA between, none below it", "", list(ca), leaf(limited), limited)
+	judge("path length 0 of the CA between, itself the client's", "", list(ca), limited)
 	no := issue(ca, ec(elliptic.P256()), template("no CA between"))
 	judge("a leaf between", "", list(ca), leaf(no), no)
+	says := issue(ca, ec(elliptic.P256()), template("says no", isCA, func(t *x509.Certificate) { t.IsCA = false }))
+	judge("a certificate between that says it is no CA", "", list(ca), leaf(says), says)
+	judge("a leaf between, trusted too", "", list(ca, no), leaf(no), no)
 }
 
 func extensions(ca *cert) {
@@ -559,12 +659,74 @@ func constraints() {
 	limit("URI not permitted", "", uris("b.example"), resource("spiffe://a.example/x"))
 	limit("URI with an address", "", uris("b.example"), resource("https://10.0.0.1/x"))
 	limit("URI without a host", "", uris("b.example"), resource("urn:x:y"))
+	all := []change{func(t *x509.Certificate) { t.ExcludedDNSDomains = []string{""} }}
+	limit("all names excluded", "a.example", all)
+	limit("all names excluded, an address shown", "10.1.2.3", all, address("10.1.2.3"))
+	limit("excluded in other letters", "a.example", exclude("A.EXAMPLE"))
+	limit("only below excluded", "a.example", exclude(".a.example"))
+	limit("only below excluded, below", "b.a.example", exclude(".a.example"), dns("b.a.example"))
+	limit("a name with a period at its end", "", exclude("other"), dns("a.example."))
+	limit("a name that is none", "", exclude("other"), dns("a b"))
+	limit("a name with an empty label", "", exclude("other"), dns("a..b"))
+	limit("address in the other notation excluded", "10.1.2.3", no, func(t *x509.Certificate) {
+		t.DNSNames = nil
+		t.ExtraExtensions = []pkix.Extension{san(false, general(7, string(net.ParseIP("10.1.2.3").To16())))}
+	})
+	limit("addresses of one kind permitted, the other shown", "", ip, address("fe80::1"))
+	limit("mailbox in quotes excluded", "", []change{func(t *x509.Certificate) { t.ExcludedEmailAddresses = []string{"m@a.example"} }}, mail("\"m\"@a.example"))
+	limit("mailbox that is none", "", letters("a.example"), mail("a.example"))
+	limit("URI with a user and a port", "", uris("a.example"), resource("https://u:p@a.example:1/x"))
+	limit("URI with a user that looks like a host", "", uris("a.example"), resource("https://a.example@b.example/x"))
+	limit("URI with IPv6", "", uris("b.example"), resource("https://[::1]/x"))
+	raw := func(critical bool, value ...byte) []change {
+		return []change{func(t *x509.Certificate) {
+			t.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 30}, Critical: critical, Value: value}}
+		}}
+	}
+	for what, value := range map[string][]byte{
+		"nothing": {0x30, 0}, "empty trees": {0x30, 2, 0xa0, 0},
+		"permitted b":                   {0x30, 7, 0xa0, 5, 0x30, 3, 0x82, 1, 'b'},
+		"permitted b, from level 0":     {0x30, 10, 0xa0, 8, 0x30, 6, 0x82, 1, 'b', 0x80, 1, 0},
+		"excluded first":                {0x30, 14, 0xa1, 5, 0x30, 3, 0x82, 1, 'c', 0xa0, 5, 0x30, 3, 0x82, 1, 'b'},
+		"permitted twice":               {0x30, 14, 0xa0, 5, 0x30, 3, 0x82, 1, 'b', 0xa0, 5, 0x30, 3, 0x82, 1, 'b'},
+		"a tree that is no sequence":    {0x30, 5, 0xa0, 3, 0x82, 1, 'b'},
+		"a base of another class":       {0x30, 7, 0xa0, 5, 0x30, 3, 0x0c, 1, 'b'},
+		"a base without a meaning":      {0x30, 7, 0xa0, 5, 0x30, 3, 0x89, 1, 'b'},
+		"a base in pieces":              {0x30, 7, 0xa0, 5, 0x30, 3, 0xa2, 1, 'b'},
+		"more behind the trees":         {0x30, 9, 0xa0, 5, 0x30, 3, 0x82, 1, 'b', 5, 0},
+		"more behind everything":        {0x30, 7, 0xa0, 5, 0x30, 3, 0x82, 1, 'b', 5, 0},
+		"excluded example.":             append([]byte{0x30, 14, 0xa1, 12, 0x30, 10, 0x82, 8}, "example."...),
+		"excluded a..b":                 append([]byte{0x30, 10, 0xa1, 8, 0x30, 6, 0x82, 4}, "a..b"...),
+		"excluded 10.0.0.0/255.0.255.0": {0x30, 14, 0xa1, 12, 0x30, 10, 0x87, 8, 10, 0, 0, 0, 255, 0, 255, 0},
+		"excluded mailbox @b":           {0x30, 8, 0xa1, 6, 0x30, 4, 0x81, 2, '@', 'b'},
+		"excluded URI 1.1.1.1":          append([]byte{0x30, 13, 0xa1, 11, 0x30, 9, 0x86, 7}, "1.1.1.1"...),
+	} {
+		// Only certificates that Go reads can be roots: this one is between.
+		for _, critical := range []bool{true, false} {
+			changes := raw(critical, value...)
+			ca := authority("unlimited")
+			between := below(ca, "limited", changes...)
+			what := fmt.Sprintf("constraints, critical %t: %s", critical, what)
+			end := issue(&cert{nil, stand(between), between.key}, ec(elliptic.P256()), template("leaf"))
+			judge(what, "a.example", list(ca), end, between)
+		}
+	}
 	directory := pkix.Extension{Id: []int{2, 5, 29, 30}, Critical: true, Value: []byte{0x30, 0x0a, 0xa0, 0x08, 0x30, 0x06, 0xa4, 0x04, 0x30, 0x02, 0x31, 0x00}}
 	limit("directory names, critical", "", []change{func(t *x509.Certificate) { t.ExtraExtensions = []pkix.Extension{directory} }})
 	root := authority("limited root", permit("example")...)
 	between := below(root, "between")
 	judge("constraints: of the root, kept below another CA", "a.example", list(root), leaf(between), between)
 	judge("constraints: of the root, broken below another CA", "", list(root), leaf(between, dns("a.other")), between)
+}
+
+// What an issuer must say for its name to be written; Go cannot read all issuers here.
+func stand(c *cert) *x509.Certificate {
+	if c.x != nil {
+		return c.x
+	}
+	t := template("limited", isCA)
+	der := must(x509.CreateCertificate(rand.Reader, t, t, c.key.Public(), c.key))
+	return must(x509.ParseCertificate(der))
 }
 
 func encodings(ca *cert) {
@@ -585,6 +747,30 @@ func encodings(ca *cert) {
 	one("extensions in version 1", odd{version: 1, exts: []pkix.Extension{ext(unknownID, true, 1)}})
 	one("broken names", odd{exts: []pkix.Extension{{Id: sanID, Value: []byte{1}}}})
 	one("broken basic constraints", odd{exts: []pkix.Extension{{Id: []int{2, 5, 29, 19}, Value: []byte{1}}}})
+	one("a bit of the signature that is not used", odd{unused: 1})
+	one("more behind the signature", odd{behind: []byte{5, 0}})
+	one("more inside, behind the extensions", odd{inside: []byte{5, 0}})
+	one("more inside, in place of the extensions", odd{version: 3, inside: []byte{0xa4, 2, 5, 0}})
+	one("a name in pieces", odd{exts: []pkix.Extension{san(false, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2, IsCompound: true, Bytes: []byte("a.example")})}})
+	one("names with more behind them", odd{exts: []pkix.Extension{{Id: sanID, Value: append(must(asn1.Marshal([]asn1.RawValue{general(2, "a.example")})), 5, 0)}}})
+	one("a name of another class", odd{exts: []pkix.Extension{san(false, asn1.RawValue{Class: asn1.ClassUniversal, Tag: 12, Bytes: []byte("a.example")})}})
+	one("no names in the names", odd{exts: []pkix.Extension{san(false)}})
+	one("no names in the names, critical", odd{exts: []pkix.Extension{san(true)}})
+	basic := []int{2, 5, 29, 19}
+	one("basic constraints with true as 1", odd{exts: []pkix.Extension{{Id: basic, Value: []byte{0x30, 3, 1, 1, 1}}}})
+	one("basic constraints with a negative length", odd{exts: []pkix.Extension{{Id: basic, Value: []byte{0x30, 6, 1, 1, 0xff, 2, 1, 0xff}}}})
+	one("basic constraints with a huge length", odd{exts: []pkix.Extension{{Id: basic, Value: []byte{0x30, 10, 1, 1, 0xff, 2, 5, 1, 0, 0, 0, 0}}}})
+	for what, from := range map[string][]byte{
+		"without seconds": append([]byte{0x17, 11}, "2512310000Z"...), "in another zone": append([]byte{0x17, 17}, "251231000000+0100"...),
+		"with a zone of nothing": append([]byte{0x17, 17}, "251231000000+0000"...), "without a zone": append([]byte{0x17, 12}, "251231000000"...),
+		"generalized": append([]byte{0x18, 15}, "20251231000000Z"...), "generalized with a part of a second": append([]byte{0x18, 17}, "20251231000000.5Z"...),
+		"generalized in another zone": append([]byte{0x18, 19}, "20251231000000+0100"...), "of the year 0": append([]byte{0x18, 15}, "00000101000000Z"...),
+		"of a day that is none": append([]byte{0x17, 13}, "250230000000Z"...), "of second 60": append([]byte{0x17, 13}, "251231235960Z"...),
+		"that is a text": append([]byte{0x0c, 13}, "251231000000Z"...), "of the hour 24": append([]byte{0x17, 13}, "251231240000Z"...),
+		"of 1950": append([]byte{0x17, 13}, "500101000000Z"...), "of 2049": append([]byte{0x17, 13}, "491231000000Z"...),
+	} {
+		one("a time "+what, odd{from: from})
+	}
 	set := func(tag int, value string) asn1.RawValue {
 		attribute := must(asn1.Marshal(struct {
 			ID    asn1.ObjectIdentifier
@@ -596,5 +782,11 @@ func encodings(ca *cert) {
 	one("a name in UTF-16", odd{names: set(asn1.TagBMPString, "\x00a")})
 	one("a name in Latin-1", odd{names: set(asn1.TagT61String, "b\xfccher")})
 	one("a name that is not UTF-8", odd{names: set(asn1.TagUTF8String, "b\xff")})
+	one("a name with a reserved character", odd{names: set(asn1.TagBMPString, "\xff\xff")})
+	one("half a character in UTF-16", odd{names: set(asn1.TagBMPString, "\xd8\x00")})
+	one("a name that is an octet string", odd{names: set(asn1.TagOctetString, "a")})
+	one("a name with a zero", odd{names: set(asn1.TagUTF8String, "a\x00b")})
+	one("no name at all", odd{names: asn1.RawValue{FullBytes: []byte{0x30, 0}}})
+	one("an empty part of a name", odd{names: asn1.RawValue{FullBytes: []byte{0x30, 2, 0x31, 0}}})
 	one("a printable name with signs", odd{names: set(asn1.TagPrintableString, "a@b")})
 }
