@@ -173,7 +173,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Nodes of the v2 API",
-        "64 MiB in all, a path 1800 bytes; then writes that take space are refused",
+        "64 MiB in all, a path 1800 bytes and 256 names; then writes that take space are refused",
         "",
         ("store/tree/change.rs", "TREE_BYTES: u64 = 64 << 20"),
         "src/store/tree/tests.rs::the_tree_its_history_and_a_listing_have_a_largest_size",

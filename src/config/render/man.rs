@@ -198,7 +198,7 @@ const V2: [&str; 5] = [
     "The tree knows nothing of v3's users. While authentication is on, the v2 API is for the role root alone, by a token \
      in the header Authorization or by a client's certificate; others are refused with 401 (error 110). Users of the v2 API \
      (/v2/auth) do not exist: their lists are empty, and what would make one is refused.",
-    "A path may have 1800 bytes, and a time to live 9000000000 seconds. Members of kvd before this version stop at the first \
+    "A path may have 1800 bytes and 256 names, and a time to live 9000000000 seconds. Members of kvd before this version stop at the first \
      change of the tree: start all of them anew before it is used.",
 ];
 

@@ -15,6 +15,9 @@ const TREE_BYTES: u64 = 64 << 20;
 /// The longest path, in bytes: the longest key of a table.
 const LONGEST_PATH: usize = 1800;
 
+/// The deepest path, in names: listing and encoding go down name by name.
+const DEEPEST_PATH: usize = 256;
+
 /// Nodes that one command ends at most: more are left to the next one.
 const EXPIRED_AT_ONCE: usize = 1000;
 
@@ -268,6 +271,9 @@ impl Run<'_> {
     fn check_space(&self, path: &str, node: &Node, before: Option<&Node>) -> Result<(), TreeError> {
         if path.len() > LONGEST_PATH {
             return Err(self.tree.refused(TreeCode::TooLong, format!("longer than {LONGEST_PATH} bytes")));
+        }
+        if steps(path).count() > DEEPEST_PATH {
+            return Err(self.tree.refused(TreeCode::TooLong, format!("deeper than {DEEPEST_PATH} names")));
         }
         let above: u64 = steps(path).map(|step| node_bytes(step, "")).sum();
         let after = self.tree.node_bytes + above + node.bytes(path);

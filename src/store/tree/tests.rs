@@ -225,4 +225,5 @@ fn the_tree_its_history_and_a_listing_have_a_largest_size() {
     garden.done(&set("/v/0", "small"));
     let long = format!("/{}", "n".repeat(1800));
     assert_eq!(garden.refused(&set(&long, "v")).0, TreeCode::TooLong);
+    assert_eq!(garden.refused(&set(&"/d".repeat(257), "v")).0, TreeCode::TooLong);
 }
