@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::expiry;
 use super::notices::{
-    ALARM_OVER, CERTIFICATE, CORRUPT, DISK_FULL, DISK_ROOM, NEARLY_FULL, Notice, PROMOTED, QUORUM_BACK,
-    QUORUM_LOST, SPACE,
+    ALARM_OVER, CERTIFICATE, CORRUPT, DISK_FULL, DISK_ROOM, DIVERGED, NEARLY_FULL, Notice, PROMOTED,
+    QUORUM_BACK, QUORUM_LOST, SPACE,
 };
 use crate::model::{Alarm, AlarmKind};
 
@@ -28,6 +28,8 @@ pub struct View {
     pub full: Option<u64>,
     /// The store's disk is full.
     pub no_room: bool,
+    /// Its state is not the leader's.
+    pub differs: bool,
 }
 
 /// A message for the operator.
@@ -93,6 +95,12 @@ impl Observer {
             ));
         } else if had_no_room && !view.no_room {
             news.push(News::good(&DISK_ROOM, "there is room on the disk again"));
+        }
+        if view.differs && !seen.as_ref().is_some_and(|seen| seen.differs) {
+            news.push(News::bad(
+                &DIVERGED,
+                "the state of this member is not the leader's: replace this member",
+            ));
         }
         let before = seen.map(|seen| seen.alarms).unwrap_or_default();
         alarms(&before, &view.alarms, &mut news);
@@ -236,6 +244,17 @@ mod tests {
         assert!(look(true).is_empty());
         assert_eq!(look(false), [DISK_ROOM.id]);
         assert!(look(false).is_empty());
+    }
+
+    #[test]
+    fn a_state_that_differs_is_told_once() {
+        let mut observer = Observer::new(Duration::from_secs(7));
+        let view = |differs| View { led: true, differs, ..View::default() };
+        let mut look = |differs| ids(&observer.look(view(differs), Instant::now()));
+        assert!(look(false).is_empty());
+        assert_eq!(look(true), [DIVERGED.id]);
+        assert!(look(true).is_empty() && look(false).is_empty());
+        assert_eq!(look(true), [DIVERGED.id]);
     }
 
     #[test]

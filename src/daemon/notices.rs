@@ -85,6 +85,18 @@ pub const CORRUPT: Notice = notice(
      empty one.",
 );
 
+/// This member's state is not the leader's.
+pub const DIVERGED: Notice = notice(
+    "e4295c7e2d9c45fd905151a68b864718",
+    "The state of this member differs",
+    "After the same log entry this member's state is not what the leader's is. It may give other answers than the others,\n\
+     and the difference stays: a program, the disk or the memory of this machine, or of the leader's, has made a mistake.\n\
+     Where several members say so at the same time, it is the leader that differs.\n\n\
+     Keep a copy of the data directory for an examination. Then replace the member: on another one\n\n    \
+     kvctl member remove ID\n\nempty data-dir and wal-dir of this one, and let it join again with a [join] table, or after\n\
+     `kvctl member add`; see cluster.toml(5). Test the memory of the machine before it takes part again.",
+);
+
 /// An alarm is gone.
 pub const ALARM_OVER: Notice =
     notice("82c4b02c31fb429caa3a4c56fd5bed29", "An alarm was disarmed", "What it refused is accepted again.");
@@ -203,7 +215,7 @@ pub const OPEN: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 20] = [
+const ALL: [&Notice; 21] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -212,6 +224,7 @@ const ALL: [&Notice; 20] = [
     &DISK_FULL,
     &DISK_ROOM,
     &CORRUPT,
+    &DIVERGED,
     &ALARM_OVER,
     &REMOVED,
     &COPY,

@@ -115,5 +115,6 @@ fn view(member: &Member) -> View {
         alarms: member.store.alarms(),
         full: sizes.quota.and_then(full),
         no_room: member.node.is_disk_full(),
+        differs: member.states.differs(),
     }
 }

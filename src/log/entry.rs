@@ -35,7 +35,8 @@ pub enum Payload {
 /// Proposals that share an entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// A digest of the leader's state at an earlier entry, for every member to compare with its own.
+    /// Room for a digest of the leader's state at an earlier entry. Members compare digests by asking the leader; nothing
+    /// writes it yet.
     pub digest: Option<StateDigest>,
     /// Applied one after the other.
     pub proposals: Vec<Proposal>,

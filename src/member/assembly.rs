@@ -7,6 +7,7 @@ use super::leases::{self, LeaderLessor};
 use super::parts::Member;
 use super::readiness::Readiness;
 use super::seams::{RaftOn, Seams};
+use super::states::States;
 use crate::api::page::lag;
 use crate::api::services::{FanOut, Services, Stop};
 use crate::api::space::SpaceWatch;
@@ -39,11 +40,13 @@ impl Member {
         };
         leases::answer(&node, &lessor)?;
         lag::serve(&node)?;
+        let states = States::new(&node, &store)?;
         let patience = settings.request_timeout();
         let (stopper, stop) = Stop::channel();
         let lease_leader = Arc::new(LeaderLessor(node.clone()));
         let fan_out = FanOut { hub: hub.clone(), tree_hub, lessor: lessor.clone(), lease_leader };
         let services = Services::new(node.clone(), store.clone(), fan_out, logins, settings, stop);
+        services.metrics.register(states.clone());
         Ok(Self {
             readiness: Readiness {
                 node: node.clone(),
@@ -61,6 +64,7 @@ impl Member {
             stopper,
             retention: tokio::sync::watch::Sender::new(retention),
             space,
+            states,
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::api::page::keep_history;
 const OF_THE_LEADER: &[fn(&Member) -> Job] = &[leases::job, compaction::job, token_keys::job, tree::job];
 
 /// The jobs that each member does for itself.
-const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history];
+const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, comparisons];
 
 impl Member {
     /// The jobs of the leader.
@@ -27,6 +27,12 @@ impl Member {
 
 fn together(jobs: Vec<Job>) -> Job {
     Box::pin(async { _ = join_all(jobs).await })
+}
+
+/// Compares this member's state with the leader's.
+fn comparisons(member: &Member) -> Job {
+    let states = member.states.clone();
+    Box::pin(async move { states.run().await })
 }
 
 /// Raises the alarm when applying takes this member above its own quota.

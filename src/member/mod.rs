@@ -5,6 +5,7 @@
 //! | `seams.rs`, `parts.rs`, `assembly.rs` | [`Seams`], what a member needs from outside; [`Member`], its parts; how they are connected |
 //! | `jobs.rs` | the lists of jobs |
 //! | `leases.rs`, `compaction.rs`, `token_keys.rs`, `tree.rs` | a job each: lease expiry, with the questions about leases that members ask their leader; automatic compaction; new keys for users' tokens; the end of nodes of v2's tree |
+//! | `states.rs` | whether this member's state is the leader's |
 //! | `directory.rs` | the data directory and its permissions |
 //! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
 //! | `initial.rs` | the members with which a cluster begins |
@@ -36,6 +37,7 @@ pub mod peers;
 mod readiness;
 pub mod roster;
 mod seams;
+mod states;
 mod token_keys;
 mod tree;
 

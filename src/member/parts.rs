@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::readiness::Readiness;
 use super::seams::Retention;
+use super::states::States;
 use crate::api::services::{Services, Stopper};
 use crate::api::space::SpaceWatch;
 use crate::lease::Lessor;
@@ -33,6 +34,8 @@ pub struct Member {
     pub retention: watch::Sender<Retention>,
     /// Notices when the store exceeds its quota.
     pub(super) space: Arc<SpaceWatch>,
+    /// Compares the state with the leader's.
+    pub states: Arc<States>,
 }
 
 /// A job's work, which never ends by itself.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a member's replicated state amounts to after one log entry. Two members with different digests of one scheme at
-/// one entry have diverged. No member computes digests yet; entries, checkpoints and snapshots have room for one.
+/// one entry have diverged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDigest {
     /// The index of the log entry that was applied last. A digest says nothing about the state at any other entry: one
@@ -11,6 +11,6 @@ pub struct StateDigest {
     pub index: u64,
     /// How it is computed. Digests of different schemes say nothing about each other.
     pub scheme: u8,
-    /// The digest.
+    /// The digest. One that is shorter has zeros at its end.
     pub value: [u8; 32],
 }

@@ -22,6 +22,8 @@ impl Topic {
     pub const BACKUPS: Topic = Topic(2);
     /// How far members are behind.
     pub const LAG: Topic = Topic(3);
+    /// Digests of the state.
+    pub const STATES: Topic = Topic(4);
 }
 
 /// Answers the questions of one topic, and defines their encoding.

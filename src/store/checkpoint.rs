@@ -88,6 +88,7 @@ impl Inner {
             tables: shared.tables.clone(),
             layer,
             applied: shared.applied,
+            digest: shared.digest(),
             revision: shared.revision,
             compacted: shared.compacted,
             allocated: shared.allocated,
@@ -110,8 +111,7 @@ impl Folding {
             allocated: self.allocated,
             epoch: self.registry.epoch,
             cluster_version: self.registry.cluster_version.clone(),
-            // An earlier digest does not cover what was applied since.
-            digest: None,
+            digest: self.digest,
             ..before.clone()
         }
     }

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use heed::RoTxn;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use super::digest::Digests;
 use super::effort::Pace;
 use super::figures::Figures;
 use super::format::meta::Meta;
@@ -41,7 +42,7 @@ use super::states::state_number;
 use super::tables::{Id, Kept, TABLES};
 use super::tree::{self, Tree};
 use super::{Options, Sizes, StoreError, seams};
-use crate::model::{Budget, LogPosition, Observer};
+use crate::model::{Budget, LogPosition, Observer, StateDigest};
 
 /// Everything behind a [`super::Store`].
 pub(super) struct Inner {
@@ -82,6 +83,7 @@ pub(super) struct Shared {
     pub frozen: Option<LayerRef>,
     pub ring: Ring,
     pub applied: Option<LogPosition>,
+    pub digests: Digests,
     /// The published revision.
     pub revision: i64,
     pub compacted: i64,
@@ -115,6 +117,7 @@ impl Shared {
             frozen: None,
             ring: Ring::default(),
             applied: meta.applied,
+            digests: Digests::of(&meta),
             revision: meta.revision,
             compacted: meta.compacted,
             remembered: Remembered::default(),
@@ -137,6 +140,11 @@ impl Shared {
     /// The sizes, for a quota.
     pub fn sizes(&self, quota: Option<u64>) -> Sizes {
         Sizes { allocated: self.allocated, in_use: self.in_use(), quota }
+    }
+
+    /// The digest of it, if it is known.
+    pub fn digest(&self) -> Option<StateDigest> {
+        self.digests.at(self.applied?.index)
     }
 
     /// Its position, revision and compacted revision.
@@ -184,6 +192,7 @@ pub(super) struct Folding {
     pub tables: Arc<Tables>,
     pub layer: LayerRef,
     pub applied: Option<LogPosition>,
+    pub digest: Option<StateDigest>,
     pub revision: i64,
     pub compacted: i64,
     pub allocated: u64,

@@ -42,7 +42,8 @@ impl Inner {
             self.figures.ran(&proposal.command, is_done, begun.elapsed());
             replies.push(reply);
         }
-        self.publish(position, entry.finish()).map_err(|error| self.fail(error))?;
+        let applied = entry.finish().map_err(|error| self.fail(error))?;
+        self.publish(position, applied).map_err(|error| self.fail(error))?;
         Ok(replies)
     }
 
@@ -54,7 +55,7 @@ impl Inner {
         }
         seams::entry(shared.applied, position)?;
         let (reader, registry) = (self.reader_of(&shared)?, shared.registry.clone());
-        Ok(Before { reader, registry, figures: &self.figures })
+        Ok(Before { reader, registry, digest: shared.digests.last(), figures: &self.figures })
     }
 
     /// Waits while the head is full and the previous checkpoint is still running.
@@ -115,12 +116,13 @@ impl Inner {
     fn publish(&self, position: LogPosition, applied: Applied) -> Result<(), StoreError> {
         let Applied { revision, compacted, registry, batch, lease_changes, compactions, took_space, .. } =
             applied;
-        let (tree, tree_changes) = (applied.tree, applied.tree_changes);
+        let (tree, tree_changes, digest) = (applied.tree, applied.tree_changes, applied.digest);
         let batch = Arc::new(batch);
         let (full, over_quota, users_changed, tree_before) = {
             let mut shared = self.shared.write();
             seams::published(shared.point(), revision, compacted, &batch)?;
             shared.applied = Some(position);
+            shared.digests.applied(position.index, digest);
             shared.revision = revision;
             shared.compacted = compacted;
             for (revision, before) in &compactions {

@@ -17,6 +17,7 @@
 //! - `permission`: checks of callers against the present users, which are in `present`
 //! - `figures`: counters for metrics
 //! - `leases`: reading leases; `hash`: the hash of everything
+//! - `digest`: a chain of hashes over all changes, which members compare
 //! - `effort`, `room`, `space`: how long applying may take, and how much room the disk has
 //! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: signals
 //!   between that thread and others
@@ -42,6 +43,9 @@ mod apply;
 mod backup;
 mod checkpoint;
 mod core;
+mod digest;
+#[cfg(test)]
+mod digest_test;
 pub mod effort;
 mod entry;
 mod error;

@@ -144,6 +144,7 @@ impl Run {
         }
         let header = to.store().restore(snapshot).unwrap();
         assert_eq!(to.store().applied(), header.position);
+        assert_eq!(to.store().digest().is_some(), header.position.is_some());
         to.crash(&self.log);
     }
 

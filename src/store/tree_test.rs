@@ -103,6 +103,7 @@ fn a_snapshot_carries_the_tree() {
     other.store.restore(bench.store.snapshot().unwrap()).unwrap();
     assert_eq!((other.tree(), other.changes()), (bench.tree(), bench.changes()));
     assert_eq!(other.store.hash().unwrap(), bench.store.hash().unwrap());
+    assert!(other.store.digest().is_some() && other.store.digest() == bench.store.digest());
     assert_eq!(other.store.tree().next_due(), bench.store.tree().next_due());
 }
 

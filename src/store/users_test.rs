@@ -216,6 +216,7 @@ impl Run {
             (store.revision(), store.hash_kv(0).unwrap().hash, store.leases().unwrap(), store.alarms())
         };
         assert_eq!(figures(one), figures(two));
+        assert!(one.digest().is_some() && one.digest() == two.digest());
         for reply in &self.replies {
             let what = reply.refusal().map_or("done".to_string(), |refusal| format!("{refusal:?}"));
             *seen.entry(what).or_default() += 1;

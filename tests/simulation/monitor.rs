@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kvd::model::StateDigest;
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
@@ -22,16 +23,29 @@ const READ: Duration = Duration::from_millis(1000);
 pub async fn run(world: World, stop: signal::Receiver<bool>) {
     let mut alone: BTreeMap<(u64, u64), Instant> = BTreeMap::new();
     let mut terms = BTreeMap::new();
+    let mut digests = BTreeMap::new();
     while !*stop.borrow() {
         tokio::time::sleep(LOOK).await;
         let mut seen = BTreeMap::new();
         for process in world.running() {
             no_leader_without_quorum(&world, &process, &alone, &mut seen);
+            one_state(&world, &process, &mut digests);
             if world.is_calm() {
                 no_election(&world, &process, &mut terms);
             }
         }
         alone = seen;
+    }
+}
+
+/// After the same entry all members have the same state, whenever and by whatever way they come to it.
+fn one_state(world: &World, process: &Process, digests: &mut BTreeMap<u64, (u64, StateDigest)>) {
+    let Some(digest) = process.store.digest() else { return };
+    let (other, first) = *digests.entry(digest.index).or_insert((process.id, digest));
+    if first != digest {
+        let what = format!("the states of members {other} and {} differ: {first:?}, {digest:?}", process.id);
+        world.journal().note(&what);
+        world.journal().broken(what);
     }
 }
 

@@ -166,6 +166,11 @@ pub fn members(world: &World, notes: &str) {
     if hashes.iter().any(|hash| *hash != hashes[0]) {
         world.journal().broken(format!("the members' hashes differ: {hashes:?}"));
     }
+    for process in &processes {
+        if process.store.digest().is_none() {
+            world.journal().broken(format!("member {} does not know the digest of its state", process.id));
+        }
+    }
     let lists: Vec<_> = processes.iter().map(|process| process.store.members()).collect();
     if lists.iter().any(|list| *list != lists[0]) {
         world.journal().broken(format!("the members' lists of members differ: {lists:#?}"));

@@ -105,19 +105,19 @@ impl Applying<'_> {
     }
 
     /// Updates the list of a lease's keys.
-    fn move_lease(&self, key: &Bytes, from: LeaseId, to: LeaseId) {
+    fn move_lease(&mut self, key: &Bytes, from: LeaseId, to: LeaseId) {
         if from == to {
             return;
         }
         if from != 0 {
             let (row, _) = attached(from, key);
-            self.reader.put_row(Id::Attached, Bytes::copy_from_slice(&row), None);
+            self.put_row(Id::Attached, &row, None);
         }
         if to != 0 {
             let (row, value) = attached(to, key);
             // The value is empty or the key itself.
             let value = if value.is_empty() { Bytes::new() } else { key.clone() };
-            self.reader.put_row(Id::Attached, Bytes::copy_from_slice(&row), Some(value));
+            self.put_row(Id::Attached, &row, Some(value));
         }
     }
 }

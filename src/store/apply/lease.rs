@@ -57,9 +57,9 @@ impl Applying<'_> {
         Ok(self.done())
     }
 
-    fn set_lease(&self, id: LeaseId, lease: Option<Lease>) -> Result<(), StoreError> {
+    fn set_lease(&mut self, id: LeaseId, lease: Option<Lease>) -> Result<(), StoreError> {
         let value = lease.as_ref().map(encode).transpose()?;
-        self.reader.put_row(Id::Leases, Bytes::copy_from_slice(&key(id)), value.map(Bytes::from));
+        self.put_row(Id::Leases, &key(id), value.map(Bytes::from));
         Ok(())
     }
 }

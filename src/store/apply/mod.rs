@@ -25,11 +25,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::core::Reader;
+use super::digest::Changes;
 use super::figures::{Figures, Work};
 use super::mvcc::read::ScanError;
 use super::mvcc::revision::Revision;
 use super::mvcc::written::{Live, Version};
 use super::registry::Registry;
+use super::tables::Id;
 use super::tree::Tree;
 use super::{StoreError, quota, seams};
 use crate::model::{
@@ -75,6 +77,8 @@ fn unhindered(error: ScanError) -> StoreError {
 pub(super) struct Before<'s> {
     pub reader: Reader<'s>,
     pub registry: Arc<Registry>,
+    /// The digest of it, if it is known.
+    pub digest: Option<u128>,
     /// For metrics; nothing here reads them.
     pub figures: &'s Figures,
 }
@@ -93,6 +97,8 @@ pub(super) struct Applied {
     pub compactions: Vec<(i64, i64)>,
     /// True if a command that costs space (see [`quota::cost`]) was applied.
     pub took_space: bool,
+    /// The digest of the state after the entry.
+    pub digest: Option<u128>,
 }
 
 /// An entry in progress.
@@ -108,6 +114,9 @@ pub(super) struct Applying<'s> {
     /// v2's tree from the first command on it on.
     tree: Option<Tree>,
     tree_changes: Vec<TreeChange>,
+    /// The registry before the entry.
+    registry_before: Arc<Registry>,
+    changes: Changes,
     /// The events of the present command.
     events: Vec<Event>,
     /// Bytes of the values before them, and whether some were left out.
@@ -125,7 +134,7 @@ pub(super) struct Applying<'s> {
 impl<'s> Applying<'s> {
     /// An entry before its first command.
     pub(super) fn begin(before: Before<'s>, position: LogPosition) -> Self {
-        let Before { reader, registry, figures } = before;
+        let Before { reader, registry, digest, figures } = before;
         Self {
             revision: reader.revision,
             compacted: reader.compacted,
@@ -133,9 +142,11 @@ impl<'s> Applying<'s> {
             figures,
             position,
             stamp: Stamp::default(),
+            registry_before: registry.clone(),
             registry,
             tree: None,
             tree_changes: Vec::new(),
+            changes: Changes::after(digest),
             events: Vec::new(),
             former: 0,
             is_bare: false,
@@ -231,6 +242,7 @@ impl<'s> Applying<'s> {
             return Err(Refusal::FutureRevision.into());
         }
         let before = std::mem::replace(&mut self.compacted, revision);
+        self.changes.compacted(revision);
         self.compactions.push((revision, before));
         self.figures.last_compaction_ms.store(self.stamp.time_ms, Ordering::Relaxed);
         Ok(self.done())
@@ -279,8 +291,15 @@ impl<'s> Applying<'s> {
             }
         }
         self.events.push(event);
+        self.changes.version(key, &version);
         self.reader.active.write().keys.push(key.clone(), version);
         Ok(())
+    }
+
+    /// Writes or removes a row of a table that is kept row by row.
+    fn put_row(&mut self, table: Id, key: &[u8], value: Option<Bytes>) {
+        self.changes.row(table, key, value.as_deref());
+        self.reader.put_row(table, Bytes::copy_from_slice(key), value);
     }
 
     fn finish_command(&mut self) {
@@ -295,10 +314,13 @@ impl<'s> Applying<'s> {
     }
 
     /// Returns the changes of the entry; its reads end here.
-    pub(super) fn finish(self) -> Applied {
+    pub(super) fn finish(mut self) -> Result<Applied, StoreError> {
+        if !Arc::ptr_eq(&self.registry, &self.registry_before) {
+            self.changes.registry(&self.registry)?;
+        }
         let Self { revision, compacted, registry, tree, batch, lease_changes, compactions, .. } = self;
-        let (took_space, tree_changes) = (self.took_space, self.tree_changes);
-        Applied {
+        let (took_space, tree_changes, digest) = (self.took_space, self.tree_changes, self.changes.finish());
+        Ok(Applied {
             revision,
             compacted,
             registry,
@@ -308,7 +330,8 @@ impl<'s> Applying<'s> {
             lease_changes,
             compactions,
             took_space,
-        }
+            digest,
+        })
     }
 }
 

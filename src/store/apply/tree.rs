@@ -2,6 +2,7 @@
 
 use super::{Applying, Stop};
 use crate::model::{Reply, TreeCommand};
+use crate::store::StoreError;
 use crate::store::tables::Id;
 use crate::store::tree::{self, Changes, encode_event, encode_node};
 
@@ -11,20 +12,20 @@ impl Applying<'_> {
         let tree = self.tree.get_or_insert_with(|| self.reader.tree());
         let reply = tree::apply(tree, command, self.stamp.time_ms, &mut changes);
         self.figures.tree.ran(command, &reply);
+        // One command may make more changes than the history holds.
+        let held = changes.made.iter().filter(|change| tree.remembers(change.event.index()));
+        let events: Vec<_> = held
+            .map(|change| Ok((change.event.index(), encode_event(&change.event)?)))
+            .collect::<Result<_, StoreError>>()?;
         for index in changes.forgotten {
-            self.reader.put_row(Id::TreeEvents, index.to_be_bytes().to_vec().into(), None);
+            self.put_row(Id::TreeEvents, &index.to_be_bytes(), None);
         }
         for (path, node) in changes.nodes {
             let value = node.as_ref().map(encode_node).transpose()?;
-            self.reader.put_row(Id::Tree, path.0.as_bytes().to_vec().into(), value);
+            self.put_row(Id::Tree, path.0.as_bytes(), value);
         }
-        for change in &changes.made {
-            let index = change.event.index();
-            // One command may make more changes than the history holds.
-            if tree.remembers(index) {
-                let value = encode_event(&change.event)?;
-                self.reader.put_row(Id::TreeEvents, index.to_be_bytes().to_vec().into(), Some(value));
-            }
+        for (index, value) in events {
+            self.put_row(Id::TreeEvents, &index.to_be_bytes(), Some(value));
         }
         self.tree_changes.extend(changes.made);
         Ok(Reply::Tree(reply))

@@ -18,6 +18,7 @@ use super::schema::{
 use crate::bbolt::{Bucket, File, FileError, Rows};
 use crate::store::checkpoint::fold_registry;
 use crate::store::core::{Inner, Shared};
+use crate::store::digest::Digests;
 use crate::store::format::leases;
 use crate::store::format::meta::{EMPTY_SIZE, Meta};
 use crate::store::lmdb::Tables;
@@ -88,6 +89,7 @@ impl Inner {
         fold_registry(&shared.tables, &mut txn, &registry)?;
         shared.tables.put_meta(&mut txn, &meta)?;
         shared.tables.commit(txn, "beginning a new cluster")?;
+        shared.digests = Digests::of(&meta);
         (shared.applied, shared.meta) = (None, meta);
         shared.registry = Arc::new(registry);
         shared.durable_registry = shared.registry.clone();

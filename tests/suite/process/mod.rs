@@ -7,6 +7,7 @@ mod certificates;
 mod ciphers;
 mod copies;
 mod discovery;
+mod divergence;
 mod durable_names;
 mod empty_values;
 mod entry;
