@@ -194,7 +194,7 @@ async fn a_lone_member_takes_what_was_missed_and_no_more_than_is_due() {
         done = tokio::time::timeout(Duration::from_secs(60), taken) => done.expect("a backup in time"),
     }
     let name = Name { at: NOW, revision: 301, ..old }.to_string();
-    assert_eq!(*outcomes.lock(), [name.clone()]);
+    assert_eq!(outcomes.lock().as_slice(), std::slice::from_ref(&name));
     assert_eq!(names(&bench.directory()), [name], "one is kept");
     let progress = backups.progress();
     assert_eq!((progress.busy, progress.ended, progress.failed), (false, 1, None));
