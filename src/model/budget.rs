@@ -89,6 +89,13 @@ impl Held {
         Ok(())
     }
 
+    /// Takes more, up to `bytes` in all, even if so many are not left.
+    pub fn grow_beyond(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.bytes);
+        self.budget.used.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+    }
+
     /// Gives back all but `bytes`.
     pub fn shrink_to(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);

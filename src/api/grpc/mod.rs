@@ -1,14 +1,15 @@
 //! gRPC: the framing around the handlers.
 //!
 //! [`Grpc::call`] is the entry ([`Grpc::serve`] for whoever has found the rule): it finds the method's rule, reads the message of a unary call, asks the gate, and
-//! passes the request to the handler, within the caller's deadline. Unary calls take the short path of [`unary`]; streams and compressed requests take
-//! tonic's (`through_tonic`).
+//! passes the request to the handler, within the caller's deadline. Unary calls take the short path of [`unary`]; streams
+//! take tonic's (`through_tonic`), behind `partial`.
 //!
 //! * `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: the encoding of its answers.
 //! * `wording`: grpc-go's texts where tonic has others. `reflection`: descriptions of this server's services.
 
 pub mod deadline;
 pub mod leashed;
+mod partial;
 mod reflection;
 mod through_tonic;
 pub mod unary;
@@ -22,9 +23,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use prost::Message;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
@@ -39,8 +39,12 @@ use super::rules::{self, Kind, Rpc, Rule};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
 use leashed::{Leashed, Tally, code_of};
+use partial::Partial;
 use through_tonic::ThroughTonic;
 use wording::{reword, unknown_method};
+
+/// How messages are compressed.
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The body of a request.
 pub trait RequestBody:
@@ -127,18 +131,16 @@ impl Grpc {
     ) -> Result<Response<ReplyBody>, Status> {
         let limit = deadline::timeout_of(request.headers());
         let end = limit.and_then(|limit| started.checked_add(limit));
-        if is_compressed(request.headers())? {
-            let answer = pin!(self.compressed(rule, request, client, end));
-            let response = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
-            self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
-            return Ok(response.map(ReplyBody::Tonic));
-        }
-        let answer = pin!(self.plain(rule, request, client, end));
+        let zipped = is_compressed(request.headers())?;
+        let answer = pin!(self.plain(rule, request, client, zipped, end));
         let message = deadline::within(limit, answer).await.ok_or(Refusal::DeadlineExceeded)??;
         self.services.metrics.sent(rule, 1, message.len().saturating_sub(unary::PREFIX));
         self.services.metrics.handled(rule, Code::Ok, started.elapsed());
         let mut response = Response::new(ReplyBody::Message(message));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        if zipped {
+            response.headers_mut().insert(ENCODING, HeaderValue::from_static("gzip"));
+        }
         Ok(response)
     }
 
@@ -156,7 +158,7 @@ impl Grpc {
         let compressed = is_compressed(request.headers())?;
         let (origin, audited) =
             self.services.audit.get().map(|audit| audit.stream(rule, client, &caller, started)).unzip();
-        let opened = pin!(self.stream(rule, origin, caller, request, compressed));
+        let opened = pin!(self.stream(rule, client, origin, caller, request, compressed));
         let response = deadline::within(limit, opened).await.ok_or(Refusal::DeadlineExceeded)??;
         if response.headers().contains_key("grpc-status") {
             self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
@@ -185,43 +187,29 @@ impl Grpc {
     }
 
     /// The short path. As in etcd the gate is passed once the message is there: a message that is held back keeps no
-    /// right that is taken away meanwhile.
+    /// right that is taken away meanwhile. If the request is `zipped`, the answer is, too, whatever else the client would
+    /// accept: as in etcd.
     async fn plain<B: RequestBody>(
         &self,
         rule: &'static Rule,
         mut request: Request<B>,
         client: &Arc<Client>,
+        zipped: bool,
         end: Option<Instant>,
     ) -> Result<Bytes, Status> {
         let limit = self.services.settings().max_receive_bytes();
-        let message = unary::read_message(request.body_mut(), limit).await?;
+        let mut received = unary::receive(request.body_mut(), limit, &client.share).await?;
+        let _room = received.room.take();
+        let message = received.message(zipped, limit)?;
         let caller = self.admit(rule, request.headers(), client).await?;
         drop(request);
         self.services.metrics.received(rule, 1, message.len());
         match rpc::unary(
             rule.rpc,
             &self.services,
-            Plain { caller, message, services: &self.services, client, end },
+            Plain { caller, message, services: &self.services, client, zipped, end },
         ) {
             Some(answer) => answer.await,
-            None => Err(unknown_method(rule.path)),
-        }
-    }
-
-    async fn compressed<B: RequestBody>(
-        &self,
-        rule: &'static Rule,
-        mut request: Request<B>,
-        client: &Arc<Client>,
-        end: Option<Instant>,
-    ) -> Result<Response<tonic::body::Body>, Status> {
-        let limit = self.services.settings().max_receive_bytes();
-        let message = unary::read_framed(request.body_mut(), limit).await?;
-        let caller = self.admit(rule, request.headers(), client).await?;
-        let request = request.map(|_| Full::new(message));
-        let origin = self.services.audit.get().map(|_| Origin::of_call(client, end));
-        match rpc::unary(rule.rpc, &self.services, ThroughTonic::new(origin, caller, request, limit, true)) {
-            Some(answer) => Ok(reworded(answer.await)),
             None => Err(unknown_method(rule.path)),
         }
     }
@@ -229,6 +217,7 @@ impl Grpc {
     async fn stream<B: RequestBody>(
         &self,
         rule: &'static Rule,
+        client: &Arc<Client>,
         origin: Option<Origin>,
         caller: Caller,
         request: Request<B>,
@@ -236,9 +225,11 @@ impl Grpc {
     ) -> Result<Response<tonic::body::Body>, Status> {
         if let (Some(reflection), Rpc::Reflection | Rpc::ReflectionAlpha) = (&self.reflection, rule.rpc) {
             let older = rule.rpc == Rpc::ReflectionAlpha;
-            return Ok(reworded(reflection.call(older, request.map(tonic::body::Body::new)).await));
+            let request = request.map(|body| tonic::body::Body::new(Partial::new(body, &client.share)));
+            return Ok(reworded(reflection.call(older, request).await));
         }
         let limit = self.services.settings().max_receive_bytes();
+        let request = request.map(|body| Partial::new(body, &client.share));
         match rpc::stream(
             rule.rpc,
             &self.services,
@@ -257,6 +248,7 @@ struct Plain<'a> {
     message: Bytes,
     services: &'a Services,
     client: &'a Arc<Client>,
+    zipped: bool,
     /// When its caller stops waiting.
     end: Option<Instant>,
 }
@@ -277,7 +269,7 @@ impl UnaryFace for Plain<'_> {
     {
         let request = unary::decode(self.message)?;
         let answer = handler(self.caller, request).await?;
-        unary::encode_for(&self.client.share, &self.services.jobs, answer).await
+        unary::encode_for(&self.client.share, &self.services.jobs, answer, self.zipped).await
     }
 }
 
@@ -288,7 +280,7 @@ fn reworded(mut response: Response<tonic::body::Body>) -> Response<tonic::body::
 
 /// True if the request is compressed; an error if the compression is not supported.
 fn is_compressed(headers: &HeaderMap) -> Result<bool, Status> {
-    match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
+    match headers.get(ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity" | b"") => Ok(false),
         Some(b"gzip") => Ok(true),
         Some(other) => Err(Status::unimplemented(format!(

@@ -1,4 +1,4 @@
-//! The long path, through tonic: streams and compressed requests.
+//! The long path, through tonic: streams.
 
 use std::future::ready;
 use std::marker::PhantomData;
@@ -21,17 +21,13 @@ use tower::service_fn;
 use super::wording::broken;
 use crate::api::audit::Origin;
 use crate::api::encoding::Encode;
-use crate::api::rpc::{StreamFace, UnaryFace};
+use crate::api::rpc::StreamFace;
 use crate::model::{Caller, Refusal};
 
 /// Initial buffer of a stream, in bytes: there may be very many streams, most of them idle.
 const FIRST_BUFFER: usize = 64;
 /// Answers that are ready at the same time are sent together, up to about this many bytes.
 const SEND_TOGETHER: usize = 32 * 1024;
-
-/// The size of an answer, in bytes, from which on it is not compressed: the connection's thread would do that, and others
-/// would wait for it.
-const MOST_COMPRESSED: usize = 1 << 20;
 
 /// A request whose messages tonic decodes and encodes.
 pub struct ThroughTonic<B> {
@@ -73,41 +69,6 @@ where
     tonic::server::Grpc::new(Wire(PhantomData))
         .apply_compression_config(gzip, gzip)
         .apply_max_message_size_config(Some(limit), None)
-}
-
-impl<B> UnaryFace for ThroughTonic<B>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<StdError> + Send + 'static,
-{
-    type Done = http::Response<tonic::body::Body>;
-
-    fn origin(&self) -> Option<Origin> {
-        self.origin.clone()
-    }
-
-    async fn unary<Q, A, H, F>(self, handler: H) -> Self::Done
-    where
-        Q: Message + Default + 'static,
-        A: Message + 'static,
-        H: Fn(Caller, Q) -> F + Send,
-        F: Future<Output = Result<A, Refusal>> + Send,
-    {
-        let Self { caller, request, limit, .. } = self;
-        let service = service_fn(move |request: Request<Q>| {
-            let answer = handler(caller.clone(), request.into_inner());
-            async move {
-                let answer = answer.await?;
-                let is_large = answer.encoded_len() >= MOST_COMPRESSED;
-                let mut response = Response::new(answer);
-                if is_large {
-                    response.disable_compression();
-                }
-                Ok::<_, Status>(response)
-            }
-        });
-        server::<Q, A>(limit).unary(service, request).await
-    }
 }
 
 impl<B> StreamFace for ThroughTonic<B>

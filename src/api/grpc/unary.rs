@@ -4,9 +4,13 @@
 //! that a key kept by the store does not keep a receive buffer of many KiB alive; the error for the size limit has
 //! grpc-go's text; and it costs less.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use http_body::Body;
 use http_body_util::BodyExt;
 use prost::Message;
@@ -14,7 +18,7 @@ use tonic::Status;
 
 use super::wording::message_too_large;
 use crate::api::jobs::{Job, Jobs};
-use crate::api::unsent::{Share, WORTH_COUNTING};
+use crate::api::unsent::{Coming, Share, WORTH_COUNTING};
 use crate::model::Refusal;
 
 /// Bytes before a message: the compression flag and the length.
@@ -26,32 +30,19 @@ const WORTH_SHARING: usize = 4096;
 /// An answer of at least this many bytes is encoded on a thread of its own.
 pub const WORTH_A_THREAD: usize = 1 << 20;
 
-/// Reads the one message of a unary request, at most `limit` bytes long.
-pub async fn read_message<B>(body: &mut B, limit: usize) -> Result<Bytes, Status>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
-    match read(body, limit).await? {
-        (0, message) => Ok(message),
-        _ => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),
-    }
+/// An answer of at least this many bytes is compressed there.
+const WORTH_A_THREAD_ZIPPED: usize = 32 << 10;
+
+/// The message of a unary request, which may be compressed.
+pub struct Received {
+    flag: u8,
+    message: Bytes,
+    /// Its room, unless it is small.
+    pub room: Option<Coming>,
 }
 
-/// Reads the one message of a unary request that may be compressed, at most `limit` bytes long as it arrives; with its
-/// prefix.
-pub async fn read_framed<B>(body: &mut B, limit: usize) -> Result<Bytes, Status>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
-    let (flag, message) = read(body, limit).await?;
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-    Ok([&[flag], &length[..], &message].concat().into())
-}
-
-/// The flag of a message, 1 if it is compressed, and its bytes.
-async fn read<B>(body: &mut B, limit: usize) -> Result<(u8, Bytes), Status>
+/// Reads the one message of a unary request, at most `limit` bytes long as it arrives.
+pub async fn receive<B>(body: &mut B, limit: usize, share: &Arc<Share>) -> Result<Received, Status>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -63,22 +54,59 @@ where
     }
     let (flag, length) = announced(&received, limit)?;
     received.advance(PREFIX);
-    if received.len() >= length {
+    if received.len() >= length && length < WORTH_SHARING {
+        return Ok(Received { flag, message: Bytes::copy_from_slice(&received[..length]), room: None });
+    }
+    let mut room = share.receive();
+    room.hold(received.len())?;
+    let message = if received.len() >= length {
         received.truncate(length);
-        let message = if length < WORTH_SHARING { Bytes::copy_from_slice(&received) } else { received };
-        return Ok((flag, message));
+        received
+    } else {
+        // The length is only a claim: memory is allocated as the bytes arrive, not before.
+        let mut message = BytesMut::with_capacity(length.min(64 * 1024));
+        message.put(received);
+        while message.len() < length {
+            let Some(frame) = next_data(body).await? else {
+                return Err(Status::internal("unexpected EOF"));
+            };
+            room.hold(message.len() + frame.len())?;
+            message.put(frame);
+        }
+        message.truncate(length);
+        message.freeze()
+    };
+    room.arrived();
+    Ok(Received { flag, message, room: Some(room) })
+}
+
+impl Received {
+    /// The message itself, at most `limit` bytes long. `is_zipped` says that the request may be compressed.
+    ///
+    /// # Errors
+    /// If it is compressed although it may not, wrongly, or too long.
+    pub fn message(self, is_zipped: bool, limit: usize) -> Result<Bytes, Status> {
+        match (self.flag, is_zipped) {
+            (0, _) => Ok(self.message),
+            (1, true) => unzip(&self.message, limit),
+            (1, false) => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),
+            (flag, _) => Err(Status::internal(format!("grpc: received unexpected payload format {flag}"))),
+        }
     }
-    // The length is only a claim: memory is allocated as the bytes arrive, not before.
-    let mut message = BytesMut::with_capacity(length.min(64 * 1024));
-    message.put(received);
-    while message.len() < length {
-        let Some(frame) = next_data(body).await? else {
-            return Err(Status::internal("unexpected EOF"));
-        };
-        message.put(frame);
+}
+
+fn unzip(zipped: &[u8], limit: usize) -> Result<Bytes, Status> {
+    let mut message = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let read = GzDecoder::new(zipped).take(most).read_to_end(&mut message);
+    read.map_err(|error| {
+        Status::internal(format!("grpc: failed to decompress the received message: {error}"))
+    })?;
+    if message.len() > limit {
+        let text = format!("grpc: received message after decompression larger than max {limit}");
+        return Err(Status::resource_exhausted(text));
     }
-    message.truncate(length);
-    Ok((flag, message.freeze()))
+    Ok(message.into())
 }
 
 fn joined(head: &Bytes, tail: &Bytes) -> Bytes {
@@ -120,23 +148,41 @@ pub fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
         .map_err(|error| Status::internal(format!("grpc: error unmarshalling request: {error}")))
 }
 
-/// Encodes a client's answer with its prefix, after it has taken its room. A large one is encoded on another thread: the
-/// connection's own serves others, too.
+/// Encodes a client's answer with its prefix, after it has taken its room, and compresses it if it is to be `zipped`. A
+/// large one is encoded on another thread: the connection's own serves others, too.
 pub async fn encode_for<M: Message + 'static>(
     share: &Arc<Share>,
     jobs: &Jobs,
     answer: M,
+    zipped: bool,
 ) -> Result<Bytes, Status> {
+    let (encode, worth_a_thread) = match zipped {
+        true => (encode_zipped::<M> as fn(&M) -> _, WORTH_A_THREAD_ZIPPED),
+        false => (encode::<M> as fn(&M) -> _, WORTH_A_THREAD),
+    };
     let length = PREFIX + answer.encoded_len();
     if length < WORTH_COUNTING {
         return encode(&answer);
     }
     let room = share.take(length)?;
-    if length < WORTH_A_THREAD {
+    if length < worth_a_thread {
         return Ok(room.by(encode(&answer)?));
     }
     let encode = move || Ok::<_, Refusal>(encode(&answer).map(|encoded| room.by(encoded)));
     jobs.run(Job::Read, encode).await?
+}
+
+/// Compresses an answer, with its prefix.
+fn encode_zipped<M: Message>(message: &M) -> Result<Bytes, Status> {
+    let mut zipper = GzEncoder::new(vec![0; PREFIX], Compression::default());
+    let zipped = zipper.write_all(&message.encode_to_vec()).and_then(|()| zipper.finish());
+    let mut zipped =
+        zipped.map_err(|error| Status::internal(format!("grpc: error while compressing: {error}")))?;
+    let length = u32::try_from(zipped.len() - PREFIX).unwrap_or(u32::MAX).to_be_bytes();
+    if let Some(prefix) = zipped.first_chunk_mut::<PREFIX>() {
+        *prefix = [1, length[0], length[1], length[2], length[3]];
+    }
+    Ok(zipped.into())
 }
 
 /// Encodes an answer with its prefix, into a buffer of exactly its size.
@@ -161,6 +207,22 @@ mod tests {
 
     use super::*;
     use crate::api::proto::etcdserverpb::PutRequest;
+    use crate::model::Budget;
+
+    /// Reads a message with room for `room` bytes.
+    async fn read<B>(body: &mut B, limit: usize, room: usize) -> Result<Bytes, Status>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let budget = Budget::new(room);
+        let share = Share::new(budget.clone(), &budget, budget.clone());
+        let received = receive(body, limit, &share).await?;
+        assert_eq!(budget.used(), received.room.as_ref().map_or(0, |_| received.message.len()));
+        let message = received.message(false, limit);
+        assert_eq!(budget.used(), 0);
+        message
+    }
 
     fn put(size: usize) -> PutRequest {
         PutRequest { key: "k".into(), value: vec![7; size].into(), ..PutRequest::default() }
@@ -170,7 +232,7 @@ mod tests {
     async fn a_message_in_one_frame() {
         for size in [0, 10, 100_000] {
             let mut body = Full::new(encode(&put(size)).unwrap());
-            let message = read_message(&mut body, 200_000).await.unwrap();
+            let message = read(&mut body, 200_000, 1 << 20).await.unwrap();
             assert_eq!(decode::<PutRequest>(message).unwrap(), put(size));
         }
     }
@@ -183,14 +245,14 @@ mod tests {
             .map(|crumb| Ok::<_, Status>(http_body::Frame::data(Bytes::copy_from_slice(crumb))))
             .collect();
         let mut body = StreamBody::new(tokio_stream::iter(crumbs));
-        let message = read_message(&mut body, 20_000).await.unwrap();
+        let message = read(&mut body, 20_000, 1 << 20).await.unwrap();
         assert_eq!(decode::<PutRequest>(message).unwrap(), put(10_000));
     }
 
     #[tokio::test]
     async fn a_message_above_the_limit_is_refused_by_its_length() {
         let mut body = Full::new(Bytes::from_static(&[0, 0, 0x20, 0, 1]));
-        let status = read_message(&mut body, 2_097_152).await.unwrap_err();
+        let status = read(&mut body, 2_097_152, 0).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         assert_eq!(status.message(), "grpc: received message larger than max (2097153 vs. 2097152)");
     }
@@ -198,8 +260,33 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_ends_early_is_an_error() {
         let mut body = Full::new(Bytes::from_static(&[0, 0, 0, 0, 9, 1]));
-        assert_eq!(read_message(&mut body, 100).await.unwrap_err().message(), "unexpected EOF");
+        assert_eq!(read(&mut body, 100, 0).await.unwrap_err().message(), "unexpected EOF");
         let mut body = Full::new(Bytes::new());
-        assert!(read_message(&mut body, 100).await.is_err());
+        assert!(read(&mut body, 100, 0).await.is_err());
+    }
+    #[tokio::test]
+    async fn a_message_without_room_is_refused_before_it_is_there() {
+        let bytes = encode(&put(200_000)).unwrap();
+        let mut frames =
+            bytes.chunks(16_384).map(|part| Ok::<_, Status>(http_body::Frame::data(part.to_vec().into())));
+        let mut body = StreamBody::new(tokio_stream::iter(frames.by_ref()));
+        let refused = read(&mut body, 300_000, 100_000).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        drop(body);
+        assert_eq!(frames.count(), 6, "the rest was read for nothing");
+    }
+
+    #[test]
+    fn what_is_compressed_comes_back_whole_and_has_the_same_limit() {
+        let zipped = encode_zipped(&put(50_000)).unwrap();
+        let [flag, length @ ..] = *zipped.first_chunk::<PREFIX>().unwrap();
+        assert_eq!((flag, u32::from_be_bytes(length) as usize), (1, zipped.len() - PREFIX));
+        let message = zipped.slice(PREFIX..);
+        let received = |flag| Received { flag, message: message.clone(), room: None };
+        assert_eq!(decode::<PutRequest>(received(1).message(true, 60_000).unwrap()).unwrap(), put(50_000));
+        let refused = |flag, zipped, limit| received(flag).message(zipped, limit).unwrap_err().code();
+        assert_eq!(refused(1, true, 50_000), tonic::Code::ResourceExhausted);
+        assert_eq!([refused(1, false, 60_000), refused(2, true, 60_000)], [tonic::Code::Internal; 2]);
+        assert!(unzip(&message[..message.len() / 2], 60_000).is_err());
     }
 }

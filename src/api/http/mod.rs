@@ -55,7 +55,9 @@ impl Pages {
         client: &Arc<Client>,
         request: Request<B>,
     ) -> Response<ReplyBody> {
-        let origin = Origin { encrypted: client.encrypted, certified: client.certified.is_some() };
+        // As in etcd: a certificate without a common name names nobody.
+        let certified = client.certified.as_ref().is_some_and(|name| !name.is_empty());
+        let origin = Origin { encrypted: client.encrypted, certified };
         let settings = arc_swap::Guard::into_inner(self.services.settings());
         let filter = &settings.access;
         if let Some(refused) = access::refuse(filter, origin, &request) {

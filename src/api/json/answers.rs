@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -11,6 +12,7 @@ use tonic::{Code, Status};
 use super::encode::encode;
 use super::refusals::{Failure, line, malformed, status};
 use super::schema::Message;
+use crate::api::unsent::Share;
 
 /// A body of lines, made from a body of framed messages. An error is a line, too, and the last one.
 pub struct Chunks<B> {
@@ -30,13 +32,22 @@ where
         Self { body, message, failure, first: None, ended: false }
     }
 
-    /// Waits for the first lines; false if there are none.
+    /// Waits for the first lines, as any part of a stream does that has no room yet; false if there are none.
     ///
     /// # Errors
     /// The status, if the stream ends with one before that.
-    pub async fn first(&mut self) -> Result<bool, Status> {
-        self.first = poll_fn(|context| self.poll_lines(context)).await?;
+    pub async fn first(&mut self, share: &Arc<Share>) -> Result<bool, Status> {
+        let first = poll_fn(|context| {
+            ready!(share.poll_room(context));
+            self.poll_lines(context)
+        });
+        self.first = first.await?.map(|lines| share.hold(lines));
         Ok(self.first.is_some())
+    }
+
+    /// True if the next lines have their room already.
+    pub fn has_first(&self) -> bool {
+        self.first.is_some()
     }
 
     /// The next lines; `None` after the last.
@@ -100,5 +111,41 @@ where
             Some(line(&status))
         });
         Poll::Ready(lines.map(|lines| Ok(Frame::data(lines))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::api::grpc::unary::encode;
+    use crate::api::json::schema::method;
+    use crate::api::proto::{etcdserverpb as pb, mvccpb};
+    use crate::model::Budget;
+
+    #[test]
+    fn the_first_lines_wait_for_room_and_take_it() {
+        let kv = mvccpb::KeyValue { value: vec![7; 100_000].into(), ..Default::default() };
+        let piece = pb::RangeResponse { kvs: vec![kv], ..Default::default() };
+        let message = encode(&pb::RangeStreamResponse { range_response: Some(piece) }).expect("encoded");
+        let answers = Budget::new(1 << 20);
+        let share = Share::new(answers.clone(), &answers, answers.clone());
+        let answer = method("/etcdserverpb.KV/RangeStream").expect("a method").answer;
+        let chunks = || {
+            let frames = [Ok::<_, Status>(Frame::data(message.clone()))];
+            Chunks::new(StreamBody::new(tokio_stream::iter(frames)), answer, Failure::default())
+        };
+        let mut one = chunks();
+        share.set_blocked(true);
+        assert!(one.first(&share).now_or_never().is_none(), "the client does not read");
+        share.set_blocked(false);
+        assert_eq!(one.first(&share).now_or_never().expect("there is room").ok(), Some(true));
+        assert!(one.has_first() && answers.used() > 130_000, "{}", answers.used());
+        let all: Vec<_> = (0..10).map(|_| share.hold(Bytes::from(vec![0; 100_000]))).collect();
+        assert!(chunks().first(&share).now_or_never().is_none(), "too much is unread");
+        drop((one, all));
+        assert_eq!(answers.used(), 0);
     }
 }

@@ -14,6 +14,8 @@ use crate::api::grpc::unary::PREFIX;
 
 /// Most messages in each other: protobuf decoders refuse more.
 const MAX_DEPTH: usize = 100;
+/// Bytes of a value that an error shows.
+const MAX_SHOWN: usize = 256;
 
 /// The message that a JSON value means, with gRPC's prefix. `json` is a value that [`super::scan::Scanner`] has accepted, without
 /// space around it.
@@ -275,8 +277,14 @@ impl Token<'_> {
         integer(self.text.as_ref().map_or(self.raw, |text| text.as_bytes()))
     }
 
+    /// Its text for an error. Of a long one the beginning: an answer is not as long as a request.
     fn shown(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.raw)
+        match self.raw.get(..MAX_SHOWN) {
+            Some(begin) if self.raw.len() > MAX_SHOWN => {
+                format!("{}...", begin.utf8_chunks().next().map_or("", |chunk| chunk.valid())).into()
+            }
+            _ => String::from_utf8_lossy(self.raw),
+        }
     }
 }
 
@@ -403,6 +411,8 @@ mod tests {
         let text = "proto: (line 1:22): error parsing \"cancelRequest\", \
                     oneof etcdserverpb.WatchRequest.request_union is already set";
         assert_eq!(twice, Err(text.into()));
+        let long = range(&format!(r#"{{"limit":"{}"}}"#, "ä".repeat(100_000))).expect_err("no number");
+        assert!(long.len() < 400 && long.ends_with("ä..."), "{long}");
         let urls: Result<pb::MemberAddRequest, _> =
             read("/etcdserverpb.Cluster/MemberAdd", r#"{"peerURLs":"http://a"}"#);
         assert_eq!(urls, Err(r#"proto: syntax error (line 1:13): unexpected token "http://a""#.into()));

@@ -131,7 +131,8 @@ impl Gateway {
         client: &Arc<Client>,
     ) -> Result<Response<ReplyBody>, Status> {
         let metadata = metadata::of(request.headers())?;
-        let message = read(request.into_body(), self.grpc.max_receive_bytes(), route.method.request).await?;
+        let limit = self.grpc.max_receive_bytes();
+        let message = read(request.into_body(), limit, route.method.request, &client.share).await?;
         let response = self.grpc.serve(route.rule, called(metadata, Full::new(message)), client).await;
         let (parts, body) = response.into_parts();
         let ReplyBody::Message(message) = body else {
@@ -161,10 +162,10 @@ impl Gateway {
         let failure = Failure::default();
         let body = request.into_body();
         let response = if route.rule.kind == Kind::Bidirectional {
-            let frames = Frames::new(body, limit, route.method.request, failure.clone());
+            let frames = Frames::new(body, limit, route.method.request, failure.clone(), &client.share);
             self.grpc.serve(route.rule, called(metadata, frames), client).await
         } else {
-            let message = read(body, limit, route.method.request).await?;
+            let message = read(body, limit, route.method.request, &client.share).await?;
             self.grpc.serve(route.rule, called(metadata, Full::new(message)), client).await
         };
         let (parts, body) = response.into_parts();
@@ -173,7 +174,7 @@ impl Gateway {
         };
         // The status of the answer depends on what comes first, so nothing is answered before that.
         let mut chunks = Chunks::new(body, route.method.answer, failure);
-        Ok(match chunks.first().await {
+        Ok(match chunks.first(&client.share).await {
             Ok(true) => answered(ReplyBody::Json(Box::new(chunks))),
             Ok(false) => Response::new(ReplyBody::Empty),
             Err(status) => refused_stream(&status),

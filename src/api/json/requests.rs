@@ -1,6 +1,7 @@
 //! Requests, read from a body of JSON and handed on as framed messages of gRPC.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,7 @@ use super::scan::Scanner;
 use super::schema::Message;
 use crate::api::grpc::RequestBody;
 use crate::api::grpc::wording::message_too_large;
+use crate::api::unsent::{Coming, Share};
 
 /// JSON takes more room than the message that it means: how many times as much a request may take.
 const ROOM: usize = 2;
@@ -22,12 +24,14 @@ const ROOM: usize = 2;
 /// The message may have `limit` bytes, which is checked where it is decoded; here the memory for it is bounded.
 ///
 /// # Errors
-/// `InvalidArgument` if it is no such message; `ResourceExhausted` if it is far too long.
+/// `InvalidArgument` if it is no such message; `ResourceExhausted` if it is far too long, or if there is no room for it.
 pub async fn read<B: RequestBody>(
     mut body: B,
     limit: usize,
     message: &'static Message,
+    share: &Arc<Share>,
 ) -> Result<Bytes, Status> {
+    let mut room = share.receive();
     let mut json = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -43,6 +47,7 @@ pub async fn read<B: RequestBody>(
         if length > limit.saturating_mul(ROOM) {
             return Err(message_too_large(length, limit));
         }
+        room.hold(length)?;
     }
     let json = if joined.is_empty() { &json[..] } else { &joined[..] };
     let mut scanner = Scanner::default();
@@ -65,6 +70,7 @@ pub struct Frames<B> {
     message: &'static Message,
     scanner: Scanner,
     buffer: BytesMut,
+    room: Coming,
     /// How much of the buffer has been scanned.
     scanned: usize,
     ended: bool,
@@ -73,9 +79,15 @@ pub struct Frames<B> {
 
 impl<B> Frames<B> {
     /// The requests in `body`. What is wrong with them goes to `failure`, too.
-    pub fn new(body: B, limit: usize, message: &'static Message, failure: Failure) -> Self {
-        let (scanner, buffer) = (Scanner::default(), BytesMut::new());
-        Self { body, limit, message, scanner, buffer, scanned: 0, ended: false, failure }
+    pub fn new(
+        body: B,
+        limit: usize,
+        message: &'static Message,
+        failure: Failure,
+        share: &Arc<Share>,
+    ) -> Self {
+        let (scanner, buffer, room) = (Scanner::default(), BytesMut::new(), share.receive());
+        Self { body, limit, message, scanner, buffer, room, scanned: 0, ended: false, failure }
     }
 
     /// The next request that is complete.
@@ -88,8 +100,10 @@ impl<B> Frames<B> {
                 self.decode(&value).map(Some)
             }
             None if self.scanner.is_between() => {
-                self.buffer.clear();
+                // It lets go of its memory, which a large request may have made large.
+                self.buffer = BytesMut::new();
                 self.scanned = 0;
+                self.room.hold(0)?;
                 Ok(None)
             }
             None => {
@@ -97,6 +111,7 @@ impl<B> Frames<B> {
                 if self.scanned > self.limit.saturating_mul(ROOM) {
                     return Err(message_too_large(self.scanned, self.limit));
                 }
+                self.room.hold(self.scanned)?;
                 Ok(None)
             }
         }

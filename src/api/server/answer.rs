@@ -39,8 +39,15 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         // Whatever else there is has taken its room before it was encoded.
-        let is_encoded_now =
-            matches!(this.body, ReplyBody::Tonic(_) | ReplyBody::Stream(_) | ReplyBody::Json(_));
+        let is_encoded_now = match &this.body {
+            ReplyBody::Tonic(_) | ReplyBody::Stream(_) => true,
+            ReplyBody::Json(lines) => !lines.has_first(),
+            ReplyBody::Empty
+            | ReplyBody::Message(_)
+            | ReplyBody::OkTrailers
+            | ReplyBody::Page(_)
+            | ReplyBody::Wait(_) => false,
+        };
         if !is_encoded_now {
             return Pin::new(&mut this.body).poll_frame(context);
         }

@@ -83,7 +83,8 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
     let late = |_| Err(Ended::Refused("TLS handshake", format!("it did not end within {limit:?}")));
     match begun.unwrap_or_else(late) {
         Ok(Begun { stream, encrypted, user }) => {
-            let share = Share::new(shared.services.store.answers().clone(), &shared.requests);
+            let answers = shared.services.store.answers().clone();
+            let share = Share::new(answers, &shared.requests, shared.messages.clone());
             let client = Client { peer, encrypted, certified: user, share };
             converse(stream, peer, Arc::new(client), faces, &shared).await;
         }
@@ -96,7 +97,8 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
     let policy = ping_policy(shared, client.encrypted, faces, &activity);
     let written = Written::new(activity.clone(), shared.complaints.clone(), peer);
     let frames = Frames::new(policy, Floods::new(activity.clone()));
-    let (stream, heard) = Heard::new(stream, frames, written, client.share.clone());
+    let share = client.share.clone();
+    let (stream, heard) = Heard::new(stream, frames, written, share.clone());
     let service = {
         let shared = shared.clone();
         service_fn(move |request: Request<Incoming>| {
@@ -122,6 +124,7 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut stopping = pin!(shared.services.stop.stopping());
     let mut silence = pin!(tokio::time::sleep(shared.options.first_byte_timeout));
+    let mut stalled = pin!(share.stalled(shared.options.stall_timeout));
     let mut silent = true;
     let mut draining = false;
     loop {
@@ -143,6 +146,11 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
                 draining = true;
                 // Sends GOAWAY: open streams may finish, and the gate ends those that would not.
                 connection.as_mut().graceful_shutdown();
+            }
+            () = stalled.as_mut() => {
+                let limit = shared.options.stall_timeout;
+                let detail = format!("it has left answers unread, or messages unfinished, for {limit:?}");
+                return shared.complaints.ended("stalled", peer, detail);
             }
             () = silence.as_mut(), if silent => {
                 silent = false;

@@ -175,6 +175,9 @@ impl Heard {
     /// The result of a write. While the socket takes nothing, the bodies of answers wait.
     fn tried(&self, polled: Poll<Result<usize>>) -> Poll<Result<usize>> {
         self.share.set_blocked(polled.is_pending());
+        if let Poll::Ready(Ok(count)) = &polled {
+            self.share.moved(*count);
+        }
         polled
     }
 
@@ -228,6 +231,7 @@ impl AsyncRead for Heard {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
             let arrived = &buffer.filled()[before..];
+            this.share.moved(arrived.len());
             if arrived.is_empty() {
                 this.frames.ended(&mut this.through);
                 if this.through.is_empty() {

@@ -53,6 +53,8 @@ pub use tls::Encryption;
 const RESERVED_DESCRIPTORS: u64 = 150;
 /// Bytes of the headers of all requests that are not answered yet, of all connections.
 const REQUESTS: usize = 128 << 20;
+/// Bytes of the messages of all requests that are not answered yet, or not even whole, of all connections.
+const MESSAGES: usize = 256 << 20;
 
 /// Limits and timeouts of connections.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub struct ServerOptions {
     pub first_byte_timeout: Duration,
     /// How long the headers of an HTTP/1.1 request may take.
     pub header_timeout: Duration,
+    /// How long a client may leave answers unread, or messages unfinished.
+    pub stall_timeout: Duration,
     /// How long connections may take to end after the server stops.
     pub drain: Duration,
     /// Most concurrent connections; `None`: the limit on file descriptors minus 150.
@@ -87,6 +91,7 @@ impl Default for ServerOptions {
             handshake_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(300),
+            stall_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(1),
             max_connections: None,
         }
@@ -101,6 +106,7 @@ struct Shared {
     options: ServerOptions,
     connections: Arc<Semaphore>,
     requests: Arc<Budget>,
+    messages: Arc<Budget>,
     complaints: Arc<Complaints>,
 }
 
@@ -128,6 +134,7 @@ impl Server {
             options,
             connections: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             requests: Budget::new(REQUESTS),
+            messages: Budget::new(MESSAGES),
             complaints: Arc::default(),
         });
         let mut inboxes = Vec::new();

@@ -26,7 +26,7 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
         return answer::message(call.services, &refusal);
     }
     let body = match call.method {
-        Method::PUT => read(body, LARGEST).await.unwrap_or_default(),
+        Method::PUT => read(body, LARGEST, call.client).await.unwrap_or_default(),
         _ => bytes::Bytes::new(),
     };
     let names: Vec<&str> = below.trim_end_matches('/').split('/').skip(1).collect();

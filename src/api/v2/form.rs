@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
 
 use super::errors::Error;
+use crate::api::client::Client;
 use crate::api::grpc::RequestBody;
 use crate::model::Refusal;
 
@@ -16,8 +17,10 @@ const LARGEST: usize = 10 << 20;
 /// Reads a body of at most `limit` bytes.
 ///
 /// # Errors
-/// [`Refusal::RequestTooLarge`]; [`Refusal::Canceled`] if the client is gone.
-pub async fn read<B: RequestBody>(mut body: B, limit: usize) -> Result<Bytes, Refusal> {
+/// [`Refusal::RequestTooLarge`]; [`Refusal::AnswersUnread`] if there is no room for it; [`Refusal::Canceled`] if the client
+/// is gone.
+pub async fn read<B: RequestBody>(mut body: B, limit: usize, client: &Client) -> Result<Bytes, Refusal> {
+    let mut room = client.share.receive();
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::Canceled)?;
@@ -25,6 +28,7 @@ pub async fn read<B: RequestBody>(mut body: B, limit: usize) -> Result<Bytes, Re
         if read.len() + data.len() > limit {
             return Err(Refusal::RequestTooLarge);
         }
+        room.hold(read.len() + data.len())?;
         read.extend_from_slice(&data);
     }
     Ok(read.freeze())

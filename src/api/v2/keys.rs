@@ -45,7 +45,7 @@ async fn answered<B: RequestBody>(
 ) -> Result<Response<ReplyBody>, Error> {
     let (parts, body) = request.into_parts();
     let body = match is_form(&call.method, &parts.headers) {
-        true => read(body, call.services.settings().max_receive_bytes()).await?,
+        true => read(body, call.services.settings().max_receive_bytes(), call.client).await?,
         false => Bytes::new(),
     };
     let form = Form::parse(&body, parts.uri.query().unwrap_or_default())?;

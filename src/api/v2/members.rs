@@ -10,6 +10,7 @@ use super::form::read;
 use super::json;
 use crate::api::audit::Origin;
 use crate::api::body::ReplyBody;
+use crate::api::client::Client;
 use crate::api::grpc::RequestBody;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::rpc::audited::audited;
@@ -51,7 +52,7 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
         _ => 0,
     };
     let peer_urls = match call.method {
-        Method::POST | Method::PUT => match peer_urls(&parts.headers, body).await {
+        Method::POST | Method::PUT => match peer_urls(&parts.headers, body, call.client).await {
             Ok(urls) => urls,
             Err(response) => return in_cluster(services, response),
         },
@@ -149,7 +150,11 @@ struct PeerUrls {
 }
 
 /// The peer URLs in a request, or the refusal of it.
-async fn peer_urls<B: RequestBody>(headers: &HeaderMap, body: B) -> Result<Vec<String>, Response<ReplyBody>> {
+async fn peer_urls<B: RequestBody>(
+    headers: &HeaderMap,
+    body: B,
+    client: &Client,
+) -> Result<Vec<String>, Response<ReplyBody>> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = match kind.split_once(';') {
         Some((kind, _)) => kind.to_lowercase().trim().to_owned(),
@@ -160,7 +165,7 @@ async fn peer_urls<B: RequestBody>(headers: &HeaderMap, body: B) -> Result<Vec<S
         return Err(says(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text));
     }
     let bad = |text: &str| says(StatusCode::BAD_REQUEST, text);
-    let body = read(body, LARGEST).await.map_err(|_| bad("http: request body too large"))?;
+    let body = read(body, LARGEST, client).await.map_err(|_| bad("http: request body too large"))?;
     let request: PeerUrls = serde_json::from_slice(&body).map_err(|error| match error.is_eof() {
         true => bad("unexpected end of JSON input"),
         false => bad(&error.to_string()),

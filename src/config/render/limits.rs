@@ -61,10 +61,24 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Headers of all requests that are not answered yet",
-        "64 MiB, and as much for their buffers; beyond it the answer is \"too many requests\"",
+        "64 MiB, and as much for their buffers, and 8 KiB of each connection; beyond it the answer is \"too many requests\"",
         "",
         (SERVER, "REQUESTS: usize = 128 << 20"),
         "src/api/unsent.rs::headers_are_counted_over_all_connections",
+    ),
+    limit(
+        "Messages of requests that have not come wholly, or are not answered yet",
+        "256 MiB; beyond it the answer is \"too many requests\", unless the connection has 64 KiB at most",
+        "",
+        (SERVER, "MESSAGES: usize = 256 << 20"),
+        "tests/suite/process/attacks.rs::messages_that_never_end",
+    ),
+    limit(
+        "Time without progress in reading answers or sending messages, if more than 64 KiB wait",
+        "60 s, in which the client moves less than 64 KiB or a sixteenth of them; then the connection is closed. Streams wait",
+        "",
+        (SERVER, "stall_timeout: Duration::from_secs(60)"),
+        "src/api/tests/limits.rs::whoever_does_not_read_its_answer_is_left",
     ),
     limit(
         "Resets of streams that are not done yet",
@@ -121,13 +135,6 @@ pub const LIMITS: &[Limit] = &[
         "max-unsent-bytes",
         ("", ""),
         "tests/suite/process/attacks.rs::transactions_with_large_answers",
-    ),
-    limit(
-        "An answer that is compressed, for clients that ask for it",
-        "1 MiB; larger ones are sent as they are",
-        "",
-        ("api/grpc/through_tonic.rs", "MOST_COMPRESSED: usize = 1 << 20"),
-        "src/api/tests/limits.rs::a_large_answer_is_not_compressed",
     ),
     limit(
         "A connection's answers that are never refused",

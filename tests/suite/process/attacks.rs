@@ -17,9 +17,12 @@ use kvd::api::proto::etcdserverpb::{
     PutRequest, RangeRequest, RangeStreamResponse, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest,
 };
 use prost::Message;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::{Code, Status, Streaming};
 
+use super::frames;
 use crate::harness::{Api, Server, heavy, subject};
 use normal::Watched;
 use raw::Raw;
@@ -232,8 +235,50 @@ async fn large_headers() {
         open.push(connection);
     }
     tokio::time::sleep(lasts()).await;
+    whoever_comes_is_served(&server).await;
     watched.end("headers of 60 kB on 20,000 streams", 200 * MB).await;
     drop(open);
+}
+
+/// Requests whose messages never come wholly, in HTTP/2 and as JSON.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_never_end() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(0).await else { return };
+    let watched = Watched::begin(&server).await;
+    let (connections, streams) = if is_measured() { (50, 100) } else { (10, 80) };
+    let mut open = Vec::new();
+    for number in 0..connections {
+        let path = if number % 2 == 0 { "/etcdserverpb.KV/Put" } else { "/etcdserverpb.Watch/Watch" };
+        let mut connection = frames::Client::connect(server.endpoint()).await;
+        let mut allowed = 65_535;
+        for number in 0..streams {
+            connection.begin(2 * number + 1, path, VALUE, MB - frames::PIECE, &mut allowed).await;
+        }
+        open.push(connection);
+    }
+    let mut as_json = Vec::new();
+    for _ in 0..connections * streams / 4 {
+        let mut connection = TcpStream::connect(server.endpoint()).await.expect("a connection");
+        let head =
+            format!("POST /v3/kv/put HTTP/1.1\r\nhost: a\r\ncontent-length: {VALUE}\r\n\r\n{{\"value\":\"");
+        let sent = [head.into_bytes(), vec![b'x'; MB]].concat();
+        // It is refused if there is no room.
+        let _ = connection.write_all(&sent).await;
+        as_json.push(connection);
+    }
+    tokio::time::sleep(lasts()).await;
+    whoever_comes_is_served(&server).await;
+    watched.end("1 MB of messages on each of 5,000 streams", 400 * MB).await;
+    drop((open, as_json));
+}
+
+/// Clients that connect now are served.
+async fn whoever_comes_is_served(server: &Server) {
+    for _ in 0..20 {
+        let range = RangeRequest { key: "normal".into(), ..Default::default() };
+        server.api().kv.range(range).await.expect("a client that connects now");
+    }
 }
 
 /// Many connections with many watches, under a normal client's puts.

@@ -17,6 +17,8 @@ pub const CONTINUATION: u8 = 9;
 pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
+/// The largest payload of a frame.
+pub const PIECE: usize = 16_384;
 
 /// A frame from the server.
 #[derive(Debug, PartialEq)]
@@ -56,6 +58,24 @@ impl Client {
         self.send(DATA, END_STREAM, stream, &framed(message)).await;
     }
 
+    /// Begins a call whose message has `length` bytes, and sends so many of them. `allowed` is what the server still takes
+    /// on this connection: what it refuses it counts as taken.
+    pub async fn begin(&mut self, stream: u32, path: &str, length: usize, sent: usize, allowed: &mut usize) {
+        self.send(HEADERS, END_HEADERS, stream, &header_block(path, &[])).await;
+        let message = [&[0][..], &(length as u32).to_be_bytes(), &vec![b'x'; sent]].concat();
+        for piece in message.chunks(PIECE) {
+            while *allowed < 2 * PIECE {
+                let frame = self.receive().await.expect("the connection goes on");
+                if frame.kind == WINDOW_UPDATE && frame.stream == 0 {
+                    let more = frame.payload.try_into().map(u32::from_be_bytes);
+                    *allowed += more.expect("four bytes") as usize;
+                }
+            }
+            *allowed -= piece.len();
+            self.send(DATA, 0, stream, piece).await;
+        }
+    }
+
     /// A frame from the server; `None` at the end of the connection.
     pub async fn receive(&mut self) -> Option<Frame> {
         let mut header = [0; 9];
@@ -93,7 +113,6 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
 
 /// A link to `server` that delivers this many bytes per second to a client and buffers few.
 pub async fn slow_link(server: String, bytes_a_second: usize) -> SocketAddr {
-    const PIECE: usize = 16 << 10;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
