@@ -165,8 +165,7 @@ async fn tell_now(lessor: &Arc<Lessor>, question: Question) -> Result<Told, Refu
     }
 }
 
-/// The encoding of questions and answers.
-pub(super) fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
+fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
     postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
 }
 

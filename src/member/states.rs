@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::leases::encode;
 use crate::api::metrics::{Page, Source};
 use crate::model::{Refusal, StateDigest};
 use crate::raft::{Handler, Node, Pending, Topic, TopicTaken};
@@ -135,4 +134,8 @@ impl Handler for StateHandler {
         let told = self.tell(&question);
         Box::pin(async move { told })
     }
+}
+
+fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
+    postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
 }

@@ -12,11 +12,11 @@ use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::StoreError;
 use super::format::meta::Meta;
 use super::mvcc::written::Version;
 use super::registry::Registry;
 use super::tables::{Id, Kept, TABLES};
-use super::{Store, StoreError};
 use crate::model::StateDigest;
 
 /// The scheme of this chain, in [`StateDigest::scheme`].
@@ -169,19 +169,6 @@ impl Digests {
         let behind = self.latest.partition_point(|(changed, _)| *changed <= index);
         let (_, value) = self.latest.get(behind.checked_sub(1)?)?;
         Some(StateDigest { index, scheme: SCHEME, value: to_stored(*value) })
-    }
-}
-
-impl Store {
-    /// The digest of the present state, with the index of the last entry applied; `None` before the first entry, and if
-    /// it is not known.
-    pub fn digest(&self) -> Option<StateDigest> {
-        self.0.shared.read().digest()
-    }
-
-    /// The digest after the entry at `index`, which has been applied; `None` if that is not known, or too long ago.
-    pub fn digest_at(&self, index: u64) -> Option<StateDigest> {
-        self.0.shared.read().digests.at(index)
     }
 }
 

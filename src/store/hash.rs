@@ -1,8 +1,9 @@
-//! The hash of all stored data.
+//! The hash of all stored data, and the digest of the state.
 
-use super::StoreError;
 use super::core::Inner;
 use super::tables::TABLES;
+use super::{Store, StoreError};
+use crate::model::StateDigest;
 
 impl Inner {
     /// CRC32C of the rows of all hashed tables, each table's preceded by its number in a snapshot.
@@ -19,5 +20,18 @@ impl Inner {
             }
         }
         Ok(crc)
+    }
+}
+
+impl Store {
+    /// The digest of the present state, with the index of the last entry applied; `None` before the first entry, and if
+    /// it is not known.
+    pub fn digest(&self) -> Option<StateDigest> {
+        self.0.shared.read().digest()
+    }
+
+    /// The digest after the entry at `index`, which has been applied; `None` if that is not known, or too long ago.
+    pub fn digest_at(&self, index: u64) -> Option<StateDigest> {
+        self.0.shared.read().digests.at(index)
     }
 }
