@@ -465,7 +465,7 @@ mod tests {
                 share.moved(1 << 20);
             }
         };
-        assert_eq!(tokio::join!(stalls(), slow).0, false, "it moves its part");
+        assert!(!tokio::join!(stalls(), slow).0, "it moves its part");
         assert!(stalls().await, "it moves no more");
         drop(large);
         // Answers that are read at once, however many.
@@ -475,7 +475,7 @@ mod tests {
                 tokio::time::sleep(LIMIT / 8).await;
             }
         };
-        assert_eq!(tokio::join!(stalls(), busy).0, false);
+        assert!(!tokio::join!(stalls(), busy).0);
         let mut message = share.receive();
         message.hold(OWN + 1).expect("there is room");
         assert!(stalls().await, "it sends no more");

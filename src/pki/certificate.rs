@@ -165,7 +165,9 @@ impl Certificate {
         };
         // What is around the signed part is under no signature. Only some fields, and the parameters of an algorithm, have
         // types that their place tells.
-        let around = is_regular_one(algorithm, true, DEPTH) && is_regular_one(signature, false, DEPTH);
+        let is_sequence = algorithm.class() == Class::Universal && algorithm.tag() == Tag::Sequence;
+        let around =
+            is_sequence && is_regular_one(algorithm, true, DEPTH) && is_regular_one(signature, false, DEPTH);
         let fields = objects(signed.data).unwrap_or_default();
         let is_regular_field = |field: &Any<'_>| match field.class() {
             Class::ContextSpecific => !field.header.is_constructed() || is_regular(field.data, false),
@@ -290,7 +292,8 @@ impl Says {
             | ParsedExtension::ExtendedKeyUsage(_)
             | ParsedExtension::NameConstraints(_)
             | ParsedExtension::PolicyConstraints(_)
-                if !is_regular(extension.value, true) =>
+                if objects(extension.value).is_none_or(|all| all.len() != 1)
+                    || !is_regular(extension.value, true) =>
             {
                 return Err(());
             }
@@ -398,11 +401,8 @@ fn is_text(value: &Any<'_>) -> bool {
         Tag::NumericString => bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b' '),
         Tag::BmpString => {
             let (pairs, rest) = bytes.as_chunks::<2>();
-            let is_character = |pair: &[u8; 2]| match u16::from_be_bytes(*pair) {
-                0xd800..=0xdfff | 0xfdd0..=0xfdef | 0xfffe | 0xffff => false,
-                _ => true,
-            };
-            rest.is_empty() && pairs.iter().all(is_character)
+            let is_none = |pair: &[u8; 2]| matches!(u16::from_be_bytes(*pair), 0xd800..=0xdfff | 0xfdd0..=0xfdef | 0xfffe | 0xffff);
+            rest.is_empty() && !pairs.iter().any(is_none)
         }
         Tag::T61String => true,
         _ => false,

@@ -264,15 +264,17 @@ mod tests {
         let mut body = Full::new(Bytes::new());
         assert!(read(&mut body, 100, 0).await.is_err());
     }
+
     #[tokio::test]
     async fn a_message_without_room_is_refused_before_it_is_there() {
         let bytes = encode(&put(200_000)).unwrap();
         let mut frames =
             bytes.chunks(16_384).map(|part| Ok::<_, Status>(http_body::Frame::data(part.to_vec().into())));
-        let mut body = StreamBody::new(tokio_stream::iter(frames.by_ref()));
-        let refused = read(&mut body, 300_000, 100_000).await.unwrap_err();
+        let refused = {
+            let mut body = StreamBody::new(tokio_stream::iter(frames.by_ref()));
+            read(&mut body, 300_000, 100_000).await.unwrap_err()
+        };
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-        drop(body);
         assert_eq!(frames.count(), 6, "the rest was read for nothing");
     }
 

@@ -17,14 +17,16 @@ async fn a_member_whose_state_differs_reports_it() {
     let mut three = Three::start().await;
     let leader = three.leader().await;
     let odd = (leader + 1) % 3;
-    // An orderly end leaves a checkpoint; what comes then is in the log alone when the member is killed.
+    // An orderly end leaves a checkpoint.
     three.0[odd].stop().await;
     three.0[odd].start().await;
     answers(&three.0[odd]).await;
+    wait_for(&three.0[odd], "kvd_state_comparisons_total", |compared| compared >= 1.0).await;
+    // What comes now is in the log alone when the member is killed.
     for number in 0..5 {
         put(&three.0[leader], &number.to_string()).await;
     }
-    wait_for(&three.0[odd], "kvd_state_comparisons_total", |compared| compared >= 1.0).await;
+    answers(&three.0[odd]).await;
     three.0[odd].kill();
     apply_another_entry(&three.0[odd].data_dir().join("member/store"));
     three.0[odd].start().await;
