@@ -155,7 +155,7 @@ fn cluster(net: &Net, dns: &mut Dns<'_>, program: &Program) -> String {
     until("three members", || {
         let output = client(&net.host("three"), &etcdctl, &list);
         printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        printed.matches("started").count() == 3
+        printed.matches(", started, ").count() == 3
     });
     if program.is_kvd() {
         clients_are_alike(net, &etcdctl);

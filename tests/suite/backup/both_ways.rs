@@ -160,22 +160,26 @@ async fn the_status_of_a_backup_is_printed_as_etcdutl_prints_it() {
     }
 }
 
-/// Puts the same number under two keys at once, until it is asked to end.
-async fn write_pairs(server: &Server, ends: &std::sync::atomic::AtomicBool) {
-    let put = |key: &str, number: u64| pb::RequestOp {
+/// Puts the same number under two keys at once.
+async fn write_pair(server: &Server, number: u64) {
+    let put = |key: &str| pb::RequestOp {
         request: Some(pb::request_op::Request::RequestPut(pb::PutRequest {
             key: key.to_owned().into(),
             value: number.to_string().into(),
             ..Default::default()
         })),
     };
-    let mut kv = server.api().kv;
-    for number in 0.. {
-        if ends.load(std::sync::atomic::Ordering::Relaxed) {
-            return;
-        }
-        let success = vec![put("first", number), put("second", number)];
-        kv.txn(pb::TxnRequest { success, ..Default::default() }).await.expect("a transaction");
+    let success = vec![put("first"), put("second")];
+    let txn = pb::TxnRequest { success, ..Default::default() };
+    server.api().kv.txn(txn).await.expect("a transaction");
+}
+
+/// Puts pairs until it is asked to end.
+async fn write_pairs(server: &Server, ends: &std::sync::atomic::AtomicBool) {
+    let mut number = 1;
+    while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+        write_pair(server, number).await;
+        number += 1;
     }
 }
 
@@ -193,6 +197,7 @@ async fn a_backup_is_one_state_while_writes_go_on() {
         };
         server.api().kv.put(request).await.expect("a put");
     }
+    write_pair(&server, 0).await;
     let files: Vec<_> = (0..3).map(|number| server.dir().join(format!("{number}.db"))).collect();
     let (saving, ends) = (files.clone(), std::sync::atomic::AtomicBool::new(false));
     let endpoints = format!("--endpoints={}", server.endpoint());

@@ -29,16 +29,19 @@ impl Normal {
 
     /// The text without values that vary.
     pub fn text(&mut self, text: &str) -> String {
-        let mut out = String::new();
+        let mut lines = Vec::new();
         for line in text.lines() {
             let mut line = logged(line);
             for (what, name) in &self.replaced {
                 line = line.replace(what, name);
             }
-            out.push_str(&squeezed(&self.line(&line)));
-            out.push('\n');
+            lines.push(squeezed(&self.line(&line)) + "\n");
         }
-        out
+        // Threads of a client log at the same time: the order of lines that follow each other is left to chance.
+        let is_logged = |line: &String| line.starts_with("log: ");
+        let runs = lines.chunk_by_mut(|one, next| is_logged(one) && is_logged(next));
+        runs.for_each(|run| run.sort_unstable());
+        lines.concat()
     }
 
     fn line(&mut self, line: &str) -> String {
