@@ -407,6 +407,7 @@ mod tests {
         drop((open, one, two));
         assert_eq!(requests.used(), 0);
     }
+
     #[test]
     fn a_connection_that_asks_for_little_takes_nothing_from_others() {
         let (answers, requests) = (Budget::new(1 << 20), Budget::new(STEP));

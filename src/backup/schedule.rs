@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
 use super::copy::Order;
@@ -15,6 +14,7 @@ use super::folder::Folder;
 use super::turns::{Report, State, Turns, Verdict, pause};
 use super::{BackupError, Made};
 use crate::model::{Clock, Histogram, MemberId, Refusal};
+use crate::raft::topics::{decode, encode};
 use crate::raft::{Handler, Node, Pending, Topic, TopicTaken};
 use crate::store::Store;
 
@@ -196,7 +196,7 @@ impl Inner {
     async fn ask(&self) -> Result<Verdict, Refusal> {
         let report = self.report(self.node.status().id);
         let answer = self.node.ask_leader(Topic::BACKUPS, encode(&report)?).await?;
-        postcard::from_bytes(&answer).map_err(|error| Refusal::Internal(error.to_string()))
+        decode(&answer)
     }
 
     fn report(&self, member: MemberId) -> Report {
@@ -312,8 +312,7 @@ impl Handler for Leader {
 
 impl Leader {
     fn decide(&self, question: &[u8]) -> Result<Bytes, Refusal> {
-        let report: Report =
-            postcard::from_bytes(question).map_err(|error| Refusal::Internal(error.to_string()))?;
+        let report: Report = decode(question)?;
         let status = self.node.status();
         if !status.is_leader {
             return Err(Refusal::NotLeader);
@@ -322,8 +321,4 @@ impl Leader {
         let now = self.clock.monotonic();
         encode(&self.turns.lock().decide(report, (status.id, status.term), &members, now))
     }
-}
-
-fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
-    postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::parts::{Job, Member};
 use crate::lease::{Answering, Lessor, Proposer, Remote, Renewal, TimeToLive};
 use crate::model::{Command, LeaseId, Refusal, Reply};
+use crate::raft::topics::{decode, encode};
 use crate::raft::{Handler, Node, Pending, Topic, TopicTaken, offload};
 
 /// Longest wait of a renewal from another member; that member asks again.
@@ -93,7 +94,7 @@ impl LeaderLessor {
         let node = self.0.clone();
         Box::pin(async move {
             let answer = node.ask_leader(Topic::LEASES, encode(&question)?).await?;
-            postcard::from_bytes(&answer).map_err(|error| Refusal::Internal(error.to_string()))
+            decode(&answer)
         })
     }
 }
@@ -132,8 +133,7 @@ impl Handler for LeaseHandler {
     fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>> {
         let (node, lessor) = (self.node.clone(), self.lessor.clone());
         Box::pin(async move {
-            let question =
-                postcard::from_bytes(&question).map_err(|error| Refusal::Internal(error.to_string()))?;
+            let question = decode(&question)?;
             let told = tokio::time::timeout(ANSWER_WITHIN, tell(&node, &lessor, question)).await;
             encode(&told.map_err(|_| Refusal::Timeout)??)
         })
@@ -163,10 +163,6 @@ async fn tell_now(lessor: &Arc<Lessor>, question: Question) -> Result<Told, Refu
             Ok(Told::TimeToLive(found.map(|time| (time.remaining, time.granted))))
         }
     }
-}
-
-fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
-    postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::metrics::{Page, Source};
 use crate::model::{Refusal, StateDigest};
+use crate::raft::topics::{decode, encode};
 use crate::raft::{Handler, Node, Pending, Topic, TopicTaken};
 use crate::store::Store;
 
@@ -70,7 +71,7 @@ impl States {
         let Some(own) = self.store.digest() else { return Ok(()) };
         for _ in 0..TRIES {
             let answer = self.node.ask_leader(Topic::STATES, encode(&own.index)?).await?;
-            match postcard::from_bytes(&answer).map_err(|error| Refusal::Internal(error.to_string()))? {
+            match decode(&answer)? {
                 Told::At(Some(leaders)) if leaders.index == own.index && leaders.scheme == own.scheme => {
                     self.judge(own, leaders);
                     return Ok(());
@@ -120,7 +121,7 @@ struct StateHandler {
 
 impl StateHandler {
     fn tell(&self, question: &[u8]) -> Result<Bytes, Refusal> {
-        let index = postcard::from_bytes(question).map_err(|error| Refusal::Internal(error.to_string()))?;
+        let index = decode(question)?;
         if !self.node.status().is_leader {
             return Err(Refusal::NotLeader);
         }
@@ -134,8 +135,4 @@ impl Handler for StateHandler {
         let told = self.tell(&question);
         Box::pin(async move { told })
     }
-}
-
-fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
-    postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
 }

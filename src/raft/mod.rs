@@ -51,7 +51,7 @@ mod shared;
 mod signal;
 mod standing;
 mod state_machine;
-mod topics;
+pub mod topics;
 mod types;
 pub mod wire;
 

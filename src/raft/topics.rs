@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Refusal;
@@ -26,10 +27,26 @@ impl Topic {
     pub const STATES: Topic = Topic(4);
 }
 
-/// Answers the questions of one topic, and defines their encoding.
+/// Answers the questions of one topic, and defines their encoding: as a rule that of [`encode`].
 pub trait Handler: Send + Sync + 'static {
     /// Answers a question, or refuses it; after [`Refusal::NotLeader`] the asking member looks for the leader.
     fn answer(&self, question: Bytes) -> Pending<Result<Bytes, Refusal>>;
+}
+
+/// A question or an answer as bytes.
+///
+/// # Errors
+/// [`Refusal::Internal`] if it cannot be encoded; none is known to be like that.
+pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, Refusal> {
+    postcard::to_stdvec(message).map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
+}
+
+/// A question or an answer from bytes. Never panics, whatever the bytes.
+///
+/// # Errors
+/// [`Refusal::Internal`] if it is not one.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    postcard::from_bytes(bytes).map_err(|error| Refusal::Internal(error.to_string()))
 }
 
 /// A topic has a handler already, which is kept.

@@ -12,7 +12,7 @@ use super::server::{PATIENCE, Server};
 const HOSTS: [(&str, &str); 4] =
     [("dns", "10.99.0.53"), ("one", "10.99.0.1"), ("two", "10.99.0.2"), ("three", "10.99.0.3")];
 
-/// The DNS server of the hosts, and what tells them of it.
+/// The DNS server of the hosts, and the file that names it to them.
 struct Dns<'n> {
     net: &'n Net,
     server: Option<Child>,

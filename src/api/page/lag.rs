@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::{MemberId, Refusal};
+use crate::raft::topics::{decode, encode};
 use crate::raft::{Handler, Node, Pending, Topic, TopicTaken};
 
 /// Entries that each member has not acknowledged yet.
@@ -25,7 +26,7 @@ pub fn serve(node: &Node) -> Result<(), TopicTaken> {
 /// If there is none, or it does not answer.
 pub async fn ask(node: &Node) -> Result<Lag, Refusal> {
     let answer = node.ask_leader(Topic::LAG, Bytes::new()).await?;
-    postcard::from_bytes(&answer).map_err(|error| Refusal::Internal(error.to_string()))
+    decode(&answer)
 }
 
 struct Answers(Node);
@@ -38,8 +39,7 @@ impl Handler for Answers {
             if !status.is_leader {
                 return Err(Refusal::NotLeader);
             }
-            let encoded = postcard::to_stdvec(&lag(&node));
-            encoded.map(Bytes::from).map_err(|error| Refusal::Internal(error.to_string()))
+            encode(&lag(&node))
         })
     }
 }
