@@ -4,7 +4,7 @@
 //! passes the request to the handler, within the caller's deadline. Unary calls take the short path of [`unary`]; streams
 //! take tonic's (`through_tonic`), behind `partial`.
 //!
-//! * `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: the encoding of its answers.
+//! * `upload`: the body of a request. `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: the encoding of its answers.
 //! * `wording`: grpc-go's texts where tonic has others. `reflection`: descriptions of this server's services.
 
 pub mod deadline;
@@ -13,10 +13,12 @@ mod partial;
 mod reflection;
 mod through_tonic;
 pub mod unary;
+pub mod upload;
 mod watch;
 pub mod wording;
 
 use std::fmt::Display;
+use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,14 +48,18 @@ use wording::{reword, unknown_method};
 /// How messages are compressed.
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-/// The body of a request.
+/// The body of a request; empty by default.
 pub trait RequestBody:
-    Body<Data = Bytes, Error: Into<StdError> + Display + Send + 'static> + Send + Unpin + 'static
+    Body<Data = Bytes, Error: Into<StdError> + Display + Send + 'static> + Default + Send + Unpin + 'static
 {
 }
 
 impl<B> RequestBody for B where
-    B: Body<Data = Bytes, Error: Into<StdError> + Display + Send + 'static> + Send + Unpin + 'static
+    B: Body<Data = Bytes, Error: Into<StdError> + Display + Send + 'static>
+        + Default
+        + Send
+        + Unpin
+        + 'static
 {
 }
 
@@ -73,10 +79,10 @@ impl Grpc {
         Self { services, reflection }
     }
 
-    /// Answers any request of a client.
+    /// Answers any request of a client. The request is left empty if it is not needed any more.
     pub async fn call<B: RequestBody>(
         &self,
-        request: Request<B>,
+        request: &mut Request<B>,
         client: &Arc<Client>,
     ) -> Response<ReplyBody> {
         match rules::find(request.uri().path()) {
@@ -99,7 +105,7 @@ impl Grpc {
     pub async fn serve<B: RequestBody>(
         &self,
         rule: &'static Rule,
-        request: Request<B>,
+        request: &mut Request<B>,
         client: &Arc<Client>,
     ) -> Response<ReplyBody> {
         self.services.metrics.started(rule);
@@ -125,7 +131,7 @@ impl Grpc {
     async fn answer_unary<B: RequestBody>(
         &self,
         rule: &'static Rule,
-        request: Request<B>,
+        request: &mut Request<B>,
         client: &Arc<Client>,
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
@@ -147,7 +153,7 @@ impl Grpc {
     async fn open_stream<B: RequestBody>(
         &self,
         rule: &'static Rule,
-        request: Request<B>,
+        request: &mut Request<B>,
         client: &Arc<Client>,
         started: Instant,
     ) -> Result<Response<ReplyBody>, Status> {
@@ -192,7 +198,7 @@ impl Grpc {
     async fn plain<B: RequestBody>(
         &self,
         rule: &'static Rule,
-        mut request: Request<B>,
+        request: &mut Request<B>,
         client: &Arc<Client>,
         zipped: bool,
         end: Option<Instant>,
@@ -202,7 +208,7 @@ impl Grpc {
         let _room = received.room.take();
         let message = received.message(zipped, limit)?;
         let caller = self.admit(rule, request.headers(), client).await?;
-        drop(request);
+        drop(take(request));
         self.services.metrics.received(rule, 1, message.len());
         match rpc::unary(
             rule.rpc,
@@ -220,16 +226,16 @@ impl Grpc {
         client: &Arc<Client>,
         origin: Option<Origin>,
         caller: Caller,
-        request: Request<B>,
+        request: &mut Request<B>,
         compressed: bool,
     ) -> Result<Response<tonic::body::Body>, Status> {
         if let (Some(reflection), Rpc::Reflection | Rpc::ReflectionAlpha) = (&self.reflection, rule.rpc) {
             let older = rule.rpc == Rpc::ReflectionAlpha;
-            let request = request.map(|body| tonic::body::Body::new(Partial::new(body, &client.share)));
+            let request = take(request).map(|body| tonic::body::Body::new(Partial::new(body, &client.share)));
             return Ok(reworded(reflection.call(older, request).await));
         }
         let limit = self.services.settings().max_receive_bytes();
-        let request = request.map(|body| Partial::new(body, &client.share));
+        let request = take(request).map(|body| Partial::new(body, &client.share));
         match rpc::stream(
             rule.rpc,
             &self.services,

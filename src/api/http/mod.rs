@@ -14,6 +14,7 @@ mod pprof;
 mod shared;
 mod vars;
 
+use std::mem::take;
 use std::sync::Arc;
 
 use answer::{Origin, decoded_path, not_found, only_get, plain};
@@ -53,19 +54,19 @@ impl Pages {
     pub async fn client<B: RequestBody>(
         &self,
         client: &Arc<Client>,
-        request: Request<B>,
+        request: &mut Request<B>,
     ) -> Response<ReplyBody> {
         // As in etcd: a certificate without a common name names nobody.
         let certified = client.certified.as_ref().is_some_and(|name| !name.is_empty());
         let origin = Origin { encrypted: client.encrypted, certified };
         let settings = arc_swap::Guard::into_inner(self.services.settings());
         let filter = &settings.access;
-        if let Some(refused) = access::refuse(filter, origin, &request) {
+        if let Some(refused) = access::refuse(filter, origin, request) {
             return refused;
         }
         if let Some(part) = page::find(request.uri().path()).filter(|_| settings.page) {
             let from = (&*self.services, &*self.status, &self.gateway);
-            return Box::pin(page::answer(part, from, client, request)).await;
+            return Box::pin(page::answer(part, from, client, take(request))).await;
         }
         let path = decoded_path(request.uri().path());
         let in_gateway = json::find(&path).filter(|_| settings.gateway);
@@ -77,13 +78,13 @@ impl Pages {
         let mut response = match (in_gateway, in_v2, request.uri().path()) {
             _ if request.method() == Method::OPTIONS => Response::new(ReplyBody::Empty),
             // On the heap: other requests need less space.
-            (Some(target), ..) => Box::pin(self.gateway.call(target, request, client)).await,
-            (None, Some(path), _) => Box::pin(self.v2.call(&path, request, client)).await,
-            (None, None, "/version") => only_get(&request).unwrap_or_else(|| self.version()),
-            (None, None, "/debug/vars") => only_get(&request).unwrap_or_else(|| vars::vars(&self.services)),
+            (Some(target), ..) => Box::pin(self.gateway.call(target, take(request), client)).await,
+            (None, Some(path), _) => Box::pin(self.v2.call(&path, take(request), client)).await,
+            (None, None, "/version") => only_get(request).unwrap_or_else(|| self.version()),
+            (None, None, "/debug/vars") => only_get(request).unwrap_or_else(|| vars::vars(&self.services)),
             (None, None, path) => match path.strip_prefix("/debug/pprof").filter(|_| settings.pprof) {
-                Some(below) => self.profile(below, &request).await,
-                None => self.metrics_only(&request).await,
+                Some(below) => self.profile(below, request).await,
+                None => self.metrics_only(request).await,
             },
         };
         if let Some(origin) = readable_by {
@@ -100,12 +101,12 @@ impl Pages {
             "/metrics" => figures::scrape(&self.services, &self.figures),
             "/health" => match only_get(request) {
                 Some(refused) => refused,
-                None => health::health(&self.services, query).await,
+                None => Box::pin(health::health(&self.services, query)).await,
             },
             _ => match health::Probe::find(path) {
                 Some((probe, check)) => match only_get(request) {
                     Some(refused) => refused,
-                    None => health::probe(&self.services, probe, check, query).await,
+                    None => Box::pin(health::probe(&self.services, probe, check, query)).await,
                 },
                 None => not_found(),
             },

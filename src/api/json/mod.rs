@@ -36,6 +36,7 @@ use tonic::Status;
 
 use super::body::ReplyBody;
 use super::client::Client;
+use super::grpc::upload::Upload;
 use super::grpc::{Grpc, RequestBody, unary};
 use super::jobs::Job;
 use super::rules::{Kind, RULES, Rule};
@@ -133,7 +134,7 @@ impl Gateway {
         let metadata = metadata::of(request.headers())?;
         let limit = self.grpc.max_receive_bytes();
         let message = read(request.into_body(), limit, route.method.request, &client.share).await?;
-        let response = self.grpc.serve(route.rule, called(metadata, Full::new(message)), client).await;
+        let response = self.grpc.serve(route.rule, &mut called(metadata, Full::new(message)), client).await;
         let (parts, body) = response.into_parts();
         let ReplyBody::Message(message) = body else {
             return Err(refusals::status(&parts.headers));
@@ -163,10 +164,10 @@ impl Gateway {
         let body = request.into_body();
         let response = if route.rule.kind == Kind::Bidirectional {
             let frames = Frames::new(body, limit, route.method.request, failure.clone(), &client.share);
-            self.grpc.serve(route.rule, called(metadata, frames), client).await
+            self.grpc.serve(route.rule, &mut called(metadata, frames), client).await
         } else {
             let message = read(body, limit, route.method.request, &client.share).await?;
-            self.grpc.serve(route.rule, called(metadata, Full::new(message)), client).await
+            self.grpc.serve(route.rule, &mut called(metadata, Full::new(message)), client).await
         };
         let (parts, body) = response.into_parts();
         let ReplyBody::Stream(body) = body else {
@@ -191,8 +192,8 @@ fn encoded(message: &[u8], answer: &'static schema::Message) -> Result<Bytes, St
 }
 
 /// A call of a method with a body of framed messages.
-fn called<B>(metadata: HeaderMap, body: B) -> Request<B> {
-    let mut request = Request::new(body);
+fn called<B>(metadata: HeaderMap, body: B) -> Request<Upload<B>> {
+    let mut request = Request::new(Upload::new(body));
     *request.headers_mut() = metadata;
     request
 }

@@ -26,6 +26,7 @@ use super::tls::Encryption;
 use super::written::Written;
 use crate::api::body::ReplyBody;
 use crate::api::client::{Client, Peer};
+use crate::api::grpc::upload::Upload;
 use crate::api::unsent::Share;
 use crate::model::Refusal;
 
@@ -104,20 +105,18 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
         service_fn(move |request: Request<Incoming>| {
             let (shared, client) = (shared.clone(), client.clone());
             let stream = Open::new(&activity);
-            async move {
-                // In a box that exists while the request is handled: otherwise each stream would keep its room from its
-                // first frame to its last.
-                Box::pin(async move {
-                    let opened = client.share.open(bytes_of(request.headers()));
-                    let response = match &opened {
-                        Ok(_) => answer(&shared, faces, &client, request).await,
-                        Err(refusal) => refused(refusal.clone(), &request),
-                    };
-                    let share = client.share.clone();
-                    Ok::<_, Infallible>(response.map(|body| Answer::new(body, share, stream, opened.ok())))
-                })
-                .await
-            }
+            let mut request = request.map(Upload::new);
+            // In a box that exists while the request is handled: otherwise each stream would keep its room from its
+            // first frame to its last.
+            Box::pin(async move {
+                let opened = client.share.open(bytes_of(request.headers()));
+                let response = match &opened {
+                    Ok(_) => answer(&shared, faces, &client, &mut request).await,
+                    Err(refusal) => refused(refusal.clone(), &request),
+                };
+                let share = client.share.clone();
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, share, stream, opened.ok())))
+            })
         })
     };
     let builder = builder(shared);
@@ -216,12 +215,12 @@ async fn answer(
     shared: &Shared,
     faces: Faces,
     client: &Arc<Client>,
-    request: Request<Incoming>,
+    request: &mut Request<Upload<Incoming>>,
 ) -> Response<ReplyBody> {
-    match (is_grpc(&request), faces) {
+    match (is_grpc(request), faces) {
         (true, Faces::All | Faces::Grpc) => shared.grpc.call(request, client).await,
         (false, Faces::All | Faces::Http) => shared.pages.client(client, request).await,
-        (_, Faces::Metrics) => shared.pages.metrics_only(&request).await,
+        (_, Faces::Metrics) => shared.pages.metrics_only(request).await,
         (true, Faces::Http) | (false, Faces::Grpc) => {
             let mut response = Response::new(ReplyBody::Empty);
             *response.status_mut() = StatusCode::NOT_FOUND;

@@ -136,13 +136,13 @@ async fn the_answer_to_a_compressed_request_is_compressed() {
     let call = async |path: &str, message: Vec<u8>| {
         let body =
             Bytes::from([&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat());
-        let request = http::Request::builder()
+        let mut request = http::Request::builder()
             .uri(path)
             .header("content-type", "application/grpc")
             .header("grpc-encoding", "gzip")
             .body(http_body_util::Full::new(body))
             .unwrap();
-        let body = grpc.call(request, &client).await.into_body().collect().await.unwrap();
+        let body = grpc.call(&mut request, &client).await.into_body().collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
         body.to_bytes()
     };
