@@ -17,7 +17,7 @@ use super::reads::Reads;
 use super::space;
 use crate::auth::Logins;
 use crate::lease::{self, Lessor};
-use crate::model::{Caller, ClusterId, Command, MemberId, Refusal, Reply};
+use crate::model::{Caller, ClusterId, Command, MemberId, Refusal, Reply, Version};
 use crate::raft::Node;
 use crate::store::Store;
 use crate::watch::{Hub, TreeHub};
@@ -25,7 +25,7 @@ use crate::watch::{Hub, TreeHub};
 /// The version of etcd whose behaviour kvd has.
 pub const ETCD_VERSION: &str = "3.7.3";
 /// The storage version that goes with it.
-pub const STORAGE_VERSION: &str = "3.7.0";
+const STORAGE_VERSION: &str = "3.7.0";
 
 /// Limits and intervals of the API, already checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,6 +216,19 @@ impl Services {
             revision,
             raft_term: self.node.term(),
         }
+    }
+
+    /// The version of etcd that this member says to clients.
+    pub fn server_version(&self) -> String {
+        match self.node.version() {
+            Version::OWN => ETCD_VERSION.into(),
+            claimed => claimed.of_cluster(),
+        }
+    }
+
+    /// The storage version that goes with what the cluster's members may use.
+    pub fn storage_version(&self) -> String {
+        self.store.cluster_version().unwrap_or_else(|| STORAGE_VERSION.into())
     }
 
     /// The header of the cluster service: the revision is always zero there.

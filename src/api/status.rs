@@ -91,6 +91,8 @@ refusals! {
         "etcdserver: cluster version not found during downgrade", None;
     WrongDowngradeVersionFormat: InvalidArgument, "etcdserver: wrong downgrade target version format", None;
     InvalidDowngradeTarget: InvalidArgument, "etcdserver: invalid downgrade target version", None;
+    DowngradeInProgress: FailedPrecondition, "etcdserver: cluster has a downgrade job in progress", None;
+    NotCapable: FailedPrecondition, "etcdserver: not capable", RAFT;
     UserEmpty: InvalidArgument, "etcdserver: user name is empty", UNAUTHORIZED;
     InvalidToken: Unauthenticated, "etcdserver: invalid auth token", UNAUTHORIZED;
     PermissionDenied: PermissionDenied, "etcdserver: permission denied", UNAUTHORIZED;
@@ -207,6 +209,8 @@ mod tests {
         ClusterVersionUnavailable | FailedPrecondition | etcdserver: cluster version not found during downgrade
         WrongDowngradeVersionFormat | InvalidArgument | etcdserver: wrong downgrade target version format
         InvalidDowngradeTarget | InvalidArgument | etcdserver: invalid downgrade target version
+        DowngradeInProgress | FailedPrecondition | etcdserver: cluster has a downgrade job in progress
+        NotCapable | FailedPrecondition | etcdserver: not capable | 300
         UserEmpty | InvalidArgument | etcdserver: user name is empty | 110
         InvalidToken | Unauthenticated | etcdserver: invalid auth token | 110
         PermissionDenied | PermissionDenied | etcdserver: permission denied | 110

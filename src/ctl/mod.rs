@@ -9,6 +9,7 @@
 //! | `client.rs` | a connection with the caller's token; deadlines |
 //! | `admin.rs` | the daemon on this machine |
 //! | `watcher.rs` | a watch that outlives its connection |
+//! | `survey.rs` | what all members say about themselves |
 //! | `session.rs` | locks and elections |
 //! | `child.rs` | commands that kvctl runs |
 //! | `failure.rs` | how a command ends: etcdctl's texts and exit codes |
@@ -32,6 +33,7 @@ mod output;
 mod print;
 mod secret;
 mod session;
+mod survey;
 mod target;
 mod watcher;
 mod words;

@@ -1,7 +1,7 @@
 //! How the process ends: exit codes, by which the service manager decides whether to try again, and their explanations
 //! in the journal.
 
-use super::notices::{COPY, HISTORY, Notice, STRANGER};
+use super::notices::{COPY, HISTORY, Notice, STRANGER, VERSION};
 use crate::join::discovery::DiscoveryError;
 use crate::join::enter::EntryError;
 use crate::join::identity::IdentityError;
@@ -22,7 +22,11 @@ const FATAL: i32 = 74;
 /// The exit code of a start that failed.
 pub fn code(error: &MemberError) -> u8 {
     match error {
-        MemberError::Config(_) | MemberError::Bootstrap(_) | MemberError::Pki(_) => CONFIG,
+        MemberError::Version(_)
+        | MemberError::Entry(EntryError::Version(_))
+        | MemberError::Config(_)
+        | MemberError::Bootstrap(_)
+        | MemberError::Pki(_) => CONFIG,
         MemberError::Identity(IdentityError::Removed { .. })
         | MemberError::Copy(_)
         | MemberError::Entry(EntryError::Refused(_) | EntryError::Stranger(_)) => IDENTITY,
@@ -45,6 +49,7 @@ pub fn notice(error: &MemberError) -> Option<&'static Notice> {
     match error {
         MemberError::History(_) => Some(&HISTORY),
         MemberError::Copy(_) => Some(&COPY),
+        MemberError::Version(_) | MemberError::Entry(EntryError::Version(_)) => Some(&VERSION),
         MemberError::Entry(EntryError::Stranger(_)) => Some(&STRANGER),
         _ => None,
     }

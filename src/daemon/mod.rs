@@ -149,11 +149,13 @@ async fn serve(config: &Config, inherited: Inherited, arguments: Vec<String>) ->
             match ended {
                 Ok(Ending::Removed) => {}
                 Ok(Ending::Copy(_) | Ending::Outdated(_)) => code = exit::IDENTITY,
+                Ok(Ending::Version(_)) => code = exit::CONFIG,
                 Err(error) => tracing::error!("the data may be taken for those of a member: {error}"),
             }
-            systemd::status(match code == 0 {
-                true => "removed from the cluster; the data directory must be removed",
-                false => "refused: the data are a copy of the member's, or an older copy",
+            systemd::status(match code {
+                0 => "removed from the cluster; the data directory must be removed",
+                exit::CONFIG => "refused: the program is too old for the cluster",
+                _ => "refused: the data are a copy of the member's, or an older copy",
             });
             None
         }

@@ -148,6 +148,17 @@ pub const HISTORY: Notice = notice(
      `kvctl member add`; see cluster.toml(5). A cluster of this member alone needs a backup of both directories.",
 );
 
+/// The program does not fit the cluster.
+pub const VERSION: Notice = notice(
+    "49bb031d09cd8cf205343716776b2237",
+    "This program does not fit the cluster's version",
+    "Members of neighbouring minor versions work together; the cluster uses what all of them know, and its version says what\n\
+     that is. This program is older than that, or more than one minor version newer. Nothing was changed, and the service\n\
+     is not started again. The line beside this one says what to do; on a member that runs:\n\n    \
+     kvctl upgrade status\n\n\
+     shows the cluster's version, that of each member, and whether it is safe to go on.",
+);
+
 /// The other members do not have this member's secret.
 pub const STRANGER: Notice = notice(
     "83fb85d6b52cd30c82d341fede07c62c",
@@ -215,7 +226,7 @@ pub const OPEN: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 21] = [
+const ALL: [&Notice; 22] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -230,6 +241,7 @@ const ALL: [&Notice; 21] = [
     &COPY,
     &OUTDATED,
     &HISTORY,
+    &VERSION,
     &STRANGER,
     &RELOADED,
     &CONFIG_REFUSED,

@@ -12,7 +12,7 @@ use crate::join::identity::Identity;
 use crate::log::{self, Log, LogError, Neighbour, RealDisk};
 use crate::member::directory::Directories;
 use crate::member::{RaftOn, Seams};
-use crate::model::{Budget, LogPosition};
+use crate::model::{Budget, LogPosition, Version};
 use crate::peer::Transport;
 use crate::raft::NodeOptions;
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
@@ -113,6 +113,12 @@ impl Neighbour for Beside {
     }
 }
 
+/// The version of this program. A test of upgrades makes one program claim several; a release build claims its own.
+pub fn version() -> Version {
+    let claimed = std::env::var("KVD_TEST_VERSION").ok().filter(|_| cfg!(debug_assertions));
+    claimed.as_deref().and_then(Version::parse).unwrap_or(Version::OWN)
+}
+
 /// The seams of the member that this process is. `fresh` says that it starts for the first time.
 pub fn seams(
     config: &Config,
@@ -138,6 +144,7 @@ pub fn seams(
         strict_reconfig: config.raft.strict_reconfig_check,
         max_learners: config.raft.max_learners,
         epoch: identity.epoch,
+        version: version(),
         pre_vote: config.raft.pre_vote,
         on_fatal: Arc::new(|why| fatal("raft failed", &why)),
         ..NodeOptions::new(identity.member, identity.cluster, log, store, transport, Arc::new(SystemClock))

@@ -21,7 +21,7 @@ use crate::log::RealDisk;
 use crate::member::figures::{Figures, Peers};
 use crate::member::peers::{Answers, PeerPort};
 use crate::member::roster::{self, Ending};
-use crate::member::{Member, MemberError, directory, entry};
+use crate::member::{Member, MemberError, directory, entry, versions};
 use crate::peer::Quic;
 use crate::pki::Credentials;
 
@@ -65,6 +65,8 @@ impl Process {
         entry::refuse_missing_log(&directories, &*disk)?;
         systemd::status("opening the data");
         let store = opening::store(config, &directories)?;
+        let version = opening::version();
+        versions::refuse_misfit(version, &store)?;
         let log = opening::log(config, &directories, disk, &store)?;
         systemd::status("finding the cluster");
         let asker = PeerPort(quic.clone());
@@ -72,7 +74,7 @@ impl Process {
             tracing::warn!("{what}");
             systemd::status(&format!("finding the cluster: {}", what.replace('\n', "; ")));
         };
-        let identity = entry::enter(config, &directories, (&log, &store), &asker, &tell).await?;
+        let identity = entry::enter((config, version), &directories, (&log, &store), &asker, &tell).await?;
         quic.identify(identity.member, identity.cluster);
         roster::refuse_copy(&quic, identity.member, &store).await?;
         systemd::status("replaying the log");
@@ -154,6 +156,9 @@ impl Process {
             Ending::Copy(why) => tracing::error!(message_id = notices::COPY.id, "the member ends: {why}"),
             Ending::Outdated(why) => {
                 tracing::error!(message_id = notices::OUTDATED.id, "the member ends: {why}")
+            }
+            Ending::Version(why) => {
+                tracing::error!(message_id = notices::VERSION.id, "the member ends: {why}")
             }
         }
         Ok(ending)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::enter::with_urls;
 use super::existing;
 use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode_question, encode};
-use crate::model::{Caller, Clock, Command, Member, MemberChange, Refusal, Reply};
+use crate::model::{Caller, Clock, Command, Member, MemberChange, Refusal, Reply, Version};
 use crate::peer::Names;
 use crate::raft::Node;
 
@@ -56,12 +56,17 @@ impl Admission {
     }
 
     fn roll(&self) -> Roll {
-        Roll { cluster: self.node.status().cluster, epoch: self.node.epoch(), members: self.node.members() }
+        let node = &self.node;
+        let version = node.cluster_version().as_deref().and_then(Version::parse);
+        Roll { cluster: node.status().cluster, epoch: node.epoch(), members: node.members(), version }
     }
 
     /// Adds the candidate, or confirms that it was added before.
     async fn admit(&self, candidate: Candidate) -> Result<Answer, Refusal> {
         self.node.read_index().await?;
+        if let Some(cluster) = self.roll().version.filter(|cluster| !candidate.version.fits(*cluster)) {
+            return Ok(Answer::Misfit(cluster));
+        }
         if let Some(known) = with_urls(&self.names, &self.node.members(), &candidate.peer_urls).await {
             if let Err(wiped) = existing::refuse_wiped(known) {
                 return Ok(Answer::Refused(wiped.to_string()));

@@ -11,7 +11,7 @@ use super::bootstrap::{InitialMember, Plan};
 use super::existing::{self, ExistingError};
 use super::identity::Identity;
 use super::questions::{Answer, Candidate, Question, QuestionError, Roll, decode, encode};
-use crate::model::{Member, MemberId};
+use crate::model::{Member, MemberId, Version};
 use crate::peer::{Names, Pending};
 
 /// How long one member may take for its answer.
@@ -60,6 +60,9 @@ pub enum EntryError {
     /// The cluster refuses this member.
     #[error("the cluster does not let this member join: {0}")]
     Refused(String),
+    /// The program does not fit the cluster's version.
+    #[error("{0}")]
+    Version(String),
     /// The members that were reached do not share this member's secret or certificate authority.
     #[error("the cluster cannot be entered with this member's cluster secret (or certificates): {0}")]
     Stranger(String),
@@ -69,6 +72,12 @@ pub enum EntryError {
     /// A message that cannot be read.
     #[error(transparent)]
     Question(#[from] QuestionError),
+}
+
+impl EntryError {
+    fn misfit(own: Version, cluster: Version) -> Self {
+        Self::Version(own.misfit(cluster).unwrap_or_default())
+    }
 }
 
 /// A member of a new cluster with an empty data directory asks the other initial members whether their cluster is
@@ -121,14 +130,15 @@ fn refuse_known(roll: &Roll, plan: &Plan) -> Result<(), EntryError> {
 }
 
 /// The identity of a member that was added before, by the answers of the members in `initial-cluster` (etcd
-/// `--initial-cluster-state existing`). `token` is the `initial-cluster-token`, if it was given.
+/// `--initial-cluster-state existing`). `token` is the `initial-cluster-token`, if it was given, and `version` that of its
+/// program.
 ///
 /// # Errors
-/// [`EntryError::Existing`], [`EntryError::Stranger`], [`EntryError::Refused`].
+/// [`EntryError::Existing`], [`EntryError::Stranger`], [`EntryError::Refused`], [`EntryError::Version`].
 pub async fn existing(
     asker: &dyn Asker,
     names: &Names,
-    (name, token): (&str, Option<String>),
+    (name, token, version): (&str, Option<String>, Version),
     initial: &[InitialMember],
 ) -> Result<Identity, EntryError> {
     let question = encode(&Question::Roll(token))?;
@@ -140,6 +150,9 @@ pub async fn existing(
         for other in &others {
             match ask(asker, other.peer_urls.clone(), question.clone()).await {
                 Ok(Answer::Roll(roll)) => {
+                    if let Some(cluster) = roll.version.filter(|cluster| !version.fits(*cluster)) {
+                        return Err(EntryError::misfit(version, cluster));
+                    }
                     let ours = initial.iter().flat_map(|member| &member.peer_urls);
                     let theirs = roll.members.iter().flat_map(|member| &member.peer_urls);
                     let places = Places::find(names, ours.chain(theirs)).await;
@@ -196,6 +209,9 @@ pub async fn join(
                     return Ok((Identity { member, cluster: roll.cluster, epoch: roll.epoch }, roll));
                 }
                 Ok(Answer::Refused(why)) => return Err(EntryError::Refused(why)),
+                Ok(Answer::Misfit(cluster)) if !candidate.version.fits(cluster) => {
+                    return Err(EntryError::misfit(candidate.version, cluster));
+                }
                 Ok(other) => {
                     met.kin = true;
                     reasons.push(format!("{peer}: {}", reason(&other)));
@@ -262,7 +278,9 @@ impl Met {
 fn reason(answer: &Answer) -> String {
     match answer {
         Answer::Later(why) | Answer::Refused(why) => why.clone(),
-        Answer::Roll(_) | Answer::Joined(..) => "an answer to another question".to_string(),
+        Answer::Roll(_) | Answer::Joined(..) | Answer::Misfit(_) => {
+            "an answer to another question".to_string()
+        }
     }
 }
 
@@ -347,14 +365,15 @@ mod tests {
         let roll = roll(vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")]);
         let script = Script::of([nobody("refused"), nobody("refused"), Ok(Answer::Roll(roll))]);
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
-        let identity = existing(&script, &Names::new(4), ("b", None), &given).await.expect("found");
+        let identity =
+            existing(&script, &Names::new(4), ("b", None, Version::OWN), &given).await.expect("found");
         assert_eq!(identity, Identity { member: MemberId(2), cluster: ClusterId(0xc), epoch: 3 });
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_answers() {
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
-        let error = existing(&Script::of([]), &Names::new(4), ("b", None), &given)
+        let error = existing(&Script::of([]), &Names::new(4), ("b", None, Version::OWN), &given)
             .await
             .expect_err("nobody")
             .to_string();
@@ -370,11 +389,13 @@ mod tests {
         let given = [initial("a", "http://a:1")];
         let members = vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")];
         let script = Script::of([nobody("refused"), Ok(Answer::Roll(roll(members)))]);
-        let error =
-            existing(&script, &Names::new(4), ("b", None), &given).await.expect_err("not named").to_string();
+        let error = existing(&script, &Names::new(4), ("b", None, Version::OWN), &given)
+            .await
+            .expect_err("not named")
+            .to_string();
         assert!(error.contains("member count is unequal (1 and 2)"), "{error}");
         assert!(error.contains("added and not started yet: http://b:1"), "{error}");
-        let error = existing(&Script::of([]), &Names::new(4), ("b", None), &given)
+        let error = existing(&Script::of([]), &Names::new(4), ("b", None, Version::OWN), &given)
             .await
             .expect_err("nobody")
             .to_string();
@@ -384,8 +405,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn joining_tries_until_it_is_let_in_or_refused() {
-        let candidate =
-            Candidate { name: "b".into(), peer_urls: vec!["http://b:1".into()], learner: false, token: None };
+        let candidate = Candidate {
+            name: "b".into(),
+            peer_urls: vec!["http://b:1".into()],
+            learner: false,
+            token: None,
+            version: Version::OWN,
+        };
         let peers = ["https://a:1".to_string()];
         let told = Mutex::new(Vec::new());
         let tell = |what: &str| told.lock().push(what.to_string());
@@ -408,9 +434,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_program_that_does_not_fit_the_cluster_does_not_enter() {
+        let old = Version::OWN.before().expect("there is one");
+        let candidate = Candidate {
+            name: "b".into(),
+            peer_urls: vec!["http://b:1".into()],
+            learner: false,
+            token: None,
+            version: old,
+        };
+        let peers = ["https://a:1".to_string()];
+        let script = Script::of([Ok(Answer::Misfit(Version::OWN))]);
+        let refused = join(&script, &candidate, &peers, Duration::ZERO, |_| {}).await.expect_err("refused");
+        assert!(refused.to_string().contains("`kvctl downgrade enable"), "{refused}");
+
+        let known = roll(vec![member(1, "a", "http://a:1"), member(2, "", "http://b:1")]);
+        let script = Script::of([Ok(Answer::Roll(known))]);
+        let given = [initial("a", "http://a:1"), initial("b", "http://b:1")];
+        let again = existing(&script, &Names::new(4), ("b", None, old), &given).await.expect_err("refused");
+        assert_eq!(again, refused);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn another_secret_ends_a_join_at_once_with_every_peers_reason() {
-        let candidate =
-            Candidate { name: "c".into(), peer_urls: vec!["http://c:1".into()], learner: false, token: None };
+        let candidate = Candidate {
+            name: "c".into(),
+            peer_urls: vec!["http://c:1".into()],
+            learner: false,
+            token: None,
+            version: Version::OWN,
+        };
         let peers = ["https://a:1".to_string(), "https://b:1".to_string()];
         let stranger = || Err(NoAnswer::Stranger("not the same secret".into()));
         let script = Script::of([stranger(), nobody("refused")]);
@@ -431,7 +484,8 @@ mod tests {
         assert_eq!(*told.lock(), ["https://a:1: not the same secret; https://b:1: starting"]);
         let given = [initial("a", "http://a:1"), initial("b", "http://b:1"), initial("c", "http://c:1")];
         let script = Script::of([nobody("refused"), stranger()]);
-        let refused = existing(&script, &Names::new(4), ("c", None), &given).await.expect_err("refused");
+        let refused =
+            existing(&script, &Names::new(4), ("c", None, Version::OWN), &given).await.expect_err("refused");
         assert_eq!(refused, EntryError::Stranger("not the same secret; refused".into()));
     }
 
@@ -463,7 +517,7 @@ mod tests {
         let plan = super::super::bootstrap::plan("b", &given, "t").expect("a plan");
         let mut own = plan.members.iter().find(|m| m.id == plan.identity.member).expect("there").clone();
         own.name = "b".into();
-        let known = Roll { cluster: plan.identity.cluster, epoch: 0, members: vec![own] };
+        let known = Roll { cluster: plan.identity.cluster, epoch: 0, members: vec![own], version: None };
         let script = Script::of([Ok(Answer::Roll(known))]);
         let refused = refuse_second_start(&script, &plan).await.expect_err("refused").to_string();
         assert!(refused.contains("has already been bootstrapped"), "{refused}");

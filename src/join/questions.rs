@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClusterId, Member, MemberId};
+use crate::model::{ClusterId, Member, MemberId, Version};
 
 /// The version of these messages.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// The longest question: a member's name and URLs.
 const LONGEST_QUESTION: usize = 64 << 10;
 
@@ -31,6 +31,8 @@ pub struct Candidate {
     pub learner: bool,
     /// Its `initial-cluster-token`, if it was given.
     pub token: Option<String>,
+    /// The version of its program.
+    pub version: Version,
 }
 
 /// An answer.
@@ -44,6 +46,8 @@ pub enum Answer {
     Later(String),
     /// No; asking again does not help.
     Refused(String),
+    /// No: the candidate's program does not fit this version of the cluster.
+    Misfit(Version),
 }
 
 /// A cluster and its members.
@@ -55,6 +59,8 @@ pub struct Roll {
     pub epoch: u64,
     /// Its members, ascending by id.
     pub members: Vec<Member>,
+    /// Its version, once it has one.
+    pub version: Option<Version>,
 }
 
 /// A message that cannot be read.
@@ -104,6 +110,7 @@ mod tests {
             peer_urls: vec!["https://10.0.0.2:2380".into()],
             learner: true,
             token: Some("t".into()),
+            version: Version::OWN,
         };
         let question = Question::Join(candidate);
         let bytes = encode(&question).expect("encoded");

@@ -2,7 +2,7 @@
 
 use super::bootstrap::InitialMember;
 use super::questions::Roll;
-use crate::model::{ClusterId, Member, MemberId};
+use crate::model::{ClusterId, Member, MemberId, Version};
 
 /// A member that has published `name`, or not yet if it is empty.
 pub fn member(id: u64, name: &str, url: &str) -> Member {
@@ -16,5 +16,5 @@ pub fn initial(name: &str, url: &str) -> InitialMember {
 
 /// The roll that the members of cluster `c` send.
 pub fn roll(members: Vec<Member>) -> Roll {
-    Roll { cluster: ClusterId(0xc), epoch: 3, members }
+    Roll { cluster: ClusterId(0xc), epoch: 3, members, version: Some(Version::OWN) }
 }

@@ -85,7 +85,7 @@ mod tests {
     use crate::log::encode_payload;
     use crate::model::{
         Compare, CompareOp, CompareTarget, Delete, KeyRange, Member, MemberChange, MemberId, Op, Put,
-        RangeQuery, Stamp, TreeCommand, Ttl, Txn,
+        RangeQuery, Stamp, TreeCommand, Ttl, Txn, Version,
     };
 
     /// A megabyte, in every place where a command can carry one.
@@ -114,6 +114,7 @@ mod tests {
                 value: "v".repeat(1 << 20).into(),
                 ttl: Ttl { seconds: Some(u64::MAX), refresh: true },
             }),
+            Command::Downgrade(Some(Version::OWN)),
             Command::LeaseCheckpoint { remaining: vec![(i64::MAX, Some(i64::MAX)); 100_000] },
         ]
     }

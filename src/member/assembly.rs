@@ -8,6 +8,7 @@ use super::parts::Member;
 use super::readiness::Readiness;
 use super::seams::{RaftOn, Seams};
 use super::states::States;
+use super::versions::Versions;
 use crate::api::page::lag;
 use crate::api::services::{FanOut, Services, Stop};
 use crate::api::space::SpaceWatch;
@@ -34,6 +35,7 @@ impl Member {
         let own: [Arc<dyn Observer>; 4] = [hub.clone(), tree_hub.clone(), lessor.clone(), space.clone()];
         store.set_observers(observers.into_iter().chain(own).collect());
         let (id, name, client_urls) = (raft.id, raft.name.clone(), raft.client_urls.clone());
+        let clock = raft.clock.clone();
         let node = match raft_on {
             RaftOn::Thread => Node::start_on_thread(raft).await?,
             RaftOn::Here => Node::start(raft).await?,
@@ -41,6 +43,7 @@ impl Member {
         leases::answer(&node, &lessor)?;
         lag::serve(&node)?;
         let states = States::new(&node, &store)?;
+        let versions = Versions::new(&node, &store, clock)?;
         let patience = settings.request_timeout();
         let (stopper, stop) = Stop::channel();
         let lease_leader = Arc::new(LeaderLessor(node.clone()));
@@ -63,6 +66,7 @@ impl Member {
             services: Arc::new(services),
             stopper,
             retention: tokio::sync::watch::Sender::new(retention),
+            versions,
             space,
             states,
         })

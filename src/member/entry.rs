@@ -25,7 +25,7 @@ use crate::join::identity::{self, Identity};
 use crate::join::questions::Candidate;
 use crate::log::format::sequence_of;
 use crate::log::{Disk, Log, LogError};
-use crate::model::Member;
+use crate::model::{Member, Version};
 use crate::peer::Names;
 use crate::raft;
 use crate::store::Store;
@@ -67,12 +67,12 @@ pub fn refuse_missing_log(directories: &Directories, disk: &dyn Disk) -> Result<
 }
 
 /// The identity in the data, or, at a first start, the one that follows from the configuration, after the member's
-/// first entries are written. May wait for other members; `tell` is called with whatever it waits for.
+/// first entries are written. `version` is that of its program. May wait for other members; `tell` is called with whatever it waits for.
 ///
 /// # Errors
 /// See [`MemberError`].
 pub async fn enter(
-    config: &Config,
+    (config, version): (&Config, Version),
     directories: &Directories,
     (log, store): (&Log, &Store),
     asker: &dyn Asker,
@@ -84,7 +84,7 @@ pub async fn enter(
         history::mark(directories, &identity)?;
         return Ok(identity);
     }
-    let (identity, founders) = find_cluster(config, asker, tell).await?;
+    let (identity, founders) = find_cluster((config, version), asker, tell).await?;
     raft::found(log, &founders).await?;
     history::mark(directories, &identity)?;
     identity::create(&directories.member, &identity)?;
@@ -93,7 +93,7 @@ pub async fn enter(
 
 /// The identity that this member will have, and the members of a new cluster; none if the cluster exists.
 async fn find_cluster(
-    config: &Config,
+    (config, version): (&Config, Version),
     asker: &dyn Asker,
     tell: &dyn Fn(&str),
 ) -> Result<(Identity, Vec<Member>), MemberError> {
@@ -108,6 +108,7 @@ async fn find_cluster(
                 peer_urls: urls.iter().map(|url| url.as_str().to_string()).collect(),
                 learner,
                 token: given_token(config),
+                version,
             };
             tracing::info!(?peers, learner, "joining a cluster");
             let tell = |what: &str| tell(&format!("cannot join yet: {what}"));
@@ -122,7 +123,7 @@ async fn find_cluster(
         }
         (true, ClusterState::Existing) => {
             let names = Names::new(MAX_LOOKUPS);
-            let own = (name.as_str(), given_token(config));
+            let own = (name.as_str(), given_token(config), version);
             let initial = initial::members(config, tell).await?;
             let identity = enter::existing(asker, &names, own, &initial).await?;
             Ok((identity, Vec::new()))

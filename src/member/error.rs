@@ -43,6 +43,9 @@ pub enum MemberError {
     /// Another process of the member is running.
     #[error("{0}")]
     Copy(String),
+    /// The program is too old, or too new, for the cluster.
+    #[error("{0}")]
+    Version(String),
     /// The log.
     #[error("the log: {0}")]
     Log(#[from] LogError),

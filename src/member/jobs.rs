@@ -8,10 +8,11 @@ use crate::api::page::keep_history;
 
 /// The jobs that the leader does for all members. They run everywhere, so that the next leader is prepared, and change
 /// something only on the leader.
-const OF_THE_LEADER: &[fn(&Member) -> Job] = &[leases::job, compaction::job, token_keys::job, tree::job];
+const OF_THE_LEADER: &[fn(&Member) -> Job] =
+    &[leases::job, compaction::job, token_keys::job, tree::job, versions];
 
 /// The jobs that each member does for itself.
-const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, comparisons];
+const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, comparisons, version_reports];
 
 impl Member {
     /// The jobs of the leader.
@@ -27,6 +28,18 @@ impl Member {
 
 fn together(jobs: Vec<Job>) -> Job {
     Box::pin(async { _ = join_all(jobs).await })
+}
+
+/// Decides the cluster's version.
+fn versions(member: &Member) -> Job {
+    let versions = member.versions.clone();
+    Box::pin(async move { versions.lead().await })
+}
+
+/// Reports this member's version to the leader.
+fn version_reports(member: &Member) -> Job {
+    let versions = member.versions.clone();
+    Box::pin(async move { versions.report().await })
 }
 
 /// Compares this member's state with the leader's.

@@ -6,6 +6,7 @@
 //! | `jobs.rs` | the lists of jobs |
 //! | `leases.rs`, `compaction.rs`, `token_keys.rs`, `tree.rs` | a job each: lease expiry, with the questions about leases that members ask their leader; automatic compaction; new keys for users' tokens; the end of nodes of v2's tree |
 //! | `states.rs` | whether this member's state is the leader's |
+//! | `versions.rs` | the cluster's version; whether this program fits |
 //! | `directory.rs` | the data directory and its permissions |
 //! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
 //! | `initial.rs` | the members with which a cluster begins |
@@ -40,6 +41,7 @@ mod seams;
 mod states;
 mod token_keys;
 mod tree;
+pub mod versions;
 
 pub use error::MemberError;
 pub use history::{HistoryError, mark};

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::readiness::Readiness;
 use super::seams::Retention;
 use super::states::States;
+use super::versions::Versions;
 use crate::api::services::{Services, Stopper};
 use crate::api::space::SpaceWatch;
 use crate::lease::Lessor;
@@ -32,6 +33,8 @@ pub struct Member {
     pub readiness: Readiness,
     /// The retention of automatic compaction; a change counts at once.
     pub retention: watch::Sender<Retention>,
+    /// What the members report about their programs.
+    pub(super) versions: Arc<Versions>,
     /// Notices when the store exceeds its quota.
     pub(super) space: Arc<SpaceWatch>,
     /// Compares the state with the leader's.

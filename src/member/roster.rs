@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::error::MemberError;
+use super::versions::misfit;
 use crate::model::{Member, MemberId, Progress};
 use crate::peer::{Quic, Rejection};
 use crate::raft::Node;
@@ -25,6 +26,8 @@ pub enum Ending {
     Copy(String),
     /// Its data are an older copy.
     Outdated(String),
+    /// Its program does not know everything that the cluster uses.
+    Version(String),
 }
 
 /// Logs membership changes, and closes connections of removed members. Ends when this member itself must not take part
@@ -40,6 +43,9 @@ pub async fn watch_members(node: Node, quic: Quic) -> Ending {
         let now = node.removed();
         if now.contains(&own) {
             return Ending::Removed;
+        }
+        if let Some(why) = misfit(node.version(), node.cluster_version()) {
+            return Ending::Version(why);
         }
         leaving.extend(
             now.iter().filter(|member| !removed.contains(member)).map(|member| (*member, Instant::now())),

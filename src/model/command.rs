@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alarm, AlarmKind, AuthChange, Caller, Delete, LeaseId, Member, MemberId, Put, TreeCommand, Txn};
+use super::{
+    Alarm, AlarmKind, AuthChange, Caller, Delete, LeaseId, Member, MemberId, Put, TreeCommand, Txn, Version,
+};
 
 /// Upper bound for `--max-request-bytes`: every member receives what any other one was asked for, in one message.
 pub const MAX_REQUEST_BYTES: usize = 48 << 20;
@@ -76,7 +78,7 @@ pub enum MemberChange {
 }
 
 /// One deterministic change of the replicated state. New variants go at the end: the number of a variant is part of
-/// the log format (see `log::format`).
+/// the log format (see `log::format`). A member that does not know a variant stops: see [`Command::since`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Put a key.
@@ -120,10 +122,39 @@ pub enum Command {
     },
     /// Change the members.
     Member(MemberChange),
-    /// Raise the cluster's version, `"X.Y.0"`.
+    /// Set the cluster's version, `"X.Y.0"`.
     ClusterVersion(String),
     /// Change users, roles or authentication.
     Auth(AuthChange),
     /// Change the tree of the v2 API.
     Tree(TreeCommand),
+    /// Begin to go back to this version, the one before the cluster's; `None` ends that.
+    Downgrade(Option<Version>),
 }
+
+impl Command {
+    /// The first version whose programs know the command: it is not proposed in a cluster of an older version, since
+    /// some of its members may stop at it.
+    pub fn since(&self) -> Version {
+        match self {
+            Command::Put(_)
+            | Command::Delete(_)
+            | Command::Txn(_)
+            | Command::Compact { .. }
+            | Command::LeaseGrant { .. }
+            | Command::LeaseRevoke { .. }
+            | Command::LeaseCheckpoint { .. }
+            | Command::AlarmRaise(_)
+            | Command::AlarmClear(_)
+            | Command::AlarmList { .. }
+            | Command::Member(_)
+            | Command::ClusterVersion(_)
+            | Command::Auth(_)
+            | Command::Downgrade(_) => Version::FIRST,
+            Command::Tree(_) => TREE_SINCE,
+        }
+    }
+}
+
+/// The first version with a v2 API.
+pub const TREE_SINCE: Version = Version { major: 3, minor: 7 };

@@ -23,11 +23,12 @@ mod seams;
 mod tree;
 mod txn;
 mod user;
+mod version;
 
 pub use alarm::{Alarm, AlarmKind};
 pub use auth::{AuthChange, PasswordHash, Permission, PermissionKind, TokenKey};
 pub use budget::{Budget, Held};
-pub use command::{Command, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, MemberChange, Proposal, Stamp};
+pub use command::{Command, MAX_COMMAND_BYTES, MAX_REQUEST_BYTES, MemberChange, Proposal, Stamp, TREE_SINCE};
 pub use digest::StateDigest;
 pub use event::{Event, EventKind, RevisionEvents};
 pub use histogram::Histogram;
@@ -46,3 +47,4 @@ pub use tree::{
 };
 pub use txn::{Compare, CompareOp, CompareTarget, Delete, Op, Put, Txn};
 pub use user::Caller;
+pub use version::Version;

@@ -246,4 +246,10 @@ pub enum Refusal {
     /// A password's hash that takes too long to compare with a password.
     #[error("the cost of the password's hash is too high")]
     HashTooCostly,
+    /// A downgrade is in progress already.
+    #[error("a downgrade is in progress")]
+    DowngradeInProgress,
+    /// Not every member knows the command, see [`super::Command::since`].
+    #[error("the cluster's version does not allow it yet")]
+    NotCapable,
 }

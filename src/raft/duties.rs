@@ -14,9 +14,6 @@ use super::members;
 use crate::log::Space;
 use crate::model::{Caller, Command, MemberChange, MemberId, Refusal};
 
-/// The version of a cluster of this kvd, in etcd's notation.
-pub const CLUSTER_VERSION: &str = "3.7.0";
-
 /// Lower limit for the size of the log, in bytes of entries. Entries hold groups of commands, so a number of entries
 /// alone is no bound.
 const LOG_BYTES: u64 = 16 << 20;
@@ -205,11 +202,12 @@ pub async fn leave_full_disk(inner: Arc<Inner>) {
     }
 }
 
+/// The version that a new cluster begins with is that of its first leader.
 async fn decide_version(inner: &Arc<Inner>) -> Result<(), Refusal> {
     if inner.options.store.cluster_version().is_some() {
         return Ok(());
     }
-    let command = Command::ClusterVersion(CLUSTER_VERSION.to_string());
+    let command = Command::ClusterVersion(inner.options.version.of_cluster());
     let outcome = queued(inner, Caller::System, command, None);
     let outcome = tokio::time::timeout(inner.options.request_timeout(), outcome).await;
     outcome.unwrap_or(Err(Refusal::Timeout)).map(|_| ())

@@ -59,7 +59,6 @@ pub mod wire;
 mod tests;
 
 pub use crate::peer::Pending;
-pub use duties::CLUSTER_VERSION;
 pub use found::{found, found_with_state};
 pub use loopback::Loopback;
 pub use node::Node;

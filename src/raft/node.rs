@@ -28,7 +28,7 @@ use super::signal::Receiver;
 use super::state_machine::StateMachine;
 use super::topics::{Handler, Topic, TopicTaken};
 use super::wire::{Answer, Request};
-use crate::model::{Caller, Command, Member, MemberId, Progress, Refusal, Reply};
+use crate::model::{Caller, Command, Member, MemberId, Progress, Refusal, Reply, Version};
 use crate::peer::Channel;
 
 /// A member's part in raft. Clones share it.
@@ -249,6 +249,16 @@ impl Node {
     /// correct at this very moment, even after the process was stopped for a while.
     pub fn leads(&self, term: u64) -> bool {
         self.0.shared.leads(term)
+    }
+
+    /// The version of this member's program.
+    pub fn version(&self) -> Version {
+        self.0.options.version
+    }
+
+    /// The version of its cluster, `"X.Y.0"`, as far as it is known here.
+    pub fn cluster_version(&self) -> Option<String> {
+        self.0.options.store.cluster_version()
     }
 
     /// The members that are known here, ascending by id.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::standing::Misfit;
 use crate::log::Log;
-use crate::model::{Clock, ClusterId, MemberId};
+use crate::model::{Clock, ClusterId, MemberId, Version};
 use crate::peer::Transport;
 use crate::store::Store;
 
@@ -44,6 +44,8 @@ pub struct NodeOptions {
     pub max_learners: usize,
     /// Which life of the cluster it was when this member entered it; 0 for a founder.
     pub epoch: u64,
+    /// The version of this member's program.
+    pub version: Version,
     /// Ask peers before disturbing them with an election (etcd `--pre-vote`).
     pub pre_vote: bool,
     /// Called once if the node cannot continue (a disk fails, or the state cannot be applied): the process must end.
@@ -77,6 +79,7 @@ impl NodeOptions {
             strict_reconfig: true,
             max_learners: 1,
             epoch: 0,
+            version: Version::OWN,
             pre_vote: true,
             on_fatal: Arc::new(|why| panic!("fatal: {why}")),
         }

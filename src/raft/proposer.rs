@@ -12,7 +12,7 @@ use super::queue::{Charge, ReplyTo, Waiting};
 use super::types::{Callback, Group, Types};
 use super::wire::{Answer, Request};
 use crate::log;
-use crate::model::{MemberId, Proposal, Refusal, Stamp};
+use crate::model::{MemberId, Proposal, Refusal, Stamp, Version};
 use crate::peer::{Channel, TransportError};
 
 /// Most commands in one entry, and most bytes.
@@ -64,6 +64,7 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
             }
         }
         drop_void(&inner, &mut waiting);
+        hold_back_new(&inner, &mut waiting);
         if waiting.is_empty() {
             continue;
         }
@@ -100,6 +101,28 @@ fn drop_void(inner: &Inner, waiting: &mut Vec<Waiting>) {
     };
     for void in waiting.extract_if(.., is_void) {
         void.reply.send(Err(Refusal::NotLeader));
+    }
+}
+
+/// Refuses commands that some member may not know, as far as this member knows the cluster's version. It is not certain
+/// of it, and puts them off, before the cluster has one, and as a leader before it has applied all entries of former
+/// terms: what it appends then could follow an entry that lowers the version.
+fn hold_back_new(inner: &Arc<Inner>, waiting: &mut Vec<Waiting>) {
+    if waiting.iter().all(|waiting| waiting.command.since() <= Version::FIRST) {
+        return;
+    }
+    let (leadership, limit) = (*inner.shared.leadership().borrow(), inner.options.store.version_limit());
+    let is_certain = leadership.leading || leadership.leader != Some(inner.shared.id());
+    let mut put_off = Vec::new();
+    let allowed = limit.filter(|_| is_certain);
+    for new in waiting.extract_if(.., |waiting| waiting.command.since() > allowed.unwrap_or(Version::FIRST)) {
+        match allowed {
+            Some(_) => new.reply.send(Err(Refusal::NotCapable)),
+            None => put_off.push(new),
+        }
+    }
+    if !put_off.is_empty() {
+        inner.requeue(put_off);
     }
 }
 

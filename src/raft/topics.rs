@@ -25,6 +25,8 @@ impl Topic {
     pub const LAG: Topic = Topic(3);
     /// Digests of the state.
     pub const STATES: Topic = Topic(4);
+    /// The members' versions.
+    pub const VERSIONS: Topic = Topic(5);
 }
 
 /// Answers the questions of one topic, and defines their encoding: as a rule that of [`encode`].

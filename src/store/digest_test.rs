@@ -4,7 +4,7 @@
 use super::tests::{Bench, manual};
 use crate::model::{
     Alarm, AlarmKind, AuthChange, Command, Delete, KeyRange, Member, MemberChange, MemberId, Put,
-    TreeCommand, Ttl,
+    TreeCommand, Ttl, Version,
 };
 
 fn put(key: &'static str, value: &'static str, lease: i64) -> Command {
@@ -45,6 +45,9 @@ fn commands() -> Vec<[Vec<Command>; 2]> {
     ];
     let mut all: Vec<_> = single.into_iter().map(|two| two.map(|command| vec![command])).collect();
     all.push([vec![alarm(5), no_alarm(5)], vec![alarm(5), no_alarm(6)]]);
+    let (cluster, target) = (Version::OWN.of_cluster(), Version::OWN.before());
+    let version = Command::ClusterVersion(cluster);
+    all.push([vec![version.clone(), Command::Downgrade(target)], vec![version]]);
     all
 }
 

@@ -49,7 +49,7 @@ pub struct Figures {
 }
 
 /// The kinds of requests as etcd names them.
-const OPS: [&str; 21] = [
+const OPS: [&str; 22] = [
     "Put",
     "DeleteRange",
     "Txn",
@@ -71,6 +71,7 @@ const OPS: [&str; 21] = [
     "AuthRoleDelete",
     "AuthRoleGrantPermission",
     "AuthRoleRevokePermission",
+    "DowngradeInfoSet",
 ];
 
 /// The index of a command's kind; `None` for kinds that etcd does not count either.
@@ -102,6 +103,7 @@ fn op_of(command: &Command) -> Option<usize> {
             AuthChange::RoleRevoke { .. } => 20,
             AuthChange::TokenKey { .. } => return None,
         },
+        Command::Downgrade(_) => 21,
     })
 }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::bbolt::File;
 use crate::model::{
     Alarm, Budget, KeyValue, Lease, LeaseId, LogPosition, Member, MemberId, Observer, OpReply, Proposal,
-    RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn,
+    RangeQuery, RangeResult, Refusal, Reply, RevisionEvents, Txn, Version,
 };
 
 /// The store of one member. Clones share it.
@@ -256,6 +256,26 @@ impl Store {
     /// The cluster's version; `None` until it is decided.
     pub fn cluster_version(&self) -> Option<String> {
         self.0.shared.read().registry.cluster_version.clone()
+    }
+
+    /// The version that the cluster goes back to.
+    pub fn downgrade(&self) -> Option<Version> {
+        self.0.shared.read().registry.downgrade
+    }
+
+    /// Refuses a downgrade that could not be begun now.
+    ///
+    /// # Errors
+    /// Those of the command [`crate::model::Command::Downgrade`].
+    pub fn check_downgrade(&self, target: Version) -> Result<(), Refusal> {
+        let shared = self.0.shared.read();
+        shared.registry.check_downgrade(target, shared.tree.is_used())
+    }
+
+    /// The version that limits which commands may be proposed (see [`crate::model::Command::since`]): the cluster's, or
+    /// that of a downgrade. `None` before the cluster has one.
+    pub fn version_limit(&self) -> Option<Version> {
+        self.0.shared.read().registry.version_limit()
     }
 
     /// Which life of the cluster this is, as far as entries are applied: 0 until `--force-new-cluster` or a restore begins

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::StoreError;
 use super::format::meta::Meta;
 use crate::auth::{Role, State, User, Users};
-use crate::model::{Alarm, AlarmKind, LogPosition, Member, MemberId};
+use crate::model::{Alarm, AlarmKind, Command, LogPosition, Member, MemberId, Refusal, TREE_SINCE, Version};
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) struct Registry {
     pub alarms: BTreeSet<(AlarmKind, MemberId)>,
     pub users: Arc<Users>,
     pub cluster_version: Option<String>,
+    /// The version that the cluster goes back to.
+    pub downgrade: Option<Version>,
     /// Which life of the cluster this is.
     pub epoch: u64,
     pub raft_membership: Option<(LogPosition, Bytes)>,
@@ -36,6 +38,40 @@ impl Registry {
             epoch: meta.epoch,
             raft_membership: meta.raft_membership.clone(),
             ..Self::default()
+        }
+    }
+
+    /// The version that limits what may be done: the cluster's, or that of a downgrade. `None` before the cluster has one.
+    pub fn version_limit(&self) -> Option<Version> {
+        let cluster = self.cluster_version.as_deref().and_then(Version::parse)?;
+        Some(self.downgrade.map_or(cluster, |target| target.min(cluster)))
+    }
+
+    /// True if every member knows the command.
+    pub fn allows(&self, command: &Command) -> bool {
+        let since = command.since();
+        since <= Version::FIRST || self.version_limit().is_none_or(|limit| since <= limit)
+    }
+
+    /// Refuses a downgrade that the cluster cannot make. The checks are in etcd's order.
+    ///
+    /// # Errors
+    /// [`Refusal::ClusterVersionUnavailable`], [`Refusal::InvalidDowngradeTarget`], [`Refusal::DowngradeInProgress`];
+    /// [`Refusal::NotSupported`] if there are data that the older version does not know.
+    pub fn check_downgrade(&self, target: Version, tree_is_used: bool) -> Result<(), Refusal> {
+        let cluster = self.cluster_version.as_deref().and_then(Version::parse);
+        let cluster = cluster.ok_or(Refusal::ClusterVersionUnavailable)?;
+        if cluster.before() != Some(target) {
+            return Err(Refusal::InvalidDowngradeTarget);
+        }
+        if self.downgrade.is_some() {
+            return Err(Refusal::DowngradeInProgress);
+        }
+        match tree_is_used && target < TREE_SINCE {
+            true => Err(Refusal::NotSupported(format!(
+                "version {target} does not know the v2 API, and this cluster has used it: its tree would be lost"
+            ))),
+            false => Ok(()),
         }
     }
 
@@ -130,6 +166,20 @@ pub(super) fn take_auth(registry: &mut Registry, key: &[u8], value: &[u8]) -> Op
 /// Writes `auth`.
 pub(super) fn give_auth(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
     rows(AUTH, &encoded(registry.users.state())?)
+}
+
+/// The key of the only row of `downgrade`.
+const TARGET: &[u8] = b"target";
+
+/// Reads the row of `downgrade`.
+pub(super) fn take_downgrade(registry: &mut Registry, key: &[u8], value: &[u8]) -> Option<()> {
+    registry.downgrade = Some(postcard::from_bytes(value).ok()?);
+    (key == TARGET).then_some(())
+}
+
+/// Writes `downgrade`.
+pub(super) fn give_downgrade(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    registry.downgrade.iter().try_for_each(|target| rows(TARGET, &encoded(target)?))
 }
 
 fn give_numbered(items: impl Iterator<Item = impl Serialize>, rows: &mut Rows<'_>) -> Result<(), StoreError> {

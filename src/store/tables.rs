@@ -50,6 +50,8 @@ pub(super) enum Id {
     Tree,
     /// The last changes of that tree.
     TreeEvents,
+    /// The version that the cluster goes back to.
+    Downgrade,
     /// The format's version and the meta record.
     Meta,
 }
@@ -93,7 +95,7 @@ pub(super) enum Kept {
 pub(super) type IsRow = fn(key: &[u8], value: &[u8]) -> bool;
 
 /// All tables.
-pub(super) static TABLES: [Row; 15] = [
+pub(super) static TABLES: [Row; 16] = [
     Row {
         id: Id::Current,
         name: "current",
@@ -218,6 +220,15 @@ pub(super) static TABLES: [Row; 15] = [
         value: "postcard model::TreeEvent",
         kept: Kept::Rows(tree::is_event),
         snapshot: Some(14),
+        hashed: true,
+    },
+    Row {
+        id: Id::Downgrade,
+        name: "downgrade",
+        key: "\"target\"",
+        value: "postcard model::Version, which the cluster goes back to",
+        kept: Kept::Whole { take: registry::take_downgrade, give: registry::give_downgrade },
+        snapshot: Some(15),
         hashed: true,
     },
     Row {

@@ -6,7 +6,7 @@ use kvd::log::{Entry, Group, Log, Payload, Vote, encode_payload};
 use kvd::model::{
     Alarm, AlarmKind, Caller, ClusterId, Command, Compare, CompareOp, CompareTarget, Delete, KeyRange, Lease,
     LogPosition, Member, MemberChange, MemberId, Op, OpReply, Proposal, Put, RangeQuery, Reply, Stamp,
-    StateDigest, TreeCommand, Ttl, Txn,
+    StateDigest, TreeCommand, Ttl, Txn, Version,
 };
 use kvd::raft::wire::{self, Answer, Ballot, Request, Route, WireError};
 use kvd::store::{Options, Store};
@@ -71,6 +71,7 @@ fn commands() -> Vec<Command> {
             ttl: Ttl { seconds: Some(9), refresh: false },
         }),
         Command::Tree(TreeCommand::Delete { path: "/a".into(), dir: false, recursive: true }),
+        Command::Downgrade(Version::OWN.before()),
     ]
 }
 

@@ -11,7 +11,7 @@ use super::answer::page;
 use super::shared::SharedPage;
 use crate::api::body::ReplyBody;
 use crate::api::metrics::{Page, escaped};
-use crate::api::services::{ETCD_VERSION, Services};
+use crate::api::services::Services;
 use crate::api::status;
 use crate::model::AlarmKind;
 
@@ -44,7 +44,7 @@ fn server(services: &Services, page: &mut Page) {
     };
     let id = services.member_id().to_string();
     labelled("etcd_server_id", "server_id", &id, "This member's id in hex, as a label.");
-    labelled("etcd_server_version", "server_version", ETCD_VERSION, "The version, as a label.");
+    labelled("etcd_server_version", "server_version", &services.server_version(), "The version, as a label.");
     if let Some(version) = services.store.cluster_version() {
         // The label names major and minor only.
         let minor = version.rsplit_once('.').map_or(version.as_str(), |(minor, _patch)| minor);

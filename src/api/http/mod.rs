@@ -26,7 +26,7 @@ use super::client::Client;
 use super::grpc::RequestBody;
 use super::json::{self, Gateway};
 use super::page;
-use super::services::{ETCD_VERSION, STORAGE_VERSION, Services};
+use super::services::Services;
 use super::v2::{self, V2};
 
 /// etcd's refusal of a request to the gateway with a certificate that names a user: the name would be ignored.
@@ -122,8 +122,9 @@ impl Pages {
     fn version(&self) -> Response<ReplyBody> {
         let cluster = self.services.store.cluster_version();
         let cluster = cluster.as_deref().unwrap_or("not_decided");
+        let (server, storage) = (self.services.server_version(), self.services.storage_version());
         let text = format!(
-            "{{\"etcdserver\":\"{ETCD_VERSION}\",\"etcdcluster\":\"{cluster}\",\"storage\":\"{STORAGE_VERSION}\"}}"
+            "{{\"etcdserver\":\"{server}\",\"etcdcluster\":\"{cluster}\",\"storage\":\"{storage}\"}}"
         );
         answer::page(StatusCode::OK, "application/json", text)
     }

@@ -10,9 +10,9 @@ use crate::api::jobs::Job;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::alarm_request::AlarmAction;
 use crate::api::reads::Limited;
-use crate::api::services::{ETCD_VERSION, STORAGE_VERSION, Services};
+use crate::api::services::Services;
 use crate::auth::Need;
-use crate::model::{Alarm, AlarmKind, Caller, Command, MemberId, Refusal, Reply};
+use crate::model::{Alarm, AlarmKind, Caller, Command, MemberId, Refusal, Reply, Version};
 
 /// The messages of a snapshot.
 pub type Blobs = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Refusal>> + Send>>;
@@ -26,6 +26,7 @@ pub async fn status(
     services.store.check(&caller, Need::User)?;
     let node = services.node.status();
     let sizes = services.store.sizes();
+    let downgrade = services.store.downgrade();
     let mut errors = Vec::new();
     if node.leader.is_none() {
         errors.push("etcdserver: no leader".to_string());
@@ -33,7 +34,7 @@ pub async fn status(
     errors.extend(services.store.alarms().iter().chain(&full_disk(services)).map(alarm_text));
     Ok(pb::StatusResponse {
         header: Some(services.header()),
-        version: ETCD_VERSION.into(),
+        version: services.server_version(),
         db_size: clamp(sizes.allocated),
         leader: node.leader.map_or(0, |leader| leader.0),
         raft_index: node.committed,
@@ -42,9 +43,12 @@ pub async fn status(
         errors,
         db_size_in_use: clamp(sizes.in_use),
         is_learner: node.is_learner,
-        storage_version: STORAGE_VERSION.into(),
+        storage_version: services.storage_version(),
         db_size_quota: sizes.quota.map_or(-1, clamp),
-        downgrade_info: Some(pb::DowngradeInfo::default()),
+        downgrade_info: Some(pb::DowngradeInfo {
+            enabled: downgrade.is_some(),
+            target_version: downgrade.map(Version::of_cluster).unwrap_or_default(),
+        }),
     })
 }
 
@@ -122,14 +126,15 @@ pub async fn snapshot(
     _request: pb::SnapshotRequest,
 ) -> Result<Blobs, Refusal> {
     let (snapshot, place) = services.reads.snapshot(&caller)?;
-    let blobs = stream::try_unfold(snapshot, |mut snapshot| async move {
+    let version = services.storage_version();
+    let blobs = stream::try_unfold((snapshot, version), |(mut snapshot, version)| async move {
         let message = snapshot.next().await?.map(|blob| pb::SnapshotResponse {
             header: None,
             remaining_bytes: blob.remaining,
             blob: blob.bytes,
-            version: STORAGE_VERSION.into(),
+            version: version.clone(),
         });
-        Ok(message.map(|message| (message, snapshot)))
+        Ok(message.map(|message| (message, (snapshot, version))))
     });
     Ok(Box::pin(Limited::new(Box::pin(blobs), place)))
 }

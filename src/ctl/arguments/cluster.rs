@@ -50,6 +50,8 @@ pub(in crate::ctl) enum Cluster {
         action: DowngradeAction,
         version: String,
     },
+    /// Whether it is safe to go on with an upgrade or a downgrade.
+    UpgradeStatus,
 }
 
 /// Which endpoints a command is about.
@@ -68,6 +70,11 @@ pub(super) fn commands() -> Vec<Command> {
     let save = "Fetch the state of one member into a file, as a backup";
     let save = leaf("save", "snapshot save FILE", save)
         .mut_arg("arguments", |file| file.value_hint(ValueHint::FilePath));
+    let upgrade =
+        "Print the versions of the cluster and of its members, and whether the next member may be exchanged";
+    let upgrade = leaf("status", "upgrade status", upgrade).after_help(
+        "Exits with 0 if it is safe to stop one more member, and with 1 if it is not, with the reasons.",
+    );
     let downgrades = vec![
         leaf(
             "validate",
@@ -85,6 +92,7 @@ pub(super) fn commands() -> Vec<Command> {
         leaf("move-leader", "move-leader MEMBER_ID", "Make another member the leader"),
         group("snapshot", "Backups", [save].into_iter().chain(snapshot_commands()).collect()),
         group("downgrade", "Go back to an older version", downgrades),
+        group("upgrade", "Go on to a newer version", vec![upgrade]),
     ]
 }
 
@@ -150,6 +158,10 @@ pub(super) fn read(group: &str, name: &str, matches: &ArgMatches) -> Result<Clus
             Ok(Cluster::Snapshot(file))
         }
         ("downgrade", _) => read_downgrade(name, matches),
+        ("upgrade", _) => {
+            let _: [String; 0] = texts(matches, "upgrade status accepts no arguments")?;
+            Ok(Cluster::UpgradeStatus)
+        }
         (_, "defrag") => {
             Ok(Cluster::Defragment(Endpoints { cluster: is_on(matches, "cluster")?, wait: None }))
         }

@@ -12,6 +12,7 @@ mod offline;
 pub(super) mod reload;
 mod snapshot;
 mod txn;
+mod upgrade;
 mod watch;
 
 use super::arguments::{Asked, Cluster, Data, Invocation};
@@ -68,6 +69,7 @@ async fn on_cluster(target: &Target, style: Style, cluster: Cluster) -> Result<(
         Cluster::Hash { endpoints, revision } => endpoint::hash(target, style, endpoints, revision).await,
         Cluster::Defragment(endpoints) => endpoint::defragment(target, endpoints).await,
         Cluster::MoveLeader(id) => endpoint::move_leader(target, style, id).await,
+        Cluster::UpgradeStatus => upgrade::status(target, style).await,
         Cluster::Snapshot(file) => snapshot::save(target, &file).await,
         members => member::run(target, style, members).await,
     }

@@ -18,6 +18,7 @@ pub(super) mod lease;
 pub(super) mod member;
 pub(super) mod offline;
 mod table;
+pub(super) mod upgrade;
 pub(super) mod watch;
 mod words;
 

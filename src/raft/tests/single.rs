@@ -1,7 +1,7 @@
 //! A cluster of one.
 
 use super::*;
-use crate::model::LogPosition;
+use crate::model::{LogPosition, TreeCommand, Ttl, Version};
 use crate::raft::log_store::LogStore;
 use crate::raft::types::log_id;
 
@@ -51,6 +51,44 @@ async fn a_member_that_applies_too_slowly_takes_no_more_writes() {
     assert_eq!(write("b").await, Err(Refusal::TooManyRequests));
     committed(applied + 5000);
     assert_eq!(write("c").await, Ok(()));
+    cluster.shut_down().await;
+}
+
+/// v2's tree is what the version before does not know.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_an_older_member_would_not_know_is_refused_until_the_version_allows_it() {
+    let mut cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    let run = async |command| node.propose(Caller::Anonymous, command).await;
+    let set = || {
+        let (path, value) = ("/a".into(), "v".into());
+        Command::Tree(TreeCommand::Set { path, dir: false, value, ttl: Ttl::default() })
+    };
+    let before = Version::OWN.before();
+    until("the version is decided", || cluster.store(1).cluster_version().is_some()).await;
+    let much_older = before.and_then(Version::before);
+    assert_eq!(run(Command::Downgrade(much_older)).await, Err(Refusal::InvalidDowngradeTarget));
+    assert!(run(Command::Downgrade(before)).await.is_ok());
+    assert_eq!(run(Command::Downgrade(before)).await, Err(Refusal::DowngradeInProgress));
+    let applied = cluster.store(1).applied();
+    assert_eq!(run(set()).await, Err(Refusal::NotCapable));
+    assert_eq!(cluster.store(1).applied(), applied, "it does not come into the log");
+    assert!(run(put("a", "1")).await.is_ok(), "all know puts");
+    drop(node);
+
+    // The downgrade outlives a restart, after which a leader first applies what is in its log.
+    cluster.stop(1).await;
+    cluster.start(1, Vec::new()).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    let run = async |command| node.propose(Caller::Anonymous, command).await;
+    assert_eq!(run(set()).await, Err(Refusal::NotCapable));
+    assert_eq!(cluster.store(1).downgrade(), before);
+    assert!(run(Command::Downgrade(None)).await.is_ok());
+    assert!(run(set()).await.is_ok());
+    let lost = run(Command::Downgrade(before)).await.expect_err("the tree would be lost");
+    assert!(matches!(&lost, Refusal::NotSupported(why) if why.contains("v2 API")), "{lost}");
     cluster.shut_down().await;
 }
 

@@ -71,7 +71,8 @@ fn need_of(command: &Command) -> Option<Need<'static>> {
         | Command::ClusterVersion(_)
         | Command::Auth(_)
         // v2's tree knows nothing of v3's users: while there are any, it is for those who may do everything.
-        | Command::Tree(_) => Some(Need::Root),
+        | Command::Tree(_)
+        | Command::Downgrade(_) => Some(Need::Root),
         // Raft's configuration is in force before the entry is applied: the leader checks before it is appended.
         Command::Member(_) => None,
     }

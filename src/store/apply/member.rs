@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::{Applying, Stop};
-use crate::model::{Alarm, AlarmKind, Member, MemberChange, MemberId, Refusal, Reply};
+use crate::model::{Alarm, AlarmKind, Member, MemberChange, MemberId, Refusal, Reply, Version};
 use crate::store::registry::Registry;
+use crate::store::tree::Tree;
 
 impl Applying<'_> {
     pub(super) fn change_member(&mut self, change: &MemberChange) -> Result<Reply, Stop> {
@@ -25,6 +26,18 @@ impl Applying<'_> {
         };
         let member = registry.members.get(&id).cloned();
         Ok(Reply::Members { member, members: registry.members.values().cloned().collect() })
+    }
+
+    /// Begins or ends to go back to the version before the cluster's.
+    pub(super) fn downgrade(&mut self, target: Option<Version>) -> Result<Reply, Stop> {
+        if let Some(target) = target {
+            let tree_is_used = self.tree.as_ref().map_or_else(|| self.reader.tree().is_used(), Tree::is_used);
+            self.registry.check_downgrade(target, tree_is_used)?;
+        }
+        if self.registry.downgrade != target {
+            Arc::make_mut(&mut self.registry).downgrade = target;
+        }
+        Ok(self.done())
     }
 
     pub(super) fn raise(&mut self, alarm: Alarm) -> Reply {

@@ -166,7 +166,8 @@ impl<'s> Applying<'s> {
     /// Runs one command.
     pub(super) fn run(&mut self, proposal: &Proposal) -> Result<Reply, StoreError> {
         self.stamp = proposal.stamp;
-        let not_admitted = self.admission_refusal(proposal);
+        let not_admitted =
+            self.admission_refusal(proposal).or_else(|| self.version_refusal(&proposal.command));
         if let Some(refusal) = not_admitted.or_else(|| self.alarm_refusal(&proposal.command)) {
             return Ok(Reply::Refused(refusal));
         }
@@ -209,7 +210,13 @@ impl<'s> Applying<'s> {
             }
             Command::Auth(change) => self.change_users(change),
             Command::Tree(command) => self.change_tree(command),
+            Command::Downgrade(target) => self.downgrade(*target),
         }
+    }
+
+    /// Refuses a command that came into the log just after the cluster's version fell below it.
+    fn version_refusal(&self, command: &Command) -> Option<Refusal> {
+        (!self.registry.allows(command)).then_some(Refusal::NotCapable)
     }
 
     /// Refuses commands that an alarm forbids; the alarm for a corrupt cluster comes first.

@@ -94,6 +94,11 @@ impl Tree {
         self.last.max(FIRST_INDEX)
     }
 
+    /// True if it was ever changed.
+    pub fn is_used(&self) -> bool {
+        self.last > 0
+    }
+
     /// Bytes of everything in it.
     pub fn bytes(&self) -> u64 {
         self.node_bytes + self.event_bytes

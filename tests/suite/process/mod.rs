@@ -39,4 +39,5 @@ mod targets;
 mod tls;
 mod tree;
 mod unread;
+mod upgrade;
 mod users;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The body of an answer, and its status.
-async fn ask(server: &Server, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(super) async fn ask(server: &Server, method: &str, path: &str, body: &str) -> (u16, String) {
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\

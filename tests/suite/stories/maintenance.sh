@@ -20,3 +20,10 @@ me=$("$ETCDCTL" member list | cut -d, -f1)
 run move-leader "$me"
 run auth status
 run version
+run downgrade validate 3.6
+run downgrade validate 3.5.0
+run downgrade validate 3.7
+run downgrade validate nonsense
+run downgrade enable 3.5
+run downgrade cancel
+run downgrade enable 3.6
