@@ -10,6 +10,8 @@ use super::unsent::Share;
 pub struct Client {
     /// Its address.
     pub peer: Peer,
+    /// The address at which it has connected, if it is one.
+    pub local: Option<SocketAddr>,
     /// It speaks TLS.
     pub encrypted: bool,
     /// The user that its certificate names, if certificates name users here.
@@ -24,8 +26,8 @@ impl Client {
         match self.certified {
             None => self.clone(),
             Some(_) => {
-                let Self { peer, encrypted, ref share, .. } = **self;
-                Arc::new(Self { peer, encrypted, certified: None, share: share.clone() })
+                let Self { peer, local, encrypted, ref share, .. } = **self;
+                Arc::new(Self { peer, local, encrypted, certified: None, share: share.clone() })
             }
         }
     }

@@ -15,6 +15,7 @@
 //! * [`page`]: the status page.
 //! * [`server`]: listeners, TLS, connections, worker threads and the graceful stop.
 //! * [`audit`]: who did what, between the table of methods and the handlers.
+//! * [`traces`]: spans of calls, for a collector.
 //! * [`jobs`]: blocking work, with a limit for each kind.
 //! * [`metrics`]: counters. [`body`]: the body of all answers. [`client`]: whom they are for; [`unsent`]: the memory that
 //!   they may take.
@@ -46,5 +47,6 @@ pub mod space;
 pub mod status;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 pub mod unsent;
 pub mod v2;

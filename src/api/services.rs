@@ -15,6 +15,7 @@ use super::page::history::History;
 use super::proto::etcdserverpb::ResponseHeader;
 use super::reads::Reads;
 use super::space;
+use super::traces::{self, Traces};
 use crate::auth::Logins;
 use crate::lease::{self, Lessor};
 use crate::model::{Caller, ClusterId, Command, MemberId, Refusal, Reply, Version};
@@ -139,6 +140,8 @@ pub struct Services {
     pub jobs: Jobs,
     /// Who did what, if that is recorded.
     pub audit: OnceLock<Arc<Audit>>,
+    /// Spans of calls, if they are exported.
+    pub traces: OnceLock<Arc<Traces>>,
     /// What the status page shows of other rooms, if somebody provides it.
     pub around: OnceLock<Arc<dyn Around>>,
     /// The last minutes, for the status page.
@@ -173,6 +176,7 @@ impl Services {
             metrics: Arc::new(Metrics::new(settings.extensive_metrics)),
             jobs,
             audit: OnceLock::new(),
+            traces: OnceLock::new(),
             around: OnceLock::new(),
             history: History::default(),
             begun: Instant::now(),
@@ -241,7 +245,26 @@ impl Services {
     /// # Errors
     /// Why it was refused, or why its result is unknown.
     pub async fn propose(&self, caller: Caller, command: Command) -> Result<Reply, Refusal> {
-        self.node.propose(caller, command).await
+        if self.traces.get().is_none() {
+            return self.node.propose(caller, command).await;
+        }
+        traces::event("Send raft proposal");
+        let reply = self.node.propose(caller, command).await;
+        let came = !matches!(
+            reply,
+            Err(Refusal::NoLeader
+                | Refusal::NotLeader
+                | Refusal::LeaderChanged
+                | Refusal::Timeout
+                | Refusal::TimeoutLeaderFailed
+                | Refusal::TimeoutConnectionLost
+                | Refusal::TimeoutApplied
+                | Refusal::Stopped)
+        );
+        if came {
+            traces::event("Receive raft result");
+        }
+        reply
     }
 
     /// Refuses a command that does not fit into the space quota, and raises the alarm, which all members see. As in

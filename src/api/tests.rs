@@ -261,7 +261,8 @@ async fn a_request_is_held_in_little_memory() {
     let mut request = http::Request::new(http_body_util::Full::new(prost::bytes::Bytes::new()));
     let budget = Budget::new(1 << 20);
     let share = Share::new(member.services.store.answers().clone(), &budget, budget.clone());
-    let client = Arc::new(Client { peer: Peer::Unknown, encrypted: false, certified: None, share });
+    let client =
+        Arc::new(Client { peer: Peer::Unknown, local: None, encrypted: false, certified: None, share });
     let size = std::mem::size_of_val(&grpc.call(&mut request, &client));
     assert!(size < 1 << 10, "every request allocates and moves {size} bytes");
 }

@@ -208,7 +208,7 @@ impl fmt::Display for Url {
 }
 
 /// Splits `host:port` or `[v6]:port` like Go's `net.SplitHostPort`; `None` if there is no port or the form is wrong.
-fn split_host_port(address: &str) -> Option<(&str, &str)> {
+pub(super) fn split_host_port(address: &str) -> Option<(&str, &str)> {
     if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
         return port.strip_prefix(':').map(|port| (host, port));
@@ -217,7 +217,8 @@ fn split_host_port(address: &str) -> Option<(&str, &str)> {
     (!host.contains([':', '[', ']'])).then_some((host, port))
 }
 
-fn valid_host(host: &str) -> bool {
+/// True if a host has no characters that no host can have.
+pub(super) fn valid_host(host: &str) -> bool {
     host.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"@\"<>\\^`{|}".contains(c))
 }
 

@@ -14,6 +14,7 @@
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
 //! | `trial.rs`, `service.rs` | the steps of a start that `kvd check` tries; as the service, if root asks |
 //! | `audit.rs` | the outputs of the audit |
+//! | `traces.rs` | traces, as the configuration asks for them |
 //! | `logging.rs`, `fields.rs`, `journal.rs`, `rotation.rs` | the log: its lines, the journal's entries, its files |
 //! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
 //!
@@ -52,6 +53,7 @@ mod sockets;
 mod startup;
 mod status;
 mod systemd;
+mod traces;
 mod trial;
 
 use std::process::ExitCode;

@@ -11,9 +11,13 @@ use super::running::Running;
 use super::sockets::Inherited;
 use super::{
     audit, backups, beginnings, listeners, logging, logins, notices, opening, peer_port, status, systemd,
+    traces,
 };
+use crate::api::audit::Audit;
 use crate::api::server::tls::Tls;
 use crate::api::server::{Server, ServerOptions};
+use crate::api::services::Services;
+use crate::api::traces::Traces;
 use crate::backup::{self, Backups};
 use crate::config::{ClusterState, Config};
 use crate::join::identity;
@@ -53,6 +57,7 @@ impl Process {
         let tls = listeners::open_tls(config).map_err(|error| MemberError::Config(error.to_string()))?;
         let logins = logins::options(config).map_err(MemberError::Config)?;
         let audit = audit::open(config).map_err(|error| MemberError::Config(error.to_string()))?;
+        let traces = traces::open(config).map_err(MemberError::Config)?;
         let credentials = Arc::new(peer_port::credentials(config, Arc::new(SystemClock))?);
         let clients = listeners::bind(config, tls, &mut inherited)?;
         let directories = directory::prepare(&config.member.data_dir, config.member.wal_dir.as_deref())?;
@@ -100,12 +105,7 @@ impl Process {
         }
         // It is set once.
         let _ = member.services.around.set(Arc::new(Around::of(quic.clone(), log, certificates.clone())));
-        if let Some(audit) = audit {
-            let audit = Arc::new(audit);
-            member.services.metrics.register(audit.clone());
-            // It is set once.
-            let _ = member.services.audit.set(audit);
-        }
+        observe(&member.services, audit, traces);
         let (services, options) = (member.services.clone(), server_options(config));
         let server = Server::serve(services, clients.listeners, options, workers())?;
         tracing::info!(local_member_id = %identity.member, cluster_id = %identity.cluster, "member started");
@@ -257,10 +257,16 @@ impl Process {
     /// everything durable. Without a quorum raft ends at once: waiting for a quorum would only use up the clients'
     /// time.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { member: Member { node, store, stopper, .. }, server, quic, .. } = self;
+        let Self { member: Member { node, store, stopper, services, .. }, server, quic, .. } = self;
         node.hand_over().await;
         stopper.stop();
-        let served = tokio::task::spawn_blocking(move || server.join());
+        let served = tokio::task::spawn_blocking(move || {
+            let served = server.join();
+            if let Some(traces) = services.traces.get() {
+                traces.close();
+            }
+            served
+        });
         if !node.has_quorum() {
             tracing::info!("there is no quorum: stopping without waiting for one");
             node.shutdown().await;
@@ -271,6 +277,19 @@ impl Process {
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         served.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         closed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+/// Calls are recorded and traced from now on, as far as that is wanted.
+fn observe(services: &Services, audit: Option<Audit>, traces: Option<Traces>) {
+    // Both are set once.
+    if let Some(audit) = audit.map(Arc::new) {
+        services.metrics.register(audit.clone());
+        let _ = services.audit.set(audit);
+    }
+    if let Some(traces) = traces.map(Arc::new) {
+        services.metrics.register(traces.clone());
+        let _ = services.traces.set(traces);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::api::audit::End;
 use crate::api::gate::leash::Leash;
 use crate::api::metrics::Metrics;
 use crate::api::rules::Rule;
+use crate::api::traces::Call;
 
 /// A response body with a leash: when the leash is ready, the body ends with that status in its trailers. It also
 /// counts its messages, and how it ended.
@@ -54,7 +55,10 @@ where
             let _ = status.add_header(&mut trailers);
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
+        // What happens in the stream is inside its span.
+        let inside = this.tally.traced.as_ref().map(|call| call.context().clone().attach());
         let mut polled = Pin::new(&mut this.body).poll_frame(context);
+        drop(inside);
         if let Poll::Ready(Some(Ok(frame))) = &mut polled {
             if let Some(data) = frame.data_ref() {
                 this.tally.sent(data);
@@ -80,6 +84,8 @@ pub struct Tally {
     ended: bool,
     /// For the audit, if there is one.
     end: Option<Box<End>>,
+    /// Its span, if there is one.
+    traced: Option<Box<Call>>,
 }
 
 impl Tally {
@@ -88,9 +94,9 @@ impl Tally {
         metrics: Arc<Metrics>,
         rule: &'static Rule,
         started: std::time::Instant,
-        end: Option<End>,
+        (end, traced): (Option<End>, Option<Box<Call>>),
     ) -> Self {
-        Self { metrics, rule, started, ended: false, end: end.map(Box::new) }
+        Self { metrics, rule, started, ended: false, end: end.map(Box::new), traced }
     }
 
     /// The encoder hands out whole messages, each with its five bytes of prefix.
@@ -112,6 +118,9 @@ impl Tally {
             self.metrics.handled(self.rule, code, self.started.elapsed());
             if let Some(end) = self.end.take() {
                 end.record(code);
+            }
+            if let Some(mut call) = self.traced.take() {
+                call.end(code);
             }
         }
     }

@@ -27,6 +27,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
+use opentelemetry::context::FutureExt;
 use prost::Message;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
@@ -39,6 +40,7 @@ use super::jobs::Jobs;
 use super::rpc::{self, UnaryFace};
 use super::rules::{self, Kind, Rpc, Rule};
 use super::services::Services;
+use super::traces::Call;
 use crate::model::{Caller, Refusal};
 use leashed::{Leashed, Tally, code_of};
 use partial::Partial;
@@ -108,6 +110,23 @@ impl Grpc {
         request: &mut Request<B>,
         client: &Arc<Client>,
     ) -> Response<ReplyBody> {
+        match self.services.traces.get() {
+            None => self.answer(rule, request, client, None).await,
+            Some(traces) => {
+                let call = traces.call(rule, request.headers(), client);
+                let context = call.context().clone();
+                Box::pin(self.answer(rule, request, client, Some(Box::new(call))).with_context(context)).await
+            }
+        }
+    }
+
+    async fn answer<B: RequestBody>(
+        &self,
+        rule: &'static Rule,
+        request: &mut Request<B>,
+        client: &Arc<Client>,
+        mut traced: Option<Box<Call>>,
+    ) -> Response<ReplyBody> {
         self.services.metrics.started(rule);
         let started = Instant::now();
         let answer = match rule.kind {
@@ -115,12 +134,15 @@ impl Grpc {
             // On the heap, as on every other rare path: anything held here directly would be allocated for each
             // request.
             Kind::ServerStream | Kind::Bidirectional => {
-                Box::pin(self.open_stream(rule, request, client, started)).await
+                Box::pin(self.open_stream(rule, request, client, (started, &mut traced))).await
             }
         };
         let took = started.elapsed();
         if took >= self.services.settings().slow_request && rule.kind == Kind::Unary {
             tracing::warn!(method = rule.path, took_ms = took.as_millis() as u64, "slow request");
+        }
+        if let Some(mut call) = traced {
+            call.end(answer.as_ref().map_or_else(Status::code, |_| Code::Ok));
         }
         answer.unwrap_or_else(|status| {
             self.services.metrics.handled(rule, status.code(), took);
@@ -155,7 +177,7 @@ impl Grpc {
         rule: &'static Rule,
         request: &mut Request<B>,
         client: &Arc<Client>,
-        started: Instant,
+        (started, traced): (Instant, &mut Option<Box<Call>>),
     ) -> Result<Response<ReplyBody>, Status> {
         let caller = self.admit(rule, request.headers(), client).await?;
         let limit = deadline::timeout_of(request.headers());
@@ -167,10 +189,14 @@ impl Grpc {
         let opened = pin!(self.stream(rule, client, origin, caller, request, compressed));
         let response = deadline::within(limit, opened).await.ok_or(Refusal::DeadlineExceeded)??;
         if response.headers().contains_key("grpc-status") {
-            self.services.metrics.handled(rule, code_of(response.headers()), started.elapsed());
+            let code = code_of(response.headers());
+            self.services.metrics.handled(rule, code, started.elapsed());
+            if let Some(mut call) = traced.take() {
+                call.end(code);
+            }
             return Ok(response.map(ReplyBody::Tonic));
         }
-        let tally = Tally::new(self.services.metrics.clone(), rule, started, audited);
+        let tally = Tally::new(self.services.metrics.clone(), rule, started, (audited, traced.take()));
         let leash = leash(self.services.clone(), end, requires_leader);
         Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
     }

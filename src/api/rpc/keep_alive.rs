@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use opentelemetry::context::FutureExt;
 
 use super::lease::renew;
+use super::traced::span;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::services::Services;
 use crate::lease::Renewal;
@@ -88,15 +90,16 @@ where
             let Some(requests) = self.requests.as_mut() else {
                 return if self.slow.is_empty() { Poll::Ready(None) } else { Poll::Pending };
             };
-            let id = match Pin::new(requests).poll_next(context) {
+            let request = match Pin::new(requests).poll_next(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => {
                     self.requests = None;
                     continue;
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(Some(Ok(request))) => request.id,
+                Poll::Ready(Some(Ok(request))) => request,
             };
+            let (id, span) = (request.id, span(&self.services, &request));
             // Before the renewal, as etcd does.
             let header = self.services.header();
             if self.slow.is_empty()
@@ -105,7 +108,11 @@ where
             {
                 return Poll::Ready(Some(Ok(pb::LeaseKeepAliveResponse { header: Some(header), id, ttl })));
             }
-            let answer = Box::pin(renew_for(self.services.clone(), self.caller.clone(), id));
+            let renewed = renew_for(self.services.clone(), self.caller.clone(), id);
+            let answer: Waiting = match span {
+                None => Box::pin(renewed),
+                Some(span) => Box::pin(renewed.with_context(span)),
+            };
             self.slow.push_back(Slow { id, header, answer, ttl: None });
         }
     }

@@ -7,6 +7,7 @@
 //! * `kv`, `range_stream`, `lease`, `keep_alive`, [`watch`], `cluster`, `maintenance`, `downgrade`, `auth`, `lock`,
 //!   `election`, `health`: the handlers. `recipes`: what locks and elections share.
 //! * `audited`: the calls of handlers, recorded if there is an audit.
+//! * `traced`: the calls of handlers, with a span if there are traces.
 //! * `convert`: between messages and the model. `conflicts`: transactions that change a key twice.
 //!
 //! A new method: a row of the table, and a function here.
@@ -30,6 +31,7 @@ mod recipes;
 mod recipes_tests;
 #[cfg(test)]
 pub(super) mod stories;
+mod traced;
 pub mod watch;
 
 use std::pin::Pin;
@@ -46,6 +48,7 @@ use super::rules::{Rpc, methods};
 use super::services::Services;
 use crate::model::{Caller, Refusal};
 use audited::{Seen, audited, begun};
+use traced::traced;
 
 /// A call in progress. It is on the heap: otherwise every request would need the space of the rarest method.
 pub type Calling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -124,7 +127,7 @@ where
         (Unary $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.unary::<$request, $answer, _, _>(move |caller, request| {
                 audited(services, rpc, origin.clone(), (caller, request), |caller, request| {
-                    $module::$handler(services, caller, request)
+                    traced(services, request, |request| $module::$handler(services, caller, request))
                 })
             })))
         };
@@ -145,7 +148,7 @@ where
         (ServerStream $module:ident $handler:ident $request:ty, $answer:ty) => {
             Some(Box::pin(face.server_stream::<$request, $answer, _, _, _>(move |caller, request| {
                 audited(services, rpc, origin.clone(), (caller, request), |caller, request| {
-                    $module::$handler(services, caller, request)
+                    traced(services, request, |request| $module::$handler(services, caller, request))
                 })
             })))
         };

@@ -17,6 +17,7 @@ use futures_util::Stream;
 use rand::RngExt;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::traced::span;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::etcdserverpb::watch_create_request::FilterType;
 use crate::api::proto::etcdserverpb::watch_request::RequestUnion;
@@ -123,6 +124,7 @@ where
     }
 
     fn create(&mut self, request: pb::WatchCreateRequest) {
+        let _span = span(&self.services, &request);
         let range = range_of(request.key, request.range_end);
         if request.start_revision < 0 {
             return self.refuse(status::text(&Refusal::Compacted { compacted: 0 }).to_string());

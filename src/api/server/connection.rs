@@ -75,7 +75,7 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "a connection that was gone at once"),
     };
-    let peer = stream.peer();
+    let (peer, local) = (stream.peer(), stream.local());
     let limit = shared.options.handshake_timeout;
     let begun = tokio::select! {
         begun = tokio::time::timeout(limit, begin(stream, &encryption)) => begun,
@@ -86,7 +86,7 @@ pub(super) async fn serve(accepted: Accepted, shared: Arc<Shared>) {
         Ok(Begun { stream, encrypted, user }) => {
             let answers = shared.services.store.answers().clone();
             let share = Share::new(answers, &shared.requests, shared.messages.clone());
-            let client = Client { peer, encrypted, certified: user, share };
+            let client = Client { peer, local, encrypted, certified: user, share };
             converse(stream, peer, Arc::new(client), faces, &shared).await;
         }
         Err(ended) => ended.log(peer, &shared.complaints),

@@ -1,6 +1,7 @@
 //! The one byte stream under all connections, so that the HTTP machinery is compiled once.
 
 use std::io::{ErrorKind, IoSlice, Result};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,15 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Peer::Unknown, Peer::Tcp),
             Stream::Unix(stream) => Peer::Unix(stream.peer_cred().ok().and_then(|peer| peer.pid())),
             Stream::Tls(stream) => stream.get_ref().0.peer(),
+        }
+    }
+
+    /// The address at which it has connected, if it is one.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Unix(_) => None,
+            Stream::Tls(stream) => stream.get_ref().0.local(),
         }
     }
 

@@ -132,7 +132,8 @@ async fn the_answer_to_a_compressed_request_is_compressed() {
     let grpc = crate::api::grpc::Grpc::new(member.services.clone());
     let budget = Budget::new(1 << 30);
     let share = Share::new(member.services.store.answers().clone(), &budget, budget.clone());
-    let client = Arc::new(Client { peer: Peer::Unknown, encrypted: false, certified: None, share });
+    let client =
+        Arc::new(Client { peer: Peer::Unknown, local: None, encrypted: false, certified: None, share });
     let call = async |path: &str, message: Vec<u8>| {
         let body =
             Bytes::from([&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat());

@@ -7,6 +7,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::findings::Findings;
 use crate::config::spec::{Effect, Kind, OptionSpec, Section};
 use crate::config::typed::{FromValue, choice, mismatch, section};
+use crate::config::url::{split_host_port, valid_host};
 use crate::config::value::Value;
 
 choice! {
@@ -35,8 +36,6 @@ choice! {
     }
 }
 
-const NO_TRACING: &str = "kvd does not export traces";
-
 section! {
     /// Logs.
     pub struct Logging under Logging {
@@ -48,15 +47,21 @@ section! {
         rotation_rules: Result<LogRotation, String> = etcd("log-rotation-config-json", Kind::Text, "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, \"compress\": false}", "Rotation: at maxsize megabytes (0 means 100) a file gets a name with the time, local with localtime, and a new one begins; compress gzips the old one. Files older than maxage days or beyond maxbackups are removed; 0 keeps all.").since("3.5");
         warn_apply: Duration = etcd("warning-apply-duration", Kind::Duration, "100ms", "An entry that takes longer than this to apply is logged, and counted in the metrics.").since("3.6");
         warn_request: Duration = etcd("warning-unary-request-duration", Kind::Duration, "300ms", "A request that takes longer than this is logged.").since("3.6").zero_means("300ms").reloads();
+        traces: bool = etcd("enable-distributed-tracing", Kind::Bool, "false", "Exports traces (OpenTelemetry, OTLP over gRPC): a span for each call of a client, and one inside it with the keys that it names.").since("3.6");
+        traces_to: String = etcd("distributed-tracing-address", Kind::Text, "localhost:4317", "The collector of traces, by host and port. The connection is not encrypted.").since("3.6");
+        traces_service: String = etcd("distributed-tracing-service-name", Kind::Text, "etcd", "The service's name in traces; the same on all members.").since("3.6");
+        traces_instance: String = etcd("distributed-tracing-instance-id", Kind::Text, "", "The member's name among those of the service in traces.").since("3.6");
+        traces_per_million: u32 = etcd("distributed-tracing-sampling-rate", Kind::Number(1_000_000), "0", "How many of a million traces are exported. Calls that belong to a trace of their caller are exported if the caller's trace is.").since("3.6");
     }
     without effect {
         OptionSpec::etcd("logger", Kind::Text, "zap", "The log library.").effect(Effect::Refused { harmless: &["zap"], reason: unknown_logger }),
-        OptionSpec::etcd("enable-distributed-tracing", Kind::Bool, "false", "Exports traces.").since("3.6").ignored(NO_TRACING),
-        OptionSpec::etcd("distributed-tracing-address", Kind::Text, "localhost:4317", "The collector of traces.").since("3.6").ignored(NO_TRACING),
-        OptionSpec::etcd("distributed-tracing-service-name", Kind::Text, "etcd", "The service's name in traces.").since("3.6").ignored(NO_TRACING),
-        OptionSpec::etcd("distributed-tracing-instance-id", Kind::Text, "", "The instance's id in traces.").since("3.6").ignored(NO_TRACING),
-        OptionSpec::etcd("distributed-tracing-sampling-rate", Kind::Number(1_000_000), "0", "Traces sampled out of a million.").since("3.6").ignored(NO_TRACING),
     }
+}
+
+/// True for `host:port`, where neither is empty.
+fn has_port(address: &str) -> bool {
+    split_host_port(address)
+        .is_some_and(|(host, port)| valid_host(host) && !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn unknown_format(text: &str) -> String {
@@ -153,6 +158,13 @@ impl Logging {
         }
         if self.outputs.len() > 1 && self.outputs.contains(&LogOutput::Default) {
             found.error("log-outputs", "multi logoutput for \"default\" is not supported yet");
+        }
+        if self.traces && !has_port(&self.traces_to) {
+            let message = format!(
+                "--distributed-tracing-address {:?} is not host:port, as in localhost:4317",
+                self.traces_to
+            );
+            found.error("distributed-tracing-address", message);
         }
         if !self.rotates {
             return;

@@ -12,7 +12,7 @@ const MORE_LENIENT: &[(&str, &str)] = &[
     ("cipher-suites", "no suite is named, so the safe ones serve"),
     ("cors", "no origin is named, so none is allowed"),
     ("discovery-endpoints", "no endpoint is named, so nothing is discovered"),
-    ("distributed-tracing-sampling-rate", "it does nothing here"),
+    ("distributed-tracing-sampling-rate", "it is 0, so no trace begins here"),
 ];
 
 struct NoFiles;

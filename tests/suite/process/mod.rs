@@ -37,6 +37,7 @@ mod signals;
 mod stalls;
 mod targets;
 mod tls;
+mod traces;
 mod tree;
 mod unread;
 mod upgrade;
