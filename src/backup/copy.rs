@@ -90,7 +90,7 @@ impl Order<'_> {
         let (cluster, at, compressed) = (self.cluster, self.now, self.compress);
         let name = Name { cluster, at, revision: checked.revision, compressed };
         let path = part.finish(folder, &name)?;
-        let removed = match folder.prune(self.keep) {
+        let removed = match folder.prune(self.keep, &name) {
             Ok(removed) => removed.len(),
             Err(error) => {
                 tracing::warn!(%error, "an old backup could not be removed");

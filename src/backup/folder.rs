@@ -148,21 +148,25 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the oldest backups of this cluster beyond `keep`; returns those that were removed.
+    /// Removes the oldest backups of this cluster, so that `keep` are left; returns those that were removed. The one that
+    /// was just made stays: names of a later time come from a clock that was wrong, and count as the oldest.
     ///
     /// # Errors
     /// [`BackupError::Io`].
-    pub fn prune(&self, keep: usize) -> Result<Vec<PathBuf>, BackupError> {
-        let mut own = self.own()?;
-        own.truncate(own.len().saturating_sub(keep.max(1)));
-        for entry in &own {
+    pub fn prune(&self, keep: usize, made: &Name) -> Result<Vec<PathBuf>, BackupError> {
+        let mut others = self.own()?;
+        others.retain(|entry| entry.name != *made);
+        // Stable, so that both groups stay in order.
+        others.sort_by_key(|entry| entry.name.at <= made.at);
+        others.truncate((others.len() + 1).saturating_sub(keep.max(1)));
+        for entry in &others {
             match fs::remove_file(&entry.path) {
                 // Another member has removed it.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 done => done.map_err(BackupError::io(&entry.path))?,
             }
         }
-        Ok(own.into_iter().map(|entry| entry.path).collect())
+        Ok(others.into_iter().map(|entry| entry.path).collect())
     }
 }
 

@@ -150,6 +150,24 @@ async fn only_own_backups_are_removed_and_the_newest_are_kept() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_wrong_does_not_cost_the_backup_that_was_just_made() {
+    let bench = Bench::new().await;
+    let left = || -> Vec<i64> {
+        bench.folder().own().expect("listed").iter().map(|entry| entry.name.at - NOW).collect()
+    };
+    for at in [1000, 2000, 3000] {
+        bench.take(NOW + at, false, 3).expect("a backup");
+    }
+    for (at, expected) in [(0, vec![0, 2000, 3000]), (1, vec![0, 1, 3000]), (2, vec![0, 1, 2])] {
+        let made = bench.take(NOW + at, false, 3).expect("a backup");
+        assert!(made.path.exists() && made.removed == 1, "{at}");
+        assert_eq!(left(), expected);
+    }
+    bench.take(NOW - 5, false, 1).expect("a backup");
+    assert_eq!(left(), [-5], "one is kept: the last one");
+}
+
+#[tokio::test]
 async fn a_backup_that_fails_leaves_nothing_and_says_why() {
     let bench = Bench::new().await;
     let directory = bench.directory();
