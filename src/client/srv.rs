@@ -38,6 +38,14 @@ pub struct Query {
     server: Option<String>,
 }
 
+#[cfg(test)]
+impl LookupError {
+    /// No answer about a name.
+    pub fn failed(name: &str, why: &str) -> Self {
+        Self::Failed(Query { name: name.to_string(), server: None }, why.to_string())
+    }
+}
+
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lookup {}", self.name)?;
@@ -67,7 +75,10 @@ pub async fn hosts(service: &str, domain: &str) -> Result<Vec<Host>, LookupError
     })?;
     let mut found = Vec::new();
     for record in lookup.answers() {
-        if let RData::SRV(srv) = &record.data {
+        // The root as the target means that there is no such service (RFC 2782).
+        if let RData::SRV(srv) = &record.data
+            && !srv.target.is_root()
+        {
             let host = Host { name: srv.target.to_ascii(), port: srv.port };
             found.push(Offer { priority: srv.priority, weight: srv.weight, host });
         }

@@ -24,12 +24,18 @@ pub struct Asked<'a> {
     pub urls: &'a [String],
 }
 
-/// Why DNS names no cluster. The texts are etcd's.
+/// Why DNS names no cluster. The texts are etcd's where it has the error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SrvError {
     /// No record leads to a member.
     #[error("{0}")]
     NoMembers(String),
+    /// DNS does not name all members, or not all of their addresses.
+    #[error(
+        "{0}: each member must begin with the same members, so all records need an address: correct DNS, or name the \
+         members with initial-cluster"
+    )]
+    Incomplete(String),
     /// There are records, but none of this member.
     #[error(
         "cannot find local etcd member {name:?} in SRV records: they name {found}, none of which has an address of \
@@ -46,7 +52,8 @@ pub enum SrvError {
 }
 
 /// The members in the notation of `initial-cluster`. `hosts` looks up a service, `addresses` a host and a port. As long as
-/// DNS does not answer, it is asked again for a while, and `tell` is called with each new reason.
+/// DNS does not answer, it is asked again for a while, and `tell` is called with each new reason. A record that is left out,
+/// as by etcd, would make another cluster than the one that the other members begin.
 ///
 /// # Errors
 /// See [`SrvError`].
@@ -61,7 +68,7 @@ pub async fn members(
     loop {
         let Round { found, is_self, errors, may_pass } = round(asked, &hosts, &addresses).await;
         let why = errors.join("; ");
-        if may_pass && (found.is_empty() || !is_self) && begun.elapsed() < PATIENCE {
+        if may_pass && begun.elapsed() < PATIENCE {
             if why != told {
                 tell(&why);
                 told = why;
@@ -71,6 +78,9 @@ pub async fn members(
         }
         if found.is_empty() {
             return Err(SrvError::NoMembers(errors.join("\n")));
+        }
+        if may_pass {
+            return Err(SrvError::Incomplete(why));
         }
         if !why.is_empty() {
             tracing::info!("DNS: {why}");
@@ -211,10 +221,35 @@ mod tests {
         assert_eq!(both.as_deref(), Ok("0=https://a.x:2380,own=https://b.x:2380,1=http://c.x:2380"));
     }
 
+    /// Otherwise each member could begin a cluster of its own.
     #[tokio::test(start_paused = true)]
-    async fn a_record_that_does_not_resolve_is_left_out() {
-        let found = found("http://b.x:2380", &[], &["gone", "b"]).await;
-        assert_eq!(found.as_deref(), Ok("own=http://b.x:2380"));
+    async fn a_record_that_does_not_resolve_is_waited_for_and_refused_in_the_end() {
+        let begun = Instant::now();
+        let refused = found("http://b.x:2380", &[], &["gone", "b"]).await.expect_err("no cluster of one");
+        assert!(
+            refused.starts_with(
+                "error querying DNS SRV records for _etcd-server-red lookup gone.x.: no such host: each"
+            ),
+            "{refused}"
+        );
+        assert!(begun.elapsed() >= PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_is_not_answered_may_have_more_members() {
+        let urls = ["http://b.x:2380".to_string()];
+        let asked = Asked { suffix: "", name: "own", urls: &urls };
+        let tries = std::cell::Cell::new(0);
+        let hosts = async |service: &str| {
+            tries.set(tries.get() + 1);
+            match service {
+                "etcd-server-ssl" if tries.get() < 5 => Err(LookupError::failed("x", "i/o timeout")),
+                "etcd-server-ssl" => Ok(vec![host("a")]),
+                _ => Ok(vec![host("b")]),
+            }
+        };
+        let members = members(&asked, hosts, addresses, |_| ()).await;
+        assert_eq!(members.as_deref(), Ok("0=https://a.x:2380,own=http://b.x:2380"));
     }
 
     #[tokio::test(start_paused = true)]
