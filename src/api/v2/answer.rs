@@ -1,5 +1,6 @@
 //! What all answers have.
 
+use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
@@ -13,7 +14,7 @@ use crate::model::Refusal;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// JSON with a status.
-pub fn json(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<ReplyBody> {
+pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::Page(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
@@ -77,7 +78,7 @@ pub fn error(error: &Error) -> Response<ReplyBody> {
     let mut body = format!("{{\"errorCode\":{},\"message\":\"{text}\"", error.code);
     if !error.cause.is_empty() {
         body.push_str(",\"cause\":");
-        json::text(&error.cause, &mut body);
+        body.push_str(&json::quoted(&error.cause));
     }
     body.push_str(&format!(",\"index\":{}}}\n", error.index));
     let mut response = json(status, body);

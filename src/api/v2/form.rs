@@ -42,9 +42,27 @@ pub fn is_form(method: &Method, headers: &HeaderMap) -> bool {
         && kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// See the module.
+/// The parameters that mean something. All others are read and forgotten: a form may have a million of them.
+const NAMES: [&str; 14] = [
+    "dir",
+    "noValueOnSuccess",
+    "prevExist",
+    "prevIndex",
+    "prevValue",
+    "quorum",
+    "recursive",
+    "refresh",
+    "sorted",
+    "stream",
+    "ttl",
+    "value",
+    "wait",
+    "waitIndex",
+];
+
+/// See the module. It has the first value of each parameter in [`NAMES`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Form(Vec<(String, String)>);
+pub struct Form(Vec<(&'static str, String)>);
 
 impl Form {
     /// The parameters of a body and a query.
@@ -55,24 +73,32 @@ impl Form {
         if body.len() > LARGEST {
             return Err(Error::new(210, "http: POST too large"));
         }
-        let (mut pairs, mut wrong) = (Vec::new(), None);
+        let (mut form, mut wrong) = (Self::default(), None);
         for part in [body, query.as_bytes()] {
             for pair in part.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
                 match parsed(pair) {
-                    Ok(pair) => pairs.push(pair),
+                    Ok((name, value)) => form.keep(&name, value),
                     Err(cause) => wrong = wrong.or(Some(cause)),
                 }
             }
         }
         match wrong {
             Some(cause) => Err(Error::new(210, cause)),
-            None => Ok(Self(pairs)),
+            None => Ok(form),
+        }
+    }
+
+    fn keep(&mut self, name: &str, value: String) {
+        if self.get(name).is_none()
+            && let Some(known) = NAMES.iter().find(|known| **known == name)
+        {
+            self.0.push((known, value));
         }
     }
 
     /// The first value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
     /// A value, empty without one.
@@ -168,13 +194,21 @@ mod tests {
         assert_eq!(form.flag("wait"), Err(Error::new(209, "invalid value for \"wait\"")));
         assert_eq!(form.choice("prevExist"), Err(Error::new(209, "invalid value for prevExist")));
         assert_eq!(
-            (form.choice("refresh"), form.flag("quorum"), form.number("x", 1)),
+            (form.choice("refresh"), form.flag("quorum"), form.number("waitIndex", 1)),
             (Ok(None), Ok(false), Ok(0))
         );
         for number in ["", "-1", "+1", "1x", "18446744073709551616"] {
-            let form = Form::parse(format!("n={}", number.replace('+', "%2B")).as_bytes(), "").unwrap();
-            assert_eq!(form.number("n", 203).unwrap_err().code, 203, "{number}");
+            let form = Form::parse(format!("ttl={}", number.replace('+', "%2B")).as_bytes(), "").unwrap();
+            assert_eq!(form.number("ttl", 203).unwrap_err().code, 203, "{number}");
         }
+    }
+
+    #[test]
+    fn what_means_nothing_is_not_kept() {
+        let body = "a&value=x&value=y&b=c&".repeat(1000);
+        let form = Form::parse(body.as_bytes(), "ttl=1").unwrap();
+        assert_eq!(form, Form(vec![("value", "x".into()), ("ttl", "1".into())]));
+        assert_eq!(Form::parse(b"unknown=%zz", "").unwrap_err().code, 210, "but it must be right");
     }
 
     #[test]

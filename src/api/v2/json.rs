@@ -1,36 +1,83 @@
 //! JSON as Go's `encoding/json` writes it, which escapes what HTML gives a meaning to.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::DateTime;
 
-use crate::model::{TreeAction, TreeEvent, TreeListing, TreeNode};
+use crate::api::unsent::{Share, WORTH_COUNTING};
+use crate::model::{Refusal, TreeAction, TreeEvent, TreeListing, TreeNode};
 
-/// Appends a string.
-pub fn text(text: &str, out: &mut String) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0'..=' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if character != ' ' => {
-                // Writing to a string never fails.
-                let _ = write!(out, "\\u{:04x}", u32::from(character));
-            }
-            character => out.push(character),
+/// Writes a string.
+///
+/// # Errors
+/// Those of `out`; a `String` has none.
+pub fn text(text: &str, out: &mut dyn Write) -> fmt::Result {
+    out.write_char('"')?;
+    let mut plain = 0;
+    for (at, character) in text.char_indices() {
+        let escape = match character {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            '\0'..=' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if character != ' ' => "",
+            _ => continue,
+        };
+        out.write_str(&text[plain..at])?;
+        match escape {
+            "" => write!(out, "\\u{:04x}", u32::from(character))?,
+            escape => out.write_str(escape)?,
         }
+        plain = at + character.len_utf8();
     }
-    out.push('"');
+    out.write_str(&text[plain..])?;
+    out.write_char('"')
 }
 
 /// A string alone.
 pub fn quoted(string: &str) -> String {
-    let mut out = String::with_capacity(string.len() + 2);
-    text(string, &mut out);
+    string_of(string.len() + 2, |out| text(string, out))
+}
+
+/// What `write` writes, of about that length. A string takes everything, so its errors are none.
+pub fn string_of(length: usize, write: impl FnOnce(&mut dyn Write) -> fmt::Result) -> String {
+    let mut out = String::with_capacity(length);
+    let _ = write(&mut out);
     out
+}
+
+/// How many bytes `write` writes: a value may be six times as long in JSON.
+pub fn length(write: impl FnOnce(&mut dyn Write) -> fmt::Result) -> usize {
+    let mut length = Length(0);
+    let _ = write(&mut length);
+    length.0
+}
+
+/// What `write` writes; its room is taken before it is encoded.
+///
+/// # Errors
+/// Those of [`Share::take`].
+pub fn line(share: &Arc<Share>, write: impl Fn(&mut dyn Write) -> fmt::Result) -> Result<Bytes, Refusal> {
+    let bytes = length(&write);
+    let room = (bytes >= WORTH_COUNTING).then(|| share.take(bytes)).transpose()?;
+    let line = Bytes::from(string_of(bytes, &write));
+    Ok(match room {
+        Some(room) => room.by(line),
+        None => line,
+    })
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
 }
 
 /// A moment, as Go writes it: UTC, without zeros at its end.
@@ -54,87 +101,93 @@ fn name(action: TreeAction) -> &'static str {
     }
 }
 
-/// An event as a line; `bare` leaves out its nodes.
-pub fn event(event: &TreeEvent, bare: bool) -> String {
-    let mut out = format!("{{\"action\":\"{}\"", name(event.action));
+/// Writes an event as a line; `bare` leaves out its nodes.
+///
+/// # Errors
+/// Those of `out`; a `String` has none.
+pub fn event(event: &TreeEvent, bare: bool, out: &mut dyn Write) -> fmt::Result {
+    write!(out, "{{\"action\":\"{}\"", name(event.action))?;
     if !bare {
-        out.push_str(",\"node\":");
-        node(&event.node, &[], &mut out);
+        out.write_str(",\"node\":")?;
+        node(&event.node, &[], out)?;
         if let Some(prev) = &event.prev {
-            out.push_str(",\"prevNode\":");
-            node(prev, &[], &mut out);
+            out.write_str(",\"prevNode\":")?;
+            node(prev, &[], out)?;
         }
     }
-    out.push_str("}\n");
-    out
+    out.write_str("}\n")
 }
 
-/// The answer to a read, as a line.
-pub fn listing(listing: &TreeListing) -> String {
-    let mut out = String::from("{\"action\":\"get\",\"node\":");
-    node(&listing.node, &listing.nodes, &mut out);
-    out.push_str("}\n");
-    out
+/// Writes the answer to a read, as a line.
+///
+/// # Errors
+/// Those of `out`; a `String` has none.
+pub fn listing(listing: &TreeListing, out: &mut dyn Write) -> fmt::Result {
+    out.write_str("{\"action\":\"get\",\"node\":")?;
+    node(&listing.node, &listing.nodes, out)?;
+    out.write_str("}\n")
 }
 
-fn node(shown: &TreeNode, nodes: &[TreeListing], out: &mut String) {
+fn node(shown: &TreeNode, nodes: &[TreeListing], out: &mut dyn Write) -> fmt::Result {
     let mut fields = Fields { out, is_empty: true };
     // The root has no key.
     if &*shown.key != "/" {
-        text(&shown.key, fields.next("key"));
+        text(&shown.key, fields.next("key")?)?;
     }
     if let Some(value) = &shown.value {
-        text(value, fields.next("value"));
+        text(value, fields.next("value")?)?;
     }
     if shown.dir {
-        fields.next("dir").push_str("true");
+        fields.next("dir")?.write_str("true")?;
     }
     if let Some(expires) = shown.expires_ms {
-        text(&time(expires), fields.next("expiration"));
+        text(&time(expires), fields.next("expiration")?)?;
     }
-    fields.number("ttl", shown.ttl);
+    fields.number("ttl", shown.ttl)?;
     if !nodes.is_empty() {
-        let out = fields.next("nodes");
+        let out = fields.next("nodes")?;
         for (place, below) in nodes.iter().enumerate() {
-            out.push(if place == 0 { '[' } else { ',' });
-            node(&below.node, &below.nodes, out);
+            out.write_char(if place == 0 { '[' } else { ',' })?;
+            node(&below.node, &below.nodes, out)?;
         }
-        out.push(']');
+        out.write_char(']')?;
     }
-    fields.number("modifiedIndex", i64::try_from(shown.modified).unwrap_or(i64::MAX));
-    fields.number("createdIndex", i64::try_from(shown.created).unwrap_or(i64::MAX));
-    fields.end();
+    fields.number("modifiedIndex", i64::try_from(shown.modified).unwrap_or(i64::MAX))?;
+    fields.number("createdIndex", i64::try_from(shown.created).unwrap_or(i64::MAX))?;
+    fields.end()
 }
 
 /// The fields of an object.
 struct Fields<'o> {
-    out: &'o mut String,
+    out: &'o mut dyn Write,
     is_empty: bool,
 }
 
 impl Fields<'_> {
     /// Begins a field, whose value follows.
-    fn next(&mut self, name: &str) -> &mut String {
+    fn next(&mut self, name: &str) -> Result<&mut dyn Write, fmt::Error> {
         let begin = if std::mem::take(&mut self.is_empty) { '{' } else { ',' };
-        let _ = write!(self.out, "{begin}\"{name}\":");
-        self.out
+        write!(self.out, "{begin}\"{name}\":")?;
+        Ok(self.out)
     }
 
     /// A number, which is left out if it is zero.
-    fn number(&mut self, name: &str, number: i64) {
+    fn number(&mut self, name: &str, number: i64) -> fmt::Result {
         if number != 0 {
-            let _ = write!(self.next(name), "{number}");
+            write!(self.next(name)?, "{number}")?;
         }
+        Ok(())
     }
 
-    fn end(self) {
-        self.out.push_str(if self.is_empty { "{}" } else { "}" });
+    fn end(self) -> fmt::Result {
+        self.out.write_str(if self.is_empty { "{}" } else { "}" })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Budget;
 
     #[test]
     fn strings_and_times_are_those_of_go() {
@@ -165,8 +218,23 @@ mod tests {
         let file = TreeListing { node: shown("/a", false, 4), nodes: Vec::new() };
         let root = TreeListing { node: shown("/", true, 0), nodes: vec![file] };
         assert_eq!(
-            listing(&root),
+            string_of(0, |out| listing(&root, out)),
             "{\"action\":\"get\",\"node\":{\"dir\":true,\"nodes\":[{\"key\":\"/a\",\"value\":\"\",\"modifiedIndex\":4,\"createdIndex\":4}]}}\n"
         );
+        assert_eq!(length(|out| listing(&root, out)), string_of(0, |out| listing(&root, out)).len());
+    }
+
+    #[test]
+    fn a_value_that_grows_in_json_is_refused_before_it_is_encoded() {
+        let answers = Budget::new(1 << 20);
+        let share = Share::new(answers.clone(), &Budget::new(1 << 20), Budget::new(1 << 20));
+        let length = 200_000;
+        let of = |value: &str| line(&share, |out| text(value, out));
+        let plain = of(&"x".repeat(length)).expect("there is room");
+        assert_eq!((plain.len(), answers.used()), (length + 2, length + 2));
+        drop(plain);
+        assert!(matches!(of(&"\u{1}".repeat(length)), Err(Refusal::MessageTooLong(_))));
+        assert_eq!(answers.used(), 0, "what was refused holds nothing");
+        assert_eq!(of("\u{1}<"), Ok(Bytes::from_static(b"\"\\u0001\\u003c\"")));
     }
 }

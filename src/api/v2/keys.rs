@@ -17,7 +17,6 @@ use crate::api::gate::leash::leash;
 use crate::api::grpc::RequestBody;
 use crate::api::reads::{Freshness, Listed};
 use crate::api::rpc::audited::audited_node;
-use crate::api::unsent::WORTH_COUNTING;
 use crate::model::{Command, Expected, Refusal, Reply, TreeAction, TreeCommand, TreeReply, Ttl};
 use crate::watch::TreeWait;
 
@@ -51,7 +50,10 @@ async fn answered<B: RequestBody>(
     let form = Form::parse(&body, parts.uri.query().unwrap_or_default())?;
     let length = body.len() + below.len();
     drop(body);
-    match wanted(&call.method, below, &form)? {
+    let wanted = wanted(&call.method, below, &form)?;
+    // It has the value, too, and a write may wait for long.
+    drop(form);
+    match wanted {
         Wanted::Read { path, recursive, freshness } => {
             get(call, &parts.headers, path, recursive, freshness).await
         }
@@ -72,17 +74,9 @@ async fn get(
 ) -> Result<Response<ReplyBody>, Error> {
     let caller = call.admit_to(&path, headers, freshness == Freshness::Linearizable).await?;
     let share = call.client.share.clone();
-    let then = move |listed: Listed| {
-        let line = match listed.found {
-            Ok(found) => json::listing(&found),
-            Err(error) => return Ok(Err(error)),
-        };
-        let line = Bytes::from(line);
-        let line = match line.len() < WORTH_COUNTING {
-            true => line,
-            false => share.take(line.len())?.by(line),
-        };
-        Ok(Ok((line, listed.index)))
+    let then = move |listed: Listed| match listed.found {
+        Ok(found) => Ok(Ok((json::line(&share, |out| json::listing(&found, out))?, listed.index))),
+        Err(error) => Ok(Err(error)),
     };
     let read = call.services.reads.tree(&caller, (path.clone(), recursive), freshness, then);
     let (line, index) = audited_node(call.services, call.client, &caller, &path, read).await??;
@@ -125,7 +119,7 @@ async fn write(
         event.action == TreeAction::Create || event.action == TreeAction::Set && event.prev.is_none();
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let is_deletion = matches!(event.action, TreeAction::Delete | TreeAction::CompareAndDelete);
-    let line = json::event(&event, bare && !is_deletion);
+    let line = json::line(&call.client.share, |out| json::event(&event, bare && !is_deletion, out))?;
     Ok(at(services, event.index(), answer::json(status, line)))
 }
 

@@ -38,7 +38,10 @@ impl Waiting {
             return Poll::Pending;
         }
         let Poll::Ready(event) = self.feed.poll_next(context) else { return Poll::Pending };
-        self.ended = !self.stream || event.is_none();
-        Poll::Ready(event.map(|event| self.share.hold(json::event(&event, false).into())))
+        // Without room for it the waiting ends: each of many clients could leave the same large event unread.
+        let line =
+            event.and_then(|event| json::line(&self.share, |out| json::event(&event, false, out)).ok());
+        self.ended = !self.stream || line.is_none();
+        Poll::Ready(line)
     }
 }
