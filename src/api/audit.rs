@@ -252,9 +252,9 @@ impl Entry {
         Self::named(names_of(rule), origin.map(|origin| &*origin.client), stream, caller, touched)
     }
 
-    /// A caller's request on a node of the v2 API begins.
-    pub fn of_v2(client: &Client, caller: &Caller, path: &str) -> Self {
-        Self::named(V2, Some(client), None, caller, Touched::path(path))
+    /// A caller's request on a node of the v2 API begins; perhaps it is about what is below, too.
+    pub fn of_v2(client: &Client, caller: &Caller, (path, with_below): (&str, bool)) -> Self {
+        Self::named(V2, Some(client), None, caller, Touched::path(path, with_below))
     }
 
     fn named(

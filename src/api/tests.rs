@@ -25,7 +25,7 @@ use super::proto::health::health_client::HealthClient;
 use super::rules::{Kind, RULES, Rpc};
 use super::server::listen::SocketOptions;
 use super::server::{Address, Encryption, Faces, Listener, Server, ServerOptions};
-use super::services::{Settings, Stopper};
+use super::services::{Services, Settings, Stopper};
 use super::unsent::Share;
 use crate::member::Member;
 use crate::member::lab::lone_leader;
@@ -40,6 +40,7 @@ mod v2;
 /// A server on a port of its own, stopped when dropped.
 struct Served {
     address: SocketAddr,
+    services: Arc<Services>,
     stopper: Stopper,
     server: Option<Server>,
     _dir: TempDir,
@@ -63,9 +64,9 @@ impl Served {
         let listener =
             Listener::bind(&address, SocketOptions::default(), Encryption::None, Faces::All).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::serve(services, vec![listener], options, 2).unwrap();
+        let server = Server::serve(services.clone(), vec![listener], options, 2).unwrap();
         server.open();
-        Self { address, stopper, server: Some(server), _dir: dir }
+        Self { address, services, stopper, server: Some(server), _dir: dir }
     }
 
     async fn channel(&self) -> Channel {

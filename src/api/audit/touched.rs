@@ -56,9 +56,15 @@ impl Touched {
         })
     }
 
-    /// A path of the v2 API.
-    pub fn path(path: &str) -> Self {
-        Self::default().single(&Bytes::copy_from_slice(path.as_bytes()))
+    /// A path of the v2 API, and perhaps everything below it.
+    pub fn path(path: &str, with_below: bool) -> Self {
+        let whole = Self::default().single(&Bytes::copy_from_slice(path.as_bytes()));
+        if !with_below {
+            return whole;
+        }
+        // "0" comes right after "/".
+        let above = path.trim_end_matches('/');
+        whole.range(&format!("{above}/").into(), &format!("{above}0").into())
     }
 
     fn add(&mut self, key: &Bytes, end: &Bytes) {

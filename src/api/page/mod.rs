@@ -129,13 +129,23 @@ pub async fn answer<B: RequestBody>(
 }
 
 /// Whoever may list the members may see their status, on learners, too.
-async fn admit(services: &Services, headers: &HeaderMap, client: &Client) -> Result<(), Response<ReplyBody>> {
+async fn admit(
+    services: &Services,
+    headers: &HeaderMap,
+    client: &Arc<Client>,
+) -> Result<(), Response<ReplyBody>> {
     let listing = RULES.iter().find(|rule| rule.rpc == Rpc::MemberList);
     let rule = listing.map(|rule| Rule { learner: Learner::Served, ..*rule });
     let Some(rule) = rule else { return Err(refused("there is no rule")) };
+    let began = Instant::now();
     match gate::admit(services, &rule, headers, client.certified.as_ref()).await {
         Ok(_) => Ok(()),
-        Err(refusal) => Err(refused(super::status::text(&refusal))),
+        Err(refusal) => {
+            if let Some(audit) = services.audit.get() {
+                audit.refused(&rule, client, &refusal, began);
+            }
+            Err(refused(super::status::text(&refusal)))
+        }
     }
 }
 

@@ -37,16 +37,16 @@ where
     outcome
 }
 
-/// The same for a request on a node of the v2 API.
+/// The same for a request on a node of the v2 API, and perhaps on what is below it.
 pub async fn audited_node<A>(
     services: &Services,
     client: &Client,
     caller: &Caller,
-    path: &str,
+    node: (&str, bool),
     request: impl Future<Output = Result<A, Refusal>>,
 ) -> Result<A, Refusal> {
     let Some(audit) = services.audit.get() else { return request.await };
-    let entry = Some(Entry::of_v2(client, caller, path));
+    let entry = Some(Entry::of_v2(client, caller, node));
     let mut pending = Pending { audit, kind: Kind::Unary, origin: None, entry };
     let outcome = request.await;
     pending.end(outcome.as_ref().err());
@@ -189,6 +189,42 @@ mod tests {
         drop(futures_util::poll!(std::pin::pin!(gone)));
         let record = records.try_recv().expect("a caller that is gone is recorded");
         assert_eq!((record.code, record.method), ("Canceled", "/etcdserverpb.KV/Put"));
+        services.node.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn requests_on_nodes_of_v2_are_recorded_with_their_paths() {
+        let (services, _stopper, _dir) = lone_leader().await;
+        let (sink, records) = kept(8);
+        let filter = Filter { prefixes: vec!["/a/b".into()], methods: vec!["v2".into()], users: Vec::new() };
+        services.audit.set(Arc::new(Audit::new(filter, sink))).ok().expect("the first");
+        let budget = || crate::model::Budget::new(1 << 20);
+        let share = crate::api::unsent::Share::new(budget(), &budget(), budget());
+        let client =
+            Client { peer: crate::api::client::Peer::Unknown, encrypted: false, certified: None, share };
+        let caller = Caller::user("ann", 1);
+        for (node, outcome) in [
+            (("/a/b/c", false), Ok(7)),
+            (("/other", true), Ok(7)),
+            (("/a", false), Ok(7)),
+            (("/a-", true), Ok(7)),
+            (("/a", true), Err(Refusal::PermissionDenied)),
+            (("/", true), Ok(7)),
+        ] {
+            let request = std::future::ready(outcome.clone());
+            assert_eq!(audited_node(&services, &client, &caller, node, request).await, outcome);
+        }
+        let seen: Vec<Record> = records.try_iter().collect();
+        let shown = |record: &Record| (record.method, record.code, record.touched.keys[0].key.clone());
+        assert_eq!(
+            seen.iter().map(shown).collect::<Vec<_>>(),
+            [
+                ("/v2/keys", "OK", "/a/b/c".into()),
+                ("/v2/keys", "PermissionDenied", "/a".into()),
+                ("/v2/keys", "OK", "/".into())
+            ]
+        );
+        assert!(seen.iter().all(|record| record.user.as_deref() == Some("ann")));
         services.node.shutdown().await;
     }
 }

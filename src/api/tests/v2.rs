@@ -1,7 +1,10 @@
 //! The v2 API from outside; what it answers is compared with etcd in the suite.
 
+use std::sync::mpsc::{SyncSender, sync_channel};
+
 use super::users::Users;
 use super::*;
+use crate::api::audit::{Audit, Filter, Record, Sink};
 
 impl Served {
     /// The head and the body of an answer.
@@ -63,6 +66,20 @@ async fn a_value_may_be_as_large_as_a_request_and_no_larger() {
     }
     let (_, body) = served.v2("PUT", &format!("/v2/keys/{}", "p".repeat(2000)), "", "value=x").await;
     assert!(body.contains("\"errorCode\":209") && body.contains("longer than 1800 bytes"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deepest_path_is_made_listed_and_removed() {
+    let served = Served::start().await;
+    let deep = "/d".repeat(256);
+    let (head, _) = served.v2("PUT", &format!("/v2/keys{deep}"), "", "value=x").await;
+    assert!(head.starts_with("HTTP/1.1 201"), "{head}");
+    let (head, body) = served.v2("GET", "/v2/keys?recursive=true", "", "").await;
+    assert!(head.starts_with("HTTP/1.1 200") && body.contains(&format!("\"key\":\"{deep}\"")), "{head}");
+    assert_eq!(body.matches("\"nodes\":").count(), 256);
+    let (head, _) = served.v2("DELETE", "/v2/keys/d?recursive=true", "", "").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(served.get("/v2/keys").await.ends_with("{\"action\":\"get\",\"node\":{\"dir\":true}}\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,4 +147,37 @@ async fn whoever_waits_when_users_are_enabled_is_sent_away() {
     };
     let (answer, ()) = tokio::join!(waiting, enabling);
     assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("action"), "{answer}");
+}
+
+/// Passes on which method was called, and how that ended.
+struct Calls(parking_lot::Mutex<SyncSender<(&'static str, &'static str)>>);
+
+impl Sink for Calls {
+    fn take(&self, record: Record) -> bool {
+        self.0.lock().try_send((record.method, record.code)).is_ok()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_records_whoever_is_refused_on_every_path() {
+    let users = Users::start().await;
+    let (sender, records) = sync_channel(100);
+    let audit = Audit::new(Filter::default(), Box::new(Calls(parking_lot::Mutex::new(sender))));
+    users.served.services.audit.set(Arc::new(audit)).ok().expect("the first");
+    for (method, path, recorded) in [
+        ("GET", "/v2/members", "/etcdserverpb.Cluster/MemberList"),
+        ("POST", "/v2/members", "/etcdserverpb.Cluster/MemberAdd"),
+        ("PUT", "/v2/members/1", "/etcdserverpb.Cluster/MemberUpdate"),
+        ("DELETE", "/v2/members/1", "/etcdserverpb.Cluster/MemberRemove"),
+        ("PUT", "/v2/keys/a", "/v2/keys"),
+        ("GET", "/v2/keys/a?wait=true", "/v2/keys"),
+        ("GET", "/status/data", "/etcdserverpb.Cluster/MemberList"),
+    ] {
+        assert_eq!(users.served.status(method, path, "").await.0, "401", "{path}");
+        assert_eq!(
+            records.try_iter().collect::<Vec<_>>(),
+            [(recorded, "InvalidArgument")],
+            "{method} {path}"
+        );
+    }
 }

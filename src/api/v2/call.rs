@@ -1,13 +1,14 @@
 //! A request on its way, and its caller.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderMap, Method};
 
 use crate::api::audit::Entry;
 use crate::api::client::Client;
 use crate::api::gate;
-use crate::api::rules::Access;
+use crate::api::rules::{Access, Rpc};
 use crate::api::services::Services;
 use crate::model::{Caller, Refusal};
 
@@ -24,10 +25,20 @@ impl Call<'_> {
         gate::admit_as(self.services, Access::Root, headers, self.client.certified.as_ref()).await
     }
 
+    /// The same for a request that a method of v3 answers.
+    pub async fn admit_as(&self, rpc: Rpc, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let began = Instant::now();
+        self.admit(headers).await.inspect_err(|refusal| {
+            if let Some(audit) = self.services.audit.get() {
+                audit.refused(rpc.rule(), self.client, refusal, began);
+            }
+        })
+    }
+
     /// The caller of a request on a node; a learner neither writes nor reads through the log.
     pub async fn admit_to(
         &self,
-        path: &str,
+        node: (&str, bool),
         headers: &HeaderMap,
         through_log: bool,
     ) -> Result<Caller, Refusal> {
@@ -37,7 +48,7 @@ impl Call<'_> {
         };
         admitted.inspect_err(|refusal| {
             if let Some(audit) = self.services.audit.get() {
-                audit.call(Entry::of_v2(self.client, &Caller::Anonymous, path), Some(refusal));
+                audit.call(Entry::of_v2(self.client, &Caller::Anonymous, node), Some(refusal));
             }
         })
     }

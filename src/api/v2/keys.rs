@@ -72,22 +72,23 @@ async fn get(
     recursive: bool,
     freshness: Freshness,
 ) -> Result<Response<ReplyBody>, Error> {
-    let caller = call.admit_to(&path, headers, freshness == Freshness::Linearizable).await?;
+    let caller = call.admit_to((&*path, true), headers, freshness == Freshness::Linearizable).await?;
     let share = call.client.share.clone();
     let then = move |listed: Listed| match listed.found {
         Ok(found) => Ok(Ok((json::line(&share, |out| json::listing(&found, out))?, listed.index))),
         Err(error) => Ok(Err(error)),
     };
     let read = call.services.reads.tree(&caller, (path.clone(), recursive), freshness, then);
-    let (line, index) = audited_node(call.services, call.client, &caller, &path, read).await??;
+    let (line, index) = audited_node(call.services, call.client, &caller, (&*path, true), read).await??;
     Ok(at(call.services, index, answer::json(StatusCode::OK, line)))
 }
 
 async fn wait(call: &Call<'_>, headers: &HeaderMap, wanted: TreeWait) -> Result<Response<ReplyBody>, Error> {
-    let caller = call.admit_to(&wanted.path, headers, false).await?;
+    let node = (&*wanted.path, wanted.recursive);
+    let caller = call.admit_to(node, headers, false).await?;
     let services = call.services;
     let begun = async { services.reads.tree_wait(&caller, &wanted) };
-    let feed = audited_node(services, call.client, &caller, &wanted.path, begun).await??;
+    let feed = audited_node(services, call.client, &caller, node, begun).await??;
     let index = feed.index();
     let waiting =
         Waiting::new(feed, wanted.stream, call.client.share.clone(), leash(services.clone(), None, false));
@@ -104,13 +105,14 @@ async fn write(
 ) -> Result<Response<ReplyBody>, Error> {
     let services = call.services;
     let path = command.path();
-    let caller = call.admit_to(&path, headers, true).await?;
+    let node = (&*path, matches!(command, TreeCommand::Delete { recursive: true, .. }));
+    let caller = call.admit_to(node, headers, true).await?;
     let command = Command::Tree(command);
     let proposed = async {
         services.check_quota(&command).await?;
         services.propose(caller.clone(), command).await
     };
-    let event = match audited_node(services, call.client, &caller, &path, proposed).await? {
+    let event = match audited_node(services, call.client, &caller, node, proposed).await? {
         Reply::Tree(TreeReply::Done(event)) => event,
         Reply::Tree(TreeReply::Refused(error)) => return Err(error.into()),
         other => return Err(Refusal::Internal(format!("an unexpected reply: {other:?}")).into()),

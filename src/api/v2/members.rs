@@ -17,7 +17,7 @@ use crate::api::rpc::audited::audited;
 use crate::api::rpc::cluster;
 use crate::api::rules::Rpc;
 use crate::api::services::Services;
-use crate::model::{Caller, MemberId, Refusal};
+use crate::model::{MemberId, Refusal};
 
 /// The largest request, in bytes.
 const LARGEST: usize = 64 << 10;
@@ -37,7 +37,13 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
     let below = below.strip_prefix('/').unwrap_or(below);
     let services = call.services;
     let (parts, body) = request.into_parts();
-    let caller = match call.admit(&parts.headers).await {
+    let rpc = match call.method {
+        Method::POST => Rpc::MemberAdd,
+        Method::DELETE => Rpc::MemberRemove,
+        Method::PUT => Rpc::MemberUpdate,
+        _ => Rpc::MemberList,
+    };
+    let caller = match call.admit_as(rpc, &parts.headers).await {
         Ok(caller) => caller,
         Err(refusal) => return answer::message(services, &refusal),
     };
@@ -63,7 +69,7 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
         Method::POST => {
             let request = pb::MemberAddRequest { peer_ur_ls: peer_urls, is_learner: false };
             let add = |caller, request| cluster::member_add(services, caller, request);
-            let added = audited(services, Rpc::MemberAdd, origin, (caller, request), add).await;
+            let added = audited(services, rpc, origin, (caller, request), add).await;
             added.map(|added| {
                 let member = added.member.unwrap_or_default();
                 answer::json(StatusCode::CREATED, shown(&member) + "\n")
@@ -72,25 +78,28 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
         Method::DELETE => {
             let request = pb::MemberRemoveRequest { id };
             let remove = |caller, request| cluster::member_remove(services, caller, request);
-            let removed = audited(services, Rpc::MemberRemove, origin, (caller, request), remove).await;
+            let removed = audited(services, rpc, origin, (caller, request), remove).await;
             removed.map(|_| no_content())
         }
         Method::PUT => {
             let request = pb::MemberUpdateRequest { id, peer_ur_ls: peer_urls };
             let update = |caller, request| cluster::member_update(services, caller, request);
-            let updated = audited(services, Rpc::MemberUpdate, origin, (caller, request), update).await;
+            let updated = audited(services, rpc, origin, (caller, request), update).await;
             updated.map(|_| no_content())
         }
-        _ => list(call, caller, below).await,
+        _ => {
+            let request = pb::MemberListRequest { linearizable: false };
+            let list = |caller, request| cluster::member_list(services, caller, request);
+            let listed = audited(services, rpc, origin, (caller, request), list).await;
+            listed.map(|listed| list_of(call, &listed.members, below))
+        }
     };
     let response = done.unwrap_or_else(|refusal| refused(services, &refusal, MemberId(id)));
     in_cluster(services, response)
 }
 
-async fn list(call: &Call<'_>, caller: Caller, below: &str) -> Result<Response<ReplyBody>, Refusal> {
-    let request = pb::MemberListRequest { linearizable: false };
-    let members = cluster::member_list(call.services, caller, request).await?.members;
-    Ok(match below {
+fn list_of(call: &Call<'_>, members: &[pb::Member], below: &str) -> Response<ReplyBody> {
+    match below {
         "" => {
             let members: Vec<String> = members.iter().map(shown).collect();
             answer::json(StatusCode::OK, format!("{{\"members\":[{}]}}\n", members.join(",")))
@@ -103,7 +112,7 @@ async fn list(call: &Call<'_>, caller: Caller, below: &str) -> Result<Response<R
             }
         }
         _ => says(StatusCode::NOT_FOUND, "Not found"),
-    })
+    }
 }
 
 fn shown(member: &pb::Member) -> String {
