@@ -123,10 +123,14 @@ impl TreeHub {
         }
         // What is applied from here on is notified after the lock is free.
         let now = tree();
-        let found = found.or_else(|| {
-            let from = since.max(before.index() + 1);
-            now.since(&wanted.path, wanted.recursive, from).ok().flatten()
-        });
+        let found = match found {
+            Some(found) => Some(found),
+            None => match now.since(&wanted.path, wanted.recursive, since.max(before.index() + 1)) {
+                Ok(found) => found,
+                // So much has happened since then that it cannot be said whether something concerns the waiter.
+                Err(error) => return Ok(Err(error)),
+            },
+        };
         let (sender, changes) = mpsc::channel(AHEAD);
         let (hub, path, number) = (self.clone(), wanted.path.clone(), state.last_number + 1);
         if let Some(event) = found {
@@ -326,6 +330,33 @@ mod tests {
         assert_eq!(come(&mut future).0.len(), 0);
         bench.set("/a");
         assert_eq!(come(&mut future), (keys(&["/a"]), true));
+    }
+
+    #[test]
+    fn what_happens_while_a_waiter_comes_is_found_or_it_is_said_that_it_may_be_missed() {
+        for (changes, expected) in [(1, Some("/a")), (1000, Some("/a")), (1001, None)] {
+            let bench = std::cell::RefCell::new(Bench::new());
+            (0..10).for_each(|_| bench.borrow_mut().set("/before"));
+            let asked = std::cell::Cell::new(0);
+            let tree = || {
+                let tree = bench.borrow().store.tree();
+                if asked.replace(asked.get() + 1) == 0 {
+                    bench.borrow_mut().set("/a");
+                    (1..changes).for_each(|_| bench.borrow_mut().set("/other"));
+                }
+                tree
+            };
+            let wanted = TreeWait { path: "/a".into(), recursive: false, stream: false, since: 0 };
+            let hub = bench.borrow().hub.clone();
+            let come = match hub.wait(&wanted, tree).expect("few wait") {
+                Ok(mut feed) => come(&mut feed).0.pop(),
+                Err(error) => {
+                    assert_eq!(error.code, crate::model::TreeCode::Cleared);
+                    None
+                }
+            };
+            assert_eq!(come.as_deref(), expected, "{changes}");
+        }
     }
 
     #[test]
