@@ -46,6 +46,10 @@ fn of_command(command: &Command) -> usize {
         Command::Auth(_) => usize::MAX,
         // They may remove many nodes.
         Command::Tree(TreeCommand::Delete { recursive: true, .. } | TreeCommand::Expire) => usize::MAX,
+        // They may make every directory above.
+        Command::Tree(TreeCommand::Set { path, .. } | TreeCommand::Create { path, .. }) => {
+            path.matches('/').count()
+        }
         _ => 1,
     }
 }
@@ -150,6 +154,9 @@ mod tests {
         assert_eq!(of(Command::LeaseCheckpoint { remaining: vec![(1, None); 900] }), 900);
         assert_eq!(of(Command::Auth(crate::model::AuthChange::Enable)), usize::MAX);
         assert_eq!(of(txn(vec![put(), put()], vec![put()])), 3);
+        let (path, value) = ("/a".repeat(250).into(), "".into());
+        let deep = TreeCommand::Set { path, dir: false, value, ttl: crate::model::Ttl::default() };
+        assert_eq!(of(Command::Tree(deep)), 250, "with the directories above it");
         let nested = Op::Txn(Txn { failure: vec![put(), delete(KeyRange::single("k"))], ..Txn::default() });
         assert_eq!(of(txn(vec![put(), nested], Vec::new())), 3);
         assert_eq!(of(txn(vec![put()], vec![range()])), usize::MAX);
