@@ -83,6 +83,15 @@ pub fn available(dir: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// Bytes that are free to unprivileged processes where an open file is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn available_to(file: &File) -> io::Result<u64> {
+    let disk = rustix::fs::fstatvfs(file)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Bytes of the file system that `dir` is on.
 ///
 /// # Errors
