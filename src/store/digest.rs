@@ -23,7 +23,7 @@ use crate::model::StateDigest;
 const SCHEME: u8 = 1;
 
 /// Entries whose digests are kept for a comparison.
-const KEPT: usize = 1024;
+const KEPT: usize = 8192;
 
 /// The kinds of changes.
 const VERSION: u64 = 1;
