@@ -1,11 +1,13 @@
-//! What the status page shows of the members' connections, the log and the certificates.
+//! What the status page shows of the members' connections, the log, the certificates, the state and the backups.
 
 use std::sync::Arc;
 
 use super::expiry::Certificates;
 use super::outside::SystemClock;
 use crate::api::page::around::{self, Neighbour};
+use crate::backup::Backups;
 use crate::log::Log;
+use crate::member::States;
 use crate::model::{Clock, Histogram};
 use crate::peer::{PeerStatus, Quic};
 
@@ -16,12 +18,20 @@ pub struct Around {
     quic: Quic,
     log: Log,
     certificates: Arc<Certificates>,
+    states: Arc<States>,
+    backups: Option<Backups>,
 }
 
 impl Around {
     /// These parts of a member.
-    pub fn of(quic: Quic, log: Log, certificates: Arc<Certificates>) -> Self {
-        Self { quic, log, certificates }
+    pub fn of(
+        quic: Quic,
+        log: Log,
+        certificates: Arc<Certificates>,
+        states: Arc<States>,
+        backups: Option<Backups>,
+    ) -> Self {
+        Self { quic, log, certificates, states, backups }
     }
 }
 
@@ -34,6 +44,14 @@ impl around::Around for Around {
         let now = SystemClock.now_ms() / 1000;
         let ends = self.certificates.ends().into_iter();
         ends.map(|(path, until)| (path.display().to_string(), (until - now).div_euclid(DAY))).collect()
+    }
+
+    fn differs(&self) -> bool {
+        self.states.differs()
+    }
+
+    fn failed_backup(&self) -> Option<String> {
+        self.backups.as_ref()?.progress().failed
     }
 
     fn flushes(&self) -> &Histogram {

@@ -104,7 +104,9 @@ impl Process {
             member.services.metrics.register(Arc::new(backups.clone()));
         }
         // It is set once.
-        let _ = member.services.around.set(Arc::new(Around::of(quic.clone(), log, certificates.clone())));
+        let around =
+            Around::of(quic.clone(), log, certificates.clone(), member.states.clone(), backups.clone());
+        let _ = member.services.around.set(Arc::new(around));
         observe(&member.services, audit, traces);
         let (services, options) = (member.services.clone(), server_options(config));
         let server = Server::serve(services, clients.listeners, options, workers())?;

@@ -47,3 +47,4 @@ pub use error::MemberError;
 pub use history::{HistoryError, mark};
 pub use parts::{Job, Member};
 pub use seams::{RaftOn, Retention, Seams};
+pub use states::States;

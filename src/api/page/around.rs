@@ -27,6 +27,10 @@ pub trait Around: Send + Sync {
     fn neighbours(&self) -> Vec<Neighbour>;
     /// Files with certificates, and the days until they expire.
     fn certificates(&self) -> Vec<(String, i64)>;
+    /// The last comparison has found that this member's state is not the leader's.
+    fn differs(&self) -> bool;
+    /// Why the last scheduled backup of this member failed, if it did.
+    fn failed_backup(&self) -> Option<String>;
     /// Durations of flushes of the log, in seconds.
     fn flushes(&self) -> &Histogram;
 }

@@ -143,6 +143,16 @@ impl Facts<'_> {
                 }
             }
         }
+        let around = self.services.around.get();
+        if around.is_some_and(|around| around.differs()) {
+            let todo = "Compare kvctl endpoint hashkv of all members. If this member alone differs, remove it and add it \
+                        again without its data; if all others report the same, the leader is the wrong one.";
+            note(true, "The state of this member is not the leader's.".into(), todo);
+        }
+        if let Some(why) = around.and_then(|around| around.failed_backup()) {
+            let todo = "kvctl backup now tries again, and says what is wrong.";
+            note(false, format!("The last backup of this member failed: {why}."), todo);
+        }
         if node.is_disk_full() {
             note(
                 true,
