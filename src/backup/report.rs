@@ -39,7 +39,8 @@ impl Source for Backups {
             page.gauge("kvd_backup_last_timestamp_seconds", help, made.name.at);
             let help = "The size of the last backup of this member.";
             page.gauge("kvd_backup_last_size_bytes", help, made.bytes);
-            page.gauge("kvd_backup_last_revision", "The revision in it.", made.name.revision);
+            let help = "The revision in the last backup of this member.";
+            page.gauge("kvd_backup_last_revision", help, made.name.revision);
         }
         page.histogram("kvd_backup_duration_seconds", "Time to take and verify a backup.", &figures.took);
     }
