@@ -98,6 +98,14 @@ impl PeerTls {
             let message = "--peer-trusted-ca-file needs --peer-cert-file and --peer-key-file";
             found.error("peer-trusted-ca-file", message);
         }
+        // A name that only this cluster's members have keeps strangers out, too.
+        if pair && self.trusted_ca_file.is_none() && self.allowed_hostnames.is_empty() {
+            let message = "members trust every CA that this system trusts: whoever has a certificate of one of them can join \
+                           and read everything";
+            let help = "give the CA of the members by --peer-trusted-ca-file, or a name that only their certificates have by \
+                        --peer-cert-allowed-hostname";
+            found.push_at("peer-trusted-ca-file", "peer-cert-file", Diagnostic::warning(message).help(help));
+        }
         self.check_secret(pair, addresses, found);
     }
 
