@@ -54,7 +54,7 @@ pub fn certify(directory: &Path, name: &str, serial: u32, version_one: bool) {
 }
 
 /// A server with TLS whose files are `server.pem`, `server.key` and `ca.pem`.
-fn secured(more: &[&str]) -> Server {
+pub fn secured(more: &[&str]) -> Server {
     let mut server = Setup::of(&subject()).prepare();
     let url = format!("https://{}", server.endpoint());
     let file = |flag: &str, name: &str| format!("--{flag}={}", server.dir().join(name).display());
@@ -69,7 +69,7 @@ fn secured(more: &[&str]) -> Server {
     server
 }
 
-async fn until_serving(server: &Server) {
+pub async fn until_serving(server: &Server) {
     until("a server that listens", || server.log().contains("ready to serve client requests")).await;
 }
 

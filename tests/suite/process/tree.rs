@@ -1,6 +1,8 @@
 //! The v2 API over restarts, over a change of the leader, and on members that join.
 
-use crate::harness::{PATIENCE, Server, Setup, Three, answers, page, subject, until};
+use super::certificates::{certify, has_openssl, make_ca, openssl, secured, until_serving};
+use crate::harness::{PATIENCE, Server, Setup, Three, answers, page, subject, tool, until};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -170,4 +172,52 @@ async fn a_member_that_gets_a_snapshot_gets_the_tree() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     until("the snapshot in the log", || three.0[late].log().contains("snapshot")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_names_the_user_to_the_v2_api() {
+    let test = "a_certificate_names_the_user_to_the_v2_api";
+    let Some(etcdctl) = tool(test, "3.4.23", "etcdctl").filter(|_| subject().is_kvd() && has_openssl(test))
+    else {
+        return;
+    };
+    let mut server = secured(&["--trusted-ca-file=DIR/ca.pem", "--client-cert-auth"]);
+    let directory = server.dir().to_path_buf();
+    make_ca(&directory);
+    for (serial, name) in [(2, "server"), (3, "root"), (4, "ann")] {
+        openssl(&directory, &format!("ecparam -genkey -noout -name prime256v1 -out {name}.key"));
+        certify(&directory, name, serial, false);
+    }
+    server.spawn();
+    until_serving(&server).await;
+    // The output, and whether it was done.
+    let run = |version: &str, user: &str, args: &[&str]| {
+        let [ca, cert, key] = match version {
+            "2" => ["ca-file", "cert-file", "key-file"],
+            _ => ["cacert", "cert", "key"],
+        };
+        let files = [format!("--{ca}=ca.pem"), format!("--{cert}={user}.pem"), format!("--{key}={user}.key")];
+        let mut command = Command::new(&etcdctl);
+        command.current_dir(&directory).env("ETCDCTL_API", version);
+        command.arg(format!("--endpoints=https://{}", server.endpoint())).args(files).args(args);
+        let output = command.output().expect("etcdctl runs");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (said, output.status.success())
+    };
+    for args in [
+        &["user", "add", "root", "--no-password"][..],
+        &["user", "add", "ann", "--no-password"],
+        &["role", "add", "root"],
+        &["user", "grant-role", "root", "root"],
+        &["auth", "enable"],
+    ] {
+        let (said, done) = run("3", "root", args);
+        assert!(done, "{args:?}: {said}");
+    }
+    assert_eq!(run("2", "root", &["set", "/a", "1"]), ("1\n".to_owned(), true));
+    assert_eq!(run("2", "root", &["get", "/a"]), ("1\n".to_owned(), true));
+    for args in [&["get", "/a"][..], &["set", "/a", "2"], &["rm", "/a"], &["ls", "/"]] {
+        let (said, done) = run("2", "ann", args);
+        assert!(!done && said.contains("Insufficient credentials"), "{args:?}: {said}");
+    }
 }
