@@ -200,8 +200,8 @@ mod tests {
         services.audit.set(Arc::new(Audit::new(filter, sink))).ok().expect("the first");
         let budget = || crate::model::Budget::new(1 << 20);
         let share = crate::api::unsent::Share::new(budget(), &budget(), budget());
-        let client =
-            Client { peer: crate::api::client::Peer::Unknown, encrypted: false, certified: None, share };
+        let peer = crate::api::client::Peer::Unknown;
+        let client = Client { peer, local: None, encrypted: false, certified: None, share };
         let caller = Caller::user("ann", 1);
         for (node, outcome) in [
             (("/a/b/c", false), Ok(7)),
