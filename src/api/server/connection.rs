@@ -28,12 +28,16 @@ use crate::api::body::ReplyBody;
 use crate::api::client::{Client, Peer};
 use crate::api::grpc::upload::Upload;
 use crate::api::unsent::Share;
-use crate::model::Refusal;
+use crate::model::{Budget, Held, Refusal};
 
 /// Bytes that a client may send ahead on one stream.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// Bytes that a client may send ahead on a connection.
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes that a client may send ahead on a connection, as long as there is room for that.
+const CONNECTION_WINDOW: usize = 4 << 20;
+/// Those that it may always send: every connection of HTTP/2 begins with them (RFC 9113 section 6.9.2).
+const OWN_WINDOW: usize = 65_535;
+/// The part of the room for windows that is left which a connection gets: one in so many.
+const WINDOW_PART: usize = 32;
 /// Bytes of an answer that are buffered per stream for a slow client.
 const SEND_BUFFER: usize = 256 << 10;
 /// Most concurrent streams on one connection if `--max-concurrent-streams` does not say.
@@ -119,7 +123,8 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
             })
         })
     };
-    let builder = builder(shared);
+    let ahead = ahead(&shared.windows);
+    let builder = builder(shared, OWN_WINDOW + ahead.bytes());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut stopping = pin!(shared.services.stop.stopping());
     let mut silence = pin!(tokio::time::sleep(shared.options.first_byte_timeout));
@@ -182,7 +187,14 @@ fn ping_policy(shared: &Shared, encrypted: bool, faces: Faces, activity: &Arc<Ac
     (counted && !min_time.is_zero()).then(|| Policy::new(min_time, activity.clone()))
 }
 
-fn builder(shared: &Shared) -> Builder<TokioExecutor> {
+/// Takes the room for what the client of a new connection may send ahead in addition to what is its own. Nothing stops a
+/// client from sending that, however little is read of it, so the more connections there are, the less each gets.
+fn ahead(windows: &Arc<Budget>) -> Held {
+    let left = windows.most().saturating_sub(windows.used());
+    windows.take_beyond((left / WINDOW_PART).min(CONNECTION_WINDOW - OWN_WINDOW))
+}
+
+fn builder(shared: &Shared, window: usize) -> Builder<TokioExecutor> {
     let options = &shared.options;
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -200,7 +212,7 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(u32::try_from(window).unwrap_or(u32::MAX))
         .max_concurrent_streams(streams)
         .max_header_list_size(MAX_HEADERS)
         .max_send_buf_size(SEND_BUFFER)
@@ -250,4 +262,21 @@ fn refused<B>(refusal: Refusal, request: &Request<B>) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::Empty);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_windows_of_all_connections_have_a_bound() {
+        let windows = Budget::new(128 << 20);
+        let mut open: Vec<Held> = (0..10_000).map(|_| ahead(&windows)).collect();
+        assert!(windows.used() <= windows.most());
+        assert_eq!(OWN_WINDOW + open[0].bytes(), CONNECTION_WINDOW);
+        assert!(open[20].bytes() > 2 << 20 && open[100].bytes() > 128 << 10);
+        assert_eq!(open.pop().map(|last| last.bytes()), Some(0));
+        drop(open);
+        assert_eq!(windows.used(), 0);
+    }
 }

@@ -53,6 +53,8 @@ pub use tls::Encryption;
 const RESERVED_DESCRIPTORS: u64 = 150;
 /// Bytes of the headers of all requests that are not answered yet, of all connections.
 const REQUESTS: usize = 128 << 20;
+/// Bytes that clients may send ahead of what is read of them, on all connections, in addition to what each may have.
+const WINDOWS: usize = 128 << 20;
 /// Bytes of the messages of all requests that are not answered yet, or not even whole, of all connections.
 const MESSAGES: usize = 256 << 20;
 
@@ -107,6 +109,7 @@ struct Shared {
     connections: Arc<Semaphore>,
     requests: Arc<Budget>,
     messages: Arc<Budget>,
+    windows: Arc<Budget>,
     complaints: Arc<Complaints>,
 }
 
@@ -135,6 +138,7 @@ impl Server {
             connections: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             requests: Budget::new(REQUESTS),
             messages: Budget::new(MESSAGES),
+            windows: Budget::new(WINDOWS),
             complaints: Arc::default(),
         });
         let mut inboxes = Vec::new();

@@ -74,6 +74,13 @@ pub const LIMITS: &[Limit] = &[
         "tests/suite/process/attacks.rs::messages_that_never_end",
     ),
     limit(
+        "What clients send ahead of what is read of it",
+        "128 MiB, of which a connection gets 4 MiB at most, and less the more there are, and 64 KiB of each connection",
+        "",
+        (SERVER, "WINDOWS: usize = 128 << 20"),
+        "tests/suite/process/attacks.rs::requests_that_nobody_reads",
+    ),
+    limit(
         "Time without progress in reading answers or sending messages, if more than 64 KiB wait",
         "60 s, in which the client moves less than 64 KiB or a sixteenth of them; then the connection is closed. Streams wait",
         "",

@@ -251,6 +251,7 @@ async fn messages_that_never_end() {
     for number in 0..connections {
         let path = if number % 2 == 0 { "/etcdserverpb.KV/Put" } else { "/etcdserverpb.Watch/Watch" };
         let mut connection = frames::Client::connect(server.endpoint()).await;
+        connection.accept_settings().await;
         let mut allowed = 65_535;
         for number in 0..streams {
             connection.begin(2 * number + 1, path, VALUE, MB - frames::PIECE, &mut allowed).await;
@@ -271,6 +272,44 @@ async fn messages_that_never_end() {
     whoever_comes_is_served(&server).await;
     watched.end("1 MB of messages on each of 5,000 streams", 400 * MB).await;
     drop((open, as_json));
+}
+
+/// Requests on streams whose answers may not be sent: after the first one none is read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_nobody_reads() {
+    const STREAMS: [u32; 4] = [1, 3, 5, 7];
+    let _turn = heavy().await;
+    let Some(server) = with_values(0).await else { return };
+    let watched = Watched::begin(&server).await;
+    let create = WatchCreateRequest { key: "k".into(), ..Default::default() };
+    let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }.encode_to_vec();
+    let connections = if is_measured() { 500 } else { 100 };
+    let mut open = Vec::new();
+    let mut sent = 0;
+    for _ in 0..connections {
+        let mut connection = frames::Client::connect(server.endpoint()).await;
+        let allowed = connection.take_no_answers().await;
+        for stream in STREAMS {
+            let head = frames::header_block("/etcdserverpb.Watch/Watch", &[]);
+            connection.send(frames::HEADERS, frames::END_HEADERS, stream, &head).await;
+            connection.send(frames::DATA, 0, stream, &frames::framed(&create)).await;
+        }
+        for _ in STREAMS {
+            while connection.receive().await.expect("the connection goes on").kind != frames::HEADERS {}
+        }
+        // The rest of the piece is for what was sent first.
+        let pieces = (allowed / frames::PIECE).saturating_sub(1).min(STREAMS.len() * 60);
+        for stream in STREAMS.into_iter().cycle().take(pieces) {
+            connection.send(frames::DATA, 0, stream, &[0; frames::PIECE]).await;
+        }
+        sent += pieces * frames::PIECE;
+        open.push(connection);
+    }
+    assert!(sent > 64 * MB, "the clients may send {sent} bytes");
+    tokio::time::sleep(lasts()).await;
+    whoever_comes_is_served(&server).await;
+    watched.end("4 MB of requests on each of 500 connections, never read", 256 * MB).await;
+    drop(open);
 }
 
 /// Clients that connect now are served.

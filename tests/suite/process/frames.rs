@@ -76,6 +76,34 @@ impl Client {
         }
     }
 
+    /// Accepts the server's settings; before that its streams have small windows.
+    pub async fn accept_settings(&mut self) {
+        self.send(SETTINGS, ACK, 0, &[]).await;
+    }
+
+    /// Allows no answers on the streams that begin now, and returns how many bytes the server takes on this connection.
+    pub async fn take_no_answers(&mut self) -> usize {
+        self.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).await;
+        self.accept_settings().await;
+        let mut allowed = 65_535;
+        // The server may answer the first ping before it says how much it takes; then it has said so.
+        for _ in 0..2 {
+            self.send(PING, 0, 0, &[0; 8]).await;
+            loop {
+                let frame = self.receive().await.expect("the connection goes on");
+                match (frame.kind, frame.flags) {
+                    (PING, ACK) => break,
+                    (WINDOW_UPDATE, _) if frame.stream == 0 => {
+                        let more = frame.payload.try_into().map(u32::from_be_bytes);
+                        allowed += more.expect("four bytes") as usize;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        allowed
+    }
+
     /// A frame from the server; `None` at the end of the connection.
     pub async fn receive(&mut self) -> Option<Frame> {
         let mut header = [0; 9];
