@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::audit::Audit;
 use super::jobs::Jobs;
@@ -287,38 +287,50 @@ impl Services {
 
 /// Ends everything that waits: made with [`Stop::channel`], cloned for every task that must notice.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>, Arc<AtomicBool>);
+pub struct Stop(Arc<Signal>);
 
 /// The sending end. Dropping it also signals the stop.
 #[derive(Debug)]
-pub struct Stopper(watch::Sender<bool>, Arc<AtomicBool>);
+pub struct Stopper(Arc<Signal>);
+
+#[derive(Debug, Default)]
+struct Signal {
+    is_given: AtomicBool,
+    waiting: Notify,
+}
 
 impl Stop {
     /// A pair of ends.
     pub fn channel() -> (Stopper, Stop) {
-        let (sender, receiver) = watch::channel(false);
-        // Every request checks it, and a flag is cheaper than the channel.
-        let flag = Arc::new(AtomicBool::new(false));
-        (Stopper(sender, flag.clone()), Stop(receiver, flag))
+        let signal = Arc::<Signal>::default();
+        (Stopper(signal.clone()), Stop(signal))
     }
 
     /// True after the stop was signalled.
     pub fn is_stopping(&self) -> bool {
-        self.1.load(Ordering::Relaxed)
+        self.0.is_given.load(Ordering::SeqCst)
     }
 
-    /// Returns when the stop is signalled.
+    /// Returns when the stop is signalled. Every open stream waits for it, so the future is a small one.
     pub async fn stopping(&self) {
-        let mut receiver = self.0.clone();
-        // An error means the stopper is gone: the same thing.
-        let _ = receiver.wait_for(|stopping| *stopping).await;
+        // From here on the signal wakes it, also if it is given before the first poll.
+        let signalled = self.0.waiting.notified();
+        if !self.is_stopping() {
+            signalled.await;
+        }
     }
 }
 
 impl Stopper {
     /// Signals the stop, for ever.
     pub fn stop(&self) {
-        self.1.store(true, Ordering::Relaxed);
-        self.0.send_replace(true);
+        self.0.is_given.store(true, Ordering::SeqCst);
+        self.0.waiting.notify_waiters();
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -152,6 +152,10 @@ impl Order {
             }
             self.marks.push_back(revision);
         }
+        if self.ready.capacity() == 0 {
+            // Many sessions have one watcher only.
+            self.ready.reserve_exact(1);
+        }
         self.ready.push_back(ready);
     }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::api::services::Services;
 use crate::model::Refusal;
@@ -18,19 +18,25 @@ pub type Leash = Pin<Box<dyn Future<Output = Refusal> + Send>>;
 
 /// The leash of a stream.
 pub fn leash(services: Arc<Services>, deadline: Option<Instant>, requires_leader: bool) -> Leash {
-    Box::pin(async move {
-        tokio::select! {
-            () = services.stop.stopping() => Refusal::Stopped,
-            () = passed(deadline) => Refusal::DeadlineExceeded,
-            () = leader_lost(&services), if requires_leader => Refusal::NoLeader,
-        }
-    })
-}
-
-async fn passed(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
+    // There may be very many streams, so each has the room for what it waits for, and most only for the stop.
+    match (deadline, requires_leader) {
+        (None, false) => Box::pin(async move {
+            services.stop.stopping().await;
+            Refusal::Stopped
+        }),
+        (None, true) => Box::pin(async move {
+            tokio::select! {
+                () = services.stop.stopping() => Refusal::Stopped,
+                () = leader_lost(&services) => Refusal::NoLeader,
+            }
+        }),
+        (Some(deadline), _) => Box::pin(async move {
+            tokio::select! {
+                () = services.stop.stopping() => Refusal::Stopped,
+                () = sleep_until(deadline) => Refusal::DeadlineExceeded,
+                () = leader_lost(&services), if requires_leader => Refusal::NoLeader,
+            }
+        }),
     }
 }
 

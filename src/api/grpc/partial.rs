@@ -17,8 +17,8 @@ use crate::api::unsent::{Coming, Share};
 pub struct Partial<B> {
     body: B,
     room: Coming,
-    /// The prefix of the present message, as far as it has come.
-    prefix: Vec<u8>,
+    /// The prefix of the present message, and how much of it has come.
+    prefix: ([u8; PREFIX], usize),
     /// How much of the message itself has come, and how much is to come.
     message: (usize, usize),
 }
@@ -26,19 +26,20 @@ pub struct Partial<B> {
 impl<B> Partial<B> {
     /// The requests in `body`.
     pub fn new(body: B, share: &Arc<Share>) -> Self {
-        Self { body, room: share.receive(), prefix: Vec::new(), message: (0, 0) }
+        Self { body, room: share.receive(), prefix: ([0; PREFIX], 0), message: (0, 0) }
     }
 
     /// Goes through bytes that have come; returns how many belong to the message that is not whole after them.
     fn incomplete(&mut self, mut bytes: &[u8]) -> usize {
         while !bytes.is_empty() {
-            if self.prefix.len() < PREFIX {
-                let (head, rest) = bytes.split_at(bytes.len().min(PREFIX - self.prefix.len()));
-                self.prefix.extend_from_slice(head);
+            let (prefix, known) = &mut self.prefix;
+            if *known < PREFIX {
+                let (head, rest) = bytes.split_at(bytes.len().min(PREFIX - *known));
+                prefix[*known..*known + head.len()].copy_from_slice(head);
+                *known += head.len();
                 bytes = rest;
-                if let [_, length @ ..] = self.prefix.as_slice()
-                    && let Ok(length) = <[u8; 4]>::try_from(length)
-                {
+                if *known == PREFIX {
+                    let [_, length @ ..] = *prefix;
                     self.message = (0, u32::from_be_bytes(length) as usize);
                 }
             }
@@ -46,8 +47,8 @@ impl<B> Partial<B> {
             let count = bytes.len().min(*left);
             (*come, *left) = (*come + count, *left - count);
             bytes = &bytes[count..];
-            if self.prefix.len() == PREFIX && *left == 0 {
-                self.prefix.clear();
+            if *known == PREFIX && *left == 0 {
+                *known = 0;
                 *come = 0;
             }
         }

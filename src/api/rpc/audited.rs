@@ -88,6 +88,11 @@ impl Drop for Pending<'_> {
 /// The requests of a stream: the watchers among them are recorded one by one.
 pub struct Seen<R> {
     requests: R,
+    /// On the heap, and only if there is an audit: there may be very many streams.
+    by: Option<Box<Recorder>>,
+}
+
+struct Recorder {
     services: Arc<Services>,
     rpc: Rpc,
     origin: Option<Origin>,
@@ -103,9 +108,15 @@ impl<R> Seen<R> {
         caller: &Caller,
         requests: R,
     ) -> Self {
-        Self { requests, services: services.clone(), rpc, origin, caller: caller.clone() }
+        let recorder = || {
+            let (services, caller) = (services.clone(), caller.clone());
+            Box::new(Recorder { services, rpc, origin, caller })
+        };
+        Self { requests, by: services.audit.get().is_some().then(recorder) }
     }
+}
 
+impl Recorder {
     fn see(&self, request: &dyn Any) {
         use pb::watch_request::RequestUnion::CreateRequest;
         let Some(audit) = self.services.audit.get() else { return };
@@ -129,8 +140,8 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = Pin::new(&mut self.requests).poll_next(context);
-        if let Poll::Ready(Some(Ok(request))) = &polled {
-            self.see(request);
+        if let (Some(by), Poll::Ready(Some(Ok(request)))) = (&self.by, &polled) {
+            by.see(request);
         }
         polled
     }

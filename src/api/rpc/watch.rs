@@ -63,7 +63,8 @@ pub struct WatchStream<R> {
     requests: Option<R>,
     watchers: HashMap<i64, Watcher>,
     next_id: i64,
-    ready: VecDeque<Answer>,
+    /// The rest of an answer that is sent in fragments.
+    fragments: VecDeque<Answer>,
     /// Runs as soon as a watcher wants progress notifications.
     tick: Option<Pin<Box<Sleep>>>,
     interval: Duration,
@@ -86,8 +87,7 @@ where
             requests: Some(requests),
             watchers: HashMap::new(),
             next_id: 0,
-            // There is hardly ever more than one.
-            ready: VecDeque::with_capacity(1),
+            fragments: VecDeque::new(),
             tick: None,
             interval: interval + jitter,
             requests_in_turn: 0,
@@ -95,12 +95,12 @@ where
         }
     }
 
-    /// Serves requests as long as there are any and they need no answer.
-    fn poll_requests(&mut self, context: &mut Context<'_>) -> Result<(), Refusal> {
-        while self.ready.is_empty() && self.requests_in_turn < MAX_REQUESTS_IN_TURN {
-            let Some(requests) = self.requests.as_mut() else { return Ok(()) };
+    /// Serves requests as long as there are any, up to the first one that is answered.
+    fn poll_requests(&mut self, context: &mut Context<'_>) -> Result<Option<Answer>, Refusal> {
+        while self.requests_in_turn < MAX_REQUESTS_IN_TURN {
+            let Some(requests) = self.requests.as_mut() else { break };
             match Pin::new(requests).poll_next(context) {
-                Poll::Pending => return Ok(()),
+                Poll::Pending => break,
                 // Half-closed: events are still sent.
                 Poll::Ready(None) => self.requests = None,
                 Poll::Ready(Some(Err(error))) => {
@@ -111,19 +111,25 @@ where
                 }
                 Poll::Ready(Some(Ok(request))) => {
                     self.requests_in_turn += 1;
-                    match request.request_union {
-                        Some(RequestUnion::CreateRequest(request)) => self.create(request),
+                    let answer = match request.request_union {
+                        Some(RequestUnion::CreateRequest(request)) => Some(self.create(request)),
                         Some(RequestUnion::CancelRequest(request)) => self.cancel(request.watch_id),
-                        Some(RequestUnion::ProgressRequest(_)) => self.watches.request_progress(),
-                        None => {}
+                        Some(RequestUnion::ProgressRequest(_)) => {
+                            self.watches.request_progress();
+                            None
+                        }
+                        None => None,
+                    };
+                    if answer.is_some() {
+                        return Ok(answer);
                     }
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn create(&mut self, request: pb::WatchCreateRequest) {
+    fn create(&mut self, request: pb::WatchCreateRequest) -> Answer {
         let _span = span(&self.services, &request);
         let range = range_of(request.key, request.range_end);
         if request.start_revision < 0 {
@@ -156,24 +162,24 @@ where
         }
         let watcher = Watcher { key, fragment: request.fragment, progress_notify, quiet: true };
         self.watchers.insert(watch_id, watcher);
-        self.ready.push_back(Answer::Control(pb::WatchResponse {
+        Answer::Control(pb::WatchResponse {
             header: Some(self.services.header_at(revision)),
             watch_id,
             created: true,
             ..pb::WatchResponse::default()
-        }));
+        })
     }
 
     /// Answers that a watcher was not created.
-    fn refuse(&mut self, reason: String) {
-        self.ready.push_back(Answer::Control(pb::WatchResponse {
+    fn refuse(&self, reason: String) -> Answer {
+        Answer::Control(pb::WatchResponse {
             header: Some(self.services.header_at(self.watches.show_revision())),
             watch_id: NO_WATCHER,
             created: true,
             canceled: true,
             cancel_reason: reason,
             ..pb::WatchResponse::default()
-        }));
+        })
     }
 
     /// The id for a watcher, or the reason why it is not created.
@@ -192,65 +198,71 @@ where
         Ok(self.next_id - 1)
     }
 
-    fn cancel(&mut self, watch_id: i64) {
-        if let Some(watcher) = self.watchers.remove(&watch_id) {
-            self.watches.close(watcher.key);
-            self.ready.push_back(Answer::Control(pb::WatchResponse {
-                header: Some(self.services.header_at(self.watches.show_revision())),
-                watch_id,
-                canceled: true,
-                ..pb::WatchResponse::default()
-            }));
-        }
+    fn cancel(&mut self, watch_id: i64) -> Option<Answer> {
+        let watcher = self.watchers.remove(&watch_id)?;
+        self.watches.close(watcher.key);
+        Some(Answer::Control(pb::WatchResponse {
+            header: Some(self.services.header_at(self.watches.show_revision())),
+            watch_id,
+            canceled: true,
+            ..pb::WatchResponse::default()
+        }))
     }
 
     /// Ends a watcher that the hub has ended; `why` says so to the client.
-    fn end(&mut self, watch_id: i64, revision: i64, why: pb::WatchResponse) {
+    fn end(&mut self, watch_id: i64, revision: i64, why: pb::WatchResponse) -> Answer {
         if let Some(watcher) = self.watchers.remove(&watch_id) {
             self.watches.close(watcher.key);
         }
         let header = Some(self.services.header_at(revision));
-        self.ready.push_back(Answer::Control(pb::WatchResponse { header, watch_id, canceled: true, ..why }));
+        Answer::Control(pb::WatchResponse { header, watch_id, canceled: true, ..why })
     }
 
-    /// Turns an item of the hub into answers.
-    fn tell(&mut self, item: Item) -> Result<(), Refusal> {
-        match item {
+    /// Turns an item of the hub into an answer; `None` if its watcher has gone.
+    fn tell(&mut self, item: Item) -> Result<Option<Answer>, Refusal> {
+        Ok(Some(match item {
             Item::Events { tag, header_revision, runs } => {
                 let header = self.services.header_at(header_revision);
                 self.services.metrics.watch_events(runs.iter().map(|run| run.events().count() as u64).sum());
                 let events = Events::Runs(runs);
                 let answer = Answer::Events { header, watch_id: tag, fragment: false, events };
-                let Some(watcher) = self.watchers.get_mut(&tag) else { return Ok(()) };
+                let Some(watcher) = self.watchers.get_mut(&tag) else { return Ok(None) };
                 watcher.quiet = false;
                 if watcher.fragment {
-                    let limit = self.services.settings().max_receive_bytes();
-                    self.ready.extend(answer.split(limit));
-                } else {
-                    self.ready.push_back(answer);
+                    self.fragments = answer.split(self.services.settings().max_receive_bytes()).into();
+                    return Ok(self.next_fragment());
                 }
+                answer
             }
             Item::Compacted { tag, header_revision, revision } => {
                 let why = pb::WatchResponse { compact_revision: revision, ..pb::WatchResponse::default() };
-                self.end(tag, header_revision, why);
+                self.end(tag, header_revision, why)
             }
             Item::Denied { tag, header_revision } => {
                 let cancel_reason = status::printed(&Refusal::PermissionDenied);
-                self.end(tag, header_revision, pb::WatchResponse { cancel_reason, ..Default::default() });
+                self.end(tag, header_revision, pb::WatchResponse { cancel_reason, ..Default::default() })
             }
-            Item::Progress { revision } => self.tell_progress(NO_WATCHER, revision),
-            Item::Notify { tag, revision } => self.tell_progress(tag, revision),
+            Item::Progress { revision } => self.progress(NO_WATCHER, revision),
+            Item::Notify { tag, revision } => self.progress(tag, revision),
             Item::Failed(refusal) => return Err(refusal),
-        }
-        Ok(())
+        }))
     }
 
-    fn tell_progress(&mut self, watch_id: i64, revision: i64) {
-        self.ready.push_back(Answer::Control(pb::WatchResponse {
+    fn progress(&self, watch_id: i64, revision: i64) -> Answer {
+        Answer::Control(pb::WatchResponse {
             header: Some(self.services.header_at(revision)),
             watch_id,
             ..pb::WatchResponse::default()
-        }));
+        })
+    }
+
+    /// An idle stream keeps no room for them.
+    fn next_fragment(&mut self) -> Option<Answer> {
+        let next = self.fragments.pop_front();
+        if self.fragments.is_empty() {
+            self.fragments = VecDeque::new();
+        }
+        next
     }
 
     fn poll_tick(&mut self, context: &mut Context<'_>) {
@@ -268,17 +280,20 @@ where
 
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Refusal>> {
         loop {
-            if let Some(answer) = self.ready.pop_front() {
+            if let Some(answer) = self.next_fragment() {
                 return Poll::Ready(Ok(answer));
             }
-            self.poll_requests(context)?;
-            if !self.ready.is_empty() {
-                continue;
+            if let Some(answer) = self.poll_requests(context)? {
+                return Poll::Ready(Ok(answer));
             }
             self.poll_tick(context);
             let was_full_turn = std::mem::take(&mut self.requests_in_turn) >= MAX_REQUESTS_IN_TURN;
             match self.watches.poll_next(context) {
-                Poll::Ready(item) => self.tell(item)?,
+                Poll::Ready(item) => {
+                    if let Some(answer) = self.tell(item)? {
+                        return Poll::Ready(Ok(answer));
+                    }
+                }
                 Poll::Pending if was_full_turn => {}
                 Poll::Pending => return Poll::Pending,
             }
