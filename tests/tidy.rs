@@ -446,6 +446,27 @@ fn no_file_knows_the_machine_it_was_written_on() {
     judge("machine", findings);
 }
 
+/// A rebase that was continued too early leaves them behind.
+#[test]
+fn no_file_has_marks_of_a_conflict() {
+    let is_mark = |line: &str| {
+        ["<<<<<<<", ">>>>>>>", "|||||||"]
+            .iter()
+            .any(|mark| line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
+    };
+    let mut findings = Vec::new();
+    for (path, text) in texts() {
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| is_mark(line)) {
+            findings.push(Finding {
+                path: path.clone(),
+                line: number + 1,
+                text: format!("a mark of a conflict: {line}"),
+            });
+        }
+    }
+    judge("conflicts", findings);
+}
+
 /// Package mirrors and proxies that this machine is set up to use.
 fn private_hosts() -> Vec<String> {
     let known = ["crates.io", "github.com", "pypi.org", "golang.org", "localhost", "127.0.0.1"];
