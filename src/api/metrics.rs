@@ -192,7 +192,7 @@ impl Metrics {
     pub(super) fn traffic(&self) -> Traffic {
         let mut requests: Vec<(f64, u64)> = Vec::new();
         for (_, [_, done]) in self.methods.iter().filter_map(|method| method.requests.as_ref()) {
-            let buckets = done.buckets();
+            let buckets = done.all_buckets();
             if requests.is_empty() {
                 requests = buckets;
                 continue;

@@ -49,6 +49,15 @@ impl Histogram {
         self.bounds.iter().copied().zip(counts).collect()
     }
 
+    /// The same with one more bucket, at twice the last bound: for what is beyond it.
+    pub fn all_buckets(&self) -> Vec<(f64, u64)> {
+        let mut buckets = self.buckets();
+        let within: u64 = buckets.iter().map(|(_, count)| count).sum();
+        let last = buckets.last().map_or(0.0, |(bound, _)| *bound);
+        buckets.push((2.0 * last, self.count().saturating_sub(within)));
+        buckets
+    }
+
     /// How many observations there were.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
@@ -71,6 +80,8 @@ mod tests {
             histogram.observe(value);
         }
         assert_eq!(histogram.buckets(), [(0.5, 2), (1.0, 1), (2.0, 1)]);
+        let beyond = histogram.count() - 4;
+        assert_eq!(histogram.all_buckets(), [(0.5, 2), (1.0, 1), (2.0, 1), (4.0, beyond)]);
         assert_eq!(histogram.count(), 5);
         assert!((histogram.sum() - 5.3).abs() < 1e-9);
     }

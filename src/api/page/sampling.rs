@@ -27,7 +27,7 @@ fn counts(services: &Services) -> Counts {
     let [puts, deletes, reads] = counters.map(|counter| counter.load(Ordering::Relaxed));
     let traffic = services.metrics.traffic();
     let committed = services.node.status().committed;
-    let flushes = services.around.get().map(|around| around.flushes().buckets());
+    let flushes = services.around.get().map(|around| around.flushes().all_buckets());
     Counts {
         at: Instant::now(),
         rates: [puts + deletes, reads, traffic.events, traffic.received, traffic.sent, committed],
