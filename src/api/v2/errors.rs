@@ -26,6 +26,9 @@ const ERRORS: &[(u16, &str, StatusCode)] = &[
     (401, "The event in requested index is outdated and cleared", StatusCode::BAD_REQUEST),
 ];
 
+/// The tree is in memory, so it has a limit of its own beside the quota.
+const NO_SPACE: &str = "the nodes of the v2 API take all of their 64 MiB: delete some, or use the v3 API";
+
 /// An error of a request on nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -62,7 +65,7 @@ impl From<TreeError> for Error {
             TreeCode::NotEmpty => 108,
             TreeCode::TooLong => 209,
             TreeCode::Cleared => 401,
-            TreeCode::NoSpace => return Refusal::NoSpace.into(),
+            TreeCode::NoSpace => return Self { code: 300, cause: NO_SPACE.into(), index: error.index },
         };
         Self { code, cause: error.cause, index: error.index }
     }
@@ -96,6 +99,8 @@ mod tests {
         assert_eq!(unauthorized.row().1, StatusCode::UNAUTHORIZED);
         assert_eq!(unauthorized.cause, "Insufficient credentials");
         let full = TreeError { code: TreeCode::NoSpace, cause: String::new(), index: 9 };
-        assert_eq!(Error::from(full).cause, "etcdserver: mvcc: database space exceeded");
+        let full = Error::from(full);
+        assert!(full.cause.contains("64 MiB") && full.index == 9, "{full:?}");
+        assert_eq!(Error::from(Refusal::NoSpace).cause, "etcdserver: mvcc: database space exceeded");
     }
 }
