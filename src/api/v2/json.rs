@@ -9,6 +9,11 @@ use chrono::DateTime;
 use crate::api::unsent::{Share, WORTH_COUNTING};
 use crate::model::{Refusal, TreeAction, TreeEvent, TreeListing, TreeNode};
 
+/// The characters below the space, escaped: a value may consist of them, and formatting each takes long.
+const CONTROLS: &str = "\
+    \\u0000\\u0001\\u0002\\u0003\\u0004\\u0005\\u0006\\u0007\\u0008\\u0009\\u000a\\u000b\\u000c\\u000d\\u000e\\u000f\
+    \\u0010\\u0011\\u0012\\u0013\\u0014\\u0015\\u0016\\u0017\\u0018\\u0019\\u001a\\u001b\\u001c\\u001d\\u001e\\u001f";
+
 /// Writes a string.
 ///
 /// # Errors
@@ -23,14 +28,19 @@ pub fn text(text: &str, out: &mut dyn Write) -> fmt::Result {
             '\n' => "\\n",
             '\r' => "\\r",
             '\t' => "\\t",
-            '\0'..=' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if character != ' ' => "",
+            '<' => "\\u003c",
+            '>' => "\\u003e",
+            '&' => "\\u0026",
+            '\u{2028}' => "\\u2028",
+            '\u{2029}' => "\\u2029",
+            '\0'..' ' => {
+                let number = 6 * character as usize;
+                CONTROLS.get(number..number + 6).unwrap_or_default()
+            }
             _ => continue,
         };
         out.write_str(&text[plain..at])?;
-        match escape {
-            "" => write!(out, "\\u{:04x}", u32::from(character))?,
-            escape => out.write_str(escape)?,
-        }
+        out.write_str(escape)?;
         plain = at + character.len_utf8();
     }
     out.write_str(&text[plain..])?;
@@ -202,6 +212,14 @@ mod tests {
         ] {
             assert_eq!(time(ms), text);
         }
+    }
+
+    #[test]
+    fn every_character_reads_as_itself() {
+        let all: String =
+            ('\0'..='\u{ff}').chain("\u{2027}\u{2028}\u{2029}\u{202a}\u{10000}".chars()).collect();
+        assert_eq!(serde_json::from_str::<String>(&quoted(&all)).unwrap(), all);
+        assert_eq!(quoted("\u{8}\u{c}\u{1f}"), r#""\u0008\u000c\u001f""#);
     }
 
     #[test]
