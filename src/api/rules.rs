@@ -248,6 +248,23 @@ impl Rpc {
     pub fn rule(self) -> &'static Rule {
         &RULES[self as usize]
     }
+
+    /// True if a member serves it whose state is wrong: what shows that, the alarms, which the leader answers, and what
+    /// an examination needs.
+    pub fn needs_no_state(self) -> bool {
+        matches!(
+            self,
+            Rpc::Status
+                | Rpc::Alarm
+                | Rpc::Hash
+                | Rpc::HashKv
+                | Rpc::MoveLeader
+                | Rpc::HealthCheck
+                | Rpc::HealthWatch
+                | Rpc::Reflection
+                | Rpc::ReflectionAlpha
+        )
+    }
 }
 
 /// The rule of the method at `path`. The table begins with the methods called most.

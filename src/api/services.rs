@@ -142,6 +142,8 @@ pub struct Services {
     pub audit: OnceLock<Arc<Audit>>,
     /// Spans of calls, if they are exported.
     pub traces: OnceLock<Arc<Traces>>,
+    /// True while nothing of this member's state may be served, if somebody provides it.
+    pub out: OnceLock<tokio::sync::watch::Receiver<bool>>,
     /// What the status page shows of other rooms, if somebody provides it.
     pub around: OnceLock<Arc<dyn Around>>,
     /// The last minutes, for the status page.
@@ -177,6 +179,7 @@ impl Services {
             jobs,
             audit: OnceLock::new(),
             traces: OnceLock::new(),
+            out: OnceLock::new(),
             around: OnceLock::new(),
             history: History::default(),
             begun: Instant::now(),
@@ -271,6 +274,15 @@ impl Services {
     /// etcd this comes before every other check of the request.
     pub async fn check_quota(&self, command: &Command) -> Result<(), Refusal> {
         space::check(&self.node, &self.store, command).await
+    }
+
+    /// Returns when nothing of this member's state may be served any more.
+    pub async fn taken_out(&self) {
+        let Some(mut out) = self.out.get().cloned() else { return std::future::pending().await };
+        // An error means that nobody says so any more.
+        if out.wait_for(|out| *out).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Refuses a request that is larger than `--max-request-bytes`. `length` is the encoded length of the request's

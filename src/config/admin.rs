@@ -23,6 +23,8 @@ pub enum Request {
     Reload,
     /// The line that `systemctl status` shows.
     Status,
+    /// Replace this member's state by the leader's.
+    Rebuild,
     /// Take a backup now; the answer's only line is the number of backups that will have ended with it.
     Backup,
     /// The backups: whether one is under way, the number that have ended, and the last one's file, or why it failed.
@@ -33,9 +35,10 @@ pub enum Request {
 
 impl Request {
     /// All of them.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Reload,
         Self::Status,
+        Self::Rebuild,
         Self::Backup,
         Self::Backups,
         Self::LogLevel(LogLevel::Debug),
@@ -49,6 +52,7 @@ impl Request {
         match self {
             Request::Reload => "reload\n",
             Request::Status => "status\n",
+            Request::Rebuild => "rebuild\n",
             Request::Backup => "backup\n",
             Request::Backups => "backups\n",
             Request::LogLevel(LogLevel::Debug) => "log-level debug\n",

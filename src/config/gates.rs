@@ -20,8 +20,8 @@ pub struct Gate {
     pub default: bool,
     /// What it does.
     pub help: &'static str,
-    /// Why kvd behaves the same with and without it.
-    pub idle: &'static str,
+    /// Why kvd behaves the same with and without it; none if it acts.
+    pub idle: Option<&'static str>,
 }
 
 const fn gate(
@@ -31,13 +31,17 @@ const fn gate(
     help: &'static str,
     idle: &'static str,
 ) -> Gate {
-    Gate { name, stage, default, help, idle }
+    Gate { name, stage, default, help, idle: Some(idle) }
+}
+
+/// A gate that acts, off by default.
+const fn acting(name: &'static str, help: &'static str) -> Gate {
+    Gate { name, stage: ALPHA, default: false, help, idle: None }
 }
 
 const ALPHA: GateStage = GateStage::Alpha;
 const BETA: GateStage = GateStage::Beta;
 const OWN_REMAINS: &str = "what remains of kvd's leases is stored anyway";
-const NOT_YET: &str = "kvd does not compare data with other members yet";
 
 /// Every gate of etcd 3.7.
 pub const GATES: [Gate; 9] = [
@@ -48,14 +52,8 @@ pub const GATES: [Gate; 9] = [
         "Health is NOT_SERVING while the store is defragmented.",
         "kvd serves on while it defragments",
     ),
-    gate(
-        "InitialCorruptCheck",
-        ALPHA,
-        false,
-        "Compares data with the other members before serving.",
-        NOT_YET,
-    ),
-    gate("CompactHashCheck", ALPHA, false, "Compares hashes of compactions among members.", NOT_YET),
+    acting("InitialCorruptCheck", "Compares data with the other members before serving."),
+    acting("CompactHashCheck", "Compares hashes of compactions among members."),
     gate(
         "TxnModeWriteWithSharedBuffer",
         BETA,

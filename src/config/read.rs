@@ -308,7 +308,6 @@ impl Layers {
         self.diagnostics.extend(std::mem::take(&mut self.refusals).into_values());
         self.diagnostics.extend(std::mem::take(&mut self.notes).into_values());
         let mut settings = self.settings.take().unwrap_or_else(defaults);
-        self.diagnostics.extend(without_effect_yet(&settings));
         let mut draft = None;
         // An error that is about no option says that it is not known what was meant.
         if !self.diagnostics.iter().any(|finding| finding.is_error() && finding.option.is_none()) {
@@ -338,21 +337,6 @@ fn present_name(name: &'static str) -> Option<&'static str> {
 
 fn defaults() -> Settings {
     Settings::defaults(options::all().filter(|spec| spec.acts()))
-}
-
-/// Options that were given another value than their default, and that nothing acts on yet.
-fn without_effect_yet(settings: &Settings) -> impl Iterator<Item = Diagnostic> {
-    let defaults = defaults();
-    let idle = settings.iter().filter(|(spec, setting)| {
-        spec.pending && setting.origin.is_given() && setting.value != defaults.get(spec.name).value
-    });
-    let idle: Vec<Diagnostic> = idle
-        .map(|(spec, setting)| {
-            let message = format!("--{} has no effect yet in this version of kvd", spec.name);
-            Diagnostic::warning(message).about(spec.name).at(setting.origin.place())
-        })
-        .collect();
-    idle.into_iter()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, named: Option<Place>) -> Diagnostic {

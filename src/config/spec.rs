@@ -206,8 +206,6 @@ pub struct OptionSpec {
     pub since: &'static str,
     /// Its effect.
     pub effect: Effect,
-    /// Accepted and checked, but not used by kvd yet: any other value than the default causes a warning.
-    pub pending: bool,
     /// A reload applies it to a running member.
     pub reloads: bool,
     /// The meaning of zero, in the flag's syntax; empty if zero is an ordinary value.
@@ -246,7 +244,6 @@ impl OptionSpec {
             owner: Owner::Etcd,
             since: "3.4",
             effect: Effect::Acts,
-            pending: false,
             reloads: false,
             zero_means: "",
             takes_numbers: false,
@@ -294,11 +291,6 @@ impl OptionSpec {
 
     pub(super) const fn effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
-        self
-    }
-
-    pub(super) const fn pending(mut self) -> Self {
-        self.pending = true;
         self
     }
 
@@ -361,8 +353,7 @@ impl OptionSpec {
 
     /// Notes on the option in addition to its description.
     pub fn marks(&self) -> String {
-        let marks =
-            [(self.pending, " [not yet]"), (self.reloads, " [reload]"), (self.bootstrap, " [first start]")];
+        let marks = [(self.reloads, " [reload]"), (self.bootstrap, " [first start]")];
         marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark).collect()
     }
 

@@ -186,12 +186,20 @@ async fn hear(reloader: &Reloader<'_>, hangup: &mut Signal) {
     std::future::pending().await
 }
 
+/// The answer to a rebuild that has begun.
+const REBUILDING: &str = "the leader's state takes the place of this member's own; the journal and the metric \
+                          kvd_state_differs say when it is served";
+
 /// Answers on the admin socket. Never ends.
 async fn answer(process: &Process, reloader: &Reloader<'_>) {
     let Some(admin) = process.admin() else { return std::future::pending().await };
     let answer = async |request| match request {
         Request::Reload => reloader.reload(),
         Request::Status => Answer { lines: vec![process.status()], ..Answer::default() },
+        Request::Rebuild => match process.rebuild() {
+            Ok(()) => Answer { lines: vec![REBUILDING.to_string()], ..Answer::default() },
+            Err(why) => Answer::refused(why),
+        },
         Request::Backup => backups::begin(process.backups()),
         Request::Backups => backups::progress(process.backups()),
         Request::LogLevel(level) => {

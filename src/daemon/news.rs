@@ -97,10 +97,7 @@ impl Observer {
             news.push(News::good(&DISK_ROOM, "there is room on the disk again"));
         }
         if view.differs && !seen.as_ref().is_some_and(|seen| seen.differs) {
-            news.push(News::bad(
-                &DIVERGED,
-                "the state of this member is not the leader's: replace this member",
-            ));
+            news.push(News::bad(&DIVERGED, "the state of this member is not the others'"));
         }
         let before = seen.map(|seen| seen.alarms).unwrap_or_default();
         alarms(&before, &view.alarms, &mut news);

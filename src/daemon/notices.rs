@@ -80,21 +80,24 @@ pub const DISK_ROOM: Notice = notice(
 pub const CORRUPT: Notice = notice(
     "c4c9db8f06054edea9783550afdaf5fe",
     "The data of members differ",
-    "A comparison found a member whose data are not those of the others. Writes are refused until the alarm is disarmed.\n\
-     Keep the data directory for an examination, remove the member from the cluster, and let it join again with an\n\
-     empty one.",
+    "A comparison found a member whose data are not those of the others; member 0 stands for the cluster: no majority of\n\
+     the members agrees. Writes are refused on all members until the alarm is disarmed. Keep a copy of the member's data\n\
+     directory for an examination, and replace its state by the leader's, on its machine:\n\n    kvctl rebuild\n\n\
+     That disarms the alarm of the member. If no majority agrees, decide which members are right, have one of them lead\n\
+     (`kvctl move-leader`), rebuild the others, and disarm:\n\n    kvctl alarm disarm",
 );
 
 /// This member's state is not the leader's.
 pub const DIVERGED: Notice = notice(
     "e4295c7e2d9c45fd905151a68b864718",
     "The state of this member differs",
-    "After the same log entry this member's state is not what the leader's is. It may give other answers than the others,\n\
-     and the difference stays: a program, the disk or the memory of this machine, or of the leader's, has made a mistake.\n\
-     Where several members say so at the same time, it is the leader that differs.\n\n\
-     Keep a copy of the data directory for an examination. Then replace the member: on another one\n\n    \
-     kvctl member remove ID\n\nempty data-dir and wal-dir of this one, and let it join again with a [join] table, or after\n\
-     `kvctl member add`; see cluster.toml(5). Test the memory of the machine before it takes part again.",
+    "After the same log entry this member's state is not what the others' are, and the difference stays: a program, the\n\
+     disk or the memory of this machine has made a mistake. If a majority of the members agrees, a member outside of it\n\
+     serves nothing any more, leads no more and still votes, because its log is right; the lines beside this one say which\n\
+     members agree. With two members nobody can say who is right.\n\n\
+     Keep a copy of the data directory for an examination. Then, on this machine:\n\n    kvctl rebuild\n\n\
+     replaces the state by the leader's; log, votes and identity stay. With on-divergence = \"rebuild\" the member does so\n\
+     by itself. Test the memory of the machine if it happens again.",
 );
 
 /// An alarm is gone.

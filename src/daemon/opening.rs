@@ -6,12 +6,12 @@ use super::exit::fatal;
 use super::outside::{SystemClock, SystemEntropy};
 use super::running::{retention, settings};
 use crate::auth::LoginOptions;
-use crate::config::Config;
+use crate::config::{Config, OnDivergence};
 use crate::files;
 use crate::join::identity::Identity;
 use crate::log::{self, Log, LogError, Neighbour, RealDisk};
 use crate::member::directory::Directories;
-use crate::member::{RaftOn, Seams};
+use crate::member::{Checks, RaftOn, Seams};
 use crate::model::{Budget, LogPosition, Version};
 use crate::peer::Transport;
 use crate::raft::NodeOptions;
@@ -154,6 +154,18 @@ pub fn seams(
         settings: settings(config),
         logins,
         retention: retention(config),
+        checks: checks(config),
         ..Seams::new(raft)
+    }
+}
+
+/// How members compare their states.
+fn checks(config: &Config) -> Checks {
+    let (storage, features) = (&config.storage, &config.features);
+    Checks {
+        replaces: storage.on_divergence == OnDivergence::Rebuild,
+        corrupt_check: storage.corrupt_check,
+        compact_hash_check: features.is_on("CompactHashCheck").then_some(storage.compact_hash_check),
+        initial: features.is_on("InitialCorruptCheck"),
     }
 }

@@ -181,6 +181,14 @@ impl Process {
         status::Shown { member, quic, certificates, backups: self.backups() }
     }
 
+    /// Has this member's state replaced by the leader's.
+    ///
+    /// # Errors
+    /// Why that is impossible.
+    pub fn rebuild(&self) -> Result<(), String> {
+        self.member.states.rebuild()
+    }
+
     /// The scheduled backups; none if the configuration asks for none.
     pub fn backups(&self) -> Option<&Backups> {
         self.backups.as_ref()
@@ -251,6 +259,7 @@ impl Process {
                 "the cluster does not know this member yet; serving what needs no quorum"
             );
         }
+        self.member.states.check_first().await;
         tracing::info!(client_urls = ?readiness.client_urls, "ready to serve client requests");
         self.server.open();
     }

@@ -25,7 +25,7 @@ impl Member {
     /// # Errors
     /// [`MemberError::Raft`].
     pub async fn start(seams: Seams) -> Result<Self, MemberError> {
-        let Seams { raft, raft_on, settings, logins, retention, observers } = seams;
+        let Seams { raft, raft_on, settings, logins, retention, checks, observers } = seams;
         let logins = Logins::new(logins, raft.clock.clone());
         let store = raft.store.clone();
         let hub = Hub::new(Arc::new(store.clone()), watch::Options::default());
@@ -42,7 +42,7 @@ impl Member {
         };
         leases::answer(&node, &lessor)?;
         lag::serve(&node)?;
-        let states = States::new(&node, &store)?;
+        let states = States::new(&node, &store, checks)?;
         let versions = Versions::new(&node, &store, clock)?;
         let patience = settings.request_timeout();
         let (stopper, stop) = Stop::channel();
@@ -50,6 +50,8 @@ impl Member {
         let fan_out = FanOut { hub: hub.clone(), tree_hub, lessor: lessor.clone(), lease_leader };
         let services = Services::new(node.clone(), store.clone(), fan_out, logins, settings, stop);
         services.metrics.register(states.clone());
+        // It is set once.
+        let _ = services.out.set(states.out());
         Ok(Self {
             readiness: Readiness {
                 node: node.clone(),

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::parts::{Job, Member};
-use super::{compaction, leases, token_keys, tree};
+use super::{compaction, leases, repair, token_keys, tree};
 use crate::api::page::keep_history;
 
 /// The jobs that the leader does for all members. They run everywhere, so that the next leader is prepared, and change
@@ -12,12 +12,17 @@ const OF_THE_LEADER: &[fn(&Member) -> Job] =
     &[leases::job, compaction::job, token_keys::job, tree::job, versions];
 
 /// The jobs that each member does for itself.
-const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, comparisons, version_reports];
+const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, repair::job, version_reports];
 
 impl Member {
     /// The jobs of the leader.
     pub fn leaders_jobs(&self) -> Job {
         together(OF_THE_LEADER.iter().map(|job| job(self)).collect())
+    }
+
+    /// The comparisons of this member's state with the others', and what follows.
+    pub fn comparisons(&self) -> Job {
+        repair::job(self)
     }
 
     /// All jobs.
@@ -40,12 +45,6 @@ fn versions(member: &Member) -> Job {
 fn version_reports(member: &Member) -> Job {
     let versions = member.versions.clone();
     Box::pin(async move { versions.report().await })
-}
-
-/// Compares this member's state with the leader's.
-fn comparisons(member: &Member) -> Job {
-    let states = member.states.clone();
-    Box::pin(async move { states.run().await })
 }
 
 /// Raises the alarm when applying takes this member above its own quota.

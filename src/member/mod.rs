@@ -5,7 +5,7 @@
 //! | `seams.rs`, `parts.rs`, `assembly.rs` | [`Seams`], what a member needs from outside; [`Member`], its parts; how they are connected |
 //! | `jobs.rs` | the lists of jobs |
 //! | `leases.rs`, `compaction.rs`, `token_keys.rs`, `tree.rs` | a job each: lease expiry, with the questions about leases that members ask their leader; automatic compaction; new keys for users' tokens; the end of nodes of v2's tree |
-//! | `states.rs` | whether this member's state is the leader's |
+//! | `states.rs`, `questions.rs`, `verdict.rs`, `repair.rs` | whether members' states are the same; what they ask each other about it; who is right; what a member does whose state is wrong |
 //! | `versions.rs` | the cluster's version; whether this program fits |
 //! | `directory.rs` | the data directory and its permissions |
 //! | `entry.rs`, `history.rs` | which member this is, and of which cluster; whether its data belong together |
@@ -35,16 +35,19 @@ pub mod lab;
 pub mod leases;
 mod parts;
 pub mod peers;
+mod questions;
 mod readiness;
+mod repair;
 pub mod roster;
 mod seams;
 mod states;
 mod token_keys;
 mod tree;
+mod verdict;
 pub mod versions;
 
 pub use error::MemberError;
 pub use history::{HistoryError, mark};
 pub use parts::{Job, Member};
-pub use seams::{RaftOn, Retention, Seams};
+pub use seams::{Checks, RaftOn, Retention, Seams};
 pub use states::States;

@@ -21,8 +21,24 @@ pub struct Seams {
     pub logins: LoginOptions,
     /// The retention of automatic compaction.
     pub retention: Retention,
+    /// How members compare their states.
+    pub checks: Checks,
     /// Observers of the store that are called before the member's own.
     pub observers: Vec<Arc<dyn Observer>>,
+}
+
+/// How members compare their states, and what follows if one is wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Replaces a state that is wrong by the leader's, instead of raising the alarm CORRUPT.
+    pub replaces: bool,
+    /// Interval of the comparisons of etcd's hash (etcd `--corrupt-check-time`); none for never.
+    pub corrupt_check: Option<Duration>,
+    /// Interval at which the hashes of compactions are compared (etcd `--compact-hash-check-time`, with the gate
+    /// CompactHashCheck); none for never.
+    pub compact_hash_check: Option<Duration>,
+    /// All states are compared before clients are admitted (etcd's gate InitialCorruptCheck).
+    pub initial: bool,
 }
 
 /// Where raft's tasks run.
@@ -59,6 +75,7 @@ impl Seams {
             settings,
             logins: LoginOptions::default(),
             retention: Retention::Off,
+            checks: Checks::default(),
             observers: Vec::new(),
         }
     }

@@ -14,6 +14,8 @@
 //! - `runtime` is tokio as raft's runtime; [`simulate`] makes a thread's execution repeatable, and a [`Processor`]
 //!   makes work on it take simulated time
 //! - `topics` are the questions of members to their leader that are not raft's, each with its own handler
+//! - `takeover` replaces a state that is wrong by the leader's, under the same log and votes; `gate` holds up applying
+//!   in the meantime
 //! - `checks` compares other members' messages with themselves and the log; `replicas` is what a leader knows about the
 //!   others' logs, `room` decides whether a leader's snapshot fits on the disk
 //! - `types`, `log_store`, `state_machine` and `settings` adapt [`crate::log`] and [`crate::store`] to openraft
@@ -28,6 +30,7 @@ mod claim;
 mod commands;
 mod duties;
 mod found;
+mod gate;
 mod inner;
 mod installed;
 mod log_store;
@@ -51,6 +54,7 @@ mod shared;
 mod signal;
 mod standing;
 mod state_machine;
+mod takeover;
 pub mod topics;
 mod types;
 pub mod wire;

@@ -26,6 +26,7 @@ use super::settings::settings;
 use super::shared::{Figures, Leadership, Shared, Status};
 use super::signal::Receiver;
 use super::state_machine::StateMachine;
+use super::takeover;
 use super::topics::{Handler, Topic, TopicTaken};
 use super::wire::{Answer, Request};
 use crate::model::{Caller, Command, Member, MemberId, Progress, Refusal, Reply, Version};
@@ -158,14 +159,49 @@ impl Node {
         match self.0.shared.leader() {
             None => Err(Refusal::NoLeader),
             Some(leader) if leader == self.0.shared.id() => self.0.topics.answer(topic, question).await,
-            Some(leader) => {
-                match ask(&self.0, leader, Channel::Service, &Request::Service { topic, question }).await {
-                    Ok(Answer::Service(answer)) => answer,
-                    Ok(_) => Err(Refusal::NotLeader),
-                    Err(_) => Err(Refusal::Timeout),
-                }
-            }
+            Some(leader) => self.ask_member(leader, topic, question).await,
         }
+    }
+
+    /// Asks another member's handler for a topic, whoever leads.
+    ///
+    /// # Errors
+    /// As [`Node::ask_leader`].
+    pub async fn ask_member(
+        &self,
+        member: MemberId,
+        topic: Topic,
+        question: Bytes,
+    ) -> Result<Bytes, Refusal> {
+        match ask(&self.0, member, Channel::Service, &Request::Service { topic, question }).await {
+            Ok(Answer::Service(answer)) => answer,
+            Ok(_) => Err(Refusal::NotLeader),
+            Err(_) => Err(Refusal::Timeout),
+        }
+    }
+
+    /// Waits until the entry with this index is applied here, within a request's time.
+    ///
+    /// # Errors
+    /// [`Refusal::Timeout`].
+    pub async fn applied(&self, index: u64) -> Result<(), Refusal> {
+        let applied = self.0.shared.wait_applied(index);
+        tokio::time::timeout(self.0.options.request_timeout(), applied).await.map_err(|_| Refusal::Timeout)
+    }
+
+    /// Whether this member stands for election. If not it votes all the same.
+    pub fn stand(&self, stands: bool) {
+        if let Some(raft) = self.0.raft() {
+            raft.runtime_config().elect(stands);
+        }
+    }
+
+    /// Takes the leader's state in the place of this member's own; see `takeover`.
+    ///
+    /// # Errors
+    /// Why that was not possible; the state is the one before.
+    pub async fn take_over_state(&self) -> Result<(), String> {
+        takeover::take_over(&self.0).await
     }
 
     /// Registers the handler for a topic's questions, of other members and of this one, while this member leads.
@@ -204,7 +240,7 @@ impl Node {
         raft.with_raft_state(|_| ()).await.map_err(|_| Refusal::Stopped)?;
         let store = &self.0.options.store;
         let waiting = async {
-            while !store.is_waiting() {
+            while !store.is_waiting() && !self.0.shared.gate.is_held() {
                 tokio::time::sleep(self.0.options.heartbeat).await;
             }
         };
@@ -393,6 +429,7 @@ impl Node {
         };
         let _ = tokio::time::timeout(inner.options.election, decided).await;
         inner.options.store.stop_waiting();
+        inner.shared.gate.release();
         if let Some(raft) = inner.raft() {
             // Raft's core has ended, whatever this returns.
             let _ = raft.shutdown().await;

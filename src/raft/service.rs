@@ -20,6 +20,7 @@ use super::runtime::offload;
 use super::settings::MAX_UNAPPLIED;
 use super::signal::Sender;
 use super::state_machine::{SnapshotData, meta_of};
+use super::takeover;
 use super::types::{Entry, Types, from_log, from_vote, log_id, position, to_vote};
 use super::wire::{Answer, Ballot, Request, Route, WireError, decode, encode};
 use crate::log::{self, Payload, Vote};
@@ -54,10 +55,15 @@ impl Node {
         body: Pieces,
     ) -> Result<Bytes, WireError> {
         let here = self.route_from(from);
-        let Request::Snapshot { vote, position, config } = decode(request, here)? else {
-            return Err(WireError::Malformed("a snapshot without its header".into()));
+        let answer = match decode(request, here)? {
+            Request::Snapshot { vote, position, config } => {
+                answered(self.install(from, vote, position, config, body).await)?
+            }
+            Request::State { position, config } => {
+                takeover::receive(&self.0, from, position, config, body).await
+            }
+            _ => return Err(WireError::Malformed("a snapshot without its header".into())),
         };
-        let answer = answered(self.install(from, vote, position, config, body).await)?;
         encode(Route { from: here.to, to: here.from, ..here }, &answer)
     }
 
@@ -74,6 +80,9 @@ impl Node {
             Request::PreVote(ballot) => self.vote(from, ballot, true).await,
             Request::Transfer { from: leader, to, last } => {
                 checks::transfer(from, leader, last, &self.0.options.log).map_err(Fault::Untrue)?;
+                if to == self.0.shared.id().0 && self.0.options.store.is_condemned() {
+                    return Err(io::Error::other("its state is wrong: it does not lead").into());
+                }
                 let from = leader;
                 let request = TransferLeaderRequest::new(from_vote(from), to, last.map(log_id));
                 match self.raft()?.handle_transfer_leader(request).await.map_err(io::Error::other)? {
@@ -91,7 +100,10 @@ impl Node {
             Request::Service { topic, question } => {
                 Ok(Answer::Service(self.0.topics.answer(topic, question).await))
             }
-            Request::Snapshot { .. } => Err(Fault::Untrue("a snapshot without its body".into())),
+            Request::WantState { beyond } => Ok(takeover::send_state(&self.0, from, beyond)),
+            Request::Snapshot { .. } | Request::State { .. } => {
+                Err(Fault::Untrue("a snapshot without its body".into()))
+            }
         }
     }
 
@@ -176,7 +188,8 @@ impl Node {
 
     async fn propose_for_other(&self, asked: Vec<(Caller, Command)>) -> Answer {
         let _underway = Underway::new(&self.0.for_others);
-        if !self.0.shared.is_leader() || self.0.is_stopped() {
+        // Replies come from the state; one that is wrong gives none.
+        if !self.0.shared.is_leader() || self.0.is_stopped() || self.0.options.store.is_condemned() {
             return Answer::NotLeader;
         }
         if let [(caller, Command::Member(change))] = asked.as_slice()

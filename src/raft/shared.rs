@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::claim::{Claim, Quorum};
+use super::gate::Gate;
 use super::replicas::Replicas;
 use super::signal::{Receiver, Sender};
 use super::types::{Config, Types};
@@ -77,6 +78,8 @@ pub struct Shared {
     pub figures: Figures,
     /// The logs of the others, as a leader knows them.
     pub replicas: Replicas,
+    /// Whether entries may be applied.
+    pub gate: Gate,
 }
 
 /// Counters since the start, except for the numbers of pending and running actions.
@@ -170,6 +173,7 @@ impl Shared {
             leader_since: Mutex::new(None),
             figures: Figures::default(),
             replicas: Replicas::default(),
+            gate: Gate::default(),
         }
     }
 

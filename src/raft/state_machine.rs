@@ -130,8 +130,15 @@ impl RaftStateMachine<Types> for StateMachine {
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
             let at = position(&entry.log_id);
-            let replies = self.apply_one(entry).await?;
-            self.shared.set_applied(at, false);
+            self.shared.gate.enter().await;
+            let replies = if self.shared.gate.is_inside(at.index) {
+                Replies::default()
+            } else {
+                let replies = self.apply_one(entry).await?;
+                self.shared.set_applied(at, false);
+                replies
+            };
+            self.shared.gate.leave(at.index);
             if let Some(responder) = responder {
                 responder.send(replies);
             }
@@ -141,6 +148,10 @@ impl RaftStateMachine<Types> for StateMachine {
 
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
         // Without a checkpoint there can be no snapshot: raft waits for the next one.
+        // Raft must know how far the state is: after a takeover it comes to know when it has passed the entries up to there.
+        if self.shared.gate.is_ahead() {
+            return None;
+        }
         (force || self.store.checkpointed().is_some()).then(|| Builder { store: self.store.clone(), force })
     }
 

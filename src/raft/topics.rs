@@ -27,6 +27,8 @@ impl Topic {
     pub const STATES: Topic = Topic(4);
     /// The members' versions.
     pub const VERSIONS: Topic = Topic(5);
+    /// Rounds in which all members' states are compared; asked of any member.
+    pub const CHECKS: Topic = Topic(6);
 }
 
 /// Answers the questions of one topic, and defines their encoding: as a rule that of [`encode`].

@@ -72,6 +72,18 @@ pub enum Request {
         /// The question for the handler.
         question: Bytes,
     },
+    /// Send your whole state: the sender's is wrong. The answer comes before the state.
+    WantState {
+        /// Index of an entry that must be in it.
+        beyond: u64,
+    },
+    /// The state that was asked for follows, as a snapshot.
+    State {
+        /// The last position in it.
+        position: LogPosition,
+        /// The configuration in it, with its position.
+        config: Option<(LogPosition, Bytes)>,
+    },
 }
 
 /// A candidate's request.
@@ -124,6 +136,10 @@ pub enum Answer {
     Service(Result<Bytes, Refusal>),
     /// The disk has no room for the snapshot.
     NoRoom(String),
+    /// The state that was asked for is about to be sent.
+    StateFollows,
+    /// The state that was asked for is in use.
+    StateTaken,
 }
 
 /// The longest text of another member that is passed on.
@@ -144,6 +160,8 @@ impl Answer {
             Answer::ReadIndex(_) => "a read index",
             Answer::Failed(why) | Answer::NoRoom(why) => return why.chars().take(MOST_TEXT).collect(),
             Answer::Service(_) => "what a handler says",
+            Answer::StateFollows => "the state follows",
+            Answer::StateTaken => "the state is taken over",
         };
         name.to_string()
     }

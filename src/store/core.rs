@@ -24,6 +24,7 @@ use bytes::Bytes;
 use heed::RoTxn;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use super::condemned::Mark;
 use super::digest::Digests;
 use super::effort::Pace;
 use super::figures::Figures;
@@ -68,6 +69,8 @@ pub(super) struct Inner {
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     /// The users of the published state, for checks that take no lock.
     pub present: Present,
+    /// Whether the state in use is known to be wrong.
+    pub condemned: Mark,
     pool: Mutex<Pool>,
     quota: AtomicU64,
     failed: AtomicBool,
@@ -334,11 +337,13 @@ impl Drop for Reader<'_> {
 impl Inner {
     pub fn new(dir: PathBuf, options: Options, shared: Shared) -> Result<Self, StoreError> {
         let last_state = AtomicU64::new(state_number(shared.tables.dir())?);
+        let condemned = Mark::load(shared.tables.dir())?;
         Ok(Self {
             dir,
             quota: AtomicU64::new(options.quota.unwrap_or(UNLIMITED)),
             options,
             present: Present::new(shared.registry.users.clone()),
+            condemned,
             shared: RwLock::new(shared),
             writing: Mutex::new(()),
             applying: Mutex::new(()),

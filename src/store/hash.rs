@@ -1,8 +1,8 @@
-//! The hash of all stored data, and the digest of the state.
+//! The hash of all stored data, the digest of the state, and the mark of a state that compares badly.
 
 use super::core::Inner;
 use super::tables::TABLES;
-use super::{Store, StoreError};
+use super::{Condemned, Store, StoreError};
 use crate::model::StateDigest;
 
 impl Inner {
@@ -33,5 +33,24 @@ impl Store {
     /// The digest after the entry at `index`, which has been applied; `None` if that is not known, or too long ago.
     pub fn digest_at(&self, index: u64) -> Option<StateDigest> {
         self.0.shared.read().digests.at(index)
+    }
+
+    /// From now on the state in use counts as wrong, also after a restart, until another one is adopted.
+    ///
+    /// # Errors
+    /// If that cannot be made durable; it counts in this process all the same.
+    pub fn condemn(&self, what: &Condemned) -> Result<(), StoreError> {
+        let dir = self.0.shared.read().tables.dir().to_path_buf();
+        self.0.condemned.set(&dir, what)
+    }
+
+    /// True if nothing of the state in use may be served. Cheap.
+    pub fn is_condemned(&self) -> bool {
+        self.0.condemned.is_set()
+    }
+
+    /// Why nothing of the state in use may be served.
+    pub fn condemned(&self) -> Option<Condemned> {
+        self.0.condemned.get()
     }
 }

@@ -17,7 +17,7 @@
 //! - `permission`: checks of callers against the present users, which are in `present`
 //! - `figures`: counters for metrics
 //! - `leases`: reading leases; `hash`: the hash of everything
-//! - `digest`: a chain of hashes over all changes, which members compare
+//! - `digest`: a chain of hashes over all changes, which members compare; `condemned`: the mark of a state that is wrong
 //! - `effort`, `room`, `space`: how long applying may take, and how much room the disk has
 //! - `checkpoint`, `worker`: folding the head into LMDB, and the thread that does it and compacts; `signal`: signals
 //!   between that thread and others
@@ -42,6 +42,7 @@ mod answers_test;
 mod apply;
 mod backup;
 mod checkpoint;
+mod condemned;
 mod core;
 mod digest;
 #[cfg(test)]
@@ -91,6 +92,7 @@ mod users_test;
 mod worker;
 
 pub use backup::{BackupReader, Imported};
+pub use condemned::Condemned;
 pub use error::StoreError;
 pub use figures::Figures;
 pub use handle::Store;

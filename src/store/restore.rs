@@ -109,7 +109,10 @@ impl Inner {
         let in_use = || StoreError::Damaged("a state that is in use cannot be taken over".into());
         let name = prepared.path.file_name().ok_or_else(in_use)?;
         let other = prepared.loaded.as_ref().map(|loaded| Point::of(&loaded.meta)).ok_or_else(in_use)?;
-        seams::adopted(self.shared.read().point(), other).map_err(|error| self.fail(error))?;
+        let own = self.shared.read().point();
+        // What a condemned state says of itself may be wrong, but for its place in the log.
+        let own = if self.condemned.is_set() { Point { index: own.index, ..other } } else { own };
+        seams::adopted(own, other).map_err(|error| self.fail(error))?;
         // From now on it is not removed: if naming it fails halfway, CURRENT may name it all the same. The next start
         // removes whatever CURRENT does not name.
         let loaded = prepared.loaded.take().ok_or_else(in_use)?;
@@ -124,7 +127,10 @@ impl Inner {
             let mut replaced = std::mem::replace(&mut *shared, loaded);
             *self.unfinished.lock() = None;
             shared.generation = generation;
-            shared.remembered = std::mem::take(&mut replaced.remembered).carried();
+            if !self.condemned.is_set() {
+                shared.remembered = std::mem::take(&mut replaced.remembered).carried();
+            }
+            self.condemned.clear();
             let idle = self.next_generation(&mut shared);
             (replaced, idle)
         };

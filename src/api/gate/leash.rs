@@ -1,5 +1,5 @@
-//! Ends an open stream: the server stops, the caller's deadline passes, or the stream requires a leader and there has
-//! been none for too long.
+//! Ends an open stream: the server stops, the caller's deadline passes, this member's state is found wrong, or the
+//! stream requires a leader and there has been none for too long.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,12 +21,15 @@ pub fn leash(services: Arc<Services>, deadline: Option<Instant>, requires_leader
     // There may be very many streams, so each has the room for what it waits for, and most only for the stop.
     match (deadline, requires_leader) {
         (None, false) => Box::pin(async move {
-            services.stop.stopping().await;
-            Refusal::Stopped
+            tokio::select! {
+                () = services.stop.stopping() => Refusal::Stopped,
+                () = services.taken_out() => Refusal::Corrupt,
+            }
         }),
         (None, true) => Box::pin(async move {
             tokio::select! {
                 () = services.stop.stopping() => Refusal::Stopped,
+                () = services.taken_out() => Refusal::Corrupt,
                 () = leader_lost(&services) => Refusal::NoLeader,
             }
         }),
@@ -34,6 +37,7 @@ pub fn leash(services: Arc<Services>, deadline: Option<Instant>, requires_leader
             tokio::select! {
                 () = services.stop.stopping() => Refusal::Stopped,
                 () = sleep_until(deadline) => Refusal::DeadlineExceeded,
+                () = services.taken_out() => Refusal::Corrupt,
                 () = leader_lost(&services), if requires_leader => Refusal::NoLeader,
             }
         }),

@@ -1,7 +1,7 @@
 //! The gate: every call passes it before its handler runs.
 //!
 //! [`admit`] returns the caller, or the refusal; it does what etcd's interceptors do, in their order: learner, client
-//! version, leader. Then `identity` determines the caller if authentication is on. [`leash`] ends streams whose
+//! version, leader; before them it refuses what needs the state of a member whose state is wrong. Then `identity` determines the caller if authentication is on. [`leash`] ends streams whose
 //! conditions no longer hold.
 
 mod identity;
@@ -20,7 +20,7 @@ use crate::model::{Caller, Refusal};
 /// certificate names, if certificates name users here.
 ///
 /// # Errors
-/// [`Refusal::Stopped`], [`Refusal::NotSupportedForLearner`], [`Refusal::InvalidClientVersion`], [`Refusal::NoLeader`];
+/// [`Refusal::Stopped`], [`Refusal::Corrupt`], [`Refusal::NotSupportedForLearner`], [`Refusal::InvalidClientVersion`], [`Refusal::NoLeader`];
 /// while authentication is on [`Refusal::InvalidToken`], and those of [`Rule::access`].
 pub async fn admit(
     services: &Services,
@@ -31,6 +31,9 @@ pub async fn admit(
     // A unary call that has arrived still gets its answer: raft ends after the connections.
     if rule.kind != Kind::Unary && services.stop.is_stopping() {
         return Err(Refusal::Stopped);
+    }
+    if services.store.is_condemned() && !rule.rpc.needs_no_state() {
+        return Err(Refusal::Corrupt);
     }
     let node = &services.node;
     if rule.learner == Learner::Refused && node.is_learner() {
@@ -57,7 +60,8 @@ pub async fn admit(
 /// Admits a request that is no method of the table, on behalf of the caller that its headers name.
 ///
 /// # Errors
-/// [`Refusal::Stopped`]; while authentication is on [`Refusal::InvalidToken`], and those of `access`.
+/// [`Refusal::Stopped`], [`Refusal::Corrupt`]; while authentication is on [`Refusal::InvalidToken`], and those of
+/// `access`.
 pub async fn admit_as(
     services: &Services,
     access: Access,
@@ -66,6 +70,9 @@ pub async fn admit_as(
 ) -> Result<Caller, Refusal> {
     if services.stop.is_stopping() {
         return Err(Refusal::Stopped);
+    }
+    if services.store.is_condemned() {
+        return Err(Refusal::Corrupt);
     }
     if !services.store.users_epoch().is_enabled() {
         return Ok(Caller::Anonymous);

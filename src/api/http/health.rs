@@ -35,6 +35,10 @@ async fn problem(services: &Services, excluded: &[String], serializable: bool) -
             return Some(format!("ALARM {name}"));
         }
     }
+    let corrupt = alarm_name(AlarmKind::Corrupt);
+    if services.store.is_condemned() && !excluded.iter().any(|excluded| excluded == corrupt) {
+        return Some(format!("ALARM {corrupt}"));
+    }
     if !serializable && services.node.leader().is_none() {
         return Some("RAFT NO LEADER".into());
     }
@@ -122,7 +126,11 @@ impl Check {
         match self {
             Check::DataCorruption => {
                 let corrupt = services.store.alarms().iter().any(|alarm| alarm.kind == AlarmKind::Corrupt);
-                if corrupt { Err("alarm activated: CORRUPT".into()) } else { Ok(()) }
+                match corrupt {
+                    true => Err("alarm activated: CORRUPT".into()),
+                    false if services.store.is_condemned() => Err("the state of this member is wrong".into()),
+                    false => Ok(()),
+                }
             }
             Check::SerializableRead => read(services, Freshness::Serializable).await,
             Check::LinearizableRead => read(services, Freshness::Linearizable).await,

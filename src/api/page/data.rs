@@ -137,17 +137,17 @@ impl Facts<'_> {
                     note(true, format!("Alarm NOSPACE of {name}: its store has reached the quota."), todo);
                 }
                 AlarmKind::Corrupt => {
-                    let todo = "Nothing is served through the log. Compare kvctl endpoint hashkv of all members, remove \
-                                the one that differs, and add it again without its data.";
+                    let todo = "Nothing is written. kvctl rebuild, on the machine of the member, replaces its state by the \
+                                leader's and disarms the alarm.";
                     note(true, format!("Alarm CORRUPT of {name}: its data differ from the others'."), todo);
                 }
             }
         }
         let around = self.services.around.get();
         if around.is_some_and(|around| around.differs()) {
-            let todo = "Compare kvctl endpoint hashkv of all members. If this member alone differs, remove it and add it \
-                        again without its data; if all others report the same, the leader is the wrong one.";
-            note(true, "The state of this member is not the leader's.".into(), todo);
+            let todo = "kvctl rebuild, on this machine, replaces it by the leader's; if all others report the same, the \
+                        leader is the wrong one.";
+            note(true, "The state of this member is not the others'.".into(), todo);
         }
         if let Some(why) = around.and_then(|around| around.failed_backup()) {
             let todo = "kvctl backup now tries again, and says what is wrong.";

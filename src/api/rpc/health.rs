@@ -19,26 +19,31 @@ fn answer(status: ServingStatus) -> HealthCheckResponse {
 
 /// `Check`.
 pub async fn check(
-    _services: &Arc<Services>,
+    services: &Arc<Services>,
     _caller: Caller,
     request: HealthCheckRequest,
 ) -> Result<HealthCheckResponse, Refusal> {
     if !request.service.is_empty() {
         return Err(Refusal::UnknownService);
     }
-    Ok(answer(ServingStatus::Serving))
+    Ok(answer(now(services)))
 }
 
-/// `Watch`: the status now, and the stream stays open: it never changes while the server serves.
+/// A member whose state is wrong serves nothing.
+fn now(services: &Services) -> ServingStatus {
+    if services.store.is_condemned() { ServingStatus::NotServing } else { ServingStatus::Serving }
+}
+
+/// `Watch`: the status now. The stream ends if this member's state is found wrong, and stays open otherwise.
 pub async fn watch(
-    _services: &Arc<Services>,
+    services: &Arc<Services>,
     _caller: Caller,
     request: HealthCheckRequest,
 ) -> Result<Changes, Refusal> {
     let status = match request.service.as_str() {
-        "" => ServingStatus::Serving,
+        "" => now(services),
         _ => ServingStatus::ServiceUnknown,
     };
-    let now = stream::once(async move { Ok(answer(status)) });
-    Ok(Box::pin(now.chain(stream::pending())))
+    let first = stream::once(async move { Ok(answer(status)) });
+    Ok(Box::pin(first.chain(stream::pending())))
 }

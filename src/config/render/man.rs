@@ -242,7 +242,7 @@ const EXAMPLES: [(&str, &str); 5] = [
 const FILE_DESCRIPTION: [&str; 3] = [
     "The file is TOML. Every key is an option of kvd(8) without its dashes; some stand in tables, which are etcd's. A missing file is as good as an empty one, unless it is named by --config-file. After it, all *.toml of the directory of the same name with .d are read in the order of their names; a later key wins over an earlier one. Environment variables win over files, flags over variables, option by option.",
     "An unknown key is an error, and so is a value of another type. `kvd check` prints all findings with file, line and column.",
-    "Options marked [reload] are brought into force by a reload, others by a restart. Options marked [first start] only count while the data directory is empty; those marked [not yet] are accepted, but this version of kvd does not act on them.",
+    "Options marked [reload] are brought into force by a reload, others by a restart. Options marked [first start] only count while the data directory is empty.",
 ];
 
 const VALUES: [(&str, &str); 6] = [

@@ -23,7 +23,7 @@ const HEAD: &str = "\
 # --origin` what is in force and where it comes from. See cluster.toml(5).
 #
 # Lines that begin with `#` and a key show the default. [first start] marks what only counts while the data directory
-# is empty, [not yet] what this version of kvd accepts but does not act on.
+# is empty.
 ";
 
 /// The sample file's text.

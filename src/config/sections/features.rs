@@ -12,7 +12,7 @@ section! {
     /// Feature gates.
     pub struct Features under Features {
         /// Gates and groups that were named; see [`is_on`](Self::is_on).
-        given: BTreeMap<String, bool> = etcd("feature-gates", Kind::Gates, "", "Feature gates to turn on or off, by etcd's names. None of them changes what kvd does yet; kvd warns of one that is turned on or off, and says why.").since("3.6");
+        given: BTreeMap<String, bool> = etcd("feature-gates", Kind::Gates, "", "Feature gates to turn on or off, by etcd's names. InitialCorruptCheck and CompactHashCheck act; kvd warns of any other one that is turned on or off, and says why it changes nothing.").since("3.6");
     }
 }
 
@@ -46,7 +46,8 @@ impl Features {
             self.given.get(gate.name).is_some_and(|on| *on != gate.default)
         };
         for gate in GATES.iter().filter(turned) {
-            let message = format!("feature gate {} changes nothing: {}", gate.name, gate.idle);
+            let Some(why) = gate.idle else { continue };
+            let message = format!("feature gate {} changes nothing: {why}", gate.name);
             found.push("feature-gates", Diagnostic::warning(message));
         }
     }

@@ -40,7 +40,7 @@ pub use logging::{LogFormat, LogLevel, LogOutput, LogRotation, Logging};
 pub use member::Member;
 pub use peer_tls::{ClusterSecret, PeerAuth, PeerTls};
 pub use raft::Raft;
-pub use storage::{AutoCompaction, Storage};
+pub use storage::{AutoCompaction, OnDivergence, Storage};
 
 /// The largest value of options that etcd keeps in 32 bits.
 const U32: u64 = u32::MAX as u64;

@@ -11,6 +11,16 @@ use crate::config::typed::{FromValue, choice, mismatch, section};
 use crate::config::value::Value;
 
 choice! {
+    /// What a member does whose state is not that of the majority.
+    pub enum OnDivergence {
+        /// It raises the alarm CORRUPT and serves nothing.
+        Alarm = "alarm",
+        /// It replaces its state by the leader's.
+        Rebuild = "rebuild",
+    }
+}
+
+choice! {
     /// What `auto-compaction-retention` counts.
     pub enum CompactionMode {
         /// Time.
@@ -36,8 +46,9 @@ section! {
         /// In megabytes; none for never.
         defragment_at_start: Option<u64> = etcd("bootstrap-defrag-threshold-megabytes", Kind::Number(U32), "0", "Defragments at the start if that frees so many megabytes; 0 means never.").since("3.6");
         /// None for never.
-        corrupt_check: Option<Duration> = etcd("corrupt-check-time", Kind::Duration, "0s", "How often members compare their data; 0 means never.").since("3.6").pending();
-        compact_hash_check: Duration = etcd("compact-hash-check-time", Kind::Duration, "1m", "How often members compare the hashes of compactions, with the gate CompactHashCheck.").since("3.6").pending();
+        corrupt_check: Option<Duration> = etcd("corrupt-check-time", Kind::Duration, "0s", "How often the leader compares etcd's hash of all members' keys, which reads all data; 0 means never. The digests of their states are compared all the time.").since("3.6");
+        compact_hash_check: Duration = etcd("compact-hash-check-time", Kind::Duration, "1m", "How often members compare the hashes of compactions, with the gate CompactHashCheck.").since("3.6");
+        on_divergence: OnDivergence = own("on-divergence", Kind::Choice(OnDivergence::CHOICES), "alarm", "What a member does whose state is found not to be that of the majority. It serves nothing of it in any case. alarm: it raises the alarm CORRUPT, which refuses writes on all members until it is disarmed, and waits for `kvctl rebuild`. rebuild: it replaces its state by the leader's at once, and raises the alarm only if that fails.");
     }
     without effect {
         OptionSpec::etcd("backend-bbolt-freelist-type", Kind::Text, "", "The form of bbolt's free list.").since("3.5").ignored("kvd stores its data in LMDB, not in bbolt"),

@@ -128,6 +128,7 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
     let inner = || own.subcommand().ok_or_else(no_command);
     Ok(match name {
         "reload" => Asked::Daemon { request: Request::Reload, socket: admin_socket(own) },
+        "rebuild" => Asked::Daemon { request: Request::Rebuild, socket: admin_socket(own) },
         "log-level" => {
             let [level] =
                 flags::texts(own, "log-level command needs one argument: debug, info, warn or error")?;
@@ -170,6 +171,7 @@ pub fn command() -> Command {
         .args(global::flags())
         .subcommand(reload())
         .subcommand(log_level())
+        .subcommand(rebuild())
         .subcommands(data::commands())
         .subcommand(watch::command())
         .subcommand(lease::command())
@@ -202,6 +204,17 @@ fn log_level() -> Command {
         .after_help(
             "LEVEL is debug, info, warn or error. It counts until the configuration is read again (kvctl reload) or kvd \
              is restarted.",
+        )
+        .arg(socket())
+}
+
+fn rebuild() -> Command {
+    Command::new("rebuild")
+        .about("Replace the state of the kvd on this machine by that of its leader")
+        .after_help(
+            "For a member whose state was found wrong (alarm CORRUPT, metric kvd_state_differs). It keeps its identity, \
+             its log and its votes, serves nothing in the meantime, and hands leadership over first if it leads. Its \
+             alarm is disarmed in the end. A member that is alone cannot do that. Does not wait for the end.",
         )
         .arg(socket())
 }
