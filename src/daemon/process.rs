@@ -91,7 +91,8 @@ impl Process {
         let seams = opening::seams(config, (identity, fresh), data, quic.transport(), logins);
         let member = Member::start(seams).await?;
         let token = entry::given_token(config);
-        let answers = Answers::new(member.node.clone(), Arc::new(SystemClock), token);
+        let former = identity::former(&directories.member)?;
+        let answers = Answers::new(member.node.clone(), Arc::new(SystemClock), token, former);
         quic.serve(identity.member, identity.cluster, Arc::new(answers));
         let peers = Peers::new(identity.member, store, quic.clone());
         let figures = Figures::new(config, log.clone(), member.node.clone(), peers);

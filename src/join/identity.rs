@@ -11,6 +11,9 @@
 //! The epoch says which life of the cluster it was when the member entered it: each `--force-new-cluster` and each
 //! restore begins another one, whose members and those of the former lives refuse each other. Later ones stand in the log.
 //!
+//! If the cluster was recovered from what was left of another one, a file `former-clusters` has that one's id, and those
+//! before it, one a line: their members are refused for ever.
+//!
 //! After the member was removed from its cluster, a file `removed` stands beside it, and the data are not used again.
 //!
 //! The first line carries the version of the format; another version is refused. The member directory's copy is written
@@ -26,6 +29,7 @@ use crate::model::{ClusterId, MemberId};
 
 const FILE: &str = "identity";
 const REMOVED: &str = "removed";
+const FORMER: &str = "former-clusters";
 const FIRST_LINE: &str = "kvd-identity 2";
 
 /// A member of a cluster.
@@ -98,6 +102,28 @@ pub fn mark_removed(directory: &Path) -> Result<(), IdentityError> {
         .map_err(|source| IdentityError::Io { path, source })
 }
 
+/// Records the clusters of which the cluster of `directory` was recovered.
+pub fn record_former(directory: &Path, former: &[ClusterId]) -> Result<(), IdentityError> {
+    let path = directory.join(FORMER);
+    let text: String = former.iter().map(|cluster| format!("{cluster}\n")).collect();
+    files::replace(&path, text.as_bytes()).map_err(|source| IdentityError::Io { path, source })
+}
+
+/// The clusters of which the cluster of `directory` was recovered, the oldest first; none for one that began as others do.
+pub fn former(directory: &Path) -> Result<Vec<ClusterId>, IdentityError> {
+    let path = directory.join(FORMER);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(IdentityError::Io { path, source }),
+    };
+    let line = |(line, text): (usize, &str)| {
+        let number = u64::from_str_radix(text.trim(), 16).map(ClusterId);
+        number.map_err(|_| IdentityError::Damaged { path: path.clone(), line: line + 1, text: text.into() })
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
 /// Refuses the data of a member that was removed.
 pub fn refuse_removed(directory: &Path) -> Result<(), IdentityError> {
     let path = directory.join(REMOVED);
@@ -144,6 +170,18 @@ mod tests {
             Identity { member: MemberId(0x8e9e_05c5_2164_694d), cluster: ClusterId(0xcdf8), epoch: 12 };
         create(directory.path(), &identity).expect("writable");
         assert_eq!(load(directory.path()).expect("readable"), Some(identity));
+    }
+
+    #[test]
+    fn former_clusters_are_known() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(former(directory.path()).expect("none"), []);
+        let clusters = [ClusterId(0xcdf8), ClusterId(7)];
+        record_former(directory.path(), &clusters).expect("writable");
+        assert_eq!(former(directory.path()).expect("readable"), clusters);
+        fs::write(directory.path().join(FORMER), "cdf8\nnonsense\n").expect("written");
+        let refused = former(directory.path()).expect_err("damaged").to_string();
+        assert!(refused.contains("line 2 is damaged"), "{refused}");
     }
 
     #[test]

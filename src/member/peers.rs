@@ -19,15 +19,17 @@ pub struct Answers {
     node: Node,
     admission: Arc<Admission>,
     cluster: ClusterId,
+    former: Vec<ClusterId>,
 }
 
 impl Answers {
-    /// The answers of `node`; `token` is its `initial-cluster-token`, if given.
-    pub fn new(node: Node, clock: Arc<dyn Clock>, token: Option<String>) -> Self {
+    /// The answers of `node`; `token` is its `initial-cluster-token`, if given, and `former` are the clusters of which its
+    /// own was recovered.
+    pub fn new(node: Node, clock: Arc<dyn Clock>, token: Option<String>, former: Vec<ClusterId>) -> Self {
         let cluster = node.status().cluster;
         let names = Names::new(MAX_LOOKUPS_FOR_STRANGERS);
         let admission = Arc::new(Admission::new(node.clone(), clock, names, token));
-        Self { node, admission, cluster }
+        Self { node, admission, cluster, former }
     }
 }
 
@@ -46,6 +48,10 @@ impl Service for Answers {
 
     fn epoch(&self) -> u64 {
         self.node.epoch()
+    }
+
+    fn was_once(&self, cluster: ClusterId) -> bool {
+        self.former.contains(&cluster)
     }
 
     fn peer_urls(&self, of: MemberId) -> Vec<String> {

@@ -71,6 +71,11 @@ pub enum OfflineError {
         /// Its URLs to advertise.
         advertised: Vec<String>,
     },
+    /// A cluster that has its majority is not recovered.
+    #[error(
+        "a majority of the voters is here: start them, and nothing is lost; --force makes a new cluster all the same"
+    )]
+    Majority,
     /// The etcd whose data are to be moved still runs.
     #[error("an etcd uses {}: stop it first, so that nothing is written that would not be moved", .0.display())]
     StillRuns(PathBuf),

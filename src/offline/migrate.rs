@@ -64,7 +64,7 @@ pub async fn migrate(wanted: &Migration) -> Result<Migrated, OfflineError> {
     let count = entries.len() as u64;
     apply(&store, &wal, &entries)?;
     let revision = store.revision();
-    let identity = place.found(store, &plan, epoch(&backup.digest, count as i64)).await?;
+    let identity = place.found(store, &plan, epoch(&backup.digest, count as i64), &[]).await?;
     Ok(Migrated { restored: Restored { identity, revision }, entries: count, unknown })
 }
 

@@ -6,6 +6,7 @@
 //! - `status`: hash, revision, keys and size of a backup, as etcdutl counts them
 //! - `place`: the directories of a new member, which stay only if everything went well
 //! - `restore`: a new member from a backup
+//! - `recover`: a new cluster from what is left of one that has lost its majority
 //! - `wal`: the records of etcd's log, pure; `tail`: what its committed entries ask for
 //! - `migrate`: a new member from the data directory of an etcd that is stopped
 //!
@@ -21,6 +22,7 @@ mod error;
 mod file;
 mod migrate;
 mod place;
+mod recover;
 mod restore;
 mod status;
 mod tail;
@@ -29,5 +31,6 @@ mod wal;
 pub use check::{Checked, check};
 pub use error::OfflineError;
 pub use migrate::{Migrated, Migration, migrate};
+pub use recover::{Found, Plan, Recovered, Recovery, Source, plan, recover};
 pub use restore::{NewMember, Restore, Restored, restore};
 pub use status::{Status, status};

@@ -12,7 +12,7 @@ use crate::join::identity::{self, Identity};
 use crate::log::{self, Log, RealDisk};
 use crate::member;
 use crate::member::directory::{self, Directories, RESTORING};
-use crate::model::Entropy;
+use crate::model::{ClusterId, Entropy};
 use crate::raft::{self, Standing, StartError};
 use crate::store::{self, CheckpointPolicy, Store};
 
@@ -30,7 +30,7 @@ pub struct Place {
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// Salts for the log.
-struct Dice;
+pub struct Dice;
 
 impl Entropy for Dice {
     fn next(&self) -> u64 {
@@ -81,11 +81,26 @@ impl Place {
         Ok(Store::open(&self.directories.store, options)?)
     }
 
-    /// Makes the member of `plan` of a store's content, and gives everything its final name.
+    /// Copies the store of another member, which nobody uses.
     ///
     /// # Errors
     /// Those of the file system.
-    pub async fn found(mut self, store: Store, plan: &Plan, epoch: u64) -> Result<Identity, OfflineError> {
+    pub fn copy_store(&self, from: &Path) -> Result<(), OfflineError> {
+        copy_all(from, &self.directories.store).map_err(OfflineError::io(from))
+    }
+
+    /// Makes the member of `plan` of a store's content, and gives everything its final name. Members of the clusters in
+    /// `former` are refused as long as it lives.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub async fn found(
+        mut self,
+        store: Store,
+        plan: &Plan,
+        epoch: u64,
+        former: &[ClusterId],
+    ) -> Result<Identity, OfflineError> {
         store.begin_anew(epoch)?;
         let dir = &self.directories.log;
         let size = files::disk_size(dir).map_err(OfflineError::io(dir))?;
@@ -102,6 +117,9 @@ impl Place {
         store.close()?;
         drop(store);
         let identity = Identity { epoch, ..plan.identity };
+        if !former.is_empty() {
+            identity::record_former(&self.directories.member, former)?;
+        }
         member::mark(&self.directories, &identity)?;
         identity::create(&self.directories.member, &identity)?;
         self.publish().map_err(OfflineError::io(&self.data_dir))?;
@@ -137,6 +155,22 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// Copies files and directories, but for LMDB's lock of a process that is gone.
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    files::make_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            copy_all(&path, &to.join(&name))?;
+        } else if name != "lock.mdb" {
+            fs::copy(&path, to.join(&name))?;
+            fs::File::open(to.join(&name))?.sync_all()?;
+        }
+    }
+    files::sync_names(to)
 }
 
 /// True if nothing is at `dir`, or an empty directory. The root of a file system has a directory of its own.

@@ -88,7 +88,7 @@ pub async fn restore(wanted: &Restore) -> Result<Restored, OfflineError> {
     let store = place.store()?;
     backup.load(&store, wanted.bump)?;
     let revision = store.revision();
-    let identity = place.found(store, &plan, epoch(&backup.digest, wanted.bump)).await?;
+    let identity = place.found(store, &plan, epoch(&backup.digest, wanted.bump), &[]).await?;
     Ok(Restored { identity, revision })
 }
 

@@ -149,6 +149,9 @@ fn judge(
     let serving = shared.serving.load_full();
     let serving = serving.ok_or_else(|| Rejection::NotReady("this member is starting".into()))?;
     let is_member = greeting.purpose == Purpose::Member;
+    if is_member && serving.service.was_once(greeting.cluster) {
+        return Err(Rejection::Recovered { here: serving.cluster });
+    }
     if is_member && greeting.cluster != serving.cluster {
         return Err(Rejection::OtherCluster { here: serving.cluster, there: greeting.cluster });
     }

@@ -184,6 +184,15 @@ pub enum Rejection {
         /// That of the caller.
         there: u64,
     },
+    /// The caller is of the cluster of which this one was recovered.
+    #[error(
+        "the cluster was recovered without this member, as cluster {here}: its data are of the former cluster, for ever; \
+         empty its data-dir and wal-dir, and let it join the new one"
+    )]
+    Recovered {
+        /// The cluster of the refusing member.
+        here: ClusterId,
+    },
 }
 
 fn lives(here: u64, there: u64) -> String {
@@ -218,6 +227,7 @@ impl Rejection {
             Self::Copy(_) => 9,
             Self::Outdated(_) => 10,
             Self::OtherEpoch { .. } => 11,
+            Self::Recovered { .. } => 12,
         }
     }
 
@@ -254,6 +264,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// Which life of the cluster this member is of.
     fn epoch(&self) -> u64;
+
+    /// True if this cluster was recovered from what was left of that one.
+    fn was_once(&self, _cluster: ClusterId) -> bool {
+        false
+    }
 
     /// The peer URLs of a member in the cluster's list; none if it is not known here.
     fn peer_urls(&self, of: MemberId) -> Vec<String>;

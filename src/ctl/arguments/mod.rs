@@ -152,6 +152,7 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
             (name, own) => Asked::Offline(offline::read_snapshot(name, own)?),
         },
         "backup" => inner().and_then(|(name, own)| backup::read(name, own)).map(Asked::Backup)?,
+        "recover" => inner().and_then(|(name, own)| offline::read_recover(name, own)).map(Asked::Offline)?,
         "migrate" => inner().and_then(|(_, own)| offline::read_migrate(own)).map(Asked::Offline)?,
         absent if absent::NAMES.contains(&absent) => return Err(absent::refusal(absent, own)),
         group => inner().and_then(|(name, own)| cluster::read(group, name, own)).map(Asked::Cluster)?,
@@ -180,6 +181,7 @@ pub fn command() -> Command {
         .subcommands(cluster::commands())
         .subcommand(backup::command())
         .subcommand(offline::migrate_command())
+        .subcommand(offline::recover_command())
         .subcommands(auth::commands())
         .subcommand(flags::leaf("version", "version", "Print the version of kvctl, and that of the API"))
         .subcommand(completion("kvctl"))

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, ValueHint};
 
-use super::flags::{given, is_on, leaf, switch, texts, value};
+use super::flags::{arguments, given, is_on, leaf, switch, text, texts, value};
 use crate::config::{UrlUse, parse_cluster, parse_url_list};
 use crate::ctl::failure::Failure;
-use crate::offline::{Migration, NewMember, Restore};
+use crate::offline::{Migration, NewMember, Recovery, Restore, Source};
 
 /// etcdutl's defaults.
 const NAME: &str = "default";
@@ -24,6 +24,10 @@ pub(in crate::ctl) enum Offline {
     Restore(Restore),
     /// Make a member of an etcd's data.
     Migrate(Migration),
+    /// Show what is left of a cluster.
+    Plan(Vec<Source>),
+    /// Make a new cluster of what is left.
+    Recover(Recovery),
 }
 
 /// The commands of the group `snapshot`.
@@ -56,6 +60,56 @@ pub(super) fn migrate_command() -> Command {
         .arg(wal.value_hint(ValueHint::DirPath))
         .mut_arg("arguments", |dir| dir.value_hint(ValueHint::DirPath));
     super::flags::group("migrate", "Move from etcd", vec![data])
+}
+
+/// By how much a recovery raises the revision, unless it is told otherwise: far more than a cluster writes in the hours
+/// of which nothing is left (etcd's documents recommend it).
+const BUMP: i64 = 1_000_000_000;
+
+/// The group `recover`.
+pub(super) fn recover_command() -> Command {
+    const HELP: &str = "DIR is the data directory of a member that is stopped; with a log of its own, DIR,WAL-DIR. Name \
+                        all that are left: the one that has most is kept.";
+    let about = "Show what is left of a cluster that has lost its majority for good, and what would be lost";
+    let plan = leaf("plan", "recover plan DIR...", about).after_help(HELP);
+    let about =
+        "Make the first member of a new cluster of what is left; nothing in the old directories changes";
+    let dir = |name, help| value(name, "DIR", help).value_hint(ValueHint::DirPath);
+    let apply = leaf("apply", "recover apply DIR...", about)
+        .after_help(HELP)
+        .arg(dir("data-dir", "The directory to make; it must be empty if it exists"))
+        .arg(dir("wal-dir", "A directory of its own for the log"))
+        .arg(value("bump-revision", "NUMBER", "Raise the revision by this much [default: 1000000000]"))
+        .arg(switch("force", "Go on although a majority is here"));
+    let dirs = |command: Command| command.mut_arg("arguments", |dirs| dirs.value_hint(ValueHint::DirPath));
+    super::flags::group("recover", "Recover from the loss of a majority", vec![dirs(plan), dirs(apply)])
+}
+
+/// `recover plan` and `recover apply`.
+///
+/// # Errors
+/// If no directory is named.
+pub(super) fn read_recover(name: &str, matches: &ArgMatches) -> Result<Offline, Failure> {
+    let named: Result<Vec<String>, Failure> = arguments(matches).into_iter().map(text).collect();
+    let source = |text: &String| match text.split_once(',') {
+        Some((data, wal)) => Source { data_dir: data.into(), wal_dir: Some(wal.into()) },
+        None => Source { data_dir: text.into(), wal_dir: None },
+    };
+    let sources: Vec<Source> = named?.iter().map(source).collect();
+    if sources.is_empty() {
+        return Err(Failure::arguments(format!("recover {name} requires the data directory of a member")));
+    }
+    if name == "plan" {
+        return Ok(Offline::Plan(sources));
+    }
+    let directory = |name| given(matches, name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let data_dir = directory("data-dir");
+    let data_dir =
+        data_dir.ok_or_else(|| Failure::arguments("recover apply requires --data-dir for the new member"))?;
+    let bump =
+        if given(matches, "bump-revision").is_some() { unsigned(matches, "bump-revision")? } else { BUMP };
+    let wal_dir = directory("wal-dir");
+    Ok(Offline::Recover(Recovery { sources, data_dir, wal_dir, bump, forced: is_on(matches, "force")? }))
 }
 
 fn member_flags() -> Vec<Arg> {
@@ -167,6 +221,23 @@ mod tests {
             panic!("not understood")
         };
         assert_eq!(migration.etcd_data, Path::new("e"));
+    }
+
+    #[test]
+    fn a_recovery_names_what_is_left_and_what_is_made() {
+        let source =
+            |data: &str, wal: Option<&str>| Source { data_dir: data.into(), wal_dir: wal.map(PathBuf::from) };
+        let sources = vec![source("a", None), source("b", Some("w"))];
+        assert_eq!(parsed("recover plan a b,w").ok(), Some(Offline::Plan(sources.clone())));
+        let made = Recovery { sources, data_dir: "n".into(), wal_dir: None, bump: BUMP, forced: false };
+        assert_eq!(parsed("recover apply a b,w --data-dir n").ok(), Some(Offline::Recover(made)));
+        for (line, text) in [
+            ("recover plan", "requires the data directory of a member"),
+            ("recover apply a", "requires --data-dir"),
+        ] {
+            let (_, err) = parsed(line).expect_err(line);
+            assert!(err.contains(text), "{line}: {err}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `kvctl snapshot restore|status` and `kvctl migrate etcd-data`: commands that need no member.
+//! `kvctl snapshot restore|status`, `kvctl migrate etcd-data` and `kvctl recover`: commands that need no member.
 
 use std::path::Path;
 
@@ -19,6 +19,16 @@ pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Fail
         Offline::Restore(restore) => {
             let restored = data::restore(&restore).await.map_err(failure)?;
             made(&restored, &restore.member.data_dir);
+            Ok(())
+        }
+        Offline::Plan(sources) => {
+            let plan = data::plan(&sources).map_err(failure)?;
+            print_bytes(offline::plan(&plan).as_bytes());
+            Ok(())
+        }
+        Offline::Recover(recovery) => {
+            let recovered = data::recover(&recovery).await.map_err(failure)?;
+            print_bytes(offline::recovered(&recovered, &recovery).as_bytes());
             Ok(())
         }
         Offline::Migrate(migration) => {

@@ -31,7 +31,7 @@ use crate::store::mvcc::stored;
 use crate::store::mvcc::written::{Live, Version, Written};
 use crate::store::registry::Registry;
 use crate::store::tables::Id;
-use crate::store::{Options, StoreError, seams};
+use crate::store::{Options, Store, StoreError, seams};
 
 /// Changes that are folded together, and bytes of their keys and values: LMDB keeps a page for each in memory.
 const LAYER: usize = 10_000;
@@ -63,6 +63,29 @@ impl Inner {
         })?;
         self.adopt(prepared)?;
         Ok(found)
+    }
+
+    /// See [`Store::raise_revision`].
+    fn raise_revision(&self, bump: i64) -> Result<i64, StoreError> {
+        self.checkpoint()?;
+        let _writing = self.writing.lock();
+        let _applying = self.applying.lock();
+        let mut shared = self.shared.write();
+        let before = shared.meta.revision;
+        let raised = before.checked_add(bump).filter(|raised| *raised <= HIGHEST);
+        let beyond =
+            || bad(format!("revision {before} cannot be raised by {bump}: {HIGHEST} is the highest"));
+        let revision = raised.ok_or_else(beyond)?;
+        let meta = Meta { revision, compacted: revision, ..shared.meta.clone() };
+        seams::whole(&meta).map_err(bad)?;
+        let mut txn = shared.tables.write()?;
+        shared.tables.put_meta(&mut txn, &meta)?;
+        shared.tables.commit(txn, "raising the revision")?;
+        (shared.revision, shared.compacted, shared.meta) = (revision, revision, meta);
+        let idle = self.next_generation(&mut shared);
+        drop(shared);
+        drop(idle);
+        Ok(revision)
     }
 
     /// See [`crate::store::Store::begin_anew`].
@@ -97,6 +120,17 @@ impl Inner {
         drop(shared);
         drop(idle);
         Ok(())
+    }
+}
+
+impl Store {
+    /// Raises the revision by so much, durably, and returns it: everything before counts as compacted, so that whoever
+    /// has seen later revisions of another history notices. For a store that nobody uses.
+    ///
+    /// # Errors
+    /// [`StoreError::Snapshot`] if there is no such revision; as [`Store::checkpoint`].
+    pub fn raise_revision(&self, bump: i64) -> Result<i64, StoreError> {
+        self.0.raise_revision(bump)
     }
 }
 

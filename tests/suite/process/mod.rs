@@ -29,6 +29,7 @@ mod page;
 mod pings;
 mod profile;
 mod quota;
+mod recovery;
 mod reload;
 mod revocation;
 mod secrets;
