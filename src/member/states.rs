@@ -95,6 +95,11 @@ impl States {
         self.differs.load(Ordering::Relaxed) || self.store.is_condemned()
     }
 
+    /// How often this member's state was replaced by the leader's because it was wrong.
+    pub fn replacements(&self) -> u64 {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
     /// Changes to true when nothing of the state is served any more, and back.
     pub fn out(&self) -> watch::Receiver<bool> {
         self.out.subscribe()

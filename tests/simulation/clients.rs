@@ -145,7 +145,7 @@ pub async fn run(
     let mut last_seen: Vec<Option<Value>> = vec![None; keys];
     while !*stop.borrow() {
         tokio::time::sleep(Duration::from_micros(dice.within(0, 70_000) as u64)).await;
-        let running = world.running();
+        let running = world.serving();
         if running.is_empty() {
             continue;
         }

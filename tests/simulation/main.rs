@@ -3,6 +3,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `repair` | a state that is altered while its machine is off: it is found, and replaced by the leader's |
 //! | `switches` | the kinds of faults of a seed, and its members' settings |
 //! | `machine` | a member's machine: disks, clock and threads that stay, and the processes on it |
 //! | `world` | the members: started, crashed with the loss of what was not flushed, started again |
@@ -50,6 +51,7 @@ mod machine;
 mod monitor;
 mod network;
 mod promises;
+mod repair;
 mod run;
 mod switches;
 mod trees;

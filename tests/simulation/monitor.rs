@@ -29,12 +29,25 @@ pub async fn run(world: World, stop: signal::Receiver<bool>) {
         let mut seen = BTreeMap::new();
         for process in world.running() {
             no_leader_without_quorum(&world, &process, &alone, &mut seen);
-            one_state(&world, &process, &mut digests);
+            if !world.is_altered(process.id) {
+                one_state(&world, &process, &mut digests);
+            }
             if world.is_calm() {
                 no_election(&world, &process, &mut terms);
             }
         }
         alone = seen;
+    }
+}
+
+/// Only that all members have the same state, until it is stopped.
+pub async fn states(world: World, stop: signal::Receiver<bool>) {
+    let mut digests = BTreeMap::new();
+    while !*stop.borrow() {
+        tokio::time::sleep(LOOK).await;
+        for process in world.serving() {
+            one_state(&world, &process, &mut digests);
+        }
     }
 }
 

@@ -107,6 +107,11 @@ impl Switches {
         Self(on)
     }
 
+    /// No faults.
+    pub fn none() -> Self {
+        Self(BTreeSet::new())
+    }
+
     pub fn has(&self, kind: Kind) -> bool {
         self.0.contains(&kind)
     }

@@ -105,6 +105,7 @@ pub async fn without_log(boot: &Boot, identity: PathBuf, store: PathBuf) -> Opti
         transport: Arc::new(NoTransport),
         dice: Dice::new(1),
         quota: None,
+        altered: false,
     };
     let ears = Ears { observer: Box::new(|_| Arc::new(Deaf)), on_fatal: Arc::new(|_, _| {}) };
     match trial.start(ears).await {

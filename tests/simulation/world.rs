@@ -1,6 +1,6 @@
 //! The members: started, crashed with the loss of unflushed data, restarted; and what they agree on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,6 +52,8 @@ struct Inner {
     remains: Mutex<Vec<JoinHandle<()>>>,
     /// No faults any more.
     at_peace: AtomicBool,
+    /// The members whose state was altered, until it is right again: what they apply and say does not count.
+    altered: Mutex<BTreeSet<u64>>,
     started: Instant,
 }
 
@@ -93,6 +95,9 @@ impl Observer for Comparing {
             let deleted = events.iter().filter(|(kind, ..)| *kind == EventKind::Delete).count();
             if deleted >= COSTLY.0 {
                 costs += COSTLY.1 * deleted as u32;
+            }
+            if self.world.is_altered(self.member) {
+                continue;
             }
             let known = truth.entry(revision.revision).or_insert_with(|| events.clone());
             if *known != events {
@@ -171,6 +176,7 @@ impl World {
             ended: Mutex::default(),
             remains: Mutex::default(),
             at_peace: AtomicBool::new(false),
+            altered: Mutex::default(),
             started: Instant::now(),
         }))
     }
@@ -213,6 +219,33 @@ impl World {
     /// The processes that run, by member id.
     pub fn running(&self) -> Vec<Process> {
         self.0.state.lock().machines.values().filter_map(|machine| machine.running.clone()).collect()
+    }
+
+    /// Those of them that clients may use.
+    pub fn serving(&self) -> Vec<Process> {
+        self.running().into_iter().filter(|process| !self.is_altered(process.id)).collect()
+    }
+
+    /// True if the state of the member was altered, and is not right again.
+    pub fn is_altered(&self, id: u64) -> bool {
+        self.0.altered.lock().contains(&id)
+    }
+
+    /// The state of the member is wrong from now on, or right again.
+    pub fn set_altered(&self, id: u64, altered: bool) {
+        let mut all = self.0.altered.lock();
+        if altered {
+            all.insert(id)
+        } else {
+            all.remove(&id)
+        };
+    }
+
+    /// The log and the directory of the store of a member that is off.
+    pub fn disks(&self, id: u64) -> Option<(SimDisk, PathBuf)> {
+        let state = self.0.state.lock();
+        let machine = state.machines.get(&id)?;
+        Some((machine.log.clone(), machine.store.clone()))
     }
 
     /// The process of a member, if it runs.
@@ -352,6 +385,7 @@ impl World {
             transport: self.0.network.exit(MemberId(id)),
             dice,
             quota: state.quota,
+            altered: self.is_altered(id),
         };
         (boot, other, machine.kept, is_new)
     }
@@ -460,6 +494,11 @@ impl World {
         machine.store_disk.fail_no_more();
         copy_all(&machine.store, &dir);
         machine.older = Some(std::mem::replace(&mut machine.store, dir));
+    }
+
+    /// A member's process is killed; its machine goes on.
+    pub fn kill(&self, id: u64) {
+        self.end_process(id, Loss::Nothing);
     }
 
     /// Power fails at a member: of unflushed writes of its log any part may be there, of its store the last checkpoint.

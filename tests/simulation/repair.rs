@@ -1,0 +1,138 @@
+//! The state of a member is altered while its machine is off: the others find it, it takes the leader's state, and
+//! operations go on all the while.
+
+use std::time::Duration;
+
+use kvd::model::{Caller, Command, LogPosition, Member, Proposal, Put, Stamp};
+use kvd::store::{CheckpointPolicy, Options, Store};
+use tokio::sync::watch as signal;
+use tokio::time::Instant;
+
+use super::clients::{self, Record};
+use super::dice::Dice;
+use super::journal::Journal;
+use super::network::Network;
+use super::switches::{Settings, Switches};
+use super::trials::open;
+use super::world::{World, member};
+use super::{monitor, verify};
+
+const CLIENTS: usize = 3;
+const KEYS: usize = 4;
+/// States that are altered in a run, and runs.
+const REPAIRS: u64 = 2;
+const SEEDS: u64 = 2;
+/// Simulated time within which an altered state must be found and replaced: comparisons are ten seconds apart.
+const FOUND: Duration = Duration::from_secs(60);
+
+/// In the place of the next entry of the log the store applies another one; false if the log has no next entry.
+fn alter(world: &World, id: u64) -> bool {
+    let Some((log, store)) = world.disks(id) else { return false };
+    let log = open(log).expect("a log that can be opened");
+    let options = Options { checkpoint: CheckpointPolicy::Manual, map_size: 64 << 20, ..Options::default() };
+    let store = Store::open(&store, options).expect("a store that can be opened");
+    let Some(last) = store.applied() else { return false };
+    let next = last.index + 1;
+    let Some(entry) = log.read(next..next + 1, usize::MAX).ok().and_then(|found| found.first().cloned())
+    else {
+        return false;
+    };
+    let position = LogPosition { index: next, ..entry.position };
+    let command = Command::Put(Put { key: "other".into(), value: "other".into(), ..Put::default() });
+    let proposal = Proposal { stamp: Stamp::default(), caller: Caller::System, command };
+    store.apply(position, &[proposal]).expect("it is applied");
+    store.checkpoint().expect("it is durable");
+    true
+}
+
+/// Alters a follower that is killed, and waits until its state is right again.
+async fn one_repair(world: &World, dice: &mut Dice) {
+    let journal = world.journal();
+    let leader = world.leader().map(|leader| leader.id);
+    let followers: Vec<u64> =
+        world.running().iter().map(|one| one.id).filter(|id| Some(*id) != leader).collect();
+    let id = dice.pick(&followers);
+    world.kill(id);
+    if !alter(world, id) {
+        journal.note(format!("member {id} has nothing left to apply: it is not altered"));
+        world.start(id, Vec::new()).await;
+        return;
+    }
+    journal.note(format!("member {id}: its state is altered"));
+    world.set_altered(id, true);
+    world.start(id, Vec::new()).await;
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let replaced = world.process(id).is_some_and(|process| (process.replacements)() == 1);
+        if replaced {
+            break;
+        }
+        if begun.elapsed() > FOUND {
+            return journal.broken(format!("the altered state of member {id} is not replaced"));
+        }
+    }
+    journal.note(format!("member {id}: its state is replaced"));
+    world.set_altered(id, false);
+}
+
+async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>, u64) {
+    let mut fork = || Dice::new(dice.next());
+    let journal = Journal::new();
+    let settings = Settings::common(&Switches::none(), &mut fork());
+    let network = Network::new(fork(), journal.clone());
+    let world = World::new(fork(), network, journal.clone(), Switches::none(), settings);
+    let founders: Vec<Member> = (1..=count).map(member).collect();
+    for id in 1..=count {
+        world.start(id, founders.clone()).await;
+    }
+    let (record, stop) = (Record::default(), signal::Sender::new(false));
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in 0..CLIENTS {
+        tasks.spawn(clients::run(client, world.clone(), record.clone(), fork(), KEYS, stop.subscribe()));
+    }
+    let mut choose = fork();
+    tasks.spawn(monitor::states(world.clone(), stop.subscribe()));
+    for _ in 0..REPAIRS {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        one_repair(&world, &mut choose).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stop.send_replace(true);
+    while tasks.join_next().await.is_some() {}
+    verify::settled(&world).await;
+    verify::members(&world, "states were altered");
+    verify::clients(&world, &record);
+    let repaired =
+        journal.lines().iter().filter(|line| line.contains("its state is replaced")).count() as u64;
+    let alarms = world.leader().map(|leader| leader.store.alarms()).unwrap_or_default();
+    if !alarms.is_empty() {
+        journal.broken(format!("alarms are left: {alarms:?}"));
+    }
+    world.end().await;
+    (journal.lines(), journal.faults(), repaired)
+}
+
+fn run(seed: u64, members: u64) -> u64 {
+    let mut dice = Dice::new(seed.wrapping_mul(31).wrapping_add(members));
+    let thread = std::thread::spawn(move || {
+        kvd::raft::simulate(dice.next());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(story(dice, members))
+    });
+    let (lines, faults, repaired) = thread.join().expect("a run that ends");
+    let shown = lines.len().saturating_sub(60);
+    assert!(faults.is_empty(), "seed {seed}, {members} members:\n{}\n{faults:#?}", lines[shown..].join("\n"));
+    repaired
+}
+
+#[test]
+fn an_altered_state_is_found_and_replaced_while_operations_go_on() {
+    let mut repaired = 0;
+    for seed in 0..SEEDS {
+        println!("seed {seed}");
+        repaired += run(seed, 3) + run(seed, 5);
+    }
+    let altered = 2 * SEEDS * REPAIRS;
+    assert!(2 * repaired >= altered, "{repaired} of {altered} were replaced: the others were never altered");
+}
