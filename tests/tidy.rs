@@ -488,21 +488,27 @@ fn private_hosts() -> Vec<String> {
 
 #[test]
 fn every_fault_has_a_test_that_exists_or_says_why_it_has_none() {
-    const TABLE: &str = "tests/FAULTS.md";
-    let text = std::fs::read_to_string(root().join(TABLE)).expect("the table of faults is in the repository");
-    let (mut findings, mut rows) = (Vec::new(), 0);
-    for (index, line) in text.lines().enumerate() {
-        let Some(proofs) = faults::proofs(line) else { continue };
-        rows += 1;
-        let mut wrong: Vec<String> = proofs.iter().filter_map(|proof| faults::fault(root(), proof)).collect();
-        if proofs.is_empty() && !faults::is_open(line) {
-            wrong.push("neither a test nor `open: ` with a reason".to_owned());
+    for (table, least) in [("tests/FAULTS.md", 40), ("tests/PROOF.md", 15)] {
+        let text = std::fs::read_to_string(root().join(table)).expect("the table is in the repository");
+        let (mut findings, mut rows) = (Vec::new(), 0);
+        for (index, line) in text.lines().enumerate() {
+            let Some(proofs) = faults::proofs(line) else { continue };
+            rows += 1;
+            let mut wrong: Vec<String> =
+                proofs.iter().filter_map(|proof| faults::fault(root(), proof)).collect();
+            if proofs.is_empty() && !faults::is_open(line) {
+                wrong.push("neither a test nor `open: ` with a reason".to_owned());
+            }
+            let path = table.to_owned();
+            findings.extend(wrong.into_iter().map(|text| Finding {
+                path: path.clone(),
+                line: index + 1,
+                text,
+            }));
         }
-        let path = TABLE.to_owned();
-        findings.extend(wrong.into_iter().map(|text| Finding { path: path.clone(), line: index + 1, text }));
+        assert!(rows > least, "only {rows} rows of {table} were read");
+        judge("faults", findings);
     }
-    assert!(rows > 40, "only {rows} rows of the table were read");
-    judge("faults", findings);
 }
 
 #[test]
