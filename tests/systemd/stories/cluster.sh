@@ -60,7 +60,7 @@ check "read at kv4" "$(client --endpoints=10.91.0.4:2379 get k --print-value-onl
 
 step "the leader stops, the others go on"
 # leads N: whether kvN is the leader.
-leads() { client --endpoints="10.91.0.$1:2379" endpoint status | cut -d, -f9 | grep -q true; }
+leads() { client --endpoints="10.91.0.$1:2379" endpoint status | cut -d, -f9 | grep true >/dev/null; }
 leader_number() {
     local n
     for n in 1 2 3 4; do

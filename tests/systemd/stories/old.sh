@@ -3,7 +3,7 @@
 machine one 10.91.0.1 "$KVD_OLD_TREE"
 bring one "$KVD_DEB"
 in_ one apt-get install -qy --no-install-recommends "/root/$(basename "$KVD_DEB")"
-in_ one systemctl --version | head -n 1
+in_ one systemctl --version | sed -n 1p
 holds "it is an old one" grep -q '^systemd 247' <<<"$(in_ one systemctl --version)"
 
 step "what it says of the units"

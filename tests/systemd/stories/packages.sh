@@ -8,7 +8,7 @@ rpmlint --config "$KVD_ROOT/packaging/rpm/rpmlint.toml" "$KVD_RPM" | tee "$work/
 holds "no errors, no warnings" grep -q ' 0 errors, 0 warnings' "$work/rpmlint"
 
 step "the synopsis, which package managers show in one line"
-synopsis=$(dpkg-deb --field "$KVD_DEB" Description | head -n 1)
+synopsis=$(dpkg-deb --field "$KVD_DEB" Description | sed -n 1p)
 check "it is" "$synopsis" "$(rpm --query --package --queryformat '%{SUMMARY}' "$KVD_RPM" 2>/dev/null)"
 holds "it is short" test "${#synopsis}" -le 72
 
