@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -41,8 +41,21 @@ pub struct Reach {
     pub dial_timeout: Duration,
     /// The name that the servers' certificates must have; none for the endpoint's host.
     pub server_name: Option<String>,
-    /// Pings: their interval, and how long to wait for the answer to one.
-    pub keepalive: Option<(Duration, Duration)>,
+    /// Pings, if there are any.
+    pub pings: Option<Pings>,
+    /// The most bytes of an answer; none for any number.
+    pub max_answer: Option<usize>,
+}
+
+/// Pings, which find out that a server is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pings {
+    /// Their interval.
+    pub interval: Duration,
+    /// How long to wait for the answer to one.
+    pub patience: Duration,
+    /// Also while no call waits for an answer.
+    pub idle: bool,
 }
 
 /// The services of one endpoint.
@@ -109,7 +122,7 @@ enum Place {
 /// A text that names something the user can act on.
 pub async fn connect(reach: &Reach, endpoint: &str) -> Result<Connection, String> {
     let place = Place::parse(endpoint, reach.always_tls)?;
-    let tls = if place.is_tls() { Some(tls::client(&reach.tls)?) } else { None };
+    let tls = if place.is_tls() { Some(tls::client(&reach.tls, b"h2")?) } else { None };
     let name = reach.server_name.clone().unwrap_or_else(|| place.server_name());
     let reason = Arc::new(Mutex::new(String::new()));
     let seen = reason.clone();
@@ -125,9 +138,9 @@ pub async fn connect(reach: &Reach, endpoint: &str) -> Result<Connection, String
     });
     // The authority is only a name for the server; the connector knows the address.
     let mut named = Endpoint::from_static("http://kvd");
-    if let Some((interval, patience)) = reach.keepalive {
+    if let Some(Pings { interval, patience, idle }) = reach.pings {
         named = named.http2_keep_alive_interval(interval).keep_alive_timeout(patience);
-        named = named.keep_alive_while_idle(true);
+        named = named.keep_alive_while_idle(idle);
     }
     let channel =
         match tokio::time::timeout(reach.dial_timeout, named.connect_with_connector(connector)).await {
@@ -140,17 +153,44 @@ pub async fn connect(reach: &Reach, endpoint: &str) -> Result<Connection, String
         };
     let token = Token::default();
     let wire = InterceptedService::new(channel, token.clone());
-    // etcdctl does not limit answers either.
+    // etcdctl does not limit answers either, unless it is told to.
     const ANY: usize = i32::MAX as usize;
+    let most = reach.max_answer.unwrap_or(ANY);
     Ok(Connection {
         auth: AuthClient::new(wire.clone()),
-        cluster: ClusterClient::new(wire.clone()).max_decoding_message_size(ANY),
-        kv: KvClient::new(wire.clone()).max_decoding_message_size(ANY),
-        lease: LeaseClient::new(wire.clone()).max_decoding_message_size(ANY),
-        maintenance: MaintenanceClient::new(wire.clone()).max_decoding_message_size(ANY),
-        watch: WatchClient::new(wire).max_decoding_message_size(ANY),
+        cluster: ClusterClient::new(wire.clone()).max_decoding_message_size(most),
+        kv: KvClient::new(wire.clone()).max_decoding_message_size(most),
+        lease: LeaseClient::new(wire.clone()).max_decoding_message_size(most),
+        maintenance: MaintenanceClient::new(wire.clone()).max_decoding_message_size(most),
+        watch: WatchClient::new(wire).max_decoding_message_size(most),
         token,
     })
+}
+
+/// A page that the server has on the port of an endpoint, within so much time.
+///
+/// # Errors
+/// Why it cannot be fetched.
+pub async fn page(reach: &Reach, endpoint: &str, path: &str, patience: Duration) -> Result<String, String> {
+    let fetched = async {
+        let place = Place::parse(endpoint, reach.always_tls)?;
+        let tls = if place.is_tls() { Some(tls::client(&reach.tls, b"http/1.1")?) } else { None };
+        let name = reach.server_name.clone().unwrap_or_else(|| place.server_name());
+        let mut stream = open(&place, tls, &name).await.map_err(|error| error.to_string())?;
+        // The older version has no pieces.
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {name}\r\n\r\n");
+        let mut page = Vec::new();
+        stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+        stream.read_to_end(&mut page).await.map_err(|error| error.to_string())?;
+        let page = String::from_utf8_lossy(&page);
+        let (head, body) = page.split_once("\r\n\r\n").ok_or("the answer is not HTTP's")?;
+        match head.split(' ').nth(1) {
+            Some("200") => Ok(body.to_string()),
+            _ => Err(head.lines().next().unwrap_or_default().to_string()),
+        }
+    };
+    let fetched = tokio::time::timeout(patience, fetched).await;
+    fetched.unwrap_or_else(|_| Err(DEADLINE.to_string()))
 }
 
 /// etcdctl's text for an error: the server's text alone if it is one of etcd's, otherwise with the code.
@@ -171,6 +211,9 @@ fn wants_tls(status: &Status) -> Option<&'static str> {
 
 /// Go's text for an error that no client knows by name.
 pub fn unnamed(status: &Status) -> String {
+    if let Some(words) = too_large(status) {
+        return words;
+    }
     // The server's own answers have come over a connection that lasts.
     let is_gone =
         matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown | Code::Internal);
@@ -181,6 +224,14 @@ pub fn unnamed(status: &Status) -> String {
         code => format!("{code:?}"),
     };
     format!("rpc error: code = {code} desc = {words}")
+}
+
+/// Go's text for an answer that is over this client's limit, of which the library says so in words of its own.
+fn too_large(status: &Status) -> Option<String> {
+    let words = status.message().strip_prefix("Error, decoded message length too large: found ")?;
+    let (found, limit) = words.strip_suffix(" bytes")?.split_once(" bytes, the limit is: ")?;
+    let said = format!("grpc: received message larger than max ({found} vs. {limit})");
+    Some(format!("rpc error: code = ResourceExhausted desc = {said}"))
 }
 
 impl Place {

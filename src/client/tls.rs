@@ -120,8 +120,8 @@ fn words(error: &io::Error) -> Option<String> {
     })
 }
 
-/// The TLS configuration for these files. Errors name the file.
-pub(super) fn client(files: &TlsFiles) -> Result<Connector, String> {
+/// The TLS configuration for these files and a protocol's name. Errors name the file.
+pub(super) fn client(files: &TlsFiles, protocol: &[u8]) -> Result<Connector, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -147,6 +147,6 @@ pub(super) fn client(files: &TlsFiles) -> Result<Connector, String> {
         (None, None) => builder.with_no_client_auth(),
         _ => return Err("KeyFile and CertFile must both be present".to_string()),
     };
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(Connector(TlsConnector::from(Arc::new(config))))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prost::Message;
 use tonic::{Code, Response, Status};
 
 use super::failure::{BAD_CONNECTION, Failure};
@@ -84,6 +85,20 @@ impl<'a> Client<'a> {
     pub(super) async fn reconnect(&mut self) -> Result<(), Failure> {
         *self = Self::open(self.target).await?;
         Ok(())
+    }
+
+    /// Refuses a request that is larger than the command line allows.
+    ///
+    /// # Errors
+    /// Go's text.
+    pub(super) fn check_size(&self, request: &impl Message) -> Result<(), Failure> {
+        let (size, most) = (request.encoded_len(), self.target.max_request);
+        match size > most {
+            true => Err(Failure::error(format!(
+                "rpc error: code = ResourceExhausted desc = trying to send message larger than max ({size} vs. {most})"
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Sends a call within the time that commands have.

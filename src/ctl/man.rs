@@ -47,8 +47,8 @@ pub fn page() -> String {
 
 const DESCRIPTION: &str = "kvctl connects to members of a kvd or etcd cluster. Commands, flags, variables, formats and exit \
     codes are etcdctl's; commands may be abbreviated as long as they stay unambiguous (kvctl mem li). In addition it \
-    finds the kvd on its own machine, can wait, and says what to do about a failure. Every command of etcdctl that is \
-    not listed here is done by etcdctl itself, which works with kvd.";
+    finds the kvd on its own machine, can wait, says what to do about a failure, and asks on a terminal before what \
+    cannot be undone (--yes: without a question).";
 
 const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS files are taken from the member's \
     configuration, if the user may read it (root and the group kv). Without TLS kvctl uses the member's loopback \
@@ -76,13 +76,20 @@ const EXIT_STATUS: [(&str, &str); 8] = [
     ("255", "A signal ended a prompt."),
 ];
 
-const EXAMPLES: [(&str, &str); 10] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("Is the member on this machine healthy?", "kvctl endpoint health"),
     (
         "All members of a cluster as a table:",
         "kvctl --endpoints=https://10.0.0.1:2379 --cacert=/etc/kv/tls/ca.pem \\
     endpoint status --cluster -w table",
     ),
+    ("The whole cluster on one screen, and what is going to be a problem:", "kvctl status\nkvctl doctor"),
+    (
+        "Which prefixes take the space, live and in the history:",
+        "kvctl space\nkvctl space /registry/ --depth=2",
+    ),
+    ("Is it safe to exchange the program of one more member?", "kvctl upgrade status"),
+    ("Is the cluster fast enough for 1000 writes a second?", "kvctl check perf --load=m"),
     ("In a script, after all members were started:", "kvctl endpoint health --cluster --wait=2m"),
     ("After a change of /etc/kv/cluster.toml:", "kvd check && systemctl reload kvd"),
     ("A key, and all keys of a directory:", "kvctl put /app/name value\nkvctl get /app/ --prefix"),

@@ -9,11 +9,14 @@ use std::time::Duration;
 use super::arguments::{Globals, default_config_file};
 use super::failure::{BAD_CONNECTION, Failure};
 use super::secret::Credentials;
-use crate::client::{Reach, TlsFiles};
+use crate::client::{Pings, Reach, TlsFiles};
 use crate::config::{Config, Disk, Files, Scheme, Surroundings, Url, read, system_text};
 
 /// etcdctl's default.
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+
+/// The shortest interval of pings.
+const LEAST_KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Whom to talk to, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(super) struct Target {
     /// How they are reached.
     pub(super) reach: Reach,
     pub(super) command_timeout: Duration,
+    /// The most bytes of a request that writes.
+    pub(super) max_request: usize,
     /// How long a snapshot may take; for ever unless the command line says so.
     pub(super) snapshot_timeout: Option<Duration>,
     /// Who the caller is.
@@ -70,12 +75,19 @@ impl Target {
             dial_timeout: globals.dial_timeout.min(globals.command_timeout),
             // etcdctl's rule: the domain is what a certificate of a member that DNS has named must have.
             server_name: globals.discovery.as_ref().and_then(|from| from.server_name()),
-            keepalive: None,
+            // As grpc-go, which does not ping more often: servers send clients away that do.
+            pings: Some(globals.keepalive_time).filter(|time| !time.is_zero()).map(|time| Pings {
+                interval: time.max(LEAST_KEEPALIVE),
+                patience: globals.keepalive_timeout,
+                idle: false,
+            }),
+            max_answer: Some(globals.max_recv_bytes),
         };
         Ok(Self {
             endpoints,
             reach,
             command_timeout: globals.command_timeout,
+            max_request: globals.max_request_bytes,
             snapshot_timeout: globals.command_timeout_given.then_some(globals.command_timeout),
             credentials: Credentials::None,
             guess,
@@ -153,7 +165,8 @@ pub(super) fn backup_directory() -> Option<PathBuf> {
     config_of_this_machine()?.backup.directory
 }
 
-fn config_of_this_machine() -> Option<Config> {
+/// That configuration, if it can be read.
+pub(super) fn config_of_this_machine() -> Option<Config> {
     let path = default_config_file();
     if !Disk.exists(&path) {
         return None;

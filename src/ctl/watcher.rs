@@ -48,6 +48,18 @@ impl<'a> Watcher<'a> {
         Self { client, request, stream: None }
     }
 
+    /// Opens the stream, if it is not open: whoever limits the time of [`Self::next`] does not limit that of connecting.
+    ///
+    /// # Errors
+    /// The end of the watch.
+    pub(super) async fn open(&mut self) -> Result<(), Ended> {
+        if self.stream.is_none() {
+            let stream = open(&mut self.client, &self.request).await;
+            self.stream = Some(stream.map_err(|status| Ended::by(&status))?);
+        }
+        Ok(())
+    }
+
     /// Asks for a progress notification.
     pub(super) async fn ask_progress(&self) {
         if let Some(stream) = &self.stream {

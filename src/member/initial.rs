@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::error::MemberError;
-use crate::client::{self, Keys, Reach, TlsFiles, User};
+use crate::client::{self, Keys, Pings, Reach, TlsFiles, User};
 use crate::config::{Config, Discovery, Url, advertised_problem, parse_cluster};
 use crate::join::bootstrap::InitialMember;
 use crate::join::discovery::{self, DiscoveryError};
@@ -80,8 +80,12 @@ fn keys(discovery: &Discovery) -> Keys {
         tls,
         dial_timeout: discovery.dial_timeout,
         server_name: None,
-        keepalive: (!discovery.keepalive_time.is_zero())
-            .then_some((discovery.keepalive_time, discovery.keepalive_timeout)),
+        pings: (!discovery.keepalive_time.is_zero()).then_some(Pings {
+            interval: discovery.keepalive_time,
+            patience: discovery.keepalive_timeout,
+            idle: true,
+        }),
+        max_answer: None,
     };
     Keys::new(discovery.endpoints.clone(), reach, user(discovery), discovery.request_timeout)
 }

@@ -149,6 +149,16 @@ pub(super) fn number(matches: &ArgMatches, name: &str) -> Result<i64, Failure> {
     })
 }
 
+/// A number of bytes.
+///
+/// # Errors
+/// Go's text.
+pub(super) fn whole(name: &str, text: &str) -> Result<usize, String> {
+    let read = text.parse::<i64>().map_err(|error| go_number("ParseInt", text, error.kind()));
+    read.map(|number| usize::try_from(number).unwrap_or(0))
+        .map_err(|reason| format!("invalid argument {text:?} for \"--{name}\" flag: {reason}"))
+}
+
 /// A signed number.
 ///
 /// # Errors

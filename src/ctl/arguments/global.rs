@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, ValueHint};
 
-use super::flags::{boolean, duration, offering, on_or_off};
+use super::flags::{boolean, duration, offering, on_or_off, whole};
 use crate::ctl::discovery::Discovery;
 use crate::ctl::print::Format;
 use crate::ctl::secret::Secret;
@@ -25,14 +25,24 @@ pub(in crate::ctl) struct Globals {
     pub(in crate::ctl) command_timeout: Duration,
     /// True if the command line has it: snapshots have no limit otherwise.
     pub(in crate::ctl) command_timeout_given: bool,
+    pub(in crate::ctl) keepalive_time: Duration,
+    pub(in crate::ctl) keepalive_timeout: Duration,
+    pub(in crate::ctl) max_request_bytes: usize,
+    pub(in crate::ctl) max_recv_bytes: usize,
     pub(in crate::ctl) format: Format,
     pub(in crate::ctl) hex: bool,
+    /// Ask nothing.
+    pub(in crate::ctl) yes: bool,
     pub(in crate::ctl) config_file: Option<PathBuf>,
     /// May have the password behind a colon.
     pub(in crate::ctl) user: Option<Secret>,
     pub(in crate::ctl) password: Option<Secret>,
     pub(in crate::ctl) token: Option<Secret>,
 }
+
+/// etcdctl's limits.
+const MAX_REQUEST: usize = 2 << 20;
+const MAX_ANSWER: usize = i32::MAX as usize;
 
 /// # Errors
 /// For a value that is none of its flag's type.
@@ -47,6 +57,12 @@ pub(super) fn read(matches: &ArgMatches, format: Format) -> Result<Globals, Stri
         let given = given(matches, name, |text| boolean(name, text))?;
         Ok::<_, String>(given.unwrap_or(default))
     };
+    let size = |name: &str, default: usize| {
+        let given = given(matches, name, |text| whole(name, text))?;
+        Ok::<_, String>(given.filter(|size| *size > 0).unwrap_or(default))
+    };
+    // It is accepted, and changes nothing: kvctl logs nothing.
+    switch("debug", false)?;
     let list = |text: &str| Ok(text.split(',').map(|endpoint| endpoint.trim().to_string()).collect());
     let text = |name: &str| given(matches, name, |text| Ok(text.to_string()));
     let domain = text("discovery-srv")?.filter(|domain| !domain.is_empty());
@@ -63,8 +79,13 @@ pub(super) fn read(matches: &ArgMatches, format: Format) -> Result<Globals, Stri
         dial_timeout: timeout("dial-timeout", 2)?,
         command_timeout: timeout("command-timeout", 5)?,
         command_timeout_given: matches.get_one::<String>("command-timeout").is_some(),
+        keepalive_time: timeout("keepalive-time", 2)?,
+        keepalive_timeout: timeout("keepalive-timeout", 6)?,
+        max_request_bytes: size("max-request-bytes", MAX_REQUEST)?,
+        max_recv_bytes: size("max-recv-bytes", MAX_ANSWER)?,
         format,
         hex: switch("hex", false)?,
+        yes: switch("yes", false)?,
         config_file: path("config-file")?,
         user: secret("user")?,
         password: secret("password")?,
@@ -134,12 +155,18 @@ pub(super) fn flags() -> Vec<Arg> {
         flag("key", "FILE", "The certificate's key (PEM)"),
         offering(flag("write-out", "FORMAT", formats), all).short('w'),
         switch("hex", "Print ids, and in simple keys and values, in hexadecimal"),
+        switch("yes", "Do not ask before what cannot be undone; only on a terminal kvctl asks"),
         text("dial-timeout", "DURATION", "How long to try to connect [default: 2s]"),
         text("command-timeout", "DURATION", "How long to wait for an answer [default: 5s]"),
         switch(
             "insecure-transport",
             "Connect without TLS if no certificates are given; false: with TLS [default: true]",
         ),
+        text("keepalive-time", "DURATION", "The interval of pings, at least 10s; 0s for none [default: 2s]"),
+        text("keepalive-timeout", "DURATION", "How long to wait for the answer to a ping [default: 6s]"),
+        text("max-request-bytes", "BYTES", "Send no larger put, deletion or transaction [default: 2 MiB]"),
+        text("max-recv-bytes", "BYTES", "Accept no larger answer [default: 2 GiB]"),
+        switch("debug", "Accepted for etcdctl's sake; it has no effect"),
         switch("insecure-skip-tls-verify", "Accept any server certificate: for tests only"),
         flag(
             "config-file",
@@ -147,4 +174,23 @@ pub(super) fn flags() -> Vec<Arg> {
             "Take endpoints and TLS files from this file, not from /etc/kv/cluster.toml",
         ),
     ]
+}
+
+/// The flags with their help, for `kvctl options`.
+pub(super) fn help() -> String {
+    let flags = flags();
+    let shown: Vec<(String, String)> = flags
+        .iter()
+        .filter(|flag| !flag.is_hide_set())
+        .map(|flag| {
+            let short = flag.get_short().map_or("    ".to_string(), |short| format!("-{short}, "));
+            let value = flag.get_value_names().and_then(<[_]>::first).map(|value| format!(" {value}"));
+            let name =
+                format!("  {short}--{}{}", flag.get_long().unwrap_or_default(), value.unwrap_or_default());
+            (name, flag.get_help().map(ToString::to_string).unwrap_or_default())
+        })
+        .collect();
+    let wide = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let lines = shown.iter().map(|(name, help)| format!("{name:wide$}   {help}\n"));
+    format!("The following options can be passed to any command:\n\n{}", lines.collect::<String>())
 }

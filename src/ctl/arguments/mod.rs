@@ -1,8 +1,8 @@
 //! The command line: etcdctl's commands and flags, with clap.
 
-mod absent;
 mod auth;
 mod backup;
+mod check;
 mod cluster;
 mod data;
 mod flags;
@@ -11,12 +11,14 @@ mod hold;
 mod lease;
 mod mirror;
 mod offline;
+mod space;
+mod suggestion;
 mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 
 use super::failure::{BAD_FEATURE, ERROR, Failure};
@@ -27,6 +29,7 @@ use crate::config::cli::{completion, completion_script};
 
 pub(super) use auth::{Auth, Keys, Role, User};
 pub(super) use backup::Backup;
+pub(super) use check::{Check, Kind as CheckKind, Load};
 pub(super) use cluster::{Cluster, Endpoints};
 pub(super) use data::{Data, Delete, Get, NO_VALUE, Put, operation};
 pub(super) use global::Globals;
@@ -34,6 +37,7 @@ pub(super) use hold::{Elect, Lock};
 pub(super) use lease::Lease;
 pub(super) use mirror::Mirror;
 pub(super) use offline::Offline;
+pub(super) use space::Space;
 pub(super) use watch::{Watch, Watched, line as watch_line};
 
 /// A command with its own flags.
@@ -54,6 +58,12 @@ pub(super) enum Asked {
     Cluster(Cluster),
     Offline(Offline),
     Backup(Backup),
+    Check(Check),
+    Space(Space),
+    /// Show the whole cluster on one screen.
+    Status,
+    /// Look for problems.
+    Doctor,
     Auth(Auth),
     User(User),
     Role(Role),
@@ -85,14 +95,18 @@ const NEVER_EMPTY: [&str; 3] = ["cert", "key", "cacert"];
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Answer> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let dangling = arguments.last().is_some_and(|last| last == "--");
-    let matches = match command().try_get_matches_from(arguments) {
+    let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         // As etcdctl's: a group without a command shows its commands, and is no mistake.
         Err(error) if error.use_stderr() && error.kind() != SHOWS_COMMANDS => {
-            return Err(Answer { err: error.render().to_string(), code: ERROR, ..Answer::default() });
+            let err = error.render().to_string() + &tip(&error, &arguments);
+            return Err(Answer { err, code: ERROR, ..Answer::default() });
         }
         Err(error) => return Err(Answer { out: error.render().to_string(), ..Answer::default() }),
     };
+    if let Some(("options", _)) = matches.subcommand() {
+        return Err(Answer { out: global::help(), ..Answer::default() });
+    }
     if let Some(("completion", asked)) = matches.subcommand() {
         return Err(Answer { out: completion_script(asked, command()), ..Answer::default() });
     }
@@ -101,6 +115,20 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
         code: failure.code(),
         ..Answer::default()
     })
+}
+
+/// A line about commands that may have been meant, if clap has none.
+fn tip(error: &clap::Error, arguments: &[OsString]) -> String {
+    let unknown = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(unknown)) if error.get(ContextKind::SuggestedSubcommand).is_none() => {
+            unknown
+        }
+        _ => return String::new(),
+    };
+    match &suggestion::close_to(unknown, &command(), arguments)[..] {
+        [] => String::new(),
+        close => format!("hint: did you mean {}?\n", close.join(" or ")),
+    }
 }
 
 /// # Errors
@@ -154,7 +182,16 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
         "backup" => inner().and_then(|(name, own)| backup::read(name, own)).map(Asked::Backup)?,
         "recover" => inner().and_then(|(name, own)| offline::read_recover(name, own)).map(Asked::Offline)?,
         "migrate" => inner().and_then(|(_, own)| offline::read_migrate(own)).map(Asked::Offline)?,
-        absent if absent::NAMES.contains(&absent) => return Err(absent::refusal(absent, own)),
+        "status" => {
+            let _: [String; 0] = flags::texts(own, "status accepts no arguments")?;
+            Asked::Status
+        }
+        "doctor" => {
+            let _: [String; 0] = flags::texts(own, "doctor accepts no arguments")?;
+            Asked::Doctor
+        }
+        "space" => Asked::Space(space::read(own)?),
+        "check" => inner().and_then(|(name, own)| check::read(name, own)).map(Asked::Check)?,
         group => inner().and_then(|(name, own)| cluster::read(group, name, own)).map(Asked::Cluster)?,
     })
 }
@@ -185,11 +222,24 @@ pub fn command() -> Command {
         .subcommands(auth::commands())
         .subcommand(flags::leaf("version", "version", "Print the version of kvctl, and that of the API"))
         .subcommand(completion("kvctl"))
-        .subcommands(absent::commands())
+        .subcommand(check::command())
+        .subcommand(space::command())
+        .subcommand(flags::leaf("doctor", "doctor", DOCTOR).after_help(DOCTOR_MORE))
+        .subcommand(flags::leaf("status", "status", STATUS))
+        .subcommand(flags::leaf("options", "options", "Print the flags that all commands have"))
 }
 
 const AFTER: &str = "Each global flag has a variable, too: KVCTL_ENDPOINTS or ETCDCTL_ENDPOINTS, and so on; a flag has priority. \
 On a member's machine, everything else is taken from /etc/kv/cluster.toml. See kvctl(1).";
+
+const DOCTOR: &str =
+    "Look for problems of the cluster, its members and this machine, and say what to do about each";
+
+const DOCTOR_MORE: &str = "Disks, connections between members, certificates, quota, backups, versions, UDP buffers. Exits with \
+    1 if something fails.";
+
+const STATUS: &str =
+    "Print the whole cluster on one screen: members, roles, lag, size, backups, certificates, warnings";
 
 fn reload() -> Command {
     Command::new("reload")
@@ -279,12 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_only_etcdctl_has_is_named_as_such() {
-        let err = |line: &str| parsed(line).expect_err(line).err;
-        let hint = "\nhint: etcdctl has it, and works with kvd: etcdctl check perf --load l\n";
-        assert!(err("check perf --load l").ends_with(hint));
-        assert!(!err("nonsense").contains("hint"));
-        assert!(!err("endpoint status --foo").contains("hint"));
+    fn checks_have_etcdctls_loads_and_the_flags_of_all_commands_are_listed() {
+        let Ok(Invocation { asked: Asked::Check(check), .. }) = parsed("check perf --load xLarge") else {
+            panic!("not understood")
+        };
+        assert_eq!((check.load, check.prefix.as_str()), (Load::ExtraLarge, "/etcdctl-check-perf/"));
+        assert_eq!(parsed("check datascale --load x").expect_err("no such load").code, 4);
+        let options = parsed("options").expect_err("printed");
+        assert!(options.code == 0 && options.out.contains("--keepalive-time"), "{options:?}");
     }
 
     #[test]

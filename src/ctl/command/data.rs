@@ -43,6 +43,7 @@ async fn put(target: &Target, style: Style, put: Put) -> Result<(), Failure> {
         request.value = piped()?.into();
     }
     let mut client = Client::open(target).await?;
+    client.check_size(&request)?;
     let answer = client.ask(async |to| to.kv.put(request.clone()).await).await.map_err(failed)?;
     print_bytes(&data::put(&answer, style)?);
     Ok(())
@@ -101,6 +102,7 @@ async fn delete(target: &Target, style: Style, delete: Delete) -> Result<(), Fai
         tokio::time::sleep(SECOND_THOUGHTS).await;
     }
     let mut client = Client::open(target).await?;
+    client.check_size(&request)?;
     let answer = client.ask(async |to| to.kv.delete_range(request.clone()).await).await.map_err(failed)?;
     print_bytes(&data::deleted(&answer, style)?);
     Ok(())

@@ -2,7 +2,10 @@
 
 mod auth;
 mod backup;
+mod check;
+mod confirm;
 mod data;
+mod doctor;
 mod endpoint;
 mod hold;
 mod lease;
@@ -11,6 +14,8 @@ mod mirror;
 mod offline;
 pub(super) mod reload;
 mod snapshot;
+mod space;
+mod status;
 mod txn;
 mod upgrade;
 mod watch;
@@ -37,6 +42,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let mut target = Target::of(&globals).await?;
     target.credentials =
         Credentials::of(globals.user.as_ref(), globals.password.as_ref(), globals.token.as_ref()).await?;
+    confirm::confirm(&target, &asked, globals.yes).await?;
     drop(globals);
     let target = &target;
     match asked {
@@ -53,6 +59,10 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Asked::Lock(lock) => hold::lock(target, style, lock).await,
         // On the heap: it is by far the largest.
         Asked::Elect(elect) => Box::pin(hold::elect(target, style, elect)).await,
+        Asked::Check(check) => Box::pin(check::run(target, check)).await,
+        Asked::Status => status::run(target, style).await,
+        Asked::Doctor => doctor::run(target, style).await,
+        Asked::Space(asked) => space::run(target, style, asked).await,
         Asked::Mirror(mirror) => mirror::run(target, mirror).await,
         Asked::Lease(lease) => lease::run(target, style, lease).await,
         Asked::Auth(auth) => auth::run(target, style, auth).await,

@@ -20,6 +20,7 @@ use crate::ctl::words::{Quoted, unquoted, words};
 pub(in crate::ctl) async fn run(target: &Target, style: Style, interactive: bool) -> Result<(), Failure> {
     let mut client = Client::open(target).await?;
     let request = read(interactive)?;
+    client.check_size(&request)?;
     let answer = client.ask_forever(async |to| to.kv.txn(request.clone()).await).await;
     let answer = answer.map_err(|status| Failure::error(text(&status)))?;
     print_bytes(&data::txn(&answer, style)?);

@@ -10,6 +10,7 @@
 pub(super) mod auth;
 pub(super) mod backup;
 pub(super) mod data;
+pub(super) mod doctor;
 pub(super) mod endpoint;
 mod fields;
 mod format;
@@ -17,6 +18,8 @@ mod json;
 pub(super) mod lease;
 pub(super) mod member;
 pub(super) mod offline;
+pub(super) mod space;
+pub(super) mod status;
 mod table;
 pub(super) mod upgrade;
 pub(super) mod watch;

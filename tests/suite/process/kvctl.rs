@@ -112,6 +112,17 @@ async fn kvctl_prints_what_etcdctl_prints() {
     compare(&etcdctl, &["endpoint", "health", "--cluster", "--endpoints", &good]);
     compare(&etcdctl, &["member", "list", "--consistency", "s", "--endpoints", &good]);
     compare(&etcdctl, &["member", "list", "--cert=", "--endpoints", &good]);
+    let value = "v".repeat(100);
+    for flags in [
+        &["put", "a", &value, "--max-request-bytes=50"][..],
+        &["get", "k", "--max-recv-bytes=60000"],
+        &["get", "k", "--max-recv-bytes=80000", "--max-request-bytes=0"],
+        &["get", "a", "--keepalive-time=1s", "--keepalive-timeout=1s", "--debug=false"],
+        &["get", "a", "--keepalive-time=0"],
+        &["check", "perf", "--load=huge"],
+    ] {
+        compare(&etcdctl, &[flags, &["--endpoints", &good]].concat());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

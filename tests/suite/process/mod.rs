@@ -25,6 +25,7 @@ mod metrics;
 mod monitoring;
 mod notify;
 mod options;
+mod overview;
 mod page;
 mod pings;
 mod profile;
