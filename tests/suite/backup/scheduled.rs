@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::picture::{fill, picture};
 use super::{ETCDS, Tools, fails, kvctl, restore_by, succeeds, text, to_come};
-use crate::harness::{Server, Setup, Three, page, skip, subject, until};
+use crate::harness::{PATIENCE, Server, Setup, Three, page, skip, subject, until};
 
 /// The backups in a directory, the oldest first.
 fn backups(directory: &Path) -> Vec<PathBuf> {
@@ -52,8 +53,16 @@ async fn one_member_takes_a_backup_and_what_was_missed_is_caught_up() {
     let mut three = Three::start_with(taking("1h")).await;
     until("a backup", || counts(&three).iter().sum::<usize>() == 1).await;
     let taker = counts(&three).iter().position(|count| *count == 1).expect("one");
-    let metrics = page(&three.0[taker], "/metrics").await;
-    assert!(metrics.contains("kvd_backup_success_total 1\n"), "{metrics}");
+    // It counts once it has its name.
+    let begun = Instant::now();
+    let metrics = loop {
+        let metrics = page(&three.0[taker], "/metrics").await;
+        if metrics.contains("kvd_backup_success_total 1\n") {
+            break metrics;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     assert!(metrics.contains("kvd_backup_last_timestamp_seconds "));
     let file = backups(&directory(&three.0[taker])).remove(0);
     assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
