@@ -78,7 +78,17 @@ async fn who_did_what_is_written_without_values() {
     auth.user_grant_role(with(grant, &root)).await.expect("a grant");
     let log_in = AuthenticateRequest { name: "ann".into(), password: password.clone() };
     let ann = auth.authenticate(log_in).await.expect("a token").into_inner().token;
-    let before = records(&file, 1).await.len();
+    // Records are written later than calls are answered.
+    let begun = Instant::now();
+    let before = loop {
+        let records = records(&file, 1).await;
+        let last = records.last().expect("a record");
+        if last["name"] == "ann" && last["method"] == "/etcdserverpb.Auth/Authenticate" {
+            break records.len();
+        }
+        assert!(begun.elapsed() < PATIENCE, "{last}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
 
     let mut kv = api.kv.clone();
     let put = PutRequest { key: "a/1".into(), value: "a-planted-value".into(), ..Default::default() };
