@@ -20,5 +20,5 @@ pub use ports::free_port;
 pub use program::{Program, skip, subject, tool};
 pub use reference::{reference, seed, strace};
 pub use server::{Server, Setup, orderly};
-pub use three::{Three, answers, page, status};
+pub use three::{Three, answers, members, page, status};
 pub use wait::{PATIENCE, until};

@@ -23,29 +23,7 @@ impl Three {
 
     /// The same with members of `program`.
     pub async fn of(program: &Program, prepare: impl Fn(usize, &mut Server)) -> Three {
-        let mut members: Vec<Server> = (0..3).map(|_| Setup::of(program).bare().prepare()).collect();
-        let named = |(number, member): (usize, &Server)| format!("m{number}={}", member.peer_url());
-        let cluster = members.iter().enumerate().map(named).collect::<Vec<_>>().join(",");
-        for (number, member) in members.iter_mut().enumerate() {
-            let (client, peer) = (member.url(), member.peer_url());
-            let data = member.data_dir().display().to_string();
-            member.add_args(&[
-                &format!("--name=m{number}"),
-                &format!("--data-dir={data}"),
-                &format!("--listen-client-urls={client}"),
-                &format!("--advertise-client-urls={client}"),
-                &format!("--listen-peer-urls={peer}"),
-                &format!("--initial-advertise-peer-urls={peer}"),
-                &format!("--initial-cluster={cluster}"),
-            ]);
-            prepare(number, member);
-            member.spawn();
-        }
-        let three = Three(members);
-        for member in &three.0 {
-            answers(member).await;
-        }
-        three
+        Three(members(program, 3, prepare).await)
     }
 
     /// The index of the leader, when all agree on it.
@@ -69,6 +47,32 @@ impl Three {
         }
         panic!("they do not agree on a leader");
     }
+}
+
+/// So many members of a new cluster of `program`, each after it was prepared, answering.
+pub async fn members(program: &Program, count: usize, prepare: impl Fn(usize, &mut Server)) -> Vec<Server> {
+    let mut members: Vec<Server> = (0..count).map(|_| Setup::of(program).bare().prepare()).collect();
+    let named = |(number, member): (usize, &Server)| format!("m{number}={}", member.peer_url());
+    let cluster = members.iter().enumerate().map(named).collect::<Vec<_>>().join(",");
+    for (number, member) in members.iter_mut().enumerate() {
+        let (client, peer) = (member.url(), member.peer_url());
+        let data = member.data_dir().display().to_string();
+        member.add_args(&[
+            &format!("--name=m{number}"),
+            &format!("--data-dir={data}"),
+            &format!("--listen-client-urls={client}"),
+            &format!("--advertise-client-urls={client}"),
+            &format!("--listen-peer-urls={peer}"),
+            &format!("--initial-advertise-peer-urls={peer}"),
+            &format!("--initial-cluster={cluster}"),
+        ]);
+        prepare(number, member);
+        member.spawn();
+    }
+    for member in &members {
+        answers(member).await;
+    }
+    members
 }
 
 /// Waits until the member answers a linearizable read.

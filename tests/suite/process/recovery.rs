@@ -10,31 +10,11 @@ use kvd::api::proto::etcdserverpb::{
     watch_request,
 };
 
-use crate::harness::{PATIENCE, Server, Setup, answers, status, subject, until};
+use crate::harness::{PATIENCE, Server, Setup, answers, members, status, subject, until};
 
 /// A cluster of so many members, answering.
 async fn cluster(size: usize) -> Vec<Server> {
-    let mut members: Vec<Server> = (0..size).map(|_| Setup::of(&subject()).bare().prepare()).collect();
-    let named = |(number, member): (usize, &Server)| format!("m{number}={}", member.peer_url());
-    let all = members.iter().enumerate().map(named).collect::<Vec<_>>().join(",");
-    for (number, member) in members.iter_mut().enumerate() {
-        let (client, peer) = (member.url(), member.peer_url());
-        let data = member.data_dir().display().to_string();
-        member.add_args(&[
-            &format!("--name=m{number}"),
-            &format!("--data-dir={data}"),
-            &format!("--listen-client-urls={client}"),
-            &format!("--advertise-client-urls={client}"),
-            &format!("--listen-peer-urls={peer}"),
-            &format!("--initial-advertise-peer-urls={peer}"),
-            &format!("--initial-cluster={all}"),
-        ]);
-        member.spawn();
-    }
-    for member in &members {
-        answers(member).await;
-    }
-    members
+    members(&subject(), size, |_, _| {}).await
 }
 
 fn kvctl(words: &[&str]) -> Output {
