@@ -15,7 +15,8 @@
 //! | `failure.rs` | how a command ends: etcdctl's texts and exit codes |
 //! | `command/` | what commands do, one file a service |
 //! | `print/` | the formats of `--write-out` |
-//! | `keys.rs`, `words.rs`, `output.rs` | ranges of keys; typed lines; standard output |
+//! | `keys.rs`, `glob.rs`, `pages.rs` | ranges of keys; patterns; all keys of a range, page by page |
+//! | `words.rs`, `output.rs` | typed lines; standard output |
 //!
 //! Rules: what goes to standard output is what etcdctl 3.7 prints, byte for byte; hints that only kvctl has go to
 //! standard error. A command returns a [`Failure`](failure::Failure) and never ends the process.
@@ -27,9 +28,11 @@ mod client;
 mod command;
 mod discovery;
 mod failure;
+mod glob;
 mod keys;
 mod man;
 mod output;
+mod pages;
 mod print;
 mod secret;
 mod session;

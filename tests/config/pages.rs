@@ -63,7 +63,10 @@ fn shells_offer_files_only_for_what_takes_a_file() {
     let (kvd, kvctl) = (kvd::config::cli::command(), kvd::ctl::command());
     for flag in ["-w", "--write-out"] {
         let offered = offered(&kvctl, "kvctl", flag);
-        assert!(offered.contains(r#"compgen -W "simple table json fields protobuf""#), "{flag}: {offered}");
+        assert!(
+            offered.contains(r#"compgen -W "simple table json yaml fields protobuf""#),
+            "{flag}: {offered}"
+        );
     }
     let level = offered(&kvd, "kvd", "--log-level");
     assert!(level.contains(r#"compgen -W "debug info warn error panic fatal""#), "{level}");

@@ -8,6 +8,7 @@ use super::flags::{arguments, given, is_on, leaf, number, offering, signed, swit
 use crate::api::proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::api::proto::etcdserverpb::{CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest};
 use crate::ctl::failure::{BAD_FEATURE, ERROR, Failure};
+use crate::ctl::glob::Glob;
 use crate::ctl::keys::{from_key, with_prefix};
 
 const BOTH_RANGES: &str = "`--prefix` and `--from-key` cannot be set at the same time, choose one";
@@ -43,6 +44,8 @@ pub(in crate::ctl) struct Get {
     /// As a stream.
     pub(in crate::ctl) stream: bool,
     pub(in crate::ctl) value_only: bool,
+    /// Only keys that match.
+    pub(in crate::ctl) glob: Option<Glob>,
 }
 
 /// `del`.
@@ -51,6 +54,8 @@ pub(in crate::ctl) struct Delete {
     pub(in crate::ctl) request: DeleteRangeRequest,
     /// A range is named that may not have been meant as one.
     pub(in crate::ctl) doubtful: bool,
+    /// Only keys that match.
+    pub(in crate::ctl) glob: Option<Glob>,
 }
 
 /// The commands.
@@ -88,18 +93,28 @@ fn put() -> Command {
         .arg(switch("ignore-lease", "Keep the lease, change the value"))
 }
 
-fn ranges(what: &str) -> [Arg; 2] {
+/// The flag of keys by pattern.
+pub(super) const GLOB: &str = "glob";
+
+fn ranges(what: &str) -> [Arg; 3] {
     [
+        switch(GLOB, "").help(format!("{what} all keys that match KEY, a pattern: 'a/*/b', see below")),
         switch("prefix", "All keys that begin with KEY").help(format!("{what} all keys that begin with KEY")),
         switch("from-key", "All keys that are KEY or greater")
             .help(format!("{what} all keys that are KEY or greater, byte by byte")),
     ]
 }
 
+/// How patterns are written.
+pub(super) const PATTERNS: &str = "With --glob, in KEY * is anything but a slash, ** is anything, ? is one character, [a-c] \
+    is one of these, [!a-c] one of the others, and \\ takes the next character as it is. Only keys that begin with what is \
+    before the first of these are read; put KEY in quotes for the shell.";
+
 fn get() -> Command {
     let consistency =
         "Linearizable, or serializable: what the member knows, without asking the others [default: l]";
     leaf("get", "get KEY [RANGE_END]", "Read a key, or the keys from KEY to before RANGE_END")
+        .after_help(PATTERNS)
         .args(ranges("Read"))
         .arg(offering(value("consistency", "l|s", consistency), &["l", "s"]))
         .arg(value("limit", "N", "At most this many keys"))
@@ -122,7 +137,9 @@ fn get() -> Command {
 fn del() -> Command {
     leaf("del", "del KEY [RANGE_END]", "Delete a key, or the keys from KEY to before RANGE_END")
         .after_help(
-            "A range without --range is deleted after two seconds: it may have been meant as two keys.",
+            "A range without --range is deleted after two seconds: it may have been meant as two keys. With --glob, keys are \
+             deleted in transactions of 128, in KEY * is anything but a slash, ** is anything, ? is one character, [a-c] is \
+             one of these, [!a-c] one of the others, \\ takes the next character as it is.",
         )
         .args(ranges("Delete"))
         .arg(switch("prev-kv", "Print what is deleted"))
@@ -157,7 +174,29 @@ pub(in crate::ctl) fn operation(words: &[OsString]) -> Result<Option<Data>, Fail
     let commands = Command::new("txn").no_binary_name(true).subcommand_required(true).infer_subcommands(true);
     let commands = commands.disable_help_subcommand(true).args_override_self(true).subcommands(operations());
     let Ok(matches) = commands.try_get_matches_from(words) else { return Ok(None) };
-    matches.subcommand().map(|(name, own)| read(name, own)).transpose()
+    let operation = matches.subcommand().map(|(name, own)| read(name, own)).transpose()?;
+    // Patterns are looked at by kvctl: the server, which executes a transaction, has none.
+    Ok(operation.filter(|operation| match operation {
+        Data::Get(get) => get.glob.is_none(),
+        Data::Delete(delete) => delete.glob.is_none(),
+        _ => true,
+    }))
+}
+
+/// The pattern that `--glob` makes of the only argument.
+///
+/// # Errors
+/// If it is bad, or another kind of range is asked for as well.
+fn pattern(key: &[u8], end: Option<&Vec<u8>>, matches: &ArgMatches) -> Result<Option<Glob>, Failure> {
+    if !is_on(matches, GLOB)? {
+        return Ok(None);
+    }
+    if end.is_some() || is_on(matches, "prefix")? || is_on(matches, "from-key")? {
+        return Err(Failure::arguments(
+            "`--glob` takes one pattern, without `--prefix`, `--from-key` and range_end; quote it for the shell",
+        ));
+    }
+    Glob::parse(key).map(Some).map_err(Failure::arguments)
 }
 
 fn read_put(matches: &ArgMatches) -> Result<Put, Failure> {
@@ -198,7 +237,12 @@ fn read_get(matches: &ArgMatches) -> Result<Get, Failure> {
         return Err(Failure::arguments(refusal));
     }
     let serializable = serializable(matches)?;
-    let (key, range_end) = range(key, given_arguments.next(), matches)?;
+    let end = given_arguments.next();
+    let glob = pattern(&key, end.as_ref(), matches)?;
+    let (key, range_end) = match &glob {
+        Some(glob) => glob.range(),
+        None => range(key, end, matches)?,
+    };
     let (sort_order, sort_target) = sorting(matches)?;
     let revisions = |what: &str, name: &str| {
         let (least, most) =
@@ -227,7 +271,7 @@ fn read_get(matches: &ArgMatches) -> Result<Get, Failure> {
         max_create_revision,
     };
     let (stream, value_only) = (is_on(matches, "stream")?, is_on(matches, "print-value-only")?);
-    Ok(Get { request, stream, value_only })
+    Ok(Get { request, stream, value_only, glob })
 }
 
 /// True for `--consistency s`.
@@ -289,8 +333,12 @@ fn read_delete(matches: &ArgMatches) -> Result<Delete, Failure> {
         return Err(Failure::arguments(BOTH_RANGES));
     }
     let doubtful = end.is_some() && !is_on(matches, "range")?;
-    let (key, range_end) = range(key, end, matches)?;
+    let glob = pattern(&key, end.as_ref(), matches)?;
+    let (key, range_end) = match &glob {
+        Some(glob) => glob.range(),
+        None => range(key, end, matches)?,
+    };
     let prev_kv = is_on(matches, "prev-kv")?;
     let request = DeleteRangeRequest { key: key.into(), range_end: range_end.into(), prev_kv };
-    Ok(Delete { request, doubtful })
+    Ok(Delete { request, doubtful, glob })
 }

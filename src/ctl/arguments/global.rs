@@ -31,6 +31,8 @@ pub(in crate::ctl) struct Globals {
     pub(in crate::ctl) max_recv_bytes: usize,
     pub(in crate::ctl) format: Format,
     pub(in crate::ctl) hex: bool,
+    /// Keys and values as texts, in JSON and YAML.
+    pub(in crate::ctl) text: bool,
     /// Ask nothing.
     pub(in crate::ctl) yes: bool,
     pub(in crate::ctl) config_file: Option<PathBuf>,
@@ -85,6 +87,7 @@ pub(super) fn read(matches: &ArgMatches, format: Format) -> Result<Globals, Stri
         max_recv_bytes: size("max-recv-bytes", MAX_ANSWER)?,
         format,
         hex: switch("hex", false)?,
+        text: switch("text", false)?,
         yes: switch("yes", false)?,
         config_file: path("config-file")?,
         user: secret("user")?,
@@ -109,8 +112,12 @@ pub(super) fn given<T>(
     Ok(values.find_map(|value| read(&value).ok()))
 }
 
+/// Commands show their own flags first.
+const HEADING: &str = "Flags of all commands";
+
 fn flag(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).help(help).global(true).action(ArgAction::Set)
+    let flag = Arg::new(name).long(name).value_name(value).help(help);
+    flag.global(true).action(ArgAction::Set).help_heading(HEADING)
 }
 
 /// A flag that is no file's name: shells offer none.
@@ -124,8 +131,8 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
 
 /// The flags.
 pub(super) fn flags() -> Vec<Arg> {
-    let formats = "simple (default), table, json, fields or protobuf, if the command has it";
-    let all = &["simple", "table", "json", "fields", "protobuf"];
+    let formats = "simple (default), table, json, yaml, fields or protobuf, if the command has it";
+    let all = &["simple", "table", "json", "yaml", "fields", "protobuf"];
     vec![
         text(
             "endpoints",
@@ -155,6 +162,10 @@ pub(super) fn flags() -> Vec<Arg> {
         flag("key", "FILE", "The certificate's key (PEM)"),
         offering(flag("write-out", "FORMAT", formats), all).short('w'),
         switch("hex", "Print ids, and in simple keys and values, in hexadecimal"),
+        switch(
+            "text",
+            "Print keys and values in json and yaml as text, not in base64; what is no text is named key_base64",
+        ),
         switch("yes", "Do not ask before what cannot be undone; only on a terminal kvctl asks"),
         text("dial-timeout", "DURATION", "How long to try to connect [default: 2s]"),
         text("command-timeout", "DURATION", "How long to wait for an answer [default: 5s]"),

@@ -144,7 +144,11 @@ fn read(matches: &ArgMatches, dangling: bool) -> Result<Invocation, Failure> {
         Format::parse(text).ok_or_else(|| "unsupported output format".to_string())
     });
     let format = format.map_err(|text| Failure::with_code(BAD_FEATURE, text))?;
-    let globals = global::read(matches, format.unwrap_or(Format::Simple)).map_err(Failure::error)?;
+    let format = format.unwrap_or_default();
+    let globals = global::read(matches, format).map_err(Failure::error)?;
+    if matches.get_one::<String>("text").is_some() && !matches!(format, Format::Json | Format::Yaml) {
+        return Err(Failure::arguments("--text is only for `--write-out=json` and `--write-out=yaml`"));
+    }
     Ok(Invocation { globals, asked })
 }
 
@@ -264,7 +268,6 @@ fn rebuild() -> Command {
     Command::new("rebuild")
         .about("Replace the state of the kvd on this machine by that of its leader")
         .after_help(
-            "For a member whose state was found wrong (alarm CORRUPT, metric kvd_state_differs). It keeps its identity, \
              its log and its votes, serves nothing in the meantime, and hands leadership over first if it leads. Its \
              alarm is disarmed in the end. A member that is alone cannot do that. Does not wait for the end.",
         )

@@ -4,9 +4,11 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 
+use super::data::{GLOB, PATTERNS};
 use super::flags::{arguments, is_on, leaf, number, switch, value};
 use crate::api::proto::etcdserverpb::WatchCreateRequest;
 use crate::ctl::failure::Failure;
+use crate::ctl::glob::Glob;
 use crate::ctl::keys::with_prefix;
 use crate::ctl::print::quoted;
 
@@ -24,6 +26,8 @@ pub(in crate::ctl) enum Watch {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::ctl) struct Watched {
     pub(in crate::ctl) request: WatchCreateRequest,
+    /// Only keys that match.
+    pub(in crate::ctl) glob: Option<Glob>,
     /// Nothing runs if it is empty.
     pub(in crate::ctl) command: Vec<OsString>,
 }
@@ -59,14 +63,17 @@ pub(super) fn command() -> Command {
         .after_help(
             "COMMAND runs for each change, with the variables ETCD_WATCH_REVISION, ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY \
              and ETCD_WATCH_VALUE, the last three in quotes. KVCTL_WATCH_KEY and KVCTL_WATCH_RANGE_END replace the \
-             arguments.",
+             arguments. "
+                .to_string()
+                + PATTERNS,
         )
         .args(flags())
         .arg(switch("interactive", "Read `watch KEY` and `progress` from standard input").short('i'))
 }
 
-fn flags() -> [Arg; 5] {
+fn flags() -> [Arg; 6] {
     [
+        switch(GLOB, "All keys that match KEY, a pattern: 'a/*/b', see below"),
         switch("prefix", "All keys that begin with KEY"),
         value("rev", "REVISION", "Begin with the changes of this revision"),
         switch("prev-kv", "Print what the key was before"),
@@ -123,6 +130,14 @@ fn watched(matches: &ArgMatches, dangling: bool, variables: &Variables) -> Resul
         keys = std::iter::once(key).chain(&variables.end).map(|key| key.clone().into_bytes()).collect();
     }
     let prefix = is_on(matches, "prefix")?;
+    let is_glob = is_on(matches, GLOB)?;
+    let glob = match &keys[..] {
+        [key] if is_glob && !prefix => Some(Glob::parse(key).map_err(Failure::arguments)?),
+        [_, ..] if is_glob => {
+            return Err(Failure::arguments("`--glob` takes one pattern, without `--prefix` and range_end"));
+        }
+        _ => None,
+    };
     let (key, range_end) = match keys.as_mut_slice() {
         [] => return Err(Failure::arguments(WRONG)),
         [_, _] if prefix => {
@@ -132,6 +147,7 @@ fn watched(matches: &ArgMatches, dangling: bool, variables: &Variables) -> Resul
         [key, ..] if prefix => with_prefix(std::mem::take(key)),
         [key, ..] => (std::mem::take(key), Vec::new()),
     };
+    let (key, range_end) = glob.as_ref().map_or((key, range_end), Glob::range);
     let request = WatchCreateRequest {
         key: key.into(),
         range_end: range_end.into(),
@@ -140,5 +156,5 @@ fn watched(matches: &ArgMatches, dangling: bool, variables: &Variables) -> Resul
         prev_kv: is_on(matches, "prev-kv")?,
         ..Default::default()
     };
-    Ok(Watched { request, command })
+    Ok(Watched { request, glob, command })
 }

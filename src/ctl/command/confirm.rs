@@ -44,6 +44,9 @@ fn question(asked: &Asked) -> Option<String> {
         Asked::Cluster(Cluster::Downgrade { version, .. }) if !version.is_empty() => {
             format!("Go back to version {version}? What only the newer version knows is refused from now on.")
         }
+        Asked::Data(Data::Delete(delete)) if delete.glob.is_some() => {
+            "Delete all keys that match?".to_string()
+        }
         Asked::Data(Data::Delete(delete)) if !delete.request.range_end.is_empty() => {
             "Delete all keys of this range?".to_string()
         }

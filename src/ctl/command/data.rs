@@ -1,15 +1,18 @@
 //! `kvctl put`, `get`, `del` and `compaction`.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use tonic::{Response, Status};
+
+use super::glob;
 
 use crate::api::proto::etcdserverpb::{RangeRequest, RangeResponse};
 use crate::client::{Connection, text};
 use crate::ctl::arguments::{Data, Delete, Get, NO_VALUE, Put};
 use crate::ctl::client::Client;
 use crate::ctl::failure::Failure;
+use crate::ctl::keys::prefix_end;
 use crate::ctl::output::{complain, print, print_bytes};
 use crate::ctl::print::{Format, Style, data, quoted_bytes};
 use crate::ctl::target::Target;
@@ -61,11 +64,11 @@ fn piped() -> Result<Vec<u8>, Failure> {
 async fn get(target: &Target, style: Style, get: Get) -> Result<(), Failure> {
     let mut client = Client::open(target).await?;
     let request = get.request;
-    let answer = match get.stream {
-        true => client.ask(async |to| streamed(to, request.clone()).await).await,
-        false => client.ask(async |to| to.kv.range(request.clone()).await).await,
+    let answer = match (&get.glob, get.stream) {
+        (Some(glob), _) => glob::get(&mut client, &request, glob).await?,
+        (None, true) => client.ask(async |to| streamed(to, request.clone()).await).await.map_err(failed)?,
+        (None, false) => client.ask(async |to| to.kv.range(request.clone()).await).await.map_err(failed)?,
     };
-    let answer = answer.map_err(failed)?;
     if request.count_only && style.format != Format::Fields {
         return Err(Failure::arguments("--count-only is only for `--write-out=fields`"));
     }
@@ -73,7 +76,24 @@ async fn get(target: &Target, style: Style, get: Get) -> Result<(), Failure> {
         return Err(Failure::arguments("print-value-only is only for `--write-out=simple`"));
     }
     print_bytes(&data::range(&answer, get.value_only, style)?);
+    // Scripts get what etcdctl prints, on both of its outputs.
+    let is_single = request.range_end.is_empty() && get.glob.is_none();
+    if is_single && answer.count == 0 && std::io::stderr().is_terminal() {
+        hint_at_prefix(&mut client, request).await;
+    }
     Ok(())
+}
+
+/// Says how many keys begin with one that is not there. If that cannot be found out, nothing is said.
+async fn hint_at_prefix(client: &mut Client<'_>, request: RangeRequest) {
+    let range_end = prefix_end(&request.key).into();
+    let request = RangeRequest { range_end, count_only: true, ..request };
+    let Ok(answer) = client.ask(async |to| to.kv.range(request.clone()).await).await else { return };
+    match answer.count {
+        0 => complain("hint: 0 keys, and none that begins with it"),
+        1 => complain("hint: 0 keys, 1 begins with it: --prefix"),
+        count => complain(&format!("hint: 0 keys, {count} begin with it: --prefix")),
+    }
 }
 
 /// The parts of a stream as one answer: the last one has the header and the count.
@@ -103,7 +123,10 @@ async fn delete(target: &Target, style: Style, delete: Delete) -> Result<(), Fai
     }
     let mut client = Client::open(target).await?;
     client.check_size(&request)?;
-    let answer = client.ask(async |to| to.kv.delete_range(request.clone()).await).await.map_err(failed)?;
+    let answer = match &delete.glob {
+        Some(glob) => glob::delete(&mut client, &request, glob).await?,
+        None => client.ask(async |to| to.kv.delete_range(request.clone()).await).await.map_err(failed)?,
+    };
     print_bytes(&data::deleted(&answer, style)?);
     Ok(())
 }

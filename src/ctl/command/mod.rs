@@ -7,6 +7,7 @@ mod confirm;
 mod data;
 mod doctor;
 mod endpoint;
+mod glob;
 mod hold;
 mod lease;
 mod member;
@@ -30,7 +31,7 @@ use super::target::Target;
 /// Runs a command.
 pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { globals, asked } = invocation;
-    let style = Style { format: globals.format, hex: globals.hex };
+    let style = Style { format: globals.format, hex: globals.hex, text: globals.text };
     keep_private();
     let asked = match asked {
         // It connects to nobody.

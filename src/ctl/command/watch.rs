@@ -26,8 +26,9 @@ pub(in crate::ctl) async fn run(target: &Target, style: Style, asked: Watch) -> 
         Watch::Interactive => interactive(target, style).await,
         Watch::One(watched) => {
             let client = Client::open(target).await?;
-            let (watcher, nobody) = (Watcher::new(client, watched.request), broadcast::Sender::new(1));
-            let hint = follow(watcher, nobody.subscribe(), &watched.command, style).await?;
+            let (watcher, nobody) =
+                (Watcher::new(client, watched.request.clone()), broadcast::Sender::new(1));
+            let hint = follow(watcher, nobody.subscribe(), &watched, style).await?;
             Err(Failure::with_code(INTERRUPTED, "watch is canceled by the server").hint(hint))
         }
     }
@@ -38,7 +39,7 @@ pub(in crate::ctl) async fn run(target: &Target, style: Style, asked: Watch) -> 
 async fn follow(
     mut watcher: Watcher<'_>,
     mut asked: broadcast::Receiver<()>,
-    command: &[OsString],
+    watched: &Watched,
     style: Style,
 ) -> Result<Option<String>, Failure> {
     loop {
@@ -50,13 +51,19 @@ async fn follow(
             }
         };
         match next {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                if let Some(glob) = watched.glob.as_ref().filter(|_| !answer.events.is_empty()) {
+                    answer.events.retain(|event| event.kv.as_ref().is_some_and(|kv| glob.matches(&kv.key)));
+                    if answer.events.is_empty() {
+                        continue;
+                    }
+                }
                 if is_progress(&answer) {
                     let revision = answer.header.map_or(0, |header| header.revision);
                     print(&format!("progress notify: {revision}\n"));
                 }
                 print_bytes(&watch::events(&answer, style)?);
-                execute(command, &answer).await?;
+                execute(&watched.command, &answer).await?;
             }
             Err(Ended { answer, error, reason }) => {
                 if let Some(error) = error {
@@ -145,10 +152,10 @@ async fn interactive(target: &Target, style: Style) -> Result<(), Failure> {
             Some(b"progress") => drop(asks.send(())),
             Some(b"watch") => match watch_line(words.map(OsString::from_vec).collect())? {
                 None => complain(&format!("Invalid command {text} (command type or key is not provided)")),
-                Some(Watched { request, command }) => {
-                    let watcher = Watcher::new(Client::open(target).await?, request);
+                Some(watched) => {
+                    let watcher = Watcher::new(Client::open(target).await?, watched.request.clone());
                     let asked = asks.subscribe();
-                    watches.push(async move { follow(watcher, asked, &command, style).await });
+                    watches.push(async move { follow(watcher, asked, &watched, style).await });
                 }
             },
             Some(_) => complain(&format!("Invalid command {text} (only support watch)")),

@@ -2,9 +2,10 @@
 
 use prost::Message;
 
+use super::document::line;
 use super::fields::Lines;
 use super::format::{Format, Style};
-use super::json::{Object, line};
+use super::tree::Object;
 use super::words::quoted;
 use crate::api::proto::authpb::Permission;
 use crate::api::proto::authpb::permission::Type;
@@ -23,7 +24,7 @@ pub(in crate::ctl) fn changed(
 ) -> Result<Vec<u8>, Failure> {
     match style.format {
         Format::Simple => Ok(words),
-        Format::Json => Ok(line(&Object::default().header(header))),
+        Format::Json | Format::Yaml => Ok(line(Object::default().header(header), style)),
         Format::Fields => {
             let mut lines = Lines::default();
             lines.header(header, style.hex);
@@ -42,9 +43,9 @@ pub(in crate::ctl) fn status(answer: &AuthStatusResponse, style: Style) -> Resul
             let text = format!("Authentication Status: {enabled}\nAuthRevision: {auth_revision}\n");
             Ok(text.into_bytes())
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let object = Object::default().header(header.as_ref()).some("enabled", *enabled);
-            Ok(line(&object.some("authRevision", *auth_revision)))
+            Ok(line(object.some("authRevision", *auth_revision), style))
         }
         Format::Protobuf => Ok(answer.encode_to_vec()),
         Format::Fields | Format::Table => Err(style.unsupported()),
@@ -62,9 +63,9 @@ pub(in crate::ctl) fn user(
             let roles: String = answer.roles.iter().map(|role| format!(" {role}")).collect();
             Ok(format!("User: {name}\nRoles:{roles}\n").into_bytes())
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let object = Object::default().header(answer.header.as_ref());
-            Ok(line(&object.some("roles", answer.roles.clone())))
+            Ok(line(object.some("roles", answer.roles.clone()), style))
         }
         Format::Protobuf => Ok(answer.encode_to_vec()),
         Format::Fields | Format::Table => Err(style.unsupported()),
@@ -81,7 +82,9 @@ pub(in crate::ctl) fn names(
 ) -> Result<Vec<u8>, Failure> {
     match style.format {
         Format::Simple => Ok(names.iter().map(|name| format!("{name}\n")).collect::<String>().into_bytes()),
-        Format::Json => Ok(line(&Object::default().header(header).some(name, names.to_vec()))),
+        Format::Json | Format::Yaml => {
+            Ok(line(Object::default().header(header).some(name, names.to_vec()), style))
+        }
         // etcdctl has fields for roles only.
         Format::Fields if name == "roles" => {
             let mut lines = Lines::default();
@@ -102,12 +105,12 @@ pub(in crate::ctl) fn role(
 ) -> Result<Vec<u8>, Failure> {
     match style.format {
         Format::Simple => Ok(role_words(name, &answer.perm)),
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let permissions = answer.perm.iter().map(|one| {
                 let object = Object::default().some("permType", one.perm_type).bytes("key", &one.key);
                 object.bytes("range_end", &one.range_end)
             });
-            Ok(line(&Object::default().header(answer.header.as_ref()).list("perm", permissions)))
+            Ok(line(Object::default().header(answer.header.as_ref()).list("perm", permissions), style))
         }
         Format::Fields => {
             let mut lines = Lines::default();

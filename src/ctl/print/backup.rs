@@ -1,8 +1,9 @@
 //! The backups in a directory.
 
+use super::document::line;
 use super::format::{Format, Style};
-use super::json::{Object, array};
 use super::table::draw;
+use super::tree::{Node, Object};
 use super::words::size;
 use crate::backup::Entry;
 use crate::ctl::failure::Failure;
@@ -24,7 +25,7 @@ pub(in crate::ctl) fn list(entries: &[Entry], style: Style) -> Result<Vec<u8>, F
             Ok(rows().iter().map(|row| format!("{}\n", row.join(", "))).collect::<String>().into())
         }
         Format::Table => Ok(draw(&COLUMNS, &rows()).into_bytes()),
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let object = |entry: &Entry| {
                 Object::default()
                     .always("file", entry.path.display().to_string())
@@ -33,10 +34,9 @@ pub(in crate::ctl) fn list(entries: &[Entry], style: Style) -> Result<Vec<u8>, F
                     .always("revision", entry.name.revision)
                     .always("size", entry.bytes)
                     .always("compressed", entry.name.compressed)
-                    .text()
             };
-            let objects: Vec<String> = entries.iter().map(object).collect();
-            Ok(if objects.is_empty() { "[]\n".to_string() } else { array(&objects) }.into_bytes())
+            let objects = entries.iter().map(|entry| object(entry).into()).collect();
+            Ok(line(Node::List(objects), style))
         }
         Format::Fields | Format::Protobuf => Err(style.unsupported()),
     }

@@ -2,9 +2,10 @@
 
 use prost::Message;
 
+use super::document::line;
 use super::fields::Lines;
 use super::format::{Format, Style};
-use super::json::{Object, line};
+use super::tree::Object;
 use crate::api::proto::etcdserverpb::response_op::Response;
 use crate::api::proto::etcdserverpb::{
     DeleteRangeResponse, PutResponse, RangeResponse, ResponseOp, TxnResponse,
@@ -24,7 +25,7 @@ pub(in crate::ctl) fn range(
             answer.kvs.iter().for_each(|kv| key_words(kv, value_only, style.hex, &mut words));
             Ok(words)
         }
-        Format::Json => Ok(line(&range_json(answer))),
+        Format::Json | Format::Yaml => Ok(line(range_json(answer), style)),
         Format::Fields => {
             let mut lines = Lines::default();
             range_fields(answer, style.hex, &mut lines);
@@ -43,7 +44,7 @@ pub(in crate::ctl) fn put(answer: &PutResponse, style: Style) -> Result<Vec<u8>,
             put_words(answer, style.hex, &mut words);
             Ok(words)
         }
-        Format::Json => Ok(line(&put_json(answer))),
+        Format::Json | Format::Yaml => Ok(line(put_json(answer), style)),
         Format::Fields => {
             let mut lines = Lines::default();
             put_fields(answer, style.hex, &mut lines);
@@ -62,7 +63,7 @@ pub(in crate::ctl) fn deleted(answer: &DeleteRangeResponse, style: Style) -> Res
             deleted_words(answer, style.hex, &mut words);
             Ok(words)
         }
-        Format::Json => Ok(line(&deleted_json(answer))),
+        Format::Json | Format::Yaml => Ok(line(deleted_json(answer), style)),
         Format::Fields => {
             let mut lines = Lines::default();
             deleted_fields(answer, style.hex, &mut lines);
@@ -77,7 +78,7 @@ pub(in crate::ctl) fn deleted(answer: &DeleteRangeResponse, style: Style) -> Res
 pub(in crate::ctl) fn txn(answer: &TxnResponse, style: Style) -> Result<Vec<u8>, Failure> {
     match style.format {
         Format::Simple => Ok(txn_words(answer, style.hex)),
-        Format::Json => Ok(line(&txn_json(answer))),
+        Format::Json | Format::Yaml => Ok(line(txn_json(answer), style)),
         Format::Fields => {
             let mut lines = Lines::default();
             lines.header(answer.header.as_ref(), style.hex).bare("Succeeded", answer.succeeded);
@@ -162,7 +163,7 @@ fn range_json(answer: &RangeResponse) -> Object {
 fn put_json(answer: &PutResponse) -> Object {
     let object = Object::default().header(answer.header.as_ref());
     match &answer.prev_kv {
-        Some(kv) => object.raw("prev_kv", key_json(kv).text()),
+        Some(kv) => object.with("prev_kv", key_json(kv)),
         None => object,
     }
 }
@@ -176,15 +177,15 @@ fn txn_json(answer: &TxnResponse) -> Object {
     let response = |one: &ResponseOp| {
         let object = Object::default();
         let inner = match &one.response {
-            Some(Response::ResponseRange(range)) => object.raw("response_range", range_json(range).text()),
-            Some(Response::ResponsePut(put)) => object.raw("response_put", put_json(put).text()),
+            Some(Response::ResponseRange(range)) => object.with("response_range", range_json(range)),
+            Some(Response::ResponsePut(put)) => object.with("response_put", put_json(put)),
             Some(Response::ResponseDeleteRange(deleted)) => {
-                object.raw("response_delete_range", deleted_json(deleted).text())
+                object.with("response_delete_range", deleted_json(deleted))
             }
-            Some(Response::ResponseTxn(txn)) => object.raw("response_txn", txn_json(txn).text()),
+            Some(Response::ResponseTxn(txn)) => object.with("response_txn", txn_json(txn)),
             None => object,
         };
-        Object::default().raw("Response", inner.text())
+        Object::default().with("Response", inner)
     };
     Object::default()
         .header(answer.header.as_ref())

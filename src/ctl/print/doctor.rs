@@ -1,7 +1,8 @@
 //! What `kvctl doctor` has found.
 
+use super::document::line;
 use super::format::{Format, Style};
-use super::json::{Object, line};
+use super::tree::Object;
 use crate::ctl::failure::Failure;
 
 /// How bad it is.
@@ -50,14 +51,14 @@ pub(in crate::ctl) fn findings(found: &[Finding], style: Style) -> Result<Vec<u8
             });
             Ok(lines.collect::<String>().into_bytes())
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let findings = found.iter().map(|found| {
                 let object = Object::default().always("grade", found.grade.name());
                 let object = object.always("whom", found.whom.as_str()).always("what", found.what.as_str());
                 object.some("hint", found.hint.as_str())
             });
             let worst = found.iter().map(|found| found.grade).max().unwrap_or(Grade::Ok);
-            Ok(line(&Object::default().always("worst", worst.name()).list("findings", findings)))
+            Ok(line(Object::default().always("worst", worst.name()).list("findings", findings), style))
         }
         Format::Table | Format::Fields | Format::Protobuf => Err(style.unsupported()),
     }

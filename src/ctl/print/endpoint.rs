@@ -1,9 +1,10 @@
 //! What endpoints answer: health, status, hash.
 
+use super::document::line;
 use super::fields::Lines;
 use super::format::{Format, Style};
-use super::json::{Object, array};
 use super::table::draw;
+use super::tree::{Node, Object, array};
 use super::words::{quoted, size};
 use crate::api::proto::etcdserverpb::{HashKvResponse, StatusResponse};
 use crate::ctl::failure::Failure;
@@ -47,7 +48,7 @@ const HASH: [&str; 3] = ["endpoint", "hash", "hash revision"];
 /// `endpoint health` in any format but simple; the lines of simple go to two streams.
 pub(in crate::ctl) fn health(results: &[Health], style: Style) -> Result<Vec<u8>, Failure> {
     match style.format {
-        Format::Json => Ok(health_json(results).into_bytes()),
+        Format::Json | Format::Yaml => Ok(line(health_json(results), style)),
         Format::Fields => Ok(health_fields(results)),
         Format::Protobuf => Err(style.unsupported()),
         Format::Table | Format::Simple => {
@@ -64,7 +65,7 @@ pub(in crate::ctl) fn health(results: &[Health], style: Style) -> Result<Vec<u8>
 pub(in crate::ctl) fn status(results: &[(String, StatusResponse)], style: Style) -> Result<Vec<u8>, Failure> {
     let rows = || results.iter().map(|(endpoint, status)| status_row(endpoint, status)).collect::<Vec<_>>();
     match style.format {
-        Format::Json => Ok(status_json(results).into_bytes()),
+        Format::Json | Format::Yaml => Ok(line(status_json(results), style)),
         Format::Fields => Ok(status_fields(results, style.hex)),
         Format::Table => Ok(draw(&STATUS, &rows()).into_bytes()),
         Format::Simple => Ok(lines(&rows()).into_bytes()),
@@ -79,16 +80,16 @@ pub(in crate::ctl) fn hash(results: &[(String, HashKvResponse)], style: Style) -
     };
     let rows = || results.iter().map(row).collect::<Vec<_>>();
     match style.format {
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let objects = results.iter().map(|(endpoint, hash)| {
                 let one = Object::default()
                     .header(hash.header.as_ref())
                     .some("hash", hash.hash)
                     .some("compact_revision", hash.compact_revision)
                     .some("hash_revision", hash.hash_revision);
-                Object::default().always("Endpoint", endpoint.as_str()).raw("HashKV", one.text()).text()
+                Object::default().always("Endpoint", endpoint.as_str()).with("HashKV", one)
             });
-            Ok(array(&objects.collect::<Vec<_>>()).into_bytes())
+            Ok(line(array(objects.collect()), style))
         }
         Format::Fields => {
             let mut lines = Lines::default();
@@ -135,26 +136,25 @@ fn status_row(endpoint: &str, status: &StatusResponse) -> Vec<String> {
     ]
 }
 
-fn health_json(results: &[Health]) -> String {
+fn health_json(results: &[Health]) -> Node {
     let objects = results.iter().map(|health| {
         Object::default()
             .always("endpoint", health.endpoint.as_str())
             .always("health", health.error.is_empty())
             .always("took", health.took.as_str())
             .some("error", health.error.as_str())
-            .text()
     });
-    array(&objects.collect::<Vec<_>>())
+    array(objects.collect())
 }
 
-fn status_json(results: &[(String, StatusResponse)]) -> String {
+fn status_json(results: &[(String, StatusResponse)]) -> Node {
     let objects = results.iter().map(|(endpoint, status)| {
-        Object::default().always("Endpoint", endpoint.as_str()).raw("Status", one_status(status)).text()
+        Object::default().always("Endpoint", endpoint.as_str()).with("Status", one_status(status))
     });
-    array(&objects.collect::<Vec<_>>())
+    array(objects.collect())
 }
 
-fn one_status(status: &StatusResponse) -> String {
+fn one_status(status: &StatusResponse) -> Object {
     let object = Object::default()
         .header(status.header.as_ref())
         .some("version", status.version.as_str())
@@ -168,16 +168,15 @@ fn one_status(status: &StatusResponse) -> String {
         .some("isLearner", status.is_learner)
         .some("storageVersion", status.storage_version.as_str())
         .some("dbSizeQuota", status.db_size_quota);
-    let object = match &status.downgrade_info {
+    match &status.downgrade_info {
         None => object,
         Some(info) => {
             let info = Object::default()
                 .some("enabled", info.enabled)
                 .some("targetVersion", info.target_version.as_str());
-            object.raw("downgradeInfo", info.text())
+            object.with("downgradeInfo", info)
         }
-    };
-    object.text()
+    }
 }
 
 fn health_fields(results: &[Health]) -> Vec<u8> {

@@ -1,8 +1,11 @@
 //! What the server answers about leases. There is no protobuf of them, as in etcdctl, but of nothing.
 
+use serde_json::Value;
+
+use super::document::{line, one_of_many};
 use super::fields::Lines;
 use super::format::{Format, Style};
-use super::json::{Object, base64, line};
+use super::tree::{Node, Object};
 use crate::api::proto::etcdserverpb::{
     LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse,
     LeaseTimeToLiveResponse, ResponseHeader,
@@ -14,9 +17,9 @@ pub(in crate::ctl) fn granted(answer: &LeaseGrantResponse, style: Style) -> Resu
     let LeaseGrantResponse { header, id, ttl, error } = answer;
     match style.format {
         Format::Simple => Ok(format!("lease {id:016x} granted with TTL({ttl}s)\n").into_bytes()),
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let object = inlined(header.as_ref()).always("ID", *id).always("TTL", *ttl);
-            Ok(line(&object.always("Error", error.as_str())))
+            Ok(line(object.always("Error", error.as_str()), style))
         }
         Format::Fields => Ok(fields(header.as_ref(), *id, *ttl, style.hex).into_bytes()),
         Format::Protobuf | Format::Table => Err(style.unsupported()),
@@ -31,7 +34,7 @@ pub(in crate::ctl) fn revoked(
 ) -> Result<Vec<u8>, Failure> {
     match style.format {
         Format::Simple => Ok(format!("lease {id:016x} revoked\n").into_bytes()),
-        Format::Json => Ok(line(&Object::default().header(answer.header.as_ref()))),
+        Format::Json | Format::Yaml => Ok(line(Object::default().header(answer.header.as_ref()), style)),
         Format::Fields => {
             let mut lines = Lines::default();
             lines.header(answer.header.as_ref(), style.hex);
@@ -46,7 +49,9 @@ pub(in crate::ctl) fn kept(answer: &LeaseKeepAliveResponse, style: Style) -> Res
     let LeaseKeepAliveResponse { header, id, ttl } = answer;
     match style.format {
         Format::Simple => Ok(format!("lease {id:016x} keepalived with TTL({ttl})\n").into_bytes()),
-        Format::Json => Ok(line(&inlined(header.as_ref()).always("ID", *id).always("TTL", *ttl))),
+        Format::Json | Format::Yaml => {
+            Ok(one_of_many(inlined(header.as_ref()).always("ID", *id).always("TTL", *ttl), style))
+        }
         Format::Fields => Ok(fields(header.as_ref(), *id, *ttl, style.hex).into_bytes()),
         Format::Protobuf | Format::Table => Err(style.unsupported()),
     }
@@ -75,13 +80,14 @@ pub(in crate::ctl) fn time_to_live(
             words.push(b'\n');
             Ok(words)
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let object = inlined(header.as_ref()).always("id", *id).always("ttl", *ttl);
             let object = object.always("granted-ttl", *granted_ttl);
-            let attached: Vec<String> = attached.iter().map(|key| format!("\"{}\"", base64(key))).collect();
-            let none = attached.is_empty();
-            let attached = if none { "null".to_string() } else { format!("[{}]", attached.join(",")) };
-            Ok(line(&object.raw("keys", attached)))
+            let attached = match attached.is_empty() {
+                true => Node::from(Value::Null),
+                false => Node::List(attached.iter().map(|key| Node::Bytes(key.to_vec())).collect()),
+            };
+            Ok(line(object.with("keys", attached), style))
         }
         Format::Fields => {
             let mut lines = fields(header.as_ref(), *id, *ttl, style.hex);
@@ -103,10 +109,10 @@ pub(in crate::ctl) fn list(answer: &LeaseLeasesResponse, style: Style) -> Result
             let lines: String = ids().map(|id| format!("{id:016x}\n")).collect();
             Ok(format!("found {} leases\n{lines}", answer.leases.len()).into_bytes())
         }
-        Format::Json => {
-            let leases: Vec<String> = ids().map(|id| Object::default().always("id", id).text()).collect();
+        Format::Json | Format::Yaml => {
+            let leases = ids().map(|id| Object::default().always("id", id).into()).collect();
             let object = inlined(answer.header.as_ref());
-            Ok(line(&object.raw("leases", format_args!("[{}]", leases.join(",")))))
+            Ok(line(object.with("leases", Node::List(leases)), style))
         }
         Format::Fields => {
             let mut lines = Lines::default();

@@ -2,10 +2,11 @@
 
 use prost::Message;
 
+use super::document::line;
 use super::fields::Lines;
 use super::format::{Format, Style};
-use super::json::{Object, id, line};
 use super::table::draw;
+use super::tree::{Object, id};
 use crate::api::proto::etcdserverpb::{
     AlarmResponse, AlarmType, DowngradeResponse, Member, MemberListResponse, ResponseHeader,
 };
@@ -18,7 +19,9 @@ const COLUMNS: [&str; 6] = ["id", "status", "name", "peer addrs", "client addrs"
 pub(in crate::ctl) fn members(list: &MemberListResponse, style: Style) -> Vec<u8> {
     let rows = || list.members.iter().map(row).collect::<Vec<_>>();
     match style.format {
-        Format::Json => line(&listed(list.header.as_ref(), None, &list.members, style.hex)),
+        Format::Json | Format::Yaml => {
+            line(listed(list.header.as_ref(), None, &list.members, style.hex), style)
+        }
         Format::Fields => members_fields(list, style.hex),
         Format::Table => draw(&COLUMNS, &rows()).into_bytes(),
         Format::Simple => rows().iter().map(|row| row.join(", ") + "\n").collect::<String>().into_bytes(),
@@ -37,7 +40,7 @@ pub(in crate::ctl) fn changed(
 ) -> Result<Vec<u8>, Failure> {
     match style.format {
         Format::Simple => Ok(words.into_bytes()),
-        Format::Json => Ok(line(&listed(header, member, members, style.hex))),
+        Format::Json | Format::Yaml => Ok(line(listed(header, member, members, style.hex), style)),
         Format::Protobuf => Ok(message.encode_to_vec()),
         Format::Fields | Format::Table => Err(style.unsupported()),
     }
@@ -52,7 +55,7 @@ pub(in crate::ctl) fn moved(
 ) -> Result<Vec<u8>, Failure> {
     match style.format {
         Format::Simple => Ok(words.into_bytes()),
-        Format::Json => Ok(line(&Object::default().header(header))),
+        Format::Json | Format::Yaml => Ok(line(Object::default().header(header), style)),
         Format::Protobuf => Ok(message.encode_to_vec()),
         Format::Fields | Format::Table => Err(style.unsupported()),
     }
@@ -67,7 +70,9 @@ pub(in crate::ctl) fn downgrade(
     let version = answer.version.as_str();
     match style.format {
         Format::Simple => Ok(format!("Downgrade {what} success, cluster version {version}\n").into_bytes()),
-        Format::Json => Ok(line(&Object::default().header(answer.header.as_ref()).some("version", version))),
+        Format::Json | Format::Yaml => {
+            Ok(line(Object::default().header(answer.header.as_ref()).some("version", version), style))
+        }
         Format::Protobuf => Ok(answer.encode_to_vec()),
         Format::Fields | Format::Table => Err(style.unsupported()),
     }
@@ -84,12 +89,12 @@ pub(in crate::ctl) fn alarms(answer: &AlarmResponse, style: Style) -> Result<Vec
             });
             Ok(lines.collect::<String>().into_bytes())
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let alarms = answer
                 .alarms
                 .iter()
                 .map(|alarm| Object::default().some("memberID", alarm.member_id).some("alarm", alarm.alarm));
-            Ok(line(&Object::default().header(answer.header.as_ref()).list("alarms", alarms)))
+            Ok(line(Object::default().header(answer.header.as_ref()).list("alarms", alarms), style))
         }
         Format::Fields => {
             let mut lines = Lines::default();
@@ -113,7 +118,7 @@ fn kind(alarm: i32) -> String {
 fn listed(header: Option<&ResponseHeader>, member: Option<&Member>, members: &[Member], hex: bool) -> Object {
     let object = Object::default().hex_header(header, hex);
     let object = match member {
-        Some(member) => object.raw("member", one_member(member, hex).text()),
+        Some(member) => object.with("member", one_member(member, hex)),
         None => object,
     };
     object.list("members", members.iter().map(|member| one_member(member, hex)))

@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `format.rs` | the formats, and how they are refused |
-//! | `json.rs`, `fields.rs`, `table.rs` | what texts in these formats are made of |
+//! | `tree.rs`, `document.rs` | what is printed in JSON or YAML |
+//! | `json.rs`, `yaml.rs`, `fields.rs`, `table.rs` | what texts in these formats are made of |
 //! | `words.rs` | single values as etcdctl spells them |
 //! | the others | the answers of one service each |
 
@@ -11,6 +12,7 @@ pub(super) mod auth;
 pub(super) mod backup;
 pub(super) mod data;
 pub(super) mod doctor;
+mod document;
 pub(super) mod endpoint;
 mod fields;
 mod format;
@@ -21,9 +23,11 @@ pub(super) mod offline;
 pub(super) mod space;
 pub(super) mod status;
 mod table;
+mod tree;
 pub(super) mod upgrade;
 pub(super) mod watch;
 mod words;
+mod yaml;
 
 pub(super) use format::{Format, Style};
 pub(super) use words::{quoted, quoted_bytes};

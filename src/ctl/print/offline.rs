@@ -1,9 +1,10 @@
 //! The status of a backup, as etcdutl 3.7 prints it; what is left of a cluster.
 
+use super::document::line;
 use super::fields::Lines;
 use super::format::{Format, Style};
-use super::json::{Object, line};
 use super::table::draw;
+use super::tree::Object;
 use super::words::size;
 use crate::ctl::failure::Failure;
 use crate::model::LogPosition;
@@ -22,13 +23,14 @@ pub(in crate::ctl) fn status(status: &Status, style: Style) -> Result<Vec<u8>, F
     match style.format {
         Format::Simple => Ok(format!("{}\n", row().join(", ")).into_bytes()),
         Format::Table => Ok(draw(&STATUS, &[row()]).into_bytes()),
-        Format::Json => Ok(line(
-            &Object::default()
+        Format::Json | Format::Yaml => Ok(line(
+            Object::default()
                 .always("hash", *hash)
                 .always("revision", *revision)
                 .always("totalKey", *keys)
                 .always("totalSize", *bytes)
                 .always("version", version.as_str()),
+            style,
         )),
         Format::Fields => {
             let mut lines = Lines::default();

@@ -1,8 +1,9 @@
 //! Keys and bytes by prefix.
 
+use super::document::line;
 use super::format::{Format, Style};
-use super::json::{Object, base64, line};
 use super::table::draw;
+use super::tree::{Node, Object};
 use super::words::{quoted_bytes, size};
 use crate::ctl::failure::Failure;
 
@@ -55,13 +56,14 @@ pub(in crate::ctl) fn space(
             }
             .into_bytes())
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let object = |group: &Group| {
                 let object = Object::default().always("keys", group.keys).always("bytes", group.bytes);
                 object.always("oldVersions", group.old).always("oldBytes", group.old_bytes)
             };
-            let list = shown.iter().map(|(name, group)| object(group).always("prefix", base64(name)));
-            Ok(line(&object(&sum(groups)).list("prefixes", list)))
+            let list =
+                shown.iter().map(|(name, group)| object(group).with("prefix", Node::Bytes(name.clone())));
+            Ok(line(object(&sum(groups)).list("prefixes", list), style))
         }
         Format::Fields | Format::Protobuf => Err(style.unsupported()),
     }
@@ -77,7 +79,7 @@ mod tests {
         let groups =
             [(b"/a/".to_vec(), group(2, 3000)), (b"/b/".to_vec(), group(1, 20)), (b"".to_vec(), group(1, 9))];
         let shown = |format| {
-            let bytes = space(&groups, 1, Style { format, hex: false }).expect("shown");
+            let bytes = space(&groups, 1, Style { format, ..Style::default() }).expect("shown");
             String::from_utf8(bytes).expect("text")
         };
         assert_eq!(

@@ -1,8 +1,9 @@
 //! The whole cluster on one screen.
 
+use super::document::line;
 use super::format::{Format, Style};
-use super::json::{Object, line};
 use super::table::draw;
+use super::tree::Object;
 use super::words::size;
 use crate::ctl::failure::Failure;
 
@@ -39,7 +40,7 @@ pub(in crate::ctl) fn status(rows: &[Row], warnings: &[String], style: Style) ->
             let warnings: String = warnings.iter().map(|text| format!("warning: {text}\n")).collect();
             Ok(format!("{}\n{}{warnings}", heading(rows), draw(&COLUMNS, &cells)).into_bytes())
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let members = rows.iter().map(|row| {
                 let object = Object::default().always("name", row.name.as_str()).always("id", row.id);
                 let object = object.always("answers", !row.role.is_empty()).some("role", row.role);
@@ -58,7 +59,7 @@ pub(in crate::ctl) fn status(rows: &[Row], warnings: &[String], style: Style) ->
                     None => object,
                 }
             });
-            Ok(line(&Object::default().list("members", members).always("warnings", warnings.to_vec())))
+            Ok(line(Object::default().list("members", members).always("warnings", warnings.to_vec()), style))
         }
         Format::Fields | Format::Protobuf => Err(style.unsupported()),
     }
@@ -120,8 +121,7 @@ mod tests {
             ..Row::default()
         };
         let rows = [row("node01", "leader"), row("node02", "follower"), row("node03", "")];
-        let shown =
-            status(&rows, &["look".into()], Style { format: Format::Simple, hex: false }).expect("shown");
+        let shown = status(&rows, &["look".into()], Style::default()).expect("shown");
         let shown = String::from_utf8(shown).expect("text");
         assert!(
             shown.starts_with("cluster abc, 3 members, version 3.7.0, leader node01, term 3\n"),

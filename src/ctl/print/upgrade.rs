@@ -1,8 +1,9 @@
 //! The versions of a cluster and its members, and what is to be done.
 
+use super::document::line;
 use super::format::{Format, Style};
-use super::json::{Object, line};
 use super::table::draw;
+use super::tree::Object;
 use crate::ctl::failure::Failure;
 use crate::ctl::survey::Seen;
 
@@ -45,7 +46,7 @@ pub(in crate::ctl) fn status(seen: &[Seen], verdict: &Verdict, style: Style) -> 
             text.push_str(&format!("next: {}\n", verdict.next));
             Ok(text.into_bytes())
         }
-        Format::Json => {
+        Format::Json | Format::Yaml => {
             let members = rows.iter().map(|row| {
                 let pairs = COLUMNS.iter().zip(row);
                 pairs.fold(Object::default(), |object, (name, value)| object.always(name, value.as_str()))
@@ -57,7 +58,7 @@ pub(in crate::ctl) fn status(seen: &[Seen], verdict: &Verdict, style: Style) -> 
                 .always("reasons", verdict.reasons.clone())
                 .always("next", verdict.next.as_str())
                 .list("members", members);
-            Ok(line(&object))
+            Ok(line(object, style))
         }
         Format::Fields | Format::Protobuf => Err(style.unsupported()),
     }

@@ -3,9 +3,10 @@
 use prost::Message;
 
 use super::data::{key_json, key_words};
+use super::document::one_of_many;
 use super::fields::Lines;
 use super::format::{Format, Style};
-use super::json::{Object, line};
+use super::tree::{Object, array};
 use crate::api::proto::etcdserverpb::WatchResponse;
 use crate::api::proto::mvccpb::Event;
 use crate::ctl::failure::Failure;
@@ -22,7 +23,7 @@ pub(in crate::ctl) fn events(answer: &WatchResponse, style: Style) -> Result<Vec
             }
             Ok(words)
         }
-        Format::Json => Ok(line(&json(answer))),
+        Format::Json | Format::Yaml => Ok(one_of_many(json(answer), style)),
         Format::Fields => {
             let mut lines = Lines::default();
             lines.header(answer.header.as_ref(), style.hex);
@@ -45,11 +46,10 @@ pub(in crate::ctl) fn events(answer: &WatchResponse, style: Style) -> Result<Vec
 
 fn json(answer: &WatchResponse) -> Object {
     let header = answer.header.map(|header| Object::default().inlined(&header, false));
-    let events: Vec<String> = answer.events.iter().map(|event| one(event).text()).collect();
-    let events = if events.is_empty() { "null".to_string() } else { format!("[{}]", events.join(",")) };
+    let events: Vec<Object> = answer.events.iter().map(one).collect();
     Object::default()
-        .raw("Header", header.unwrap_or_default().text())
-        .raw("Events", events)
+        .with("Header", header.unwrap_or_default())
+        .with("Events", array(events))
         .always("CompactRevision", answer.compact_revision)
         .always("Canceled", answer.canceled)
         .always("Created", answer.created)
@@ -58,7 +58,7 @@ fn json(answer: &WatchResponse) -> Object {
 
 fn one(event: &Event) -> Object {
     let kv = |object: Object, name: &str, kv: &Option<crate::api::proto::mvccpb::KeyValue>| match kv {
-        Some(kv) => object.raw(name, key_json(kv).text()),
+        Some(kv) => object.with(name, key_json(kv)),
         None => object,
     };
     let object = kv(Object::default().some("type", event.r#type), "kv", &event.kv);

@@ -3,6 +3,7 @@
 mod attacks;
 mod audit;
 mod authority;
+mod beyond;
 mod certificates;
 mod ciphers;
 mod copies;

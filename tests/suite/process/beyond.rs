@@ -1,0 +1,271 @@
+//! What kvctl has beyond etcdctl: YAML, texts, patterns, and hints on a terminal.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Output, Stdio};
+
+use kvd::api::proto::etcdserverpb as pb;
+use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde_json::{Map, Value, json};
+
+use crate::harness::{Server, subject};
+
+fn command(member: &Server, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvctl"));
+    command.arg(format!("--endpoints={}", member.endpoint())).args(args);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+fn kvctl(member: &Server, args: &[&str]) -> Output {
+    command(member, args).output().expect("kvctl runs")
+}
+
+fn shown(member: &Server, args: &[&str]) -> String {
+    let output = kvctl(member, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What a command prints on a terminal, which `script` is; both of its outputs are the same there.
+fn on_terminal(member: &Server, arguments: &str) -> String {
+    let line = format!("{} --endpoints={} {arguments}", env!("CARGO_BIN_EXE_kvctl"), member.endpoint());
+    let mut script = Command::new("script");
+    let output = script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    String::from_utf8_lossy(&output.expect("script runs").stdout).replace("\r\n", "\n")
+}
+
+async fn put(member: &Server, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+    let (key, value) = (key.into().into(), value.into().into());
+    let request = pb::PutRequest { key, value, ..Default::default() };
+    member.api().kv.put(request).await.expect("a put");
+}
+
+/// A YAML document as the structure that it has.
+fn yaml(text: &str) -> Value {
+    let mut events = Parser::new_from_str(text).map(|event| event.expect(text).0).filter(|event| {
+        !matches!(event, Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamEnd)
+    });
+    let first = events.next().expect(text);
+    let value = node(first, &mut events);
+    assert!(events.next().is_none(), "one document: {text}");
+    value
+}
+
+fn node<'e>(event: Event<'e>, rest: &mut impl Iterator<Item = Event<'e>>) -> Value {
+    match event {
+        Event::Scalar(text, ScalarStyle::Plain, ..) => match text.parse::<serde_json::Number>() {
+            Ok(number) => Value::Number(number),
+            Err(_) => match text.as_ref() {
+                "true" => json!(true),
+                "false" => json!(false),
+                "null" => Value::Null,
+                text => json!(text),
+            },
+        },
+        Event::Scalar(text, ..) => json!(text),
+        Event::SequenceStart(..) => {
+            let mut elements = Vec::new();
+            loop {
+                match rest.next().expect("the list ends") {
+                    Event::SequenceEnd => return Value::Array(elements),
+                    event => elements.push(node(event, rest)),
+                }
+            }
+        }
+        Event::MappingStart(..) => {
+            let mut members = Map::new();
+            loop {
+                match rest.next().expect("the mapping ends") {
+                    Event::MappingEnd => return Value::Object(members),
+                    event => {
+                        let name = node(event, rest).as_str().expect("a name").to_string();
+                        let event = rest.next().expect("a value");
+                        assert!(members.insert(name, node(event, rest)).is_none(), "each name once");
+                    }
+                }
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Removes what differs from one request to the next.
+fn without_moments(value: &mut Value) {
+    const MOMENTS: [&str; 9] = [
+        "took",
+        "revision",
+        "mod_revision",
+        "version",
+        "raftIndex",
+        "raftAppliedIndex",
+        "ttl",
+        "TTL",
+        "dbSize",
+    ];
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| !MOMENTS.contains(&name.as_str()));
+            members.values_mut().for_each(without_moments);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(without_moments),
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn yaml_has_the_structure_of_json_for_every_command() {
+    let server = Server::of(&subject()).await;
+    put(&server, "a", "1").await;
+    put(&server, "key: #2", vec![0xff, 0x00]).await;
+    put(&server, "text", "yes\n\u{85} & <\u{e9}>").await;
+    let lease = pb::LeaseGrantRequest { ttl: 3000, id: 7 };
+    server.api().lease.lease_grant(lease).await.expect("a lease");
+    shown(&server, &["role", "add", "r"]);
+    shown(&server, &["role", "grant-permission", "r", "read", "a", "b"]);
+    shown(&server, &["user", "add", "u:p"]);
+    shown(&server, &["put", "leased", "v", "--lease=7"]);
+    for line in [
+        "get  --prefix",
+        "get nothing",
+        "get a --text",
+        "put a 1 --prev-kv",
+        "del nothing",
+        "lease list",
+        "lease timetolive 7 --keys",
+        "lease timetolive 7 --keys --text",
+        "lease grant 9",
+        "member list",
+        "member list --hex",
+        "alarm list",
+        "endpoint status",
+        "endpoint health",
+        "endpoint hashkv --rev=2",
+        "auth status",
+        "user list",
+        "user get u",
+        "role list",
+        "role get r",
+        "role get r --text",
+        "space",
+        "status",
+        "upgrade status",
+        "doctor",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [mut of_json, mut of_yaml] = ["json", "yaml"].map(|format| {
+            let output = kvctl(&server, &[&words[..], &["-w", format]].concat());
+            let text = String::from_utf8(output.stdout).expect("text");
+            assert!(!text.is_empty(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+            match format {
+                "json" => serde_json::from_str(&text).expect(&text),
+                _ => yaml(&text),
+            }
+        });
+        without_moments(&mut of_json);
+        without_moments(&mut of_yaml);
+        if line == "lease grant 9" {
+            of_json["ID"] = of_yaml["ID"].clone();
+        }
+        assert_eq!(of_yaml, of_json, "{line}");
+    }
+    let refused = kvctl(&server, &["compaction", "1", "-w", "xml"]);
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_are_shown_as_texts_and_bytes_are_named_as_such() {
+    let server = Server::of(&subject()).await;
+    put(&server, "k/a", "Zm9v").await;
+    put(&server, [b"k/\xff".as_slice()].concat(), vec![0xff]).await;
+    let found: Value =
+        serde_json::from_str(&shown(&server, &["get", "k/", "--prefix", "-w", "json", "--text"]))
+            .expect("json");
+    let kvs = found["kvs"].as_array().expect("keys");
+    assert_eq!((&kvs[0]["key"], &kvs[0]["value"]), (&json!("k/a"), &json!("Zm9v")));
+    assert_eq!((&kvs[1]["key_base64"], &kvs[1]["value_base64"]), (&json!("ay//"), &json!("/w==")));
+    assert!(kvs[1].get("key").is_none() && kvs[1].get("value").is_none(), "{kvs:?}");
+    let block = shown(&server, &["get", "k/a", "-w", "yaml", "--text"]);
+    assert!(block.contains("\nkvs:\n- key: k/a\n  create_revision: 2\n"), "{block}");
+    let refused = kvctl(&server, &["get", "k", "--text"]);
+    assert_eq!(refused.status.code(), Some(128));
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(error, "Error: --text is only for `--write-out=json` and `--write-out=yaml`\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_found_and_deleted_by_pattern() {
+    let server = Server::of(&subject()).await;
+    for key in ["a/1/b", "a/1/c", "a/2/b", "a/2/x/b", "b/1/b"] {
+        put(&server, key, format!("of {key}")).await;
+    }
+    let keys = |args: &[&str]| -> Vec<String> {
+        let all = shown(&server, &[&["get", "--keys-only", "--glob"], args].concat());
+        all.lines().filter(|line| !line.is_empty()).map(str::to_string).collect()
+    };
+    assert_eq!(keys(&["a/*/b"]), ["a/1/b", "a/2/b"]);
+    assert_eq!(keys(&["**/b"]), ["a/1/b", "a/2/b", "a/2/x/b", "b/1/b"]);
+    assert_eq!(keys(&["a/?/[a-b]"]), ["a/1/b", "a/2/b"]);
+    assert_eq!(keys(&["**/b", "--order=descend", "--limit=1"]), ["b/1/b"]);
+    assert_eq!(keys(&["**/b", "--sort-by=value", "--order=descend", "--limit=1"]), ["b/1/b"]);
+    assert_eq!(keys(&["**/b", "--rev=3"]), ["a/1/b"]);
+    let count = shown(&server, &["get", "--glob", "a/*/*", "--count-only", "-w", "fields"]);
+    assert!(count.contains("\"Count\" : 3"), "{count}");
+    // More keys than a page and than a transaction have.
+    let many: Vec<_> = (0..300)
+        .map(|at| {
+            let (key, value) = (format!("m/{at}/x").into(), "v".into());
+            let put = pb::PutRequest { key, value, ..Default::default() };
+            pb::RequestOp { request: Some(pb::request_op::Request::RequestPut(put)) }
+        })
+        .collect();
+    for success in many.chunks(100) {
+        let request = pb::TxnRequest { success: success.to_vec(), ..Default::default() };
+        server.api().kv.txn(request).await.expect("put");
+    }
+    assert_eq!(keys(&["m/*/x"]).len(), 300);
+    assert_eq!(shown(&server, &["del", "--glob", "m/[!1]*/x"]), "189\n");
+    assert_eq!(keys(&["m/**"]).len(), 111, "those that begin with 1 are left");
+    for (args, text) in [
+        (&["get", "--glob", "a[b"][..], "the bracket [ is not closed (character 2)"),
+        (&["del", "--glob", "a", "b"], "`--glob` takes one pattern"),
+        (&["get", "--glob", "a*", "--prefix"], "`--glob` takes one pattern"),
+        (&["watch", "--glob", "a\\"], "nothing is behind the backslash"),
+    ] {
+        let refused = kvctl(&server, args);
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(128) && error.contains(text), "{args:?}: {error}");
+    }
+    // Transactions are the server's, which has no patterns.
+    let mut txn =
+        command(&server, &["txn"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    txn.stdin.take().expect("piped").write_all(b"\nget --glob a*\n\n\n").expect("typed");
+    let refused = txn.wait_with_output().expect("it ends");
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_prints_only_what_matches() {
+    let server = Server::of(&subject()).await;
+    put(&server, "a/first/b", "1").await;
+    let mut watch = command(&server, &["watch", "--glob", "a/*/b", "--rev=2"]);
+    let mut watch = watch.stdout(Stdio::piped()).spawn().expect("kvctl runs");
+    put(&server, "a/x/y/b", "2").await;
+    put(&server, "a/second/b", "3").await;
+    let lines = BufReader::new(watch.stdout.take().expect("piped")).lines();
+    let lines: Vec<String> = lines.take(6).map(|line| line.expect("a line")).collect();
+    watch.kill().and_then(|()| watch.wait()).expect("it ends");
+    assert_eq!(lines, ["PUT", "a/first/b", "1", "PUT", "a/second/b", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_is_found_is_explained_on_a_terminal_only() {
+    let server = Server::of(&subject()).await;
+    put(&server, "app/1", "v").await;
+    assert_eq!(on_terminal(&server, "get app"), "hint: 0 keys, 1 begins with it: --prefix\n");
+    put(&server, "app/2", "v").await;
+    assert_eq!(on_terminal(&server, "get app"), "hint: 0 keys, 2 begin with it: --prefix\n");
+    assert_eq!(on_terminal(&server, "get other"), "hint: 0 keys, and none that begins with it\n");
+    assert_eq!(on_terminal(&server, "get app --prefix --keys-only"), "app/1\n\napp/2\n\n");
+    let script = kvctl(&server, &["get", "app"]);
+    assert_eq!((script.status.code(), script.stdout.len(), script.stderr.len()), (Some(0), 0, 0));
+}
