@@ -55,6 +55,11 @@ impl Failure {
         self
     }
 
+    /// The same with another exit code.
+    pub(super) fn coded(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// The exit code.
     pub(super) fn code(&self) -> u8 {
         self.code

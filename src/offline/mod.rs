@@ -3,6 +3,7 @@
 //! - `file`: a backup, opened and checked: an etcd's snapshot or database, or kvd's own snapshot; `compressed`: one that
 //!   is compressed
 //! - `check`: whether a backup can be restored
+//! - `contents`: the keys of a backup in their order
 //! - `status`: hash, revision, keys and size of a backup, as etcdutl counts them
 //! - `place`: the directories of a new member, which stay only if everything went well
 //! - `restore`: a new member from a backup
@@ -18,6 +19,7 @@
 
 mod check;
 mod compressed;
+mod contents;
 mod error;
 mod file;
 mod migrate;
@@ -29,6 +31,7 @@ mod tail;
 mod wal;
 
 pub use check::{Checked, check};
+pub use contents::Contents;
 pub use error::OfflineError;
 pub use migrate::{Migrated, Migration, migrate};
 pub use recover::{Found, Plan, Recovered, Recovery, Source, plan, recover};

@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod cluster;
 mod data;
+mod diff;
 mod flags;
 mod global;
 mod hold;
@@ -32,6 +33,7 @@ pub(super) use backup::Backup;
 pub(super) use check::{Check, Kind as CheckKind, Load};
 pub(super) use cluster::{Cluster, Endpoints};
 pub(super) use data::{Data, Delete, Get, NO_VALUE, Put, operation};
+pub(super) use diff::{Diff, Side, TROUBLE};
 pub(super) use global::Globals;
 pub(super) use hold::{Elect, Lock};
 pub(super) use lease::Lease;
@@ -60,6 +62,7 @@ pub(super) enum Asked {
     Backup(Backup),
     Check(Check),
     Space(Space),
+    Diff(Diff),
     /// Show the whole cluster on one screen.
     Status,
     /// Look for problems.
@@ -100,7 +103,13 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Inv
         // As etcdctl's: a group without a command shows its commands, and is no mistake.
         Err(error) if error.use_stderr() && error.kind() != SHOWS_COMMANDS => {
             let err = error.render().to_string() + &tip(&error, &arguments);
-            return Err(Answer { err, code: ERROR, ..Answer::default() });
+            // As diff(1): 1 says that something differs.
+            let is_diff = arguments.iter().any(|word| word == "diff");
+            return Err(Answer {
+                err,
+                code: if is_diff { diff::TROUBLE } else { ERROR },
+                ..Answer::default()
+            });
         }
         Err(error) => return Err(Answer { out: error.render().to_string(), ..Answer::default() }),
     };
@@ -194,6 +203,7 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
             let _: [String; 0] = flags::texts(own, "doctor accepts no arguments")?;
             Asked::Doctor
         }
+        "diff" => Asked::Diff(diff::read(own)?),
         "space" => Asked::Space(space::read(own)?),
         "check" => inner().and_then(|(name, own)| check::read(name, own)).map(Asked::Check)?,
         group => inner().and_then(|(name, own)| cluster::read(group, name, own)).map(Asked::Cluster)?,
@@ -228,6 +238,7 @@ pub fn command() -> Command {
         .subcommand(completion("kvctl"))
         .subcommand(check::command())
         .subcommand(space::command())
+        .subcommand(diff::command())
         .subcommand(flags::leaf("doctor", "doctor", DOCTOR).after_help(DOCTOR_MORE))
         .subcommand(flags::leaf("status", "status", STATUS))
         .subcommand(flags::leaf("options", "options", "Print the flags that all commands have"))
@@ -268,6 +279,7 @@ fn rebuild() -> Command {
     Command::new("rebuild")
         .about("Replace the state of the kvd on this machine by that of its leader")
         .after_help(
+            "For a member whose state was found wrong (alarm CORRUPT, metric kvd_state_differs). It keeps its identity, \
              its log and its votes, serves nothing in the meantime, and hands leadership over first if it leads. Its \
              alarm is disarmed in the end. A member that is alone cannot do that. Does not wait for the end.",
         )

@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod confirm;
 mod data;
+mod diff;
 mod doctor;
 mod endpoint;
 mod glob;
@@ -37,6 +38,8 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         // It connects to nobody.
         Asked::Offline(asked) => return Box::pin(offline::run(style, asked)).await,
         Asked::Backup(asked) => return backup::run(style, asked).await,
+        // It has endpoints of its own.
+        Asked::Diff(asked) => return Box::pin(diff::run(&globals, style, asked)).await,
         Asked::User(user) => Asked::User(auth::with_password(user).await?),
         other => other,
     };
@@ -50,6 +53,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Asked::Daemon { request, socket } => reload::run(request, socket.as_deref()),
         Asked::Offline(asked) => Box::pin(offline::run(style, asked)).await,
         Asked::Backup(asked) => backup::run(style, asked).await,
+        Asked::Diff(_) => Ok(()),
         Asked::Version => {
             print(&format!("kvctl version: {}\nAPI version: 3.7\n", env!("CARGO_PKG_VERSION")));
             Ok(())

@@ -11,6 +11,7 @@
 pub(super) mod auth;
 pub(super) mod backup;
 pub(super) mod data;
+pub(super) mod diff;
 pub(super) mod doctor;
 mod document;
 pub(super) mod endpoint;

@@ -1,0 +1,68 @@
+//! The keys of a backup in their order, without a member.
+
+use std::path::{Path, PathBuf};
+
+use super::OfflineError;
+use super::file::Backup;
+use crate::files;
+use crate::model::{KeyRange, KeyValue, RangeQuery};
+use crate::store::{self, CheckpointPolicy, Store};
+
+/// Bytes of a page, and the most keys.
+const PAGE: usize = 1 << 20;
+const KEYS: i64 = 5000;
+
+/// A backup's last state. A backup is in the order of its revisions, so it is first loaded into a store in a directory of
+/// its own, which goes away with this.
+pub struct Contents {
+    path: PathBuf,
+    store: Store,
+    _directory: Directory,
+}
+
+/// A directory that is removed with all that is in it.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Contents {
+    /// Opens a backup, with its hash if it has one, and loads it into a new directory in `scratch`.
+    ///
+    /// # Errors
+    /// See [`OfflineError`]; nothing remains in `scratch`.
+    pub fn open(path: &Path, scratch: &Path) -> Result<Self, OfflineError> {
+        let backup = match Backup::open(path, false) {
+            Err(OfflineError::NoHash) => Backup::open(path, true)?,
+            opened => opened?,
+        };
+        let failed = OfflineError::io(scratch);
+        let available = files::available(scratch).map_err(&failed)?;
+        if available < backup.length {
+            let path = scratch.to_path_buf();
+            return Err(OfflineError::NoRoom { path, available, needed: backup.length });
+        }
+        let name = format!("kvctl-{}-{:016x}", std::process::id(), rand::random::<u64>());
+        let directory = Directory(scratch.join(name));
+        files::make_dir(&directory.0).map_err(&failed)?;
+        let options =
+            store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
+        let store = Store::open(&directory.0, options)?;
+        backup.load(&store, 0)?;
+        Ok(Self { path: path.to_path_buf(), store, _directory: directory })
+    }
+
+    /// The keys at the beginning of a range, and whether more are behind them.
+    ///
+    /// # Errors
+    /// If the loaded state cannot be read.
+    pub fn page(&self, range: KeyRange) -> Result<(Vec<KeyValue>, bool), OfflineError> {
+        let query = RangeQuery { limit: KEYS, ..RangeQuery::current(range) };
+        let found = self.store.page(&query, PAGE);
+        let found = found.map_err(|refusal| OfflineError::damaged(&self.path, refusal.to_string()))?;
+        Ok((found.kvs, found.more))
+    }
+}
