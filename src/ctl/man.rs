@@ -2,6 +2,8 @@
 
 use clap::{Arg, Command};
 
+use super::arguments::examples;
+
 use crate::config::render::{Page, escape};
 
 /// The page.
@@ -19,6 +21,9 @@ pub fn page() -> String {
         page.text(&format!("{}.", command.get_about().map(ToString::to_string).unwrap_or_default()));
         if let Some(more) = command.get_after_help() {
             page.raw(".IP\n").raw(&format!("{}\n", escape(&more.to_string())));
+        }
+        if let Some(lines) = examples::of(&path) {
+            page.raw(".IP\n").verbatim(lines);
         }
         page.raw(".RS\n");
         for argument in own(command) {

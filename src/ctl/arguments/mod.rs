@@ -6,6 +6,7 @@ mod check;
 mod cluster;
 mod data;
 mod diff;
+pub(super) mod examples;
 mod flags;
 mod global;
 mod hold;
@@ -212,6 +213,10 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
 
 /// The whole command line, for parsing, help, completions and the man page.
 pub fn command() -> Command {
+    examples::shown(commands())
+}
+
+fn commands() -> Command {
     Command::new("kvctl")
         .about("The client of kvd, with etcdctl's commands and output")
         .version(env!("CARGO_PKG_VERSION"))
