@@ -31,6 +31,7 @@ enum Kind {
     ManyKeys,
     Hash,
     Backup { keys: Option<u64> },
+    Rest,
     Failover(Failure),
     Grow,
     CatchUp { value: usize },
@@ -80,6 +81,8 @@ pub const CASES: &[Case] = &[
     case("hash", "puts of 16 clients while all keys are hashed", 1, Kind::Hash),
     case("backup", "backup of all keys", 1, Kind::Backup { keys: None }),
     case("backup-10", "backup of ten keys", 1, Kind::Backup { keys: Some(10) }),
+    case("rest", "at rest; CPU in a minute", 1, Kind::Rest),
+    case("cluster-rest", "3 members: at rest; CPU of all in a minute", 3, Kind::Rest),
     load_on_3("cluster-put-1", "3 members: put, 1 client", Work::Put, 1),
     load_on_3("cluster-put-64", "3 members: put, 64 clients", Work::Put, 64),
     load_on_3("cluster-get-64", "3 members: get, linearizable, 64 clients", LINEARIZABLE, 64),
@@ -118,6 +121,8 @@ pub const TARGETS: &[(&str, Metric, Limit)] = &[
     ("restart", Metric::Time, Limit::OfEtcd(0.2)),
     ("backup", Metric::Time, Limit::OfEtcd(2.0)),
     ("backup", Metric::Anonymous, Limit::Absolute((64 << 20) as f64)),
+    ("rest", Metric::Anonymous, Limit::Absolute(10e6)),
+    ("rest", Metric::ServerCpu, Limit::Absolute(0.1)),
     ("cluster-put-1", Metric::Median, Limit::OfEtcd(0.85)),
     ("cluster-put-64", Metric::ServerCpu, Limit::OfEtcd(0.6)),
     ("cluster-get-64", Metric::ServerCpu, Limit::OfEtcd(0.7)),
@@ -144,6 +149,7 @@ impl Case {
             Kind::Backup { keys } => {
                 backup::run(self.id, &cluster.members, keys.unwrap_or(options.keys), VALUE).await
             }
+            Kind::Rest => rest(self.id, &cluster.members, options.seconds).await,
             Kind::Failover(failure) => gaps::failover(self.id, &mut cluster, failure).await,
             Kind::Grow => gaps::grow(self.id, &mut cluster).await,
             Kind::CatchUp { value } => catch_up::run(self.id, &mut cluster, options.keys * 1024, value).await,
@@ -184,6 +190,20 @@ fn outcome_rows(row: &'static str, outcome: &Outcome) -> Vec<Sample> {
         (Metric::LoadCpu, outcome.load_cpu.as_secs_f64() / count),
     ];
     values.map(|(metric, value)| Sample { row, metric, value }).to_vec()
+}
+
+/// Leaves the members alone for `seconds`, but at least 20, because the kernel counts CPU time in hundredths of a second.
+async fn rest(row: &'static str, servers: &[Server], seconds: f64) -> Result<Vec<Sample>, String> {
+    idle(servers).await?;
+    let (start, before) = (Instant::now(), server::cpu(servers)?);
+    tokio::time::sleep(Duration::from_secs_f64(seconds.max(20.0))).await;
+    let cpu = (server::cpu(servers)? - before).as_secs_f64() * 60.0 / start.elapsed().as_secs_f64();
+    let mut anonymous = 0;
+    for server in servers {
+        anonymous += server.memory()?.anonymous;
+    }
+    let values = [(Metric::Anonymous, anonymous as f64), (Metric::ServerCpu, cpu)];
+    Ok(values.map(|(metric, value)| Sample { row, metric, value }).to_vec())
 }
 
 /// Fills the server, measures memory and disk, lists everything, and restarts the server.

@@ -12,7 +12,7 @@ pub enum Metric {
     Median,
     /// 99 of 100 operations took no longer (seconds).
     P99,
-    /// User and system time of the server per operation (seconds).
+    /// User and system time of the server per operation, or, at rest, per minute (seconds).
     ServerCpu,
     /// The load generator's own (seconds).
     LoadCpu,
