@@ -191,6 +191,9 @@
 //!   on both sides: on two cores, a serial put in a cluster of three took 1.3 times as long and as much CPU as with
 //!   etcd; on the same thread it takes less.
 //! - Transparent huge pages are off: with them an empty member held 60 MB of anonymous memory, without them half.
+//! - openraft's histograms are replaced (`src/raft/base2histogram`): 26 of an empty member's 35 MB were their tables. Raft's
+//!   clock stands still in a leader without other members, and what waited by looking ten times a second is woken: a
+//!   member at rest was woken 106 times a second, now 15 times.
 
 pub mod api;
 pub mod auth;

@@ -19,6 +19,8 @@ use crate::model::{Command, LeaseId, Refusal, Reply};
 const MAX_REVOKING: usize = 128;
 /// Delay before a failed revocation is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// Longest sleep of the primary: what becomes due sooner wakes it, but not a clock that goes on while the machine sleeps.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longest sleep while this member is not primary.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -103,8 +105,8 @@ impl Expiry {
         }
         // If no more revocations fit, wait for one of them to end, not for the next expired lease.
         if self.revoking.len() < MAX_REVOKING && !self.is_recording {
-            let pause = |due: Moment| due.saturating_sub(now).clamp(Duration::from_millis(1), tick);
-            state.book.next_due().map_or(tick, pause)
+            let pause = |due: Moment| due.saturating_sub(now).clamp(Duration::from_millis(1), LOOK);
+            state.book.next_due().map_or(LOOK, pause)
         } else {
             tick
         }

@@ -13,7 +13,7 @@ use crate::raft::Node;
 use crate::store::Store;
 
 /// Interval at which changes of the members are checked.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(500);
 /// How long a removed member has to pass on the answer to the client that requested its removal.
 const FAREWELL: Duration = Duration::from_millis(500);
 

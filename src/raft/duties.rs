@@ -40,14 +40,21 @@ pub async fn watch_leader(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     inner.shared.set_acknowledged(raft.data_metrics());
     let mut metrics = raft.server_metrics();
-    let mut told = None;
+    let (mut told, mut ticking) = (None, true);
     loop {
-        let (term, believed) = {
+        let (term, believed, alone) = {
             let now = metrics.borrow_and_update();
             let own = now.current_leader == Some(inner.shared.id().0);
-            let believed = now.current_leader.filter(|_| !own || now.state == ServerState::Leader);
-            (now.vote.leader_id.term, believed.map(MemberId))
+            let leads = own && now.state == ServerState::Leader;
+            let alone = leads && now.membership_config.membership().nodes().count() == 1;
+            (now.vote.leader_id.term, now.current_leader.filter(|_| !own || leads).map(MemberId), alone)
         };
+        // Raft's clock sends heartbeats and begins elections: a leader without other members has use for neither, and
+        // would be woken fifty times a second.
+        if ticking == alone {
+            ticking = !alone;
+            raft.runtime_config().tick(ticking);
+        }
         inner.shared.set_leader(term, believed);
         let leader = inner.shared.leader();
         if told != leader {
@@ -127,6 +134,8 @@ pub async fn publish(inner: Arc<Inner>) {
 /// As long as this member leads: decides the cluster's version, and promotes pending voters that have caught up.
 pub async fn lead(inner: Arc<Inner>) {
     let mut leadership = inner.shared.leadership();
+    let Some(raft) = inner.raft() else { return };
+    let mut metrics = raft.server_metrics();
     loop {
         if leadership.wait_for(|now| now.leading).await.is_err() {
             return;
@@ -137,12 +146,19 @@ pub async fn lead(inner: Arc<Inner>) {
             continue;
         }
         while leadership.borrow().leading {
-            members::promote_pending(&inner).await;
-            // The check is cheap; a member that has caught up should not wait long.
+            let has_learners = {
+                let now = metrics.borrow_and_update();
+                now.membership_config.membership().learner_ids().next().is_some()
+            };
+            if has_learners {
+                members::promote_pending(&inner).await;
+            }
+            // A member that has caught up should not wait long.
             tokio::select! {
                 biased;
                 _ = leadership.changed() => {}
-                () = tokio::time::sleep(inner.options.heartbeat) => {}
+                changed = metrics.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(inner.options.heartbeat), if has_learners => {}
             }
         }
     }
