@@ -25,9 +25,6 @@ pub(super) const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
-/// Streams that begin before those that have begun get their turn. The library keeps what begins at the same time in
-/// tables that never shrink.
-const BEGIN_AT_ONCE: usize = 32;
 /// `ENHANCE_YOUR_CALM`.
 const CALM: u32 = 0xb;
 
@@ -89,11 +86,8 @@ pub(super) struct Frames {
     headers: Headers,
     last_stream: u32,
     expelled: Option<Expulsion>,
-    /// The beginning of a frame that must be complete before any of it may pass, or frames that wait for the next turn.
+    /// The beginning of a frame that must be complete before any of it may pass.
     held: Vec<u8>,
-    /// Streams that have begun in this turn.
-    begun: usize,
-    is_turn_over: bool,
 }
 
 /// The position within the client's bytes.
@@ -129,8 +123,6 @@ impl Frames {
             last_stream: 0,
             expelled: None,
             held: Vec::new(),
-            begun: 0,
-            is_turn_over: false,
         }
     }
 
@@ -157,19 +149,6 @@ impl Frames {
         frame.extend_from_slice(&CALM.to_be_bytes());
         frame.extend_from_slice(text);
         frame
-    }
-
-    /// True if frames wait for the next turn.
-    pub(super) fn is_turn_over(&self) -> bool {
-        self.is_turn_over
-    }
-
-    /// The streams that have begun had their turn; what waited for that is added to `changed`.
-    pub(super) fn next_turn(&mut self, changed: &mut Vec<u8>) {
-        self.begun = 0;
-        if std::mem::take(&mut self.is_turn_over) {
-            self.sort_held(changed);
-        }
     }
 
     /// Takes bytes that have arrived. Returns how many of them may pass unchanged; the rest is taken over, and its part
@@ -249,15 +228,10 @@ impl Frames {
                 Place::Between => {
                     let Some(header) = FrameHeader::read(rest) else { return (at, Then::Hold) };
                     if header.kind == HEADERS {
-                        if self.begun >= BEGIN_AT_ONCE {
-                            self.is_turn_over = true;
-                            return (at, Then::Hold);
-                        }
                         let block = self.headers.take(rest);
                         if matches!(block, Block::Partial) {
                             return (at, Then::Hold);
                         }
-                        self.begun += 1;
                         self.last_stream = self.last_stream.max(header.stream);
                         match block {
                             Block::Whole(length, Some(with)) => return (at, Then::Replace(length, with)),
@@ -329,33 +303,10 @@ mod tests {
             let mut changed = Vec::new();
             let passed = frames.arrived(piece, &mut changed);
             out.extend_from_slice(&piece[..passed]);
-            while frames.is_turn_over() {
-                frames.next_turn(&mut changed);
-            }
             out.append(&mut changed);
         }
         frames.ended(&mut out);
         out
-    }
-
-    #[test]
-    fn many_streams_begin_in_turns() {
-        let begin = |number: usize| frame(HEADERS, 4, number as u8, b"\x83\x01\x04a:24");
-        let given: Vec<u8> = [PREFACE.to_vec()].into_iter().chain((0..100).map(begin)).flatten().collect();
-        let turn = BEGIN_AT_ONCE * begin(0).len();
-        let mut frames = Frames::new(None, Floods::new(Arc::default()));
-        let mut changed = Vec::new();
-        assert_eq!(frames.arrived(&given, &mut changed), PREFACE.len() + turn);
-        assert!(frames.is_turn_over() && changed.is_empty());
-        // What comes meanwhile waits, too.
-        assert_eq!(frames.arrived(&begin(100), &mut changed), 0);
-        frames.next_turn(&mut changed);
-        assert_eq!(changed, given[PREFACE.len() + turn..][..turn]);
-        assert!(frames.is_turn_over());
-        let all = [given.clone(), begin(100)].concat();
-        for size in [1, 10, 1000, all.len()] {
-            assert_eq!(through(&all.chunks(size).collect::<Vec<_>>()), all, "in pieces of {size}");
-        }
     }
 
     #[test]

@@ -238,18 +238,8 @@ impl AsyncRead for Heard {
                 // are sent.
                 return Poll::Ready(Ok(()));
             }
-            if this.frames.is_turn_over() {
-                this.frames.next_turn(&mut this.through);
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             let before = buffer.filled().len();
-            let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
-            if polled.is_pending() {
-                // Whoever polled has nothing else to do now than to let the others have their turn.
-                this.frames.next_turn(&mut this.through);
-            }
-            ready!(polled)?;
+            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
             let arrived = &buffer.filled()[before..];
             this.share.moved(arrived.len());
             if arrived.is_empty() {

@@ -32,9 +32,6 @@ fn through(pieces: &[&[u8]]) -> Vec<u8> {
         let mut changed = Vec::new();
         let passed = frames.arrived(piece, &mut changed);
         out.extend_from_slice(&piece[..passed]);
-        while frames.is_turn_over() {
-            frames.next_turn(&mut changed);
-        }
         out.append(&mut changed);
     }
     frames.ended(&mut out);
