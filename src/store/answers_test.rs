@@ -65,6 +65,20 @@ fn ranges_take_room_until_their_values_are_dropped() {
     }
 }
 
+/// What a range counts is the length of its values.
+#[test]
+fn a_long_value_that_is_read_takes_its_length_and_no_more() {
+    let (store, _dir) = filled(1, 1_400_000);
+    let txn = Txn { success: vec![Op::Range(first(1))], ..Txn::default() };
+    let Reply::Op(OpReply::Txn { mut replies, .. }) = apply(&store, Command::Txn(txn)) else {
+        panic!("another reply")
+    };
+    let Some(OpReply::Range(mut range)) = replies.pop() else { panic!("another reply") };
+    let value = range.kvs.pop().expect("it is there").value;
+    let value = value.try_into_mut().expect("nobody else has it");
+    assert_eq!((value.len(), value.capacity()), (1_400_000, 1_400_000));
+}
+
 #[test]
 fn a_page_ends_with_its_bytes() {
     let (store, _dir) = filled(1000, 3_000);

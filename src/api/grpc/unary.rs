@@ -71,6 +71,7 @@ where
                 return Err(Status::internal("unexpected EOF"));
             };
             room.hold(message.len() + frame.len())?;
+            grow(&mut message, frame.len(), length);
             message.put(frame);
         }
         message.truncate(length);
@@ -78,6 +79,17 @@ where
     };
     room.arrived();
     Ok(Received { flag, message, room: Some(room) })
+}
+
+/// Makes room for so many bytes more of a message that is said to have `length` bytes. A buffer that would become larger
+/// than the message becomes as large as it: a value is kept in the buffer in which it came.
+fn grow(message: &mut BytesMut, more: usize, length: usize) {
+    let needed = message.len() + more;
+    if needed > message.capacity() && message.capacity().saturating_mul(2) > length {
+        let mut whole = BytesMut::with_capacity(length.max(needed));
+        whole.extend_from_slice(message);
+        *message = whole;
+    }
 }
 
 impl Received {
@@ -247,6 +259,17 @@ mod tests {
         let mut body = StreamBody::new(tokio_stream::iter(crumbs));
         let message = read(&mut body, 20_000, 1 << 20).await.unwrap();
         assert_eq!(decode::<PutRequest>(message).unwrap(), put(10_000));
+    }
+
+    #[tokio::test]
+    async fn a_message_takes_no_more_memory_than_its_length() {
+        let bytes = encode(&put(1_400_000)).unwrap();
+        let frames =
+            bytes.chunks(16_384).map(|part| Ok::<_, Status>(http_body::Frame::data(part.to_vec().into())));
+        let mut body = StreamBody::new(tokio_stream::iter(frames));
+        let message = read(&mut body, 2_000_000, 2_000_000).await.unwrap();
+        let message = message.try_into_mut().expect("nobody else has it");
+        assert_eq!((message.len(), message.capacity()), (bytes.len() - PREFIX, bytes.len() - PREFIX));
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use super::records::{Live, Record, Value, split_current};
 use super::revision::Revision;
 use super::scan::{Row, Walk};
 use super::written;
+use crate::model::MAX_COMMAND_BYTES;
 use crate::store::StoreError;
 use crate::store::lmdb::Tables;
 use crate::store::tables::Id;
@@ -114,7 +115,8 @@ impl Tables {
             Value::Chunked { len } => len,
         };
         let missing = || StoreError::Damaged(format!("the value of revision {} is incomplete", at.main));
-        let mut whole = Vec::new();
+        // Exactly so much: what is read is counted by its length, and a buffer that grows takes up to twice as much.
+        let mut whole = Vec::with_capacity(usize::try_from(len).unwrap_or(usize::MAX).min(MAX_COMMAND_BYTES));
         for n in 0.. {
             if whole.len() as u64 >= len {
                 break;
