@@ -67,11 +67,41 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_file_name(new);
     // A file that a crash left behind may have another mode.
     let _ = fs::remove_file(&new);
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    let mut file = create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     sync_names(parent(path))
+}
+
+/// Makes a file that does not exist yet (mode 0600). If root makes it, it belongs to the owner of its directory: the member
+/// whose data root looks at runs as another user, and has to read them at its next start.
+///
+/// # Errors
+/// Those of the file system; `AlreadyExists`.
+pub fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    if rustix::process::geteuid().is_root() {
+        let dir = fs::metadata(parent(path))?;
+        if dir.uid() != 0 {
+            // A root without this right has no other user's member to look after.
+            let _ = std::os::unix::fs::fchown(&file, Some(dir.uid()), Some(dir.gid()));
+        }
+    }
+    Ok(file)
+}
+
+/// Opens a file for reading and writing, and makes it as [`create`] does if there is none.
+///
+/// # Errors
+/// Those of the file system.
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    match create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            OpenOptions::new().read(true).write(true).open(path)
+        }
+        made => made,
+    }
 }
 
 /// Bytes that files in `dir` can still take.
@@ -217,6 +247,25 @@ mod tests {
         assert_eq!(fs::read(&path).expect("there"), b"new");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(fs::read_dir(root.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn what_root_makes_among_the_files_of_another_user_is_that_users() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let root = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::chown(root.path(), Some(4711), Some(4712)).expect("given away");
+        let owner = |name: &str| {
+            let found = fs::metadata(root.path().join(name)).expect("there");
+            (found.uid(), found.gid())
+        };
+        replace(&root.path().join("replaced"), b"new").expect("replaced");
+        open_or_create(&root.path().join("opened")).expect("made");
+        open_or_create(&root.path().join("opened")).expect("there");
+        assert_eq!(["replaced", "opened"].map(owner), [(4711, 4712); 2]);
+        assert_eq!(mode(&root.path().join("opened")), 0o600);
+        assert!(create(&root.path().join("opened")).is_err());
     }
 
     #[test]

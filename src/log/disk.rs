@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,13 +66,7 @@ impl RealDisk {
         let io =
             |source: io::Error| LogError::Io { file: dir.display().to_string(), source: Arc::new(source) };
         files::make_dir(dir).map_err(io)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(dir.join(LOCK))
-            .map_err(io)?;
+        let lock = files::open_or_create(&dir.join(LOCK)).map_err(io)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -109,13 +103,8 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(self.dir.join(name))?;
+        let file = files::open_or_create(&self.dir.join(name))?;
+        file.set_len(0)?;
         Ok(Arc::new(RealFile(file)))
     }
 

@@ -1,8 +1,6 @@
 //! The LMDB environment: opening it, its tables, its meta record. The one file of the store with unsafe code.
 
-use std::fs::OpenOptions;
 use std::ops::Index;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
@@ -198,7 +196,7 @@ fn allocate_lock_file(dir: &Path, options: &Options) -> Result<(), StoreError> {
     const SLOT: u64 = 64;
     let path = dir.join("lock.mdb");
     let fail = |error| StoreError::io(format!("allocating {}", path.display()), error);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = files::open_or_create(&path);
     let length = HEAD + SLOT * u64::from(options.max_readers);
     match fallocate(file.map_err(fail)?, FallocateFlags::KEEP_SIZE, 0, length) {
         // The file system does not support it.
