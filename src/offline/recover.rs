@@ -235,8 +235,23 @@ impl Opened {
                 "the log is missing; is it in a --wal-dir of its own?",
             ));
         }
+        let store = member.join("store");
+        // Another member's log is not opened, and its lock would not keep anybody from these data.
+        for dir in [&log_dir, &store] {
+            if let Some(found) = identity::load(dir)?.filter(|found| *found != identity) {
+                let what = format!(
+                    "it belongs to member {} of cluster {}, and {} to member {} of cluster {}",
+                    found.member,
+                    found.cluster,
+                    source.data_dir.display(),
+                    identity.member,
+                    identity.cluster
+                );
+                return Err(OfflineError::damaged(dir, what));
+            }
+        }
         let disk = Arc::new(RealDisk::open(&log_dir)?);
-        Ok(Self { source: source.clone(), identity, disk, log_dir, store: member.join("store") })
+        Ok(Self { source: source.clone(), identity, disk, log_dir, store })
     }
 
     fn open(source: &Source) -> Result<Self, OfflineError> {
@@ -273,5 +288,33 @@ impl Opened {
             members,
             condemned: store.condemned().map(|condemned| condemned.why),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ClusterId;
+
+    #[test]
+    fn the_log_and_the_state_of_another_member_are_refused_and_not_opened() {
+        let root = tempfile::tempdir().expect("a directory");
+        let (data, wal) = (root.path().join("data"), root.path().join("wal"));
+        let store = data.join("member/store");
+        for dir in [&store, &wal] {
+            fs::create_dir_all(dir).expect("made");
+        }
+        let own = Identity { member: MemberId(0xa), cluster: ClusterId(0xc), epoch: 0 };
+        identity::create(&data.join("member"), &own).expect("made");
+        let source = Source { data_dir: data, wal_dir: Some(wal.clone()) };
+        let other = Identity { cluster: ClusterId(0xd), ..own };
+        for dir in [&wal, &store] {
+            identity::create(dir, &other).expect("made");
+            let refused = Opened::lock(&source).err().expect("another cluster's").to_string();
+            assert!(refused.contains("belongs to member a of cluster d"), "{refused}");
+            assert!(!wal.join("LOCK").exists());
+            identity::create(dir, &own).expect("made");
+        }
+        assert!(Opened::lock(&source).is_ok());
     }
 }
