@@ -174,12 +174,16 @@ impl Drop for Call {
     }
 }
 
+/// The longest field of a parent that is read, in bytes.
+const MAX_FIELD: usize = 512;
+
 /// Metadata, for the parent that is named there.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        // Longer ones need not be passed on (W3C Trace Context section 3.3.1.5): a span keeps it for as long as it lives.
+        self.0.get(key)?.to_str().ok().filter(|value| value.len() <= MAX_FIELD)
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -207,5 +211,30 @@ fn canonical(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn what_a_caller_says_of_its_trace_takes_little_memory() {
+        let mut headers = HeaderMap::new();
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        headers.insert("traceparent", HeaderValue::from_static(parent));
+        let mut kept = |state: String| {
+            headers.insert("tracestate", HeaderValue::from_str(&state).expect("ASCII"));
+            let found =
+                TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(&headers));
+            let context = found.span().span_context().clone();
+            assert!(context.is_valid() && context.is_sampled());
+            context.trace_state().header().len()
+        };
+        assert_eq!(kept("vendor=value".into()), 12);
+        assert_eq!(kept(format!("vendor={}", "v".repeat(50_000))), 0);
+        assert_eq!(kept((0..5000).map(|n| format!("v{n}=x,")).collect()), 0);
     }
 }
