@@ -29,6 +29,10 @@ const MEMORY: &str = "process_resident_memory_bytes";
 
 /// Runs a check.
 pub(in crate::ctl) async fn run(target: &Target, check: Check) -> Result<(), Failure> {
+    if check.prefix.is_empty() {
+        let text = "--prefix must not be empty: what others write meanwhile would be deleted at the end";
+        return Err(Failure::with_code(INVALID_INPUT, text));
+    }
     match check.kind {
         CheckKind::Performance => performance(target, &check).await,
         CheckKind::Scale => scale(target, &check).await,

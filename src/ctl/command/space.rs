@@ -93,7 +93,7 @@ impl Count<'_> {
                 }
                 Ok(Ok(answer)) => answer,
                 Ok(Err(end)) if end.answer.compact_revision >= first => {
-                    first = end.answer.compact_revision + 1;
+                    first = end.answer.compact_revision.saturating_add(1);
                     watcher = Watcher::new(Client::open(target).await?, self.watched(first));
                     continue;
                 }
