@@ -167,6 +167,9 @@ pub async fn connect(reach: &Reach, endpoint: &str) -> Result<Connection, String
     })
 }
 
+/// The longest page that is read, in bytes: whoever answers must not fill the memory.
+const MAX_PAGE: u64 = 64 << 20;
+
 /// A page that the server has on the port of an endpoint, within so much time.
 ///
 /// # Errors
@@ -181,7 +184,10 @@ pub async fn page(reach: &Reach, endpoint: &str, path: &str, patience: Duration)
         let request = format!("GET {path} HTTP/1.0\r\nHost: {name}\r\n\r\n");
         let mut page = Vec::new();
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        stream.read_to_end(&mut page).await.map_err(|error| error.to_string())?;
+        stream.take(MAX_PAGE + 1).read_to_end(&mut page).await.map_err(|error| error.to_string())?;
+        if page.len() as u64 > MAX_PAGE {
+            return Err("the page is too long".to_string());
+        }
         let page = String::from_utf8_lossy(&page);
         let (head, body) = page.split_once("\r\n\r\n").ok_or("the answer is not HTTP's")?;
         match head.split(' ').nth(1) {

@@ -24,10 +24,35 @@ impl Seen {
         }
     }
 
+    /// The same without characters that would move a terminal's cursor, or begin a line: whoever can name a member, or
+    /// answer in its place, could write there what it likes.
+    fn printable(mut self) -> Self {
+        self.member.name = printable(&self.member.name);
+        self.status = match self.status {
+            Ok(mut status) => {
+                status.version = printable(&status.version);
+                status.storage_version = printable(&status.storage_version);
+                status.errors = status.errors.iter().map(|error| printable(error)).collect();
+                Ok(status)
+            }
+            Err(why) => Err(printable(&why)),
+        };
+        self
+    }
+
     /// True if it says that it leads.
     pub(super) fn leads(&self) -> bool {
         self.status.as_ref().is_ok_and(|status| status.leader == self.member.id)
     }
+}
+
+/// A text in which characters that control a terminal are escaped.
+pub(super) fn printable(text: &str) -> String {
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// Asks the first endpoint that answers for the members, and each member for its status, all at the same time.
@@ -50,7 +75,7 @@ pub(super) async fn survey(target: &Target) -> Result<Vec<Seen>, Failure> {
             Ok(list) => {
                 let each = list.members.into_iter().map(|member| async move {
                     let status = status(target, &member).await;
-                    Seen { member, status }
+                    Seen { member, status }.printable()
                 });
                 return Ok(join_all(each).await);
             }
@@ -75,4 +100,29 @@ async fn status(target: &Target, member: &Member) -> Result<StatusResponse, Stri
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_members_say_of_themselves_does_not_control_the_terminal() {
+        let member = Member { name: "a\x1b[2J\nfail".into(), ..Member::default() };
+        let status = StatusResponse {
+            version: "3\x1b]0;x\x07".into(),
+            errors: vec!["\u{9b}31m".into()],
+            ..StatusResponse::default()
+        };
+        let seen = Seen { member: member.clone(), status: Ok(status) }.printable();
+        assert_eq!(seen.name(), "a\\u{1b}[2J\\nfail");
+        let status = seen.status.expect("a status");
+        assert_eq!(
+            (status.version.as_str(), status.errors[0].as_str()),
+            ("3\\u{1b}]0;x\\u{7}", "\\u{9b}31m")
+        );
+        let silent = Seen { member, status: Err("\rok".into()) }.printable();
+        assert_eq!(silent.status, Err("\\rok".to_string()));
+        assert_eq!(printable("knöten-1 ✓"), "knöten-1 ✓");
+    }
 }

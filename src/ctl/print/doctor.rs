@@ -4,6 +4,7 @@ use super::document::line;
 use super::format::{Format, Style};
 use super::tree::Object;
 use crate::ctl::failure::Failure;
+use crate::ctl::survey::printable;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +37,8 @@ pub(in crate::ctl) struct Finding {
 
 impl Finding {
     pub(in crate::ctl) fn new(grade: Grade, whom: impl Into<String>, what: String, hint: &str) -> Self {
-        Self { grade, whom: whom.into(), what, hint: hint.to_string() }
+        // Labels of metrics are what files and members are called.
+        Self { grade, whom: whom.into(), what: printable(&what), hint: hint.to_string() }
     }
 }
 
