@@ -265,6 +265,30 @@ impl Rpc {
                 | Rpc::ReflectionAlpha
         )
     }
+
+    /// True if a call of it changes nothing, whatever its request.
+    pub fn only_reads(self) -> bool {
+        matches!(
+            self,
+            Rpc::Range
+                | Rpc::RangeStream
+                | Rpc::LeaseTimeToLive
+                | Rpc::LeaseLeases
+                | Rpc::Watch
+                | Rpc::MemberList
+                | Rpc::Status
+                | Rpc::Hash
+                | Rpc::HashKv
+                | Rpc::Snapshot
+                | Rpc::AuthStatus
+                | Rpc::UserGet
+                | Rpc::UserList
+                | Rpc::RoleGet
+                | Rpc::RoleList
+                | Rpc::Leader
+                | Rpc::Observe
+        )
+    }
 }
 
 /// The rule of the method at `path`. The table begins with the methods called most.

@@ -31,6 +31,10 @@ pub async fn status(
     if node.leader.is_none() {
         errors.push("etcdserver: no leader".to_string());
     }
+    if services.store.is_condemned() {
+        // The alarms that are known here may be wrong, too.
+        errors.push(crate::api::status::text(&Refusal::Corrupt).to_string());
+    }
     errors.extend(services.store.alarms().iter().chain(&full_disk(services)).map(alarm_text));
     Ok(pb::StatusResponse {
         header: Some(services.header()),

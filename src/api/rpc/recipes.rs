@@ -147,7 +147,13 @@ impl Recipes {
     async fn wait_delete(&self, key: Bytes, revision: i64) -> Result<(), Refusal> {
         let mut feed = self.watch(KeyRange::single(key), revision)?;
         loop {
-            match feed.next().await {
+            let item = tokio::select! {
+                biased;
+                // Nobody gets a lock by the events of a state that is wrong.
+                () = self.services.taken_out() => return Err(plain(Refusal::Corrupt)),
+                item = feed.next() => item,
+            };
+            match item {
                 FeedItem::Events { runs, .. } => {
                     let mut events = runs.iter().flat_map(|run| run.events());
                     if events.any(|event| event.kind == EventKind::Delete) {

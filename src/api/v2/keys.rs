@@ -78,9 +78,18 @@ async fn get(
         Ok(found) => Ok(Ok((json::line(&share, |out| json::listing(&found, out))?, listed.index))),
         Err(error) => Ok(Err(error)),
     };
-    let read = call.services.reads.tree(&caller, (path.clone(), recursive), freshness, then);
+    let read = async {
+        let read = call.services.reads.tree(&caller, (path.clone(), recursive), freshness, then).await?;
+        still_right(call, Refusal::Corrupt)?;
+        Ok(read)
+    };
     let (line, index) = audited_node(call.services, call.client, &caller, (&*path, true), read).await??;
     Ok(at(call.services, index, answer::json(StatusCode::OK, line)))
+}
+
+/// Refuses if this member's state was found wrong while the request was under way: the answer may come from it.
+fn still_right(call: &Call<'_>, refusal: Refusal) -> Result<(), Refusal> {
+    if call.services.store.is_condemned() { Err(refusal) } else { Ok(()) }
 }
 
 async fn wait(call: &Call<'_>, headers: &HeaderMap, wanted: TreeWait) -> Result<Response<ReplyBody>, Error> {
@@ -110,7 +119,10 @@ async fn write(
     let command = Command::Tree(command);
     let proposed = async {
         services.check_quota(&command).await?;
-        services.propose(caller.clone(), command).await
+        let reply = services.propose(caller.clone(), command).await?;
+        // What was written stays written.
+        still_right(call, Refusal::TimeoutLeaderFailed)?;
+        Ok(reply)
     };
     let event = match audited_node(services, call.client, &caller, node, proposed).await? {
         Reply::Tree(TreeReply::Done(event)) => event,
