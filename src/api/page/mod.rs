@@ -128,14 +128,14 @@ pub async fn answer<B: RequestBody>(
     response
 }
 
-/// Whoever may list the members may see their status, on learners, too.
+/// Whoever may list the members may see their status, on learners, too, and if the state is wrong: the page says so.
 async fn admit(
     services: &Services,
     headers: &HeaderMap,
     client: &Arc<Client>,
 ) -> Result<(), Response<ReplyBody>> {
     let listing = RULES.iter().find(|rule| rule.rpc == Rpc::MemberList);
-    let rule = listing.map(|rule| Rule { learner: Learner::Served, ..*rule });
+    let rule = listing.map(|rule| Rule { rpc: Rpc::Status, learner: Learner::Served, ..*rule });
     let Some(rule) = rule else { return Err(refused("there is no rule")) };
     let began = Instant::now();
     match gate::admit(services, &rule, headers, client.certified.as_ref()).await {
