@@ -196,7 +196,7 @@ async fn answer(process: &Process, reloader: &Reloader<'_>) {
     let answer = async |request| match request {
         Request::Reload => reloader.reload(),
         Request::Status => Answer { lines: vec![process.status()], ..Answer::default() },
-        Request::Rebuild => match process.rebuild() {
+        Request::Rebuild => match process.rebuild().await {
             Ok(()) => Answer { lines: vec![REBUILDING.to_string()], ..Answer::default() },
             Err(why) => Answer::refused(why),
         },

@@ -186,8 +186,8 @@ impl Process {
     ///
     /// # Errors
     /// Why that is impossible.
-    pub fn rebuild(&self) -> Result<(), String> {
-        self.member.states.rebuild()
+    pub async fn rebuild(&self) -> Result<(), String> {
+        self.member.states.rebuild().await
     }
 
     /// The scheduled backups; none if the configuration asks for none.

@@ -68,6 +68,18 @@ pub enum Value {
     Hash(i64, u32),
 }
 
+impl Value {
+    /// True if the two are of one kind: digests of one scheme, or hashes with the same history. Programs of different
+    /// versions may compute different digests of one state, and what was compacted elsewhere has another hash.
+    pub fn compares_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Digest(own, _), Value::Digest(scheme, _)) => own == scheme,
+            (Value::Hash(own, _), Value::Hash(compacted, _)) => own == compacted,
+            _ => false,
+        }
+    }
+}
+
 /// As text, without the zeros at the end.
 pub fn hex(digest: &StateDigest) -> String {
     digest.value.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -83,5 +95,19 @@ pub fn name(subject: Subject) -> String {
     match subject {
         Subject::Digest(index) => format!("after log entry {index} the digest of the state"),
         Subject::Hash(revision) => format!("at revision {revision} the hash of the keys"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_computed_alike_is_compared() {
+        let (digest, hash) = (|scheme, byte| Value::Digest(scheme, [byte; 32]), Value::Hash);
+        assert!(digest(1, 7).compares_with(&digest(1, 8)) && hash(5, 7).compares_with(&hash(5, 8)));
+        assert!(!digest(1, 7).compares_with(&digest(2, 8)), "a member of another version is not wrong");
+        assert!(!hash(5, 7).compares_with(&hash(6, 7)));
+        assert!(!hash(5, 7).compares_with(&digest(1, 7)));
     }
 }

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use super::parts::{Job, Member};
 use super::states::States;
-use crate::model::{Alarm, AlarmKind, Caller, Command, MemberId};
 use crate::store::Condemned;
 
 /// Interval of the comparisons with the leader.
@@ -39,14 +38,17 @@ async fn run(states: Arc<States>) {
             () = states.wake.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
+        // Before the mark: if another state takes its place, nothing is said of that one.
+        let number = states.store.state_number();
         if let Some(condemned) = states.store.condemned() {
-            mend(&states, condemned).await;
+            mend(&states, number, condemned).await;
             continue;
         }
         // Also if a snapshot of the leader has replaced it.
         if *states.out.borrow() {
             end(&states).await;
         }
+        states.withdraw().await;
         if digest.elapsed() >= EVERY {
             digest = Instant::now();
             states.compare().await;
@@ -64,14 +66,18 @@ async fn run(states: Arc<States>) {
 }
 
 /// One step towards a state that is right.
-async fn mend(states: &States, condemned: Condemned) {
+async fn mend(states: &States, number: u64, condemned: Condemned) {
     let status = states.node.status();
+    states.remember(number, &condemned);
     if status.is_leader {
-        return step_aside(states, status.id).await;
+        if let Err(why) = states.step_aside().await {
+            tracing::warn!(why, "this member's state is wrong");
+        }
+        return;
     }
     if !condemned.replace {
         if !states.is_told() && states.raise(status.id).await {
-            states.set_told();
+            states.set_told(number, &condemned);
         }
         return;
     }
@@ -83,27 +89,9 @@ async fn mend(states: &States, condemned: Condemned) {
                 "this member's state is wrong, and could not be replaced by the leader's yet"
             );
             if !states.is_told() && states.raise(status.id).await {
-                states.set_told();
+                states.set_told(number, &condemned);
             }
             tokio::time::sleep(AGAIN).await;
-        }
-    }
-}
-
-/// Hands leadership to a member whose state is right, as far as that is known.
-async fn step_aside(states: &States, own: MemberId) {
-    let right = states.right.lock().clone();
-    let voters = states.node.voters();
-    let is_candidate = |id: &MemberId| *id != own && (right.is_empty() || right.contains(id));
-    for target in voters.into_iter().filter(is_candidate) {
-        match states.node.transfer(target).await {
-            Ok(()) => {
-                tracing::info!(%target, "leadership was handed over, because this member's state is wrong");
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%target, %error, "leadership could not be handed over, and this member's state is wrong");
-            }
         }
     }
 }
@@ -116,12 +104,6 @@ async fn end(states: &States) {
     tracing::info!("this member's state was replaced by the leader's and is served");
     states.served_again();
     states.replaced.fetch_add(1, Ordering::Relaxed);
-    let alarm = Alarm { member: states.node.status().id, kind: AlarmKind::Corrupt };
-    if states.store.alarms().contains(&alarm) {
-        let cleared = states.node.propose(Caller::System, Command::AlarmClear(alarm)).await;
-        if let Err(error) = cleared {
-            tracing::warn!(%error, "the alarm of this member, whose state is right again, was not cleared");
-        }
-    }
+    states.withdraw().await;
     states.compare().await;
 }

@@ -59,6 +59,10 @@ pub struct States {
     told: AtomicBool,
     /// When the state was replaced.
     replaced_at: parking_lot::Mutex<Option<Instant>>,
+    /// The number of the state that was compared last.
+    shown: AtomicU64,
+    /// Since when an alarm that names this member is to be cleared, if there is one.
+    withdraws: parking_lot::Mutex<Option<Instant>>,
 }
 
 impl States {
@@ -82,9 +86,10 @@ impl States {
             wake: Notify::new(),
             out: watch::Sender::new(is_condemned),
             right: parking_lot::Mutex::default(),
-            // An earlier process has raised it.
-            told: AtomicBool::new(is_condemned),
+            told: AtomicBool::new(store.condemned().is_some_and(|condemned| condemned.told)),
             replaced_at: parking_lot::Mutex::default(),
+            shown: AtomicU64::new(store.state_number()),
+            withdraws: parking_lot::Mutex::default(),
         });
         node.register(Topic::CHECKS, Arc::new(CheckHandler(states.clone())))?;
         Ok(states)
@@ -105,22 +110,53 @@ impl States {
         self.out.subscribe()
     }
 
-    /// Has the state replaced by the leader's, for an operator.
+    /// Has the state replaced by the leader's, for an operator. A leader hands leadership over first: without a leader
+    /// there is no state to be taken over, and one that is not served any more is no help to anybody.
     ///
     /// # Errors
-    /// Why that is impossible.
-    pub fn rebuild(&self) -> Result<(), String> {
-        if self.node.voters().len() < 2 && !self.node.status().is_learner {
+    /// Why that is impossible; nothing has changed then.
+    pub async fn rebuild(&self) -> Result<(), String> {
+        let status = self.node.status();
+        if self.node.voters().len() < 2 && !status.is_learner {
             return Err(
                 "this is the only member that votes: there is no other state; restore a backup".into()
             );
         }
+        let number = self.store.state_number();
         let why = match self.store.condemned() {
             Some(condemned) => condemned.why,
-            None => "an operator has it replaced".to_string(),
+            None => {
+                if status.is_leader {
+                    self.step_aside().await?;
+                }
+                match self.node.leader() {
+                    Some(leader) if leader != status.id => {}
+                    _ => return Err("there is no leader whose state this member could take".into()),
+                }
+                "an operator has it replaced".to_string()
+            }
         };
-        self.condemn(why, true);
+        self.condemn(number, why, true);
         Ok(())
+    }
+
+    /// Hands leadership to a member whose state is right, as far as that is known.
+    ///
+    /// # Errors
+    /// If no other voter can take it.
+    pub(super) async fn step_aside(&self) -> Result<(), String> {
+        let (own, right) = (self.node.status().id, self.right.lock().clone());
+        let is_candidate = |id: &MemberId| *id != own && (right.is_empty() || right.contains(id));
+        for target in self.node.voters().into_iter().filter(is_candidate) {
+            match self.node.transfer(target).await {
+                Ok(()) => {
+                    tracing::info!(%target, "leadership was handed over, because this member's state is wrong");
+                    return Ok(());
+                }
+                Err(error) => tracing::warn!(%target, %error, "leadership could not be handed over"),
+            }
+        }
+        Err("this member leads, and no other one can lead in its place".into())
     }
 
     /// Before clients are admitted: has all states compared, the hashes, too, if `initial-corrupt-check` asks for it. A
@@ -134,6 +170,7 @@ impl States {
         while begun.elapsed() < FIRST {
             match self.ask_round(true).await {
                 Ok(outcome) if outcome.compared.contains(&own) => {
+                    self.heed(&outcome, own);
                     tracing::info!("the initial check of the data has ended");
                     return;
                 }
@@ -143,6 +180,13 @@ impl States {
             tokio::time::sleep(PAUSE).await;
         }
         tracing::warn!(%last, "the data could not be compared before clients are admitted");
+    }
+
+    /// What a round says of this member counts even if the leader's own message of it was lost.
+    fn heed(&self, outcome: &Outcome, own: MemberId) {
+        if outcome.odd.contains(&own) && !self.store.is_condemned() {
+            self.found_wrong("this member's state is not that of the majority".to_string());
+        }
     }
 
     /// Has the leader, which may be this member, compare all states now.
@@ -168,9 +212,11 @@ impl States {
                 Told::At(Some(leaders)) if leaders.index == own.index && leaders.scheme == own.scheme => {
                     self.judge(own, leaders);
                     if self.differs.load(Ordering::Relaxed) {
-                        let Outcome { compared, odd, is_unknown } = self.ask_round(false).await?;
-                        // It may be the leader that differs.
+                        let outcome = self.ask_round(false).await?;
                         let own = self.node.status().id;
+                        self.heed(&outcome, own);
+                        let Outcome { compared, odd, is_unknown } = outcome;
+                        // It may be the leader that differs.
                         let is_right = compared.contains(&own) && !odd.contains(&own) && !is_unknown;
                         self.differs.store(!is_right, Ordering::Relaxed);
                     }
@@ -242,11 +288,10 @@ impl States {
         let asked = others.iter().map(|id| async { (*id, self.ask(*id, subject).await) });
         let mut said = BTreeMap::from([(status.id, own.clone())]);
         for (id, answer) in futures_util::future::join_all(asked).await {
-            match (&own, answer) {
-                // What was compacted elsewhere is not comparable.
-                (Value::Hash(compacted, _), Ok(Value::Hash(other, _))) if *compacted != other => {}
-                (_, Ok(value)) => _ = said.insert(id, value),
-                (_, Err(refusal)) => {
+            match answer {
+                Ok(value) if own.compares_with(&value) => _ = said.insert(id, value),
+                Ok(_) => tracing::debug!(member = %id, "a member's state cannot be compared"),
+                Err(refusal) => {
                     tracing::debug!(member = %id, %refusal, "a member's state was not compared")
                 }
             }
@@ -298,7 +343,7 @@ impl States {
     /// Has a member know that its state is wrong.
     async fn tell(&self, member: MemberId, term: u64, why: &str) {
         if member == self.node.status().id {
-            return self.condemn(why.to_string(), self.replaces());
+            return self.found_wrong(why.to_string());
         }
         let told = match encode(&Question::Differs(term, why.to_string())) {
             Ok(asked) => self.node.ask_member(member, Topic::CHECKS, asked).await,
@@ -309,10 +354,24 @@ impl States {
         }
     }
 
+    /// The state that was compared last is not that of the majority.
+    fn found_wrong(&self, why: String) {
+        self.condemn(self.shown.load(Ordering::Relaxed), why, self.replaces());
+    }
+
     /// Whether a state that is wrong is to be replaced. One that was replaced just now is not: it would not help.
     fn replaces(&self) -> bool {
         let just_now = self.replaced_at.lock().is_some_and(|at| at.elapsed() < SETTLED);
         self.checks.replaces && !just_now
+    }
+
+    /// Writes the mark of a state that is wrong again, if there was no room for it.
+    pub(super) fn remember(&self, number: u64, condemned: &Condemned) {
+        if !self.store.is_mark_durable()
+            && let Err(error) = self.store.condemn_state(number, condemned)
+        {
+            tracing::debug!(%error, "a later start would still not know that this member's state is wrong");
+        }
     }
 
     /// True if the alarm was raised.
@@ -320,28 +379,57 @@ impl States {
         self.told.load(Ordering::Relaxed)
     }
 
-    /// The alarm was raised.
-    pub(super) fn set_told(&self) {
+    /// The alarm was raised; a later process knows it, too.
+    pub(super) fn set_told(&self, number: u64, condemned: &Condemned) {
         self.told.store(true, Ordering::Relaxed);
+        let told = Condemned { told: true, ..condemned.clone() };
+        if let Err(error) = self.store.condemn_state(number, &told) {
+            tracing::warn!(%error, "a later start would raise the alarm of this member again");
+        }
+    }
+
+    /// Clears the alarm of this member, whose state is right again. One whose outcome was not known when it was raised may
+    /// come later.
+    pub(super) async fn withdraw(&self) {
+        let Some(since) = *self.withdraws.lock() else { return };
+        let alarm = Alarm { member: self.node.status().id, kind: AlarmKind::Corrupt };
+        if !self.store.alarms().contains(&alarm) {
+            if since.elapsed() >= SETTLED {
+                *self.withdraws.lock() = None;
+            }
+            return;
+        }
+        if let Err(error) = self.node.propose(Caller::System, Command::AlarmClear(alarm)).await {
+            tracing::warn!(%error, "the alarm of this member, whose state is right again, was not cleared yet");
+        }
     }
 
     /// The state was replaced.
     pub(super) fn served_again(&self) {
-        *self.replaced_at.lock() = Some(Instant::now());
+        let now = Some(Instant::now());
+        (*self.replaced_at.lock(), *self.withdraws.lock()) = (now, now);
         self.differs.store(false, Ordering::Relaxed);
         self.told.store(false, Ordering::Relaxed);
         self.node.stand(true);
         self.out.send_replace(false);
     }
 
-    /// From now on nothing of this member's state is served.
-    fn condemn(&self, why: String, replace: bool) {
+    /// From now on nothing of this member's state is served, if it is the one with this number. The verdict on one that
+    /// was replaced in the meantime says nothing of the next one.
+    fn condemn(&self, number: u64, why: String, replace: bool) {
         let before = self.store.condemned();
         if before.as_ref().is_none_or(|before| !before.replace && replace) {
-            tracing::error!(why, replace, "nothing of this member's state is served any more");
-            if let Err(error) = self.store.condemn(&Condemned { why, replace }) {
-                tracing::error!(%error, "a later start would not know that this member's state is wrong");
+            match self.store.condemn_state(number, &Condemned { why: why.clone(), replace, told: false }) {
+                Ok(false) => {
+                    tracing::info!(why, "that was said of a state that was replaced since");
+                    return;
+                }
+                Ok(true) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a later start would not know yet that this member's state is wrong");
+                }
             }
+            tracing::error!(why, replace, "nothing of this member's state is served any more");
         }
         self.node.stand(false);
         self.out.send_replace(true);
@@ -359,6 +447,17 @@ impl States {
     }
 
     async fn what(&self, subject: Subject) -> Result<Value, Refusal> {
+        let number = self.store.state_number();
+        let value = self.value(subject).await?;
+        // Of a state that was replaced meanwhile the value may be of either.
+        if self.store.state_number() != number {
+            return Err(Refusal::Corrupt);
+        }
+        self.shown.store(number, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    async fn value(&self, subject: Subject) -> Result<Value, Refusal> {
         match subject {
             Subject::Digest(index) => {
                 self.node.applied(index).await?;
@@ -398,7 +497,7 @@ impl States {
                 if self.node.term() != term {
                     return Err(Refusal::NotLeader);
                 }
-                self.condemn(why, self.replaces());
+                self.found_wrong(why);
             }
         }
         Ok(Bytes::new())

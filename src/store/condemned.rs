@@ -19,6 +19,8 @@ const MARK: &str = "CONDEMNED";
 /// Its first line if the state is to be replaced, and if it is to be kept for an examination.
 const REPLACE: &str = "replace";
 const KEEP: &str = "keep";
+/// Behind it if others were told.
+const TOLD: &str = " told";
 
 /// Why a state is not served, and what is to become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +29,16 @@ pub struct Condemned {
     pub why: String,
     /// Whether it is to be replaced by the leader's.
     pub replace: bool,
+    /// Whether the alarm of this member was raised.
+    pub told: bool,
 }
 
 /// The mark of the state in use.
 #[derive(Default)]
 pub(super) struct Mark {
     is_set: AtomicBool,
+    /// The file says so, too, or there is nothing to say.
+    is_durable: AtomicBool,
     what: Mutex<Option<Condemned>>,
 }
 
@@ -40,12 +46,13 @@ impl Mark {
     /// The mark beside the data in `dir`.
     pub fn load(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(MARK);
-        let what = match fs::read_to_string(&path) {
-            Ok(text) => Some(parse(&text)),
+        let what = match fs::read(&path) {
+            Ok(bytes) => Some(parse(&String::from_utf8_lossy(&bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(StoreError::io(format!("reading {}", path.display()), error)),
         };
-        Ok(Self { is_set: AtomicBool::new(what.is_some()), what: Mutex::new(what) })
+        let (is_set, is_durable) = (AtomicBool::new(what.is_some()), AtomicBool::new(true));
+        Ok(Self { is_set, is_durable, what: Mutex::new(what) })
     }
 
     /// True if the state is condemned. Cheap.
@@ -58,27 +65,42 @@ impl Mark {
         self.what.lock().clone()
     }
 
-    /// Condemns the state whose data are in `dir`: in this process at once, and durably.
-    pub fn set(&self, dir: &Path, what: &Condemned) -> Result<(), StoreError> {
-        let first = if what.replace { REPLACE } else { KEEP };
+    /// True if a later process will know it, too.
+    pub fn is_durable(&self) -> bool {
+        self.is_durable.load(Ordering::Acquire)
+    }
+
+    /// Condemns the state in use, in this process.
+    pub fn set(&self, what: &Condemned) {
         *self.what.lock() = Some(what.clone());
+        self.is_durable.store(false, Ordering::Release);
         self.is_set.store(true, Ordering::Release);
+    }
+
+    /// The same for later processes: a file beside the data, which are in `dir`.
+    pub fn write(&self, dir: &Path, what: &Condemned) -> Result<(), StoreError> {
+        let first = if what.replace { REPLACE } else { KEEP };
+        let told = if what.told { TOLD } else { "" };
         let path = dir.join(MARK);
-        files::replace(&path, format!("{first}\n{}\n", what.why).as_bytes())
-            .map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
+        files::replace(&path, format!("{first}{told}\n{}\n", what.why).as_bytes())
+            .map_err(|error| StoreError::io(format!("writing {}", path.display()), error))?;
+        self.is_durable.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// The state in use is another one.
     pub fn clear(&self) {
         *self.what.lock() = None;
         self.is_set.store(false, Ordering::Release);
+        self.is_durable.store(true, Ordering::Release);
     }
 }
 
 /// A first line that is not known, of a file that a crash has cut off, keeps the state.
 fn parse(text: &str) -> Condemned {
     let (first, why) = text.split_once('\n').unwrap_or((text, ""));
-    Condemned { why: why.trim_end().to_string(), replace: first == REPLACE }
+    let (first, told) = first.strip_suffix(TOLD).map_or((first, false), |first| (first, true));
+    Condemned { why: why.trim_end().to_string(), replace: first == REPLACE, told }
 }
 
 #[cfg(test)]
@@ -96,13 +118,16 @@ mod tests {
         let (dir, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
         let store = open(dir.path());
         assert!(!store.is_condemned() && store.condemned().is_none());
-        let what = Condemned { why: "it differs\nafter entry 7".into(), replace: true };
+        let what = Condemned { why: "it differs\nafter entry 7".into(), replace: true, told: false };
         store.condemn(&what).expect("marked");
         store.close().expect("closed");
         drop(store);
         let store = open(dir.path());
         assert!(store.is_condemned());
-        assert_eq!(store.condemned(), Some(what));
+        assert_eq!(store.condemned(), Some(what.clone()));
+        let what = Condemned { told: true, ..what };
+        store.condemn(&what).expect("marked");
+        assert_eq!(Mark::load(&dir.path().join("state-1")).expect("a mark").get(), Some(what));
         let source = open(other.path());
         source.checkpoint().expect("durable");
         let prepared = store.prepare(source.snapshot().expect("a snapshot"), |_| true).expect("loaded");
@@ -115,10 +140,62 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_could_not_be_written_is_written_later() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = open(dir.path());
+        let what = Condemned { why: "it differs".into(), replace: true, told: false };
+        // As on a full disk: there is no room for the file.
+        let path = dir.path().join("state-1").join(MARK);
+        fs::create_dir_all(path.join("in its place")).expect("made");
+        assert!(store.condemn(&what).is_err());
+        assert!(store.is_condemned() && !store.is_mark_durable(), "it counts in this process");
+        fs::remove_dir_all(&path).expect("removed");
+        store.condemn(&what).expect("marked");
+        assert!(store.is_mark_durable());
+        store.close().expect("closed");
+        drop(store);
+        fs::write(&path, b"keep\n\xff\n").expect("damaged");
+        assert!(open(dir.path()).is_condemned(), "whatever the file says");
+    }
+
+    #[test]
+    fn a_verdict_on_a_state_that_was_replaced_is_none_on_the_next_one() {
+        let (dir, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+        let (store, source) = (open(dir.path()), open(other.path()));
+        let (what, before) =
+            (Condemned { why: "it differs".into(), replace: true, told: false }, store.state_number());
+        source.checkpoint().expect("durable");
+        let prepared = store.prepare(source.snapshot().expect("a snapshot"), |_| true).expect("loaded");
+        store.adopt(prepared).expect("adopted");
+        assert!(!store.condemn_state(before, &what).expect("nothing to write"));
+        assert!(!store.is_condemned());
+        assert!(store.condemn_state(store.state_number(), &what).expect("marked"));
+        assert!(store.is_condemned());
+    }
+
+    #[test]
+    fn a_wrong_state_does_not_spread() {
+        let (dir, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+        let (store, source) = (open(dir.path()), open(other.path()));
+        source.checkpoint().expect("durable");
+        let what = Condemned { why: "it differs".into(), replace: true, told: false };
+        // Found before it is sent, and while it is.
+        let under_way = source.snapshot().expect("a snapshot");
+        let mut pieces = source.snapshot().expect("a snapshot");
+        let first = pieces.next().expect("a piece");
+        source.condemn(&what).expect("marked");
+        assert!(store.prepare(under_way, |_| true).is_err());
+        assert!(store.prepare(std::iter::once(first).chain(pieces), |_| true).is_err());
+    }
+
+    #[test]
     fn a_damaged_mark_condemns_and_keeps() {
         for text in ["", "rep", "keep\nwhy\n", "nonsense\nwhy\n"] {
             assert!(!parse(text).replace, "{text:?}");
         }
-        assert_eq!(parse("replace\nwhy\n"), Condemned { why: "why".into(), replace: true });
+        let parsed = |replace, told| Condemned { why: "why".into(), replace, told };
+        assert_eq!(parse("replace\nwhy\n"), parsed(true, false));
+        assert_eq!(parse("replace told\nwhy\n"), parsed(true, true));
+        assert_eq!(parse("keep told\nwhy\n"), parsed(false, true));
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct Inner {
     /// The users of the published state, for checks that take no lock.
     pub present: Present,
     /// Whether the state in use is known to be wrong.
-    pub condemned: Mark,
+    pub condemned: Arc<Mark>,
     pool: Mutex<Pool>,
     quota: AtomicU64,
     failed: AtomicBool,
@@ -102,6 +102,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The number of the environment in use.
+    pub fn number(&self) -> u64 {
+        // It was checked when the store was opened.
+        state_number(self.tables.dir()).unwrap_or_default()
+    }
+
     /// The state in LMDB, with an empty head.
     pub fn load(tables: Tables) -> Result<Self, StoreError> {
         let txn = tables.read()?;
@@ -337,7 +343,7 @@ impl Drop for Reader<'_> {
 impl Inner {
     pub fn new(dir: PathBuf, options: Options, shared: Shared) -> Result<Self, StoreError> {
         let last_state = AtomicU64::new(state_number(shared.tables.dir())?);
-        let condemned = Mark::load(shared.tables.dir())?;
+        let condemned = Arc::new(Mark::load(shared.tables.dir())?);
         Ok(Self {
             dir,
             quota: AtomicU64::new(options.quota.unwrap_or(UNLIMITED)),

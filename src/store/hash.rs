@@ -38,10 +38,35 @@ impl Store {
     /// From now on the state in use counts as wrong, also after a restart, until another one is adopted.
     ///
     /// # Errors
-    /// If that cannot be made durable; it counts in this process all the same.
+    /// If that cannot be made durable; it counts in this process all the same, and a later call tries again.
     pub fn condemn(&self, what: &Condemned) -> Result<(), StoreError> {
-        let dir = self.0.shared.read().tables.dir().to_path_buf();
-        self.0.condemned.set(&dir, what)
+        self.condemn_state(self.state_number(), what).map(drop)
+    }
+
+    /// The same if the state in use is the one with this number; false if it is another one by now.
+    ///
+    /// # Errors
+    /// As of [`Store::condemn`].
+    pub fn condemn_state(&self, number: u64, what: &Condemned) -> Result<bool, StoreError> {
+        let dir = {
+            let shared = self.0.shared.read();
+            if shared.number() != number {
+                return Ok(false);
+            }
+            self.0.condemned.set(what);
+            shared.tables.dir().to_path_buf()
+        };
+        self.0.condemned.write(&dir, what).map(|()| true)
+    }
+
+    /// The number of the state in use: another one after each that is adopted.
+    pub fn state_number(&self) -> u64 {
+        self.0.shared.read().number()
+    }
+
+    /// True if a later process will know, too, that the state is condemned, or if it is not.
+    pub fn is_mark_durable(&self) -> bool {
+        self.0.condemned.is_durable()
     }
 
     /// True if nothing of the state in use may be served. Cheap.

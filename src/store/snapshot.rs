@@ -25,6 +25,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::condemned::Mark;
 use super::core::Inner;
 use super::format::meta::Meta;
 use super::format::{self, varint};
@@ -86,6 +87,7 @@ pub struct SnapshotReader {
     crc: u32,
     begun: Instant,
     took: Arc<Histogram>,
+    condemned: Arc<Mark>,
 }
 
 /// The position in the stream.
@@ -126,6 +128,7 @@ impl Inner {
             crc: 0,
             begun: Instant::now(),
             took: self.figures.snapshot.clone(),
+            condemned: self.condemned.clone(),
         })
     }
 }
@@ -144,7 +147,12 @@ impl SnapshotReader {
         postcard::to_stdvec(&Header { meta: self.meta.clone() }).map_err(encode)
     }
 
+    /// # Errors
+    /// Also if the state is found wrong meanwhile: nobody takes over a stream without its end.
     fn next_piece(&mut self) -> Result<Option<Bytes>, StoreError> {
+        if self.condemned.is_set() {
+            return Err(StoreError::Snapshot("the state is wrong, and is not passed on".into()));
+        }
         match self.place {
             Place::Start => {
                 let header = self.header_block()?;

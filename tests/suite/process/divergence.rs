@@ -97,6 +97,10 @@ async fn a_member_whose_state_differs_serves_nothing_and_one_command_rebuilds_it
         assert_eq!(watch_end(watch).await, Some((Code::DataLoss, CORRUPT.to_string())));
     }
     assert!(page(member, "/health").await.contains("ALARM CORRUPT"));
+    let shown = page(member, "/status/data").await;
+    assert!(shown.contains("The state of this member is not the others'"), "{shown}");
+    let errors = status(member).await.errors;
+    assert!(errors.contains(&CORRUPT.to_string()), "{errors:?}");
     // The alarm names it. As in etcd nothing is written, and the others serve reads.
     let id = status(member).await.header.expect("a header").member_id;
     until_alarms(&three.0[others[0]], &[id]).await;
@@ -231,6 +235,29 @@ async fn without_a_majority_an_alarm_names_the_cluster_and_an_operator_decides()
     three.0[leader].api().maintenance.alarm(disarm).await.expect("disarmed");
     put(&three.0[odd], "k", "after").await;
     assert_eq!(get(&three.0[odd], "other", true).await, Ok(None), "what only it had is gone");
+}
+
+/// What is left of the cluster is not taken out of service for a state that nobody can send.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_another_leader_a_member_is_not_rebuilt() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let mut three = three(&[]).await;
+    let leader = three.leader().await;
+    put(&three.0[leader], "k", "kept").await;
+    for other in [(leader + 1) % 3, (leader + 2) % 3] {
+        three.0[other].kill();
+    }
+    let begun = Instant::now();
+    while status(&three.0[leader]).await.leader != 0 {
+        assert!(begun.elapsed() < PATIENCE, "it leads nobody");
+    }
+    let told = kvctl(&three.0[leader], &["rebuild"]);
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(!told.status.success() && said.contains("there is no leader whose state"), "{said}");
+    assert_eq!(get(&three.0[leader], "k", true).await, Ok(Some("kept".into())));
+    assert_eq!(figure(&three.0[leader], "kvd_state_differs").await, Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
