@@ -58,6 +58,7 @@ impl Order<'_> {
     /// See [`BackupError`].
     pub fn take(&self) -> Result<Made, BackupError> {
         let folder = self.folder;
+        self.is_right()?;
         folder.prepare()?;
         // A backup shows the last checkpoint, but everything that was acknowledged belongs into it.
         self.store.checkpoint()?;
@@ -92,6 +93,8 @@ impl Order<'_> {
         let bytes = part.file.metadata().map_err(&failed)?.len();
         let (cluster, at, compressed) = (self.cluster, self.now, self.compress);
         let name = Name { cluster, at, revision: checked.revision, compressed };
+        // Nor if it was found wrong meanwhile: a backup displaces an older one.
+        self.is_right()?;
         let path = part.finish(folder, &name)?;
         let removed = match folder.prune(self.keep, &name) {
             Ok(removed) => removed.len(),
@@ -101,6 +104,12 @@ impl Order<'_> {
             }
         };
         Ok(Made { path, name, bytes, removed })
+    }
+}
+
+impl Order<'_> {
+    fn is_right(&self) -> Result<(), BackupError> {
+        if self.store.is_condemned() { Err(BackupError::Wrong) } else { Ok(()) }
     }
 }
 

@@ -48,6 +48,9 @@ pub enum BackupError {
     /// The cluster does not confirm that the state is up to date.
     #[error("the state cannot be brought up to date: {0}")]
     Behind(Refusal),
+    /// The state is known to be wrong.
+    #[error("the state of this member is not that of the majority: a backup of it would be worth nothing")]
+    Wrong,
     /// The member stops.
     #[error("the member stops")]
     Stopped,

@@ -14,7 +14,7 @@ use crate::member::Member;
 use crate::member::lab::{StoppedClock, lone_leader};
 use crate::model::{Caller, ClusterId, Command, MemberId, Put};
 use crate::offline;
-use crate::store::Store;
+use crate::store::{Condemned, Store};
 
 const CLUSTER: ClusterId = ClusterId(0xabc);
 /// What [`StoppedClock`] shows, in seconds.
@@ -101,6 +101,18 @@ async fn a_backup_is_whole_closed_and_alone_under_its_name() {
     assert_eq!(names(&bench.directory()), [plain.clone(), compressed.clone()]);
     let size = |name: &str| fs::metadata(bench.directory().join(name)).expect("there").len();
     assert!(size(&compressed) * 10 < size(&plain), "a thousand times the same letter");
+}
+
+#[tokio::test]
+async fn a_state_that_is_wrong_displaces_no_backup() {
+    let bench = Bench::new().await;
+    bench.take(NOW, false, 1).expect("a backup");
+    let before = names(&bench.directory());
+    let what = Condemned { why: "it differs".into(), replace: false, told: false };
+    bench.member.store.condemn(&what).expect("marked");
+    let refused = bench.take(NOW + 1, false, 1).expect_err("it is worth nothing").to_string();
+    assert!(refused.contains("not that of the majority"), "{refused}");
+    assert_eq!(names(&bench.directory()), before);
 }
 
 #[tokio::test]
