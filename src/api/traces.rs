@@ -26,7 +26,7 @@ use tonic::Code;
 use super::client::Client;
 use super::metrics::{Page, Source};
 use super::rules::Rule;
-use export::{Counted, Counts};
+use export::{Counts, Queue};
 use named::named;
 
 /// Where spans go, and which.
@@ -59,7 +59,7 @@ impl Traces {
     /// If the address is none.
     pub fn open(options: &Options) -> Result<Self, String> {
         let counts = Arc::<Counts>::default();
-        let exporter = Counted::open(&options.address, counts.clone())?;
+        let queue = Queue::open(&options.address, counts.clone())?;
         let mut resource = Resource::builder_empty().with_service_name(options.service.clone());
         if !options.instance.is_empty() {
             resource =
@@ -70,7 +70,7 @@ impl Traces {
             count => Sampler::TraceIdRatioBased(f64::from(count) / 1e6),
         };
         let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
+            .with_span_processor(queue)
             .with_resource(resource.build())
             .with_sampler(Sampler::ParentBased(Box::new(begun_here)))
             .build();
