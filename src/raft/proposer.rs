@@ -69,6 +69,10 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
             continue;
         }
         match leader {
+            // What a wrong state asks for, as that a lease has ended, would change the others' right ones.
+            Some(leader) if leader == inner.shared.id() && inner.options.store.is_condemned() => {
+                answer_all(replies_of(std::mem::take(&mut waiting)), &Refusal::NotLeader);
+            }
             Some(leader) if leader == inner.shared.id() => {
                 submit(&inner, take_group(&mut waiting), permit).await;
             }

@@ -4,6 +4,7 @@ use super::*;
 use crate::model::{LogPosition, TreeCommand, Ttl, Version};
 use crate::raft::log_store::LogStore;
 use crate::raft::types::log_id;
+use crate::store::Condemned;
 
 #[tokio::test(start_paused = true)]
 async fn it_leads_at_once_and_again_after_a_restart() {
@@ -51,6 +52,20 @@ async fn a_member_that_applies_too_slowly_takes_no_more_writes() {
     assert_eq!(write("b").await, Err(Refusal::TooManyRequests));
     committed(applied + 5000);
     assert_eq!(write("c").await, Ok(()));
+    cluster.shut_down().await;
+}
+
+/// Not even for a job of its own, such as the one that revokes leases.
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_state_is_wrong_proposes_nothing() {
+    let cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let node = cluster.node(1);
+    assert!(node.propose(Caller::System, put("a", "1")).await.is_ok());
+    let wrong = Condemned { why: "a test".into(), replace: false, told: false };
+    cluster.store(1).condemn(&wrong).expect("marked");
+    assert!(node.propose(Caller::System, put("a", "2")).await.is_err());
+    assert_eq!(value(&cluster.store(1), "a").as_deref(), Some("1"));
     cluster.shut_down().await;
 }
 
