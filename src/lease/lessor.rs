@@ -9,7 +9,9 @@ use tokio::sync::{Notify, oneshot};
 
 use super::book::{Book, Moment, Outcome, Turn, Waiter, seconds};
 use super::{Claim, IdSource, Leases};
-use crate::model::{Clock, Histogram, Lease, LeaseChange, LeaseId, MemberId, Observer, Refusal};
+use crate::model::{
+    Clock, Histogram, Lease, LeaseChange, LeaseId, MemberId, Observer, Planted, Refusal, is_planted,
+};
 
 /// Intervals the lessor works with.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +153,11 @@ impl Lessor {
             return;
         };
         let grace = self.options.election_timeout;
-        state.book.arm(leases, now, |lease| remaining(lease) + grace);
+        let left = |lease: &Lease| match is_planted(Planted::ShortLeases) {
+            true => grace,
+            false => remaining(lease) + grace,
+        };
+        state.book.arm(leases, now, left);
         primary.arming = false;
         // Dropping the waiters wakes them.
         primary.waiters.clear();

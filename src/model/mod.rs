@@ -15,6 +15,7 @@ mod lease;
 mod member;
 mod nesting;
 mod observer;
+mod planted;
 mod position;
 mod query;
 mod refusal;
@@ -36,6 +37,9 @@ pub use key::{KeyRange, RangeEnd, prefix_end};
 pub use lease::{Lease, LeaseId};
 pub use member::{ClusterId, Member, MemberId, cluster_id};
 pub use observer::{LeaseChange, Observer};
+#[cfg(feature = "planted-faults")]
+pub use planted::plant;
+pub use planted::{Planted, is_planted};
 pub use position::{LogPosition, Progress};
 pub use query::{KeyValue, RangeQuery, RangeResult, RevisionBounds, Sort, SortTarget};
 pub use refusal::Refusal;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::MemberId;
+use crate::model::{MemberId, Planted, is_planted};
 
 /// The support of a leader by a quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Claim {
     pub fn leader(&self, quorum: Quorum, now: Instant) -> Option<MemberId> {
         let leader = self.leader?;
         let holds = match self.confirmed(leader, quorum, now) {
-            Some(at) => now < at + self.patience,
+            Some(at) => now < at + self.patience || is_planted(Planted::UnconfirmedLeaders),
             None => false,
         };
         holds.then_some(leader)

@@ -15,7 +15,7 @@ use super::types::{
     Entry, LogId, Payload, RaftVote, Types, from_log, from_vote, log_id, position, to_log, to_vote,
 };
 use crate::log::{Log, LogError};
-use crate::model::LogPosition;
+use crate::model::{LogPosition, Planted, is_planted};
 
 /// Most bytes of entries sent to a member at once.
 const REPLICATION_BYTES: usize = 4 << 20;
@@ -106,6 +106,9 @@ impl RaftLogStorage<Types> for LogStore {
         let (done, flushed) = oneshot::channel();
         let done = Box::new(move |result: Result<(), LogError>| drop(done.send(result)));
         self.log.save_vote(to_vote(vote), done)?;
+        if is_planted(Planted::UnflushedVotes) {
+            return Ok(());
+        }
         Ok(flushed.await.map_err(|_| LogError::Closed)??)
     }
 
@@ -135,8 +138,17 @@ impl RaftLogStorage<Types> for LogStore {
             list.push(to_log(&entry)?);
         }
         let last = list.last().map(|entry| entry.position);
-        let done =
-            Box::new(move |result: Result<(), LogError>| callback.io_completed(result.map_err(Into::into)));
+        let mut callback = Some(callback);
+        if is_planted(Planted::UnflushedEntries)
+            && let Some(callback) = callback.take()
+        {
+            callback.io_completed(Ok(()));
+        }
+        let done = Box::new(move |result: Result<(), LogError>| {
+            if let Some(callback) = callback {
+                callback.io_completed(result.map_err(Into::into));
+            }
+        });
         self.log.append(list, done)?;
         self.shared.set_last_log(last);
         Ok(())

@@ -12,7 +12,7 @@ use super::queue::{Charge, ReplyTo, Waiting};
 use super::types::{Callback, Group, Types};
 use super::wire::{Answer, Request};
 use crate::log;
-use crate::model::{MemberId, Proposal, Refusal, Stamp, Version};
+use crate::model::{MemberId, Planted, Proposal, Refusal, Stamp, Version, is_planted};
 use crate::peer::{Channel, TransportError};
 
 /// Most commands in one entry, and most bytes.
@@ -238,6 +238,9 @@ async fn forward(inner: Arc<Inner>, leader: MemberId, group: Vec<Waiting>, permi
         Ok(other) => {
             tracing::warn!(%leader, answer = other.name(), "the leader's answer to forwarded proposals makes no sense");
             answer_all(replies_of(group), &Refusal::TimeoutConnectionLost);
+        }
+        Err(TransportError::Lost(_) | TransportError::Timeout) if is_planted(Planted::RepeatedCommands) => {
+            inner.requeue(group);
         }
         Err(TransportError::Lost(_)) => answer_all(replies_of(group), &Refusal::TimeoutConnectionLost),
         Err(TransportError::Timeout) => answer_all(replies_of(group), &Refusal::Timeout),

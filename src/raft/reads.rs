@@ -12,7 +12,7 @@ use super::ask::ask;
 use super::inner::Inner;
 use super::queue::Reader;
 use super::wire::{Answer, Request};
-use crate::model::Refusal;
+use crate::model::{Planted, Refusal, is_planted};
 use crate::peer::Channel;
 
 /// Pause before a round that failed is repeated.
@@ -97,6 +97,9 @@ async fn round(inner: &Arc<Inner>) -> Round {
 /// restarts quickly does not remember the lease.
 pub async fn own_round(inner: &Arc<Inner>) -> Round {
     let Some(raft) = inner.raft() else { return Round::Stopped };
+    if is_planted(Planted::UnconfirmedReads) {
+        return Round::Index(inner.shared.applied().saturating_sub(1));
+    }
     match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
         Ok(linearizer) => Round::Index(linearizer.read_log_id().index()),
         Err(RaftError::Fatal(_)) => Round::Stopped,

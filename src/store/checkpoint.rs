@@ -18,7 +18,7 @@ use super::registry::Registry;
 use super::seams::{self, Point};
 use super::space;
 use super::tables::{Kept, TABLES};
-use crate::model::Histogram;
+use crate::model::{Histogram, Planted, is_planted};
 
 impl Inner {
     /// Folds everything applied so far into LMDB and returns when it is durable.
@@ -103,7 +103,7 @@ impl Folding {
     /// frozen.
     fn meta(&self, before: &Meta) -> Meta {
         Meta {
-            applied: self.applied,
+            applied: if is_planted(Planted::LatePositions) { before.applied } else { self.applied },
             raft_membership: self.registry.raft_membership.clone(),
             revision: self.revision,
             compacted: self.compacted,

@@ -30,8 +30,8 @@ use super::core::Inner;
 use super::format::meta::Meta;
 use super::format::{self, varint};
 use super::lmdb::{ReadTxn, Tables};
-use super::tables::{Row, TABLES};
-use crate::model::{Histogram, LogPosition};
+use super::tables::{Id, Row, TABLES};
+use crate::model::{Histogram, LogPosition, Planted, is_planted};
 
 pub(super) const MAGIC: &[u8; 12] = b"kvd-snapshot";
 /// The version of the stream's own layout.
@@ -196,6 +196,10 @@ impl SnapshotReader {
         let failed = StoreError::lmdb("reading for a snapshot");
         let Place::Rows { table: at, after } = &mut self.place else { return Ok(false) };
         let Some((number, table)) = contents().nth(*at) else { return Ok(false) };
+        if is_planted(Planted::SnapshotsWithoutLeases) && table.id == Id::Leases {
+            self.place = Place::Rows { table: *at + 1, after: None };
+            return Ok(true);
+        }
         let from = match after {
             Some(key) => Bound::Excluded(key.as_slice()),
             None => Bound::Unbounded,

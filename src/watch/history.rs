@@ -16,7 +16,7 @@ use super::hub::{Hub, Options};
 use super::inbox::{Inbox, MAX_REVISIONS, Taken};
 use super::run::{Interest, Part, Run, Source};
 use super::shared::Request;
-use crate::model::{KeyRange, Refusal, RevisionEvents};
+use crate::model::{KeyRange, Planted, Refusal, RevisionEvents, is_planted};
 use crate::store::Wanted;
 
 /// How long to wait if the store lacks the resources for a read.
@@ -149,6 +149,7 @@ fn serve(
 }
 
 fn select(sources: &[Arc<Source>], from: i64, interest: &Interest) -> Option<Arc<Run>> {
+    let from = from + i64::from(is_planted(Planted::SkippedRevisions));
     let wanted = &sources[sources.partition_point(|source| source.revision() < from)..];
     let parts: SmallVec<[Part; 1]> =
         wanted.iter().filter_map(|source| Part::select(source, interest)).collect();

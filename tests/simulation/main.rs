@@ -19,6 +19,7 @@
 //! | `live` | streams that are read slowly |
 //! | `monitor` | what must hold at every moment: no leader without a quorum, and no election for no reason |
 //! | `promises` | what must hold at every answer between members: what it acknowledges is on disk |
+//! | `planted` | faults of the program that are planted on purpose: the checks find each of them |
 //! | `verify` | what must hold in the end |
 //! | `journal` | everything that happened, in order |
 //!
@@ -33,6 +34,7 @@
 //! ```text
 //! cargo test --test simulation                                    the seeds of every run
 //! KVD_SEED=17 cargo test --test simulation                        one seed, with its journal if it fails
+//! tests/simulation/run --hours 8 --jobs 2                         new seeds for that long; failures are kept
 //! KVD_SEEDS=5000 cargo test --test simulation -- --nocapture      that many new seeds, each printed
 //! KVD_FAULTS=Cuts,Clocks cargo test --test simulation             with these kinds of faults and no others
 //! ```
@@ -50,6 +52,8 @@ mod live;
 mod machine;
 mod monitor;
 mod network;
+#[cfg(feature = "planted-faults")]
+mod planted;
 mod promises;
 mod repair;
 mod run;
@@ -73,7 +77,8 @@ fn seeds() -> Vec<u64> {
         (Some(seed), _) => vec![seed],
         (None, Some(count)) => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-            (now * 1_000_000..now * 1_000_000 + count).collect()
+            let first = number("KVD_FIRST_SEED").unwrap_or(now * 1_000_000);
+            (first..first + count).collect()
         }
         (None, None) => (0..SEEDS).collect(),
     }
@@ -83,9 +88,14 @@ fn run_all(members: u64) {
     // What users were seen to do, with their role and without it.
     let mut acts = [("role true: Some(Ok(()))", false), ("role false: Some(Err(PermissionDenied))", false)];
     for seed in seeds() {
-        println!("seed: KVD_SEED={seed} cargo test --test simulation");
-        let outcome = run::run(seed, members);
-        outcome.expect_good();
+        let outcome = run::run(seed, members, None);
+        let (seconds, hash) = (outcome.simulated.as_secs_f64(), outcome.hash());
+        println!("{members} members, seed {seed}: {seconds:.1} s simulated, journal {hash:016x}");
+        if !outcome.faults.is_empty() {
+            println!("{}", outcome.command());
+            outcome.shrunk().expect_good();
+            return;
+        }
         for (what, seen) in &mut acts {
             *seen |= outcome.journal.iter().any(|line| line.contains(*what));
         }
@@ -108,7 +118,7 @@ fn five_members() {
 fn a_seed_is_one_run() {
     for members in [3, 5] {
         let seed = 1_000 + members;
-        let (first, second) = (run::run(seed, members), run::run(seed, members));
+        let (first, second) = (run::run(seed, members, None), run::run(seed, members, None));
         let lines = |run: &run::Outcome| run.journal.clone();
         let (first, second) = (lines(&first), lines(&second));
         let differs = first.iter().zip(&second).position(|(one, other)| one != other);

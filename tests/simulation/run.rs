@@ -28,13 +28,29 @@ const KEYS: usize = 4;
 pub struct Outcome {
     pub seed: u64,
     pub members: u64,
+    /// What it ran under.
+    pub switches: Switches,
     /// All events.
     pub journal: Vec<String>,
     /// Everything that does not hold.
     pub faults: Vec<String>,
+    /// How long it was for the members.
+    pub simulated: Duration,
 }
 
 impl Outcome {
+    /// A number that is equal for equal journals.
+    pub fn hash(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(self.journal.join("\n").as_bytes())
+    }
+
+    /// The command that repeats the run.
+    pub fn command(&self) -> String {
+        let test = if self.members == 3 { "three_members" } else { "five_members" };
+        let names = self.switches.names();
+        format!("KVD_SEED={} KVD_FAULTS={names} cargo test --test simulation {test}", self.seed)
+    }
+
     /// Panics if something does not hold, and prints the events before it.
     pub fn expect_good(&self) {
         if self.faults.is_empty() {
@@ -50,40 +66,58 @@ impl Outcome {
         let first = |what: &&str| kinds.insert(kind(what));
         let faults: Vec<&str> = self.faults.iter().map(String::as_str).filter(first).take(10).collect();
         panic!(
-            "{} members, seed {}:\n{}\n\n{}\n\nreplay with KVD_SEED={} cargo test --test simulation",
+            "{} members, seed {}:\n{}\n\n{}\n\nreplay with {}",
             self.members,
             self.seed,
             self.journal[from..].join("\n"),
             faults.join("\n"),
-            self.seed
+            self.command()
         );
+    }
+
+    /// The same seed with as few kinds of faults as still fail: each is left out in turn.
+    pub fn shrunk(self) -> Outcome {
+        let mut least = self;
+        for kind in least.switches.kinds() {
+            let fewer = run(least.seed, least.members, Some(least.switches.without(kind)));
+            if !fewer.faults.is_empty() {
+                println!("without {kind:?} it fails, too");
+                least = fewer;
+            }
+        }
+        least
     }
 }
 
-/// Runs a seed.
-pub fn run(seed: u64, members: u64) -> Outcome {
+/// Runs a seed, under its own faults or under others.
+pub fn run(seed: u64, members: u64, others: Option<Switches>) -> Outcome {
     let mut dice = Dice::new(seed.wrapping_mul(31).wrapping_add(members));
     // On its own thread: state that a simulation leaves in the thread must not reach the next one.
     let thread = std::thread::spawn(move || {
         kvd::raft::simulate(dice.next());
+        let mut fork = || Dice::new(dice.next());
+        let drawn = Switches::of(&mut fork());
+        let switches = others.unwrap_or(drawn);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(story(dice, members))
-    });
-    match thread.join() {
-        Ok((journal, faults)) => Outcome { seed, members, journal, faults },
-        Err(panic) => {
-            println!(
-                "{members} members, seed {seed}: replay with KVD_SEED={seed} cargo test --test simulation"
-            );
-            std::panic::resume_unwind(panic)
+        let runtime = runtime.expect("a runtime");
+        // What panics ends the seed, but its journal is worth reading.
+        let journal = runtime.block_on(async { Journal::new() });
+        let story = std::panic::AssertUnwindSafe(|| {
+            runtime.block_on(story(&mut fork, members, journal.clone(), switches.clone()))
+        });
+        if let Err(panic) = std::panic::catch_unwind(story) {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+            journal.broken(format!("panic: {}", text.unwrap_or_default()));
         }
-    }
+        let simulated = Duration::from_millis(runtime.block_on(async { journal.now_ms() }));
+        (switches, journal.lines(), journal.faults(), simulated)
+    });
+    let (switches, journal, faults, simulated) = thread.join().expect("the seed's own panics are caught");
+    Outcome { seed, members, switches, journal, faults, simulated }
 }
 
-async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
-    let mut fork = || Dice::new(dice.next());
-    let journal = Journal::new();
-    let switches = Switches::of(&mut fork());
+async fn story(fork: &mut impl FnMut() -> Dice, count: u64, journal: Journal, switches: Switches) {
     journal.note(switches.to_string());
     let settings = Settings::common(&switches, &mut fork());
     let network = Network::new(fork(), journal.clone());
@@ -125,7 +159,7 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
         journal.broken(format!("the cluster does not recover: {why}"));
         // There is nothing more to check; the watchers' thread ends with the process.
         world.end().await;
-        return (journal.lines(), journal.faults());
+        return;
     }
     verify::writable(&world).await;
     stop.send_replace(true);
@@ -140,7 +174,6 @@ async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     verify::watchers(&world, watchers);
     trees::verify(&world, &changes);
     world.end().await;
-    (journal.lines(), journal.faults())
 }
 
 fn network_notes(world: &World) -> String {
@@ -159,6 +192,8 @@ async fn recover(world: &World, faults: &mut Faults) -> Result<(), String> {
         }
         match verify::unsettled(world) {
             None => return Ok(()),
+            // Nothing is gained by waiting for members that what is broken keeps from starting.
+            Some(why) if !world.journal().faults().is_empty() => return Err(why),
             Some(why) if begun.elapsed() > RECOVERY => return Err(why),
             Some(_) => {}
         }

@@ -107,6 +107,21 @@ impl Switches {
         Self(on)
     }
 
+    /// The kinds that are on.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.0.iter().copied().collect()
+    }
+
+    /// Their names, as `KVD_FAULTS` takes them.
+    pub fn names(&self) -> String {
+        self.0.iter().map(|kind| format!("{kind:?}")).collect::<Vec<_>>().join(",")
+    }
+
+    /// The same without one kind.
+    pub fn without(&self, kind: Kind) -> Self {
+        Self(self.0.iter().copied().filter(|other| *other != kind).collect())
+    }
+
     /// No faults.
     pub fn none() -> Self {
         Self(BTreeSet::new())

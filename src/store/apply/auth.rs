@@ -9,7 +9,8 @@ use super::txn::check_depth;
 use super::{Applying, Stop};
 use crate::auth::{Need, Users};
 use crate::model::{
-    AuthChange, Caller, Command, Delete, KeyRange, LeaseId, Op, Proposal, Put, Refusal, Reply, Txn,
+    AuthChange, Caller, Command, Delete, KeyRange, LeaseId, Op, Planted, Proposal, Put, Refusal, Reply, Txn,
+    is_planted,
 };
 
 impl Applying<'_> {
@@ -35,7 +36,8 @@ impl Applying<'_> {
 
     /// Checks the permissions on all keys that a command touches, in both branches of a transaction.
     pub(super) fn check_keys(&self, proposal: &Proposal) -> Result<(), Stop> {
-        if !self.registry.users.is_enabled() || proposal.caller == Caller::System {
+        let is_checked = self.registry.users.is_enabled() && !is_planted(Planted::UncheckedUsers);
+        if !is_checked || proposal.caller == Caller::System {
             return Ok(());
         }
         let mut check = Check {
