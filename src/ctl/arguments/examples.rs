@@ -98,6 +98,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "kvctl diff http://old:2379 http://new:2379\nkvctl diff backup.db 10.0.0.1:2379 --prefix=/app/\n\
          kvctl diff monday.db friday.db -w json --text",
     ),
+    ("edit", "kvctl edit /app/settings.json\nEDITOR='code --wait' kvctl edit /app/settings.json"),
     ("doctor", "kvctl doctor"),
     ("status", "kvctl status"),
     ("options", "kvctl options"),

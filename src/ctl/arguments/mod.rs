@@ -6,6 +6,7 @@ mod check;
 mod cluster;
 mod data;
 mod diff;
+mod edit;
 pub(super) mod examples;
 mod flags;
 mod global;
@@ -35,6 +36,7 @@ pub(super) use check::{Check, Kind as CheckKind, Load};
 pub(super) use cluster::{Cluster, Endpoints};
 pub(super) use data::{Data, Delete, Get, NO_VALUE, Put, operation};
 pub(super) use diff::{Diff, Side, TROUBLE};
+pub(super) use edit::Edit;
 pub(super) use global::Globals;
 pub(super) use hold::{Elect, Lock};
 pub(super) use lease::Lease;
@@ -64,6 +66,7 @@ pub(super) enum Asked {
     Check(Check),
     Space(Space),
     Diff(Diff),
+    Edit(Edit),
     /// Show the whole cluster on one screen.
     Status,
     /// Look for problems.
@@ -204,6 +207,7 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
             let _: [String; 0] = flags::texts(own, "doctor accepts no arguments")?;
             Asked::Doctor
         }
+        "edit" => Asked::Edit(edit::read(own)?),
         "diff" => Asked::Diff(diff::read(own)?),
         "space" => Asked::Space(space::read(own)?),
         "check" => inner().and_then(|(name, own)| check::read(name, own)).map(Asked::Check)?,
@@ -244,6 +248,7 @@ fn commands() -> Command {
         .subcommand(check::command())
         .subcommand(space::command())
         .subcommand(diff::command())
+        .subcommand(edit::command())
         .subcommand(flags::leaf("doctor", "doctor", DOCTOR).after_help(DOCTOR_MORE))
         .subcommand(flags::leaf("status", "status", STATUS))
         .subcommand(flags::leaf("options", "options", "Print the flags that all commands have"))

@@ -7,6 +7,7 @@ mod confirm;
 mod data;
 mod diff;
 mod doctor;
+mod edit;
 mod endpoint;
 mod glob;
 mod hold;
@@ -65,6 +66,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         // On the heap: it is by far the largest.
         Asked::Elect(elect) => Box::pin(hold::elect(target, style, elect)).await,
         Asked::Check(check) => Box::pin(check::run(target, check)).await,
+        Asked::Edit(edit) => Box::pin(edit::run(target, edit)).await,
         Asked::Status => status::run(target, style).await,
         Asked::Doctor => doctor::run(target, style).await,
         Asked::Space(asked) => space::run(target, style, asked).await,

@@ -11,6 +11,7 @@ mod differences;
 mod discovery;
 mod divergence;
 mod durable_names;
+mod editing;
 mod empty_values;
 mod entry;
 mod epochs;
