@@ -86,7 +86,7 @@ impl Order<'_> {
         let digest: [u8; HASH as usize] = hash.finalize().into();
         out.write_all(&digest).and_then(|()| out.finish()).map_err(&failed)?;
         part.file.sync_all().map_err(&failed)?;
-        let checked = offline::check(&temporary)?;
+        let checked = offline::check(&temporary, &offline::Meter::default())?;
         if (checked.bytes, checked.digest) != (length, digest) {
             return Err(BackupError::Unlike(temporary.clone()));
         }

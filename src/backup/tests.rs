@@ -92,9 +92,9 @@ async fn a_backup_is_whole_closed_and_alone_under_its_name() {
         let made = bench.take(NOW, compress, 9).expect("a backup");
         assert_eq!(made.name, Name { cluster: CLUSTER, at: NOW, revision: 301, compressed: compress });
         assert_eq!(fs::metadata(&made.path).expect("there").permissions().mode() & 0o7777, 0o600);
-        let checked = offline::check(&made.path).expect("it can be restored");
+        let checked = offline::check(&made.path, &offline::Meter::default()).expect("it can be restored");
         assert_eq!((checked.revision, checked.changes), (301, 300));
-        assert_eq!(offline::status(&made.path).expect("a status").keys, 300);
+        assert_eq!(offline::status(&made.path, &offline::Meter::default()).expect("a status").keys, 300);
         assert_eq!(made.bytes, fs::metadata(&made.path).expect("there").len());
     }
     let [plain, compressed] = ["db", "db.gz"].map(|end| format!("kvd-abc-20231114T221320Z-301.{end}"));
@@ -125,11 +125,12 @@ async fn damage_anywhere_in_a_backup_is_found() {
             let mut bad = good.clone();
             bad[at] ^= 4;
             fs::write(&made.path, bad).expect("written");
-            let error = offline::check(&made.path).expect_err("damaged").to_string();
+            let error =
+                offline::check(&made.path, &offline::Meter::default()).expect_err("damaged").to_string();
             assert!(error.contains(&made.path.display().to_string()), "{error}");
         }
         fs::write(&made.path, &good[..good.len() - 700]).expect("written");
-        offline::check(&made.path).expect_err("cut off");
+        offline::check(&made.path, &offline::Meter::default()).expect_err("cut off");
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `admin.rs` | the daemon on this machine |
 //! | `watcher.rs` | a watch that outlives its connection |
 //! | `survey.rs` | what all members say about themselves |
+//! | `progress.rs` | how far a command is that lasts |
 //! | `session.rs` | locks and elections |
 //! | `child.rs` | commands that kvctl runs |
 //! | `failure.rs` | how a command ends: etcdctl's texts and exit codes |
@@ -34,6 +35,7 @@ mod man;
 mod output;
 mod pages;
 mod print;
+mod progress;
 mod secret;
 mod session;
 mod survey;

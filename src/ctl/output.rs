@@ -1,6 +1,6 @@
 //! Standard output and standard error. A reader that has closed the pipe is not an error.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 /// Prints to standard output, at once.
 pub(super) fn print(text: &str) {
@@ -11,14 +11,6 @@ pub(super) fn print(text: &str) {
 pub(super) fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(bytes).and_then(|()| out.flush());
-}
-
-/// Shows on a terminal how far a command that lasts is, in place of what it has shown before; an empty text ends that.
-pub(super) fn progress(text: &str) {
-    let mut err = std::io::stderr().lock();
-    if err.is_terminal() {
-        let _ = write!(err, "\r\x1b[K{text}").and_then(|()| err.flush());
-    }
 }
 
 /// A line for standard error.

@@ -28,7 +28,7 @@ pub(super) struct Target {
     pub(super) command_timeout: Duration,
     /// The most bytes of a request that writes.
     pub(super) max_request: usize,
-    /// How long a snapshot may take; for ever unless the command line says so.
+    /// How long what lasts may take, such as a snapshot, if the command line says so.
     pub(super) snapshot_timeout: Option<Duration>,
     /// Who the caller is.
     pub(super) credentials: Credentials,

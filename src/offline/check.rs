@@ -4,8 +4,8 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::OfflineError;
 use super::file::{Backup, Kind};
+use super::{Meter, OfflineError};
 use crate::api::proto::mvccpb::KeyValue;
 use crate::bbolt::FileError;
 
@@ -30,8 +30,8 @@ const DELETION: usize = 18;
 ///
 /// # Errors
 /// See [`OfflineError`]: what is damaged, with its place.
-pub fn check(path: &Path) -> Result<Checked, OfflineError> {
-    let backup = Backup::open(path, false)?;
+pub fn check(path: &Path, meter: &Meter) -> Result<Checked, OfflineError> {
+    let backup = Backup::open(path, false, meter)?;
     if backup.kind == Kind::Kvd {
         let what = "a snapshot in kvd's own format is checked by `kvctl snapshot restore` only";
         return Err(OfflineError::damaged(path, what));

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::OfflineError;
 use super::file::Backup;
+use super::{Meter, OfflineError};
 use crate::files;
 use crate::model::{KeyRange, KeyValue, RangeQuery};
 use crate::store::{self, CheckpointPolicy, Store};
@@ -34,9 +34,9 @@ impl Contents {
     ///
     /// # Errors
     /// See [`OfflineError`]; nothing remains in `scratch`.
-    pub fn open(path: &Path, scratch: &Path) -> Result<Self, OfflineError> {
-        let backup = match Backup::open(path, false) {
-            Err(OfflineError::NoHash) => Backup::open(path, true)?,
+    pub fn open(path: &Path, scratch: &Path, meter: &Meter) -> Result<Self, OfflineError> {
+        let backup = match Backup::open(path, false, meter) {
+            Err(OfflineError::NoHash) => Backup::open(path, true, meter)?,
             opened => opened?,
         };
         let failed = OfflineError::io(scratch);

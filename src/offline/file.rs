@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{OfflineError, compressed};
+use super::{Meter, OfflineError, compressed};
 use crate::bbolt::{self, FileError};
 use crate::store::{SnapshotReader, Store};
 
@@ -35,6 +36,9 @@ pub struct Backup {
     pub kind: Kind,
     /// The SHA-256 of the content.
     pub digest: [u8; 32],
+    meter: Meter,
+    /// Bytes that were read after the hash was computed.
+    read: AtomicU64,
 }
 
 impl Backup {
@@ -43,7 +47,7 @@ impl Backup {
     ///
     /// # Errors
     /// See [`OfflineError`].
-    pub fn open(path: &Path, skip_hash_check: bool) -> Result<Self, OfflineError> {
+    pub fn open(path: &Path, skip_hash_check: bool, meter: &Meter) -> Result<Self, OfflineError> {
         let failed = OfflineError::io(path);
         let file = File::open(path).map_err(&failed)?;
         let mut file = compressed::expanded(file, path).map_err(&failed)?;
@@ -56,8 +60,9 @@ impl Backup {
         if !has_hash && !skip_hash_check {
             return Err(OfflineError::NoHash);
         }
-        let digest = digest(&mut file, length).map_err(&failed)?;
-        let mut backup = Self { path: path.to_path_buf(), file, length, kind, digest };
+        let digest = digest(&mut file, length, meter).map_err(&failed)?;
+        let (path, meter, read) = (path.to_path_buf(), meter.clone(), AtomicU64::new(0));
+        let mut backup = Self { path, file, length, kind, digest, meter, read };
         if has_hash && !skip_hash_check {
             let mut expected = [0; HASH as usize];
             backup.file.read_exact(&mut expected).map_err(&failed)?;
@@ -74,9 +79,9 @@ impl Backup {
     ///
     /// # Errors
     /// If it is not one.
-    pub fn pages(&self) -> Result<bbolt::File<BufReader<&File>>, OfflineError> {
+    pub fn pages(&self) -> Result<bbolt::File<BufReader<Metered<'_>>>, OfflineError> {
         // Pages are read whole, so a small buffer is enough.
-        let source = BufReader::with_capacity(8 << 10, &self.file);
+        let source = BufReader::with_capacity(8 << 10, Metered(self));
         bbolt::File::open(source, self.length).map_err(|error| self.damaged(&error))
     }
 
@@ -115,11 +120,17 @@ impl Backup {
             }
             Kind::Kvd => {
                 (&self.file).seek(SeekFrom::Start(0)).map_err(OfflineError::io(&self.path))?;
-                let pieces = Pieces { file: &self.file, left: self.length };
+                let pieces = Pieces { backup: self, left: self.length };
                 store.restore(pieces).map_err(|error| self.of_store(error))?;
                 Ok(crate::store::Imported::default())
             }
         }
+    }
+
+    /// More was read. Everything is read twice, first for the hash.
+    fn has_read(&self, bytes: usize) {
+        let read = self.read.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        self.meter.at(self.length + read, 2 * self.length);
     }
 
     /// The path with what is wrong.
@@ -151,6 +162,23 @@ impl Backup {
     }
 }
 
+/// The file, with how much of it is read.
+pub struct Metered<'b>(&'b Backup);
+
+impl Read for Metered<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = (&self.0.file).read(into)?;
+        self.0.has_read(read);
+        Ok(read)
+    }
+}
+
+impl Seek for Metered<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        (&self.0.file).seek(to)
+    }
+}
+
 /// Reads every row.
 fn read_all<R: Read + Seek>(pages: &mut bbolt::File<R>) -> Result<(), FileError> {
     for bucket in pages.buckets()? {
@@ -160,7 +188,7 @@ fn read_all<R: Read + Seek>(pages: &mut bbolt::File<R>) -> Result<(), FileError>
     Ok(())
 }
 
-fn digest(file: &mut File, length: u64) -> std::io::Result<[u8; 32]> {
+fn digest(file: &mut File, length: u64, meter: &Meter) -> std::io::Result<[u8; 32]> {
     file.seek(SeekFrom::Start(0))?;
     let (mut hash, mut left, mut piece) = (Sha256::new(), length, vec![0; PIECE]);
     while left > 0 {
@@ -168,6 +196,7 @@ fn digest(file: &mut File, length: u64) -> std::io::Result<[u8; 32]> {
         file.read_exact(part)?;
         hash.update(&*part);
         left -= part.len() as u64;
+        meter.at(length - left, 2 * length);
     }
     Ok(hash.finalize().into())
 }
@@ -177,8 +206,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A file as a stream.
-struct Pieces<'f> {
-    file: &'f File,
+struct Pieces<'b> {
+    backup: &'b Backup,
     left: u64,
 }
 
@@ -191,6 +220,7 @@ impl Iterator for Pieces<'_> {
         }
         let mut piece = vec![0; self.left.min(PIECE as u64) as usize];
         self.left -= piece.len() as u64;
-        Some(self.file.read_exact(&mut piece).map(|()| piece.into()))
+        self.backup.has_read(piece.len());
+        Some((&self.backup.file).read_exact(&mut piece).map(|()| piece.into()))
     }
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
 
-use super::OfflineError;
 use super::file::Backup;
 use super::place::Place;
 use super::restore::{NewMember, Restored, epoch};
 use super::tail::proposal;
 use super::wal::LogEnd;
+use super::{Meter, OfflineError};
 use crate::model::LogPosition;
 use crate::store::Store;
 
@@ -46,7 +46,7 @@ pub struct Migrated {
 ///
 /// # Errors
 /// See [`OfflineError`]; nothing of the member remains, and nothing of the etcd is changed.
-pub async fn migrate(wanted: &Migration) -> Result<Migrated, OfflineError> {
+pub async fn migrate(wanted: &Migration, meter: &Meter) -> Result<Migrated, OfflineError> {
     let plan = wanted.member.plan()?;
     let database = wanted.etcd_data.join("member").join("snap").join("db");
     let wal = wanted.etcd_wal.clone().unwrap_or_else(|| wanted.etcd_data.join("member").join("wal"));
@@ -56,7 +56,7 @@ pub async fn migrate(wanted: &Migration) -> Result<Migrated, OfflineError> {
         rustix::io::Errno::WOULDBLOCK => OfflineError::StillRuns(database.clone()),
         error => OfflineError::io(&database)(error.into()),
     })?;
-    let backup = Backup::open(&database, true)?;
+    let backup = Backup::open(&database, true, meter)?;
     let place = Place::make(&wanted.member.data_dir, wanted.member.wal_dir.as_deref(), backup.length)?;
     let store = place.store()?;
     let imported = backup.load(&store, 0)?;

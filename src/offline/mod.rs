@@ -2,6 +2,7 @@
 //!
 //! - `file`: a backup, opened and checked: an etcd's snapshot or database, or kvd's own snapshot; `compressed`: one that
 //!   is compressed
+//! - `meter`: how much of a file is read, for whoever waits
 //! - `check`: whether a backup can be restored
 //! - `contents`: the keys of a backup in their order
 //! - `status`: hash, revision, keys and size of a backup, as etcdutl counts them
@@ -22,6 +23,7 @@ mod compressed;
 mod contents;
 mod error;
 mod file;
+mod meter;
 mod migrate;
 mod place;
 mod recover;
@@ -33,6 +35,7 @@ mod wal;
 pub use check::{Checked, check};
 pub use contents::Contents;
 pub use error::OfflineError;
+pub use meter::Meter;
 pub use migrate::{Migrated, Migration, migrate};
 pub use recover::{Found, Plan, Recovered, Recovery, Source, plan, recover};
 pub use restore::{NewMember, Restore, Restored, restore};

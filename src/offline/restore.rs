@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::OfflineError;
 use super::file::Backup;
 use super::place::Place;
+use super::{Meter, OfflineError};
 use crate::join::bootstrap::{self, InitialMember, Plan};
 use crate::join::identity::Identity;
 
@@ -81,9 +81,9 @@ pub struct Restored {
 ///
 /// # Errors
 /// See [`OfflineError`]; nothing of the member remains.
-pub async fn restore(wanted: &Restore) -> Result<Restored, OfflineError> {
+pub async fn restore(wanted: &Restore, meter: &Meter) -> Result<Restored, OfflineError> {
     let plan = wanted.member.plan()?;
-    let backup = Backup::open(&wanted.file, wanted.skip_hash_check)?;
+    let backup = Backup::open(&wanted.file, wanted.skip_hash_check, meter)?;
     let place = Place::make(&wanted.member.data_dir, wanted.member.wal_dir.as_deref(), backup.length)?;
     let store = place.store()?;
     backup.load(&store, wanted.bump)?;

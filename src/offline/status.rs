@@ -6,8 +6,8 @@ use std::path::Path;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::OfflineError;
 use super::file::{Backup, Kind};
+use super::{Meter, OfflineError};
 use crate::api::proto::mvccpb::KeyValue;
 
 /// The status of a backup.
@@ -29,9 +29,9 @@ pub struct Status {
 ///
 /// # Errors
 /// See [`OfflineError`].
-pub fn status(path: &Path) -> Result<Status, OfflineError> {
-    let backup = match Backup::open(path, false) {
-        Err(OfflineError::NoHash) => Backup::open(path, true)?,
+pub fn status(path: &Path, meter: &Meter) -> Result<Status, OfflineError> {
+    let backup = match Backup::open(path, false, meter) {
+        Err(OfflineError::NoHash) => Backup::open(path, true, meter)?,
         opened => opened?,
     };
     if backup.kind == Kind::Kvd {

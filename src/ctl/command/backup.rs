@@ -10,6 +10,7 @@ use crate::ctl::arguments::Backup;
 use crate::ctl::failure::Failure;
 use crate::ctl::output::{complain, print, print_bytes};
 use crate::ctl::print::{Style, backup};
+use crate::ctl::progress::Progress;
 use crate::ctl::target::backup_directory;
 use crate::offline;
 
@@ -45,7 +46,11 @@ fn verify(files: &[PathBuf]) -> Result<(), Failure> {
     let mut damaged = 0;
     for file in files {
         let path = file.display();
-        match offline::check(file) {
+        let checked = {
+            let (_shown, meter) = Progress::of_file(&path.to_string());
+            offline::check(file, &meter)
+        };
+        match checked {
             Ok(checked) => {
                 print(&format!(
                     "{path} is whole: revision {}, {} changes\n",

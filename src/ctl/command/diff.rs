@@ -9,17 +9,15 @@ use crate::ctl::arguments::{Diff, Globals, Side, TROUBLE};
 use crate::ctl::client::Client;
 use crate::ctl::failure::{ERROR, Failure};
 use crate::ctl::keys::{ZERO, with_prefix};
-use crate::ctl::output::{complain, print_bytes, progress};
+use crate::ctl::output::{complain, print_bytes};
 use crate::ctl::pages::Pages;
 use crate::ctl::print::diff::{self, Compared, Pair, Sums};
 use crate::ctl::print::{Format, Style};
+use crate::ctl::progress::Progress;
 use crate::ctl::secret::Credentials;
 use crate::ctl::target::Target;
 use crate::model::KeyRange;
 use crate::offline::Contents;
-
-/// Progress is shown after so many keys.
-const EVERY: u64 = 1000;
 
 /// Compares, and fails with 1 if something differs.
 pub(in crate::ctl) async fn run(globals: &Globals, style: Style, asked: Diff) -> Result<(), Failure> {
@@ -40,6 +38,7 @@ async fn compare(globals: &Globals, style: Style, asked: &Diff) -> Result<Sums, 
     let mut b = Keys::open(other, &targets[1], &asked.prefix).await?;
     let compared = Compared { versions: asked.versions, leases: asked.leases };
     let (mut sums, mut seen) = (Sums::default(), 0_u64);
+    let progress = Progress::count("keys compared", 0);
     loop {
         a.fill().await?;
         b.fill().await?;
@@ -74,11 +73,9 @@ async fn compare(globals: &Globals, style: Style, asked: &Diff) -> Result<Sums, 
             print_bytes(&diff::pair(pair, compared, style)?);
         }
         seen += 1;
-        if seen.is_multiple_of(EVERY) {
-            progress(&format!("{seen} keys compared"));
-        }
+        progress.at(seen);
     }
-    progress("");
+    drop(progress);
     let last = diff::sums(sums, style);
     match style.format {
         Format::Simple => complain(&String::from_utf8_lossy(&last)),
@@ -120,11 +117,11 @@ impl<'t> Keys<'t> {
         let (key, range_end) = with_prefix(prefix.to_vec());
         let source = match (side, target) {
             (Side::File(path), _) => {
-                progress(&format!("reading {path}"));
+                let (_shown, meter) = Progress::of_file(path);
                 let (path, scratch) = (path.clone().into(), std::env::temp_dir());
                 let opening = tokio::task::spawn_blocking(move || {
                     let path: std::path::PathBuf = path;
-                    Contents::open(&path, &scratch)
+                    Contents::open(&path, &scratch, &meter)
                 });
                 let opened = opening.await.map_err(|error| Failure::error(error.to_string()))?;
                 let contents = opened.map_err(|error| Failure::error(error.to_string()))?;

@@ -14,6 +14,7 @@ use crate::ctl::failure::{ERROR, Failure};
 use crate::ctl::output::{complain, print, print_bytes};
 use crate::ctl::print::endpoint::{self, Health};
 use crate::ctl::print::{Format, Style, member};
+use crate::ctl::progress::Progress;
 use crate::ctl::target::Target;
 
 /// The pause between two attempts while waiting.
@@ -114,6 +115,7 @@ pub(in crate::ctl) async fn defragment(target: &Target, endpoints: Endpoints) ->
     let mut failed = false;
     for endpoint in addressed(target, endpoints).await?.0 {
         let begun = Instant::now();
+        let progress = Progress::time(&format!("defragmenting {endpoint}"));
         let result = match Client::at(target, &endpoint).await {
             Ok(mut client) => {
                 let answer =
@@ -123,6 +125,7 @@ pub(in crate::ctl) async fn defragment(target: &Target, endpoints: Endpoints) ->
             Err(broken @ Broken::Refused(_)) => return Err(broken.failure()),
             Err(broken) => Err(broken.text()),
         };
+        drop(progress);
         let took = format_duration(begun.elapsed());
         match result {
             Ok(_) => print(&format!("Finished defragmenting etcd member[{endpoint}]. took {took}\n")),

@@ -18,6 +18,7 @@ use crate::ctl::client::Client;
 use crate::ctl::failure::Failure;
 use crate::ctl::keys::{ZERO, with_prefix};
 use crate::ctl::output::print;
+use crate::ctl::progress::Progress;
 use crate::ctl::secret::Credentials;
 use crate::ctl::target::Target;
 use crate::ctl::watcher::Watcher;
@@ -98,6 +99,7 @@ async fn everything(
     mirror: &Mirror,
     copied: &AtomicU64,
 ) -> Result<i64, Failure> {
+    let mut progress = None;
     let (key, range_end) = with_prefix(mirror.prefix.clone());
     let mut request =
         RangeRequest { key: key.into(), range_end: range_end.into(), limit: PAGE, ..Default::default() };
@@ -107,11 +109,15 @@ async fn everything(
         if request.revision == 0 {
             request.revision = page.header.map_or(0, |header| header.revision);
         }
+        let progress = progress.get_or_insert_with(|| {
+            // The first page has the number of all.
+            Progress::count("first copy", u64::try_from(page.count).unwrap_or_default())
+        });
         let last = page.kvs.last().map(|kv| kv.key.clone());
         for kv in page.kvs {
             let put = PutRequest { key: renamed(mirror, &kv.key), value: kv.value, ..Default::default() };
             to.ask_forever(async |to| to.kv.put(put.clone()).await).await.map_err(failed)?;
-            copied.fetch_add(1, Ordering::Relaxed);
+            progress.at(copied.fetch_add(1, Ordering::Relaxed) + 1);
         }
         match last {
             Some(last) if page.more => request.key = [last.as_ref(), ZERO].concat().into(),

@@ -6,18 +6,25 @@ use crate::ctl::arguments::Offline;
 use crate::ctl::failure::Failure;
 use crate::ctl::output::{complain, print_bytes};
 use crate::ctl::print::{Style, offline};
+use crate::ctl::progress::Progress;
 use crate::offline::{self as data, OfflineError, Restored};
 
 /// Runs a command.
 pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Failure> {
     match asked {
         Offline::Status(file) => {
-            let status = data::status(&file).map_err(failure)?;
+            let status = {
+                let (_shown, meter) = Progress::of_file(&file.display().to_string());
+                data::status(&file, &meter).map_err(failure)?
+            };
             print_bytes(&offline::status(&status, style)?);
             Ok(())
         }
         Offline::Restore(restore) => {
-            let restored = data::restore(&restore).await.map_err(failure)?;
+            let restored = {
+                let (_shown, meter) = Progress::of_file(&restore.file.display().to_string());
+                data::restore(&restore, &meter).await.map_err(failure)?
+            };
             made(&restored, &restore.member.data_dir);
             Ok(())
         }
@@ -32,8 +39,10 @@ pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Fail
             Ok(())
         }
         Offline::Migrate(migration) => {
-            let data::Migrated { restored, entries, unknown } =
-                data::migrate(&migration).await.map_err(failure)?;
+            let data::Migrated { restored, entries, unknown } = {
+                let (_shown, meter) = Progress::of_file(&migration.etcd_data.display().to_string());
+                data::migrate(&migration, &meter).await.map_err(failure)?
+            };
             made(&restored, &migration.member.data_dir);
             if entries > 0 {
                 complain(&format!("{entries} committed entries of the log were not in the database yet"));

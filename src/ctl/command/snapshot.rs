@@ -11,6 +11,7 @@ use crate::config::system_text;
 use crate::ctl::client::Client;
 use crate::ctl::failure::{Failure, INTERRUPTED};
 use crate::ctl::output::print;
+use crate::ctl::progress::Progress;
 use crate::ctl::target::Target;
 
 /// A snapshot is whole sectors and the SHA-256 of them.
@@ -48,6 +49,7 @@ pub(in crate::ctl) async fn save(target: &Target, file: &str) -> Result<(), Fail
 /// Writes the stream to the disk; the result is the server's version.
 async fn fetch(client: &mut Client<'_>, part: &Part) -> Result<String, Failure> {
     let mut file = part.create()?;
+    let mut progress = None;
     let stream = client.ask_forever(async |to| to.maintenance.snapshot(SnapshotRequest {}).await).await;
     let mut stream = stream.map_err(|status| interrupted(unnamed(&status)))?;
     let (mut size, mut version) = (0, String::new());
@@ -55,6 +57,8 @@ async fn fetch(client: &mut Client<'_>, part: &Part) -> Result<String, Failure> 
     while let Some(piece) = stream.message().await.map_err(|status| broken(unnamed(&status)))? {
         file.write_all(&piece.blob).map_err(|error| broken(error.to_string()))?;
         size += piece.blob.len() as u64;
+        let all = size + piece.remaining_bytes;
+        progress.get_or_insert_with(|| Progress::bytes("snapshot", all)).at(size);
         if version.is_empty() {
             version = piece.version;
         }

@@ -11,9 +11,10 @@ use crate::ctl::arguments::Space;
 use crate::ctl::client::Client;
 use crate::ctl::failure::Failure;
 use crate::ctl::keys::{ZERO, with_prefix};
-use crate::ctl::output::{print_bytes, progress};
+use crate::ctl::output::print_bytes;
 use crate::ctl::print::Style;
 use crate::ctl::print::space::{self, Group};
+use crate::ctl::progress::Progress;
 use crate::ctl::target::Target;
 use crate::ctl::watcher::Watcher;
 
@@ -28,18 +29,25 @@ struct Count<'s> {
     asked: &'s Space,
     groups: BTreeMap<Vec<u8>, Group>,
     keys: u64,
+    progress: Progress,
 }
 
 /// Counts and prints.
 pub(in crate::ctl) async fn run(target: &Target, style: Style, asked: Space) -> Result<(), Failure> {
-    let mut count = Count { asked: &asked, groups: BTreeMap::new(), keys: 0 };
+    let mut count = Count {
+        asked: &asked,
+        groups: BTreeMap::new(),
+        keys: 0,
+        progress: Progress::count("keys and changes", 0),
+    };
     let mut client = Client::open(target).await?;
     let revision = count.live(&mut client).await?;
     if asked.history {
         count.history(target, client, revision).await?;
     }
-    progress("");
-    let mut groups: Vec<(Vec<u8>, Group)> = count.groups.into_iter().collect();
+    let Count { groups, progress, .. } = count;
+    drop(progress);
+    let mut groups: Vec<(Vec<u8>, Group)> = groups.into_iter().collect();
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.bytes + group.old_bytes));
     print_bytes(&space::space(&groups, asked.limit, style)?);
     Ok(())
@@ -63,7 +71,7 @@ impl Count<'_> {
                 request.revision = page.header.map_or(0, |header| header.revision);
             }
             self.keys += page.kvs.len() as u64;
-            progress(&format!("{} keys", self.keys));
+            self.progress.at(self.keys);
             for kv in &page.kvs {
                 let group = self.group(&kv.key);
                 group.keys += 1;
@@ -113,7 +121,7 @@ impl Count<'_> {
                 }
                 changes += 1;
             }
-            progress(&format!("{} keys, {changes} changes", self.keys));
+            self.progress.at(self.keys + changes);
             let seen = answer.events.last().and_then(|event| event.kv.as_ref()).map(|kv| kv.mod_revision);
             let seen = seen.or(answer.header.map(|header| header.revision)).unwrap_or_default();
             if seen >= last {

@@ -1,6 +1,6 @@
-//! What kvctl has beyond etcdctl: YAML, texts, patterns, and hints on a terminal.
+//! What kvctl has beyond etcdctl: YAML, texts, patterns; and hints, bars and a screen on a terminal.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
 
 use kvd::api::proto::etcdserverpb as pb;
@@ -268,4 +268,34 @@ async fn nothing_that_is_found_is_explained_on_a_terminal_only() {
     assert_eq!(on_terminal(&server, "get app --prefix --keys-only"), "app/1\n\napp/2\n\n");
     let script = kvctl(&server, &["get", "app"]);
     assert_eq!((script.status.code(), script.stdout.len(), script.stderr.len()), (Some(0), 0, 0));
+}
+
+/// A bar is for whoever looks at it: scripts get what etcdctl prints, and nothing of it stays on a terminal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lasts_shows_a_bar_on_a_terminal_only() {
+    let server = Server::of(&subject()).await;
+    for at in 0..20 {
+        put(&server, format!("k/{at}"), vec![b'v'; 50_000]).await;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("a.db").display().to_string();
+    let ends_with = |printed: &str, end: &str| {
+        // The bar is taken away before anything else is printed.
+        let behind = printed.rsplit("\x1b[K").next().unwrap_or_default();
+        assert!(printed.contains("\x1b[K") && behind.starts_with(end), "{printed:?}");
+    };
+    let saved = on_terminal(&server, &format!("snapshot save {file}"));
+    assert!(saved.contains("snapshot: ["), "{saved:?}");
+    ends_with(&saved, &format!("Snapshot saved at {file}\n"));
+    let checked = on_terminal(&server, &format!("backup verify {file}"));
+    assert!(checked.contains(&format!("{file}: [")) && checked.contains(" %, "), "{checked:?}");
+    ends_with(&checked, &format!("{file} is whole: "));
+    let counted = on_terminal(&server, "space -w json");
+    assert!(counted.contains("keys and changes: "), "{counted:?}");
+    ends_with(&counted, "{\"keys\":20,");
+    for args in [&["snapshot", "save", &file][..], &["backup", "verify", &file], &["space"], &["defrag"]] {
+        let output = kvctl(&server, args);
+        assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
+        assert!(!output.stdout.contains(&0x1b), "{args:?}: {output:?}");
+    }
 }
