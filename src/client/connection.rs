@@ -175,6 +175,19 @@ const MAX_PAGE: u64 = 64 << 20;
 /// # Errors
 /// Why it cannot be fetched.
 pub async fn page(reach: &Reach, endpoint: &str, path: &str, patience: Duration) -> Result<String, String> {
+    fetch(reach, endpoint, path, patience).await.map(|(_, body)| body)
+}
+
+/// Such a page with the lines before it: the status and the headers.
+///
+/// # Errors
+/// As [`page`].
+pub async fn fetch(
+    reach: &Reach,
+    endpoint: &str,
+    path: &str,
+    patience: Duration,
+) -> Result<(String, String), String> {
     let fetched = async {
         let place = Place::parse(endpoint, reach.always_tls)?;
         let tls = if place.is_tls() { Some(tls::client(&reach.tls, b"http/1.1")?) } else { None };
@@ -191,7 +204,7 @@ pub async fn page(reach: &Reach, endpoint: &str, path: &str, patience: Duration)
         let page = String::from_utf8_lossy(&page);
         let (head, body) = page.split_once("\r\n\r\n").ok_or("the answer is not HTTP's")?;
         match head.split(' ').nth(1) {
-            Some("200") => Ok(body.to_string()),
+            Some("200") => Ok((head.to_string(), body.to_string())),
             _ => Err(head.lines().next().unwrap_or_default().to_string()),
         }
     };

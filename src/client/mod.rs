@@ -15,7 +15,7 @@ mod keys;
 mod srv;
 mod tls;
 
-pub use connection::{Connection, DEADLINE, Pings, Reach, connect, page, text, unnamed};
+pub use connection::{Connection, DEADLINE, Pings, Reach, connect, fetch, page, text, unnamed};
 pub use keys::{CallError, Entry, Keys, User};
 pub use srv::{Host, LookupError, endpoints, hosts};
 pub use tls::TlsFiles;

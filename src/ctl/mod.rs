@@ -9,7 +9,7 @@
 //! | `client.rs` | a connection with the caller's token; deadlines |
 //! | `admin.rs` | the daemon on this machine |
 //! | `watcher.rs` | a watch that outlives its connection |
-//! | `survey.rs` | what all members say about themselves |
+//! | `survey.rs`, `metrics.rs`, `reach.rs` | what all members say about themselves; their metrics and clocks; their ports |
 //! | `progress.rs` | how far a command is that lasts |
 //! | `session.rs` | locks and elections |
 //! | `child.rs` | commands that kvctl runs |
@@ -32,10 +32,12 @@ mod failure;
 mod glob;
 mod keys;
 mod man;
+mod metrics;
 mod output;
 mod pages;
 mod print;
 mod progress;
+mod reach;
 mod secret;
 mod session;
 mod survey;

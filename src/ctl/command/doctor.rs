@@ -1,15 +1,16 @@
 //! `kvctl doctor`: looks for what is going to be a problem, on all members and on this machine.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use futures_util::future::join_all;
-
-use crate::client::page;
 use crate::config::Config;
 use crate::ctl::failure::{ERROR, Failure};
+use crate::ctl::metrics::{Page, buckets, label, pages, quantile, samples, wrong_clocks};
 use crate::ctl::output::print_bytes;
 use crate::ctl::print::Style;
 use crate::ctl::print::doctor::{self, Finding, Grade};
+use crate::ctl::reach::{address, quic, tcp};
 use crate::ctl::survey::{Seen, survey};
 use crate::ctl::target::{Target, config_of_this_machine};
 
@@ -23,19 +24,26 @@ const SLOW_TRIP: f64 = 0.050;
 const UDP_BUFFER: u64 = 2 << 20;
 /// Days before a certificate expires.
 const SOON: f64 = 30.0;
+/// How long a port is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of a packet with QUIC's least datagram, by IPv6.
+const LEAST_MTU: u64 = 1200 + 48;
 /// Percent of the quota.
 const FULL: i64 = 80;
 
 /// Looks everywhere, and prints what it has found.
 pub(in crate::ctl) async fn run(target: &Target, style: Style) -> Result<(), Failure> {
     let mut findings = Vec::new();
+    let config = config_of_this_machine();
     match survey(target).await {
         Ok(seen) => {
-            let pages = join_all(seen.iter().map(|seen| metrics(target, seen))).await;
+            let pages = pages(target, &seen).await;
             for (seen, page) in seen.iter().zip(&pages) {
-                findings.extend(member(seen, page));
+                findings.extend(member(seen, &page.text));
             }
             findings.extend(together(&seen));
+            findings.extend(clocks(&seen, &pages));
+            findings.extend(ports(&seen, &pages, config.is_some()).await);
         }
         Err(failure) => {
             let why = failure.to_string();
@@ -44,21 +52,13 @@ pub(in crate::ctl) async fn run(target: &Target, style: Style) -> Result<(), Fai
             findings.push(Finding::new(Grade::Fail, "cluster", why, hint));
         }
     }
-    if let Some(config) = config_of_this_machine() {
+    if let Some(config) = config {
         findings.extend(machine(&config));
     }
     print_bytes(&doctor::findings(&findings, style)?);
     match findings.iter().any(|finding| finding.grade == Grade::Fail) {
         true => Err(Failure::silent(ERROR)),
         false => Ok(()),
-    }
-}
-
-/// Its metrics; empty if it does not show them.
-async fn metrics(target: &Target, seen: &Seen) -> String {
-    match seen.member.client_ur_ls.first().filter(|_| seen.status.is_ok()) {
-        Some(url) => page(&target.reach, url, "/metrics", target.command_timeout).await.unwrap_or_default(),
-        None => String::new(),
     }
 }
 
@@ -90,7 +90,7 @@ fn member(seen: &Seen, page: &str) -> Vec<Finding> {
         let full = status.db_size_in_use.saturating_mul(100) / status.db_size_quota;
         say(Grade::Warn, format!("uses {full} % of its quota"), "kvctl space; kvctl compaction REVISION");
     }
-    match quantile(page, "etcd_disk_wal_fsync_duration_seconds", 0.99) {
+    match slowest(page, "etcd_disk_wal_fsync_duration_seconds") {
         Some(time) if time > BAD_FLUSH => {
             say(
                 Grade::Fail,
@@ -126,7 +126,7 @@ fn member(seen: &Seen, page: &str) -> Vec<Finding> {
             say(Grade::Fail, format!("has no connection with member {other}"), hint);
         }
     }
-    match quantile(page, "etcd_network_peer_round_trip_time_seconds", 0.99) {
+    match slowest(page, "etcd_network_peer_round_trip_time_seconds") {
         Some(time) if time > SLOW_TRIP => say(
             Grade::Warn,
             format!("round trips to other members take {time} s"),
@@ -140,6 +140,61 @@ fn member(seen: &Seen, page: &str) -> Vec<Finding> {
             format!("{value} backups failed since its start"),
             "journalctl -u kvd; kvctl backup now",
         );
+    }
+    found
+}
+
+/// The time that 99 of 100 of at least a hundred observations took at most.
+fn slowest(page: &str, name: &str) -> Option<f64> {
+    quantile(&buckets(page, name, |_| true), 0.99, 100.0)
+}
+
+/// Whose clock differs from those of the others.
+fn clocks(seen: &[Seen], pages: &[Page]) -> Vec<Finding> {
+    let wrong = wrong_clocks(seen, pages).into_iter();
+    let hint = "timedatectl; chronyc tracking: the members' clocks should follow the same time servers";
+    let mut found: Vec<Finding> = wrong
+        .map(|(name, what)| Finding::new(Grade::Warn, name, format!("its clock {what}"), hint))
+        .collect();
+    let known = pages.iter().filter(|page| page.clock.is_some()).count();
+    if found.is_empty() && known > 1 {
+        found.push(Finding::new(Grade::Ok, "cluster", format!("the clocks of {known} members agree"), ""));
+    }
+    found
+}
+
+/// Whether the ports of the members can be reached from here. Only members need those of members.
+async fn ports(seen: &[Seen], pages: &[Page], is_member: bool) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (seen, page) in seen.iter().zip(pages) {
+        // One that does not answer at all has been reported.
+        for address in
+            seen.member.client_ur_ls.iter().filter(|_| seen.status.is_ok()).filter_map(|u| address(u))
+        {
+            if let Err(why) = tcp(address, PATIENCE).await {
+                let what = format!("{address}/tcp, which it advertises to clients, cannot be reached: {why}");
+                let hint = "mend advertise-client-urls, or open the port; see README.firewall";
+                found.push(Finding::new(Grade::Fail, seen.name(), what, hint));
+            }
+        }
+        // An etcd's members use TCP, and a member that has just joined has no metrics.
+        if !page.text.contains("\nkvd_") {
+            continue;
+        }
+        for address in seen.member.peer_ur_ls.iter().filter_map(|url| address(url)) {
+            match quic(address, PATIENCE).await {
+                Ok(()) => {
+                    let what = format!("{address}/udp can be reached");
+                    found.push(Finding::new(Grade::Ok, seen.name(), what, ""));
+                }
+                Err(why) if is_member => {
+                    let what = format!("{address}/udp cannot be reached: {why}");
+                    let hint = "QUIC is UDP: open the port in both directions; see README.firewall";
+                    found.push(Finding::new(Grade::Fail, seen.name(), what, hint));
+                }
+                Err(_) => {}
+            }
+        }
     }
     found
 }
@@ -196,6 +251,18 @@ fn machine(config: &Config) -> Vec<Finding> {
             _ => say(Grade::Ok, what, ""),
         }
     }
+    let tls = [config.client_tls.key_pair(), config.peer_tls.key_pair()].into_iter().flatten();
+    let secrets = tls.map(|pair| pair.key).chain(config.peer_tls.cluster_secret_file.clone());
+    for path in secrets {
+        if let Some(mode) = open_to_all(&path) {
+            let what = format!("every user may use {}, which is a secret (mode {mode:o})", path.display());
+            say(Grade::Fail, what, &format!("chmod o= {}", path.display()));
+        }
+    }
+    for (name, bytes) in small_interfaces(Path::new("/sys/class/net")) {
+        let what = format!("the interface {name} has an MTU of {bytes}: QUIC needs {LEAST_MTU}");
+        say(Grade::Warn, what, &format!("ip link set {name} mtu 1500, or as much as the network takes"));
+    }
     for name in ["rmem_max", "wmem_max"] {
         let path = Path::new("/proc/sys/net/core").join(name);
         let value = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
@@ -207,44 +274,32 @@ fn machine(config: &Config) -> Vec<Finding> {
     found
 }
 
+/// The mode of a file that every user of this machine may use.
+fn open_to_all(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o007 != 0).then_some(mode)
+}
+
+/// Interfaces whose packets are too small for QUIC.
+fn small_interfaces(class: &Path) -> Vec<(String, u64)> {
+    let entries = std::fs::read_dir(class).into_iter().flatten().flatten();
+    let mut small: Vec<(String, u64)> = entries
+        .filter_map(|entry| {
+            let text = std::fs::read_to_string(entry.path().join("mtu")).ok()?;
+            let mtu = text.trim().parse().ok().filter(|mtu| *mtu < LEAST_MTU)?;
+            Some((entry.file_name().to_string_lossy().into_owned(), mtu))
+        })
+        .collect();
+    small.sort();
+    small
+}
+
 /// Free bytes of the disk below a directory, and their share in percent.
 fn room(dir: &Path) -> Option<(u64, u64)> {
     let disk = rustix::fs::statvfs(dir).ok()?;
     let (free, all) =
         (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     Some((free, free.saturating_mul(100).checked_div(all)?))
-}
-
-/// The samples of a metric: labels and value.
-fn samples<'p>(page: &'p str, name: &'static str) -> impl Iterator<Item = (&'p str, f64)> {
-    page.lines().filter_map(move |line| {
-        let (sample, value) = line.rsplit_once(' ')?;
-        let labels = sample.strip_prefix(name).filter(|rest| rest.is_empty() || rest.starts_with('{'))?;
-        Some((labels, value.parse().ok()?))
-    })
-}
-
-fn label<'l>(labels: &'l str, name: &str) -> Option<&'l str> {
-    let (_, rest) = labels.split_once(&format!("{name}=\""))?;
-    rest.split('"').next()
-}
-
-/// The bound below which so large a part of the observations of a histogram are, over all its labels; `None` if there are
-/// few.
-fn quantile(page: &str, name: &str, part: f64) -> Option<f64> {
-    let mut below: Vec<(f64, f64)> = Vec::new();
-    for line in page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("_bucket{")) {
-        let (labels, value) = line.rsplit_once(' ')?;
-        let bound: f64 = label(labels, "le")?.parse().ok()?;
-        let value: f64 = value.parse().ok()?;
-        match below.iter_mut().find(|(known, _)| *known == bound) {
-            Some((_, sum)) => *sum += value,
-            None => below.push((bound, value)),
-        }
-    }
-    below.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (_, all) = *below.last().filter(|(_, all)| *all >= 100.0)?;
-    below.iter().find(|(_, sum)| *sum >= all * part).map(|(bound, _)| *bound)
 }
 
 #[cfg(test)]
@@ -293,12 +348,20 @@ mod tests {
     }
 
     #[test]
-    fn few_observations_say_nothing() {
-        let page = "x_bucket{le=\"1\"} 99\nx_bucket{le=\"+Inf\"} 99\n";
-        assert_eq!(quantile(page, "x", 0.5), None);
-        let two = "x_bucket{To=\"a\",le=\"1\"} 60\nx_bucket{To=\"b\",le=\"1\"} 0\nx_bucket{To=\"a\",le=\"2\"} 60\n\
-                   x_bucket{To=\"b\",le=\"2\"} 60\n";
-        assert_eq!((quantile(two, "x", 0.5), quantile(two, "x", 0.99)), (Some(1.0), Some(2.0)));
+    fn secrets_and_interfaces_are_looked_at() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = dir.path().join("key.pem");
+        std::fs::write(&key, "key").expect("written");
+        let mode = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).expect("set");
+        mode(0o640);
+        assert_eq!(open_to_all(&key), None);
+        mode(0o644);
+        assert_eq!(open_to_all(&key), Some(0o644));
+        for (name, mtu) in [("lo", "65536"), ("wg0", "1200"), ("eth0", "1500")] {
+            std::fs::create_dir(dir.path().join(name)).expect("made");
+            std::fs::write(dir.path().join(name).join("mtu"), format!("{mtu}\n")).expect("written");
+        }
+        assert_eq!(small_interfaces(dir.path()), [("wg0".to_string(), 1200)]);
     }
 
     #[test]

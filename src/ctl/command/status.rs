@@ -2,10 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use futures_util::future::join_all;
-
-use crate::client::page;
 use crate::ctl::failure::Failure;
+use crate::ctl::metrics::{pages, wrong_clocks};
 use crate::ctl::output::print_bytes;
 use crate::ctl::print::Style;
 use crate::ctl::print::status::{self, Row};
@@ -24,19 +22,17 @@ pub(in crate::ctl) async fn run(target: &Target, style: Style) -> Result<(), Fai
     let seen = survey(target).await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let last = seen.iter().filter_map(|seen| seen.status.as_ref().ok()).map(|status| status.raft_index).max();
-    let pages = join_all(seen.iter().map(|seen| metrics(target, seen))).await;
-    let rows: Vec<Row> =
-        seen.iter().zip(&pages).map(|(seen, page)| row(seen, page, last.unwrap_or_default(), now)).collect();
-    print_bytes(&status::status(&rows, &warnings(&seen, &rows), style)?);
+    let pages = pages(target, &seen).await;
+    let rows: Vec<Row> = seen
+        .iter()
+        .zip(&pages)
+        .map(|(seen, page)| row(seen, &page.text, last.unwrap_or_default(), now))
+        .collect();
+    let mut warnings = warnings(&seen, &rows);
+    let wrong = wrong_clocks(&seen, &pages).into_iter();
+    warnings.extend(wrong.map(|(name, what)| format!("the clock of {name} {what}")));
+    print_bytes(&status::status(&rows, &warnings, style)?);
     Ok(())
-}
-
-/// Its metrics; empty if it does not show them.
-async fn metrics(target: &Target, seen: &Seen) -> String {
-    match seen.member.client_ur_ls.first().filter(|_| seen.status.is_ok()) {
-        Some(url) => page(&target.reach, url, "/metrics", target.command_timeout).await.unwrap_or_default(),
-        None => String::new(),
-    }
 }
 
 fn row(seen: &Seen, page: &str, last: u64, now: u64) -> Row {
