@@ -23,7 +23,8 @@ pub fn page() -> String {
             page.raw(".IP\n").raw(&format!("{}\n", escape(&more.to_string())));
         }
         if let Some(lines) = examples::of(&path) {
-            page.raw(".IP\n").verbatim(lines);
+            let lines: String = lines.lines().map(|line| format!("{}\n", escape(line))).collect();
+            page.raw(&format!(".IP\n.EX\n{lines}.EE\n"));
         }
         page.raw(".RS\n");
         for argument in own(command) {
@@ -62,7 +63,9 @@ const LOCAL: &str = "On a member's machine no flag is needed: endpoint and TLS f
 const ENVIRONMENT: &str = "KVCTL_ENDPOINTS, KVCTL_CACERT and so on replace the flags; ETCDCTL_ENDPOINTS and so on, too. \
     A flag has priority over KVCTL_, and that over ETCDCTL_ (etcdctl refuses a flag together with its variable). An \
     empty variable counts as not set. KVCTL_USER and KVCTL_PASSWORD keep a password off the command line, which others \
-    may see. KVCTL_ADMIN_SOCKET and KVD_ADMIN_SOCKET name the daemon's socket.";
+    may see. KVCTL_ADMIN_SOCKET and KVD_ADMIN_SOCKET name the daemon's socket. VISUAL or EDITOR is \
+    the editor of kvctl edit, and TMPDIR where its text is meanwhile, and what kvctl diff has to sort. With NO_COLOR kvctl \
+    top has no colours; nothing else has any.";
 
 const FILE: &str = "The configuration of the member on this machine, with its drop-ins. Not read if --endpoints or its \
     variable is given.";

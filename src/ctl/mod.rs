@@ -10,6 +10,7 @@
 //! | `admin.rs` | the daemon on this machine |
 //! | `watcher.rs` | a watch that outlives its connection |
 //! | `survey.rs`, `metrics.rs`, `reach.rs` | what all members say about themselves; their metrics and clocks; their ports |
+//! | `top/` | the cluster at work, on a terminal |
 //! | `progress.rs` | how far a command is that lasts |
 //! | `session.rs` | locks and elections |
 //! | `child.rs` | commands that kvctl runs |
@@ -42,6 +43,7 @@ mod secret;
 mod session;
 mod survey;
 mod target;
+mod top;
 mod watcher;
 mod words;
 

@@ -99,6 +99,7 @@ const EXAMPLES: &[(&str, &str)] = &[
          kvctl diff monday.db friday.db -w json --text",
     ),
     ("edit", "kvctl edit /app/settings.json\nEDITOR='code --wait' kvctl edit /app/settings.json"),
+    ("top", "kvctl top\nkvctl top --hot --interval=5s"),
     ("doctor", "kvctl doctor"),
     ("status", "kvctl status"),
     ("options", "kvctl options"),

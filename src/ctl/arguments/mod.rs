@@ -16,6 +16,7 @@ mod mirror;
 mod offline;
 mod space;
 mod suggestion;
+mod top;
 mod watch;
 
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ pub(super) use lease::Lease;
 pub(super) use mirror::Mirror;
 pub(super) use offline::Offline;
 pub(super) use space::Space;
+pub(super) use top::Top;
 pub(super) use watch::{Watch, Watched, line as watch_line};
 
 /// A command with its own flags.
@@ -67,6 +69,7 @@ pub(super) enum Asked {
     Space(Space),
     Diff(Diff),
     Edit(Edit),
+    Top(Top),
     /// Show the whole cluster on one screen.
     Status,
     /// Look for problems.
@@ -208,6 +211,7 @@ fn asked(matches: &ArgMatches, dangling: bool) -> Result<Asked, Failure> {
             Asked::Doctor
         }
         "edit" => Asked::Edit(edit::read(own)?),
+        "top" => Asked::Top(top::read(own)?),
         "diff" => Asked::Diff(diff::read(own)?),
         "space" => Asked::Space(space::read(own)?),
         "check" => inner().and_then(|(name, own)| check::read(name, own)).map(Asked::Check)?,
@@ -249,6 +253,7 @@ fn commands() -> Command {
         .subcommand(space::command())
         .subcommand(diff::command())
         .subcommand(edit::command())
+        .subcommand(top::command())
         .subcommand(flags::leaf("doctor", "doctor", DOCTOR).after_help(DOCTOR_MORE))
         .subcommand(flags::leaf("status", "status", STATUS))
         .subcommand(flags::leaf("options", "options", "Print the flags that all commands have"))

@@ -67,6 +67,7 @@ pub(super) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Asked::Elect(elect) => Box::pin(hold::elect(target, style, elect)).await,
         Asked::Check(check) => Box::pin(check::run(target, check)).await,
         Asked::Edit(edit) => Box::pin(edit::run(target, edit)).await,
+        Asked::Top(asked) => Box::pin(super::top::run(target, asked)).await,
         Asked::Status => status::run(target, style).await,
         Asked::Doctor => doctor::run(target, style).await,
         Asked::Space(asked) => space::run(target, style, asked).await,

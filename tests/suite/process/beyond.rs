@@ -299,3 +299,45 @@ async fn what_lasts_shows_a_bar_on_a_terminal_only() {
         assert!(!output.stdout.contains(&0x1b), "{args:?}: {output:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn top_is_for_a_terminal() {
+    let server = Server::of(&subject()).await;
+    let refused = kvctl(&server, &["top"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.starts_with("Error: top needs a terminal\nhint: kvctl status"), "{error}");
+    let refused = kvctl(&server, &["top", "--interval=1ms"]);
+    assert_eq!(refused.status.code(), Some(128));
+    // `q` is typed at once; the screen is given back.
+    let line = format!(
+        "stty cols 80 rows 24; {} --endpoints={} top",
+        env!("CARGO_BIN_EXE_kvctl"),
+        server.endpoint()
+    );
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut running = script.spawn().expect("script runs");
+    let mut typed = running.stdin.take().expect("piped");
+    let mut shown = BufReader::new(running.stdout.take().expect("piped"));
+    // The footer is drawn last.
+    let mut screen = Vec::new();
+    while !String::from_utf8_lossy(&screen).contains("quit") {
+        assert!(
+            shown.read_until(b't', &mut screen).expect("read") > 0,
+            "{}",
+            String::from_utf8_lossy(&screen)
+        );
+    }
+    typed.write_all(b"q").expect("typed");
+    shown.read_to_end(&mut screen).expect("it ends");
+    assert!(running.wait().expect("it ends").success());
+    let screen = String::from_utf8_lossy(&screen).into_owned();
+    for part in ["1 member, ", "NAME", "leader", "writes/s", "\u{1b}[?1049h", "\u{1b}[?1049l"] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+}
