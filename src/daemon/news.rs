@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::expiry;
 use super::notices::{
-    ALARM_OVER, CERTIFICATE, CORRUPT, DISK_FULL, DISK_ROOM, DIVERGED, NEARLY_FULL, Notice, PROMOTED,
+    ALARM_OVER, CERTIFICATE, CORRUPT, DAMAGED, DISK_FULL, DISK_ROOM, DIVERGED, NEARLY_FULL, Notice, PROMOTED,
     QUORUM_BACK, QUORUM_LOST, SPACE,
 };
 use crate::model::{Alarm, AlarmKind};
@@ -30,6 +30,8 @@ pub struct View {
     pub no_room: bool,
     /// Its state is not the leader's.
     pub differs: bool,
+    /// Where the data of this member are damaged, if that is why they are not served.
+    pub damage: Option<String>,
 }
 
 /// A message for the operator.
@@ -97,7 +99,10 @@ impl Observer {
             news.push(News::good(&DISK_ROOM, "there is room on the disk again"));
         }
         if view.differs && !seen.as_ref().is_some_and(|seen| seen.differs) {
-            news.push(News::bad(&DIVERGED, "the state of this member is not the others'"));
+            news.push(match &view.damage {
+                Some(damage) => News::bad(&DAMAGED, format!("the data of this member are damaged: {damage}")),
+                None => News::bad(&DIVERGED, "the state of this member is not the others'"),
+            });
         }
         let before = seen.map(|seen| seen.alarms).unwrap_or_default();
         alarms(&before, &view.alarms, &mut news);
@@ -252,6 +257,12 @@ mod tests {
         assert_eq!(look(true), [DIVERGED.id]);
         assert!(look(true).is_empty() && look(false).is_empty());
         assert_eq!(look(true), [DIVERGED.id]);
+        assert!(look(false).is_empty());
+        let damage = Some("page 7".to_string());
+        let told =
+            observer.look(View { led: true, differs: true, damage, ..View::default() }, Instant::now());
+        assert_eq!(ids(&told), [DAMAGED.id]);
+        assert!(told[0].text.ends_with(": page 7"), "{}", told[0].text);
     }
 
     #[test]

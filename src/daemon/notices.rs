@@ -100,6 +100,17 @@ pub const DIVERGED: Notice = notice(
      by itself. Test the memory of the machine if it happens again.",
 );
 
+/// This member's data are not what was written.
+pub const DAMAGED: Notice = notice(
+    "0e3f1d966d0c4502931be2b9c4f6186b",
+    "The data of this member are damaged",
+    "The disk gives back something else than what was written; the line says where, and what is lost there. The member\n\
+     serves nothing of its state any more and leads no more; its log is right, so it still votes. With other members\n\n    \
+     kvctl rebuild\n\non this machine replaces the state by the leader's; with on-divergence = \"rebuild\" the member does so by\n\
+     itself. A single member does not start with such data: restore a backup (`kvctl snapshot restore`). Test disk and\n\
+     memory of the machine before you trust them again.",
+);
+
 /// An alarm is gone.
 pub const ALARM_OVER: Notice =
     notice("82c4b02c31fb429caa3a4c56fd5bed29", "An alarm was disarmed", "What it refused is accepted again.");
@@ -229,7 +240,7 @@ pub const OPEN: Notice = notice(
 );
 
 /// All of them.
-const ALL: [&Notice; 22] = [
+const ALL: [&Notice; 23] = [
     &PROMOTED,
     &QUORUM_LOST,
     &QUORUM_BACK,
@@ -239,6 +250,7 @@ const ALL: [&Notice; 22] = [
     &DISK_ROOM,
     &CORRUPT,
     &DIVERGED,
+    &DAMAGED,
     &ALARM_OVER,
     &REMOVED,
     &COPY,

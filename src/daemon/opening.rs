@@ -11,11 +11,11 @@ use crate::files;
 use crate::join::identity::Identity;
 use crate::log::{self, Log, LogError, Neighbour, RealDisk};
 use crate::member::directory::Directories;
-use crate::member::{Checks, RaftOn, Seams};
+use crate::member::{Checks, RaftOn, Scrub, Seams};
 use crate::model::{Budget, LogPosition, Version};
 use crate::peer::Transport;
-use crate::raft::NodeOptions;
-use crate::store::{self, CheckpointPolicy, Store, StoreError};
+use crate::raft::{self, NodeOptions};
+use crate::store::{self, CheckpointPolicy, Condemned, OnDamage, Store, StoreError};
 
 /// Opens the store.
 ///
@@ -40,14 +40,41 @@ pub fn store(config: &Config, directories: &Directories) -> Result<Store, StoreE
         compaction_sleep: storage.compaction_sleep,
         slow_apply: config.logging.warn_apply,
         answers: Budget::new(answers(config)),
+        on_damage: OnDamage::Condemn { replace: storage.on_divergence == OnDivergence::Rebuild },
         on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
         ..defaults
     };
-    let store = Store::open(&directories.store, options)?;
+    let store = match Store::open(&directories.store, options.clone()) {
+        Err(error @ StoreError::Damaged(_)) => without_data(config, directories, options, error)?,
+        opened => opened?,
+    };
     if let Some(megabytes) = storage.defragment_at_start {
         defragment_if_worth(&store, megabytes << 20)?;
     }
     Ok(store)
+}
+
+/// A member of several whose state is damaged takes part without data, until it has the leader's. A single one has
+/// nothing else.
+fn without_data(
+    config: &Config,
+    directories: &Directories,
+    options: store::Options,
+    error: StoreError,
+) -> Result<Store, StoreError> {
+    let replace = config.storage.on_divergence == OnDivergence::Rebuild;
+    let condemned = Condemned { why: error.to_string(), replace, told: false };
+    match Store::open_remains(&directories.store, options, &condemned, raft::has_several_voters)? {
+        Some(store) => {
+            tracing::error!(
+                why = condemned.why,
+                replace,
+                "the data of this member are damaged: it serves nothing of them, and takes part without them"
+            );
+            Ok(store)
+        }
+        None => Err(error),
+    }
 }
 
 /// The memory for answers: several of the largest values fit in any case.
@@ -166,6 +193,8 @@ fn checks(config: &Config) -> Checks {
         replaces: storage.on_divergence == OnDivergence::Rebuild,
         corrupt_check: storage.corrupt_check,
         compact_hash_check: features.is_on("CompactHashCheck").then_some(storage.compact_hash_check),
+        scrub: (!storage.scrub_every.is_zero())
+            .then_some(Scrub { every: storage.scrub_every, bytes_per_second: storage.scrub_pace }),
         initial: features.is_on("InitialCorruptCheck"),
     }
 }

@@ -10,6 +10,7 @@ use crate::backup::Backups;
 use crate::member::Member;
 use crate::model::Clock;
 use crate::peer::Quic;
+use crate::store::Condemned;
 
 /// Interval at which the status line for systemd is updated.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -116,5 +117,6 @@ fn view(member: &Member) -> View {
         full: sizes.quota.and_then(full),
         no_room: member.node.is_disk_full(),
         differs: member.states.differs(),
+        damage: member.store.condemned().filter(Condemned::is_damage).map(|condemned| condemned.why),
     }
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::parts::{Job, Member};
-use super::{compaction, leases, repair, token_keys, tree};
+use super::{compaction, leases, repair, scrub, token_keys, tree};
 use crate::api::page::keep_history;
 
 /// The jobs that the leader does for all members. They run everywhere, so that the next leader is prepared, and change
@@ -12,7 +12,7 @@ const OF_THE_LEADER: &[fn(&Member) -> Job] =
     &[leases::job, compaction::job, token_keys::job, tree::job, versions];
 
 /// The jobs that each member does for itself.
-const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, repair::job, version_reports];
+const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, repair::job, scrub::job, version_reports];
 
 impl Member {
     /// The jobs of the leader.

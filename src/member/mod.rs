@@ -12,6 +12,7 @@
 //! | `initial.rs` | the members with which a cluster begins |
 //! | `peers.rs` | its answers to other members |
 //! | `roster.rs` | changes of the members; whether this one must end |
+//! | `scrub.rs`, `scrubs.rs` | all data are read from the disk from time to time; its figures |
 //! | `readiness.rs` | when clients are admitted |
 //! | `figures.rs` | its metrics of the log, the other members and the features |
 //! | `error.rs` | why it does not start |
@@ -39,6 +40,8 @@ mod questions;
 mod readiness;
 mod repair;
 pub mod roster;
+mod scrub;
+mod scrubs;
 mod seams;
 mod states;
 mod token_keys;
@@ -49,5 +52,5 @@ pub mod versions;
 pub use error::MemberError;
 pub use history::{HistoryError, mark};
 pub use parts::{Job, Member};
-pub use seams::{Checks, RaftOn, Retention, Seams};
+pub use seams::{Checks, RaftOn, Retention, Scrub, Seams};
 pub use states::States;

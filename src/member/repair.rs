@@ -41,6 +41,8 @@ async fn run(states: Arc<States>) {
         // Before the mark: if another state takes its place, nothing is said of that one.
         let number = states.store.state_number();
         if let Some(condemned) = states.store.condemned() {
+            // The store itself may have found damage.
+            states.take_out();
             mend(&states, number, condemned).await;
             continue;
         }
@@ -69,13 +71,14 @@ async fn run(states: Arc<States>) {
 async fn mend(states: &States, number: u64, condemned: Condemned) {
     let status = states.node.status();
     states.remember(number, &condemned);
-    if status.is_leader {
+    let is_alone = states.node.voters() == [status.id];
+    if status.is_leader && !is_alone {
         if let Err(why) = states.step_aside().await {
             tracing::warn!(why, "this member's state is wrong");
         }
         return;
     }
-    if !condemned.replace {
+    if !condemned.replace || is_alone {
         if !states.is_told() && states.raise(status.id).await {
             states.set_told(number, &condemned);
         }

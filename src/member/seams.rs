@@ -37,8 +37,19 @@ pub struct Checks {
     /// Interval at which the hashes of compactions are compared (etcd `--compact-hash-check-time`, with the gate
     /// CompactHashCheck); none for never.
     pub compact_hash_check: Option<Duration>,
+    /// When all data are read from the disk; none for never.
+    pub scrub: Option<Scrub>,
     /// All states are compared before clients are admitted (etcd's gate InitialCorruptCheck).
     pub initial: bool,
+}
+
+/// When the data are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scrub {
+    /// From the beginning of one scrub to that of the next.
+    pub every: Duration,
+    /// How fast.
+    pub bytes_per_second: u64,
 }
 
 /// Where raft's tasks run.

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
 use super::questions::{Outcome, Question, Subject, Told, Value, hex, list, name};
+use super::scrubs::Scrubs;
 use super::seams::Checks;
 use super::verdict::{Verdict, judge};
 use crate::api::metrics::{Page, Source};
@@ -57,6 +58,8 @@ pub struct States {
     pub(super) right: parking_lot::Mutex<Vec<MemberId>>,
     /// The alarm was raised: an operator who disarms it is not contradicted.
     told: AtomicBool,
+    /// What scrubs have read and found.
+    pub(super) scrubs: Scrubs,
     /// When the state was replaced.
     replaced_at: parking_lot::Mutex<Option<Instant>>,
     /// The number of the state that was compared last.
@@ -87,6 +90,7 @@ impl States {
             out: watch::Sender::new(is_condemned),
             right: parking_lot::Mutex::default(),
             told: AtomicBool::new(store.condemned().is_some_and(|condemned| condemned.told)),
+            scrubs: Scrubs::default(),
             replaced_at: parking_lot::Mutex::default(),
             shown: AtomicU64::new(store.state_number()),
             withdraws: parking_lot::Mutex::default(),
@@ -431,9 +435,15 @@ impl States {
             }
             tracing::error!(why, replace, "nothing of this member's state is served any more");
         }
-        self.node.stand(false);
-        self.out.send_replace(true);
+        self.take_out();
         self.wake.notify_one();
+    }
+
+    /// Ends what is served of a condemned state.
+    pub(super) fn take_out(&self) {
+        if !self.out.send_replace(true) {
+            self.node.stand(false);
+        }
     }
 
     /// Raises the alarm CORRUPT of a member, if it is not raised. True if it is.
@@ -512,6 +522,7 @@ impl Source for States {
         page.gauge("kvd_state_differs", help, u64::from(self.differs()));
         let help = "How often this member's state was replaced by the leader's because it was wrong.";
         page.counter("kvd_state_replacements_total", help, self.replaced.load(Ordering::Relaxed));
+        self.scrubs.write(page);
     }
 }
 

@@ -75,4 +75,4 @@ pub use shared::{Figures, Leadership, Status};
 pub use signal::{Closed, Receiver, Ref, Sender};
 pub use standing::{Misfit, Standing};
 pub use topics::{Handler, Topic, TopicTaken};
-pub use types::{Peer, decode_config};
+pub use types::{Peer, decode_config, has_several_voters};

@@ -244,6 +244,11 @@ pub fn decode_config(bytes: &[u8]) -> Result<Config, std::io::Error> {
     Config::new(voters, nodes).map_err(|error| invalid(error.to_string()))
 }
 
+/// True if a configuration has more than one voter.
+pub fn has_several_voters(bytes: &[u8]) -> bool {
+    decode_config(bytes).is_ok_and(|config| config.voter_ids().count() > 1)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::StoreError;
+use super::error::DAMAGED;
 use crate::files;
 
 /// The name of the file.
@@ -31,6 +32,13 @@ pub struct Condemned {
     pub replace: bool,
     /// Whether the alarm of this member was raised.
     pub told: bool,
+}
+
+impl Condemned {
+    /// True if the data on the disk are damaged.
+    pub fn is_damage(&self) -> bool {
+        self.why.starts_with(DAMAGED)
+    }
 }
 
 /// The mark of the state in use.
@@ -94,6 +102,11 @@ impl Mark {
         self.is_set.store(false, Ordering::Release);
         self.is_durable.store(true, Ordering::Release);
     }
+}
+
+/// True if the state whose data are in `dir` is condemned.
+pub(super) fn is_marked(dir: &Path) -> bool {
+    dir.join(MARK).exists()
 }
 
 /// A first line that is not known, of a file that a crash has cut off, keeps the state.

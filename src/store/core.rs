@@ -42,7 +42,7 @@ use super::signal::Signal;
 use super::states::state_number;
 use super::tables::{Id, Kept, TABLES};
 use super::tree::{self, Tree};
-use super::{Options, Sizes, StoreError, seams};
+use super::{Condemned, OnDamage, Options, Sizes, StoreError, seams};
 use crate::model::{Budget, LogPosition, Observer, StateDigest};
 
 /// Everything behind a [`super::Store`].
@@ -436,12 +436,38 @@ impl Inner {
         std::mem::take(&mut pool.idle)
     }
 
+    /// A read has failed. Damage condemns the state, and the store continues until another state takes its place; all
+    /// other errors are fatal.
+    pub fn fail_reading(&self, error: StoreError) -> StoreError {
+        if self.condemns(&error) { error } else { self.fail(error) }
+    }
+
+    /// Condemns the state for good if the error is damage of it, and a state can be condemned.
+    pub fn condemns(&self, error: &StoreError) -> bool {
+        let OnDamage::Condemn { replace } = self.options.on_damage else { return false };
+        if !error.is_damage() {
+            return false;
+        }
+        if !self.condemned.is_set() {
+            let dir = self.shared.read().tables.dir().to_path_buf();
+            tracing::error!(%error, dir = %dir.display(), "damage on the disk: nothing of this state is served any more");
+            let what = Condemned { why: error.to_string(), replace, told: false };
+            self.condemned.set(&what);
+            if let Err(error) = self.condemned.write(&dir, &what) {
+                tracing::error!(%error, "a later start would not know that this state is damaged");
+            }
+        }
+        true
+    }
+
     /// Records that the store cannot continue, and returns the error. A shortage of resources for a read only concerns
     /// the reader.
     pub fn fail(&self, error: StoreError) -> StoreError {
         if matches!(error, StoreError::Busy(_)) {
             return error;
         }
+        // The next start knows it then.
+        self.condemns(&error);
         let mut failure = self.failure.lock();
         if failure.is_none() {
             *failure = Some(error.to_string().into());

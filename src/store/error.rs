@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::files;
 use crate::model::{LogPosition, Refusal};
 
+/// How the text of damage begins.
+pub(super) const DAMAGED: &str = "the store is damaged";
+
 /// LMDB reports an incomplete write as an io error; if fewer bytes than this are left on the disk, a full disk was the
 /// cause.
 const NOTHING: u64 = 1 << 20;
@@ -99,7 +102,19 @@ impl StoreError {
 
     /// An LMDB error, with the action: for `map_err`.
     pub(super) fn lmdb(what: &'static str) -> impl Fn(heed::Error) -> Self {
-        move |source| Self::Lmdb { what, source: Arc::new(source) }
+        move |source| match &source {
+            heed::Error::Decoding(damaged) => Self::Damaged(format!("{what}: {damaged}")),
+            // Pages that LMDB itself finds impossible.
+            heed::Error::Mdb(
+                heed::MdbError::Corrupted | heed::MdbError::PageNotFound | heed::MdbError::CursorFull,
+            ) => Self::Damaged(format!("{what}: {source}")),
+            _ => Self::Lmdb { what, source: Arc::new(source) },
+        }
+    }
+
+    /// True for stored bytes that are not as they were written.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
     }
 
     /// True for a failure of writing in `dir` that came of a full disk.
@@ -138,12 +153,14 @@ impl StoreError {
     }
 }
 
-/// A failed read is answered with an internal error, a shortage with an error that names it.
+/// A failed read is answered with an internal error, a shortage with an error that names it, damage as etcd answers a
+/// member whose data are corrupt.
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy(_) => Refusal::TooManyRequests,
             StoreError::Full { .. } => Refusal::NoSpace,
+            StoreError::Damaged(_) => Refusal::Corrupt,
             error => Refusal::Internal(error.to_string()),
         }
     }

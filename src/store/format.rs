@@ -21,6 +21,11 @@
 //! A value above 64 KiB is chunked under the revision that wrote it and never moves, while its record may go from
 //! `current` to `old`.
 //!
+//! # Checksums
+//! LMDB has none. Behind the value of each row are the four bytes of a CRC32C, big-endian, over the table's number (its
+//! place in the list, one byte), the length of the key (two bytes), the key and the value: [`super::sealed`] verifies it
+//! at every read. `meta`/`format` alone has none, so that every kvd can read it. Snapshot streams, hashes and digests are made of values without it.
+//!
 //! # Long keys
 //! LMDB's keys end at about 1,980 bytes, user keys only at the request limit, and scans must see them in byte order.
 //! A user key is cut into segments of [`SEGMENT`](super::mvcc::keys::SEGMENT) = 900 bytes (P). `PLACE` is
@@ -39,9 +44,13 @@
 //! any longer key. The longest LMDB key is 1 + 16 + 2 * 900 + 2 + 12 = 1,831 bytes.
 //!
 //! # Versions
-//! [`VERSION`] is increased if an older kvd would misread the data. Opening a directory of another version is refused
-//! with [`StoreError::Format`](super::StoreError::Format), naming the directory and both versions; there is no silent
-//! conversion. New fields of `Meta` go at its end, behind a version.
+//! [`VERSION`] is increased if an older kvd would misread the data. Opening a directory of a newer version is refused
+//! with [`StoreError::Format`](super::StoreError::Format), naming the directory and both versions. New fields of `Meta`
+//! go at its end, behind a version.
+//!
+//! - 1: rows without checksums. An environment of this version is read and written as before and stays so; whatever
+//!   replaces it (a snapshot of the leader, `kvctl rebuild`, a restored backup) is of the newest version.
+//! - 2: rows with checksums.
 
 pub(super) mod leases;
 pub(super) mod meta;
@@ -51,16 +60,29 @@ pub(super) mod varint;
 pub use probe::probe;
 
 /// The version of the format described here.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The oldest version that is read.
+pub(super) const FIRST: u32 = 1;
+
+/// The version from which on rows have checksums.
+pub(super) const SEALED: u32 = 2;
+
+/// The version of rows in snapshot streams: without checksums, since a stream has its own.
+pub(super) const STREAMED: u32 = 1;
 
 /// Values longer than this are stored in chunks of this size.
 pub const CHUNK: usize = 64 << 10;
 
+/// The keys of `meta`.
+pub(super) const FORMAT: &[u8] = b"format";
+pub(super) const STATE: &[u8] = b"state";
+
 const MAGIC: &[u8] = b"kvd-store";
 
 /// The value under `meta`/`format`.
-pub(super) fn encode_version() -> Vec<u8> {
-    [MAGIC, &VERSION.to_be_bytes()].concat()
+pub(super) fn encode_version(version: u32) -> Vec<u8> {
+    [MAGIC, &version.to_be_bytes()].concat()
 }
 
 /// The version in the value under `meta`/`format`; `None` if it is not one of kvd's.

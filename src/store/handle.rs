@@ -17,8 +17,8 @@ use super::mvcc::range;
 use super::mvcc::read::{Hold, ScanError};
 use super::mvcc::revision::Revision;
 use super::{
-    BackupReader, Figures, HashKv, Imported, Options, Prepared, Sizes, SnapshotHeader, SnapshotReader,
-    StoreError, TableFigures, Tree, effort, states, worker,
+    BackupReader, Condemned, Figures, HashKv, Imported, Options, Prepared, Sizes, SnapshotHeader,
+    SnapshotReader, StoreError, TableFigures, Tree, effort, remains, states, worker,
 };
 use crate::bbolt::File;
 use crate::model::{
@@ -44,6 +44,12 @@ impl Store {
         let meta = if is_new { empty_meta() } else { tables.meta(&txn)? };
         drop(txn);
         tables.confirm(&meta, is_new)?;
+        if !tables.is_sealed() {
+            tracing::info!(
+                dir = %dir.display(),
+                "the data were written without checksums and stay so; `kvctl rebuild` replaces them by those of the leader"
+            );
+        }
         let shared = Shared::load(tables)?;
         let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
         if inner.measures_room() {
@@ -54,6 +60,25 @@ impl Store {
             inner.signal.request_prune();
         }
         Ok(Store(inner))
+    }
+
+    /// Opens a store that [`Store::open`] refuses because it is damaged, without its data: a condemned state that the
+    /// leader's replaces. `None`, and nothing is changed, if too much of it is lost, or `may` says no to raft's
+    /// configuration.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_remains(
+        dir: &Path,
+        options: Options,
+        condemned: &Condemned,
+        may: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Option<Store>, StoreError> {
+        let is_member = |meta: &Meta| meta.raft_membership.as_ref().is_some_and(|(_, config)| may(config));
+        match remains::take_place(dir, &options, condemned, is_member)? {
+            true => Store::open(dir, options).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Replaces the observers of what is applied.
@@ -389,7 +414,8 @@ impl Store {
     /// # Errors
     /// Internal errors only.
     pub fn hash(&self) -> Result<u32, Refusal> {
-        Ok(timed(&self.0.figures.hash, || self.0.hash())?)
+        let hash = timed(&self.0.figures.hash, || self.0.hash());
+        hash.map_err(|error| self.read_error(error.into()))
     }
 
     /// etcd's hash of the key space up to a revision, 0 for the current one; at the revision of one of the last ten
@@ -415,7 +441,7 @@ impl Store {
     /// # Errors
     /// Errors of LMDB if there is no free reader.
     pub fn snapshot(&self) -> Result<SnapshotReader, StoreError> {
-        self.0.snapshot()
+        self.0.snapshot().inspect_err(|error| _ = self.0.condemns(error))
     }
 
     /// The whole state at the last checkpoint in the form of etcd's backend, for clients: a bbolt file, without the keys
@@ -424,7 +450,7 @@ impl Store {
     /// # Errors
     /// Errors of LMDB if there is no free reader.
     pub fn backup(&self) -> Result<BackupReader, StoreError> {
-        self.0.backup()
+        self.0.backup().inspect_err(|error| _ = self.0.condemns(error))
     }
 
     /// Replaces the whole state by that of a snapshot stream, atomically also across a crash.
@@ -532,7 +558,7 @@ impl Store {
 
     pub(super) fn read_error(&self, error: ScanError) -> Refusal {
         match error {
-            ScanError::Store(error) => self.0.fail(error).into(),
+            ScanError::Store(error) => self.0.fail_reading(error).into(),
             ScanError::Refused(refusal) => refusal,
             ScanError::Overtaken => Refusal::Compacted { compacted: self.compacted_revision() },
         }

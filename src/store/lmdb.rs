@@ -4,31 +4,28 @@ use std::ops::Index;
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, RwTxn, WithoutTls};
+use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, RwTxn, WithoutTls};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-use super::format;
 use super::format::meta::Meta;
+use super::format::{self, FORMAT, STATE};
+use super::sealed::{self, Table};
 use super::tables::{Id, Row, TABLES};
 use super::{BeforeCommit, Options, StoreError, TableFigures};
 use crate::files;
 
-/// A table: bytes to bytes.
-pub(super) type Table = Database<'static, Bytes, Bytes>;
-
 /// A read transaction that keeps its environment open.
 pub(super) type ReadTxn = RoTxn<'static, WithoutTls>;
-
-const FORMAT: &[u8] = b"format";
-const STATE: &[u8] = b"state";
 
 /// An open environment with its tables.
 pub(super) struct Tables {
     env: Env<WithoutTls>,
     dir: PathBuf,
     before_commit: Option<BeforeCommit>,
+    /// The version of its format.
+    version: u32,
     tables: [Table; TABLES.len()],
 }
 
@@ -43,13 +40,14 @@ impl Tables {
             .map_err(|error| StoreError::io(format!("flushing {}", dir.display()), error))?;
         env.clear_stale_readers().map_err(StoreError::lmdb("clearing stale readers"))?;
         let open = StoreError::lmdb("opening the tables");
-        check_version(&env, dir)?;
+        let version = find_version(&env, dir)?.unwrap_or(format::VERSION);
         let txn = env.write_txn().map_err(&open)?;
         let tables = env
             .create_databases_and_commit(txn, |opener, txn| {
                 let mut tables = Vec::with_capacity(TABLES.len());
                 for row in &TABLES {
-                    tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(row.name))?);
+                    let rows = opener.create_database::<Bytes, Bytes>(txn, Some(row.name))?;
+                    tables.push(rows);
                 }
                 let tables: [_; TABLES.len()] =
                     tables.try_into().unwrap_or_else(|_| unreachable!("one table a row"));
@@ -59,13 +57,21 @@ impl Tables {
         let Some(tables) = tables.commit() else {
             return Err(StoreError::Damaged("the tables could not be opened".into()));
         };
+        let is_sealed = version >= format::SEALED;
+        let mut ids = TABLES.iter().map(|row| row.id);
+        let tables = tables.map(|rows| Table::new(rows, ids.next().unwrap_or(Id::Meta), is_sealed));
         let (dir, before_commit) = (dir.to_path_buf(), options.before_commit.clone());
-        Ok(Self { env, dir, before_commit, tables })
+        Ok(Self { env, dir, before_commit, version, tables })
     }
 
     /// The directory of the environment.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// True if its rows have checksums.
+    pub fn is_sealed(&self) -> bool {
+        self.version >= format::SEALED
     }
 
     /// The size of each table.
@@ -119,7 +125,8 @@ impl Tables {
 
     /// True in an environment that was just created.
     pub fn is_new(&self, txn: &RoTxn<'_>) -> Result<bool, StoreError> {
-        Ok(self[Id::Meta].get(txn, FORMAT).map_err(StoreError::lmdb("reading the format"))?.is_none())
+        let found = self[Id::Meta].get_bare(txn, FORMAT).map_err(StoreError::lmdb("reading the format"))?;
+        Ok(found.is_none())
     }
 
     /// The meta record.
@@ -132,7 +139,27 @@ impl Tables {
     /// Writes another format version, to test that it is refused.
     #[cfg(test)]
     pub fn put_version(&self, txn: &mut RwTxn<'_>, bytes: &[u8]) -> Result<(), StoreError> {
-        self[Id::Meta].put(txn, FORMAT, bytes).map_err(StoreError::lmdb("writing meta"))
+        self[Id::Meta].put_bare(txn, FORMAT, bytes).map_err(StoreError::lmdb("writing meta"))
+    }
+
+    /// Turns it into an environment of the first format.
+    #[cfg(test)]
+    pub fn unseal(&self) {
+        let mut txn = self.write().unwrap();
+        for row in &TABLES {
+            let table = self[row.id];
+            let item =
+                |row: heed::Result<(&[u8], &[u8])>| row.map(|(key, value)| (key.to_vec(), value.to_vec()));
+            let is_bare =
+                |row: &heed::Result<(Vec<u8>, Vec<u8>)>| row.as_ref().is_ok_and(|(key, _)| key != FORMAT);
+            let rows: Vec<_> = table.bare(&txn).unwrap().map(item).filter(is_bare).collect();
+            for (key, stored) in rows.into_iter().map(Result::unwrap) {
+                let value = sealed::open(row.id, &key, &stored).unwrap();
+                table.put_bare(&mut txn, &key, value).unwrap();
+            }
+        }
+        self.put_version(&mut txn, &format::encode_version(format::FIRST)).unwrap();
+        txn.commit().unwrap();
     }
 
     /// Writes format version and meta record.
@@ -140,7 +167,7 @@ impl Tables {
         let encode = |error| StoreError::Damaged(format!("encoding the meta record: {error}"));
         let bytes = postcard::to_stdvec(meta).map_err(encode)?;
         let write = StoreError::lmdb("writing meta");
-        self[Id::Meta].put(txn, FORMAT, &format::encode_version()).map_err(&write)?;
+        self[Id::Meta].put_bare(txn, FORMAT, &format::encode_version(self.version)).map_err(&write)?;
         self[Id::Meta].put(txn, STATE, &bytes).map_err(&write)
     }
 }
@@ -167,19 +194,25 @@ impl Index<Id> for Tables {
     }
 }
 
-/// Refuses an environment of another format before anything is written to it. A new environment has no format yet.
-fn check_version(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
+/// The version of an environment's format; another one than this kvd's is refused before anything is written. A new
+/// environment has none yet.
+fn find_version(env: &Env<WithoutTls>, dir: &Path) -> Result<Option<u32>, StoreError> {
     let read = StoreError::lmdb("reading the format");
     let txn = env.read_txn().map_err(&read)?;
     let opened = env.open_databases_and_commit(txn, |opener, txn| {
         let meta = opener.open_database::<Bytes, Bytes>(txn, Some(TABLES[Id::Meta as usize].name))?;
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(meta))
     });
-    let Some(Some(meta)) = opened.map_err(&read)?.commit() else { return Ok(()) };
+    let Some(Some(meta)) = opened.map_err(&read)?.commit() else { return Ok(None) };
     let txn = env.read_txn().map_err(&read)?;
-    let Some(bytes) = meta.get(&txn, FORMAT).map_err(&read)? else { return Ok(()) };
+    let Some(bytes) = meta.get(&txn, FORMAT).map_err(&read)? else { return Ok(None) };
+    let state = meta.get(&txn, STATE).map_err(&read)?;
     match format::decode_version(bytes) {
-        Some(format::VERSION) => Ok(()),
+        // The one row without a checksum, so that every kvd can read it: the meta record's says whether it is right.
+        Some(format::FIRST) if state.is_some_and(|state| sealed::open(Id::Meta, STATE, state).is_some()) => {
+            Err(StoreError::Damaged(format!("the version of the format of {}", dir.display())))
+        }
+        Some(found @ format::FIRST..=format::VERSION) => Ok(Some(found)),
         Some(found) => Err(StoreError::Format { dir: dir.to_path_buf(), found, supported: format::VERSION }),
         None => Err(StoreError::NotAStore {
             dir: dir.to_path_buf(),

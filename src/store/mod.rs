@@ -3,7 +3,8 @@
 //!
 //! # Table of contents
 //! - `tables`: one row per table; start here to add one
-//! - `format/`: the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe code
+//! - `format/`: the bytes on disk, pure; `lmdb`: the environment with its tables, the only unsafe code; `sealed`: a table
+//!   whose rows have checksums
 //! - `mvcc/`: the key space of v3: versions, reading, history, hash, compaction
 //! - `tree/`: the tree of v2's API: nodes, their times to live, the last changes
 //! - `head`: changes that are not in LMDB yet; `registry`: members, alarms, users and other small state, all in
@@ -23,6 +24,7 @@
 //!   between that thread and others
 //! - `seams`: conditions at the borders between parts of the store, checked in production
 //! - `backup/`: the whole state in the form of etcd's backend, and back
+//! - `pages/`: LMDB's file, checked without LMDB; `scrub`: the same from time to time; `remains`: what takes part of a state that is damaged
 //! - `snapshot`, `restore`: the whole state as a stream for members, and back; `states`: several environments and the file CURRENT
 //!
 //! # Rules
@@ -44,6 +46,8 @@ mod backup;
 mod checkpoint;
 mod condemned;
 mod core;
+#[cfg(test)]
+mod damage_test;
 mod digest;
 #[cfg(test)]
 mod digest_test;
@@ -64,12 +68,16 @@ mod measure;
 mod model_test;
 mod mvcc;
 mod options;
+mod pages;
 mod permission;
 mod present;
 pub mod quota;
 mod registry;
+mod remains;
 mod restore;
 mod room;
+mod scrub;
+mod sealed;
 mod seams;
 #[cfg(test)]
 mod seams_test;
@@ -98,8 +106,9 @@ pub use figures::Figures;
 pub use handle::Store;
 pub use measure::may_return_much;
 pub use mvcc::events::Wanted;
-pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnFatal, Options, Sizes, TableFigures};
+pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnDamage, OnFatal, Options, Sizes, TableFigures};
 pub use present::UsersEpoch;
 pub use restore::Prepared;
+pub use scrub::{ScrubPlace, Scrubbed};
 pub use snapshot::{SnapshotHeader, SnapshotReader};
 pub use tree::Tree;

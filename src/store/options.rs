@@ -44,6 +44,19 @@ pub type OnFatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
 /// tests and simulations make the store's disk slow, full or broken.
 pub type BeforeCommit = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
+/// What is done with a state of which something on the disk is not as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDamage {
+    /// The store fails: for programs that only use it for a moment.
+    Fail,
+    /// The state is condemned ([`super::Store::condemn`]): nothing of it is served any more. The store itself fails only
+    /// if entries cannot be applied without what is damaged.
+    Condemn {
+        /// Whether it is to be replaced by the leader's.
+        replace: bool,
+    },
+}
+
 /// The options of a store.
 #[derive(Clone)]
 pub struct Options {
@@ -68,6 +81,10 @@ pub struct Options {
     pub slow_apply: Duration,
     /// The memory for what is read for clients, and for their answers: shared with the API.
     pub answers: Arc<Budget>,
+    /// Whether the data are checked before LMDB opens them; see `pages`. It reads the whole file, but for large values.
+    pub check_at_start: bool,
+    /// What is done with a state that is damaged.
+    pub on_damage: OnDamage,
     /// Called once if the store cannot continue.
     pub on_fatal: Option<OnFatal>,
     /// See [`BeforeCommit`]; `None` outside of tests.
@@ -87,6 +104,8 @@ impl Default for Options {
             recent_bytes: 16 << 20,
             slow_apply: Duration::from_millis(100),
             answers: Budget::new(320 << 20),
+            check_at_start: true,
+            on_damage: OnDamage::Fail,
             on_fatal: None,
             before_commit: None,
         }

@@ -21,7 +21,7 @@ use super::lmdb::Tables;
 use super::seams::{self, Point};
 use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader, contents};
 use super::states::{not_written, set_current, state_dir};
-use super::{CheckpointPolicy, Options, StoreError};
+use super::{CheckpointPolicy, Options, StoreError, remains};
 
 /// Bytes written in one transaction: few, because the stream waits while they are committed.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -138,6 +138,7 @@ impl Inner {
         drop((replaced, idle));
         // It may still have readers: the files disappear when the last one closes them.
         let _ = fs::remove_dir_all(&old);
+        remains::remove(&self.dir);
         for observer in self.observers.read().clone().iter() {
             observer.on_restored(revision);
         }
@@ -267,11 +268,11 @@ impl Blocks<'_> {
             return Err(bad("this is no kvd snapshot"));
         }
         let (version, rows) = (head.get_u16(), head.get_u32());
-        if version != SNAPSHOT_VERSION || rows != format::VERSION {
+        if version != SNAPSHOT_VERSION || rows != format::STREAMED {
             return Err(bad(format!(
                 "it has snapshot version {version} with store format {rows}; this kvd reads version \
                  {SNAPSHOT_VERSION} with store format {}",
-                format::VERSION
+                format::STREAMED
             )));
         }
         self.next_block(MAX_HEADER)?;

@@ -164,10 +164,10 @@ fn a_state_of_the_past_is_not_taken_over() {
     let prepare = |store: &Store| store.prepare(source.store.snapshot().unwrap(), |_| true).unwrap();
     // The snapshot ends with entry 3; one more is applied here.
     let (bench, said) = bench();
-    let current = states::current_dir(bench.dir.path());
+    let current = states::current(bench.dir.path());
     let error = bench.store.adopt(prepare(&bench.store)).unwrap_err();
     assert_stopped(&bench, &said, &error, &["entry 3, revision 5", "entry 4, revision 6"]);
-    assert_eq!(states::current_dir(bench.dir.path()), current);
+    assert_eq!(states::current(bench.dir.path()).unwrap(), current.unwrap());
     let bench = bench.crash(manual());
     assert_eq!(bench.store.get(b"a").unwrap().unwrap().value, "4");
 }
@@ -177,7 +177,7 @@ fn stream(meta: &Meta, rows: &[(u8, &[u8], &[u8])]) -> Vec<io::Result<Bytes>> {
     let mut stream = BytesMut::new();
     stream.put_slice(MAGIC);
     stream.put_u16(SNAPSHOT_VERSION);
-    stream.put_u32(format::VERSION);
+    stream.put_u32(format::STREAMED);
     let mut body = Vec::new();
     for (table, key, value) in rows {
         body.push(*table);

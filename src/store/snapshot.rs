@@ -18,7 +18,7 @@
 
 use std::io;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -77,6 +77,7 @@ pub(super) struct Header {
 
 /// A snapshot as a stream of bytes, in pieces of about one block. It needs memory for one block.
 pub struct SnapshotReader {
+    store: Weak<Inner>,
     txn: ReadTxn,
     tables: Arc<Tables>,
     header: SnapshotHeader,
@@ -107,7 +108,7 @@ pub(super) fn contents() -> impl Iterator<Item = (u8, &'static Row)> {
 
 impl Inner {
     /// See [`super::Store::snapshot`].
-    pub fn snapshot(&self) -> Result<SnapshotReader, StoreError> {
+    pub fn snapshot(self: &Arc<Self>) -> Result<SnapshotReader, StoreError> {
         self.health()?;
         let tables = self.shared.read().tables.clone();
         let txn = tables.read()?;
@@ -119,6 +120,7 @@ impl Inner {
         self.signal.wait_while(is_ahead, || self.health().is_err());
         self.health()?;
         Ok(SnapshotReader {
+            store: Arc::downgrade(self),
             header: SnapshotHeader::of(&meta),
             txn,
             tables,
@@ -159,7 +161,7 @@ impl SnapshotReader {
                 let mut piece = BytesMut::new();
                 piece.put_slice(MAGIC);
                 piece.put_u16(SNAPSHOT_VERSION);
-                piece.put_u32(format::VERSION);
+                piece.put_u32(format::STREAMED);
                 let mut block = BytesMut::zeroed(BLOCK_HEAD);
                 block.put_slice(&header);
                 piece.put_slice(&self.seal(block));
@@ -240,8 +242,9 @@ impl Iterator for SnapshotReader {
 
     fn next(&mut self) -> Option<io::Result<Bytes>> {
         let piece = self.next_piece();
-        if piece.is_err() {
+        if let Err(error) = &piece {
             self.place = Place::End;
+            self.store.upgrade().inspect(|store| _ = store.condemns(error));
         }
         piece.map_err(io::Error::other).transpose()
     }

@@ -8,20 +8,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::lmdb::{Tables, private_dir};
-use super::{Options, StoreError};
+use super::pages::{self, Reading};
+use super::{Options, StoreError, condemned};
 use crate::files;
 
 const CURRENT: &str = "CURRENT";
 const PREFIX: &str = "state-";
 
+/// Findings that are named at a start.
+const NAMED: usize = 100;
+
 /// The environment that CURRENT names; a new directory gets its first one. All others are removed.
 pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, StoreError> {
     private_dir(dir)?;
-    let name = match fs::read_to_string(dir.join(CURRENT)) {
-        Ok(name) => Some(name.trim_end().to_string()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(StoreError::io(format!("reading {}", dir.join(CURRENT).display()), error)),
-    };
+    let name = current_name(dir)?;
     let refuse = |what: String| StoreError::NotAStore { dir: dir.to_path_buf(), what };
     let name = match name {
         Some(name) if number(&name).is_none() => return Err(refuse(format!("CURRENT names {name:?}"))),
@@ -34,12 +34,47 @@ pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, Stor
     let own = number(&name);
     // Later ones were never in use. On a full disk their space may be what is missing.
     remove_states(dir, |found| Some(found) > own);
+    if options.check_at_start {
+        check(&dir.join(&name))?;
+    }
     let tables = Tables::open(&dir.join(&name), options)?;
     // Earlier ones are removed only when it is certain that CURRENT names none of them.
     if confirm_current(dir, &name)? {
         remove_states(dir, |found| Some(found) < own);
     }
     Ok(tables)
+}
+
+/// What CURRENT says.
+fn current_name(dir: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read_to_string(dir.join(CURRENT)) {
+        Ok(name) => Ok(Some(name.trim_end().to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io(format!("reading {}", dir.join(CURRENT).display()), error)),
+    }
+}
+
+/// The directory of the environment in use.
+pub(super) fn current(dir: &Path) -> Result<PathBuf, StoreError> {
+    let name = current_name(dir)?.filter(|name| number(name).is_some());
+    let what = "CURRENT names no state".to_string();
+    Ok(dir.join(name.ok_or(StoreError::NotAStore { dir: dir.to_path_buf(), what })?))
+}
+
+/// Refuses an environment that is damaged, before LMDB sees it. One that was found wrong before is read completely.
+fn check(state: &Path) -> Result<(), StoreError> {
+    let data = state.join("data.mdb");
+    if !data.metadata().is_ok_and(|data| data.len() > 0) {
+        return Ok(());
+    }
+    let reading = if condemned::is_marked(state) { Reading::Everything } else { Reading::Pages };
+    let failed = |error| StoreError::io(format!("checking {}", data.display()), error);
+    let report = pages::check(state, reading, &mut |_| true).map_err(failed)?;
+    let Some(complaint) = report.complaint() else { return Ok(()) };
+    for finding in report.findings.iter().take(NAMED) {
+        tracing::error!(data = %data.display(), "damage on the disk: {finding}");
+    }
+    Err(StoreError::Damaged(format!("{}: {complaint}", data.display())))
 }
 
 /// The name of the first environment in a directory that has none yet. A directory with data but without CURRENT has
@@ -108,10 +143,4 @@ pub(super) fn state_dir(dir: &Path, number: u64) -> PathBuf {
 pub(super) fn state_number(dir: &Path) -> Result<u64, StoreError> {
     let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     number(&name).ok_or_else(|| StoreError::Damaged(format!("the state's directory is {name:?}")))
-}
-
-/// The present directory of the state of a store in `dir`; for messages and tests.
-#[cfg(test)]
-pub(super) fn current_dir(dir: &Path) -> Option<PathBuf> {
-    Some(dir.join(fs::read_to_string(dir.join(CURRENT)).ok()?.trim_end()))
 }

@@ -253,6 +253,11 @@ const _: () = {
 };
 
 impl Row {
+    /// True if it is kept in memory as a whole.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.kept, Kept::Whole { .. })
+    }
+
     /// True for a key and a value that are a valid row of it.
     pub fn reads(&self, key: &[u8], value: &[u8]) -> bool {
         match self.kept {

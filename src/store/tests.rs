@@ -159,7 +159,7 @@ fn long_keys_and_large_values() {
     bench.store.prune().unwrap();
     assert_eq!(bench.store.sizes().in_use, EMPTY_SIZE + 1 + 40);
     let reader = bench.store.0.reader().unwrap();
-    let rows = |table: lmdb::Table| table.len(&reader.disk().txn).unwrap();
+    let rows = |table: sealed::Table| table.len(&reader.disk().txn).unwrap();
     assert_eq!(rows(reader.tables[tables::Id::Old]), 0);
     assert_eq!(rows(reader.tables[tables::Id::Current]), 1);
     assert_eq!(rows(reader.tables[tables::Id::Chunks]), 0);
@@ -261,7 +261,7 @@ fn a_snapshot_carries_everything() {
         assert_eq!(other.store.sizes(), bench.store.sizes());
         other = other.crash(manual());
     }
-    assert!(states::current_dir(other.dir.path()).is_some_and(|dir| !dir.ends_with("state-1")));
+    assert!(states::current(other.dir.path()).is_ok_and(|dir| !dir.ends_with("state-1")));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn other_formats_and_other_files_are_refused() {
     drop(store);
     let error = Store::open(dir.path(), manual()).err().unwrap().to_string();
     assert!(error.contains(&dir.path().display().to_string()), "{error}");
-    assert!(error.contains("format 9") && error.contains("format 1"), "{error}");
+    assert!(error.contains("format 9") && error.contains("format 2"), "{error}");
     std::fs::write(dir.path().join("CURRENT"), "state-3\n").unwrap();
     assert!(matches!(Store::open(dir.path(), manual()), Err(StoreError::NotAStore { .. })));
     std::fs::write(dir.path().join("CURRENT"), "elsewhere\n").unwrap();
@@ -336,7 +336,7 @@ fn the_directory_is_closed_to_others() {
     let bench = Bench::new(manual());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(bench.dir.path()), 0o700);
-    assert_eq!(mode(&states::current_dir(bench.dir.path()).unwrap()), 0o700);
+    assert_eq!(mode(&states::current(bench.dir.path()).unwrap()), 0o700);
 }
 
 #[test]

@@ -48,7 +48,10 @@ section! {
         /// None for never.
         corrupt_check: Option<Duration> = etcd("corrupt-check-time", Kind::Duration, "0s", "How often the leader compares etcd's hash of all members' keys, which reads all data; 0 means never. The digests of their states are compared all the time.").since("3.6");
         compact_hash_check: Duration = etcd("compact-hash-check-time", Kind::Duration, "1m", "How often members compare the hashes of compactions, with the gate CompactHashCheck.").since("3.6");
-        on_divergence: OnDivergence = own("on-divergence", Kind::Choice(OnDivergence::CHOICES), "alarm", "What a member does whose state is found not to be that of the majority. It serves nothing of it in any case. alarm: it raises the alarm CORRUPT, which refuses writes on all members until it is disarmed, and waits for `kvctl rebuild`. rebuild: it replaces its state by the leader's at once, and raises the alarm only if that fails.");
+        on_divergence: OnDivergence = own("on-divergence", Kind::Choice(OnDivergence::CHOICES), "alarm", "What a member does whose state is found not to be that of the majority. It serves nothing of it in any case. alarm: it raises the alarm CORRUPT, which refuses writes on all members until it is disarmed, and waits for `kvctl rebuild`. rebuild: it replaces its state by the leader's at once, and raises the alarm only if that fails. A member whose own data are damaged does the same.");
+        /// Zero for never.
+        scrub_every: Duration = own("scrub-every", Kind::Duration, "24h", "How often all data are read from the disk and their checksums verified in the background; 0 means never. A member with damaged data serves nothing of them and does what on-divergence says. Each start checks the data, too, but for large values.").key("scrub.every");
+        scrub_pace: u64 = own("scrub-bytes-per-second", Kind::Number(U64), "2250000", "How fast the scrub reads: the default is 8 GB in an hour.").key("scrub.bytes-per-second");
     }
     without effect {
         OptionSpec::etcd("backend-bbolt-freelist-type", Kind::Text, "", "The form of bbolt's free list.").since("3.5").ignored("kvd stores its data in LMDB, not in bbolt"),
@@ -121,6 +124,12 @@ impl Storage {
     pub(in crate::config) fn check(&self, found: &mut Findings<'_>) {
         if self.compact_hash_check.is_zero() {
             found.error("compact-hash-check-time", "--compact-hash-check-time must be >0 (set to 0s)");
+        }
+        if self.scrub_pace == 0 {
+            found.error(
+                "scrub-bytes-per-second",
+                "--scrub-bytes-per-second must be at least 1; --scrub-every=0 turns the scrub off",
+            );
         }
         if let Err(reason) = self.auto_compaction()
             && found.are_readable(&["auto-compaction-mode"])

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -33,6 +33,7 @@ const REVISION_KEY: usize = 18;
 
 /// The state at a checkpoint as a bbolt file, in pieces. It needs memory for a few of them.
 pub struct BackupReader {
+    store: Weak<Inner>,
     txn: ReadTxn,
     tables: Arc<Tables>,
     bytes: u64,
@@ -57,7 +58,7 @@ enum Place {
 
 impl Inner {
     /// See [`crate::store::Store::backup`].
-    pub fn backup(&self) -> Result<BackupReader, StoreError> {
+    pub fn backup(self: &Arc<Self>) -> Result<BackupReader, StoreError> {
         self.health()?;
         let begun = Instant::now();
         let tables = self.shared.read().tables.clone();
@@ -80,7 +81,7 @@ impl Inner {
         extent.end_bucket();
         let writer = Some(Writer::begin(Vec::new(), &extent).map_err(unplanned)?);
         let (bytes, place, took) = (extent.bytes(), Place::Small(small), self.figures.snapshot.clone());
-        Ok(BackupReader { txn, tables, bytes, writer, place, begun, took })
+        Ok(BackupReader { store: Arc::downgrade(self), txn, tables, bytes, writer, place, begun, took })
     }
 }
 
@@ -206,6 +207,10 @@ impl Iterator for BackupReader {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<io::Result<Bytes>> {
-        self.next_piece().map_err(io::Error::other).transpose()
+        let piece = self.next_piece();
+        if let Err(error) = &piece {
+            self.store.upgrade().inspect(|store| _ = store.condemns(error));
+        }
+        piece.map_err(io::Error::other).transpose()
     }
 }

@@ -13,7 +13,7 @@ use crate::store::tables::TABLES;
 /// that.
 pub fn probe(bytes: &[u8]) -> usize {
     let readings = [
-        decode_version(bytes).is_some_and(|version| version != super::VERSION || encode_version() == bytes),
+        decode_version(bytes).is_some_and(|version| encode_version(version) == bytes),
         record(bytes),
         current(bytes),
         history(bytes),

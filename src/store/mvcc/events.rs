@@ -65,7 +65,7 @@ impl Inner {
         };
         match reader {
             None => Ok(from_ring(&batches, wanted, compacted)),
-            Some(reader) => Ok(from_history(&reader, wanted).map_err(|error| self.fail(error))?),
+            Some(reader) => Ok(from_history(&reader, wanted).map_err(|error| self.fail_reading(error))?),
         }
     }
 }

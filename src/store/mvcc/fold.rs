@@ -8,7 +8,8 @@ use super::revision::Revision;
 use super::written::{Version, Written};
 use crate::store::StoreError;
 use crate::store::format::CHUNK;
-use crate::store::lmdb::{Table, Tables};
+use crate::store::lmdb::Tables;
+use crate::store::sealed::Table;
 use crate::store::tables::Id;
 
 /// Writes a layer's versions of keys, and their history.

@@ -36,7 +36,7 @@ impl Inner {
             Some(Known::Hash(hash)) => return Ok(hash),
             // Nothing that it counts is removed before the hash is complete, so this reader still has everything.
             Some(Known::Due(due)) => {
-                return self.hash_whole(&reader, due).map_err(|error| self.fail(error).into());
+                return self.hash_whole(&reader, due).map_err(|error| self.fail_reading(error).into());
             }
             None if revision == 0 => current,
             None => revision,
@@ -56,7 +56,7 @@ impl Inner {
             return Err(Refusal::Compacted { compacted: reader.compacted });
         }
         let hashing = Hashing::at(hashed, reader.compacted);
-        self.hash_whole(&reader, hashing).map_err(|error| self.fail(error).into())
+        self.hash_whole(&reader, hashing).map_err(|error| self.fail_reading(error).into())
     }
 
     /// Computes the next part of the hash that is due. Only for the holder of `writing`, so that no other part is

@@ -3,14 +3,13 @@
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-use heed::types::Bytes;
-use heed::{RoRange, RoTxn};
+use heed::RoTxn;
 use sha2::{Digest, Sha256};
 
 use super::keys::{Entry, KeyBuf, Namespace, SEGMENT, Shape};
 use super::revision::Revision;
 use crate::store::StoreError;
-use crate::store::lmdb::Table;
+use crate::store::sealed::{Rows, Table};
 
 /// A row of a walk through a table; its user key is in [`Walk::key`].
 pub(in crate::store) struct Row<'t> {
@@ -25,7 +24,7 @@ struct Level<'t> {
     /// Hash of the part of the user key that was consumed above this level, which has this length.
     hash: Sha256,
     prefix: usize,
-    rows: RoRange<'t, Bytes, Bytes>,
+    rows: Rows<'t>,
 }
 
 /// Rows in the order of user keys, from a first key on.

@@ -21,7 +21,7 @@ use crate::harness::{PATIENCE, Server, Setup, Three, answers, page, status, subj
 const CORRUPT: &str = "etcdserver: corrupt cluster";
 
 /// Three members with admin sockets, and with these flags.
-async fn three(flags: &[&str]) -> Three {
+pub(super) async fn three(flags: &[&str]) -> Three {
     Three::start_with(|_, member| {
         let socket = member.dir().join("admin.sock").display().to_string();
         member.add_args(&[&format!("--admin-socket={socket}")]);
@@ -275,7 +275,8 @@ async fn a_single_member_has_nothing_to_be_rebuilt_from() {
     put(&alone, "k", "served on").await;
 }
 
-/// In every file below `directory` the value that is there is another one of the same length.
+/// In every file below `directory` the value that is there is another one of the same length, with the checksum of that
+/// one behind it: what a fault of a program leaves, or of a memory. Others are found earlier (`damage.rs`).
 fn damage(directory: &Path, value: &str) -> usize {
     let mut found = 0;
     for entry in fs::read_dir(directory).expect("a directory").flatten() {
@@ -290,7 +291,15 @@ fn damage(directory: &Path, value: &str) -> usize {
                 .filter(|(_, at)| *at == value.as_bytes())
                 .map(|(at, _)| at)
                 .collect();
-            places.iter().for_each(|at| bytes[*at] ^= 1);
+            let mut flipped = vec![0; value.len()];
+            flipped[0] = 1;
+            // A CRC of what differs is the difference of the CRCs.
+            let differs = crc32c::crc32c(&flipped) ^ crc32c::crc32c(&vec![0; value.len()]);
+            for at in &places {
+                bytes[*at] ^= 1;
+                let seal = bytes[at + value.len()..].iter_mut().zip(differs.to_be_bytes());
+                seal.for_each(|(byte, differs)| *byte ^= differs);
+            }
             found += places.len();
             fs::write(&path, bytes).expect("written");
         }
@@ -369,7 +378,7 @@ async fn the_initial_check_lets_no_client_see_damage() {
 }
 
 /// The member serves the same as the others, and its alarm is over.
-async fn rebuilt(three: &Three, odd: usize, id: u64) {
+pub(super) async fn rebuilt(three: &Three, odd: usize, id: u64) {
     wait_for(&three.0[odd], "kvd_state_replacements_total", |replaced| replaced >= 1.0).await;
     answers(&three.0[odd]).await;
     let begun = Instant::now();
@@ -391,7 +400,7 @@ async fn rebuilt(three: &Three, odd: usize, id: u64) {
     assert!(all.iter().all(|keys| *keys == all[0]), "{all:?}");
 }
 
-fn kvctl(member: &Server, words: &[&str]) -> Output {
+pub(super) fn kvctl(member: &Server, words: &[&str]) -> Output {
     let mut command = Program::new(env!("CARGO_BIN_EXE_kvctl"));
     command.args(words).arg("--admin-socket").arg(member.dir().join("admin.sock"));
     command.output().expect("kvctl runs")
@@ -408,7 +417,7 @@ async fn try_put(member: &Server, key: &str, value: &str) -> Result<(), tonic::S
 }
 
 /// Puts, and again if a busy machine has cost an election.
-async fn put(member: &Server, key: &str, value: &str) {
+pub(super) async fn put(member: &Server, key: &str, value: &str) {
     let begun = Instant::now();
     while let Err(error) = try_put(member, key, value).await {
         let may_pass = error.code() == Code::Unavailable && begun.elapsed() < PATIENCE;
@@ -416,14 +425,18 @@ async fn put(member: &Server, key: &str, value: &str) {
     }
 }
 
-async fn get(member: &Server, key: &str, serializable: bool) -> Result<Option<String>, (Code, String)> {
+pub(super) async fn get(
+    member: &Server,
+    key: &str,
+    serializable: bool,
+) -> Result<Option<String>, (Code, String)> {
     let asked = RangeRequest { key: key.to_string().into(), serializable, ..RangeRequest::default() };
     let answer = member.api().kv.range(asked).await;
     let answer = answer.map_err(|error| (error.code(), error.message().to_string()))?.into_inner();
     Ok(answer.kvs.first().map(|kv| String::from_utf8_lossy(&kv.value).into_owned()))
 }
 
-async fn until_refused(member: &Server) {
+pub(super) async fn until_refused(member: &Server) {
     let begun = Instant::now();
     loop {
         let read = get(member, "k", true).await;
@@ -444,7 +457,7 @@ async fn alarms(member: &Server) -> Option<Vec<u64>> {
     Some(answer.alarms.iter().map(|alarm| alarm.member_id).collect())
 }
 
-async fn until_alarms(member: &Server, wanted: &[u64]) {
+pub(super) async fn until_alarms(member: &Server, wanted: &[u64]) {
     let begun = Instant::now();
     while alarms(member).await.as_deref() != Some(wanted) {
         assert!(begun.elapsed() < PATIENCE, "no such alarm: {}", member.log());
@@ -493,7 +506,7 @@ async fn figure(member: &Server, name: &str) -> Option<f64> {
     line.trim().parse().ok()
 }
 
-async fn wait_for(member: &Server, name: &str, is_right: impl Fn(f64) -> bool) {
+pub(super) async fn wait_for(member: &Server, name: &str, is_right: impl Fn(f64) -> bool) {
     let begun = Instant::now();
     while !figure(member, name).await.is_some_and(&is_right) {
         assert!(begun.elapsed() < PATIENCE, "{name} never came: {}", member.log());

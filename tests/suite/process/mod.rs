@@ -7,6 +7,7 @@ mod beyond;
 mod certificates;
 mod ciphers;
 mod copies;
+mod damage;
 mod differences;
 mod discovery;
 mod divergence;
