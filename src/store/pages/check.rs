@@ -145,18 +145,7 @@ fn environment(
         }
         let (last, visitor) = (meta.last, checker as &mut dyn Visitor);
         let taken = std::mem::take(&mut used);
-        let mut walk = Walk {
-            file,
-            last,
-            used: taken,
-            reads_values,
-            visitor,
-            found: 0,
-            is_ended,
-            from: None,
-            reached: None,
-            is_at_end: false,
-        };
+        let mut walk = Walk { used: taken, reads_values, is_ended, ..Walk::new(file, last, visitor) };
         walk.tree(kind, tree);
         is_ended = walk.is_ended;
         used = std::mem::take(&mut walk.used);
@@ -280,21 +269,8 @@ pub(in crate::store) fn part(
         tables: Vec::new(),
         free: Vec::new(),
     };
-    let last = meta.last;
     let walk = |kind, tree: &Tree, from: Option<Vec<u8>>, checker: &mut Checker<'_>| {
-        let (used, visitor) = (Used::default(), checker as &mut dyn Visitor);
-        let mut walk = Walk {
-            file: &file,
-            last,
-            used,
-            reads_values: true,
-            visitor,
-            found: 0,
-            is_ended: false,
-            from,
-            reached: None,
-            is_at_end: false,
-        };
+        let mut walk = Walk { from, ..Walk::new(&file, meta.last, checker) };
         walk.tree(kind, tree);
         (walk.is_ended && !walk.is_at_end, walk.reached)
     };
@@ -353,19 +329,7 @@ struct Finder {
 
 impl Finder {
     fn walk(&mut self, file: &PageFile, meta: &Meta, kind: Kind, tree: &Tree) {
-        let (last, used) = (meta.last, Used::default());
-        let mut walk = Walk {
-            file,
-            last,
-            used,
-            reads_values: true,
-            visitor: self,
-            found: 0,
-            is_ended: false,
-            from: None,
-            reached: None,
-            is_at_end: false,
-        };
+        let mut walk = Walk::new(file, meta.last, self);
         walk.tree(kind, tree);
     }
 }
@@ -435,21 +399,9 @@ pub(in crate::store) fn pages_of(dir: &Path) -> Vec<(&'static str, Vec<u64>)> {
         Checker { report: &mut report, goes_on: &mut goes_on, is_sealed: Some(true), tables, free };
     let mut pages = vec![("meta pages", vec![0, 1])];
     let mut walk = |name, kind, tree: &Tree, checker: &mut Checker<'_>| {
-        let (last, used, visitor) = (meta.last, Used::default(), checker as &mut dyn Visitor);
-        let mut walk = Walk {
-            file: &file,
-            last,
-            used,
-            reads_values: true,
-            visitor,
-            found: 0,
-            is_ended: false,
-            from: None,
-            reached: None,
-            is_at_end: false,
-        };
+        let mut walk = Walk::new(&file, meta.last, checker);
         walk.tree(kind, tree);
-        let numbers: Vec<u64> = (2..=last).filter(|page| !walk.used.mark(*page)).collect();
+        let numbers: Vec<u64> = (2..=meta.last).filter(|page| !walk.used.mark(*page)).collect();
         if !numbers.is_empty() {
             pages.push((name, numbers));
         }

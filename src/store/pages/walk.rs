@@ -144,7 +144,23 @@ struct At<'k> {
     to: Option<&'k [u8]>,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
+    /// A walk through whole trees of `file` that has seen nothing yet, values included.
+    pub fn new(file: &'w PageFile, last: u64, visitor: &'w mut dyn Visitor) -> Self {
+        Self {
+            file,
+            last,
+            used: Used::default(),
+            reads_values: true,
+            visitor,
+            found: 0,
+            is_ended: false,
+            from: None,
+            reached: None,
+            is_at_end: false,
+        }
+    }
+
     /// Walks through a table.
     pub fn tree(&mut self, kind: Kind, tree: &Tree) {
         if tree.root == NONE {
