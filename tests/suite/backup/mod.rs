@@ -14,7 +14,8 @@ use std::process::{Command, Output};
 use crate::harness::{Program, Server, Setup, tool};
 
 /// The etcds, with the program that restores a backup.
-const ETCDS: [(&str, &str); 3] = [("3.7.3", "etcdutl"), ("3.5.1", "etcdutl"), ("3.4.23", "etcdctl")];
+const ETCDS: [(&str, &str); 4] =
+    [("3.7.3", "etcdutl"), ("3.6.16", "etcdutl"), ("3.5.1", "etcdutl"), ("3.4.23", "etcdctl")];
 
 /// The programs of one version; `None` if it is not here.
 struct Tools {
