@@ -72,7 +72,8 @@ fn heading(rows: &[Row]) -> String {
     let leader = rows.iter().find(|row| row.role == "leader");
     let leader = leader.map_or("no leader".to_string(), |row| format!("leader {}", row.name));
     let (cluster, term, version) = (first.cluster, first.term, &first.cluster_version);
-    format!("cluster {cluster:x}, {} members, version {version}, {leader}, term {term}", rows.len())
+    let members = if rows.len() == 1 { "1 member".to_string() } else { format!("{} members", rows.len()) };
+    format!("cluster {cluster:x}, {members}, version {version}, {leader}, term {term}")
 }
 
 fn cells(row: &Row) -> Vec<String> {

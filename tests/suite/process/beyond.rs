@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use kvd::api::proto::etcdserverpb as pb;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Server, subject};
+use crate::harness::{PATIENCE, Server, subject};
 
 fn command(member: &Server, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kvctl"));
@@ -293,11 +294,47 @@ async fn what_lasts_shows_a_bar_on_a_terminal_only() {
     let counted = on_terminal(&server, "space -w json");
     assert!(counted.contains("keys and changes: "), "{counted:?}");
     ends_with(&counted, "{\"keys\":20,");
+    let restored = on_terminal(&server, &format!("snapshot restore {file} --data-dir {file}.restored"));
+    assert!(restored.contains(&format!("{file}: [")), "{restored:?}");
+    ends_with(&restored, &format!("{file}.restored holds member "));
+    let defragmented = on_terminal(&server, "defrag");
+    assert!(defragmented.contains(&format!("defragmenting {}", server.endpoint())), "{defragmented:?}");
+    ends_with(&defragmented, "Finished defragmenting etcd member");
+    copies_show_a_bar(&server).await;
     for args in [&["snapshot", "save", &file][..], &["backup", "verify", &file], &["space"], &["defrag"]] {
         let output = kvctl(&server, args);
         assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
         assert!(!output.stdout.contains(&0x1b), "{args:?}: {output:?}");
     }
+}
+
+/// A mirror goes on for ever: it is ended when its first copy has been seen, and there.
+async fn copies_show_a_bar(server: &Server) {
+    let copy = Server::of(&subject()).await;
+    let program = env!("CARGO_BIN_EXE_kvctl");
+    let line = format!("{program} --endpoints={} make-mirror {}", server.endpoint(), copy.endpoint());
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = script.spawn().expect("script runs");
+    let mut printed = Vec::new();
+    let mut shown = BufReader::new(running.stdout.take().expect("piped"));
+    while !String::from_utf8_lossy(&printed).contains("first copy: [") {
+        let read = shown.read_until(b'[', &mut printed).expect("read");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&printed));
+    }
+    let request = pb::RangeRequest {
+        key: b"k/".to_vec().into(),
+        range_end: b"k0".to_vec().into(),
+        count_only: true,
+        ..Default::default()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while copy.api().kv.range(request.clone()).await.expect("a range").into_inner().count < 20 {
+        assert!(Instant::now() < deadline, "the keys are not copied");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.kill().expect("killed");
+    running.wait().expect("it ends");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -165,6 +165,12 @@ async fn checks_write_measure_and_clean_up() {
         err.starts_with("Error: prefix \"/etcdctl-check-perf/\" has keys. Delete with 'etcdctl del"),
         "{err}"
     );
+    for kind in ["perf", "datascale"] {
+        let refused = kvctl(&server, &["check", kind, "--prefix", ""]);
+        let err = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(3), "{err}");
+        assert!(err.starts_with("Error: --prefix must not be empty"), "{err}");
+    }
     let out = shown(&server, &["check", "datascale"]);
     let start = "Start data scale check for work load [10000 key-value pairs, 1024 bytes per key-value, 50 concurrent \
                  clients].\nPASS: Approximate system memory used : ";
