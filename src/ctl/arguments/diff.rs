@@ -2,6 +2,7 @@
 
 use clap::{ArgMatches, Command, ValueHint};
 
+use super::destination::Destination;
 use super::flags::{arguments, given, is_on, leaf, switch, text, value};
 use crate::ctl::failure::Failure;
 
@@ -12,6 +13,8 @@ pub(in crate::ctl) const TROUBLE: u8 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ctl) struct Diff {
     pub(in crate::ctl) sides: [Side; 2],
+    /// How B is reached, if not as A.
+    pub(in crate::ctl) access: Destination,
     /// Only keys that begin with it.
     pub(in crate::ctl) prefix: Vec<u8>,
     /// Compare versions and revisions, too.
@@ -47,7 +50,7 @@ pub(super) fn command() -> Command {
         .after_help(
             "A and B are endpoints (HOST:PORT,..., with http:// or https:// if only one has TLS) or files. Both are read in \
              the order of their keys, a cluster at one revision; a file is first sorted in a directory below $TMPDIR, which \
-             takes as much room as the file. Exits with 0 if they are equal, with 1 if not, and with 2 if they could not be \
+             takes as much room as the file. B is reached as A, unless a flag of the destination says otherwise. Exits with 0 if they are equal, with 1 if not, and with 2 if they could not be \
              compared.",
         )
         .args([
@@ -55,6 +58,7 @@ pub(super) fn command() -> Command {
             switch("versions", "Compare versions and revisions, too"),
             switch("leases", "Compare the leases of the keys, too"),
         ])
+        .args(Destination::flags())
         .mut_arg("arguments", |sides| sides.value_hint(ValueHint::AnyPath))
 }
 
@@ -70,6 +74,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Diff, Failure> {
     let on = |name| is_on(matches, name).map_err(|failure| failure.coded(TROUBLE));
     Ok(Diff {
         sides: [Side::of(first), Side::of(second)],
+        access: Destination::read(matches),
         prefix: given(matches, "prefix").unwrap_or_default().as_bytes().to_vec(),
         versions: on("versions")?,
         leases: on("leases")?,

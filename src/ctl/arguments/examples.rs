@@ -96,6 +96,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "diff",
         "kvctl diff http://old:2379 http://new:2379\nkvctl diff backup.db 10.0.0.1:2379 --prefix=/app/\n\
+         kvctl diff http://old:2379 https://new:2379 --dest-cacert=ca.pem --dest-user=root:secret\n\
          kvctl diff monday.db friday.db -w json --text",
     ),
     ("edit", "kvctl edit /app/settings.json\nEDITOR='code --wait' kvctl edit /app/settings.json"),

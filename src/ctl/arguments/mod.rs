@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod cluster;
 mod data;
+mod destination;
 mod diff;
 mod edit;
 pub(super) mod examples;

@@ -33,7 +33,8 @@ async fn compare(globals: &Globals, style: Style, asked: &Diff) -> Result<Sums, 
         return Err(style.unsupported());
     }
     let [one, other] = &asked.sides;
-    let targets = [target(globals, one).await?, target(globals, other).await?];
+    let there = asked.access.over(globals.clone());
+    let targets = [target(globals, one).await?, target(&there, other).await?];
     let mut a = Keys::open(one, &targets[0], &asked.prefix).await?;
     let mut b = Keys::open(other, &targets[1], &asked.prefix).await?;
     let compared = Compared { versions: asked.versions, leases: asked.leases };

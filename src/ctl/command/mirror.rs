@@ -59,10 +59,11 @@ async fn report(copied: &AtomicU64) {
 }
 
 async fn destination(target: &Target, mirror: &Mirror) -> Result<Target, Failure> {
+    let access = &mirror.access;
     let tls = TlsFiles {
-        cacert: mirror.cacert.clone(),
-        cert: mirror.cert.clone(),
-        key: mirror.key.clone(),
+        cacert: access.cacert.clone(),
+        cert: access.cert.clone(),
+        key: access.key.clone(),
         own: None,
         skip_verify: false,
     };
@@ -70,7 +71,7 @@ async fn destination(target: &Target, mirror: &Mirror) -> Result<Target, Failure
     Ok(Target {
         endpoints: vec![mirror.destination.clone()],
         reach: Reach { always_tls, tls, server_name: None, ..target.reach.clone() },
-        credentials: Credentials::of(mirror.user.as_ref(), mirror.password.as_ref(), None).await?,
+        credentials: Credentials::of(access.user.as_ref(), access.password.as_ref(), None).await?,
         guess: None,
         ..target.clone()
     })

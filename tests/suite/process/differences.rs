@@ -92,6 +92,41 @@ async fn clusters_and_backups_are_compared() {
     assert_eq!(lines[4], serde_json::json!({"onlyInA": 1, "onlyInB": 1, "differing": 2, "same": 498}));
 }
 
+/// Whoever moves has users in one cluster and none, or others, in the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_side_has_its_own_user() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (a, b) = (Server::of(&subject()).await, Server::of(&subject()).await);
+    for (member, password) in [(&a, "of a"), (&b, "of b")] {
+        put(member, "k", "v", 0).await;
+        let auth = &member.api().auth;
+        let root = pb::AuthUserAddRequest {
+            name: "root".to_owned(),
+            password: password.to_owned(),
+            ..Default::default()
+        };
+        auth.clone().user_add(root).await.expect("a user");
+        let grant = pb::AuthUserGrantRoleRequest { user: "root".to_owned(), role: "root".to_owned() };
+        auth.clone().user_grant_role(grant).await.expect("a role");
+        auth.clone().auth_enable(pb::AuthEnableRequest {}).await.expect("authentication");
+    }
+    let sides = [a.endpoint().to_string(), b.endpoint().to_string()];
+    let compared = |more: &[&str]| {
+        let args = [&[sides[0].as_str(), &sides[1], "--user=root:of a"], more].concat();
+        diff(scratch.path(), &args)
+    };
+    let (code, out, err) = compared(&["--dest-user=root:of b"]);
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "", "0 only in A, 0 only in B, 0 differ, 1 are the same\n")
+    );
+    assert_eq!(compared(&["--dest-user=root", "--dest-password=of b"]).0, 0);
+    for more in [&[][..], &["--dest-user=root:of a"], &["--dest-cert=/nowhere/a.pem"]] {
+        let (code, _, err) = compared(more);
+        assert!(code == 2 && err.starts_with("Error: "), "{more:?}: {code} {err}");
+    }
+}
+
 #[test]
 fn what_cannot_be_compared_is_trouble() {
     let scratch = tempfile::tempdir().expect("a directory");
