@@ -31,7 +31,7 @@ mod recipes;
 mod recipes_tests;
 #[cfg(test)]
 pub(super) mod stories;
-mod traced;
+pub mod traced;
 pub mod watch;
 
 use std::pin::Pin;

@@ -26,7 +26,7 @@ pub async fn traced<Q: Any, A, F: Future<Output = Result<A, Refusal>>>(
 
 /// Refuses an answer if this member's state was found wrong while the call was under way: it may come from it. A stream
 /// that has begun is ended by its leash.
-fn still_served(services: &Services, rpc: Rpc) -> Result<(), Refusal> {
+pub fn still_served(services: &Services, rpc: Rpc) -> Result<(), Refusal> {
     match services.store.is_condemned() && !rpc.needs_no_state() {
         // What was written stays written.
         true => Err(if rpc.only_reads() { Refusal::Corrupt } else { Refusal::TimeoutLeaderFailed }),

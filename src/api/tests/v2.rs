@@ -181,3 +181,28 @@ async fn the_audit_records_whoever_is_refused_on_every_path() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_not_answered_from_a_state_that_is_found_wrong_meanwhile() {
+    let served = Served::start().await;
+    let body = "{\"peerURLs\":[\"http://10.0.0.9:2380\"]}";
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let head = format!(
+        "POST /v2/members HTTP/1.1\r\nhost: a\r\nconnection: close\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The body is asked for after the gate: the request is under way.
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("100 Continue") {
+        assert!(stream.read_buf(&mut read).await.unwrap() > 0);
+    }
+    let why = crate::store::Condemned { why: "a test".into(), replace: false, told: false };
+    served.services.store.condemn(&why).unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    stream.read_to_end(&mut read).await.unwrap();
+    let answer = String::from_utf8_lossy(&read).into_owned();
+    let (_, answer) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 5"), "{answer}");
+}

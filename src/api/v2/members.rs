@@ -15,6 +15,7 @@ use crate::api::grpc::RequestBody;
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::rpc::audited::audited;
 use crate::api::rpc::cluster;
+use crate::api::rpc::traced::still_served;
 use crate::api::rules::Rpc;
 use crate::api::services::Services;
 use crate::model::{MemberId, Refusal};
@@ -94,6 +95,7 @@ pub async fn call<B: RequestBody>(call: &Call<'_>, below: &str, request: Request
             listed.map(|listed| list_of(call, &listed.members, below))
         }
     };
+    let done = done.and_then(|answer| still_served(services, rpc).map(|()| answer));
     let response = done.unwrap_or_else(|refusal| refused(services, &refusal, MemberId(id)));
     in_cluster(services, response)
 }
