@@ -1,6 +1,7 @@
 //! What all parts of a node share: its options, raft's handle and status, the queues, its tasks. No code here proposes,
 //! reads or changes members: the parts that do so use this one, and it knows nothing of the node that contains them.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
@@ -44,6 +45,8 @@ pub struct Inner {
     readers: mpsc::UnboundedSender<Reader>,
     /// The room for snapshots.
     pub room: Room,
+    /// The members that this one, as their leader, sends its state to at present.
+    pub states_sent: parking_lot::Mutex<BTreeSet<MemberId>>,
     /// Bytes of commands whose outcome is not known yet.
     pub undecided: Arc<AtomicUsize>,
     /// Groups of commands that other members wait for.
@@ -86,6 +89,7 @@ impl Inner {
             proposals,
             readers,
             room: Room::default(),
+            states_sent: parking_lot::Mutex::default(),
             undecided: Arc::default(),
             for_others: Sender::new(0),
             said: parking_lot::Mutex::default(),

@@ -32,6 +32,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const BEHIND: Duration = Duration::from_secs(30);
 /// How long the receiver of a whole state may take to answer.
 const ANSWERS: Duration = Duration::from_secs(600);
+/// How long a leader may take to notice that a process to which it sends its state is gone.
+const UNNOTICED: Duration = Duration::from_secs(60);
 /// Attempts, after which the caller decides.
 const ATTEMPTS: u32 = 5;
 
@@ -46,23 +48,40 @@ pub async fn take_over(inner: &Arc<Inner>) -> Result<(), String> {
     }
     gate.hold().await;
     let _released = Released(inner);
-    let mut last = String::new();
-    for attempt in 0..ATTEMPTS {
+    let (begun, mut attempts) = (Instant::now(), 0);
+    loop {
         if inner.is_stopped() {
             return Err("this member stops".into());
         }
-        if attempt > 0 {
-            tokio::time::sleep(RETRY).await;
-        }
-        match try_once(inner).await {
+        let why = match try_once(inner).await {
             Ok(()) => return Ok(()),
-            Err(why) => {
-                tracing::info!(why, "the leader's state was not taken over; trying again");
-                last = why;
+            // It may still be sending to an earlier process of this member, until it notices that nobody reads.
+            Err(Missed::Refused(why)) if begun.elapsed() < UNNOTICED => why,
+            Err(Missed::Refused(why) | Missed::Failed(why)) => {
+                attempts += 1;
+                why
             }
+        };
+        if attempts == ATTEMPTS {
+            return Err(why);
         }
+        tracing::info!(why, "the leader's state was not taken over; trying again");
+        tokio::time::sleep(RETRY).await;
     }
-    Err(last)
+}
+
+/// Why an attempt brought no state.
+enum Missed {
+    /// The leader does not send it now.
+    Refused(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl From<String> for Missed {
+    fn from(why: String) -> Self {
+        Missed::Failed(why)
+    }
 }
 
 /// Lets entries be applied again when this is dropped.
@@ -75,18 +94,19 @@ impl Drop for Released<'_> {
     }
 }
 
-async fn try_once(inner: &Arc<Inner>) -> Result<(), String> {
-    let leader = inner.shared.leader().ok_or("there is no leader")?;
+async fn try_once(inner: &Arc<Inner>) -> Result<(), Missed> {
+    let leader = inner.shared.leader().ok_or_else(|| "there is no leader".to_string())?;
     if leader == inner.shared.id() {
-        return Err("this member leads: only a follower can take over a leader's state".into());
+        return Err("this member leads: only a follower can take over a leader's state".to_string().into());
     }
     let gate = &inner.shared.gate;
     gate.set(Stage::Asked(leader));
     let beyond = inner.options.store.applied().map_or(0, |applied| applied.index);
     match ask(inner, leader, Channel::Service, &Request::WantState { beyond }).await {
-        Ok(Answer::StateFollows) => gate.ended().await,
-        Ok(other) => Err(format!("member {leader} answers: {}", other.name())),
-        Err(error) => Err(error.to_string()),
+        Ok(Answer::StateFollows) => Ok(gate.ended().await?),
+        Ok(Answer::Failed(why)) => Err(Missed::Refused(format!("member {leader} answers: {why}"))),
+        Ok(other) => Err(format!("member {leader} answers: {}", other.name()).into()),
+        Err(error) => Err(error.to_string().into()),
     }
 }
 
@@ -95,8 +115,13 @@ pub fn send_state(inner: &Arc<Inner>, to: MemberId, beyond: u64) -> Answer {
     if !inner.shared.is_leader() || inner.options.store.is_condemned() {
         return Answer::NotLeader;
     }
+    // Each costs a checkpoint, a reader of the store and a stream.
+    let Some(sending) = Sending::begin(inner, to) else {
+        return Answer::Failed("this member's state is on its way to it already".into());
+    };
     let sender = inner.clone();
     inner.spawn(async move {
+        let _sending = sending;
         match send(&sender, to, beyond).await {
             Ok(index) => {
                 tracing::info!(member = %to, index, "sent the state to a member whose own was wrong")
@@ -107,6 +132,25 @@ pub fn send_state(inner: &Arc<Inner>, to: MemberId, beyond: u64) -> Answer {
         }
     });
     Answer::StateFollows
+}
+
+/// One state is sent to a member at a time: this one, until it is dropped.
+struct Sending {
+    inner: Arc<Inner>,
+    to: MemberId,
+}
+
+impl Sending {
+    fn begin(inner: &Arc<Inner>, to: MemberId) -> Option<Self> {
+        let is_first = inner.states_sent.lock().insert(to);
+        is_first.then(|| Self { inner: inner.clone(), to })
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.inner.states_sent.lock().remove(&self.to);
+    }
 }
 
 async fn send(inner: &Inner, to: MemberId, beyond: u64) -> io::Result<u64> {

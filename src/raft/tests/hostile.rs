@@ -517,3 +517,29 @@ async fn what_a_deposed_leader_calls_committed_hides_no_snapshot() {
     assert!(matches!(answer, Ok(Answer::Failed(_))), "{answer:?}");
     cluster.shut_down().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_member_gets_one_state_at_a_time() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let node = cluster.node(leader);
+    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    // It waits until the entry is applied, which it never is.
+    let ask = async |from: u64| {
+        let route = Route { cluster: CLUSTER, from: MemberId(from), to: MemberId(leader) };
+        let request = encode(route, &Request::WantState { beyond: u64::MAX - 1 }).unwrap();
+        let answer = node.serve(MemberId(from), &request).await.unwrap();
+        decode(&answer, Route { from: MemberId(leader), to: MemberId(from), ..route }).unwrap()
+    };
+    assert!(matches!(ask(others[0]).await, Answer::StateFollows));
+    for _ in 0..3 {
+        let Answer::Failed(why) = ask(others[0]).await else { panic!("a second one is sent beside it") };
+        assert!(why.contains("on its way"), "{why}");
+    }
+    assert!(matches!(ask(others[1]).await, Answer::StateFollows));
+    // The first one has come to its end.
+    let ended = || node.0.states_sent.lock().is_empty();
+    until("it ends", ended).await;
+    assert!(matches!(ask(others[0]).await, Answer::StateFollows));
+    cluster.shut_down().await;
+}
