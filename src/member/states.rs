@@ -93,7 +93,8 @@ impl States {
             scrubs: Scrubs::default(),
             replaced_at: parking_lot::Mutex::default(),
             shown: AtomicU64::new(store.state_number()),
-            withdraws: parking_lot::Mutex::default(),
+            // An earlier process may have ended before the alarm was cleared.
+            withdraws: parking_lot::Mutex::new(store.has_replaced().then(Instant::now)),
         });
         node.register(Topic::CHECKS, Arc::new(CheckHandler(states.clone())))?;
         Ok(states)
@@ -137,7 +138,7 @@ impl States {
                     Some(leader) if leader != status.id => {}
                     _ => return Err("there is no leader whose state this member could take".into()),
                 }
-                "an operator has it replaced".to_string()
+                Condemned::wish().why
             }
         };
         self.condemn(number, why, true);
@@ -400,6 +401,7 @@ impl States {
         if !self.store.alarms().contains(&alarm) {
             if since.elapsed() >= SETTLED {
                 *self.withdraws.lock() = None;
+                self.store.settle_replaced();
             }
             return;
         }

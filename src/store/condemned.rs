@@ -17,6 +17,10 @@ use crate::files;
 
 /// The name of the file.
 const MARK: &str = "CONDEMNED";
+/// The file beside the data of a state that took the place of a condemned one: an alarm may be left of that.
+const REPLACED: &str = "REPLACED";
+/// What the text of a wish begins with.
+const WISH: &str = "an operator has it replaced";
 /// Its first line if the state is to be replaced, and if it is to be kept for an examination.
 const REPLACE: &str = "replace";
 const KEEP: &str = "keep";
@@ -35,6 +39,16 @@ pub struct Condemned {
 }
 
 impl Condemned {
+    /// The mark of a state against which nothing is known: an operator wants it to be replaced.
+    pub fn wish() -> Self {
+        Self { why: WISH.to_string(), replace: true, told: false }
+    }
+
+    /// True if nothing is known against the state.
+    pub fn is_wish(&self) -> bool {
+        self.why == WISH
+    }
+
     /// True if the data on the disk are damaged.
     pub fn is_damage(&self) -> bool {
         self.why.starts_with(DAMAGED)
@@ -96,12 +110,39 @@ impl Mark {
         Ok(())
     }
 
+    /// Takes the mark away from the data in `dir`: there is nothing better.
+    pub fn lift(&self, dir: &Path) -> Result<(), StoreError> {
+        let path = dir.join(MARK);
+        match fs::remove_file(&path).and_then(|()| files::sync_names(dir)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::io(format!("removing {}", path.display()), error));
+            }
+            _ => self.clear(),
+        }
+        Ok(())
+    }
+
     /// The state in use is another one.
     pub fn clear(&self) {
         *self.what.lock() = None;
         self.is_set.store(false, Ordering::Release);
         self.is_durable.store(true, Ordering::Release);
     }
+}
+
+/// Notes beside the data in `dir` that they replace a condemned state.
+pub(super) fn note_replaced(dir: &Path) -> io::Result<()> {
+    files::replace(&dir.join(REPLACED), b"")
+}
+
+/// True if the data in `dir` replace a condemned state, and what that one has left may not be settled.
+pub(super) fn has_replaced(dir: &Path) -> bool {
+    dir.join(REPLACED).exists()
+}
+
+/// Nothing is left of the state that was replaced; a failure means that a later start looks once more.
+pub(super) fn settle_replaced(dir: &Path) {
+    let _ = fs::remove_file(dir.join(REPLACED));
 }
 
 /// True if the state whose data are in `dir` is condemned.
@@ -145,11 +186,20 @@ mod tests {
         source.checkpoint().expect("durable");
         let prepared = store.prepare(source.snapshot().expect("a snapshot"), |_| true).expect("loaded");
         assert!(store.is_condemned(), "the old state is still in use");
+        assert!(!store.has_replaced());
         store.adopt(prepared).expect("adopted");
         assert!(!store.is_condemned() && store.condemned().is_none());
         store.close().expect("closed");
         drop(store);
-        assert!(!open(dir.path()).is_condemned());
+        let store = open(dir.path());
+        assert!(!store.is_condemned());
+        assert!(store.has_replaced(), "its alarm may not be cleared yet");
+        store.settle_replaced();
+        assert!(!store.has_replaced());
+        // One that was right leaves nothing behind.
+        let prepared = store.prepare(source.snapshot().expect("a snapshot"), |_| true).expect("loaded");
+        store.adopt(prepared).expect("adopted");
+        assert!(!store.has_replaced());
     }
 
     #[test]

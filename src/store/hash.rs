@@ -2,7 +2,7 @@
 
 use super::core::Inner;
 use super::tables::TABLES;
-use super::{Condemned, Store, StoreError};
+use super::{Condemned, Store, StoreError, condemned};
 use crate::model::StateDigest;
 
 impl Inner {
@@ -67,6 +67,25 @@ impl Store {
     /// True if a later process will know, too, that the state is condemned, or if it is not.
     pub fn is_mark_durable(&self) -> bool {
         self.0.condemned.is_durable()
+    }
+
+    /// Has the state in use count as right, because there is no better one: for a new cluster of what is left.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn absolve(&self) -> Result<(), StoreError> {
+        self.0.condemned.lift(self.0.shared.read().tables.dir())
+    }
+
+    /// True if the state in use took the place of a condemned one, in this process or an earlier one, and what that one
+    /// may have left, its alarm, is not settled.
+    pub fn has_replaced(&self) -> bool {
+        condemned::has_replaced(self.0.shared.read().tables.dir())
+    }
+
+    /// Nothing is left of the state that was replaced.
+    pub fn settle_replaced(&self) {
+        condemned::settle_replaced(self.0.shared.read().tables.dir());
     }
 
     /// True if nothing of the state in use may be served. Cheap.

@@ -21,7 +21,7 @@ use super::lmdb::Tables;
 use super::seams::{self, Point};
 use super::snapshot::{BLOCK, BLOCK_HEAD, Header, MAGIC, SNAPSHOT_VERSION, SnapshotHeader, contents};
 use super::states::{not_written, set_current, state_dir};
-use super::{CheckpointPolicy, Options, StoreError, remains};
+use super::{CheckpointPolicy, Options, StoreError, condemned, remains};
 
 /// Bytes written in one transaction: few, because the stream waits while they are committed.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -83,8 +83,13 @@ impl Inner {
         let before = self.options.before_commit.as_ref().filter(|_| can_wait);
         loop {
             let writing = self.writing.lock();
-            let written =
-                before.map_or(Ok(()), |before| before()).and_then(|()| set_current(&self.dir, name));
+            // It appears with the state, and not before: a crash between the two must not lose it.
+            let noted = || match self.condemned.is_set() {
+                true => condemned::note_replaced(&self.dir.join(name)),
+                false => Ok(()),
+            };
+            let written = before.map_or(Ok(()), |before| before());
+            let written = written.and_then(|()| noted()).and_then(|()| set_current(&self.dir, name));
             match written.map_err(|error| not_written(&self.dir, error)) {
                 Ok(()) => {
                     self.space.found();

@@ -16,6 +16,7 @@ use super::schema::{
     TERM, read_alarm, read_auth, read_lease, read_role, read_user,
 };
 use crate::bbolt::{Bucket, File, FileError, Rows};
+use crate::model::AlarmKind;
 use crate::store::checkpoint::fold_registry;
 use crate::store::core::{Inner, Shared};
 use crate::store::digest::Digests;
@@ -94,9 +95,16 @@ impl Inner {
         let _writing = self.writing.lock();
         let _applying = self.applying.lock();
         let mut shared = self.shared.write();
+        // CORRUPT names members of the former cluster, whose states differed: the new one begins with one state.
         let registry = Registry {
             users: shared.registry.users.clone(),
-            alarms: shared.registry.alarms.clone(),
+            alarms: shared
+                .registry
+                .alarms
+                .iter()
+                .filter(|(kind, _)| *kind != AlarmKind::Corrupt)
+                .copied()
+                .collect(),
             epoch,
             ..Registry::default()
         };

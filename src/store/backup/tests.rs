@@ -124,6 +124,17 @@ fn a_file_of_etcds_backend_holds_everything_but_the_secrets() {
 }
 
 #[test]
+fn a_new_cluster_begins_without_the_alarms_of_states_that_differed() {
+    let mut bench = Bench::new(manual());
+    let raised = [AlarmKind::NoSpace, AlarmKind::Corrupt].map(|kind| Alarm { member: MemberId(5), kind });
+    raised.iter().for_each(|alarm| _ = bench.run(Command::AlarmRaise(*alarm)));
+    assert_eq!(bench.store.alarms().len(), 2);
+    bench.store.begin_anew(9).unwrap();
+    assert_eq!(bench.store.alarms(), raised[..1]);
+    assert_eq!(bench.crash(manual()).store.alarms(), raised[..1]);
+}
+
+#[test]
 fn an_empty_store_and_one_whose_keys_are_all_deleted_are_saved() {
     let mut bench = Bench::new(manual());
     for deleted in [false, true] {
