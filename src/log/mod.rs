@@ -36,6 +36,8 @@ mod writer;
 #[cfg(test)]
 mod seams_test;
 #[cfg(test)]
+mod shapes_test;
+#[cfg(test)]
 mod tests;
 
 pub use codec::{ItemFault, decode_payload, encode_payload};
