@@ -76,6 +76,12 @@ pub enum OfflineError {
         "a majority of the voters is here: start them, and nothing is lost; --force makes a new cluster all the same"
     )]
     Majority,
+    /// Every state that is left is known to be wrong.
+    #[error("every state that was found is known to be wrong, or lost{hint}")]
+    NothingRight {
+        /// What can be done.
+        hint: &'static str,
+    },
     /// The etcd whose data are to be moved still runs.
     #[error("an etcd uses {}: stop it first, so that nothing is written that would not be moved", .0.display())]
     StillRuns(PathBuf),

@@ -8,7 +8,8 @@
 //! - `status`: hash, revision, keys and size of a backup, as etcdutl counts them
 //! - `place`: the directories of a new member, which stay only if everything went well
 //! - `restore`: a new member from a backup
-//! - `recover`: a new cluster from what is left of one that has lost its majority
+//! - `recover`: a new cluster from what is left of one that has lost its majority; `left`: the data directories of which it
+//!   is made
 //! - `wal`: the records of etcd's log, pure; `tail`: what its committed entries ask for
 //! - `migrate`: a new member from the data directory of an etcd that is stopped
 //!
@@ -23,6 +24,9 @@ mod compressed;
 mod contents;
 mod error;
 mod file;
+mod left;
+#[cfg(test)]
+mod left_test;
 mod meter;
 mod migrate;
 mod place;
@@ -35,8 +39,9 @@ mod wal;
 pub use check::{Checked, check};
 pub use contents::Contents;
 pub use error::OfflineError;
+pub use left::{Condition, Found, Source};
 pub use meter::Meter;
 pub use migrate::{Migrated, Migration, migrate};
-pub use recover::{Found, Plan, Recovered, Recovery, Source, plan, recover};
+pub use recover::{Kept, Plan, Recovered, Recovery, plan, recover};
 pub use restore::{NewMember, Restore, Restored, restore};
 pub use status::{Status, status};

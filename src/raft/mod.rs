@@ -68,7 +68,7 @@ pub use loopback::Loopback;
 pub use node::Node;
 pub use options::{NodeOptions, StartError};
 pub use processor::{OnProcessor, Processor, spend};
-pub use replay::replay_all;
+pub use replay::{replay_all, replay_to};
 pub use replicas::Exchange;
 pub use runtime::{offload, simulate};
 pub use shared::{Figures, Leadership, Status};

@@ -42,7 +42,11 @@ pub fn replay_all(log: &Log, store: &Store) -> Result<(), io::Error> {
     log.bounds().last.map_or(Ok(()), |last| replay_to(log, store, last))
 }
 
-fn replay_to(log: &Log, store: &Store, last: LogPosition) -> Result<(), io::Error> {
+/// Applies the entries of a log up to one of them.
+///
+/// # Errors
+/// Those of the log and the store.
+pub fn replay_to(log: &Log, store: &Store, last: LogPosition) -> Result<(), io::Error> {
     let mut next = store.applied().map_or(0, |applied| applied.index + 1);
     while next <= last.index {
         for entry in log.read(next..last.index + 1, READ)? {

@@ -80,7 +80,10 @@ pub(super) fn recover_command() -> Command {
         .arg(dir("data-dir", "The directory to make; it must be empty if it exists"))
         .arg(dir("wal-dir", "A directory of its own for the log"))
         .arg(value("bump-revision", "NUMBER", "Raise the revision by this much [default: 1000000000]"))
-        .arg(switch("force", "Go on although a majority is here"));
+        .arg(switch(
+            "force",
+            "Go on although a majority is here, or although the state that is kept is known to be wrong",
+        ));
     let dirs = |command: Command| command.mut_arg("arguments", |dirs| dirs.value_hint(ValueHint::DirPath));
     super::flags::group("recover", "Recover from the loss of a majority", vec![dirs(plan), dirs(apply)])
 }

@@ -8,7 +8,7 @@ use super::tree::Object;
 use super::words::size;
 use crate::ctl::failure::Failure;
 use crate::model::LogPosition;
-use crate::offline::{Plan, Recovered, Recovery, Status};
+use crate::offline::{Condition, Plan, Recovered, Recovery, Status};
 
 /// Columns of `snapshot status`.
 const STATUS: [&str; 5] = ["hash", "revision", "total keys", "total size", "version"];
@@ -63,14 +63,22 @@ pub(in crate::ctl) fn plan(plan: &Plan) -> String {
                 found.term.to_string(),
                 last(found.last),
                 index(found.committed),
-                found.revision.to_string(),
+                found.revision.map_or_else(|| "-".to_string(), |revision| revision.to_string()),
             ]
         })
         .collect();
     let mut text = draw(&PLAN, &rows);
     for found in &plan.found {
-        if let Some(why) = &found.condemned {
-            text += &format!("{}: not used, its state is wrong: {why}\n", found.source.data_dir.display());
+        let dir = found.source.data_dir.display();
+        match &found.condition {
+            Condition::Right => {}
+            Condition::Unwanted => {
+                text += &format!(
+                    "{dir}: an operator had its state replaced, which did not end; nothing is known against it\n"
+                );
+            }
+            Condition::Wrong(why) => text += &format!("{dir}: its state is wrong: {why}\n"),
+            Condition::Lost(why) => text += &format!("{dir}: its state is lost: {why}\n"),
         }
     }
     text + &prospects(plan)
@@ -78,8 +86,10 @@ pub(in crate::ctl) fn plan(plan: &Plan) -> String {
 
 /// What would be kept and lost.
 fn prospects(plan: &Plan) -> String {
-    let Ok(best) = plan.best() else { return "nothing that was found can be kept\n".to_string() };
-    let (dir, id) = (best.source.data_dir.display(), best.identity.cluster);
+    let (Some(kept), Some(state), Some(log)) = (&plan.kept, plan.state(), plan.log()) else {
+        return "nothing that was found can be kept\n".to_string();
+    };
+    let (dir, id) = (state.source.data_dir.display(), state.identity.cluster);
     let missing = plan.missing.iter().map(|member| format!("{} ({})", member.id, member.name));
     let missing = missing.collect::<Vec<_>>().join(", ");
     if plan.is_majority {
@@ -87,13 +97,37 @@ fn prospects(plan: &Plan) -> String {
             "a majority of the voters of cluster {id} is here: start them, and nothing is lost\n"
         );
     }
-    let mut text = format!("missing voters of cluster {id}: {missing}\n");
-    text += &format!("kept: everything in {dir}, up to revision {}\n", best.revision);
+    let mut text = match missing.as_str() {
+        "" => format!("no voter of cluster {id} is missing, but none of them can lead\n"),
+        missing => format!("missing voters of cluster {id}: {missing}\n"),
+    };
+    text += &match kept.state == kept.log {
+        true => format!("kept: everything in {dir}, up to revision {}\n", kept.revision),
+        false => format!(
+            "kept: the state in {dir} and all entries of the log in {}, up to revision {}\n",
+            log.source.data_dir.display(),
+            kept.revision
+        ),
+    };
     if plan.undecided() > 0 {
         text += &format!(
-            "kept, too: {} entries at the end of its log that it does not know to be committed\n",
+            "kept, too: {} entries at the end of that log that nobody here knows to be committed\n",
             plan.undecided()
         );
+    }
+    for longer in plan.longer() {
+        let (dir, last) = (longer.source.data_dir.display(), longer.last.map_or(0, |last| last.index));
+        text += &format!("lost: what the log in {dir} has up to entry {last}: no state here goes on in it\n");
+    }
+    match &state.condition {
+        Condition::Unwanted => {
+            text += "uncertain: why an operator had the state replaced that is kept; if it was wrong, it stays so\n";
+        }
+        Condition::Wrong(_) => {
+            text += "uncertain: the state that is kept is wrong, and nobody here knows where: compare it with a backup; \
+                     apply wants --force\n";
+        }
+        Condition::Right | Condition::Lost(_) => {}
     }
     text += "lost: whatever the missing voters have acknowledged after that; nobody here knows how much\n";
     text += "refused for ever: every member of that cluster that comes back with its data\n";

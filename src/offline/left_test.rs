@@ -1,0 +1,224 @@
+//! What is made of members whose logs and states have different ends.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::left::{Condition, Opened, Source};
+use super::place::Place;
+use super::recover::{Recovery, plan, recover};
+use super::{OfflineError, Plan};
+use crate::join::bootstrap::{self, InitialMember};
+use crate::join::identity::{self, Identity};
+use crate::log::{Entry, Payload};
+use crate::model::{Caller, ClusterId, Command, LogPosition, MemberId, Proposal, Put, Stamp};
+use crate::raft::replay_all;
+use crate::store::{CheckpointPolicy, Condemned, Options, Store};
+
+/// Members of a cluster of five that do not run.
+struct Left(TempDir);
+
+fn store(dir: PathBuf) -> Store {
+    let options = Options { checkpoint: CheckpointPolicy::Manual, ..Options::default() };
+    Store::open(&dir, options).expect("a store")
+}
+
+impl Left {
+    /// The first so many of them, each with the same beginning.
+    async fn new(count: usize) -> Self {
+        let left = Self(TempDir::new().expect("a directory"));
+        let url = |n: usize| vec![format!("http://10.0.0.{n}:2380")];
+        let initial: Vec<InitialMember> =
+            (0..5).map(|n| InitialMember { name: format!("m{n}"), peer_urls: url(n) }).collect();
+        for n in 0..count {
+            let founding = bootstrap::plan(&format!("m{n}"), &initial, "token").expect("a plan");
+            let place = Place::make(&left.dir(n), None, 0).expect("a place");
+            let state = place.store().expect("a store");
+            place.found(state, &founding, 1, &[]).await.expect("founded");
+        }
+        left
+    }
+
+    fn dir(&self, n: usize) -> PathBuf {
+        self.0.path().join(format!("m{n}"))
+    }
+
+    fn source(&self, n: usize) -> Source {
+        Source { data_dir: self.dir(n), wal_dir: None }
+    }
+
+    fn store(&self, n: usize) -> Store {
+        store(self.dir(n).join("member/store"))
+    }
+
+    /// Entries of a term that put these keys, at the end of a log.
+    fn log(&self, n: usize, term: u64, keys: &[&str]) {
+        let log = Opened::lock(&self.source(n)).and_then(|opened| opened.log()).expect("a log");
+        for key in keys {
+            let index = log.bounds().next;
+            let put = Put { key: key.to_string().into(), value: "v".into(), ..Put::default() };
+            let proposal =
+                Proposal { stamp: Stamp::default(), caller: Caller::System, command: Command::Put(put) };
+            let payload = Payload::Group(Arc::new(vec![proposal].into()));
+            let position = LogPosition { term, leader: 0, index };
+            log.append(vec![Entry { position, payload }], Box::new(|done| done.expect("written")))
+                .expect("appended");
+        }
+        log.close();
+    }
+
+    /// What the log holds goes to the state; with `purged` the log begins after it.
+    fn apply(&self, n: usize, purged: bool) {
+        let (state, opened) = (self.store(n), Opened::lock(&self.source(n)).expect("not in use"));
+        let log = opened.log().expect("a log");
+        replay_all(&log, &state).expect("applied");
+        state.close().expect("closed");
+        if let (true, Some(last)) = (purged, log.bounds().last) {
+            log.purge(last, Some(last)).expect("purged");
+        }
+        log.close();
+    }
+
+    fn condemn(&self, n: usize, what: &Condemned) {
+        let state = self.store(n);
+        state.condemn(what).expect("marked");
+        state.close().expect("closed");
+    }
+
+    fn plan(&self, members: &[usize]) -> Plan {
+        plan(&members.iter().map(|n| self.source(*n)).collect::<Vec<_>>()).expect("a plan")
+    }
+
+    /// Whose state and whose log are kept.
+    fn kept(&self, plan: &Plan) -> (PathBuf, PathBuf) {
+        let (state, log) = (plan.state().expect("a state"), plan.log().expect("a log"));
+        (state.source.data_dir.clone(), log.source.data_dir.clone())
+    }
+
+    /// Which of the keys the new cluster has.
+    async fn recovered(&self, members: &[usize], forced: bool) -> Result<String, OfflineError> {
+        let data_dir = self.0.path().join("new");
+        let _ = fs::remove_dir_all(&data_dir);
+        let sources = members.iter().map(|n| self.source(*n)).collect();
+        recover(&Recovery { sources, data_dir: data_dir.clone(), wal_dir: None, bump: 1000, forced }).await?;
+        let state = store(data_dir.join("member/store"));
+        assert!(!state.is_condemned());
+        let has = |key: &&str| state.get(key.as_bytes()).expect("read").is_some();
+        Ok(["a", "b", "c", "x"].into_iter().filter(has).collect())
+    }
+}
+
+fn wrong() -> Condemned {
+    Condemned { why: "it differs".into(), replace: true, told: true }
+}
+
+#[tokio::test]
+async fn the_log_of_a_member_whose_state_is_wrong_goes_on_after_a_state_that_is_right() {
+    let left = Left::new(2).await;
+    left.log(0, 2, &["a"]);
+    left.log(1, 2, &["a", "b", "c"]);
+    left.apply(0, false);
+    // What nobody else has any more does not stand against the longer log.
+    left.log(0, 2, &["b"]);
+    left.condemn(1, &wrong());
+    let plan = left.plan(&[0, 1]);
+    assert_eq!(left.kept(&plan), (left.dir(0), left.dir(1)));
+    let kept = plan.kept.as_ref().expect("something is kept");
+    assert!(Some(kept.revision) > plan.state().expect("a state").revision);
+    assert!(!plan.is_majority && plan.missing.len() == 3 && plan.longer().is_empty());
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "abc");
+    // Of two entries at one place that of the later term counts.
+    left.log(0, 3, &["x"]);
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "abx");
+}
+
+#[tokio::test]
+async fn a_log_that_begins_after_a_state_needs_what_lies_between() {
+    let left = Left::new(2).await;
+    left.log(0, 2, &["a"]);
+    left.apply(0, false);
+    left.log(1, 2, &["a", "b"]);
+    left.apply(1, true);
+    left.log(1, 2, &["c"]);
+    left.condemn(1, &wrong());
+    let plan = left.plan(&[0, 1]);
+    assert_eq!(left.kept(&plan), (left.dir(0), left.dir(0)));
+    assert_eq!(
+        plan.longer().iter().map(|one| one.source.data_dir.clone()).collect::<Vec<_>>(),
+        [left.dir(1)]
+    );
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "a");
+    // With it, in the log of the member whose state is right, all of it is there.
+    left.log(0, 2, &["b"]);
+    assert_eq!(left.kept(&left.plan(&[0, 1])), (left.dir(0), left.dir(1)));
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "abc");
+}
+
+#[tokio::test]
+async fn without_a_right_state_the_best_of_what_is_left_is_kept() {
+    let left = Left::new(3).await;
+    for n in 0..3 {
+        left.log(n, 2, &["a"]);
+        left.apply(n, false);
+    }
+    left.log(2, 2, &["b"]);
+    left.condemn(1, &wrong());
+    left.condemn(2, &wrong());
+    left.condemn(0, &Condemned::wish());
+    // Three of five, but none of them would lead.
+    let plan = left.plan(&[1, 2, 0]);
+    assert_eq!(left.kept(&plan), (left.dir(0), left.dir(2)));
+    assert!(!plan.is_majority);
+    assert_eq!(plan.state().expect("a state").condition, Condition::Unwanted);
+    assert_eq!(left.recovered(&[1, 2, 0], false).await.expect("recovered"), "ab");
+    let refused = left.recovered(&[1, 2], false).await.expect_err("refused").to_string();
+    assert!(refused.contains("known to be wrong") && refused.contains("--force"), "{refused}");
+    assert_eq!(left.kept(&left.plan(&[1, 2])), (left.dir(2), left.dir(2)));
+    assert_eq!(left.recovered(&[1, 2], true).await.expect("recovered"), "ab");
+}
+
+#[tokio::test]
+async fn of_a_member_whose_state_is_damaged_the_log_counts() {
+    let left = Left::new(2).await;
+    for n in 0..2 {
+        left.log(n, 2, &["a"]);
+        left.apply(n, false);
+    }
+    left.log(1, 2, &["b"]);
+    let data = left.dir(1).join("member/store/state-1/data.mdb");
+    let mut bytes = fs::read(&data).expect("readable");
+    bytes.iter_mut().skip(4096 * 2).for_each(|byte| *byte ^= 0x55);
+    fs::write(&data, bytes).expect("written");
+    let plan = left.plan(&[0, 1]);
+    let damaged = plan.found.iter().find(|found| found.source.data_dir == left.dir(1)).expect("it is there");
+    assert!(matches!(damaged.condition, Condition::Lost(_)), "{damaged:?}");
+    assert_eq!(left.kept(&plan), (left.dir(0), left.dir(1)));
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "ab");
+    assert!(left.plan(&[1]).kept.is_none());
+    let nothing = left.recovered(&[1], true).await.expect_err("nothing is left").to_string();
+    assert!(nothing.contains("lost") && !nothing.contains("--force"), "{nothing}");
+}
+
+#[test]
+fn the_log_and_the_state_of_another_member_are_refused_and_not_opened() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (data, wal) = (root.path().join("data"), root.path().join("wal"));
+    let store = data.join("member/store");
+    for dir in [&store, &wal] {
+        fs::create_dir_all(dir).expect("made");
+    }
+    let own = Identity { member: MemberId(0xa), cluster: ClusterId(0xc), epoch: 0 };
+    identity::create(&data.join("member"), &own).expect("made");
+    let source = Source { data_dir: data, wal_dir: Some(wal.clone()) };
+    let other = Identity { cluster: ClusterId(0xd), ..own };
+    for dir in [&wal, &store] {
+        identity::create(dir, &other).expect("made");
+        let refused = Opened::lock(&source).err().expect("another cluster's").to_string();
+        assert!(refused.contains("belongs to member a of cluster d"), "{refused}");
+        assert!(!wal.join("LOCK").exists());
+        identity::create(dir, &own).expect("made");
+    }
+    assert!(Opened::lock(&source).is_ok());
+}
