@@ -13,7 +13,7 @@ pub enum Planted {
     UnflushedVotes,
     /// A flush that failed counts as done.
     FailedFlushes,
-    /// A frame of the log with a wrong checksum is read like any other.
+    /// What has a wrong checksum in the log, frame or item, is read like anything else.
     DamagedFrames,
     /// A leader answers linearizable reads without asking the others.
     UnconfirmedReads,

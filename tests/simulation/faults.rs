@@ -431,6 +431,10 @@ async fn fail(world: World, victim: Process, of_log: bool, after: Duration, then
     }
     let mut ended = victim.crashed.subscribe();
     if tokio::time::timeout(3 * after, ended.wait_for(|ended| *ended)).await.is_err() {
+        // It had nothing to write, or has gone on as if it were written: then a power failure shows it.
+        if !world.is_at_peace() {
+            world.crash(victim.id);
+        }
         return;
     }
     tokio::time::sleep(after / 3).await;

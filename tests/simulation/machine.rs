@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kvd::lease::Lessor;
 use kvd::log::{Log, Mode, Options, SimDisk};
-use kvd::member::{Checks, Member, RaftOn, Seams};
+use kvd::member::{Checks, Member, RaftOn, Seams, States};
 use kvd::model::{self, Caller, Clock, ClusterId, Entropy, LogPosition, MemberId, Observer};
 use kvd::peer::Transport;
 use kvd::raft::{self as signal, Node, NodeOptions, Processor, Standing, found};
@@ -190,8 +190,8 @@ pub struct Process {
     /// Raft's thread, and one for all other threads.
     pub threads: [Processor; 2],
     pub pace: Arc<Pace>,
-    /// How often its state was replaced because it was wrong.
-    pub replacements: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Its comparisons with the others.
+    pub states: Arc<States>,
     /// One of its disks is about to fail: that it ends is no fault.
     pub doomed: Arc<AtomicBool>,
     pub tasks: Arc<Mutex<JoinSet<()>>>,
@@ -368,7 +368,7 @@ impl Boot {
             ..NodeOptions::new(id, CLUSTER, log.clone(), store.clone(), transport, clock)
         };
         let observers = vec![(ears.observer)(pace.clone())];
-        let checks = Checks { replaces: true, ..Checks::default() };
+        let checks = Checks { replaces: self.settings.replaces, ..Checks::default() };
         let seams = Seams { raft_on: RaftOn::Here, observers, checks, ..Seams::new(raft) };
         let member = threads[0].run(Member::start(seams)).await.map_err(|error| error.to_string())?;
         if self.altered {
@@ -378,8 +378,6 @@ impl Boot {
         // Not the alarm of the quota: a fault that fills a store ends without an operator who disarms it.
         tasks.spawn(threads[1].run(member.leaders_jobs()));
         tasks.spawn(threads[1].run(member.comparisons()));
-        let states = member.states.clone();
-        let replacements = Arc::new(move || states.replacements());
         let (folded, slow, (least, most)) = (store.clone(), pace.clone(), self.settings.checkpoints);
         tasks.spawn(async move {
             loop {
@@ -408,7 +406,7 @@ impl Boot {
             crashed,
             threads,
             pace,
-            replacements,
+            states: member.states,
             doomed,
             tasks,
             flusher,

@@ -1,6 +1,6 @@
 //! What a member acknowledges to another one must be on its disk at that moment: nobody asks again.
 
-use kvd::log::{Log, SimDisk, Space, Vote};
+use kvd::log::{Log, LogError, SimDisk, Space, Vote};
 use kvd::model::LogPosition;
 use kvd::raft::wire::{Answer, Request};
 use parking_lot::Mutex;
@@ -49,7 +49,7 @@ impl Promises {
             }
             (Request::Vote(ballot), Answer::Voted { granted: true, .. }) => {
                 let held = self.with_log(|log| log.vote());
-                (!reaches(held, ballot.vote))
+                (!held.as_ref().is_ok_and(|held| reaches(*held, ballot.vote)))
                     .then(|| format!("gave {:?}, its disk has {held:?}", ballot.vote))
             }
             _ => None,
@@ -73,7 +73,10 @@ impl Promises {
         if checkpointed.is_some_and(|folded| folded.index >= at.index) {
             return None;
         }
-        let (held, bounds) = self.with_log(|log| (log.holds(at), log.bounds()));
+        let (held, bounds) = match self.with_log(|log| (log.holds(at), log.bounds())) {
+            Ok(found) => found,
+            Err(error) => return Some(format!("its disk has a log that cannot be opened: {error}")),
+        };
         if held {
             self.seen.lock().last = Some(at);
             return None;
@@ -82,14 +85,16 @@ impl Promises {
     }
 
     /// The log as it is after a power failure of which nothing survives that was not flushed.
-    fn with_log<T>(&self, ask: impl FnOnce(&Log) -> T) -> T {
+    fn with_log<T>(&self, ask: impl FnOnce(&Log) -> T) -> Result<T, LogError> {
         let mut seen = self.seen.lock();
         let flushes = self.disk.flushes();
         if seen.flushes != flushes {
             *seen = Seen { answers: seen.answers, flushes, ..Seen::default() };
         }
-        let open = || trials::open(self.disk.flushed()).expect("a log that was opened and flushed");
-        ask(seen.log.get_or_insert_with(open))
+        if seen.log.is_none() {
+            seen.log = Some(trials::open(self.disk.flushed())?);
+        }
+        Ok(ask(seen.log.as_ref().expect("it was opened just now")))
     }
 }
 

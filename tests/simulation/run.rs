@@ -1,5 +1,7 @@
 //! One seed from the beginning to the end.
 
+use std::cell::RefCell;
+use std::sync::Once;
 use std::time::Duration;
 
 use kvd::model::Member;
@@ -89,6 +91,24 @@ impl Outcome {
     }
 }
 
+thread_local! {
+    /// What panicked on this thread.
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// From now on a panic is known even if it ends nothing but a task.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // A thread that ends has no place for it any more.
+            let _ = PANICS.try_with(|panics| panics.borrow_mut().push(panic.to_string()));
+            before(panic);
+        }));
+    });
+}
+
 /// Runs a seed, under its own faults or under others.
 pub fn run(seed: u64, members: u64, others: Option<Switches>) -> Outcome {
     let mut dice = Dice::new(seed.wrapping_mul(31).wrapping_add(members));
@@ -96,20 +116,22 @@ pub fn run(seed: u64, members: u64, others: Option<Switches>) -> Outcome {
     let thread = std::thread::spawn(move || {
         kvd::raft::simulate(dice.next());
         let mut fork = || Dice::new(dice.next());
-        let drawn = Switches::of(&mut fork());
+        let drawn = Switches::of(seed, &mut fork());
         let switches = others.unwrap_or(drawn);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
-        // What panics ends the seed, but its journal is worth reading.
+        // What panics ends the seed, or only a task of it; its journal is worth reading.
+        note_panics();
         let journal = runtime.block_on(async { Journal::new() });
         let story = std::panic::AssertUnwindSafe(|| {
             runtime.block_on(story(&mut fork, members, journal.clone(), switches.clone()))
         });
-        if let Err(panic) = std::panic::catch_unwind(story) {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
-            journal.broken(format!("panic: {}", text.unwrap_or_default()));
+        let ended = std::panic::catch_unwind(story);
+        let panics = PANICS.with_borrow_mut(std::mem::take);
+        if ended.is_err() && panics.is_empty() {
+            journal.broken("a panic that said nothing");
         }
+        panics.iter().for_each(|text| journal.broken(format!("panic: {text}")));
         let simulated = Duration::from_millis(runtime.block_on(async { journal.now_ms() }));
         (switches, journal.lines(), journal.faults(), simulated)
     });

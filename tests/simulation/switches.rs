@@ -81,20 +81,32 @@ const GENTLE: [Kind; 7] = [Clocks, Unlike, SlowStores, Costly, Large, SlowAnswer
 /// What costs a cluster its leader only if it meets the leader.
 const OF_LEADERS: [Kind; 3] = [SlowLogs, FullLogs, FullStores];
 
+/// Kinds that together meet what a mixture of everything seldom leaves time for.
+const THEMES: [&[Kind]; 5] = [
+    &[Cuts, CutOffLeaders],
+    &[Crashes, FailedFlushes, Flips],
+    &[Cuts, Weather, SlowAnswers],
+    &[Cuts, Crashes, CutOffLeaders],
+    &[Cuts, CutOffLeaders, Pauses],
+];
+
 /// The faults of a seed.
 #[derive(Clone)]
 pub struct Switches(BTreeSet<Kind>);
 
 impl Switches {
-    /// One seed in four is calm: it has no reason for an election, and none may take place. The others have most of the
-    /// basic kinds and some of the rest.
+    /// Every other seed has a theme. Of the rest one in four is calm: it has no reason for an election, and none may take
+    /// place. The others have most of the basic kinds and some of the rest.
     ///
     /// `KVD_FAULTS` names the kinds instead, to search for one.
-    pub fn of(dice: &mut Dice) -> Self {
+    pub fn of(seed: u64, dice: &mut Dice) -> Self {
         if let Ok(named) = std::env::var("KVD_FAULTS") {
             let named: Vec<&str> = named.split(',').collect();
             let all = ROUGH.into_iter().chain(GENTLE).chain(OF_LEADERS).chain([LostDisks, Flips]);
             return Self(all.filter(|kind| named.contains(&format!("{kind:?}").as_str())).collect());
+        }
+        if seed % 2 == 1 {
+            return Self::only(THEMES[(seed / 2) as usize % THEMES.len()]);
         }
         let mut on = BTreeSet::new();
         if dice.one_in(4) {
@@ -124,7 +136,12 @@ impl Switches {
 
     /// No faults.
     pub fn none() -> Self {
-        Self(BTreeSet::new())
+        Self::only(&[])
+    }
+
+    /// These, and no others.
+    pub fn only(kinds: &[Kind]) -> Self {
+        Self(kinds.iter().copied().collect())
     }
 
     pub fn has(&self, kind: Kind) -> bool {
@@ -154,6 +171,8 @@ pub struct Settings {
     pub checkpoints: (i64, i64),
     /// Length of the log's segments.
     pub segment_bytes: u64,
+    /// A state that is wrong is replaced without an operator.
+    pub replaces: bool,
 }
 
 impl Settings {
@@ -167,6 +186,7 @@ impl Settings {
             election: super::world::ELECTION,
             checkpoints: (200, 2000),
             segment_bytes: dice.pick(&[16 << 10, 64 << 10]),
+            replaces: true,
         }
     }
 
@@ -178,6 +198,7 @@ impl Settings {
             election: self.election + Duration::from_millis(dice.within(0, 3) as u64 * 100),
             checkpoints: dice.pick(&[(50, 500), (200, 2000), (1000, 4000)]),
             segment_bytes: dice.pick(&[16 << 10, 32 << 10, 64 << 10]),
+            ..self
         }
     }
 }

@@ -202,6 +202,11 @@ impl World {
         self.0.at_peace.store(true, Ordering::Relaxed);
     }
 
+    /// There may be faults again.
+    pub fn make_war(&self) {
+        self.0.at_peace.store(false, Ordering::Relaxed);
+    }
+
     pub fn is_at_peace(&self) -> bool {
         self.0.at_peace.load(Ordering::Relaxed)
     }
