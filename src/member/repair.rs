@@ -19,6 +19,9 @@ use crate::store::Condemned;
 const EVERY: Duration = Duration::from_secs(10);
 /// Interval at which is looked whether something is due.
 const LOOK: Duration = Duration::from_secs(1);
+/// If nobody leads for this long, a member whose state is wrong stands for election, too: its log is right, and it may
+/// be the only one left that has everything, so that no other member can be elected.
+const LAST_RESORT: Duration = Duration::from_secs(10);
 /// Pause after a state could not be replaced.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -31,6 +34,7 @@ pub fn job(member: &Member) -> Job {
 async fn run(states: Arc<States>) {
     let now = Instant::now();
     let (mut digest, mut hash, mut compaction) = (now, now, now);
+    let mut led = now;
     let checks = states.checks;
     loop {
         tokio::select! {
@@ -43,9 +47,15 @@ async fn run(states: Arc<States>) {
         if let Some(condemned) = states.store.condemned() {
             // The store itself may have found damage.
             states.take_out();
+            if states.node.leader().is_some_and(|leader| leader != states.node.status().id) {
+                led = Instant::now();
+            }
+            // It hands over as soon as another one has its log.
+            states.node.stand(led.elapsed() >= LAST_RESORT);
             mend(&states, number, condemned).await;
             continue;
         }
+        led = Instant::now();
         // Also if a snapshot of the leader has replaced it.
         if *states.out.borrow() {
             end(&states).await;

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use kvd::model::{
-    Alarm, AlarmKind, Caller, Command, LogPosition, Member, MemberId, Proposal, Put, Stamp,
-};
-use kvd::store::{CheckpointPolicy, Options, Store};
+use kvd::model::{Alarm, AlarmKind, Caller, Command, LogPosition, Member, MemberId, Proposal, Put, Stamp};
+use kvd::store::{CheckpointPolicy, Condemned, Options, Store};
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
@@ -108,16 +106,21 @@ async fn one_rebuild(world: &World, dice: &mut Dice) {
         };
         let (store, alarm) = (&process.store, Alarm { member: MemberId(id), kind: AlarmKind::Corrupt });
         let number = store.state_number();
-        match store.condemned() {
-            None if before.is_some_and(|before| before != number) => break,
-            None => {}
-            Some(_) if !store.alarms().contains(&alarm) => before = Some(number),
-            Some(_) if std::mem::take(&mut crashes) => world.crash(id),
-            Some(found) if !found.replace => {
-                let told = process.unless_it_crashes(process.states.rebuild()).await;
-                journal.note(format!("member {id} is to be rebuilt: {told:?}"));
+        let Some(found) = store.condemned() else {
+            match before {
+                Some(before) if before != number => break,
+                _ => continue,
             }
-            Some(_) => {}
+        };
+        before.get_or_insert(number);
+        if !store.alarms().contains(&alarm) {
+            continue;
+        }
+        if std::mem::take(&mut crashes) {
+            world.crash(id);
+        } else if !found.replace {
+            let told = process.unless_it_crashes(process.states.rebuild()).await;
+            journal.note(format!("member {id} is to be rebuilt: {told:?}"));
         }
     }
     journal.note(format!("member {id}: its state is replaced"));
@@ -218,4 +221,69 @@ fn an_altered_state_is_found_and_replaced_while_operations_go_on() {
 fn no_alarm_of_an_altered_state_stays_whatever_is_lost_on_the_way() {
     let repaired: u64 = (0..2 * SEEDS).map(|seed| run(seed, 3, true)).sum();
     assert!(repaired >= SEEDS * REPAIRS, "{repaired} were replaced: the others were never altered");
+}
+
+/// One of three is lost for good. Of the two that are left one has everything, but a wrong state, and the other one a
+/// right state, but not everything.
+async fn the_longer_log_is_the_wrong_ones(mut dice: Dice) -> (Vec<String>, Vec<String>) {
+    let mut fork = || Dice::new(dice.next());
+    let journal = Journal::new();
+    let settings = Settings { replaces: false, ..Settings::common(&Switches::none(), &mut fork()) };
+    let network = Network::new(fork(), journal.clone());
+    let world = World::new(fork(), network, journal.clone(), Switches::none(), settings);
+    let founders: Vec<Member> = (1..=3).map(member).collect();
+    for id in 1..=3 {
+        world.start(id, founders.clone()).await;
+    }
+    let lost = loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if let Some(leader) = world.leader() {
+            break leader;
+        }
+    };
+    let (wrong, short) = (lost.id % 3 + 1, (lost.id + 1) % 3 + 1);
+    let put = |value: &str| {
+        Command::Put(Put { key: "k".into(), value: value.to_string().into(), ..Put::default() })
+    };
+    lost.node.propose(lost.root(), put("before")).await.expect("written");
+    world.kill(short);
+    lost.node.propose(lost.root(), put("acknowledged")).await.expect("written");
+    [wrong, lost.id].into_iter().for_each(|id| world.kill(id));
+    world.retire(lost.id);
+    let (_, dir) = world.disks(wrong).expect("its machine");
+    let options = Options { checkpoint: CheckpointPolicy::Manual, map_size: 64 << 20, ..Options::default() };
+    let store = Store::open(&dir, options).expect("a store");
+    store.condemn(&Condemned { why: "a test".into(), replace: false, told: false }).expect("marked");
+    store.close().expect("closed");
+    drop(store);
+    for id in [wrong, short] {
+        world.start(id, Vec::new()).await;
+    }
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let right = world.process(short).expect("it runs");
+        let value = right.store.get(b"k").expect("read").map(|found| found.value);
+        if right.node.leadership().borrow().leading && value.as_deref() == Some(&b"acknowledged"[..]) {
+            break;
+        }
+        if begun.elapsed() > FOUND {
+            journal.broken(format!("member {short} does not lead, or has {value:?}"));
+            break;
+        }
+    }
+    world.end().await;
+    (journal.lines(), journal.faults())
+}
+
+#[test]
+fn a_member_whose_state_is_wrong_leads_for_a_moment_if_only_it_has_everything() {
+    let mut dice = Dice::new(5);
+    let thread = std::thread::spawn(move || {
+        kvd::raft::simulate(dice.next());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(the_longer_log_is_the_wrong_ones(dice))
+    });
+    let (lines, faults) = thread.join().expect("a run that ends");
+    assert!(faults.is_empty(), "{}\n{faults:#?}", lines.join("\n"));
 }
