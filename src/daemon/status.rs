@@ -81,13 +81,23 @@ pub fn line(shown: Shown<'_>) -> String {
         .iter()
         .map(|(id, why)| format!("; entries do not reach {id}: {why}"))
         .collect();
+    let slow: Vec<String> = member
+        .node
+        .slow_members()
+        .iter()
+        .map(|(id, takes)| format!("; {id} takes {:.1} s to acknowledge entries", takes.as_secs_f64()))
+        .collect();
     let disk = if member.node.is_disk_full() { "; the disk is full" } else { "" };
+    let stalled = member.node.log_stalled_for();
+    let stalled = stalled.map(|time| format!("; the log's disk has stood still for {} s", time.as_secs()));
     let backups = backups.map(Backups::line).unwrap_or_default();
     let told = [
         progress(member, quic),
         disk.to_string(),
+        stalled.unwrap_or_default(),
         alarms.concat(),
         faults.concat(),
+        slow.concat(),
         certificates.line(),
         backups,
     ];

@@ -50,6 +50,10 @@ impl Source for Figures {
         for (member, _) in self.node.replication_faults() {
             page.sample(name, &format!("To=\"{member}\""), 1_u64);
         }
+        let stalled = self.node.log_stalled_for().map_or(0.0, |time| time.as_secs_f64());
+        let help = "Seconds for which the disk of the raft log has stood still; 0 if it does not.";
+        page.family("kvd_log_stalled_seconds", "gauge", help);
+        page.sample("kvd_log_stalled_seconds", "", stalled);
     }
 }
 

@@ -9,7 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::Instant;
 
 use super::commands::queued;
-use super::inner::Inner;
+use super::inner::{Doubt, Inner};
 use super::members;
 use crate::log::Space;
 use crate::model::{Caller, Command, MemberChange, MemberId, Refusal};
@@ -28,6 +28,9 @@ const LOG_CHECK: Duration = Duration::from_millis(500);
 
 /// The interval while the log's disk is full: writes in the meantime may use up the rest.
 const FULL_LOG_CHECK: Duration = Duration::from_millis(50);
+
+/// Interval at which is looked whether the log's disk stands still: leadership is to be handed over within three seconds.
+const STALL_CHECK: Duration = Duration::from_millis(250);
 
 /// Pause between two attempts to transfer leadership because of a full disk.
 const FULL_DISK: Duration = Duration::from_secs(60);
@@ -214,6 +217,31 @@ pub async fn leave_full_disk(inner: Arc<Inner>) {
             tracing::warn!("the disk is full: handing leadership over");
             let _ = tokio::time::timeout(inner.options.election, members::hand_over(&inner)).await;
             tokio::time::sleep(FULL_DISK).await;
+        }
+    }
+}
+
+/// Transfers leadership while the disk of this member's log stands still: its vote would be missing, and what it has
+/// acknowledged to itself. It does not stand for election until the disk goes on, and takes nothing back then.
+pub async fn leave_stalled_disk(inner: Arc<Inner>) {
+    let shared = &inner.shared;
+    let mut is_told = false;
+    loop {
+        tokio::time::sleep(STALL_CHECK).await;
+        let stalled = inner.log_stalled_for();
+        inner.doubt(Doubt::Disk, stalled.is_some());
+        let Some(lasting) = stalled else {
+            if std::mem::take(&mut is_told) {
+                tracing::info!("the disk of the raft log goes on");
+            }
+            continue;
+        };
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(?lasting, "the disk of the raft log stands still");
+        }
+        if shared.is_leader() && inner.can_go_without() {
+            tracing::warn!("the disk of the raft log stands still: handing leadership over");
+            let _ = tokio::time::timeout(inner.options.election, members::hand_over(&inner)).await;
         }
     }
 }

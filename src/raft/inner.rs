@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::options::NodeOptions;
+use super::pace::STALLED;
 use super::processor::Processor;
 use super::queue::{Reader, Waiting};
 use super::room::Room;
@@ -25,6 +26,15 @@ use crate::model::{LogPosition, MemberId, Refusal};
 
 /// openraft's handle with kvd's types.
 pub type Raft = openraft::Raft<Types, StateMachine>;
+
+/// A reason not to stand for election.
+#[derive(Clone, Copy)]
+pub enum Doubt {
+    /// The state is wrong.
+    State = 1,
+    /// The log's disk stands still: a vote for this member itself could not be written either.
+    Disk = 2,
+}
 
 /// What all parts of a node share.
 pub struct Inner {
@@ -49,6 +59,8 @@ pub struct Inner {
     pub states_sent: parking_lot::Mutex<BTreeSet<MemberId>>,
     /// Bytes of commands whose outcome is not known yet.
     pub undecided: Arc<AtomicUsize>,
+    /// Why this member does not stand for election: a bit for each [`Doubt`].
+    doubts: AtomicU8,
     /// Groups of commands that other members wait for.
     pub for_others: Sender<usize>,
     /// The highest position that a leader has reported as committed.
@@ -91,6 +103,7 @@ impl Inner {
             room: Room::default(),
             states_sent: parking_lot::Mutex::default(),
             undecided: Arc::default(),
+            doubts: AtomicU8::new(0),
             for_others: Sender::new(0),
             said: parking_lot::Mutex::default(),
             handed_over: AtomicBool::new(false),
@@ -109,6 +122,25 @@ impl Inner {
     /// Ends all tasks.
     pub fn abort_tasks(&self) {
         self.tasks.lock().abort_all();
+    }
+
+    /// Whether there is a reason for this member not to stand for election; it votes all the same.
+    pub fn doubt(&self, doubt: Doubt, is_there: bool) {
+        let bit = doubt as u8;
+        let before = match is_there {
+            true => self.doubts.fetch_or(bit, Ordering::SeqCst),
+            false => self.doubts.fetch_and(!bit, Ordering::SeqCst),
+        };
+        let now = if is_there { before | bit } else { before & !bit };
+        if let Some(raft) = self.raft().filter(|_| now != before) {
+            raft.runtime_config().elect(now == 0);
+        }
+    }
+
+    /// For how long the log's disk has stood still. One that is full does not: votes are still written.
+    pub fn log_stalled_for(&self) -> Option<Duration> {
+        let oldest = self.shared.pace.oldest().filter(|oldest| *oldest >= STALLED)?;
+        matches!(self.options.log.space(), Space::Enough).then_some(oldest)
     }
 
     /// See [`super::Node::is_disk_full`].
@@ -178,6 +210,15 @@ impl Inner {
         while self.quorum_connected(Duration::ZERO) {
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// True if the others can elect a leader without this member.
+    pub fn can_go_without(&self) -> bool {
+        let Some(raft) = self.raft() else { return false };
+        let voters: Vec<u64> = raft.voter_ids().collect();
+        let own = self.shared.id().0;
+        let others = voters.iter().filter(|id| **id != own && self.connected(MemberId(**id), Duration::ZERO));
+        others.count() > voters.len() / 2
     }
 
     /// True if a quorum, including this member, has been connected for this long.

@@ -104,7 +104,11 @@ impl RaftLogStorage<Types> for LogStore {
         let leads = vote.committed && vote.leader_id.voted_for == self.shared.id().0;
         self.shared.set_leading_term(leads.then_some(vote.leader_id.term));
         let (done, flushed) = oneshot::channel();
-        let done = Box::new(move |result: Result<(), LogError>| drop(done.send(result)));
+        let write = self.shared.pace.begin();
+        let done = Box::new(move |result: Result<(), LogError>| {
+            drop(write);
+            drop(done.send(result));
+        });
         self.log.save_vote(to_vote(vote), done)?;
         if is_planted(Planted::UnflushedVotes) {
             return Ok(());
@@ -144,7 +148,9 @@ impl RaftLogStorage<Types> for LogStore {
         {
             callback.io_completed(Ok(()));
         }
+        let write = self.shared.pace.begin();
         let done = Box::new(move |result: Result<(), LogError>| {
+            drop(write);
             if let Some(callback) = callback {
                 callback.io_completed(result.map_err(Into::into));
             }

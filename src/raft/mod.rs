@@ -17,7 +17,8 @@
 //! - `takeover` replaces a state that is wrong by the leader's, under the same log and votes; `gate` holds up applying
 //!   in the meantime
 //! - `checks` compares other members' messages with themselves and the log; `replicas` is what a leader knows about the
-//!   others' logs, `room` decides whether a leader's snapshot fits on the disk
+//!   others' logs, `room` decides whether a leader's snapshot fits on the disk; `pace` notices a disk of the log that stands
+//!   still
 //! - `types`, `log_store`, `state_machine` and `settings` adapt [`crate::log`] and [`crate::store`] to openraft
 //!
 //! Rules: openraft's types stay in this room; data on disk and on the network have kvd's own encodings. Nothing here
@@ -39,6 +40,7 @@ mod members;
 mod network;
 mod node;
 mod options;
+mod pace;
 mod processor;
 mod proposer;
 mod queue;

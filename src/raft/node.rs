@@ -12,7 +12,7 @@ use super::ask::ask;
 use super::commands;
 use super::duties;
 use super::found;
-use super::inner::{Inner, Raft};
+use super::inner::{Doubt, Inner, Raft};
 use super::log_store::LogStore;
 use super::members;
 use super::network::Network;
@@ -74,6 +74,7 @@ impl Node {
         inner.spawn(duties::publish(inner.clone()));
         inner.spawn(duties::bound_log(inner.clone()));
         inner.spawn(duties::leave_full_disk(inner.clone()));
+        inner.spawn(duties::leave_stalled_disk(inner.clone()));
         inner.spawn(proposer::run(inner.clone(), queues.proposals));
         inner.spawn(reads::run(inner.clone(), queues.readers));
         if inner.shared.is_only_voter() {
@@ -191,9 +192,22 @@ impl Node {
 
     /// Whether this member stands for election. If not it votes all the same.
     pub fn stand(&self, stands: bool) {
-        if let Some(raft) = self.0.raft() {
-            raft.runtime_config().elect(stands);
+        self.0.doubt(Doubt::State, !stands);
+    }
+
+    /// For how long the disk of this member's log has stood still, if it does.
+    pub fn log_stalled_for(&self) -> Option<Duration> {
+        self.0.log_stalled_for()
+    }
+
+    /// If this member leads: the members that take long to acknowledge entries, and how long they take.
+    pub fn slow_members(&self) -> Vec<(MemberId, Duration)> {
+        if !self.0.shared.is_leader() {
+            return Vec::new();
         }
+        let mut slow = self.0.shared.replicas.slow(2 * self.0.options.heartbeat);
+        slow.retain(|(id, _)| self.0.peer(*id).is_some());
+        slow
     }
 
     /// Takes the leader's state in the place of this member's own; see `takeover`.

@@ -12,6 +12,8 @@ use crate::model::{LogPosition, MemberId, Progress};
 
 /// A problem that disappears within this time, as when a member is stopped, is not logged.
 const LASTING: Duration = Duration::from_secs(1);
+/// How long it counts that a member was slow.
+const RECENT: Duration = Duration::from_secs(30);
 /// Interval before another reason is logged.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -25,6 +27,8 @@ struct Replica {
     acknowledged: Option<(Vote, LogPosition)>,
     fault: Option<Fault>,
     exchange: Exchange,
+    /// When it has acknowledged entries last, and how long that takes, the last times counting most.
+    lately: Option<(Instant, Duration)>,
 }
 
 /// What a leader has sent to a member, and how long the answers took: counters since the start.
@@ -95,6 +99,11 @@ impl Replicas {
         let replica = replicas.entry(by).or_default();
         if let Some(took) = took {
             replica.exchange.add(took);
+            if !empty {
+                // A single answer may be late for many reasons.
+                let before = replica.lately.map_or(took, |(_, before)| before);
+                replica.lately = Some((Instant::now(), (before * 7 + took) / 8));
+            }
         }
         let fault = replica.fault.take_if(|fault| !empty || fault.of_empty);
         if fault.is_some_and(|fault| fault.logged.is_some()) {
@@ -104,6 +113,16 @@ impl Replicas {
         if let Some(last) = before.max(last) {
             replica.acknowledged = Some((to, last));
         }
+    }
+
+    /// The members that take at least this long to acknowledge entries, and how long they take.
+    pub fn slow(&self, limit: Duration) -> Vec<(MemberId, Duration)> {
+        let slow = |replica: &Replica| {
+            let (at, takes) = replica.lately?;
+            (takes >= limit && at.elapsed() < RECENT).then_some(takes)
+        };
+        let replicas = self.0.lock();
+        replicas.iter().filter_map(|(id, replica)| Some((*id, slow(replica)?))).collect()
     }
 
     /// How far a member has acknowledged entries to the leader with this vote.
@@ -217,6 +236,25 @@ mod tests {
         assert_eq!(replicas.faults().len(), 1);
         replicas.acknowledged(MemberId(2), Vote::default(), None, true, None);
         assert!(replicas.faults().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_is_slow_if_entries_take_long_more_than_once() {
+        let (replicas, vote) = (Replicas::default(), Vote { term: 1, voted_for: 1, committed: true });
+        let (quick, long, limit) =
+            (Duration::from_millis(2), Duration::from_millis(900), Duration::from_millis(200));
+        let tell = |empty, took| replicas.acknowledged(MemberId(2), vote, None, empty, Some(took));
+        tell(false, quick);
+        tell(false, long);
+        tell(true, long);
+        assert_eq!(replicas.slow(limit), [], "once, or for heartbeats");
+        for _ in 0..8 {
+            tell(false, long);
+        }
+        let slow = replicas.slow(limit);
+        assert!(matches!(slow[..], [(MemberId(2), takes)] if takes > long / 2), "{slow:?}");
+        tokio::time::advance(RECENT).await;
+        assert_eq!(replicas.slow(limit), [], "that is long ago");
     }
 
     #[test]

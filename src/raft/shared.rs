@@ -1,8 +1,8 @@
 //! State that any thread may read without going through raft's thread. Only this module says who leads: raft's belief
 //! counts only while it is confirmed (see [`Claim`]), so nothing but the claim is accessible.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::Instant as _;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::claim::{Claim, Quorum};
 use super::gate::Gate;
+use super::pace::Pace;
 use super::replicas::Replicas;
 use super::signal::{Receiver, Sender};
 use super::types::{Config, Types};
@@ -80,6 +81,8 @@ pub struct Shared {
     pub replicas: Replicas,
     /// Whether entries may be applied.
     pub gate: Gate,
+    /// Writes to the log that are under way.
+    pub pace: Arc<Pace>,
 }
 
 /// Counters since the start, except for the numbers of pending and running actions.
@@ -174,6 +177,7 @@ impl Shared {
             figures: Figures::default(),
             replicas: Replicas::default(),
             gate: Gate::default(),
+            pace: Arc::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! | module | content |
 //! |---|---|
 //! | `repair` | a state that is altered while its machine is off: it is found, and replaced by the leader's |
+//! | `stalled` | the disk of the leader's log stands still: another one leads, for good |
 //! | `switches` | the kinds of faults of a seed, and its members' settings |
 //! | `machine` | a member's machine: disks, clock and threads that stay, and the processes on it |
 //! | `world` | the members: started, crashed with the loss of what was not flushed, started again |
@@ -57,6 +58,7 @@ mod planted;
 mod promises;
 mod repair;
 mod run;
+mod stalled;
 mod switches;
 mod trees;
 mod trials;

@@ -114,6 +114,32 @@ impl Facts<'_> {
         shown.collect()
     }
 
+    /// Notices about entries that do not get where they should.
+    fn replication(&self, note: &mut dyn FnMut(bool, String, &str)) {
+        let node = &self.services.node;
+        if let Some(time) = node.log_stalled_for() {
+            note(
+                true,
+                format!("The disk of this member's log has stood still for {} s.", time.as_secs()),
+                "If others can lead, they do. See the system's log about the disk of data-dir or wal-dir.",
+            );
+        }
+        for (id, takes) in node.slow_members() {
+            note(
+                false,
+                format!("Member {id} takes {:.1} s to acknowledge entries.", takes.as_secs_f64()),
+                "Look at the disk of its log, and at the network between the two.",
+            );
+        }
+        for (id, why) in node.replication_faults() {
+            note(
+                true,
+                format!("Entries do not reach member {id}: {why}."),
+                "This does not pass by itself: see the log of that member.",
+            );
+        }
+    }
+
     /// What needs attention, with what to do about it.
     fn notices(&self) -> Vec<Value> {
         let (node, store) = (&self.services.node, &self.services.store);
@@ -160,13 +186,7 @@ impl Facts<'_> {
                 "Writes wait. Free space on the disk of data-dir or wal-dir.",
             );
         }
-        for (id, why) in node.replication_faults() {
-            note(
-                true,
-                format!("Entries do not reach member {id}: {why}."),
-                "This does not pass by itself: see the log of that member.",
-            );
-        }
+        self.replication(&mut note);
         let sizes = store.sizes();
         let share = sizes.quota.map(|quota| sizes.in_use as f64 / quota.max(1) as f64);
         if share.is_some_and(|share| share >= NEARLY_FULL) {

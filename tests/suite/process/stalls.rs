@@ -7,7 +7,7 @@
 //! prints figures of the large variants. The small ones leave elections more time, for the machine that runs them may be
 //! busy.
 
-use crate::harness::{PATIENCE, Server, Three, heavy, page, skip, subject};
+use crate::harness::{PATIENCE, Server, Three, heavy, page, skip, status, subject};
 use kvd::api::proto::etcdserverpb::{
     LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
     request_op::Request,
@@ -300,5 +300,54 @@ async fn a_disk_of_a_store_that_stands_still_elects_nobody() {
 async fn with_usual_times_a_disk_of_a_store_that_stands_still_elects_nobody() {
     if subject().is_kvd() {
         stall("with_usual_times_a_disk_of_a_store_that_stands_still_elects_nobody", USUAL).await;
+    }
+}
+
+/// The disk of the leader's log stands still: another member leads, writes go on, and it takes nothing back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_log_stands_still_hands_over_and_takes_nothing_back() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let _turn = heavy().await;
+    let dir = tempfile::Builder::new().prefix("kvd-stall-").tempdir().expect("a temporary directory");
+    let test = "a_leader_whose_log_stands_still_hands_over_and_takes_nothing_back";
+    let Some(library) = stalling(test, dir.path()) else { return };
+    let switch = |number: usize| dir.path().join(format!("stall-{number}"));
+    let three = Three::start_with(|number, member| {
+        let log = std::fs::canonicalize(member.dir()).expect("a directory").join("data/member/log");
+        member.add_args(&PATIENT);
+        member.add_env("LD_PRELOAD", &library.display().to_string());
+        member.add_env("STALL_BELOW", &log.display().to_string());
+        member.add_env("STALL_WHILE", &switch(number).display().to_string());
+    })
+    .await;
+    level(&three).await;
+    let before = three.leader().await;
+    let others: Vec<usize> = (0..3).filter(|number| *number != before).collect();
+    std::fs::write(switch(before), "").expect("a file");
+    let begun = Instant::now();
+    let leader = |of: usize| {
+        let member = &three.0[of];
+        async move { status(member).await.leader }
+    };
+    let own = status(&three.0[before]).await.header.expect("a header").member_id;
+    // Whatever is written shows it; followers pass it on.
+    loop {
+        let write = TxnRequest { success: vec![put("k".into(), "v".into(), 0)], ..Default::default() };
+        let asked = three.0[others[0]].api().kv.clone().txn(write).await;
+        let led = leader(others[0]).await;
+        if asked.is_ok() && led != 0 && led != own && led == leader(others[1]).await {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nobody else leads: {}", three.0[before].log());
+    }
+    assert!(three.0[before].log().contains("the disk of the raft log stands still"));
+    println!("another member leads after {:?}", begun.elapsed());
+    std::fs::remove_file(switch(before)).expect("the file is there");
+    // It has caught up when it answers a read that asks the leader.
+    level(&three).await;
+    for number in 0..3 {
+        assert_ne!(leader(number).await, own, "it takes leadership back");
     }
 }
