@@ -1,13 +1,16 @@
-//! A UDP socket that gives the kernel no more than it accepts at once.
+//! A UDP socket for quinn that wakes its thread for datagrams only, and gives the kernel no more than it accepts at once.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 
-use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
+use quinn::udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use quinn::{AsyncUdpSocket, UdpPoller};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The kernel refuses datagrams that are larger than this in total (until the device splits them they are one IP packet
 /// of 64 KiB). To quinn such a refusal would look like packet loss that never ends.
@@ -15,31 +18,58 @@ const AT_ONCE: usize = 65_000;
 
 /// quinn sends ten datagrams in one call (UDP segmentation offload), however large they are. This makes several calls
 /// if they are large.
+///
+/// tokio's own socket also waits for room to send: the kernel then wakes the thread for each datagram that has left, and
+/// that is all of them, because there is almost always room. This one does so only while there is none ([`Room`]).
 #[derive(Debug)]
-pub(super) struct Datagrams(Arc<dyn AsyncUdpSocket>);
+pub(super) struct Datagrams {
+    socket: AsyncFd<UdpSocket>,
+    state: UdpSocketState,
+    /// The kernel has refused a datagram for lack of room.
+    full: AtomicBool,
+}
 
 impl Datagrams {
     /// Takes a non-blocking socket.
     ///
     /// # Errors
-    /// The runtime's.
+    /// The runtime's, and those of the socket's options.
     pub(super) fn over(socket: UdpSocket) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self(TokioRuntime.wrap_udp_socket(socket)?)))
+        let state = UdpSocketState::new((&socket).into())?;
+        let socket = registered(socket, Interest::READABLE)?;
+        Ok(Arc::new(Self { socket, state, full: AtomicBool::new(false) }))
     }
+
+    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let sent = self.state.send(self.socket.get_ref().into(), transmit);
+        if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        sent
+    }
+}
+
+/// A socket whose events the runtime of this thread reports.
+#[allow(
+    deprecated,
+    reason = "its replacement is unsafe: other types may lie about their descriptor, a socket does not"
+)]
+fn registered(socket: UdpSocket, events: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+    AsyncFd::with_interest(socket, events)
 }
 
 impl AsyncUdpSocket for Datagrams {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        self.0.clone().create_io_poller()
+        Box::pin(Room { socket: self, waiting: None })
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let Some(size) = transmit.segment_size else { return self.0.try_send(transmit) };
+        let Some(size) = transmit.segment_size else { return self.send(transmit) };
         for contents in transmit.contents.chunks((AT_ONCE / size).max(1) * size) {
             let segment_size = (contents.len() > size).then_some(size);
             // If there is no room after the first ones, quinn sends them again together with the others, and the peer
             // ignores the duplicates.
-            self.0.try_send(&Transmit { contents, segment_size, ..*transmit })?;
+            self.send(&Transmit { contents, segment_size, ..*transmit })?;
         }
         Ok(())
     }
@@ -50,28 +80,74 @@ impl AsyncUdpSocket for Datagrams {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll_recv(cx, bufs, meta)
+        loop {
+            let mut ready = ready!(self.socket.poll_read_ready(cx))?;
+            match self.state.recv(self.socket.get_ref().into(), bufs, meta) {
+                Ok(count) => {
+                    // Fewer than there was space for: nothing is left, and what comes later is reported anew.
+                    if count < bufs.len().min(BATCH_SIZE) {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.get_ref().local_addr()
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.0.max_transmit_segments()
+        self.state.max_gso_segments()
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.0.max_receive_segments()
+        self.state.gro_segments()
     }
 
     fn may_fragment(&self) -> bool {
-        self.0.may_fragment()
+        self.state.may_fragment()
+    }
+}
+
+/// Waits for room to send, which quinn does before each datagram. It registers a second descriptor of the socket, and only
+/// after the kernel had no room.
+#[derive(Debug)]
+struct Room {
+    socket: Arc<Datagrams>,
+    waiting: Option<AsyncFd<UdpSocket>>,
+}
+
+impl UdpPoller for Room {
+    fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.socket.full.load(Ordering::Relaxed) {
+            self.waiting = None;
+            return Poll::Ready(Ok(()));
+        }
+        let waiting = match self.waiting.take() {
+            Some(waiting) => waiting,
+            None => registered(self.socket.socket.get_ref().try_clone()?, Interest::WRITABLE)?,
+        };
+        match waiting.poll_write_ready(cx) {
+            Poll::Ready(ready) => {
+                self.socket.full.store(false, Ordering::Relaxed);
+                Poll::Ready(ready.map(|_| ()))
+            }
+            Poll::Pending => {
+                self.waiting = Some(waiting);
+                Poll::Pending
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -79,7 +155,7 @@ mod tests {
         let bind = || UdpSocket::bind("127.0.0.1:0").expect("a port");
         let (from, to) = (bind(), bind());
         from.set_nonblocking(true).expect("a flag");
-        to.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a time");
+        to.set_read_timeout(Some(Duration::from_secs(10))).expect("a time");
         let socket = Datagrams::over(from).expect("a socket of a runtime");
         let destination = to.local_addr().expect("bound");
         // The last datagram is shorter.
@@ -99,5 +175,59 @@ mod tests {
             let length = to.recv(&mut buffer).expect("it arrives");
             assert!(buffer[..length] == *sent, "a datagram of {length} bytes");
         }
+    }
+
+    /// Receives what there is, as quinn does: until there is nothing.
+    async fn received(socket: &Datagrams, wanted: usize) -> usize {
+        let (mut buffers, mut count) = (vec![vec![0; 2000]; BATCH_SIZE], 0);
+        while count < wanted {
+            let mut metas = vec![RecvMeta::default(); BATCH_SIZE];
+            let mut slices: Vec<_> = buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+            count += std::future::poll_fn(|cx| socket.poll_recv(cx, &mut slices, &mut metas))
+                .await
+                .expect("received");
+        }
+        count
+    }
+
+    #[tokio::test]
+    async fn every_datagram_is_received_whether_they_fill_the_buffers_or_not() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.set_nonblocking(true).expect("a flag");
+        let (socket, from) =
+            (Datagrams::over(socket).expect("a socket"), UdpSocket::bind("127.0.0.1:0").expect("a port"));
+        for count in [1, BATCH_SIZE - 1, BATCH_SIZE, BATCH_SIZE + 1, 1, 2 * BATCH_SIZE] {
+            for _ in 0..count {
+                from.send_to(b"x", socket.local_addr().expect("bound")).expect("sent");
+            }
+            let all = tokio::time::timeout(Duration::from_secs(10), received(&socket, count));
+            assert_eq!(all.await.expect("all arrive"), count);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sender_without_room_waits_for_it() {
+        let (path, to) = std::os::unix::net::UnixDatagram::pair().expect("a pair");
+        path.set_nonblocking(true).expect("a flag");
+        // A datagram socket whose room is limited by its receiver; only its descriptor matters here.
+        while path.send(b"full").is_ok() {}
+        let socket = Arc::new(Datagrams {
+            full: AtomicBool::new(false),
+            state: UdpSocketState::new((&UdpSocket::bind("127.0.0.1:0").expect("a port")).into())
+                .expect("a state"),
+            socket: registered(UdpSocket::from(std::os::fd::OwnedFd::from(path)), Interest::READABLE)
+                .expect("registered"),
+        });
+        let mut room = socket.clone().create_io_poller();
+        std::future::poll_fn(|cx| room.as_mut().poll_writable(cx)).await.expect("it has not been tried");
+        socket.full.store(true, Ordering::Relaxed);
+        let waits = std::future::poll_fn(|cx| Poll::Ready(room.as_mut().poll_writable(cx).is_pending()));
+        assert!(waits.await, "no room");
+        to.set_nonblocking(true).expect("a flag");
+        while to.recv(&mut [0; 8]).is_ok() {}
+        std::future::poll_fn(|cx| room.as_mut().poll_writable(cx)).await.expect("room");
+        std::future::poll_fn(|cx| room.as_mut().poll_writable(cx))
+            .await
+            .expect("and at once if there is room");
     }
 }

@@ -4,11 +4,12 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, ServerConfig};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::datagrams::Datagrams;
+use super::driver::Driver;
 use super::tuning::SOCKET_BUFFER;
 
 /// A socket that listens on `address`; with `both` an IPv6 wildcard accepts IPv4 as well, as in Go.
@@ -69,7 +70,7 @@ fn endpoint(
     socket: UdpSocket,
 ) -> io::Result<Endpoint> {
     let socket = Datagrams::over(socket)?;
-    Endpoint::new_with_abstract_socket(config.clone(), server.cloned(), socket, Arc::new(TokioRuntime))
+    Endpoint::new_with_abstract_socket(config.clone(), server.cloned(), socket, Arc::new(Driver))
 }
 
 /// The endpoints for outgoing connections, one per address family. The listening sockets are not used, because their
