@@ -60,6 +60,12 @@ impl Claim {
         }
     }
 
+    /// When the last message of the leader arrived that raft believes in, in its term.
+    pub fn heard_leader(&self) -> Option<Instant> {
+        let leader = self.leader.filter(|leader| *leader != self.own)?;
+        self.confirmed(leader, Quorum::Heard(None), self.elected)
+    }
+
     /// From now on this member needs others for a quorum: as after an election, they have some time to answer.
     pub fn needs_others(&mut self, now: Instant) {
         self.elected = now;

@@ -43,21 +43,14 @@ pub async fn watch_leader(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
     inner.shared.set_acknowledged(raft.data_metrics());
     let mut metrics = raft.server_metrics();
-    let (mut told, mut ticking) = (None, true);
+    let mut told = None;
     loop {
-        let (term, believed, alone) = {
+        let (term, believed) = {
             let now = metrics.borrow_and_update();
             let own = now.current_leader == Some(inner.shared.id().0);
             let leads = own && now.state == ServerState::Leader;
-            let alone = leads && now.membership_config.membership().nodes().count() == 1;
-            (now.vote.leader_id.term, now.current_leader.filter(|_| !own || leads).map(MemberId), alone)
+            (now.vote.leader_id.term, now.current_leader.filter(|_| !own || leads).map(MemberId))
         };
-        // Raft's clock sends heartbeats and begins elections: a leader without other members has use for neither, and
-        // would be woken fifty times a second.
-        if ticking == alone {
-            ticking = !alone;
-            raft.runtime_config().tick(ticking);
-        }
         inner.shared.set_leader(term, believed);
         let leader = inner.shared.leader();
         if told != leader {
@@ -98,7 +91,8 @@ fn tell_leader(inner: &Inner, term: u64, leader: Option<MemberId>, lost: Option<
     }
 }
 
-async fn at(instant: Option<Instant>) {
+/// Returns at that time, or never.
+pub async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

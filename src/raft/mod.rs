@@ -6,7 +6,8 @@
 //! - `claim` decides who leads, as far as this member may claim; `shared` gives access to that and to nothing else
 //! - `commands` brings a command to its outcome: `proposer` groups commands into entries or sends them to the leader,
 //!   `members` changes members and leaders, as far as `rules` allows it
-//! - `reads` requests the read index once for all waiting readers; `duties` are a node's background tasks
+//! - `reads` requests the read index once for all waiting readers; `duties` are a node's background tasks, `clock`
+//!   lets raft's clock run only when it is needed
 //! - `found` prepares a node's beginning, if log and state fit (`standing`), `replay` applies committed entries before
 //!   raft starts; [`found()`] writes a new member's log before its first start
 //! - [`crate::peer::Transport`] is the interface to the network and carries the messages of [`wire`]; `network` sends,
@@ -28,6 +29,7 @@
 mod ask;
 mod checks;
 mod claim;
+mod clock;
 mod commands;
 mod duties;
 mod found;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::ask::ask;
+use super::clock;
 use super::commands;
 use super::duties;
 use super::found;
@@ -70,6 +71,7 @@ impl Node {
         raft.run();
         inner.set_raft(raft.clone());
         inner.spawn(duties::watch_leader(inner.clone()));
+        inner.spawn(clock::run(inner.clone()));
         inner.spawn(duties::lead(inner.clone()));
         inner.spawn(duties::publish(inner.clone()));
         inner.spawn(duties::bound_log(inner.clone()));

@@ -278,6 +278,11 @@ impl Shared {
         }
     }
 
+    /// When the last message of the leader arrived that raft believes in, in its term; `None` if there is none.
+    pub fn heard_leader(&self) -> Option<Instant> {
+        self.claim.lock().heard_leader()
+    }
+
     /// When [`Shared::set_leader`] must be called again, if raft reports nothing new until then.
     pub fn look_again(&self, pause: Duration) -> Option<Instant> {
         let quorum = self.quorum();

@@ -1,0 +1,105 @@
+//! Raft's clock, as slow as it may be: openraft's wakes a member fifty times a second, to begin an election if there is
+//! no leader and, in a leader, to send heartbeats.
+//!
+//! - A leader needs it for heartbeats only, which this task asks for instead.
+//! - A leader without other members needs nothing.
+//! - Whoever hears its leader needs it only when that leader falls silent: an election begins after 0.7 T of silence at the
+//!   earliest (see [`super::settings`]), and the clock runs again after half of T.
+
+use std::sync::Arc;
+
+use openraft::ServerState;
+use tokio::time::Instant;
+
+use super::inner::{Inner, Raft};
+
+/// What a member needs of the clock at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Nothing.
+    Still,
+    /// Heartbeats to others.
+    Heartbeats,
+    /// Nothing until then.
+    Until(Instant),
+    /// openraft's own ticks.
+    Ticks,
+}
+
+/// Runs until raft ends.
+pub async fn run(inner: Arc<Inner>) {
+    let Some(raft) = inner.raft() else { return };
+    let (heartbeat, half) = (inner.options.heartbeat, inner.options.election / 2);
+    let mut metrics = raft.server_metrics();
+    let (mut ticking, mut next) = (true, Instant::now());
+    loop {
+        let (state, members) = {
+            let now = metrics.borrow_and_update();
+            (now.state, now.membership_config.membership().nodes().count())
+        };
+        let heard = inner.shared.heard_leader();
+        let pace = pace(state, members, heard.map(|heard| heard + half), Instant::now());
+        tick(raft, &mut ticking, pace == Pace::Ticks);
+        let until = match pace {
+            Pace::Still => None,
+            Pace::Heartbeats => {
+                let now = Instant::now();
+                if next <= now {
+                    if raft.trigger().heartbeat().await.is_err() {
+                        return;
+                    }
+                    next = (next + heartbeat).max(now);
+                }
+                Some(next)
+            }
+            Pace::Until(until) => Some(until),
+            Pace::Ticks => Some(Instant::now() + half),
+        };
+        tokio::select! {
+            biased;
+            changed = metrics.changed() => if changed.is_err() { return },
+            () = super::duties::at(until) => {}
+        }
+    }
+}
+
+fn pace(state: ServerState, members: usize, silent: Option<Instant>, now: Instant) -> Pace {
+    match (state, silent) {
+        (ServerState::Leader, _) if members == 1 => Pace::Still,
+        (ServerState::Leader, _) => Pace::Heartbeats,
+        (_, Some(silent)) if now < silent => Pace::Until(silent),
+        _ => Pace::Ticks,
+    }
+}
+
+fn tick(raft: &Raft, ticking: &mut bool, wanted: bool) {
+    if *ticking != wanted {
+        *ticking = wanted;
+        raft.runtime_config().tick(wanted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_clock_runs_only_when_there_is_no_leader_to_be_heard() {
+        let now = Instant::now();
+        let (soon, past) = (now + Duration::from_millis(1), now);
+        let cases = [
+            (ServerState::Leader, 1, None, Pace::Still),
+            (ServerState::Leader, 2, Some(soon), Pace::Heartbeats),
+            (ServerState::Follower, 3, Some(soon), Pace::Until(soon)),
+            (ServerState::Follower, 3, Some(past), Pace::Ticks),
+            (ServerState::Follower, 1, None, Pace::Ticks),
+            (ServerState::Candidate, 3, None, Pace::Ticks),
+            (ServerState::Learner, 3, Some(soon), Pace::Until(soon)),
+        ];
+        for (state, members, silent, expected) in cases {
+            assert_eq!(pace(state, members, silent, now), expected, "{state:?} of {members}");
+        }
+    }
+}
