@@ -1,6 +1,7 @@
 //! The log's handle, for its users.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -53,10 +54,13 @@ struct Shared {
     segments: Segments,
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// The writer, if no thread writes.
-    inline: Option<Mutex<Writer>>,
-    /// Called instead of writing.
-    on_queued: Option<Arc<dyn Fn() + Send + Sync>>,
+    mode: Mode,
+    /// Locked by whoever writes, before `queue` if it needs both.
+    writer: Mutex<Writer>,
+    /// A caller writes ([`Log::append_here`]).
+    writes_here: AtomicBool,
+    /// Called instead of writing, in [`Mode::Stepped`].
+    on_queued: Arc<dyn Fn() + Send + Sync>,
     cache_bytes: usize,
     history_bytes: u64,
     on_failure: Arc<dyn Fn(&LogError) + Send + Sync>,
@@ -69,6 +73,8 @@ struct Queue {
     committed: Option<LogPosition>,
     failed: Option<LogError>,
     closed: bool,
+    /// A caller has written: the thread looks what that leaves to do.
+    look: bool,
 }
 
 impl Log {
@@ -118,10 +124,6 @@ impl Log {
             gauge: gauge.clone(),
         };
         let writer = Writer::new(disk.clone(), seen, supply, limits, resume);
-        let (inline, threaded) = match options.mode {
-            Mode::Inline | Mode::Stepped => (Some(Mutex::new(writer)), None),
-            Mode::Thread => (None, Some(writer)),
-        };
         let shared = Arc::new(Shared {
             figures,
             gauge,
@@ -130,13 +132,15 @@ impl Log {
             segments,
             queue: Mutex::new(Queue::default()),
             wake: Condvar::new(),
-            inline,
-            on_queued: (options.mode == Mode::Stepped).then_some(options.on_queued),
+            mode: options.mode,
+            writer: Mutex::new(writer),
+            writes_here: AtomicBool::new(false),
+            on_queued: options.on_queued,
             cache_bytes: options.cache_bytes,
             history_bytes: options.history_bytes,
             on_failure: options.on_failure,
         });
-        let thread = threaded.map(|writer| shared.clone().spawn(writer)).transpose()?;
+        let thread = (options.mode == Mode::Thread).then(|| shared.clone().spawn()).transpose()?;
         Ok(Self(Arc::new(Handle { shared, thread: Mutex::new(thread) })))
     }
 
@@ -147,8 +151,26 @@ impl Log {
     /// [`LogError::Broken`] if they do not follow the last entry, which ends the log; the error of an earlier failure, or
     /// [`LogError::Closed`]. `done` is not called then.
     pub fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), LogError> {
+        self.add(entries, done, false)
+    }
+
+    /// As [`Log::append`], but writes and flushes before it returns unless the log's thread is at it: for a caller that
+    /// has nothing else to do until then. It spares waking two threads.
+    ///
+    /// # Errors
+    /// As [`Log::append`]; a failure to write is reported to `done`.
+    pub fn append_here(&self, entries: Vec<Entry>, done: Done) -> Result<(), LogError> {
+        self.add(entries, done, true)
+    }
+
+    /// True while a caller writes what it appends: it waits for the disk.
+    pub fn writes_here(&self) -> bool {
+        self.0.shared.writes_here.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, entries: Vec<Entry>, done: Done, here: bool) -> Result<(), LogError> {
         let shared = &self.0.shared;
-        shared.submit(|queue| {
+        shared.submit(here, |queue| {
             let mut state = shared.state.lock();
             let mut numbered = Vec::with_capacity(entries.len());
             for entry in entries {
@@ -168,7 +190,7 @@ impl Log {
     /// As [`Log::append`]; it is broken if a vote goes back, or is the second one in its term.
     pub fn save_vote(&self, vote: Vote, done: Done) -> Result<(), LogError> {
         let shared = &self.0.shared;
-        shared.submit(|queue| {
+        shared.submit(false, |queue| {
             let mut state = shared.state.lock();
             seams::voted(state.vote, vote)?;
             state.vote = Some(vote);
@@ -183,7 +205,7 @@ impl Log {
     /// As [`Log::append`].
     pub fn truncate_after(&self, last: Option<LogPosition>) -> Result<(), LogError> {
         let shared = &self.0.shared;
-        shared.submit(|queue| {
+        shared.submit(false, |queue| {
             shared.state.lock().truncate_after(last);
             queue.work.push(Work::Truncate(last));
             Ok(true)
@@ -197,7 +219,7 @@ impl Log {
     /// As [`Log::append`]; it is broken if the durable state lacks one of the entries.
     pub fn purge(&self, upto: LogPosition, durable: Option<LogPosition>) -> Result<(), LogError> {
         let shared = &self.0.shared;
-        shared.submit(|queue| {
+        shared.submit(false, |queue| {
             let mut state = shared.state.lock();
             if state.purged.is_some_and(|purged| purged.index >= upto.index) {
                 return Ok(false);
@@ -283,9 +305,11 @@ impl Log {
     /// Writes what is queued, in [`Mode::Stepped`], and what waits for room, also in [`Mode::Inline`].
     pub fn flush(&self) {
         let shared = &self.0.shared;
-        let Some(writer) = &shared.inline else { return };
+        if shared.mode == Mode::Thread {
+            return;
+        }
         let work = shared.queue.lock().take();
-        let mut writer = writer.lock();
+        let mut writer = shared.writer.lock();
         if !work.is_empty() || writer.is_stalled() {
             shared.write(&mut writer, work);
         }
@@ -354,8 +378,12 @@ fn adjacent(one: &Place, next: &Place) -> bool {
 }
 
 impl Shared {
-    /// Queues work; in inline mode also does it.
-    fn submit(&self, add: impl FnOnce(&mut Queue) -> Result<bool, LogError>) -> Result<(), LogError> {
+    /// Queues work, and does it as the mode says, or `here` if possible.
+    fn submit(
+        &self,
+        here: bool,
+        add: impl FnOnce(&mut Queue) -> Result<bool, LogError>,
+    ) -> Result<(), LogError> {
         let mut queue = self.queue.lock();
         if let Some(error) = &queue.failed {
             return Err(error.clone());
@@ -369,59 +397,106 @@ impl Shared {
             Err(error) => {
                 drop(queue);
                 self.fail(&error);
-                if let Some(writer) = &self.inline {
-                    writer.lock().fail(&error);
+                if self.mode != Mode::Thread {
+                    self.writer.lock().fail(&error);
                 }
                 return Err(error);
             }
         }
-        match &self.inline {
-            None => {
+        match self.mode {
+            Mode::Thread => {
                 drop(queue);
-                self.wake.notify_one();
+                if !here || !self.write_here() {
+                    self.wake.notify_one();
+                }
             }
-            Some(writer) => match &self.on_queued {
-                None => {
-                    let work = queue.take();
-                    drop(queue);
-                    self.write(&mut writer.lock(), work);
-                }
-                Some(on_queued) => {
-                    drop(queue);
-                    on_queued();
-                }
-            },
+            Mode::Inline => {
+                let work = queue.take();
+                drop(queue);
+                self.write(&mut self.writer.lock(), work);
+            }
+            Mode::Stepped => {
+                drop(queue);
+                (self.on_queued)();
+            }
         }
         Ok(())
     }
 
-    fn spawn(self: Arc<Self>, mut writer: Writer) -> Result<JoinHandle<()>, LogError> {
-        let body = move || {
-            loop {
-                let mut queue = self.queue.lock();
-                let mut quiet = false;
-                while queue.work.is_empty() && !queue.closed && !quiet {
-                    if writer.is_stalled() {
-                        quiet = self.wake.wait_for(&mut queue, TRY_AGAIN).timed_out();
-                    } else if writer.is_settled() {
-                        self.wake.wait(&mut queue);
-                    } else {
-                        quiet = self.wake.wait_for(&mut queue, SETTLE_AFTER).timed_out();
-                    }
-                }
-                let (work, closed) = (queue.take(), queue.closed);
-                drop(queue);
-                let last = closed && work.is_empty();
-                if !self.write(&mut writer, work) || last {
-                    // The callers that still wait for room.
-                    return writer.fail(&LogError::Closed);
-                }
-            }
-        };
+    /// Writes what is queued unless the thread does; false if the thread must be woken.
+    fn write_here(&self) -> bool {
+        let Some(mut writer) = self.writer.try_lock() else { return false };
+        if writer.is_stalled() {
+            return false;
+        }
+        let settled = writer.is_settled();
+        let work = self.queue.lock().take();
+        if work.is_empty() {
+            return true;
+        }
+        self.writes_here.store(true, Ordering::Relaxed);
+        let written = self.write(&mut writer, work);
+        self.writes_here.store(false, Ordering::Relaxed);
+        // The thread tries again when there is room, flushes the last seal, and ends after a failure.
+        let done = written && !writer.is_stalled() && settled == writer.is_settled();
+        if !done {
+            self.queue.lock().look = true;
+        }
+        done
+    }
+
+    fn spawn(self: Arc<Self>) -> Result<JoinHandle<()>, LogError> {
         std::thread::Builder::new()
             .name("kvd-log".into())
-            .spawn(body)
+            .spawn(move || self.run())
             .map_err(|source| LogError::Io { file: "thread kvd-log".into(), source: Arc::new(source) })
+    }
+
+    /// The thread: does what is queued, until the log is closed or fails.
+    fn run(&self) {
+        let (mut pause, mut mark) = (Some(SETTLE_AFTER), self.writer.lock().mark());
+        loop {
+            let quiet = self.await_work(pause);
+            let mut writer = self.writer.lock();
+            let (work, failed, closed) = {
+                let mut queue = self.queue.lock();
+                queue.look = false;
+                (queue.take(), queue.failed.clone(), queue.closed)
+            };
+            if let Some(error) = failed {
+                // A caller's write failed.
+                return writer.fail(&error);
+            }
+            let last = closed && work.is_empty();
+            // Nothing is queued: the time of a stalled or of an unsettled writer has passed, or a caller has written.
+            let idle = work.is_empty() && !closed && !writer.is_stalled();
+            let is_due = !idle || quiet && writer.mark() == mark;
+            if is_due && !self.write(&mut writer, work) || last {
+                // The callers that still wait for room.
+                return writer.fail(&LogError::Closed);
+            }
+            mark = writer.mark();
+            pause = match (writer.is_stalled(), writer.is_settled()) {
+                (true, _) => Some(TRY_AGAIN),
+                (false, false) => Some(SETTLE_AFTER),
+                (false, true) => None,
+            };
+        }
+    }
+
+    /// Waits for work, the log's end, or a sign of a caller that writes, at most for `pause`; true if that has passed.
+    fn await_work(&self, pause: Option<Duration>) -> bool {
+        let mut queue = self.queue.lock();
+        if !queue.work.is_empty() || queue.look || queue.closed || queue.failed.is_some() {
+            return false;
+        }
+        match pause {
+            Some(pause) => self.wake.wait_for(&mut queue, pause).timed_out(),
+            None => {
+                self.wake.wait(&mut queue);
+                false
+            }
+        }
     }
 
     /// Does the work, or, if there is none, flushes the last seal; false if that failed, and then for ever.
@@ -452,7 +527,7 @@ impl Shared {
 
     /// Seals the last frame unless another one follows at once.
     fn seal(&self, writer: &mut Writer) -> Result<(), LogError> {
-        let follows = self.inline.is_none() && !self.queue.lock().work.is_empty();
+        let follows = self.mode == Mode::Thread && !self.queue.lock().work.is_empty();
         if follows { Ok(()) } else { writer.seal() }
     }
 }
@@ -475,11 +550,10 @@ impl Handle {
             if let Some(committed) = queue.committed.take().filter(|_| queue.failed.is_none()) {
                 queue.work.push(Work::Committed(committed));
             }
-            let failed = queue.failed.is_some();
-            if let Some(writer) = self.shared.inline.as_ref().filter(|_| !failed) {
+            if self.shared.mode != Mode::Thread && queue.failed.is_none() {
                 let work = queue.take();
                 drop(queue);
-                let mut writer = writer.lock();
+                let mut writer = self.shared.writer.lock();
                 if work.is_empty() || self.shared.write(&mut writer, work) {
                     self.shared.write(&mut writer, Vec::new());
                 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod full;
+mod here;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;

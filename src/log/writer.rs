@@ -402,6 +402,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Changes with every frame that is written.
+    pub fn mark(&self) -> (u64, u64) {
+        (self.current.header.sequence, self.offset)
+    }
+
     /// False if the last seal may be in memory only.
     pub fn is_settled(&self) -> bool {
         self.settled

@@ -20,6 +20,18 @@ use crate::model::{LogPosition, Planted, is_planted};
 /// Most bytes of entries sent to a member at once.
 const REPLICATION_BYTES: usize = 4 << 20;
 
+/// Most commands in entries that raft's thread writes itself, if no other member waits for it: more of them are worth the
+/// log's thread, because raft can go on in the meantime.
+const SMALL: usize = 8;
+
+fn is_small(entries: &[crate::log::Entry]) -> bool {
+    let commands = |entry: &crate::log::Entry| match &entry.payload {
+        crate::log::Payload::Group(group) => group.proposals.len(),
+        _ => 1,
+    };
+    entries.iter().map(commands).sum::<usize>() <= SMALL
+}
+
 /// The log of a node. Clones share it.
 #[derive(Clone)]
 pub struct LogStore {
@@ -155,7 +167,10 @@ impl RaftLogStorage<Types> for LogStore {
                 callback.io_completed(result.map_err(Into::into));
             }
         });
-        self.log.append(list, done)?;
+        match self.shared.is_alone() && is_small(&list) {
+            true => self.log.append_here(list, done)?,
+            false => self.log.append(list, done)?,
+        }
         self.shared.set_last_log(last);
         Ok(())
     }
@@ -175,5 +190,57 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
         Ok(self.log.purge(position(&upto), (self.durable)())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use openraft::storage::RaftLogStorageExt;
+
+    use super::*;
+    use crate::log::{Options, SimDisk};
+    use crate::model::{ClusterId, Entropy, MemberId};
+    use crate::raft::types::{Config, Peer};
+
+    struct One;
+
+    impl Entropy for One {
+        fn next(&self) -> u64 {
+            1
+        }
+    }
+
+    /// True if this thread writes, at least now and then, what a member of the configuration appends.
+    async fn writes_here(voters: &[u64], learners: &[u64]) -> bool {
+        let disk = SimDisk::new(1);
+        let log = Log::open(Arc::new(disk.clone()), Options::new(Arc::new(One))).unwrap();
+        let (own, here) = (std::thread::current().id(), Arc::new(AtomicBool::new(false)));
+        let seen = here.clone();
+        disk.watch(Some(Arc::new(move || {
+            seen.fetch_or(std::thread::current().id() == own, Ordering::SeqCst);
+        })));
+        let shared = Arc::new(Shared::new(MemberId(1), ClusterId(1), Duration::from_secs(1)));
+        let nodes: BTreeMap<u64, Peer> =
+            voters.iter().chain(learners).map(|id| (*id, Peer::default())).collect();
+        shared.set_config(&Config::new(vec![BTreeSet::from_iter(voters.iter().copied())], nodes).unwrap());
+        let mut store = LogStore::new(log, shared, Arc::new(|| None));
+        // The log's thread may be at it when it has just begun.
+        for index in 0..50 {
+            let at = log_id(LogPosition { term: 1, leader: 1, index });
+            store.blocking_append([Entry { log_id: at, payload: Payload::Blank }]).await.unwrap();
+        }
+        here.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn only_a_member_without_others_writes_on_rafts_thread() {
+        assert!(writes_here(&[1], &[]).await);
+        assert!(!writes_here(&[1, 2], &[]).await, "the other one waits for heartbeats");
+        assert!(!writes_here(&[1], &[2]).await, "so does a learner");
+        assert!(!writes_here(&[2], &[1]).await);
     }
 }

@@ -247,17 +247,25 @@ impl Node {
     }
 
     /// Passes once through raft's core and once through the queue of entries to apply: proof that both make progress.
-    /// The queue is not required to while it waits for the store's disk.
+    /// They are not required to while they wait for a disk: the log's, if raft's thread writes it, and the store's.
     ///
     /// # Errors
     /// [`Refusal::Stopped`] if one of them has ended.
     pub async fn pulse(&self) -> Result<(), Refusal> {
         let raft = self.0.raft().ok_or(Refusal::Stopped)?;
-        raft.with_raft_state(|_| ()).await.map_err(|_| Refusal::Stopped)?;
-        let store = &self.0.options.store;
+        let (store, log, pause) = (&self.0.options.store, &self.0.options.log, self.0.options.heartbeat);
+        let writing = async {
+            while !log.writes_here() {
+                tokio::time::sleep(pause).await;
+            }
+        };
+        tokio::select! {
+            passed = raft.with_raft_state(|_| ()) => passed.map_err(|_| Refusal::Stopped)?,
+            () = writing => return Ok(()),
+        }
         let waiting = async {
             while !store.is_waiting() && !self.0.shared.gate.is_held() {
-                tokio::time::sleep(self.0.options.heartbeat).await;
+                tokio::time::sleep(pause).await;
             }
         };
         tokio::select! {

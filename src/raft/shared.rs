@@ -72,6 +72,8 @@ pub struct Shared {
     only_voter: AtomicBool,
     /// True if this member decides alone: reads need to ask nobody.
     sole_leader: AtomicBool,
+    /// True if no other member, voting or not, is in the configuration at the end of the log.
+    alone: AtomicBool,
     leadership: Sender<Leadership>,
     /// When the present leader was first seen, and whether there was another before.
     leader_since: Mutex<Option<Instant>>,
@@ -172,6 +174,7 @@ impl Shared {
             settled_term: AtomicU64::new(0),
             only_voter: AtomicBool::new(false),
             sole_leader: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
             leadership: Sender::new(Leadership::default()),
             leader_since: Mutex::new(None),
             figures: Figures::default(),
@@ -213,12 +216,14 @@ impl Shared {
         if self.only_voter.swap(only, Ordering::SeqCst) && !only {
             self.claim.lock().needs_others(Instant::now());
         }
+        self.alone.store(only && config.nodes().count() == 1, Ordering::SeqCst);
         self.replicas.keep(|id| config.get_node(&id.0).is_some());
         self.learner.store(!config.voter_ids().any(|voter| voter == self.id.0), Ordering::Relaxed);
     }
 
     /// The end of the log was truncated, perhaps with a configuration in it.
     pub fn forget_config(&self) {
+        self.alone.store(false, Ordering::SeqCst);
         self.only_voter.store(false, Ordering::SeqCst);
         self.sole_leader.store(false, Ordering::SeqCst);
     }
@@ -357,6 +362,11 @@ impl Shared {
     /// When the present leader was first seen.
     pub fn leader_since(&self) -> Option<Instant> {
         *self.leader_since.lock()
+    }
+
+    /// True if there is no other member, voting or not, that could wait for this one.
+    pub fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::SeqCst)
     }
 
     /// Changes of leadership.
