@@ -158,7 +158,7 @@
 //! | `kvd-peer` | a current-thread runtime: connections to and from other members, openraft's core, applying cheap commands |
 //! | `tokio-rt-worker` | slow work: applying expensive commands, snapshots |
 //! | `kvd-names` | one for each host name that is being resolved, limited in number |
-//! | `kvd-log` | writes and flushes the raft log |
+//! | `kvd-log` | writes and flushes the raft log, unless raft's own thread does, in a member without others |
 //! | `kvd-log-segments` | prepares the log's next segments |
 //! | `kvd-watch-history` | reads history for watchers that are behind |
 //! | `kvd-store` | checkpoints, compaction |
@@ -194,7 +194,12 @@
 //! - Transparent huge pages are off: with them an empty member held 60 MB of anonymous memory, without them half.
 //! - openraft's histograms are replaced (`src/raft/base2histogram`): 26 of an empty member's 35 MB were their tables. Raft's
 //!   clock stands still in a leader without other members, and what waited by looking ten times a second is woken: a
-//!   member at rest was woken 106 times a second, now 15 times.
+//!   member at rest was woken 106 times a second, now 15 times. In a cluster it runs only in a member that does not hear
+//!   its leader (`raft/clock.rs`), and QUIC wakes the thread for datagrams, not for room to send them nor for timers that
+//!   were put off (`peer/datagrams.rs`, `peer/driver.rs`).
+//! - A member without others writes small entries on raft's thread: to hand them to the log's thread and back costs more
+//!   than it gains as long as nobody waits for that thread. Written by one call with RWF_DSYNC, or past the page cache, a
+//!   flush takes as long as by `fdatasync`.
 
 pub mod api;
 pub mod auth;
