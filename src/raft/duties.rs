@@ -221,7 +221,12 @@ pub async fn leave_stalled_disk(inner: Arc<Inner>) {
     let shared = &inner.shared;
     let mut is_told = false;
     loop {
+        let seen = shared.pace.count();
         tokio::time::sleep(STALL_CHECK).await;
+        if shared.pace.oldest().is_none() && !is_told {
+            shared.pace.more_than(seen).await;
+            continue;
+        }
         let stalled = inner.log_stalled_for();
         inner.doubt(Doubt::Disk, stalled.is_some());
         let Some(lasting) = stalled else {
