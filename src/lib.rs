@@ -131,8 +131,8 @@
 //! 1. `daemon/command.rs` `main()` reads the configuration; `daemon/mod.rs` `run()` starts the runtime, and
 //!    `daemon/process.rs` `start()` opens files and sockets in order and starts the member.
 //! 2. [`store::Store::open`] opens the last checkpoint, after `store/states.rs` `check()` has read its pages without
-//!    LMDB, which trusts them. `log/handle.rs` `open()` reads the log back with
-//!    `log/recover.rs` `recover()`: a write that a crash cut off is dropped, damage before it is refused.
+//!    LMDB, which trusts them; after an orderly end only the roots, and `member/scrub.rs` reads the rest at once.
+//!    `log/handle.rs` `open()` reads the log back with `log/recover.rs` `recover()`: a write that a crash cut off is dropped, damage before it is refused.
 //! 3. `member/entry.rs` `enter()` returns this member's identity; at a first start it founds or joins a cluster.
 //!    `member/history.rs` `judge()` refuses data that do not belong together.
 //! 4. `member/assembly.rs` `start()` connects the parts of the member and starts raft: `raft/node.rs` `start()` applies

@@ -15,7 +15,7 @@ use crate::member::{Checks, RaftOn, Scrub, Seams};
 use crate::model::{Budget, LogPosition, Version};
 use crate::peer::Transport;
 use crate::raft::{self, NodeOptions};
-use crate::store::{self, CheckpointPolicy, Condemned, OnDamage, Store, StoreError};
+use crate::store::{self, CheckAtStart, CheckpointPolicy, Condemned, OnDamage, Store, StoreError};
 
 /// Opens the store.
 ///
@@ -40,6 +40,7 @@ pub fn store(config: &Config, directories: &Directories) -> Result<Store, StoreE
         compaction_sleep: storage.compaction_sleep,
         slow_apply: config.logging.warn_apply,
         answers: Budget::new(answers(config)),
+        check_at_start: check_at_start(config),
         on_damage: OnDamage::Condemn { replace: storage.on_divergence == OnDivergence::Rebuild },
         on_fatal: Some(Arc::new(|error| fatal("the store failed", error))),
         ..defaults
@@ -52,6 +53,14 @@ pub fn store(config: &Config, directories: &Directories) -> Result<Store, StoreE
         defragment_if_worth(&store, megabytes << 20)?;
     }
     Ok(store)
+}
+
+/// Without a scrub nothing but the start checks the data.
+fn check_at_start(config: &Config) -> CheckAtStart {
+    match config.storage.scrub_every.is_zero() {
+        true => CheckAtStart::Always,
+        false => CheckAtStart::AfterCrash,
+    }
 }
 
 /// A member of several whose state is damaged takes part without data, until it has the leader's. A single one has
@@ -73,7 +82,13 @@ fn without_data(
             );
             Ok(store)
         }
-        None => Err(error),
+        None => {
+            tracing::error!(
+                "this member cannot take part without its data: if there are others, remove it and let it join anew; if \
+                 not, restore a backup, or save what is left by `kvctl recover salvage`"
+            );
+            Err(error)
+        }
     }
 }
 

@@ -76,6 +76,13 @@ impl States {
     pub(super) fn new(node: &Node, store: &Store, checks: Checks) -> Result<Arc<Self>, TopicTaken> {
         node.register(Topic::STATES, Arc::new(StateHandler { node: node.clone(), store: store.clone() }))?;
         let is_condemned = store.is_condemned();
+        if let Some(condemned) = store.condemned().filter(|condemned| checks.replaces && !condemned.replace) {
+            tracing::info!("on-divergence is rebuild now: the state, which is wrong, is to be replaced");
+            let replace = Condemned { replace: true, ..condemned };
+            if let Err(error) = store.condemn(&replace) {
+                tracing::warn!(%error, "a later start would not know that");
+            }
+        }
         node.stand(!is_condemned);
         let states = Arc::new(Self {
             node: node.clone(),

@@ -5,7 +5,7 @@
 //! 2. `applying`: held while an entry is applied, and briefly by a checkpoint (to freeze a layer) and when a snapshot
 //!    is adopted. So a layer always holds whole entries.
 //! 3. `shared`: the layers and figures; held briefly, never across disk access.
-//! 4. a layer's own lock, `pool`, `failure`, `unfinished`: leaves.
+//! 4. a layer's own lock, `pool`, `failure`, `unfinished`, `verified`: leaves.
 //!
 //! # Consistency of reads
 //! A reader takes, under one read lock of `shared`, the published revision, both layers and a read transaction of LMDB.
@@ -69,6 +69,8 @@ pub(super) struct Inner {
     pub observers: RwLock<Arc<[Arc<dyn Observer>]>>,
     /// The users of the published state, for checks that take no lock.
     pub present: Present,
+    /// The number of the state of which all pages were checked, or written, by this process.
+    pub verified: Mutex<Option<u64>>,
     /// Whether the state in use is known to be wrong.
     pub condemned: Arc<Mark>,
     pool: Mutex<Pool>,
@@ -350,6 +352,7 @@ impl Inner {
             options,
             present: Present::new(shared.registry.users.clone()),
             condemned,
+            verified: Mutex::default(),
             shared: RwLock::new(shared),
             writing: Mutex::new(()),
             applying: Mutex::new(()),

@@ -25,7 +25,7 @@ fn env(name: &str) -> Option<u64> {
 }
 
 /// A state with rows in every table, and so many keys.
-fn filled(keys: usize) -> Bench {
+pub(super) fn filled(keys: usize) -> Bench {
     let mut bench = Bench::new(manual());
     let member = |id| Member::founder(MemberId(id), vec![format!("http://m{id}:2380")]);
     for id in 1..4 {
@@ -79,7 +79,7 @@ fn filled(keys: usize) -> Bench {
 }
 
 /// The file of the state in use.
-fn data(dir: &Path) -> PathBuf {
+pub(super) fn data(dir: &Path) -> PathBuf {
     states::current(dir).unwrap().join("data.mdb")
 }
 
@@ -142,7 +142,7 @@ fn a_state_without_checksums_is_read_as_before_and_what_replaces_it_has_them() {
     tables.put_version(&mut txn, &format::encode_version(format::FIRST)).unwrap();
     txn.commit().unwrap();
     drop(tables);
-    let (dir, unchecked) = (closed(other), Options { check_at_start: false, ..manual() });
+    let (dir, unchecked) = (closed(other), Options { check_at_start: CheckAtStart::Never, ..manual() });
     for options in [unchecked, manual()] {
         assert!(matches!(Store::open(dir.path(), options), Err(StoreError::Damaged(_))));
     }
@@ -167,7 +167,9 @@ fn with_a_damaged_value() -> Bench {
     let dir = closed(bench);
     assert!(flip(&data(dir.path()), "a value that is found again") > 0);
     let on_damage = OnDamage::Condemn { replace: true };
-    let store = Store::open(dir.path(), Options { check_at_start: false, on_damage, ..manual() }).unwrap();
+    let store =
+        Store::open(dir.path(), Options { check_at_start: CheckAtStart::Never, on_damage, ..manual() })
+            .unwrap();
     Bench { dir, store, index }
 }
 
@@ -275,7 +277,7 @@ fn a_scrub_goes_on_where_it_was_while_the_state_changes_and_finds_damage_anywher
 }
 
 /// Ways to damage a page.
-fn damage(random: &mut Random, page: &mut [u8], other: &[u8]) -> &'static str {
+pub(super) fn damage(random: &mut Random, page: &mut [u8], other: &[u8]) -> &'static str {
     let length = page.len();
     match random.below(6) {
         0..=2 => {

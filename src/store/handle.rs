@@ -32,13 +32,13 @@ pub struct Store(pub(super) Arc<Inner>);
 
 impl Store {
     /// Opens the store in `dir`, or creates it if the directory is empty. The time does not depend on the number of
-    /// keys; the log is to be applied from [`Store::applied`] on.
+    /// keys, unless all data are checked ([`super::CheckAtStart`]); the log is to be applied from [`Store::applied`] on.
     ///
     /// # Errors
     /// [`StoreError::Format`] for data of another format, [`StoreError::NotAStore`] for other files in its place, and
     /// errors of LMDB and the file system.
     pub fn open(dir: &Path, options: Options) -> Result<Store, StoreError> {
-        let tables = states::open_current(dir, &options)?;
+        let (tables, is_verified) = states::open_current(dir, &options)?;
         let txn = tables.read()?;
         let is_new = tables.is_new(&txn)?;
         let meta = if is_new { empty_meta() } else { tables.meta(&txn)? };
@@ -52,6 +52,9 @@ impl Store {
         }
         let shared = Shared::load(tables)?;
         let inner = Arc::new(Inner::new(dir.to_path_buf(), options, shared)?);
+        if is_verified {
+            inner.set_verified(inner.shared.read().tables.dir());
+        }
         if inner.measures_room() {
             inner.look_at_space();
         }
@@ -165,6 +168,9 @@ impl Store {
         let done = self.0.checkpoint();
         self.0.signal.request_stop();
         self.0.signal.join();
+        if done.is_ok() {
+            self.0.leave_clean();
+        }
         match done {
             Err(error @ StoreError::Full { .. }) => {
                 tracing::warn!(%error, "the state could not be saved at the stop; its last changes are in the log, which the next start reads");

@@ -24,7 +24,8 @@
 //!   between that thread and others
 //! - `seams`: conditions at the borders between parts of the store, checked in production
 //! - `backup/`: the whole state in the form of etcd's backend, and back
-//! - `pages/`: LMDB's file, checked without LMDB; `scrub`: the same from time to time; `remains`: what takes part of a state that is damaged
+//! - `pages/`: LMDB's file, checked without LMDB; `scrub`: the same from time to time; `clean`: the
+//!   mark of an orderly end; `remains`: what takes part of a state that is damaged
 //! - `snapshot`, `restore`: the whole state as a stream for members, and back; `states`: several environments and the file CURRENT
 //!
 //! # Rules
@@ -44,6 +45,9 @@ mod answers_test;
 mod apply;
 mod backup;
 mod checkpoint;
+mod clean;
+#[cfg(test)]
+mod clean_test;
 mod condemned;
 mod core;
 #[cfg(test)]
@@ -106,7 +110,9 @@ pub use figures::Figures;
 pub use handle::Store;
 pub use measure::may_return_much;
 pub use mvcc::events::Wanted;
-pub use options::{BeforeCommit, CheckpointPolicy, HashKv, OnDamage, OnFatal, Options, Sizes, TableFigures};
+pub use options::{
+    BeforeCommit, CheckAtStart, CheckpointPolicy, HashKv, OnDamage, OnFatal, Options, Sizes, TableFigures,
+};
 pub use present::UsersEpoch;
 pub use restore::Prepared;
 pub use scrub::{ScrubPlace, Scrubbed};

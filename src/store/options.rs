@@ -57,6 +57,18 @@ pub enum OnDamage {
     },
 }
 
+/// Which start reads all pages of the data, but those of large values, before LMDB opens them; see `pages`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckAtStart {
+    /// None.
+    Never,
+    /// Each one that does not follow an orderly end. After one the names and the roots of the tables are checked, and the
+    /// caller has the rest verified beside serving ([`super::Store::verify`]).
+    AfterCrash,
+    /// Each one.
+    Always,
+}
+
 /// The options of a store.
 #[derive(Clone)]
 pub struct Options {
@@ -81,8 +93,8 @@ pub struct Options {
     pub slow_apply: Duration,
     /// The memory for what is read for clients, and for their answers: shared with the API.
     pub answers: Arc<Budget>,
-    /// Whether the data are checked before LMDB opens them; see `pages`. It reads the whole file, but for large values.
-    pub check_at_start: bool,
+    /// When the data are checked before LMDB opens them.
+    pub check_at_start: CheckAtStart,
     /// What is done with a state that is damaged.
     pub on_damage: OnDamage,
     /// Called once if the store cannot continue.
@@ -104,7 +116,7 @@ impl Default for Options {
             recent_bytes: 16 << 20,
             slow_apply: Duration::from_millis(100),
             answers: Budget::new(320 << 20),
-            check_at_start: true,
+            check_at_start: CheckAtStart::Always,
             on_damage: OnDamage::Fail,
             on_fatal: None,
             before_commit: None,

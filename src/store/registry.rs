@@ -168,6 +168,11 @@ pub(super) fn give_auth(registry: &Registry, rows: &mut Rows<'_>) -> Result<(), 
     rows(AUTH, &encoded(registry.users.state())?)
 }
 
+/// The same if what it was is lost: authentication is on, so that nobody gets in who must not.
+pub(super) fn give_lost_auth(rows: &mut Rows<'_>) -> Result<(), StoreError> {
+    rows(AUTH, &encoded(&State { enabled: true, ..State::default() })?)
+}
+
 /// The key of the only row of `downgrade`.
 const TARGET: &[u8] = b"target";
 

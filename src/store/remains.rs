@@ -12,7 +12,8 @@ use super::format::meta::Meta;
 use super::lmdb::Tables;
 use super::pages::{self, Remains};
 use super::states::{self, not_written, set_current, state_dir, state_number};
-use super::{Condemned, Options, StoreError, condemned};
+use super::tables::Id;
+use super::{Condemned, Options, StoreError, condemned, registry};
 use crate::files;
 
 /// What the name of a damaged environment begins with.
@@ -31,7 +32,8 @@ pub(super) fn take_place(
 ) -> Result<bool, StoreError> {
     let current = states::current(dir)?;
     let failed = |error| StoreError::io(format!("reading {}", current.display()), error);
-    let Some(Remains { meta, rows }) = pages::remains(&current).map_err(failed)? else { return Ok(false) };
+    let found = pages::remains(&current).map_err(failed)?;
+    let Some(Remains { meta, rows, auth_is_lost }) = found else { return Ok(false) };
     if !may(&meta) {
         return Ok(false);
     }
@@ -42,6 +44,12 @@ pub(super) fn take_place(
     let mut txn = tables.write()?;
     for (id, key, value) in rows {
         tables[id].put(&mut txn, &key, &value).map_err(StoreError::lmdb("writing what is left"))?;
+    }
+    if auth_is_lost {
+        // Even without data a member does what it is told.
+        registry::give_lost_auth(&mut |key, value| {
+            tables[Id::Auth].put(&mut txn, key, value).map_err(StoreError::lmdb("writing what is left"))
+        })?;
     }
     // Its digest would be taken for that of its data.
     tables.put_meta(&mut txn, &Meta { digest: None, ..meta })?;

@@ -144,6 +144,7 @@ impl Inner {
         // It may still have readers: the files disappear when the last one closes them.
         let _ = fs::remove_dir_all(&old);
         remains::remove(&self.dir);
+        self.set_verified(&prepared.path);
         for observer in self.observers.read().clone().iter() {
             observer.on_restored(revision);
         }

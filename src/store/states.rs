@@ -6,10 +6,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::lmdb::{Tables, private_dir};
 use super::pages::{self, Reading};
-use super::{Options, StoreError, condemned};
+use super::{CheckAtStart, Options, StoreError, clean, condemned};
 use crate::files;
 
 const CURRENT: &str = "CURRENT";
@@ -18,8 +19,9 @@ const PREFIX: &str = "state-";
 /// Findings that are named at a start.
 const NAMED: usize = 100;
 
-/// The environment that CURRENT names; a new directory gets its first one. All others are removed.
-pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, StoreError> {
+/// The environment that CURRENT names, and true if all its pages were checked; a new directory gets its first one. All
+/// others are removed.
+pub(super) fn open_current(dir: &Path, options: &Options) -> Result<(Tables, bool), StoreError> {
     private_dir(dir)?;
     let name = current_name(dir)?;
     let refuse = |what: String| StoreError::NotAStore { dir: dir.to_path_buf(), what };
@@ -28,21 +30,23 @@ pub(super) fn open_current(dir: &Path, options: &Options) -> Result<Tables, Stor
         Some(name) if !dir.join(&name).join("data.mdb").is_file() => {
             return Err(refuse(format!("CURRENT names {name}, which is missing")));
         }
+        // LMDB makes a new environment of it, but CURRENT names only those that are complete.
+        Some(name) if dir.join(&name).join("data.mdb").metadata().is_ok_and(|data| data.len() == 0) => {
+            return Err(StoreError::Damaged(format!("{name}/data.mdb in {} is empty", dir.display())));
+        }
         Some(name) => name,
         None => first_name(dir)?,
     };
     let own = number(&name);
     // Later ones were never in use. On a full disk their space may be what is missing.
     remove_states(dir, |found| Some(found) > own);
-    if options.check_at_start {
-        check(&dir.join(&name))?;
-    }
+    let is_verified = check(&dir.join(&name), options.check_at_start)?;
     let tables = Tables::open(&dir.join(&name), options)?;
     // Earlier ones are removed only when it is certain that CURRENT names none of them.
     if confirm_current(dir, &name)? {
         remove_states(dir, |found| Some(found) < own);
     }
-    Ok(tables)
+    Ok((tables, is_verified))
 }
 
 /// What CURRENT says.
@@ -61,16 +65,28 @@ pub(super) fn current(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(dir.join(name.ok_or(StoreError::NotAStore { dir: dir.to_path_buf(), what })?))
 }
 
-/// Refuses an environment that is damaged, before LMDB sees it. One that was found wrong before is read completely.
-fn check(state: &Path) -> Result<(), StoreError> {
+/// Refuses an environment that is damaged, before LMDB sees it. One that was found wrong before is read completely. True
+/// if all pages were checked.
+fn check(state: &Path, when: CheckAtStart) -> Result<bool, StoreError> {
     let data = state.join("data.mdb");
     if !data.metadata().is_ok_and(|data| data.len() > 0) {
-        return Ok(());
+        return Ok(true);
     }
-    let reading = if condemned::is_marked(state) { Reading::Everything } else { Reading::Pages };
+    let was_left_clean = clean::take(state);
+    let reading = match when {
+        CheckAtStart::Never => return Ok(false),
+        _ if condemned::is_marked(state) => Reading::Everything,
+        CheckAtStart::AfterCrash if was_left_clean => Reading::Roots,
+        _ => Reading::Pages,
+    };
+    let begun = Instant::now();
     let failed = |error| StoreError::io(format!("checking {}", data.display()), error);
     let report = pages::check(state, reading, &mut |_| true).map_err(failed)?;
-    let Some(complaint) = report.complaint() else { return Ok(()) };
+    let Some(complaint) = report.complaint() else {
+        let (bytes, took) = (report.bytes, begun.elapsed());
+        tracing::info!(data = %data.display(), ?reading, bytes, ?took, "the data were checked before they are opened");
+        return Ok(reading != Reading::Roots);
+    };
     for finding in report.findings.iter().take(NAMED) {
         tracing::error!(data = %data.display(), "damage on the disk: {finding}");
     }

@@ -50,7 +50,7 @@ section! {
         compact_hash_check: Duration = etcd("compact-hash-check-time", Kind::Duration, "1m", "How often members compare the hashes of compactions, with the gate CompactHashCheck.").since("3.6");
         on_divergence: OnDivergence = own("on-divergence", Kind::Choice(OnDivergence::CHOICES), "alarm", "What a member does whose state is found not to be that of the majority. It serves nothing of it in any case. alarm: it raises the alarm CORRUPT, which refuses writes on all members until it is disarmed, and waits for `kvctl rebuild`. rebuild: it replaces its state by the leader's at once, and raises the alarm only if that fails. A member whose own data are damaged does the same.");
         /// Zero for never.
-        scrub_every: Duration = own("scrub-every", Kind::Duration, "24h", "How often all data are read from the disk and their checksums verified in the background; 0 means never. A member with damaged data serves nothing of them and does what on-divergence says. Each start checks the data, too, but for large values.").key("scrub.every");
+        scrub_every: Duration = own("scrub-every", Kind::Duration, "24h", "How often all data are read from the disk and their checksums verified in the background; 0 means never. A member with damaged data serves nothing of them and does what on-divergence says. Each start checks the data, too, but for large values: after an orderly stop beside serving, at once and with half of a core; after any other end, or if this is 0, before anything is served.").key("scrub.every");
         scrub_pace: u64 = own("scrub-bytes-per-second", Kind::Number(U64), "2250000", "How fast the scrub reads: the default is 8 GB in an hour.").key("scrub.bytes-per-second");
     }
     without effect {

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
-use super::file::PageFile;
+use super::file::{PageFile, Progress};
 use super::layout::{Meta, Tree, u64_at};
 use super::walk::{Finding, Kind, Lost, Used, Visitor, Walk};
 use crate::store::format;
@@ -18,6 +19,8 @@ const KEPT: usize = 1000;
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Reading {
+    /// The names of tables, the free pages, the tables that are in memory, and of the others the roots.
+    Roots,
     /// All pages but those of large values, which are verified whenever they are read.
     Pages,
     /// Everything.
@@ -47,14 +50,14 @@ impl Report {
         })
     }
 
-    fn add(&mut self, finding: Finding) {
+    pub(super) fn add(&mut self, finding: Finding) {
         self.found += 1;
         if self.findings.len() < KEPT {
             self.findings.push(finding);
         }
     }
 
-    fn of_file(&mut self, page: u64, what: impl Into<String>) {
+    pub(super) fn of_file(&mut self, page: u64, what: impl Into<String>) {
         self.add(Finding { page, table: None, what: what.into(), lost: Lost::Nothing });
     }
 }
@@ -71,26 +74,63 @@ pub(in crate::store) fn check(
     goes_on: &mut dyn FnMut(usize) -> bool,
 ) -> io::Result<Report> {
     let mut report = Report::default();
-    let path = dir.join("data.mdb");
-    let (file, meta) = match opened(&path)? {
+    match opened(&dir.join("data.mdb"))? {
         Ok((file, [first, second])) => match newest(&first, &second) {
-            Some(meta) => (file, *meta),
+            Some(meta) => checked(&file, meta, reading, goes_on, &mut report),
             None => {
                 let of = [first.transaction, second.transaction];
                 report.of_file(0, format!("the meta pages are of transactions {} and {}", of[0], of[1]));
-                return Ok(report);
             }
         },
-        Err((page, what)) => {
-            report.of_file(page, what);
-            return Ok(report);
-        }
-    };
-    if reading == Reading::Pages {
-        file.read_ahead();
+        Err((page, what)) => report.of_file(page, what),
     }
-    environment(&file, &meta, reading, goes_on, &mut report);
     Ok(report)
+}
+
+/// The same at the commit of a transaction that is still open for reading, while others may write. `None` if the file has
+/// no such commit any more.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub(in crate::store) fn check_at(
+    dir: &Path,
+    transaction: u64,
+    reading: Reading,
+    goes_on: &mut dyn FnMut(usize) -> bool,
+) -> io::Result<Option<Report>> {
+    let mut report = Report::default();
+    match opened(&dir.join("data.mdb"))? {
+        Ok((file, metas)) => match metas.iter().find(|meta| meta.transaction == transaction) {
+            Some(meta) => checked(&file, meta, reading, goes_on, &mut report),
+            None => return Ok(None),
+        },
+        Err((page, what)) => report.of_file(page, what),
+    }
+    Ok(Some(report))
+}
+
+/// Checks an environment, with the file read ahead.
+fn checked(
+    file: &PageFile,
+    meta: &Meta,
+    reading: Reading,
+    goes_on: &mut dyn FnMut(usize) -> bool,
+    report: &mut Report,
+) {
+    if reading == Reading::Roots {
+        return environment(file, meta, reading, goes_on, report);
+    }
+    let progress = Progress::default();
+    std::thread::scope(|scope| {
+        // Without such a thread all is slower.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, || file.read_ahead(&progress));
+        let mut goes_on = |bytes: usize| {
+            progress.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            goes_on(bytes)
+        };
+        environment(file, meta, reading, &mut goes_on, report);
+        progress.is_ended.store(true, Ordering::Relaxed);
+    });
 }
 
 /// A file with its two meta pages, or which of them is wrong, and why.
@@ -129,10 +169,10 @@ fn environment(
     goes_on: &mut dyn FnMut(usize) -> bool,
     report: &mut Report,
 ) {
-    /// More pages than any disk has.
-    const PAGES: u64 = 1 << 36;
-    if meta.last >= PAGES {
-        return report.of_file(0, format!("the last page is {}", meta.last));
+    /// Pages behind the end of the file at most: a commit does not write pages that it has taken and freed again.
+    const BEHIND: u64 = 1 << 20;
+    if meta.last >= file.pages() + BEHIND {
+        return report.of_file(0, format!("the last page is {}, of {} in the file", meta.last, file.pages()));
     }
     let is_sealed = is_sealed(file, meta);
     let mut checker = Checker { report, goes_on, is_sealed, tables: Vec::new(), free: Vec::new() };
@@ -145,7 +185,9 @@ fn environment(
         }
         let (last, visitor) = (meta.last, checker as &mut dyn Visitor);
         let taken = std::mem::take(&mut used);
-        let mut walk = Walk { used: taken, reads_values, is_ended, ..Walk::new(file, last, visitor) };
+        let is_shallow = reading == Reading::Roots && matches!(kind, Kind::Rows(id) if is_large(id));
+        let mut walk =
+            Walk { used: taken, reads_values, is_shallow, is_ended, ..Walk::new(file, last, visitor) };
         walk.tree(kind, tree);
         is_ended = walk.is_ended;
         used = std::mem::take(&mut walk.used);
@@ -162,10 +204,15 @@ fn environment(
     }
     // Behind a damaged page others have no use that is known.
     let count = used.count + 2;
-    if report.found == 0 && !is_ended && count != meta.last + 1 {
+    if report.found == 0 && !is_ended && reading != Reading::Roots && count != meta.last + 1 {
         report.of_file(meta.last, format!("{count} of {} pages have a use", meta.last + 1));
     }
     report.is_cut = is_ended;
+}
+
+/// True for the tables that grow with the keys; a start reads all others.
+fn is_large(id: Id) -> bool {
+    matches!(id, Id::Current | Id::Old | Id::History | Id::Chunks | Id::Leases | Id::Attached)
 }
 
 /// Checks rows.
@@ -178,20 +225,18 @@ struct Checker<'c> {
     free: Vec<u64>,
 }
 
-impl Checker<'_> {
-    fn table(&mut self, name: &[u8], record: &[u8]) -> Option<()> {
-        let row = TABLES.iter().find(|row| row.name.as_bytes() == name)?;
-        self.tables.push((row.id, Tree::of_table(record)?));
-        Some(())
-    }
+/// A table by its name, with its record.
+pub(super) fn table(name: &[u8], record: &[u8]) -> Option<(Id, Tree)> {
+    let row = TABLES.iter().find(|row| row.name.as_bytes() == name)?;
+    Some((row.id, Tree::of_table(record)?))
+}
 
-    /// A list of free pages: their number, and the pages, descending.
-    fn free(&mut self, list: &[u8]) -> Option<()> {
-        let count = usize::try_from(u64_at(list, 0)?).ok()?;
-        let pages = list.get(8..8 + count.checked_mul(8)?)?;
-        let pages: Vec<u64> = (0..count).filter_map(|index| u64_at(pages, index * 8)).collect();
-        pages.windows(2).all(|pair| pair[0] > pair[1]).then(|| self.free.extend(pages))
-    }
+/// A list of free pages: their number, and the pages, descending.
+pub(super) fn free_list(list: &[u8]) -> Option<Vec<u64>> {
+    let count = usize::try_from(u64_at(list, 0)?).ok()?;
+    let pages = list.get(8..8 + count.checked_mul(8)?)?;
+    let pages: Vec<u64> = (0..count).filter_map(|index| u64_at(pages, index * 8)).collect();
+    pages.windows(2).all(|pair| pair[0] > pair[1]).then_some(pages)
 }
 
 impl Visitor for Checker<'_> {
@@ -199,8 +244,9 @@ impl Visitor for Checker<'_> {
         // A large value that was not to be read.
         let Some(value) = value else { return Ok(()) };
         let is_good = match (kind, self.is_sealed) {
-            (Kind::Main, _) => self.table(key, value).is_some(),
-            (Kind::Free, _) => self.free(value).is_some(),
+            (Kind::Main, _) => table(key, value).map(|table| self.tables.push(table)).is_some(),
+            (Kind::Free, _) => free_list(value).map(|pages| self.free.extend(pages)).is_some(),
+            (Kind::Leftover, _) => true,
             (Kind::Rows(Id::Meta), _) if key == format::FORMAT => {
                 self.is_sealed.is_some() && format::decode_version(value).is_some()
             }
@@ -301,20 +347,39 @@ pub(in crate::store) fn part(
 
 /// Whether rows have checksums; `None` if that cannot be told, because the rows that say it are damaged.
 fn is_sealed(file: &PageFile, meta: &Meta) -> Option<bool> {
+    record(file, meta).1
+}
+
+/// The meta record, if it is whole, and whether rows have checksums, if that can be told.
+pub(super) fn record(file: &PageFile, meta: &Meta) -> (Option<StoreMeta>, Option<bool>) {
     let mut finder = Finder::default();
     finder.walk(file, meta, Kind::Main, &meta.main);
     if let Some((id, tree)) = finder.tables.iter().find(|(id, _)| *id == Id::Meta).copied() {
         finder.walk(file, meta, Kind::Rows(id), &tree);
     }
-    let state_is_sealed =
-        finder.state.is_some_and(|state| sealed::open(Id::Meta, format::STATE, &state).is_some());
-    match finder.version {
+    let stored = finder.state.as_deref();
+    let state = stored.and_then(|stored| sealed::open(Id::Meta, format::STATE, stored));
+    let is_sealed = match finder.version {
         // A new environment.
         None => Some(true),
         Some(version) if version >= format::SEALED => Some(true),
-        Some(format::FIRST) if !state_is_sealed => Some(false),
+        Some(format::FIRST) if state.is_none() => Some(false),
         Some(_) => None,
-    }
+    };
+    let bare = stored.filter(|_| is_sealed == Some(false));
+    (state.or(bare).and_then(|state| postcard::from_bytes(state).ok()), is_sealed)
+}
+
+/// A file and its commits that can still be read, the last one first, and whether one is missing. LMDB does not use the
+/// pages of the last but one for something else before the next commit.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub(super) fn commits(path: &Path) -> io::Result<Option<(PageFile, Vec<Meta>, bool)>> {
+    let Some((file, mut metas)) = PageFile::open_any(path)? else { return Ok(None) };
+    let is_whole = matches!(&metas[..], [first, second] if newest(first, second).is_some());
+    metas.sort_by_key(|meta| std::cmp::Reverse(meta.transaction));
+    Ok(Some((file, metas, is_whole)))
 }
 
 /// Looks for the version of the format, the meta record, and rows with their checksums.
@@ -325,6 +390,8 @@ struct Finder {
     /// With its checksum.
     state: Option<Vec<u8>>,
     rows: Vec<(Id, Vec<u8>, Vec<u8>)>,
+    /// Tables with damage.
+    damaged: Vec<Id>,
 }
 
 impl Finder {
@@ -346,16 +413,18 @@ impl Visitor for Finder {
                 self.version = Some(format::decode_version(value).unwrap_or(0));
             }
             (Kind::Rows(Id::Meta), format::STATE) => self.state = Some(value.to_vec()),
-            (Kind::Rows(id), key) => {
-                let value = sealed::open(id, key, value);
-                self.rows.extend(value.map(|value| (id, key.to_vec(), value.to_vec())));
-            }
-            (Kind::Free, _) => {}
+            (Kind::Rows(id), key) => match sealed::open(id, key, value) {
+                Some(value) => self.rows.push((id, key.to_vec(), value.to_vec())),
+                None => self.damaged.push(id),
+            },
+            (Kind::Free | Kind::Leftover, _) => {}
         }
         Ok(())
     }
 
-    fn damage(&mut self, _: Finding) {}
+    fn damage(&mut self, finding: Finding) {
+        self.damaged.extend(finding.table);
+    }
 
     fn goes_on(&mut self, _: usize) -> bool {
         true
@@ -366,6 +435,8 @@ impl Visitor for Finder {
 pub(in crate::store) struct Remains {
     pub meta: StoreMeta,
     pub rows: Vec<(Id, Vec<u8>, Vec<u8>)>,
+    /// Whether `auth` is not known to be whole.
+    pub auth_is_lost: bool,
 }
 
 /// What is left of the environment in `dir`; `None` without its meta record, and if it has no checksums.
@@ -373,18 +444,21 @@ pub(in crate::store) struct Remains {
 /// # Errors
 /// If the file cannot be opened.
 pub(in crate::store) fn remains(dir: &Path) -> io::Result<Option<Remains>> {
-    let Ok((file, [first, second])) = opened(&dir.join("data.mdb"))? else { return Ok(None) };
-    let Some(meta) = newest(&first, &second) else { return Ok(None) };
+    let Some((file, metas, _)) = commits(&dir.join("data.mdb"))? else { return Ok(None) };
+    let Some(meta) = metas.iter().find(|meta| record(&file, meta).0.is_some()) else { return Ok(None) };
     let mut finder = Finder::default();
     finder.walk(&file, meta, Kind::Main, &meta.main);
-    for (id, tree) in std::mem::take(&mut finder.tables) {
+    let tables = std::mem::take(&mut finder.tables);
+    let has_auth = tables.iter().any(|(id, _)| *id == Id::Auth);
+    for (id, tree) in tables {
         if id == Id::Meta || TABLES[id as usize].is_whole() {
             finder.walk(&file, meta, Kind::Rows(id), &tree);
         }
     }
     let state = finder.state.as_deref().and_then(|state| sealed::open(Id::Meta, format::STATE, state));
     let Some(meta) = state.and_then(|state| postcard::from_bytes(state).ok()) else { return Ok(None) };
-    Ok(Some(Remains { meta, rows: finder.rows }))
+    let auth_is_lost = !has_auth || finder.damaged.contains(&Id::Auth);
+    Ok(Some(Remains { meta, rows: finder.rows, auth_is_lost }))
 }
 
 /// The pages of each table, of their names, of the list of free pages, and the meta pages.
@@ -412,4 +486,14 @@ pub(in crate::store) fn pages_of(dir: &Path) -> Vec<(&'static str, Vec<u64>)> {
     }
     walk("free", Kind::Free, &meta.free, &mut checker);
     pages
+}
+
+/// The roots of all tables.
+#[cfg(test)]
+pub(in crate::store) fn roots_of(dir: &Path) -> Vec<u64> {
+    let (file, [first, second]) = opened(&dir.join("data.mdb")).unwrap().unwrap();
+    let meta = newest(&first, &second).unwrap();
+    let mut finder = Finder::default();
+    finder.walk(&file, meta, Kind::Main, &meta.main);
+    finder.tables.iter().map(|(_, tree)| tree.root).collect()
 }

@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{Advice, fadvise};
 
@@ -12,12 +15,30 @@ use super::layout::Meta;
 /// What reads past the cache must be aligned to; no disk has larger blocks.
 const BLOCK: usize = 4096;
 
+/// Bytes for which the system is asked at a time.
+const STEP: usize = 128 << 10;
+
+/// Bytes that are read ahead at most: they must stay in memory until they are needed.
+const AHEAD: u64 = 256 << 20;
+
+/// Interval at which the progress is checked.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// How far reading has come.
+#[derive(Default)]
+pub struct Progress {
+    pub bytes: AtomicU64,
+    pub is_ended: AtomicBool,
+}
+
 /// See the module.
 pub struct PageFile {
     file: File,
     /// The same file, read past the system's cache.
     direct: Option<File>,
     page_size: usize,
+    /// Bytes of it when it was opened.
+    length: u64,
 }
 
 impl PageFile {
@@ -30,8 +51,27 @@ impl PageFile {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Err("it is cut off")),
             Err(error) => return Err(error),
         }
+        let length = file.metadata()?.len();
         let opened = Meta::parse(&first, 0);
-        Ok(opened.map(|meta| (Self { file, direct: None, page_size: meta.page_size }, meta)))
+        Ok(opened.map(|meta| (Self { file, direct: None, page_size: meta.page_size, length }, meta)))
+    }
+
+    /// Opens a file of which at least one meta page can be read, and those that can be.
+    pub fn open_any(path: &Path) -> io::Result<Option<(Self, Vec<Meta>)>> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let meta = |number: u64, at: u64| {
+            let mut page = [0; Meta::LEN];
+            file.read_exact_at(&mut page, at).ok().and_then(|()| Meta::parse(&page, number).ok())
+        };
+        let first = meta(0, 0);
+        // Where the second one is depends on the size of a page, which only they say.
+        let sizes = (9..=16).map(|bits| 1 << bits);
+        let second =
+            sizes.filter_map(|size| meta(1, size).filter(|meta| meta.page_size as u64 == size)).next();
+        let metas: Vec<Meta> = first.into_iter().chain(second).collect();
+        let Some(page_size) = metas.first().map(|meta| meta.page_size) else { return Ok(None) };
+        Ok(Some((Self { file, direct: None, page_size, length }, metas)))
     }
 
     /// From now on reads go past the system's cache, if the file system can do that.
@@ -44,10 +84,26 @@ impl PageFile {
         self.page_size
     }
 
-    /// Has the system read ahead.
-    pub fn read_ahead(&self) {
-        // If it cannot, reading is slower.
-        let _ = fadvise(&self.file, 0, None, Advice::WillNeed);
+    /// The number of its pages, the last one counted even if it is cut.
+    pub fn pages(&self) -> u64 {
+        self.length.div_ceil(self.page_size as u64)
+    }
+
+    /// Has the system read the file in its order, not much further than `progress` says that it was read: trees have their
+    /// pages in any order, which is slow on most disks. Returns at the end of the file or of the progress.
+    pub fn read_ahead(&self, progress: &Progress) {
+        for at in (0..self.length).step_by(STEP) {
+            while !progress.is_ended.load(Ordering::Relaxed)
+                && progress.bytes.load(Ordering::Relaxed) + AHEAD < at
+            {
+                std::thread::sleep(LOOK);
+            }
+            if progress.is_ended.load(Ordering::Relaxed) {
+                return;
+            }
+            // The system reads little of a long range. If it cannot read ahead, all is slower.
+            let _ = fadvise(&self.file, at, NonZeroU64::new(STEP as u64), Advice::WillNeed);
+        }
     }
 
     /// Reads so many bytes from the beginning of a page on.

@@ -132,6 +132,17 @@ pub struct Node<'p> {
     pub child: u64,
 }
 
+/// The nodes of a leaf that may be damaged: those that lie in it.
+pub fn pieces(page: &[u8], number: u64) -> Vec<Node<'_>> {
+    let is_leaf = u64_at(page, 0) == Some(number) && u16_at(page, 10) == Some(LEAF);
+    let end = u16_at(page, 12).map_or(0, usize::from);
+    if !is_leaf || !(PAGE_HEAD..=page.len()).contains(&end) {
+        return Vec::new();
+    }
+    let nodes = Nodes { page, is_leaf, count: (end - PAGE_HEAD) / 2 };
+    (0..nodes.count).filter(|index| nodes.place(*index) >= end).filter_map(|index| nodes.get(index)).collect()
+}
+
 /// The nodes of a branch or leaf page.
 #[derive(Clone, Copy)]
 pub struct Nodes<'p> {

@@ -18,6 +18,6 @@ mod file;
 mod layout;
 mod walk;
 
+pub(super) use check::{Place, Reading, Remains, check, check_at, part, remains};
 #[cfg(test)]
-pub(super) use check::pages_of;
-pub(super) use check::{Place, Reading, Remains, check, part, remains};
+pub(super) use check::{pages_of, roots_of};

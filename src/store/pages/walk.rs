@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::file::PageFile;
-use super::layout::{BIG, NONE, Node, Nodes, OVERFLOW, PAGE_HEAD, SUB, Tree, u16_at, u32_at, u64_at};
+use super::layout::{BIG, NONE, Node, Nodes, OVERFLOW, PAGE_HEAD, SUB, Tree, pieces, u16_at, u32_at, u64_at};
 use crate::store::sealed::shown;
 use crate::store::tables::{Id, TABLES};
 
@@ -61,6 +61,8 @@ pub enum Kind {
     Free,
     /// One of kvd's.
     Rows(Id),
+    /// Not known: whatever led there is damaged.
+    Leftover,
 }
 
 impl Kind {
@@ -100,6 +102,11 @@ pub struct Used {
 }
 
 impl Used {
+    /// True if the page has a use.
+    pub fn is_marked(&self, page: u64) -> bool {
+        self.words.get((page / 64) as usize).is_some_and(|word| word & 1 << (page % 64) != 0)
+    }
+
     /// False if the page had a use before.
     pub fn mark(&mut self, page: u64) -> bool {
         let (word, bit) = ((page / 64) as usize, 1 << (page % 64));
@@ -121,6 +128,10 @@ pub struct Walk<'w> {
     pub used: Used,
     /// Whether values that have pages of their own are read.
     pub reads_values: bool,
+    /// Whether only the roots of tables are read.
+    pub is_shallow: bool,
+    /// Whether the nodes of a damaged leaf are visited.
+    pub saves: bool,
     pub visitor: &'w mut dyn Visitor,
     /// Findings so far.
     pub found: u64,
@@ -152,6 +163,8 @@ impl<'w> Walk<'w> {
             last,
             used: Used::default(),
             reads_values: true,
+            is_shallow: false,
+            saves: false,
             visitor,
             found: 0,
             is_ended: false,
@@ -170,7 +183,8 @@ impl<'w> Walk<'w> {
         let before = self.found;
         let at = At { page: tree.root, levels: tree.depth, from: None, to: None };
         self.page(kind, at, &mut seen);
-        let is_whole = !self.is_ended && self.from.is_none();
+        let is_cut = self.is_ended || self.is_shallow && tree.depth > 1;
+        let is_whole = !is_cut && self.from.is_none();
         if self.found == before && is_whole && seen != *tree {
             let what = format!("the table has {}, and {} are noted", sizes(&seen), sizes(tree));
             self.report(kind, tree.root, what, Lost::Nothing);
@@ -185,6 +199,7 @@ impl<'w> Walk<'w> {
     /// Takes pages for one use.
     pub fn take(&mut self, first: u64, count: u64) -> Result<(), String> {
         let end = first.checked_add(count).filter(|end| first >= 2 && *end <= self.last + 1);
+        let end = end.filter(|end| *end <= self.file.pages());
         let end = end.ok_or_else(|| format!("the pages from {first} on, {count}, are not in the file"))?;
         for page in first..end {
             if !self.used.mark(page) {
@@ -211,7 +226,12 @@ impl<'w> Walk<'w> {
             _ => in_order(kind, at, &nodes).map(|()| nodes),
         });
         match nodes {
-            Err(what) => self.report(kind, at.page, what, lost()),
+            Err(what) => {
+                if self.saves && at.levels == 1 {
+                    self.pieces(kind, at.page, &page);
+                }
+                self.report(kind, at.page, what, lost());
+            }
             Ok(_) if self.is_ended => {}
             Ok(nodes) if at.levels == 1 => {
                 self.leaf(kind, at.page, nodes, seen);
@@ -224,6 +244,9 @@ impl<'w> Walk<'w> {
 
     fn branch(&mut self, kind: Kind, at: At<'_>, nodes: Nodes<'_>, seen: &mut Tree) {
         seen.branches += 1;
+        if self.is_shallow {
+            return;
+        }
         for index in 0..nodes.count() {
             let Some(node) = nodes.get(index).filter(|_| !self.is_ended) else { return };
             let below = At {
@@ -251,6 +274,25 @@ impl<'w> Walk<'w> {
             if let Err(what) = self.row(kind, node, seen) {
                 self.report(kind, page, what, Lost::Row(node.key.to_vec()));
             }
+        }
+    }
+
+    /// Visits the nodes of a leaf that no tree leads to, if this is one.
+    pub fn leftover(&mut self, number: u64) {
+        // It may as well be a part of a value, which counts as used when its row is found.
+        if !self.is_ended
+            && !self.used.is_marked(number)
+            && let Ok(page) = self.read(number, self.file.page_size())
+        {
+            self.pieces(Kind::Leftover, number, &page);
+        }
+    }
+
+    /// Visits the nodes of a leaf that may be damaged, each by itself.
+    fn pieces(&mut self, kind: Kind, number: u64, page: &[u8]) {
+        for node in pieces(page, number) {
+            // What is wrong there is known.
+            let _ = self.row(kind, node, &mut Tree::default());
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tonic::Code;
 
-use super::divergence::{get, kvctl, put, rebuilt, three, until_alarms, until_refused};
-use crate::harness::{PATIENCE, Server, Setup, Three, answers, status, subject};
+use super::divergence::{get, kvctl, put, rebuilt, three, until_alarms, until_refused, wait_for};
+use crate::harness::{PATIENCE, Server, Setup, Three, answers, reference, status, subject, tool};
 
 const VALUE: &str = "a value that is found again in a file";
 const PAGE: usize = 4096;
@@ -92,6 +93,15 @@ async fn a_member_with_damaged_data_says_so_and_waits_for_a_command() {
     until_refused(&three.0[odd]).await;
     assert!(kvctl(&three.0[odd], &["rebuild"]).status.success());
     rebuilds_itself(&three, odd, id).await;
+    // Nor is a command needed if the options are others by then.
+    three.0[odd].stop().await;
+    overwrite(&data(&three.0[odd]));
+    three.0[odd].spawn();
+    until_refused(&three.0[odd]).await;
+    three.0[odd].stop().await;
+    three.0[odd].add_args(&["--on-divergence=rebuild"]);
+    three.0[odd].spawn();
+    rebuilds_itself(&three, odd, id).await;
 }
 
 /// A disk that is good when the member starts, and later is not.
@@ -145,4 +155,88 @@ async fn a_single_member_with_damaged_data_does_not_start() {
     assert!(!alone.ended().await.success());
     let log = alone.log();
     assert!(log.contains(r#"lost is \"damaged\""#), "{log}");
+    assert!(log.contains("kvctl recover salvage"), "{log}");
+}
+
+/// The output of a command, and its exit code.
+fn run(program: &Path, words: &[&str]) -> (String, Option<i32>) {
+    let output = Command::new(program).args(words).output().expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&text).into_owned(), output.status.code())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_a_single_member_is_saved_and_restored() {
+    const NAME: &str = "what_is_left_of_a_single_member_is_saved_and_restored";
+    if !subject().is_kvd() {
+        return;
+    }
+    let mut alone = Setup::of(&subject()).prepare();
+    alone.start().await;
+    for number in 0..100 {
+        put(&alone, &format!("key/{number:02}"), "good").await;
+    }
+    put(&alone, "damaged", "an older value").await;
+    put(&alone, "damaged", VALUE).await;
+    let data_dir = alone.data_dir().display().to_string();
+    let file = alone.dir().join("saved.db").display().to_string();
+    let kvctl = Path::new(env!("CARGO_BIN_EXE_kvctl"));
+    let salvage = || run(kvctl, &["recover", "salvage", &data_dir, &file]);
+    let (running, code) = salvage();
+    assert!(code == Some(1) && running.contains("in use"), "{running}");
+    alone.stop().await;
+    let pristine = fs::read(data(&alone)).expect("readable");
+    let (whole, code) = salvage();
+    assert!(code == Some(0) && whole.contains("has all 102 changes"), "{whole}");
+    let (again, code) = salvage();
+    assert!(code == Some(1) && again.contains("it exists"), "{again}");
+    fs::remove_file(&file).expect("removed");
+    flip(&data(&alone));
+    let before = fs::read(data(&alone)).expect("readable");
+    let (text, code) = salvage();
+    assert_eq!(code, Some(6), "{text}");
+    for part in ["damaged: page ", "lost: \"damaged\" as it was put at revision 103\n", "INCOMPLETE: "] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(fs::read(data(&alone)).expect("readable") == before, "the damaged data stay as they are");
+    let names = fs::read_dir(alone.dir()).expect("a directory").flatten().map(|entry| entry.file_name());
+    let left = names.filter(|name| {
+        name.to_string_lossy().contains("kvctl-") || name.to_string_lossy().ends_with(".part")
+    });
+    assert_eq!(left.count(), 0);
+    let mut tools = vec![(subject(), kvctl.to_path_buf())];
+    if let (Some(etcd), Some(etcdutl)) = (reference(NAME), tool(NAME, "3.7.3", "etcdutl")) {
+        tools.push((etcd, etcdutl));
+    }
+    for (program, restores) in tools {
+        let mut other = Setup::of(&program).prepare();
+        let (data, peer) = (other.data_dir().display().to_string(), other.peer_url());
+        let (cluster, own) = (format!("node={peer}"), format!("--initial-advertise-peer-urls={peer}"));
+        let words = [
+            "snapshot",
+            "restore",
+            &file,
+            "--name=node",
+            "--data-dir",
+            &data,
+            "--initial-cluster",
+            &cluster,
+            &own,
+        ];
+        let (text, code) = run(&restores, &words);
+        assert_eq!(code, Some(0), "{text}");
+        other.start().await;
+        assert_eq!(get(&other, "damaged", false).await, Ok(None), "and not the older value");
+        for number in 0..100 {
+            assert_eq!(get(&other, &format!("key/{number:02}"), false).await, Ok(Some("good".into())));
+        }
+    }
+    // With its data as they were the member goes on. What it does not check at a start it checks after it.
+    fs::write(data(&alone), pristine).expect("written");
+    alone.start().await;
+    assert_eq!(get(&alone, "damaged", false).await, Ok(Some(VALUE.into())));
+    assert!(!alone.log().contains("checked after the start"), "{}", alone.log());
+    alone.stop().await;
+    alone.start().await;
+    wait_for(&alone, "kvd_scrubs_total", |scrubs| scrubs >= 1.0).await;
 }
