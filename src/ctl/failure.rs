@@ -12,6 +12,8 @@ pub(super) const INVALID_INPUT: u8 = 3;
 pub(super) const BAD_FEATURE: u8 = 4;
 /// A stream ended too early (etcdctl `ExitInterrupted`).
 pub(super) const INTERRUPTED: u8 = 5;
+/// What was saved is not everything (kvctl's own).
+pub(super) const INCOMPLETE: u8 = 6;
 /// The arguments are wrong (etcdctl `ExitBadArgs`).
 pub(super) const BAD_ARGUMENTS: u8 = 128;
 

@@ -70,7 +70,7 @@ const ENVIRONMENT: &str = "KVCTL_ENDPOINTS, KVCTL_CACERT and so on replace the f
 const FILE: &str = "The configuration of the member on this machine, with its drop-ins. Not read if --endpoints or its \
     variable is given.";
 
-const EXIT_STATUS: [(&str, &str); 8] = [
+const EXIT_STATUS: [(&str, &str); 9] = [
     ("0", "Done."),
     (
         "1",
@@ -80,6 +80,7 @@ const EXIT_STATUS: [(&str, &str); 8] = [
     ("3", "A transaction cannot be understood."),
     ("4", "The command does not have that format or consistency."),
     ("5", "A snapshot could not be fetched."),
+    ("6", "What kvctl recover salvage has saved of damaged data is not everything."),
     ("128", "The number or value of the arguments is wrong."),
     ("255", "A signal ended a prompt."),
 ];

@@ -21,7 +21,22 @@ pub struct Contents {
 }
 
 /// A directory that is removed with all that is in it.
-struct Directory(PathBuf);
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    /// Makes one in `scratch`.
+    pub(super) fn make(scratch: &Path) -> Result<Self, OfflineError> {
+        let name = format!("kvctl-{}-{:016x}", std::process::id(), rand::random::<u64>());
+        let directory = Self(scratch.join(name));
+        files::make_dir(&directory.0).map_err(OfflineError::io(scratch))?;
+        Ok(directory)
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Directory {
     fn drop(&mut self) {
@@ -39,18 +54,15 @@ impl Contents {
             Err(OfflineError::NoHash) => Backup::open(path, true, meter)?,
             opened => opened?,
         };
-        let failed = OfflineError::io(scratch);
-        let available = files::available(scratch).map_err(&failed)?;
+        let available = files::available(scratch).map_err(OfflineError::io(scratch))?;
         if available < backup.length {
             let path = scratch.to_path_buf();
             return Err(OfflineError::NoRoom { path, available, needed: backup.length });
         }
-        let name = format!("kvctl-{}-{:016x}", std::process::id(), rand::random::<u64>());
-        let directory = Directory(scratch.join(name));
-        files::make_dir(&directory.0).map_err(&failed)?;
+        let directory = Directory::make(scratch)?;
         let options =
             store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
-        let store = Store::open(&directory.0, options)?;
+        let store = Store::open(directory.path(), options)?;
         backup.load(&store, 0)?;
         Ok(Self { path: path.to_path_buf(), store, _directory: directory })
     }

@@ -49,6 +49,9 @@ pub enum OfflineError {
         /// What is wrong, and where.
         what: String,
     },
+    /// The file to be made is there already.
+    #[error("{}: it exists", .0.display())]
+    Exists(PathBuf),
     /// There is not enough room.
     #[error("{} has {available} bytes free, and about {needed} are needed", .path.display())]
     NoRoom {

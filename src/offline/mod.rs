@@ -10,6 +10,7 @@
 //! - `restore`: a new member from a backup
 //! - `recover`: a new cluster from what is left of one that has lost its majority; `left`: the data directories of which it
 //!   is made
+//! - `salvage`: a backup of what can be saved of a damaged member that has no others
 //! - `wal`: the records of etcd's log, pure; `tail`: what its committed entries ask for
 //! - `migrate`: a new member from the data directory of an etcd that is stopped
 //!
@@ -32,6 +33,7 @@ mod migrate;
 mod place;
 mod recover;
 mod restore;
+mod salvage;
 mod status;
 mod tail;
 mod wal;
@@ -44,4 +46,5 @@ pub use meter::Meter;
 pub use migrate::{Migrated, Migration, migrate};
 pub use recover::{Kept, Plan, Recovered, Recovery, plan, recover};
 pub use restore::{NewMember, Restore, Restored, restore};
+pub use salvage::{Salvage, Saved, salvage};
 pub use status::{Status, status};

@@ -206,7 +206,7 @@ pub async fn recover(wanted: &Recovery) -> Result<Recovered, OfflineError> {
 }
 
 /// Bytes of all files below a directory, on the disk.
-fn size_of(dir: &Path) -> std::io::Result<u64> {
+pub(super) fn size_of(dir: &Path) -> std::io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {

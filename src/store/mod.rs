@@ -25,7 +25,8 @@
 //! - `seams`: conditions at the borders between parts of the store, checked in production
 //! - `backup/`: the whole state in the form of etcd's backend, and back
 //! - `pages/`: LMDB's file, checked without LMDB; `scrub`: the same from time to time; `clean`: the
-//!   mark of an orderly end; `remains`: what takes part of a state that is damaged
+//!   mark of an orderly end; `remains`: what takes part of a state that is damaged;
+//!   `salvage`: what can be saved of one that no other member has
 //! - `snapshot`, `restore`: the whole state as a stream for members, and back; `states`: several environments and the file CURRENT
 //!
 //! # Rules
@@ -80,6 +81,9 @@ mod registry;
 mod remains;
 mod restore;
 mod room;
+mod salvage;
+#[cfg(test)]
+mod salvage_test;
 mod scrub;
 mod sealed;
 mod seams;
@@ -115,6 +119,7 @@ pub use options::{
 };
 pub use present::UsersEpoch;
 pub use restore::Prepared;
+pub use salvage::Salvaged;
 pub use scrub::{ScrubPlace, Scrubbed};
 pub use snapshot::{SnapshotHeader, SnapshotReader};
 pub use tree::Tree;

@@ -72,6 +72,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("recover plan", "kvctl recover plan /var/lib/kv/m1 /mnt/m2"),
     ("recover apply", "kvctl recover apply /var/lib/kv/m1 /mnt/m2 --data-dir=/var/lib/kv/new"),
+    (
+        "recover salvage",
+        "kvctl recover salvage /var/lib/kv/m1 saved.db\nkvctl snapshot restore saved.db --data-dir=/var/lib/kv/new \\\n    \
+         --bump-revision=1000000000 --mark-compacted",
+    ),
     ("auth enable", "kvctl user add root\nkvctl auth enable"),
     ("auth disable", "kvctl auth disable --user=root"),
     ("auth status", "kvctl auth status"),

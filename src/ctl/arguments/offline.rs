@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command, ValueHint};
 use super::flags::{arguments, given, is_on, leaf, switch, text, texts, value};
 use crate::config::{UrlUse, parse_cluster, parse_url_list};
 use crate::ctl::failure::Failure;
-use crate::offline::{Migration, NewMember, Recovery, Restore, Source};
+use crate::offline::{Migration, NewMember, Recovery, Restore, Salvage, Source};
 
 /// etcdutl's defaults.
 const NAME: &str = "default";
@@ -28,6 +28,8 @@ pub(in crate::ctl) enum Offline {
     Plan(Vec<Source>),
     /// Make a new cluster of what is left.
     Recover(Recovery),
+    /// Save what is left of damaged data.
+    Salvage(Salvage),
 }
 
 /// The commands of the group `snapshot`.
@@ -85,10 +87,17 @@ pub(super) fn recover_command() -> Command {
             "Go on although a majority is here, or although the state that is kept is known to be wrong",
         ));
     let dirs = |command: Command| command.mut_arg("arguments", |dirs| dirs.value_hint(ValueHint::DirPath));
-    super::flags::group("recover", "Recover from the loss of a majority", vec![dirs(plan), dirs(apply)])
+    const SALVAGE: &str = "DIR is the data directory of a member that is stopped; with a log of its own, DIR,WAL-DIR. FILE is \
+                           made, as kvctl snapshot save makes it. It has every row that is as it was written. A key that \
+                           has lost its last version is not in it, and each version that is lost is named. Nothing in DIR \
+                           changes. Beside FILE there must be room for twice the data.";
+    let about = "Save what is left of the data of a damaged member that has no others, and say what is lost";
+    let salvage = leaf("salvage", "recover salvage DIR FILE", about).after_help(SALVAGE);
+    let commands = vec![dirs(plan), dirs(apply), dirs(salvage)];
+    super::flags::group("recover", "Recover from the loss of a majority, or from damaged data", commands)
 }
 
-/// `recover plan` and `recover apply`.
+/// `recover plan`, `recover apply` and `recover salvage`.
 ///
 /// # Errors
 /// If no directory is named.
@@ -98,6 +107,10 @@ pub(super) fn read_recover(name: &str, matches: &ArgMatches) -> Result<Offline, 
         Some((data, wal)) => Source { data_dir: data.into(), wal_dir: Some(wal.into()) },
         None => Source { data_dir: text.into(), wal_dir: None },
     };
+    if name == "salvage" {
+        let [dir, file] = texts(matches, "recover salvage requires a data directory and the file to make")?;
+        return Ok(Offline::Salvage(Salvage { source: source(&dir), file: file.into() }));
+    }
     let sources: Vec<Source> = named?.iter().map(source).collect();
     if sources.is_empty() {
         return Err(Failure::arguments(format!("recover {name} requires the data directory of a member")));
@@ -234,7 +247,10 @@ mod tests {
         assert_eq!(parsed("recover plan a b,w").ok(), Some(Offline::Plan(sources.clone())));
         let made = Recovery { sources, data_dir: "n".into(), wal_dir: None, bump: BUMP, forced: false };
         assert_eq!(parsed("recover apply a b,w --data-dir n").ok(), Some(Offline::Recover(made)));
+        let salvage = Salvage { source: source("a", Some("w")), file: "f".into() };
+        assert_eq!(parsed("recover salvage a,w f").ok(), Some(Offline::Salvage(salvage)));
         for (line, text) in [
+            ("recover salvage a", "requires a data directory and the file to make"),
             ("recover plan", "requires the data directory of a member"),
             ("recover apply a", "requires --data-dir"),
         ] {

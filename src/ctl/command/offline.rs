@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::ctl::arguments::Offline;
-use crate::ctl::failure::Failure;
+use crate::ctl::failure::{Failure, INCOMPLETE};
 use crate::ctl::output::{complain, print_bytes};
 use crate::ctl::print::{Style, offline};
 use crate::ctl::progress::Progress;
@@ -37,6 +37,15 @@ pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Fail
             let recovered = data::recover(&recovery).await.map_err(failure)?;
             print_bytes(offline::recovered(&recovered, &recovery).as_bytes());
             Ok(())
+        }
+        Offline::Salvage(wanted) => {
+            let saved = data::salvage(&wanted).map_err(failure)?;
+            print_bytes(offline::saved(&saved, &wanted).as_bytes());
+            if saved.found.is_complete() {
+                return Ok(());
+            }
+            let text = format!("{} does not have everything: read above what is lost", wanted.file.display());
+            Err(Failure::with_code(INCOMPLETE, text))
         }
         Offline::Migrate(migration) => {
             let data::Migrated { restored, entries, unknown } = {
@@ -73,6 +82,7 @@ fn failure(error: OfflineError) -> Failure {
         OfflineError::NoHash => Some(
             "a file that was copied from member/snap/db of a stopped etcd has no hash: --skip-hash-check",
         ),
+        OfflineError::Exists(_) => Some("nothing is overwritten: name another file"),
         OfflineError::DataDir(_) => Some("nothing is overwritten: name another directory with --data-dir"),
         OfflineError::Hash { .. } => Some("take another backup: this one is not what was saved"),
         _ => None,

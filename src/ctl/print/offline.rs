@@ -8,7 +8,7 @@ use super::tree::Object;
 use super::words::size;
 use crate::ctl::failure::Failure;
 use crate::model::LogPosition;
-use crate::offline::{Condition, Plan, Recovered, Recovery, Status};
+use crate::offline::{Condition, Plan, Recovered, Recovery, Salvage, Saved, Status};
 
 /// Columns of `snapshot status`.
 const STATUS: [&str; 5] = ["hash", "revision", "total keys", "total size", "version"];
@@ -131,6 +131,48 @@ fn prospects(plan: &Plan) -> String {
     }
     text += "lost: whatever the missing voters have acknowledged after that; nobody here knows how much\n";
     text += "refused for ever: every member of that cluster that comes back with its data\n";
+    text
+}
+
+/// `recover salvage`.
+pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
+    let Saved { found, behind, bytes } = saved;
+    let (file, dir) = (wanted.file.display(), wanted.source.data_dir.display());
+    let mut text = String::new();
+    let mut line = |words: String| text = std::mem::take(&mut text) + &words + "\n";
+    found.damage.iter().for_each(|place| line(format!("damaged: {place}")));
+    let more = found.damaged.saturating_sub(found.damage.len() as u64);
+    if more > 0 {
+        line(format!("damaged: {more} more places"));
+    }
+    found.lost.iter().for_each(|lost| line(format!("lost: {lost}")));
+    let more = found.losses.saturating_sub(found.lost.len() as u64);
+    if more > 0 {
+        line(format!("lost: {more} more versions of keys"));
+    }
+    if let Some(former) = found.former.filter(|former| *former > found.revision) {
+        line(format!("lost: all changes after revision {}, up to {former}", found.revision));
+    }
+    if let Some(behind) = behind.filter(|behind| *behind > 0) {
+        line(format!("not saved: the last {behind} entries of the log, which were not in these data yet"));
+    }
+    if found.has_tree {
+        line("not saved: the data of the v2 API, which are in no backup".to_string());
+    }
+    if found.is_unproven {
+        line("these data have no checksums, so what was saved may be wrong all the same".to_string());
+    }
+    line(match found.is_complete() {
+        true => format!("{dir} is not damaged: {file} has all {} changes in it", found.changes),
+        false => {
+            format!("INCOMPLETE: {file} has {} changes of {dir}, and not what is named above", found.changes)
+        }
+    });
+    let size = size(i64::try_from(*bytes).unwrap_or(i64::MAX));
+    line(format!(
+        "it has {size}, and revision {}; restore it with --bump-revision=1000000000 --mark-compacted",
+        found.revision
+    ));
     text
 }
 

@@ -9,6 +9,7 @@
 //!   of a table are right
 //! - `check`: the whole environment: both meta pages, all tables, the list of free pages; each page of the file has
 //!   exactly one use
+//! - `salvage`: whatever can be read of one that is damaged
 //!
 //! What it cannot see is a page that is an older one of the same table, at the same place, with the same number of rows
 //! and pages around it: a write that a disk has acknowledged and lost. The digests and hashes of members find that.
@@ -16,8 +17,10 @@
 mod check;
 mod file;
 mod layout;
+mod salvage;
 mod walk;
 
 pub(super) use check::{Place, Reading, Remains, check, check_at, part, remains};
 #[cfg(test)]
 pub(super) use check::{pages_of, roots_of};
+pub(super) use salvage::{Salvage, salvage};

@@ -1,0 +1,107 @@
+//! A backup of what can be saved of a damaged member that has no others.
+//!
+//! What is left goes to a store in a directory beside the backup first, and the backup is made of that. The member's own
+//! data stay as they are.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::OfflineError;
+use super::contents::Directory;
+use super::left::{Opened, Source};
+use super::recover::size_of;
+use crate::files;
+use crate::store::{self, CheckpointPolicy, Salvaged, Store};
+
+/// What is to be saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Salvage {
+    /// The data of a member that does not run.
+    pub source: Source,
+    /// The backup to make; it must not exist.
+    pub file: PathBuf,
+}
+
+/// What was saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// What is in the backup, and what is not.
+    pub found: Salvaged,
+    /// Entries of the log that are not in the state, and are not saved; `None` if that is not known.
+    pub behind: Option<u64>,
+    /// Bytes of the backup.
+    pub bytes: u64,
+}
+
+/// Saves what is left of the data of a damaged member.
+///
+/// # Errors
+/// If the member runs, or nothing of its data is left; if the backup exists, or cannot be written.
+pub fn salvage(wanted: &Salvage) -> Result<Saved, OfflineError> {
+    let source = Opened::lock(&wanted.source)?;
+    refuse_existing(&wanted.file)?;
+    let beside = match wanted.file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // The rows, and the backup of them.
+    let needed = 2 * size_of(&source.store).map_err(OfflineError::io(&source.store))?;
+    let available = files::available(beside).map_err(OfflineError::io(beside))?;
+    if available < needed {
+        return Err(OfflineError::NoRoom { path: beside.to_path_buf(), available, needed });
+    }
+    let directory = Directory::make(beside)?;
+    let options = store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
+    let store = Store::open(directory.path(), options)?;
+    let found = store.salvage(&source.store)?;
+    let last = source.log().ok().and_then(|log| log.bounds().last);
+    let behind = last.map(|last| last.index.saturating_sub(found.applied.unwrap_or(0)));
+    let bytes = write(&store, &wanted.file, beside)?;
+    Ok(Saved { found, behind, bytes })
+}
+
+fn refuse_existing(file: &Path) -> Result<(), OfflineError> {
+    match file.symlink_metadata() {
+        Ok(_) => Err(OfflineError::Exists(file.to_path_buf())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(OfflineError::io(file)(error)),
+    }
+}
+
+/// Writes a backup, which has its name when it is whole; returns its length.
+fn write(store: &Store, path: &Path, beside: &Path) -> Result<u64, OfflineError> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    let part = Part(path.with_file_name(name));
+    let failed = OfflineError::io(&part.0);
+    let mut file = files::create(&part.0).map_err(&failed)?;
+    let bytes = fill(store, &mut file).map_err(&failed)?;
+    refuse_existing(path)?;
+    fs::rename(&part.0, path).map_err(OfflineError::io(path))?;
+    files::sync_names(beside).map_err(OfflineError::io(beside))?;
+    Ok(bytes)
+}
+
+fn fill(store: &Store, file: &mut File) -> std::io::Result<u64> {
+    let mut hash = Sha256::new();
+    for piece in store.backup().map_err(std::io::Error::other)? {
+        let piece = piece?;
+        hash.update(&piece);
+        file.write_all(&piece)?;
+    }
+    file.write_all(&hash.finalize())?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+/// A file that goes away with this.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
