@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kvd::api::proto::etcdserverpb::{
-    AlarmRequest, AlarmType, MoveLeaderRequest, PutRequest, RangeRequest, StatusRequest, WatchCreateRequest,
-    WatchRequest, alarm_request, watch_request,
+    AlarmRequest, AlarmType, MoveLeaderRequest, PutRequest, RangeRequest, StatusRequest, StatusResponse,
+    WatchCreateRequest, WatchRequest, alarm_request, watch_request,
 };
 use kvd::log::{self, Log, Mode, RealDisk};
 use kvd::model::{Caller, Command, Entropy, Proposal, Put, Stamp};
@@ -81,7 +81,7 @@ async fn a_member_whose_state_differs_serves_nothing_and_one_command_rebuilds_it
     }
     let mut three = three(&[]).await;
     let odd = (three.leader().await + 1) % 3;
-    wait_for(&three.0[odd], "kvd_state_comparisons_total", |compared| compared >= 1.0).await;
+    until_compared(&three, odd).await;
     diverge(&mut three, odd).await;
     let (member, others) = (&three.0[odd], [(odd + 1) % 3, (odd + 2) % 3]);
     let mut watch = opened_watch(member).await;
@@ -121,7 +121,7 @@ async fn a_member_whose_state_differs_serves_nothing_and_one_command_rebuilds_it
     three.0[odd].kill();
     three.0[odd].start().await;
     answers(&three.0[odd]).await;
-    wait_for(&three.0[odd], "kvd_state_comparisons_total", |compared| compared >= 1.0).await;
+    until_compared(&three, odd).await;
     assert_eq!(figure(&three.0[odd], "kvd_state_differs").await, Some(0.0));
     let leader = three.leader().await;
     let moved = MoveLeaderRequest { target_id: id };
@@ -504,6 +504,23 @@ async fn figure(member: &Server, name: &str) -> Option<f64> {
     let page = page(member, "/metrics").await;
     let line = page.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().parse().ok()
+}
+
+/// Waits until the state of a member has been compared, which all do but the leader: if it leads, it is made to hand over.
+async fn until_compared(three: &Three, place: usize) {
+    let begun = Instant::now();
+    let (member, next) = (&three.0[place], &three.0[(place + 1) % 3]);
+    while figure(member, "kvd_state_comparisons_total").await.is_none_or(|compared| compared < 1.0) {
+        assert!(begun.elapsed() < PATIENCE, "nothing is compared: {}", member.log());
+        let (own, other) = (status(member).await, status(next).await);
+        let id = |answer: &StatusResponse| answer.header.as_ref().expect("a header").member_id;
+        if own.leader == id(&own) {
+            // It may have lost leadership meanwhile.
+            let moved = MoveLeaderRequest { target_id: id(&other) };
+            let _ = member.api().maintenance.move_leader(moved).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 pub(super) async fn wait_for(member: &Server, name: &str, is_right: impl Fn(f64) -> bool) {
