@@ -40,7 +40,8 @@ rm "$work/go"
 wait "$knocking"
 read -r refused opened <"$work/connections"
 check "connections that were refused" "$refused" 0
-holds "there were connections ($opened)" test "$opened" -gt 20
+# How many there are depends on how long a restart takes; one for each is enough.
+holds "there were connections ($opened)" test "$opened" -gt 3
 journal one >"$work/journal"
 holds "the socket was taken over" grep -q 'taking over a listening socket' "$work/journal"
 
