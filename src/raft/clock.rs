@@ -15,7 +15,7 @@ use super::inner::{Inner, Raft};
 
 /// What a member needs of the clock at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
+enum Need {
     /// Nothing.
     Still,
     /// Heartbeats to others.
@@ -38,11 +38,11 @@ pub async fn run(inner: Arc<Inner>) {
             (now.state, now.membership_config.membership().nodes().count())
         };
         let heard = inner.shared.heard_leader();
-        let pace = pace(state, members, heard.map(|heard| heard + half), Instant::now());
-        tick(raft, &mut ticking, pace == Pace::Ticks);
-        let until = match pace {
-            Pace::Still => None,
-            Pace::Heartbeats => {
+        let need = need(state, members, heard.map(|heard| heard + half), Instant::now());
+        tick(raft, &mut ticking, need == Need::Ticks);
+        let until = match need {
+            Need::Still => None,
+            Need::Heartbeats => {
                 let now = Instant::now();
                 if next <= now {
                     if raft.trigger().heartbeat().await.is_err() {
@@ -52,8 +52,8 @@ pub async fn run(inner: Arc<Inner>) {
                 }
                 Some(next)
             }
-            Pace::Until(until) => Some(until),
-            Pace::Ticks => Some(Instant::now() + half),
+            Need::Until(until) => Some(until),
+            Need::Ticks => Some(Instant::now() + half),
         };
         tokio::select! {
             biased;
@@ -63,12 +63,12 @@ pub async fn run(inner: Arc<Inner>) {
     }
 }
 
-fn pace(state: ServerState, members: usize, silent: Option<Instant>, now: Instant) -> Pace {
+fn need(state: ServerState, members: usize, silent: Option<Instant>, now: Instant) -> Need {
     match (state, silent) {
-        (ServerState::Leader, _) if members == 1 => Pace::Still,
-        (ServerState::Leader, _) => Pace::Heartbeats,
-        (_, Some(silent)) if now < silent => Pace::Until(silent),
-        _ => Pace::Ticks,
+        (ServerState::Leader, _) if members == 1 => Need::Still,
+        (ServerState::Leader, _) => Need::Heartbeats,
+        (_, Some(silent)) if now < silent => Need::Until(silent),
+        _ => Need::Ticks,
     }
 }
 
@@ -90,16 +90,16 @@ mod tests {
         let now = Instant::now();
         let (soon, past) = (now + Duration::from_millis(1), now);
         let cases = [
-            (ServerState::Leader, 1, None, Pace::Still),
-            (ServerState::Leader, 2, Some(soon), Pace::Heartbeats),
-            (ServerState::Follower, 3, Some(soon), Pace::Until(soon)),
-            (ServerState::Follower, 3, Some(past), Pace::Ticks),
-            (ServerState::Follower, 1, None, Pace::Ticks),
-            (ServerState::Candidate, 3, None, Pace::Ticks),
-            (ServerState::Learner, 3, Some(soon), Pace::Until(soon)),
+            (ServerState::Leader, 1, None, Need::Still),
+            (ServerState::Leader, 2, Some(soon), Need::Heartbeats),
+            (ServerState::Follower, 3, Some(soon), Need::Until(soon)),
+            (ServerState::Follower, 3, Some(past), Need::Ticks),
+            (ServerState::Follower, 1, None, Need::Ticks),
+            (ServerState::Candidate, 3, None, Need::Ticks),
+            (ServerState::Learner, 3, Some(soon), Need::Until(soon)),
         ];
         for (state, members, silent, expected) in cases {
-            assert_eq!(pace(state, members, silent, now), expected, "{state:?} of {members}");
+            assert_eq!(need(state, members, silent, now), expected, "{state:?} of {members}");
         }
     }
 }

@@ -29,7 +29,7 @@ const LOG_CHECK: Duration = Duration::from_millis(500);
 /// The interval while the log's disk is full: writes in the meantime may use up the rest.
 const FULL_LOG_CHECK: Duration = Duration::from_millis(50);
 
-/// Interval at which is looked whether the log's disk stands still: leadership is to be handed over within three seconds.
+/// Polling interval for a log's disk that stands still: leadership must be handed over within three seconds.
 const STALL_CHECK: Duration = Duration::from_millis(250);
 
 /// Pause between two attempts to transfer leadership because of a full disk.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kvd::model::{Alarm, AlarmKind, Caller, Command, LogPosition, Member, MemberId, Proposal, Put, Stamp};
+use kvd::model::{Alarm, AlarmKind, Caller, Command, LogPosition, MemberId, Proposal, Put, Stamp};
 use kvd::store::{CheckpointPolicy, Condemned, Options, Store};
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
@@ -11,10 +11,9 @@ use tokio::time::Instant;
 use super::clients::{self, Record};
 use super::dice::Dice;
 use super::journal::Journal;
-use super::network::Network;
 use super::switches::{Kind, Settings, Switches};
 use super::trials::open;
-use super::world::{World, member};
+use super::world::World;
 use super::{monitor, verify};
 
 const CLIENTS: usize = 3;
@@ -47,22 +46,29 @@ fn alter(world: &World, id: u64) -> bool {
     true
 }
 
-/// Alters a follower that is killed, and waits until its state is right again.
-async fn one_repair(world: &World, dice: &mut Dice) {
+/// Kills a follower, alters its state, and starts it again; `None` if it had nothing left to apply.
+async fn altered_follower(world: &World, dice: &mut Dice) -> Option<u64> {
     let journal = world.journal();
     let leader = world.leader().map(|leader| leader.id);
     let followers: Vec<u64> =
         world.running().iter().map(|one| one.id).filter(|id| Some(*id) != leader).collect();
     let id = dice.pick(&followers);
     world.kill(id);
-    if !alter(world, id) {
+    let is_altered = alter(world, id);
+    if is_altered {
+        journal.note(format!("member {id}: its state is altered"));
+        world.set_altered(id, true);
+    } else {
         journal.note(format!("member {id} has nothing left to apply: it is not altered"));
-        world.start(id, Vec::new()).await;
-        return;
     }
-    journal.note(format!("member {id}: its state is altered"));
-    world.set_altered(id, true);
     world.start(id, Vec::new()).await;
+    is_altered.then_some(id)
+}
+
+/// Alters a follower that is killed, and waits until its state is right again.
+async fn one_repair(world: &World, dice: &mut Dice) {
+    let journal = world.journal();
+    let Some(id) = altered_follower(world, dice).await else { return };
     let begun = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -82,17 +88,7 @@ async fn one_repair(world: &World, dice: &mut Dice) {
 /// just raised, and when the other state was just adopted ([`Kind::EarlyCrashes`]).
 async fn one_rebuild(world: &World, dice: &mut Dice) {
     let journal = world.journal();
-    let leader = world.leader().map(|leader| leader.id);
-    let followers: Vec<u64> =
-        world.running().iter().map(|one| one.id).filter(|id| Some(*id) != leader).collect();
-    let id = dice.pick(&followers);
-    world.kill(id);
-    if !alter(world, id) {
-        return world.start(id, Vec::new()).await;
-    }
-    journal.note(format!("member {id}: its state is altered"));
-    world.set_altered(id, true);
-    world.start(id, Vec::new()).await;
+    let Some(id) = altered_follower(world, dice).await else { return };
     let begun = Instant::now();
     let (mut before, mut crashes) = (None, dice.one_in(2));
     loop {
@@ -149,12 +145,7 @@ async fn story(mut dice: Dice, count: u64, by_hand: bool) -> (Vec<String>, Vec<S
     let journal = Journal::new();
     let switches = if by_hand { Switches::only(&[Kind::EarlyCrashes]) } else { Switches::none() };
     let settings = Settings { replaces: !by_hand, ..Settings::common(&switches, &mut fork()) };
-    let network = Network::new(fork(), journal.clone());
-    let world = World::new(fork(), network, journal.clone(), switches, settings);
-    let founders: Vec<Member> = (1..=count).map(member).collect();
-    for id in 1..=count {
-        world.start(id, founders.clone()).await;
-    }
+    let world = World::founded(&mut fork, count, journal.clone(), switches, settings).await;
     let (record, stop) = (Record::default(), signal::Sender::new(false));
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..CLIENTS {
@@ -229,18 +220,8 @@ async fn the_longer_log_is_the_wrong_ones(mut dice: Dice) -> (Vec<String>, Vec<S
     let mut fork = || Dice::new(dice.next());
     let journal = Journal::new();
     let settings = Settings { replaces: false, ..Settings::common(&Switches::none(), &mut fork()) };
-    let network = Network::new(fork(), journal.clone());
-    let world = World::new(fork(), network, journal.clone(), Switches::none(), settings);
-    let founders: Vec<Member> = (1..=3).map(member).collect();
-    for id in 1..=3 {
-        world.start(id, founders.clone()).await;
-    }
-    let lost = loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        if let Some(leader) = world.leader() {
-            break leader;
-        }
-    };
+    let world = World::founded(&mut fork, 3, journal.clone(), Switches::none(), settings).await;
+    let lost = world.until_led().await;
     let (wrong, short) = (lost.id % 3 + 1, (lost.id + 1) % 3 + 1);
     let put = |value: &str| {
         Command::Put(Put { key: "k".into(), value: value.to_string().into(), ..Put::default() })

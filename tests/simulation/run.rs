@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::sync::Once;
 use std::time::Duration;
 
-use kvd::model::Member;
 use tokio::sync::watch as signal;
 
 use super::clients::{self, Record};
@@ -12,11 +11,10 @@ use super::dice::Dice;
 use super::faults::Faults;
 use super::journal::Journal;
 use super::leases::{self, Leases};
-use super::network::Network;
 use super::switches::{Kind, Settings, Switches};
 use super::verify;
 use super::watchers::Watchers;
-use super::world::{World, member};
+use super::world::World;
 use super::{heavy, live, monitor, trees, users};
 
 /// Simulated time under faults.
@@ -142,12 +140,7 @@ pub fn run(seed: u64, members: u64, others: Option<Switches>) -> Outcome {
 async fn story(fork: &mut impl FnMut() -> Dice, count: u64, journal: Journal, switches: Switches) {
     journal.note(switches.to_string());
     let settings = Settings::common(&switches, &mut fork());
-    let network = Network::new(fork(), journal.clone());
-    let world = World::new(fork(), network, journal.clone(), switches, settings);
-    let founders: Vec<Member> = (1..=count).map(member).collect();
-    for id in 1..=count {
-        world.start(id, founders.clone()).await;
-    }
+    let world = World::founded(fork, count, journal.clone(), switches, settings).await;
     let watchers = Watchers::start(world.clone(), fork());
     let (record, held) = (Record::default(), Leases::default());
     let (stop, stopped) = (signal::Sender::new(false), signal::Sender::new(false));

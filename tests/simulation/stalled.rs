@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use kvd::model::{Command, Member, Put};
+use kvd::model::{Command, Put};
 use tokio::time::Instant;
 
 use super::dice::Dice;
 use super::journal::Journal;
-use super::network::Network;
 use super::switches::{Kind, Settings, Switches};
 use super::verify;
-use super::world::{Process, World, member};
+use super::world::{Process, World};
 
 /// How long the disk stands still.
 const STALL: Duration = Duration::from_secs(20);
@@ -27,27 +26,13 @@ async fn put(at: &Process, value: &str) -> bool {
     matches!(done, Some(Ok(_)))
 }
 
-async fn until_led(world: &World) -> Process {
-    loop {
-        if let Some(leader) = world.leader() {
-            return leader;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 async fn story(mut dice: Dice, count: u64) -> (Vec<String>, Vec<String>) {
     let mut fork = || Dice::new(dice.next());
     let journal = Journal::new();
     let switches = Switches::only(&[Kind::SlowLogs]);
     let settings = Settings::common(&switches, &mut fork());
-    let network = Network::new(fork(), journal.clone());
-    let world = World::new(fork(), network, journal.clone(), switches, settings);
-    let founders: Vec<Member> = (1..=count).map(member).collect();
-    for id in 1..=count {
-        world.start(id, founders.clone()).await;
-    }
-    let before = until_led(&world).await;
+    let world = World::founded(&mut fork, count, journal.clone(), switches, settings).await;
+    let before = world.until_led().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(put(&before, "before").await);
     before.pace.stall_log(STALL);

@@ -156,14 +156,35 @@ fn scratch() -> TempDir {
 }
 
 impl World {
-    /// A world without members.
-    pub fn new(
-        mut dice: Dice,
-        network: Network,
+    /// A world in which the first members have just started.
+    pub async fn founded(
+        fork: &mut impl FnMut() -> Dice,
+        count: u64,
         journal: Journal,
         switches: Switches,
         common: Settings,
     ) -> Self {
+        let network = Network::new(fork(), journal.clone());
+        let world = Self::new(fork(), network, journal, switches, common);
+        let founders: Vec<Member> = (1..=count).map(member).collect();
+        for id in 1..=count {
+            world.start(id, founders.clone()).await;
+        }
+        world
+    }
+
+    /// The member that leads, once there is one.
+    pub async fn until_led(&self) -> Process {
+        loop {
+            if let Some(leader) = self.leader() {
+                return leader;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// A world without members.
+    fn new(mut dice: Dice, network: Network, journal: Journal, switches: Switches, common: Settings) -> Self {
         let quota = switches.has(Kind::Quota).then(|| dice.within(25, 70) as u64 * 1000);
         let state = State { dice, machines: BTreeMap::new(), dirs: 0, common, quota };
         Self(Arc::new(Inner {
