@@ -25,14 +25,23 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A member's clock from the date of an answer, which is in whole seconds and may be one second old.
+    /// A member's clock from its answer to a scrape. One that does not send its clock has HTTP's date, which is in whole
+    /// seconds and may be one second old.
     fn of(head: &str, asked: SystemTime, took: Duration) -> Option<Self> {
-        let headers = head.lines().filter_map(|line| line.split_once(':'));
-        let mut dates = headers.filter(|(name, _)| name.eq_ignore_ascii_case("date"));
-        let date = chrono::DateTime::parse_from_rfc2822(dates.next()?.1.trim()).ok()?;
+        let header = |wanted: &str| {
+            let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+            headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+        };
+        let (told, unsure) = match header("kvd-clock").and_then(|clock| clock.parse::<f64>().ok()) {
+            Some(clock) => (clock, 0.001),
+            None => {
+                let date = chrono::DateTime::parse_from_rfc2822(header("date")?).ok()?;
+                (date.timestamp() as f64 + 0.5, 1.0)
+            }
+        };
         let asked = asked.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
         let half = took.as_secs_f64() / 2.0;
-        Some(Self { ahead: date.timestamp() as f64 + 0.5 - (asked + half), unsure: 1.0 + half })
+        Some(Self { ahead: told - (asked + half), unsure: unsure + half })
     }
 
     /// By how many seconds the clocks differ at least.
@@ -54,9 +63,17 @@ pub(super) fn wrong_clocks(seen: &[Seen], pages: &[Page]) -> Vec<(String, String
         .map(|(name, clock)| {
             let difference = clock.ahead - right.ahead;
             let side = if difference > 0.0 { "ahead of" } else { "behind" };
-            (name.clone(), format!("is about {:.0} s {side} that of {middle}", difference.abs()))
+            let digits = if clock.unsure + right.unsure < 1.0 { 1 } else { 0 };
+            (name.clone(), format!("is about {:.digits$} s {side} that of {middle}", difference.abs()))
         })
         .collect()
+}
+
+/// By how many seconds any two of these clocks differ at most.
+pub(super) fn most_apart(clocks: &[Clock]) -> f64 {
+    let latest = clocks.iter().map(|clock| clock.ahead + clock.unsure).fold(f64::NEG_INFINITY, f64::max);
+    let earliest = clocks.iter().map(|clock| clock.ahead - clock.unsure).fold(f64::INFINITY, f64::min);
+    latest - earliest
 }
 
 /// The metrics of all members.
@@ -137,14 +154,25 @@ mod tests {
         let seven = clock(7).expect("a clock");
         assert!((seven.ahead - 7.45).abs() < 1e-3 && (seven.unsure - 1.05).abs() < 1e-3, "{seven:?}");
         assert_eq!(Clock::of("HTTP/1.1 200 OK", asked, Duration::ZERO), None);
+        let told = |clock: &str| {
+            let head =
+                format!("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nkvd-clock: {clock}");
+            Clock::of(&head, asked, Duration::from_millis(20)).expect("a clock")
+        };
+        let (right, late) = (told("1796000000.010"), told("1795999998.410"));
+        assert!(right.ahead.abs() < 1e-3 && (right.unsure - 0.011).abs() < 1e-6, "{right:?}");
+        assert!((most_apart(&[right, late]) - 1.622).abs() < 1e-3);
         let seen = |id: u64| Seen {
             member: Member { id, name: format!("m{id}"), ..Member::default() },
             status: Ok(StatusResponse::default()),
         };
         let seen = [seen(1), seen(2), seen(3)];
-        let found = |ahead: [i64; 3]| {
-            wrong_clocks(&seen, &ahead.map(|ahead| Page { text: String::new(), clock: clock(ahead) }))
-        };
+        let of = |clock: Option<Clock>| Page { text: String::new(), clock };
+        let found = |ahead: [i64; 3]| wrong_clocks(&seen, &ahead.map(|ahead| of(clock(ahead))));
+        assert_eq!(
+            wrong_clocks(&seen, &[right, late, right].map(|clock| of(Some(clock)))),
+            [("m2".to_string(), "is about 1.6 s behind that of m1".to_string())]
+        );
         assert!(found([0, 1, 2]).is_empty(), "the date has no better resolution");
         assert_eq!(found([0, 60, 0]), [("m2".to_string(), "is about 60 s ahead of that of m3".to_string())]);
         assert_eq!(

@@ -3,9 +3,9 @@
 use std::fs;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use http::{Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::answer::page;
 use super::shared::SharedPage;
@@ -15,10 +15,19 @@ use crate::api::services::Services;
 use crate::api::status;
 use crate::model::AlarmKind;
 
+/// This member's wall clock when it answers a scrape: seconds since 1970, to the millisecond. The page itself may be a
+/// second old and HTTP's date has whole seconds only, too coarse to compare the clocks of members.
+const CLOCK: HeaderName = HeaderName::from_static("kvd-clock");
+
 /// The answer to a scrape.
 pub(super) fn scrape(services: &Services, shared: &SharedPage) -> Response<ReplyBody> {
     const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
-    page(StatusCode::OK, TYPE, shared.get(Instant::now(), || figures(services)))
+    let mut answer = page(StatusCode::OK, TYPE, shared.get(Instant::now(), || figures(services)));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    if let Ok(clock) = HeaderValue::from_str(&format!("{}.{:03}", now.as_secs(), now.subsec_millis())) {
+        answer.headers_mut().insert(CLOCK, clock);
+    }
+    answer
 }
 
 fn figures(services: &Services) -> String {

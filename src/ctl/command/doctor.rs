@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::ctl::failure::{ERROR, Failure};
-use crate::ctl::metrics::{Page, buckets, label, pages, quantile, samples, wrong_clocks};
+use crate::ctl::metrics::{Clock, Page, buckets, label, most_apart, pages, quantile, samples, wrong_clocks};
 use crate::ctl::output::print_bytes;
 use crate::ctl::print::Style;
 use crate::ctl::print::doctor::{self, Finding, Grade};
@@ -156,9 +156,10 @@ fn clocks(seen: &[Seen], pages: &[Page]) -> Vec<Finding> {
     let mut found: Vec<Finding> = wrong
         .map(|(name, what)| Finding::new(Grade::Warn, name, format!("its clock {what}"), hint))
         .collect();
-    let known = pages.iter().filter(|page| page.clock.is_some()).count();
-    if found.is_empty() && known > 1 {
-        found.push(Finding::new(Grade::Ok, "cluster", format!("the clocks of {known} members agree"), ""));
+    let known: Vec<Clock> = pages.iter().filter_map(|page| page.clock).collect();
+    if found.is_empty() && known.len() > 1 {
+        let what = format!("the clocks of {} members agree to {:.3} s", known.len(), most_apart(&known));
+        found.push(Finding::new(Grade::Ok, "cluster", what, ""));
     }
     found
 }

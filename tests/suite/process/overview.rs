@@ -209,7 +209,7 @@ async fn the_doctor_says_what_to_do() {
     let leader = three.leader().await;
     let found = texts(&examined(&three.0[leader]));
     assert!(found.iter().any(|text| text.contains("3 voters answer; 1 may fail")), "{found:?}");
-    assert!(found.iter().any(|text| text.contains("the clocks of 3 members agree")), "{found:?}");
+    assert!(found.iter().any(|text| text.contains("the clocks of 3 members agree to ")), "{found:?}");
     let reached =
         found.iter().filter(|text| text.starts_with("\"ok\"") && text.contains("/udp can be reached"));
     assert_eq!(reached.count(), 3, "{found:?}");
