@@ -5,6 +5,8 @@
 //! | `net` | hosts with given addresses, one subnet, links that can be cut or made bad (by `relay.py`) |
 //! | `links` | checks that bad links are bad |
 //! | `server` | one server process on a host |
+//! | `disk` | a disk of its own: it becomes full, its power is cut |
+//! | `preload` | its clock is set, its writes and flushes fail or stand still (by `preload.c`) |
 //! | `story` | the sessions of the documentation, command by command, with the real etcdctl of three versions |
 //! | `names` | members and clients that find a cluster in DNS |
 //! | `load` | clusters under load with faults, and what must hold afterwards |
@@ -12,6 +14,7 @@
 //! ```text
 //! cargo test --test cluster                                                              some minutes
 //! KVD_CLUSTER_SECONDS=3600 cargo test --test cluster three_members_under -- --nocapture  longer; prints its seed
+//! tests/cluster/run --minutes 60                                                         new seeds for an hour
 //! ```
 //!
 //! The tests need root, iproute2 and Python 3. If one is missing, they print that and pass, unless
@@ -21,17 +24,18 @@
 
 #![allow(clippy::print_stderr)]
 
-#[allow(dead_code, reason = "the clusters of these tests have no users")]
 #[path = "../suite/harness/api.rs"]
 mod api;
 #[path = "../suite/harness/dice.rs"]
 mod dice;
+mod disk;
 #[path = "../linearizability/mod.rs"]
 mod linearizability;
 mod links;
 mod load;
 mod names;
 mod net;
+mod preload;
 #[path = "../suite/harness/program.rs"]
 mod program;
 mod server;
@@ -115,7 +119,11 @@ fn bad_links_are_bad_until_they_are_good_again() {
 #[test]
 fn three_members_under_load_and_faults() {
     if hosts_can_be_made("three_members_under_load_and_faults") {
-        load::under_faults("three_members_under_load_and_faults", 3, load::FAULTS);
+        load::under_faults(
+            "three_members_under_load_and_faults",
+            3,
+            &[load::FAULTS, load::OF_MACHINES].concat(),
+        );
     }
 }
 

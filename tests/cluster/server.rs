@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::disk::Disk;
 use super::net::Host;
+use super::preload::Preload;
 
 /// How long a condition may take before a test fails: far more than any machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -20,6 +22,10 @@ pub struct Server {
     child: Option<Child>,
     starts: usize,
     stopped: bool,
+    /// Its own disk, mounted at `disk` in its directory.
+    pub disk: Option<Disk>,
+    /// What the test does to its clock and its files.
+    pub preload: Option<Preload>,
 }
 
 impl Server {
@@ -27,7 +33,7 @@ impl Server {
     pub fn new(host: Host, program: &Path, dir: &Path) -> Server {
         std::fs::create_dir_all(dir).expect("a directory for a server");
         let (program, dir) = (program.to_path_buf(), dir.to_path_buf());
-        Server { host, program, dir, child: None, starts: 0, stopped: false }
+        Server { host, program, dir, child: None, starts: 0, stopped: false, disk: None, preload: None }
     }
 
     pub fn dir(&self) -> &Path {
@@ -39,12 +45,17 @@ impl Server {
         assert!(self.poll_exit().is_none_or(|_| true) && self.child.is_none(), "one process at a time");
         self.starts += 1;
         let log = File::create(self.log_path()).expect("a log file");
-        let mut command = self.host.command(&self.program);
+        let mut command = match &self.disk {
+            Some(disk) => disk.command(&self.host, &self.program),
+            None => self.host.command(&self.program),
+        };
+        let preloaded = self.preload.as_ref().map(Preload::environment).unwrap_or_default();
         command
             .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(env.iter().map(|(name, value)| (name, value)))
+            .envs(preloaded)
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle of the log"))
@@ -83,6 +94,14 @@ impl Server {
             assert!(begun.elapsed() < PATIENCE, "the process on {} does not end", self.host.name);
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The id of the process that runs.
+    pub fn process(&mut self) -> Option<u32> {
+        if !self.is_running() {
+            return None;
+        }
+        self.child.as_ref().map(Child::id)
     }
 
     /// Sends a signal, by process id.

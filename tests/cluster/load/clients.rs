@@ -9,11 +9,12 @@ use kvd::api::proto::etcdserverpb::compare::{CompareResult, CompareTarget, Targe
 use kvd::api::proto::etcdserverpb::request_op::Request;
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
 use kvd::api::proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest,
-    RequestOp, ResponseHeader, TxnRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest,
+    Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, ResponseHeader, TxnRequest,
+    WatchCreateRequest, WatchProgressRequest, WatchRequest,
 };
 use kvd::api::proto::mvccpb::event::EventType;
 use parking_lot::Mutex;
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::IntervalStream;
 
@@ -23,14 +24,18 @@ use super::super::linearizability::{Answer, Call, History, Op, Value};
 use super::super::program::subject;
 use super::super::server::PATIENCE;
 use super::members::{Cluster, on_host};
+use super::users::{LOAD, Pass, ROOT};
+use super::{locks, trees, users};
 
 const CLIENTS: usize = 8;
 const WATCHERS: usize = 2;
+const COUNTERS: usize = 3;
+const TREE_CLIENTS: usize = 2;
 const KEYS: usize = 6;
 /// Keys are abandoned after this time: by then the outcome of calls without an answer does not matter any more.
-const EPOCH: Duration = Duration::from_secs(5);
+pub const EPOCH: Duration = Duration::from_secs(5);
 /// How long a client waits for an answer.
-const PATIENT: Duration = Duration::from_secs(4);
+pub const PATIENT: Duration = Duration::from_secs(4);
 
 /// An event: its revision, its key, its value or `None` if it was deleted.
 pub type Seen = (i64, String, Option<Value>);
@@ -45,12 +50,22 @@ pub struct Record {
     pub watched: Mutex<Vec<Vec<Seen>>>,
     /// Milliseconds at which a write was acknowledged.
     pub writes: Mutex<Vec<u64>>,
+    /// The calls of v2.
+    pub nodes: Mutex<Vec<Call>>,
+    /// How often a permission changed, and was used or refused.
+    pub permissions: AtomicU64,
+    /// Leases that ran out.
+    pub ran_out: AtomicU64,
+    /// What a client saw and must never see.
+    pub wrongs: Mutex<Vec<String>>,
     marks: Mutex<Vec<(u64, String)>>,
     /// Whether the lease existed each time it was checked; `None` until it is granted.
-    lease: Mutex<Option<bool>>,
-    values: AtomicU64,
+    pub lease: Mutex<Option<bool>>,
+    pub values: AtomicU64,
     newest: AtomicI64,
-    stop: AtomicBool,
+    pub stop: AtomicBool,
+    /// All but the watchers have ended.
+    is_written: AtomicBool,
     watch_until: AtomicI64,
 }
 
@@ -73,21 +88,40 @@ impl Clients {
         let begun = Instant::now();
         let (host, shared) = (cluster.client_host(), record.clone());
         let urls: Vec<String> = (0..cluster.servers.len()).map(|member| cluster.url(member)).collect();
+        let (founders, has_tree) = (urls[..cluster.members().len()].to_vec(), subject().is_kvd());
         let thread = std::thread::spawn(move || {
-            on_host(&host, async move {
+            on_host(&host, move || async move {
                 let mut dice = Dice::new(seed);
-                let mut tasks = tokio::task::JoinSet::new();
+                let (mut tasks, mut watchers) = (JoinSet::new(), JoinSet::new());
                 for number in 0..CLIENTS {
-                    let apis = urls.iter().map(|url| Api::lazy(url)).collect();
+                    let apis = urls.iter().map(|url| (Api::lazy(url), Pass::of(LOAD))).collect();
                     let client =
                         Client { number, apis, record: shared.clone(), begun, dice: Dice::new(dice.next()) };
-                    tasks.spawn(client.run());
+                    tasks.spawn_local(client.run());
                 }
                 for _ in 0..WATCHERS {
-                    tasks.spawn(watch(urls.clone(), shared.clone(), Dice::new(dice.next())));
+                    watchers.spawn_local(watch(urls.clone(), shared.clone(), Dice::new(dice.next())));
                 }
-                tasks.spawn(hold_a_lease(urls.clone(), shared.clone(), Dice::new(dice.next())));
+                let mut part = || (urls.clone(), shared.clone(), Dice::new(dice.next()));
+                let (members, record, own) = part();
+                tasks.spawn_local(locks::hold_a_lease(members, record, own));
+                let (members, record, own) = part();
+                tasks.spawn_local(locks::let_leases_run_out(members, record, own));
+                for _ in 0..COUNTERS {
+                    let (members, record, own) = part();
+                    tasks.spawn_local(locks::count_under_a_lock(members, record, own));
+                }
+                let (members, record, own) = part();
+                tasks.spawn_local(users::change_permissions(members, record, own));
+                for number in 0..if has_tree { TREE_CLIENTS } else { 0 } {
+                    let (_, record, own) = part();
+                    tasks.spawn_local(trees::write_nodes(number, founders.clone(), record, begun, own));
+                }
                 while let Some(ended) = tasks.join_next().await {
+                    ended.expect("clients do not panic");
+                }
+                shared.is_written.store(true, Ordering::SeqCst);
+                while let Some(ended) = watchers.join_next().await {
                     ended.expect("clients do not panic");
                 }
             });
@@ -114,7 +148,9 @@ impl Clients {
     /// calls.
     pub fn finish(self, last_revision: impl FnOnce() -> i64) -> Arc<Record> {
         self.record.stop.store(true, Ordering::SeqCst);
-        std::thread::sleep(PATIENT + Duration::from_millis(500));
+        while !self.record.is_written.load(Ordering::SeqCst) && !self.thread.is_finished() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.record.watch_until.store(last_revision(), Ordering::SeqCst);
         self.thread.join().expect("clients do not panic");
         self.record
@@ -145,6 +181,11 @@ impl Record {
         *self.lease.lock() == Some(true)
     }
 
+    /// Notes what must never be seen.
+    pub fn wrong(&self, what: String) {
+        self.wrongs.lock().push(what);
+    }
+
     fn saw(&self, header: &Option<ResponseHeader>) -> i64 {
         let revision = header.as_ref().map_or(0, |header| header.revision);
         self.newest.fetch_max(revision, Ordering::SeqCst);
@@ -154,7 +195,7 @@ impl Record {
 
 struct Client {
     number: usize,
-    apis: Vec<Api>,
+    apis: Vec<(Api, Pass)>,
     record: Arc<Record>,
     begun: Instant,
     dice: Dice,
@@ -242,7 +283,11 @@ fn never_left(status: &tonic::Status) -> bool {
 
 type Answered = Result<(Answer, Option<ResponseHeader>), tonic::Status>;
 
-async fn ask(api: &Api, key: &str, op: Op) -> Answered {
+async fn ask((api, pass): &(Api, Pass), key: &str, op: Op) -> Answered {
+    pass.ask(api, async || ask_once(api, pass, key, op).await).await
+}
+
+async fn ask_once(api: &Api, pass: &Pass, key: &str, op: Op) -> Answered {
     let mut kv = api.kv.clone();
     let put = |value: Value| PutRequest {
         key: key.to_owned().into(),
@@ -252,13 +297,13 @@ async fn ask(api: &Api, key: &str, op: Op) -> Answered {
     match op {
         Op::Get => {
             let request = RangeRequest { key: key.to_owned().into(), ..Default::default() };
-            let answer = kv.range(request).await?.into_inner();
+            let answer = kv.range(pass.on(request)).await?.into_inner();
             Ok((Answer::Value(answer.kvs.first().and_then(|kv| number(&kv.value))), answer.header))
         }
-        Op::Put(value) => Ok((Answer::Put, kv.put(put(value)).await?.into_inner().header)),
+        Op::Put(value) => Ok((Answer::Put, kv.put(pass.on(put(value))).await?.into_inner().header)),
         Op::Delete => {
             let request = DeleteRangeRequest { key: key.to_owned().into(), ..Default::default() };
-            let answer = kv.delete_range(request).await?.into_inner();
+            let answer = kv.delete_range(pass.on(request)).await?.into_inner();
             Ok((Answer::Deleted(answer.deleted > 0), answer.header))
         }
         Op::Swap { expected, new } => {
@@ -275,34 +320,13 @@ async fn ask(api: &Api, key: &str, op: Op) -> Answered {
             };
             let success = vec![RequestOp { request: Some(Request::RequestPut(put(new))) }];
             let request = TxnRequest { compare: vec![compare], success, ..Default::default() };
-            let answer = kv.txn(request).await?.into_inner();
+            let answer = kv.txn(pass.on(request)).await?.into_inner();
             Ok((Answer::Swapped(answer.succeeded), answer.header))
         }
     }
 }
 
-/// Keeps a lease alive, at one member after another. Its time to live is longer than any event lasts.
-async fn hold_a_lease(urls: Vec<String>, record: Arc<Record>, mut dice: Dice) {
-    let mut lease = 0;
-    while !record.stop.load(Ordering::SeqCst) {
-        let mut api = Api::lazy(&urls[dice.below(urls.len())]);
-        let work = async {
-            if lease == 0 {
-                lease = api.lease.lease_grant(LeaseGrantRequest { ttl: 60, id: 0 }).await?.into_inner().id;
-                *record.lease.lock() = Some(true);
-            }
-            let requests = tokio_stream::once(LeaseKeepAliveRequest { id: lease });
-            let mut answers = api.lease.lease_keep_alive(requests).await?.into_inner();
-            Ok::<_, tonic::Status>(answers.message().await?.map(|answer| answer.ttl))
-        };
-        if let Ok(Ok(Some(0))) = tokio::time::timeout(PATIENT, work).await {
-            *record.lease.lock() = Some(false);
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-fn number(value: &[u8]) -> Option<Value> {
+pub fn number(value: &[u8]) -> Option<Value> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
@@ -320,14 +344,17 @@ async fn watch(urls: Vec<String>, record: Arc<Record>, mut dice: Dice) {
         let url = &urls[dice.below(urls.len())];
         // A stream that has been silent for long, or has sent much, is replaced by one at another member.
         let told = dice.within(100, 3000) as usize;
-        let _ = tokio::time::timeout(Duration::from_secs(10), follow(url, &mut seen, told, &done)).await;
+        let followed = follow(url, LOAD, &mut seen, told, &done);
+        let _ = tokio::time::timeout(Duration::from_secs(10), followed).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    seen.retain(|event| event.0 <= record.watch_until.load(Ordering::SeqCst));
     record.watched.lock().push(seen);
 }
 
 async fn follow(
     url: &str,
+    user: &'static str,
     seen: &mut Vec<Seen>,
     most: usize,
     done: &impl Fn(&Vec<Seen>) -> bool,
@@ -339,7 +366,9 @@ async fn follow(
     let ticks = IntervalStream::new(tokio::time::interval(Duration::from_millis(100)));
     let asks = ticks.map(move |_| request(RequestUnion::ProgressRequest(WatchProgressRequest {})));
     let requests = tokio_stream::once(request(RequestUnion::CreateRequest(create))).chain(asks);
-    let mut stream = Api::lazy(url).watch.watch(requests).await?.into_inner();
+    let (mut api, pass) = (Api::lazy(url), Pass::of(user));
+    pass.log_in(&api).await?;
+    let mut stream = api.watch.watch(pass.on(requests)).await?.into_inner();
     let before = seen.len();
     let mut shown = 0;
     while let Some(answer) = stream.message().await? {
@@ -367,7 +396,9 @@ async fn follow(
 pub async fn whole_story(url: &str, last: i64) -> Vec<Seen> {
     let mut seen = Vec::new();
     let done = |seen: &Vec<Seen>| seen.last().is_some_and(|event| event.0 >= last);
-    let followed = follow(url, &mut seen, usize::MAX, &done);
+    let followed = follow(url, ROOT, &mut seen, usize::MAX, &done);
     let _ = tokio::time::timeout(PATIENCE, followed).await;
+    // A call that its client has given up may still be done.
+    seen.retain(|event| event.0 <= last);
     seen
 }

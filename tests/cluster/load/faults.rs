@@ -9,7 +9,7 @@ use super::super::dice::Dice;
 use super::members::Cluster;
 
 /// One kind of fault.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// `kill -9` of the leader.
     KillLeader,
@@ -33,6 +33,21 @@ pub enum Fault {
     Rolling,
     /// Slow links that lose one message in fifty and reorder others.
     BadLinks,
+    /// A member's clock is set an hour forward or back, and stays there.
+    Clock,
+    /// A member's disk has no room, and then has it again.
+    FullDisk,
+    /// Writes and flushes of a member fail with EIO for a moment, and then work again.
+    FailingDisk,
+    /// The disk of the leader stands still, and then goes on.
+    StandingDisk,
+    /// A member's disk fails for good while the member runs; after a restart of the machine the disk has what was
+    /// flushed.
+    LostDisk,
+    /// The power of a member's machine fails: only what was flushed is there afterwards.
+    PowerOfOne,
+    /// The power of all machines fails at once.
+    PowerOfAll,
 }
 
 /// The faults for every cluster.
@@ -50,7 +65,31 @@ pub const FAULTS: &[Fault] = &[
     Fault::BadLinks,
 ];
 
+/// Those of the machine under a member; they need members with disks of their own.
+pub const OF_MACHINES: &[Fault] = &[
+    Fault::Clock,
+    Fault::FullDisk,
+    Fault::FailingDisk,
+    Fault::StandingDisk,
+    Fault::LostDisk,
+    Fault::PowerOfOne,
+    Fault::PowerOfAll,
+];
+
+/// An hour, in seconds.
+const HOUR: i64 = 3600;
+
 impl Fault {
+    /// Whether it needs members with a disk and a clock of their own.
+    pub fn is_of_machines(self) -> bool {
+        OF_MACHINES.contains(&self)
+    }
+
+    /// Whether it comes from `preload`.
+    pub fn needs_preload(self) -> bool {
+        matches!(self, Fault::Clock | Fault::FailingDisk | Fault::StandingDisk)
+    }
+
     /// Applies the fault for its duration.
     pub fn happen(self, cluster: &mut Cluster, dice: &mut Dice) {
         let leader = cluster.leader();
@@ -102,6 +141,26 @@ impl Fault {
                 }
             }
             Fault::BadLinks => cluster.net.trouble(30, 2),
+            Fault::Clock => {
+                let seconds = if dice.one_in(2) { HOUR } else { -HOUR };
+                cluster.preload(dice.pick(&members)).set_clock(seconds);
+            }
+            Fault::FullDisk => {
+                let member = dice.pick(&members);
+                cluster.with_disk(member, |disk, process| disk.fill(process));
+                // Enough to need new room: the log's segments are on the disk already.
+                cluster.write_much(leader);
+            }
+            Fault::FailingDisk => cluster.preload(dice.pick(&members)).fail(true),
+            Fault::StandingDisk => cluster.preload(leader).stand_still(true),
+            Fault::LostDisk => {
+                let member = dice.pick(&members);
+                cluster.with_disk(member, |disk, process| disk.cut_power(process));
+                sleep(a_while);
+                cluster.servers[member].kill();
+            }
+            Fault::PowerOfOne => cluster.cut_power(&[dice.pick(&members)]),
+            Fault::PowerOfAll => cluster.cut_power(&members),
         }
         sleep(a_while);
     }

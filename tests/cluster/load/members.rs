@@ -4,16 +4,20 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use kvd::api::proto::etcdserverpb::{
-    Member, MemberAddRequest, MemberListRequest, MemberRemoveRequest, StatusRequest, StatusResponse,
+    Member, MemberAddRequest, MemberListRequest, MemberRemoveRequest, PutRequest, StatusRequest,
+    StatusResponse,
 };
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::super::api::Api;
 use super::super::dice::Dice;
+use super::super::disk::Disk;
 use super::super::net::{Host, Net};
-use super::super::program::Program;
+use super::super::preload::{self, Preload};
+use super::super::program::{Program, skip};
 use super::super::server::{PATIENCE, Server};
+use super::users::{self, Pass, ROOT};
 
 const NAMES: [&str; 5] = ["m0", "m1", "m2", "m3", "m4"];
 const CLIENT: &str = "client";
@@ -26,16 +30,30 @@ pub struct Cluster {
     pub inside: Vec<bool>,
     founders: usize,
     subject: Program,
-    _dir: TempDir,
+    /// The administrator's, at each member: with clocks that differ, a token is for one member.
+    passes: Vec<Pass>,
+    dir: TempDir,
 }
 
+/// Settings in which members differ.
+const OWN_SETTINGS: [&[&str]; 5] = [
+    // So few that a member that was away for long needs a snapshot.
+    &["--snapshot-count=1000"],
+    &["--snapshot-count=300", "--snapshot-catchup-entries=100", "--max-txn-ops=64"],
+    &["--snapshot-count=1000", "--heartbeat-interval=50", "--quota-backend-bytes=4000000000"],
+    &["--snapshot-count=1000"],
+    &["--snapshot-count=2000", "--auth-token-ttl=60"],
+];
+/// How far the members' clocks are apart in the beginning, in seconds.
+const CLOCKS: [i64; 5] = [0, 1800, -1800, 60, -60];
+
 /// Runs a future on a host, on a thread and a runtime of its own.
-pub fn on_host<T: Send>(host: &Host, work: impl Future<Output = T> + Send) -> T {
+pub fn on_host<T: Send, F: Future<Output = T>>(host: &Host, work: impl FnOnce() -> F + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             host.enter();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(work)
+            tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), work())
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -57,7 +75,69 @@ impl Cluster {
         let place = |name: &&str| Server::new(net.host(name), &subject.path(), &dir.path().join(name));
         let servers = NAMES[..members].iter().map(place).collect();
         let inside = (0..members).map(|member| member < founders).collect();
-        Cluster { net, servers, inside, founders, subject, _dir: dir }
+        let passes = (0..members).map(|_| Pass::of(ROOT)).collect();
+        Cluster { net, servers, inside, founders, subject, passes, dir }
+    }
+
+    /// Gives each member a disk and a clock of its own; false (and a line with the test's name) if that is not
+    /// possible here.
+    pub fn equip(&mut self, test: &str) -> bool {
+        let library = match preload::library(self.dir.path()) {
+            Ok(library) => library,
+            Err(why) => {
+                skip(test, &why);
+                return false;
+            }
+        };
+        for (number, server) in self.servers.iter_mut().enumerate() {
+            match Disk::new(server.dir()) {
+                Ok(disk) => server.disk = Some(disk),
+                Err(why) => {
+                    skip(test, &format!("disks of their own: {why}"));
+                    return false;
+                }
+            }
+            let below = server.dir().join("disk");
+            server.preload = Some(Preload::new(&library, server.dir(), &below, CLOCKS[number]));
+        }
+        true
+    }
+
+    /// The switches of a member that was equipped.
+    pub fn preload(&self, member: usize) -> &Preload {
+        self.servers[member].preload.as_ref().expect("the members are equipped")
+    }
+
+    /// Does something with the disk of a member, if the member runs.
+    pub fn with_disk(&mut self, member: usize, act: impl FnOnce(&Disk, u32)) {
+        let process = self.servers[member].process();
+        if let (Some(disk), Some(process)) = (&self.servers[member].disk, process) {
+            act(disk, process);
+        }
+    }
+
+    /// These machines lose their power at the same moment.
+    pub fn cut_power(&mut self, members: &[usize]) {
+        // A process that is stopped notices nothing of its disk, and says nothing that it would say otherwise.
+        members.iter().for_each(|member| self.servers[*member].signal(Signal::STOP));
+        for member in members {
+            self.with_disk(*member, |disk, process| disk.cut_power(process));
+            self.servers[*member].kill();
+        }
+    }
+
+    /// Large values through a member; how each is answered does not matter.
+    pub fn write_much(&self, member: usize) {
+        let (url, pass) = (self.url(member), &self.passes[member]);
+        on_host(&self.client_host(), move || async move {
+            let api = Api::lazy(&url);
+            let begun = Instant::now();
+            for number in (0..200).take_while(|_| begun.elapsed() < Duration::from_secs(3)) {
+                let (key, value) = (format!("large/{}", number % 20).into(), vec![b'v'; 256 << 10].into());
+                let put = pass.on(PutRequest { key, value, ..Default::default() });
+                let _ = tokio::time::timeout(Duration::from_secs(1), api.kv.clone().put(put)).await;
+            }
+        });
     }
 
     /// The host that clients are on.
@@ -88,9 +168,10 @@ impl Cluster {
     fn args(&self, member: usize, initial: &[usize], state: &str) -> Vec<String> {
         let address = address(member);
         let flag = |name: &str, value: String| format!("--{name}={value}");
-        vec![
+        let data = if self.servers[member].disk.is_some() { "disk/data" } else { "data" };
+        let mut args = vec![
             flag("name", NAMES[member].into()),
-            flag("data-dir", "data".into()),
+            flag("data-dir", data.into()),
             flag("listen-peer-urls", format!("http://{address}:2380")),
             flag("initial-advertise-peer-urls", format!("http://{address}:2380")),
             flag("listen-client-urls", format!("http://{address}:2379")),
@@ -98,9 +179,10 @@ impl Cluster {
             flag("initial-cluster", self.peers(initial)),
             flag("initial-cluster-state", state.into()),
             flag("initial-cluster-token", "under-load".into()),
-            // So few that a member that was away for long needs a snapshot.
-            flag("snapshot-count", "1000".into()),
-        ]
+            flag("bcrypt-cost", "4".into()),
+        ];
+        args.extend(OWN_SETTINGS[member].iter().map(|setting| (*setting).to_owned()));
+        args
     }
 
     /// Starts the founders and waits until they serve.
@@ -111,6 +193,25 @@ impl Cluster {
             self.servers[*member].start(&args, &[]);
         }
         self.settled();
+        let url = self.url(self.leader());
+        let enabled =
+            on_host(&self.client_host(), move || async move { users::enable(&Api::lazy(&url)).await });
+        enabled.unwrap_or_else(|status| panic!("users are made: {status}{}", self.tails()));
+    }
+
+    /// A call of the administrator; `None` if there is no answer in that time.
+    pub fn as_root<T: Send>(
+        &self,
+        member: usize,
+        patience: Duration,
+        call: impl AsyncFn(&Api, &Pass) -> Result<T, tonic::Status> + Send,
+    ) -> Option<Result<T, tonic::Status>> {
+        let (url, pass) = (self.url(member), &self.passes[member]);
+        on_host(&self.client_host(), move || async move {
+            let api = Api::lazy(&url);
+            let asked = pass.ask(&api, async || call(&api, pass).await);
+            tokio::time::timeout(patience, asked).await.ok()
+        })
     }
 
     /// Starts a member again on its data, if it does not run.
@@ -130,17 +231,21 @@ impl Cluster {
         self.net.cut(&[]);
         self.net.calm();
         for member in self.members() {
+            if let Some(preload) = &self.servers[member].preload {
+                preload.stand_still(false);
+                preload.fail(false);
+            }
             self.servers[member].signal(Signal::CONT);
+            self.with_disk(member, |disk, process| disk.clear(process));
             self.restart(member);
         }
     }
 
     fn status_of(&self, member: usize) -> Option<StatusResponse> {
-        let url = self.url(member);
-        on_host(&self.client_host(), async move {
-            let call = async { Api::lazy(&url).maintenance.status(StatusRequest {}).await };
-            Some(tokio::time::timeout(Duration::from_secs(1), call).await.ok()?.ok()?.into_inner())
-        })
+        let status = self.as_root(member, Duration::from_secs(1), async |api, pass| {
+            api.maintenance.clone().status(pass.on(StatusRequest {})).await
+        });
+        Some(status?.ok()?.into_inner())
     }
 
     /// The leader according to a majority of the members; waits for one.
@@ -193,13 +298,10 @@ impl Cluster {
     }
 
     fn member_list(&self) -> Vec<Member> {
-        let url = self.url(self.leader());
-        on_host(&self.client_host(), async move {
-            let request = MemberListRequest { linearizable: true };
-            let call = async { Api::lazy(&url).cluster.member_list(request).await };
-            let answer = tokio::time::timeout(Duration::from_secs(5), call).await;
-            answer.ok().and_then(Result::ok).map(|answer| answer.into_inner().members).unwrap_or_default()
-        })
+        let list = self.as_root(self.leader(), Duration::from_secs(5), async |api, pass| {
+            api.cluster.clone().member_list(pass.on(MemberListRequest { linearizable: true })).await
+        });
+        list.and_then(Result::ok).map(|answer| answer.into_inner().members).unwrap_or_default()
     }
 
     /// Repeats a membership change until it is done: etcd refuses while its connections are younger than five seconds.
@@ -228,11 +330,11 @@ impl Cluster {
             if cluster.member_list().iter().any(|known| known.peer_ur_ls.contains(&peer)) {
                 return Ok(());
             }
-            let url = cluster.url(cluster.leader());
             let request = MemberAddRequest { peer_ur_ls: vec![peer.clone()], is_learner: false };
-            on_host(&cluster.client_host(), async move {
-                Api::lazy(&url).cluster.member_add(request).await.map(drop)
-            })
+            let added = cluster.as_root(cluster.leader(), PATIENCE, async |api, pass| {
+                api.cluster.clone().member_add(pass.on(request.clone())).await.map(drop)
+            });
+            added.unwrap_or_else(|| Err(tonic::Status::deadline_exceeded("no answer")))
         });
         let mut initial = self.members();
         initial.push(member);
@@ -249,11 +351,11 @@ impl Cluster {
             let Some(known) = cluster.member_list().into_iter().find(|known| known.name == name) else {
                 return Ok(());
             };
-            let url = cluster.url(cluster.leader());
-            let request = MemberRemoveRequest { id: known.id };
-            on_host(&cluster.client_host(), async move {
-                Api::lazy(&url).cluster.member_remove(request).await.map(drop)
-            })
+            let removed = cluster.as_root(cluster.leader(), PATIENCE, async |api, pass| {
+                let request = MemberRemoveRequest { id: known.id };
+                api.cluster.clone().member_remove(pass.on(request)).await.map(drop)
+            });
+            removed.unwrap_or_else(|| Err(tonic::Status::deadline_exceeded("no answer")))
         });
         self.inside[member] = false;
         if self.subject.is_kvd() {
