@@ -4,6 +4,7 @@ use crate::cluster::Cluster;
 use crate::gaps::{self, Failure};
 use crate::load::{self, KEYS, Outcome, VALUE, Work};
 use crate::options::Options;
+use crate::overload::{self, Scene};
 use crate::report::{Limit, Metric, Sample};
 use crate::server::{self, Program, Server};
 use crate::wire::Wire;
@@ -35,6 +36,7 @@ enum Kind {
     Failover(Failure),
     Grow,
     CatchUp { value: usize },
+    Overload(Scene),
 }
 
 const fn case(id: &'static str, title: &'static str, members: usize, kind: Kind) -> Case {
@@ -55,6 +57,10 @@ const fn watch(id: &'static str, title: &'static str, watchers: usize, writers: 
 
 const fn json(id: &'static str, title: &'static str, work: json::Work, clients: usize) -> Case {
     case(id, title, 1, Kind::Json { work, clients })
+}
+
+const fn overload(id: &'static str, title: &'static str, scene: Scene) -> Case {
+    case(id, title, 3, Kind::Overload(scene))
 }
 
 const LINEARIZABLE: Work = Work::Get { serializable: false };
@@ -92,6 +98,14 @@ pub const CASES: &[Case] = &[
     case("grow", "from 1 member to 3", 1, Kind::Grow),
     case("catch-up", "3 members with 1 KiB values: one is added", 3, Kind::CatchUp { value: 1 << 10 }),
     case("catch-up-16k", "3 members with 16 KiB values: one is added", 3, Kind::CatchUp { value: 16 << 10 }),
+    overload("overload-ranges", "10 lists of 512 MB at once; a restart with them", Scene::Ranges),
+    overload("overload-watchers", "10,000 watchers, and one that never reads", Scene::Watchers),
+    overload("overload-many-leases", "100,000 leases run out together", Scene::ManyLeases),
+    overload("overload-one-lease", "a lease with 1,000,000 keys is revoked", Scene::OneLease),
+    overload("overload-compaction", "1,000,000 versions are compacted", Scene::Compaction),
+    overload("overload-clients", "puts of 1,000 clients", Scene::Clients),
+    overload("overload-large", "puts of 1 MB, 64 clients, 1 GB", Scene::Large),
+    overload("overload-streams", "50,000 streams at rest", Scene::Streams),
 ];
 
 /// The rows of cases that have several, in the order they are measured.
@@ -136,9 +150,17 @@ pub const TARGETS: &[(&str, Metric, Limit)] = &[
 ];
 
 impl Case {
+    /// Whether it runs only if it is named: it takes minutes and gigabytes.
+    pub fn is_heavy(&self) -> bool {
+        matches!(self.kind, Kind::Overload(_))
+    }
+
     /// Runs the case once against `program`.
     pub async fn run(&self, program: &Program, options: &Options) -> Result<Vec<Sample>, String> {
         let mut program = program.clone();
+        if matches!(self.kind, Kind::Overload(_)) {
+            program.args.extend(overload::OPTIONS.map(str::to_owned));
+        }
         if matches!(self.kind, Kind::CatchUp { .. } | Kind::Hash) {
             program.args.extend(catch_up::OPTIONS.map(str::to_owned));
         }
@@ -153,6 +175,9 @@ impl Case {
             Kind::Failover(failure) => gaps::failover(self.id, &mut cluster, failure).await,
             Kind::Grow => gaps::grow(self.id, &mut cluster).await,
             Kind::CatchUp { value } => catch_up::run(self.id, &mut cluster, options.keys * 1024, value).await,
+            Kind::Overload(scene) => {
+                overload::run(self.id, scene, &mut cluster, options.keys, options.seconds).await
+            }
             _ => {
                 let outcome = self.measure(&cluster.members, options.seconds).await;
                 outcome.map(|outcome| outcome_rows(self.id, &outcome))

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `cases` | the comparisons, and the targets |
 //! | `load`, `watch`, `lease`, `hash`, `json`, `backup` | the load |
+//! | `overload` | loads that are too much, and what others notice |
 //! | `gaps`, `catch_up` | events in clusters: leaders that fail, members that are added |
 //! | `wire`, `dice` | its connections and its randomness |
 //! | `server`, `cluster`, `usage` | the processes under load, and their use of resources |
@@ -28,6 +29,7 @@ mod json;
 mod lease;
 mod load;
 mod options;
+mod overload;
 mod report;
 mod server;
 mod usage;

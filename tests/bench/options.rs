@@ -121,5 +121,9 @@ fn select(words: &[String]) -> Result<Vec<&'static Case>, String> {
     if let Some(word) = words.iter().find(|word| !CASES.iter().any(|case| fits(case, word))) {
         return Err(format!("no case is called like `{word}`; --list prints them"));
     }
-    Ok(CASES.iter().filter(|case| words.is_empty() || words.iter().any(|word| fits(case, word))).collect())
+    let is_wanted = |case: &&Case| match words {
+        [] => !case.is_heavy(),
+        words => words.iter().any(|word| fits(case, word)),
+    };
+    Ok(CASES.iter().filter(is_wanted).collect())
 }

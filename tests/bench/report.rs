@@ -22,12 +22,16 @@ pub enum Metric {
     Anonymous,
     /// The most resident memory so far (bytes).
     Peak,
+    /// The most anonymous memory that was seen (bytes).
+    MostAnonymous,
     /// Allocated blocks of the data directory (bytes).
     Disk,
     /// `Disk` per byte of keys and values.
     DiskPerByte,
     /// How long it took (seconds).
     Time,
+    /// From `kill -9` and a new start to the first answer (seconds).
+    Return,
     /// The longest time without an acknowledged write (seconds).
     Gap,
     /// The same while the member that failed comes back.
@@ -69,10 +73,12 @@ impl Metric {
             Metric::Resident => "RSS",
             Metric::Anonymous => "anonymous RSS",
             Metric::Peak => "peak RSS",
+            Metric::MostAnonymous => "peak anonymous RSS",
             Metric::Disk => "disk",
             Metric::DiskPerByte => "disk a byte",
             Metric::Time => "time",
             Metric::Gap => "write gap",
+            Metric::Return => "restart",
             Metric::ReturnGap => "gap at its return",
             Metric::Failed => "failed requests",
             Metric::Elections => "elections",
@@ -84,7 +90,7 @@ impl Metric {
         match self {
             Metric::Throughput if value >= 10_000.0 => format!("{:.1}k/s", value / 1e3),
             Metric::Throughput => format!("{value:.0}/s"),
-            Metric::Resident | Metric::Anonymous | Metric::Peak | Metric::Disk => {
+            Metric::Resident | Metric::Anonymous | Metric::Peak | Metric::MostAnonymous | Metric::Disk => {
                 format!("{:.1} MB", value / 1e6)
             }
             Metric::DiskPerByte => format!("{value:.2}"),
@@ -98,7 +104,7 @@ impl Metric {
     fn unit(self) -> &'static str {
         match self {
             Metric::Throughput => "1/s",
-            Metric::Resident | Metric::Anonymous | Metric::Peak | Metric::Disk => "B",
+            Metric::Resident | Metric::Anonymous | Metric::Peak | Metric::MostAnonymous | Metric::Disk => "B",
             Metric::DiskPerByte | Metric::Failed | Metric::Elections => "1",
             _ => "s",
         }

@@ -76,7 +76,7 @@ pub async fn run(server: &Server, watchers: usize, writers: usize, seconds: f64)
 }
 
 /// Opens a stream with `count` watchers and waits until all of them exist.
-async fn open(wire: Wire, count: usize) -> Result<Streaming<WatchResponse>, tonic::Status> {
+pub async fn open(wire: Wire, count: usize) -> Result<Streaming<WatchResponse>, tonic::Status> {
     let create =
         WatchCreateRequest { key: "watch/".into(), range_end: "watch0".into(), ..Default::default() };
     let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
