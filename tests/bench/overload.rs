@@ -37,7 +37,7 @@ const TOGETHER: u64 = 100;
 /// What is too much.
 #[derive(Clone, Copy, Debug)]
 pub enum Scene {
-    /// Ten lists of 512 MB at once; then a restart with these data.
+    /// Ten lists of 134 MB at once: kvd answers up to 160 MB unless `max-unsent-bytes` says more; then a restart with these data.
     Ranges,
     /// 10,000 watchers of one prefix and one that never reads.
     Watchers,
@@ -90,13 +90,14 @@ pub async fn run(
     if done.count > 0 {
         rows.push((Metric::Throughput, done.count as f64 / time.as_secs_f64()));
     }
-    drop(done.held);
     if matches!(scene, Scene::Ranges) {
+        rows.push((Metric::Refused, done.refused as f64));
         let member = &mut cluster.members[2];
         member.signal(rustix::process::Signal::KILL)?;
         member.ended().await?;
         rows.push((Metric::Return, member.resume().await?.as_secs_f64()));
     }
+    drop(done.held);
     Ok(rows.into_iter().map(|(metric, value)| Sample { row, metric, value }).collect())
 }
 
@@ -237,7 +238,7 @@ async fn count(port: u16) -> Result<i64, String> {
 async fn prepare(scene: Scene, port: u16, of: &impl Fn(u64) -> u64) -> Result<i64, String> {
     match scene {
         Scene::Ranges => {
-            let count = of(2048);
+            let count = of(512);
             let filled = together(port, 16, |mut kv, number| {
                 let key = Bytes::from(format!("many/{number:08}"));
                 let value = Dice::new(number).bytes(256 << 10);
@@ -281,6 +282,8 @@ async fn many_leases(port: u16, count: u64) -> Result<i64, String> {
 #[derive(Default)]
 struct Done {
     count: u64,
+    /// Refused for want of memory, and repeated.
+    refused: u64,
     held: Vec<tonic::Streaming<kvd::api::proto::etcdserverpb::WatchResponse>>,
 }
 
@@ -293,7 +296,7 @@ async fn act(
     seconds: f64,
 ) -> Result<Done, String> {
     match scene {
-        Scene::Ranges => ten_lists(port, before as u64).await.map(|()| Done::default()),
+        Scene::Ranges => ten_lists(port, before as u64).await,
         Scene::Watchers => watchers(port, of(10_000) as usize, seconds).await,
         Scene::ManyLeases => until_gone(port).await.map(|()| Done::default()),
         Scene::OneLease => {
@@ -309,35 +312,56 @@ async fn act(
     }
 }
 
-/// Reads the whole list ten times at once, as it arrives.
-async fn ten_lists(port: u16, least: u64) -> Result<(), String> {
+/// Reads the whole list ten times at once, as it arrives. A server may refuse some of them for want of memory: those are
+/// repeated until they are answered, and counted.
+async fn ten_lists(port: u16, least: u64) -> Result<Done, String> {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..10 {
         let mut wire = Wire::connect(port).await?;
         tasks.spawn_local(async move {
-            let message = list().encode_to_vec();
-            let mut frame = BytesMut::with_capacity(message.len() + 5);
-            frame.put_u8(0);
-            frame.put_u32(message.len() as u32);
-            frame.put_slice(&message);
-            let request = http::Request::post("/etcdserverpb.KV/Range")
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .body(tonic::body::Body::new(Full::new(frame.freeze())))
-                .map_err(|error| error.to_string())?;
-            let answer = tower::Service::call(&mut wire, request).await.map_err(|error| error.to_string())?;
-            let (mut body, mut read) = (answer.into_body(), 0);
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| format!("a list after {read} bytes: {error}"))?;
-                read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            let (begun, mut refused) = (Instant::now(), 0);
+            loop {
+                match one_list(&mut wire).await? {
+                    Some(read) if read >= least => return Ok(refused),
+                    Some(read) => return Err(format!("a list has {read} of {least} bytes")),
+                    None if begun.elapsed() > PATIENCE => return Err("a list is refused for ever".to_owned()),
+                    None => refused += 1,
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            if read < least { Err(format!("a list has {read} of {least} bytes")) } else { Ok(()) }
         });
     }
+    let mut done = Done::default();
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| error.to_string())??;
+        done.refused += ended.map_err(|error| error.to_string())??;
     }
-    Ok(())
+    Ok(done)
+}
+
+/// How many bytes an answer has; `None` if the server has no room for it.
+async fn one_list(wire: &mut Wire) -> Result<Option<u64>, String> {
+    let message = list().encode_to_vec();
+    let mut frame = BytesMut::with_capacity(message.len() + 5);
+    frame.put_u8(0);
+    frame.put_u32(message.len() as u32);
+    frame.put_slice(&message);
+    let request = http::Request::post("/etcdserverpb.KV/Range")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(tonic::body::Body::new(Full::new(frame.freeze())))
+        .map_err(|error| error.to_string())?;
+    let answer = tower::Service::call(wire, request).await.map_err(|error| error.to_string())?;
+    match answer.headers().get("grpc-status").map(|code| code.as_bytes()) {
+        Some(b"8") => return Ok(None),
+        Some(code) => return Err(format!("a list is refused: {}", String::from_utf8_lossy(code))),
+        None => {}
+    }
+    let (mut body, mut read) = (answer.into_body(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| format!("a list after {read} bytes: {error}"))?;
+        read += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    Ok(Some(read))
 }
 
 /// Some writers put to what all watch; every watcher but the one that never reads must see each put.
@@ -370,7 +394,7 @@ async fn watchers(port: u16, watchers: usize, seconds: f64) -> Result<Done, Stri
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(Done { count: expected as u64, held: vec![unread] })
+    Ok(Done { count: expected as u64, held: vec![unread], ..Done::default() })
 }
 
 /// Until no key is left.
@@ -411,7 +435,7 @@ async fn many_puts(port: u16, clients: usize, size: usize, most: u64, seconds: f
     let done = done.await?;
     let there = count(port).await? as u64;
     if there == done.min(10_000) {
-        Ok(Done { count: done, held: Vec::new() })
+        Ok(Done { count: done, ..Done::default() })
     } else {
         Err(format!("{there} keys after {done} puts"))
     }
@@ -426,5 +450,5 @@ async fn streams(port: u16, count: usize, seconds: f64) -> Result<Done, String> 
         }
     }
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
-    Ok(Done { count: 0, held })
+    Ok(Done { held, ..Done::default() })
 }

@@ -38,6 +38,8 @@ pub enum Metric {
     ReturnGap,
     /// Requests that a server refused or did not answer in time.
     Failed,
+    /// Requests for which a server had no room, and that were repeated.
+    Refused,
     /// The number of new terms.
     Elections,
 }
@@ -81,6 +83,7 @@ impl Metric {
             Metric::Return => "restart",
             Metric::ReturnGap => "gap at its return",
             Metric::Failed => "failed requests",
+            Metric::Refused => "refused and repeated",
             Metric::Elections => "elections",
         }
     }
@@ -94,7 +97,7 @@ impl Metric {
                 format!("{:.1} MB", value / 1e6)
             }
             Metric::DiskPerByte => format!("{value:.2}"),
-            Metric::Failed | Metric::Elections => format!("{value:.0}"),
+            Metric::Failed | Metric::Refused | Metric::Elections => format!("{value:.0}"),
             _ if value >= 1.0 => format!("{value:.2} s"),
             _ if value >= 1e-3 => format!("{:.2} ms", value * 1e3),
             _ => format!("{:.1} us", value * 1e6),
@@ -105,7 +108,7 @@ impl Metric {
         match self {
             Metric::Throughput => "1/s",
             Metric::Resident | Metric::Anonymous | Metric::Peak | Metric::MostAnonymous | Metric::Disk => "B",
-            Metric::DiskPerByte | Metric::Failed | Metric::Elections => "1",
+            Metric::DiskPerByte | Metric::Failed | Metric::Refused | Metric::Elections => "1",
             _ => "s",
         }
     }
