@@ -84,6 +84,7 @@ pub async fn run(
         (Metric::ServerCpu, cpu.as_secs_f64()),
         (Metric::Median, quantile(0.5)),
         (Metric::P99, quantile(0.99)),
+        (Metric::Slowest, latency.max() as f64 / 1e9),
         (Metric::Failed, failed as f64),
         (Metric::Elections, after.saturating_sub(term) as f64),
     ];
@@ -282,7 +283,7 @@ async fn many_leases(port: u16, count: u64) -> Result<i64, String> {
 #[derive(Default)]
 struct Done {
     count: u64,
-    /// Refused for want of memory, and repeated.
+    /// Refused for lack of memory, and repeated.
     refused: u64,
     held: Vec<tonic::Streaming<kvd::api::proto::etcdserverpb::WatchResponse>>,
 }
@@ -312,7 +313,7 @@ async fn act(
     }
 }
 
-/// Reads the whole list ten times at once, as it arrives. A server may refuse some of them for want of memory: those are
+/// Reads the whole list ten times at once, as it arrives. A server may refuse some of them for lack of memory: those are
 /// repeated until they are answered, and counted.
 async fn ten_lists(port: u16, least: u64) -> Result<Done, String> {
     let mut tasks = tokio::task::JoinSet::new();

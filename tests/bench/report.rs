@@ -12,6 +12,8 @@ pub enum Metric {
     Median,
     /// 99 of 100 operations took no longer (seconds).
     P99,
+    /// The slowest operation (seconds).
+    Slowest,
     /// User and system time of the server per operation, or, at rest, per minute (seconds).
     ServerCpu,
     /// The load generator's own (seconds).
@@ -70,6 +72,7 @@ impl Metric {
             Metric::Throughput => "throughput",
             Metric::Median => "p50",
             Metric::P99 => "p99",
+            Metric::Slowest => "slowest",
             Metric::ServerCpu => "server CPU",
             Metric::LoadCpu => "(load's CPU)",
             Metric::Resident => "RSS",

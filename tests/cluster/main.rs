@@ -17,7 +17,8 @@
 //! tests/cluster/run --minutes 60                                                         new seeds for an hour
 //! ```
 //!
-//! The tests need root, iproute2 and Python 3. If one is missing, they print that and pass, unless
+//! The tests need root, iproute2 and Python 3, and for disks and clocks of their own loop devices, `mkfs.ext4` and a C
+//! compiler. If one is missing, they print that and pass, unless
 //! `KVD_TESTS_REQUIRE=1` (as `tests/run` sets it); versions of etcd in `KVD_TESTS_WITHOUT` are left out all
 //! the same. `KVD_SUITE_SUBJECT=3.5.1` runs everything against that etcd, which
 //! verifies the tests.

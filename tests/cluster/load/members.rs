@@ -82,25 +82,22 @@ impl Cluster {
     /// Gives each member a disk and a clock of its own; false (and a line with the test's name) if that is not
     /// possible here.
     pub fn equip(&mut self, test: &str) -> bool {
-        let library = match preload::library(self.dir.path()) {
-            Ok(library) => library,
-            Err(why) => {
-                skip(test, &why);
-                return false;
-            }
-        };
+        let Err(why) = self.try_to_equip() else { return true };
+        for server in &mut self.servers {
+            (server.disk, server.preload) = (None, None);
+        }
+        skip(test, &format!("faults of disks and clocks: {why}"));
+        false
+    }
+
+    fn try_to_equip(&mut self) -> Result<(), String> {
+        let library = preload::library(self.dir.path())?;
         for (number, server) in self.servers.iter_mut().enumerate() {
-            match Disk::new(server.dir()) {
-                Ok(disk) => server.disk = Some(disk),
-                Err(why) => {
-                    skip(test, &format!("disks of their own: {why}"));
-                    return false;
-                }
-            }
+            server.disk = Some(Disk::new(server.dir())?);
             let below = server.dir().join("disk");
             server.preload = Some(Preload::new(&library, server.dir(), &below, CLOCKS[number]));
         }
-        true
+        Ok(())
     }
 
     /// The switches of a member that was equipped.
