@@ -16,8 +16,10 @@ const SIZE: u64 = 512 << 20;
 /// `FS_IOC_SHUTDOWN` with `FS_SHUTDOWN_FLAGS_NOLOGFLUSH`.
 const SHUT_DOWN: &str = "import fcntl, os, struct, sys; \
                          fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
-/// Mounts, then becomes the server. The journal is written as seldom as possible, so that a power cut loses much.
-const MOUNT: &str = r#"mount -t ext4 -o commit=300 "$1" "$2" && chmod 700 "$2" && shift 2 && exec "$@""#;
+/// Mounts, then becomes the server. The journal is written as seldom as possible, so that a power cut loses much. A server
+/// that has ended on a full disk finds room when it starts again.
+const MOUNT: &str = r#"mount -t ext4 -o commit=300 "$1" "$2" && chmod 700 "$2" && rm -f "$2"/ballast &&
+    shift 2 && exec "$@""#;
 
 /// One disk.
 pub struct Disk {
