@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use super::BackupError;
 use super::folder::Folder;
 use super::name::Name;
-use crate::model::ClusterId;
 use crate::offline;
 use crate::store::Store;
 
@@ -39,7 +38,6 @@ pub struct Made {
 pub struct Order<'o> {
     pub store: &'o Store,
     pub folder: &'o Folder,
-    pub cluster: ClusterId,
     /// The present time, in seconds since the unix epoch.
     pub now: i64,
     pub compress: bool,
@@ -91,8 +89,8 @@ impl Order<'_> {
             return Err(BackupError::Unlike(temporary.clone()));
         }
         let bytes = part.file.metadata().map_err(&failed)?.len();
-        let (cluster, at, compressed) = (self.cluster, self.now, self.compress);
-        let name = Name { cluster, at, revision: checked.revision, compressed };
+        let (source, at, compressed) = (folder.source(), self.now, self.compress);
+        let name = Name { source, at, revision: checked.revision, compressed };
         // Nor if it was found wrong meanwhile: a backup displaces an older one.
         self.is_right()?;
         let path = part.finish(folder, &name)?;

@@ -6,9 +6,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::BackupError;
-use super::name::Name;
+use super::name::{Name, Source};
 use crate::files;
-use crate::model::{ClusterId, MemberId};
+use crate::model::MemberId;
 
 /// Bytes that a backup leaves free.
 const SPARE: u64 = 16 << 20;
@@ -20,7 +20,7 @@ const OTHERS_WRITE: u32 = 0o022;
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
-    cluster: ClusterId,
+    source: Source,
     member: MemberId,
 }
 
@@ -37,13 +37,18 @@ pub struct Entry {
 
 impl Folder {
     /// The directory at `path`, which need not exist.
-    pub fn new(path: PathBuf, cluster: ClusterId, member: MemberId) -> Self {
-        Self { path, cluster, member }
+    pub fn new(path: PathBuf, source: Source, member: MemberId) -> Self {
+        Self { path, source, member }
     }
 
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whose backups are made in it.
+    pub fn source(&self) -> Source {
+        self.source
     }
 
     /// All backups in a directory, of any cluster, the oldest first.
@@ -77,7 +82,7 @@ impl Folder {
     /// [`BackupError::Io`].
     pub fn own(&self) -> Result<Vec<Entry>, BackupError> {
         let mut all = Self::list(&self.path)?;
-        all.retain(|entry| entry.name.cluster == self.cluster);
+        all.retain(|entry| entry.name.source == self.source);
         Ok(all)
     }
 
@@ -117,7 +122,7 @@ impl Folder {
     /// # Errors
     /// [`BackupError::Io`].
     pub fn begin(&self) -> Result<Part, BackupError> {
-        let path = self.path.join(format!(".kvd-{}-{}.part", self.cluster, self.member));
+        let path = self.path.join(format!(".kvd-{}-{}.part", self.source, self.member));
         let failed = BackupError::io(&path);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),

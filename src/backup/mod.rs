@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `name.rs` | the name of a backup: cluster, time, revision |
+//! | `name.rs` | the name of a backup: cluster (and host, if it has none to itself), time, revision |
 //! | `folder.rs` | the directory: what may use it, its backups, its room, which of them are kept |
 //! | `copy.rs` | one backup: written, verified, named |
 //! | `turns.rs` | which member takes the next one, pure |
@@ -30,5 +30,5 @@ mod turns;
 pub use copy::Made;
 pub use error::BackupError;
 pub use folder::{Entry, Folder};
-pub use name::Name;
+pub use name::{Name, Source};
 pub use schedule::{Backups, Options, Outcome, Progress, answer};

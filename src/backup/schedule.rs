@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::copy::Order;
 use super::folder::Folder;
+use super::name::{Source, host};
 use super::turns::{Report, State, Turns, Verdict, pause};
 use super::{BackupError, Made};
 use crate::model::{Clock, Histogram, MemberId, Refusal};
@@ -46,7 +47,6 @@ pub struct Backups(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub options: Options,
-    folder: Folder,
     node: Node,
     store: Store,
     clock: Arc<dyn Clock>,
@@ -104,8 +104,6 @@ impl Backups {
         clock: Arc<dyn Clock>,
         on_end: Box<Outcome>,
     ) -> Self {
-        let status = node.status();
-        let folder = Folder::new(options.directory.clone(), status.cluster, status.id);
         let figures = Figures {
             successes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -113,7 +111,7 @@ impl Backups {
             took: Histogram::doubling(0.125, 16),
         };
         let (begin, ended, ledger) = (Notify::new(), Notify::new(), Mutex::default());
-        Self(Arc::new(Inner { options, folder, node, store, clock, ledger, figures, begin, ended, on_end }))
+        Self(Arc::new(Inner { options, node, store, clock, ledger, figures, begin, ended, on_end }))
     }
 
     /// Reports to the leader and takes backups for as long as it is polled. Whether the directory can be used is found
@@ -146,13 +144,21 @@ impl Backups {
 }
 
 impl Inner {
+    /// The directory; which files in it are this cluster's depends on its members.
+    fn folder(&self) -> Folder {
+        let status = self.node.status();
+        let source = Source::of(status.cluster, &self.store.members(), host());
+        Folder::new(self.options.directory.clone(), source, status.id)
+    }
+
     /// Finds out when the last backup was taken, and whether the next one can be.
     fn find(&self) -> Result<(), BackupError> {
-        self.folder.prepare()?;
+        let folder = self.folder();
+        folder.prepare()?;
         let now_ms = self.clock.now_ms();
         let is_past = |at: i64| at.saturating_mul(1000) <= now_ms;
         // A name of the future comes from a clock that was wrong.
-        let newest = self.folder.own()?.into_iter().rev().find(|entry| is_past(entry.name.at));
+        let newest = folder.own()?.into_iter().rev().find(|entry| is_past(entry.name.at));
         if let Some(entry) = newest {
             let age = u64::try_from(now_ms.saturating_sub(entry.name.at.saturating_mul(1000))).unwrap_or(0);
             let mut ledger = self.ledger.lock();
@@ -237,7 +243,7 @@ impl Inner {
             let _ = sender.send(inner.copy(&flag));
         };
         let thread = std::thread::Builder::new().name("kvd-backup".into()).spawn(run);
-        thread.map_err(BackupError::io(self.folder.path()))?;
+        thread.map_err(BackupError::io(&self.options.directory))?;
         outcome.await.unwrap_or(Err(BackupError::Stopped))
     }
 
@@ -245,8 +251,7 @@ impl Inner {
         self.figures.written.store(0, Ordering::Relaxed);
         let order = Order {
             store: &self.store,
-            folder: &self.folder,
-            cluster: self.node.status().cluster,
+            folder: &self.folder(),
             now: self.clock.now_ms().div_euclid(1000),
             compress: self.options.compress,
             keep: self.options.keep,

@@ -16,7 +16,7 @@ use crate::model::{Caller, ClusterId, Command, MemberId, Put};
 use crate::offline;
 use crate::store::{Condemned, Store};
 
-const CLUSTER: ClusterId = ClusterId(0xabc);
+const SOURCE: Source = Source { cluster: ClusterId(0xabc), host: None };
 /// What [`StoppedClock`] shows, in seconds.
 const NOW: i64 = 1_700_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -46,7 +46,7 @@ impl Bench {
     }
 
     fn folder(&self) -> Folder {
-        Folder::new(self.directory(), CLUSTER, MemberId(7))
+        Folder::new(self.directory(), SOURCE, MemberId(7))
     }
 
     fn take(&self, now: i64, compress: bool, keep: usize) -> Result<Made, BackupError> {
@@ -54,10 +54,21 @@ impl Bench {
     }
 
     fn take_until(&self, now: i64, compress: bool, keep: usize, stop: bool) -> Result<Made, BackupError> {
+        self.take_in(&self.folder(), now, compress, keep, stop)
+    }
+
+    fn take_in(
+        &self,
+        folder: &Folder,
+        now: i64,
+        compress: bool,
+        keep: usize,
+        stop: bool,
+    ) -> Result<Made, BackupError> {
         let (written, stopped) = (AtomicU64::new(0), AtomicBool::new(stop));
-        let (store, folder) = (&self.member.store, &self.folder());
+        let store = &self.member.store;
         let (written, stopped) = (&written, &stopped);
-        Order { store, folder, cluster: CLUSTER, now, compress, keep, written, stopped }.take()
+        Order { store, folder, now, compress, keep, written, stopped }.take()
     }
 
     /// The backups of the running member, with the outcomes that they report.
@@ -90,7 +101,7 @@ async fn a_backup_is_whole_closed_and_alone_under_its_name() {
     let bench = Bench::new().await;
     for compress in [false, true] {
         let made = bench.take(NOW, compress, 9).expect("a backup");
-        assert_eq!(made.name, Name { cluster: CLUSTER, at: NOW, revision: 301, compressed: compress });
+        assert_eq!(made.name, Name { source: SOURCE, at: NOW, revision: 301, compressed: compress });
         assert_eq!(fs::metadata(&made.path).expect("there").permissions().mode() & 0o7777, 0o600);
         let checked = offline::check(&made.path, &offline::Meter::default()).expect("it can be restored");
         assert_eq!((checked.revision, checked.changes), (301, 300));
@@ -101,6 +112,27 @@ async fn a_backup_is_whole_closed_and_alone_under_its_name() {
     assert_eq!(names(&bench.directory()), [plain.clone(), compressed.clone()]);
     let size = |name: &str| fs::metadata(bench.directory().join(name)).expect("there").len();
     assert!(size(&compressed) * 10 < size(&plain), "a thousand times the same letter");
+}
+
+/// Two hosts with the default URLs: the ids of their clusters and members are the same.
+#[tokio::test]
+async fn hosts_that_share_a_directory_leave_each_others_files_alone() {
+    let bench = Bench::new().await;
+    let folder = |host| Folder::new(bench.directory(), Source { host: Some(host), ..SOURCE }, MemberId(7));
+    let (one, two) = (folder(1), folder(2));
+    let take = |folder, now| bench.take_in(folder, now, false, 1, false).expect("a backup");
+    take(&one, NOW);
+    let unfinished = one.begin().expect("begun");
+    take(&two, NOW);
+    assert!(unfinished.path.exists(), "another member's unfinished file is not its own");
+    drop(unfinished);
+    assert_eq!(take(&one, NOW + 1).removed, 1);
+    let names = names(&bench.directory());
+    assert_eq!(
+        names,
+        ["kvd-abc.00000001-20231114T221321Z-301.db", "kvd-abc.00000002-20231114T221320Z-301.db"]
+    );
+    assert!(two.own().expect("read").iter().all(|entry| entry.name.source.host == Some(2)));
 }
 
 #[tokio::test]
@@ -202,7 +234,7 @@ async fn a_backup_that_fails_leaves_nothing_and_says_why() {
     set(0o755);
     let error = bench.folder().check_room(u64::MAX / 4, false).expect_err("no room").to_string();
     assert!(error.contains("bytes are free, and a backup needs 46116"), "{error}");
-    let file = Folder::new(directory.join(&names(&directory)[0]), CLUSTER, MemberId(7));
+    let file = Folder::new(directory.join(&names(&directory)[0]), SOURCE, MemberId(7));
     let error = file.prepare().expect_err("no directory").to_string();
     assert!(error.ends_with("not a directory"), "{error}");
 }
@@ -211,8 +243,9 @@ async fn a_backup_that_fails_leaves_nothing_and_says_why() {
 async fn a_lone_member_takes_what_was_missed_and_no_more_than_is_due() {
     let bench = Bench::new().await;
     let cluster = bench.member.node.status().cluster;
+    let source = Source::of(cluster, &bench.member.store.members(), super::name::host());
     fs::create_dir(bench.directory()).expect("made");
-    let old = Name { cluster, at: NOW - 2 * 3600, revision: 5, compressed: false };
+    let old = Name { source, at: NOW - 2 * 3600, revision: 5, compressed: false };
     fs::write(bench.directory().join(old.to_string()), "an old one").expect("written");
     let (backups, outcomes) = bench.scheduled(HOUR, 1);
     let taken = async {

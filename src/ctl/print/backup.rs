@@ -30,7 +30,7 @@ pub(in crate::ctl) fn list(entries: &[Entry], style: Style) -> Result<Vec<u8>, F
                 Object::default()
                     .always("file", entry.path.display().to_string())
                     .always("time", entry.name.time())
-                    .always("cluster", entry.name.cluster.to_string())
+                    .always("cluster", entry.name.source.cluster.to_string())
                     .always("revision", entry.name.revision)
                     .always("size", entry.bytes)
                     .always("compressed", entry.name.compressed)
