@@ -261,6 +261,13 @@ impl Own<'_> {
             let (name, there) = (self.name.to_string(), values(&namesakes));
             return Err(DiscoveryError::DuplicateName { name, there });
         }
+        // Two others: what they register is one member with both addresses to whoever reads it as a list.
+        for (number, member) in first.iter().enumerate() {
+            if let Some(other) = first[..number].iter().find(|other| other.name() == member.name()) {
+                let (name, there) = (member.name().to_string(), values(&[other, member]));
+                return Err(DiscoveryError::DuplicateName { name, there });
+            }
+        }
         Ok(())
     }
 }
@@ -385,6 +392,12 @@ mod tests {
         assert!(id.contains("is registered already as other=http://b:1"), "{id}");
         let name = refused(vec![entry(SIZE, "3", 1), member("b", "http://a:1", 2)]).await;
         assert!(name.contains("the name \"b\" is registered twice: b=http://a:1"), "{name}");
+        let others = vec![entry(SIZE, "4", 1), member("a", "http://a:1", 2), member("a", "http://c:1", 3)];
+        let others = refused(others).await;
+        assert!(
+            others.contains("the name \"a\" is registered twice: a=http://a:1 and a=http://c:1"),
+            "{others}"
+        );
         let (no, _) =
             asked(Vec::new(), |_| Err(CallError::Refused("etcdserver: permission denied".into()))).await;
         assert_eq!(no, Err("discovery: etcdserver: permission denied".to_string()));

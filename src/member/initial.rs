@@ -79,7 +79,7 @@ fn keys(discovery: &Discovery) -> Keys {
         always_tls: !discovery.insecure_transport || named,
         tls,
         dial_timeout: discovery.dial_timeout,
-        server_name: None,
+        server_name: (!discovery.server_name.is_empty()).then(|| discovery.server_name.clone()),
         pings: (!discovery.keepalive_time.is_zero()).then_some(Pings {
             interval: discovery.keepalive_time,
             patience: discovery.keepalive_timeout,

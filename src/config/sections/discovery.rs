@@ -22,6 +22,7 @@ section! {
         cert: Option<PathBuf> = etcd("discovery-cert", Kind::Path, "", "Discovery: the client certificate.").key("discovery-config.client.secure.cert").since("3.6").names_file().bootstrap();
         key: Option<PathBuf> = etcd("discovery-key", Kind::Path, "", "Discovery: the client certificate's key.").key("discovery-config.client.secure.key").since("3.6").names_file().bootstrap();
         cacert: Option<PathBuf> = etcd("discovery-cacert", Kind::Path, "", "Discovery: the CA of the servers.").key("discovery-config.client.secure.cacert").since("3.6").names_file().bootstrap();
+        server_name: String = own("discovery-server-name", Kind::Text, "", "Discovery: the name that the servers' certificates must have, instead of the endpoint's host.").key("discovery-config.client.secure.server-name").bootstrap();
         user: Option<Secret> = etcd("discovery-user", Kind::Text, "", "Discovery: the user, or user:password.").key("discovery-config.client.auth.username").since("3.6").secret().bootstrap();
         password: Option<Secret> = etcd("discovery-password", Kind::Text, "", "Discovery: the user's password.").key("discovery-config.client.auth.password").since("3.6").secret().bootstrap();
         srv: String = etcd("discovery-srv", Kind::Text, "", "The DNS domain whose SRV records _etcd-server-ssl._tcp and _etcd-server._tcp name the members.").bootstrap();

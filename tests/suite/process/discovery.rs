@@ -262,7 +262,15 @@ async fn the_service_may_ask_for_tls_and_a_user() {
     until("an unknown CA is named", || stranger.log().contains("the discovery service does not answer"))
         .await;
 
-    let mut good = secured(&["--discovery-user=root", &format!("--discovery-password={PASSWORD}")]);
+    let mut other = secured(&["--discovery-server-name=elsewhere.example"]);
+    other.spawn();
+    until("another name is missed", || other.log().contains("the discovery service does not answer")).await;
+
+    let mut good = secured(&[
+        "--discovery-server-name=localhost",
+        "--discovery-user=root",
+        &format!("--discovery-password={PASSWORD}"),
+    ]);
     good.spawn();
     answers(&good).await;
 }
