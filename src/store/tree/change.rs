@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::path::{Path, steps};
+use super::path::{Path, is_after, is_below, is_from_below, steps};
 use super::state::{HISTORY, HISTORY_BYTES, Node, Tree, event_bytes, node_bytes};
 use crate::model::{
     Expected, TreeAction, TreeChange, TreeCode, TreeCommand, TreeError, TreeEvent, TreeNode, TreeReply, Ttl,
@@ -195,24 +195,38 @@ impl Run<'_> {
         let prev = Some(before.shown(path, self.now_ms));
         let (dir, created) = (before.is_dir(), before.created);
         let key = Path::new(path);
-        let mut paths = if dir { self.tree.paths_below(path) } else { Vec::new() };
+        let mut paths = if dir { self.take_out_below(path) } else { Vec::new() };
         paths.push(key.clone());
-        for path in &paths {
-            self.take_out(path);
-        }
+        self.forget(&key, before);
+        self.tree.nodes = self.tree.nodes.without(&key);
         let modified = self.next();
         let node = TreeNode { key: key.0, value: None, dir, expires_ms: None, ttl: 0, modified, created };
         let removed = paths.into_iter().map(|path| path.0).collect();
         self.made(TreeEvent { action, node, prev, refresh: false }, removed)
     }
 
-    fn take_out(&mut self, path: &Path) {
-        let Some(node) = self.tree.nodes.get(path).cloned() else { return };
+    /// Takes out everything below a directory; the paths, the last one first.
+    fn take_out_below(&mut self, dir: &str) -> Vec<Path> {
+        let nodes = self.tree.nodes.clone();
+        let below = nodes.from(|path| is_from_below(&path.0, dir));
+        let below = below.take_while(|(path, _)| is_below(&path.0, dir));
+        let mut below: Vec<(&Path, &Node)> = below.collect();
+        below.reverse();
+        for (path, node) in &below {
+            self.forget(path, node);
+        }
+        // At once: one by one they would take ten times as long, and nothing else is applied meanwhile.
+        self.tree.nodes =
+            nodes.without_range(|path| is_from_below(&path.0, dir), |path| is_after(&path.0, dir));
+        below.into_iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Takes a node out of everything but the nodes.
+    fn forget(&mut self, path: &Path, node: &Node) {
         self.tree.node_bytes -= node.bytes(&path.0);
         if let Some(expires) = node.expires_ms {
             self.tree.due = self.tree.due.without(&(expires, path.clone()));
         }
-        self.tree.nodes = self.tree.nodes.without(path);
         self.changes.nodes.push((path.clone(), None));
     }
 

@@ -72,6 +72,43 @@ impl<K: Ord + Clone, V: Clone> Map<K, V> {
         }
     }
 
+    /// Without the keys from the first one for which `is_from` holds to the first one for which `is_after` does; both must
+    /// hold for all after one for which they do. It takes as long as one key's removal, however many there are.
+    pub fn without_range(&self, is_from: impl Fn(&K) -> bool, is_after: impl Fn(&K) -> bool) -> Self {
+        let (before, _) = self.split(&is_from);
+        let (_, after) = self.split(&is_after);
+        match after.first() {
+            None => before,
+            Some((key, value)) => Self::joined(before, key.clone(), value.clone(), after.without(key)),
+        }
+    }
+
+    /// The keys before the first one for which `is_from` holds, and the others.
+    fn split(&self, is_from: &impl Fn(&K) -> bool) -> (Self, Self) {
+        let Some(branch) = &self.0 else { return Default::default() };
+        let Branch { key, value, left, right, .. } = &**branch;
+        if is_from(key) {
+            let (before, from) = left.split(is_from);
+            (before, Self::joined(from, key.clone(), value.clone(), right.clone()))
+        } else {
+            let (before, from) = right.split(is_from);
+            (Self::joined(left.clone(), key.clone(), value.clone(), before), from)
+        }
+    }
+
+    /// A key between two sides of any heights.
+    fn joined(left: Self, key: K, value: V, right: Self) -> Self {
+        match (&left.0, &right.0) {
+            (Some(top), _) if left.height() > right.height() + 1 => {
+                top.between(top.left.clone(), Self::joined(top.right.clone(), key, value, right))
+            }
+            (_, Some(top)) if right.height() > left.height() + 1 => {
+                top.between(Self::joined(left, key, value, top.left.clone()), top.right.clone())
+            }
+            _ => Self::branch(left, key, value, right),
+        }
+    }
+
     /// The smallest key with its value.
     pub fn first(&self) -> Option<(&K, &V)> {
         self.from(|_| true).next()
@@ -202,7 +239,20 @@ mod tests {
             }
             assert_eq!(map.first(), model.first_key_value());
         }
+        for (map, model) in &copies {
+            for (from, to) in [(0, 500), (0, 1), (7, 250), (250, 250), (499, 600), (600, 700), (100, 101)] {
+                let left = map.without_range(|key| *key >= from, |key| *key >= to);
+                checked(&left);
+                assert!(
+                    left.from(|_| true).eq(model.range(..from).chain(model.range(to..))),
+                    "{from} to {to}"
+                );
+            }
+        }
         let ascending = (0..5000).fold(Map::default(), |map, key| map.with(key, 0));
         assert!(checked(&ascending) < 16);
+        for (from, to) in [(1, 4999), (0, 4990), (10, 5000), (2000, 2001)] {
+            checked(&ascending.without_range(|key| *key >= from, |key| *key >= to));
+        }
     }
 }

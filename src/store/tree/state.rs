@@ -188,15 +188,6 @@ impl Tree {
         next.is_some_and(|(path, _)| is_below(&path.0, dir))
     }
 
-    /// The paths below a directory, the deepest first.
-    pub(super) fn paths_below(&self, dir: &str) -> Vec<Path> {
-        let from = self.nodes.from(|path| is_from_below(&path.0, dir));
-        let below = from.take_while(|(path, _)| is_below(&path.0, dir));
-        let mut paths: Vec<Path> = below.map(|(path, _)| path.clone()).collect();
-        paths.reverse();
-        paths
-    }
-
     /// The first change in the history from the index `since` on that concerns a watcher of `path`.
     ///
     /// # Errors

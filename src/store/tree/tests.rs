@@ -201,6 +201,33 @@ fn the_history_holds_the_last_thousand_changes() {
     assert_eq!(garden.tree.since("/r", false, last + 3).unwrap(), None);
 }
 
+/// The leader's clock decides, whichever member leads by then: nothing ends earlier, or later, than the clocks differ.
+#[test]
+fn a_new_leaders_clock_moves_an_end_by_no_more_than_the_clocks_differ() {
+    const TTL_MS: i64 = 60_000;
+    for (before, after) in [(0, 0), (5_000, 0), (0, 5_000), (-5_000, 5_000), (5_000, -5_000)] {
+        // `before` and `after` are the errors of the clocks of the old and the new leader.
+        let written = 1_000_000;
+        let mut garden = Garden { now_ms: written + before, ..Garden::default() };
+        garden.done(&set_for("/a", TTL_MS as u64 / 1000));
+        let mut ended = None;
+        for now in (written..written + 2 * TTL_MS).step_by(500) {
+            let error = if now < written + TTL_MS / 2 { before } else { after };
+            garden.now_ms = now + error;
+            if garden.run(&TreeCommand::Expire) == TreeReply::Expired(1) {
+                ended = Some(now - written - TTL_MS);
+                break;
+            }
+        }
+        assert_eq!(ended, Some(before - after), "in milliseconds after its time");
+        // A clock that is set back afterwards brings nothing back and ends nothing.
+        garden.done(&set_for("/b", 60));
+        garden.now_ms -= 3_600_000;
+        assert_eq!(garden.run(&TreeCommand::Expire), TreeReply::Expired(0));
+        assert_eq!(garden.keys("/"), ["/", "/b"]);
+    }
+}
+
 #[test]
 fn the_tree_its_history_and_a_listing_have_a_largest_size() {
     let mut garden = Garden::default();
