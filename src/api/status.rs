@@ -130,6 +130,9 @@ refusals! {
     VerifyOnly: Unknown, "auth: token signing attempted with verify-only key", None;
     // etcd has the text, and no such limit.
     AnswersUnread: ResourceExhausted, "etcdserver: too many requests", RAFT;
+    // etcd has no limit.
+    TooManyWaiters: ResourceExhausted,
+        "too many requests from this address wait for changes: an address may have as many as are still free", RAFT;
     // etcd accepts every cost up to 31, which takes days.
     HashTooCostly: InvalidArgument, "etcdserver: the cost of the password hash is above 16", None;
 }
@@ -247,7 +250,8 @@ mod tests {
         PasswordTooLong | Unknown | bcrypt: password length exceeds 72 bytes
         VerifyOnly | Unknown | auth: token signing attempted with verify-only key
         AnswersUnread | ResourceExhausted | etcdserver: too many requests | 300
-        HashTooCostly | InvalidArgument | etcdserver: the cost of the password hash is above 16";
+        HashTooCostly | InvalidArgument | etcdserver: the cost of the password hash is above 16
+        TooManyWaiters | ResourceExhausted | too many requests from this address wait for changes: an address may have as many as are still free | 300";
 
     fn named(name: &str) -> Option<Refusal> {
         // Their form in JSON: a text alone, with a text, with a number.

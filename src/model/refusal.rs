@@ -252,4 +252,7 @@ pub enum Refusal {
     /// Not every member knows the command, see [`super::Command::since`].
     #[error("the cluster's version does not allow it yet")]
     NotCapable,
+    /// Too many requests from one address wait for changes of v2's tree.
+    #[error("too many requests from this address wait")]
+    TooManyWaiters,
 }

@@ -44,7 +44,7 @@ pub use hub::{Hub, HubStats, Options, WatchSpec};
 pub use order::{Item, WatchKey};
 pub use run::{Run, Want};
 pub use session::{Feed, FeedItem, Session};
-pub use tree::{TreeFeed, TreeHub, TreeWait};
+pub use tree::{From as TreeFrom, TreeFeed, TreeHub, TreeWait, from as tree_from};
 
 use crate::model::{Refusal, RevisionEvents};
 use crate::store::{Store, Wanted};

@@ -2,8 +2,11 @@
 //!
 //! A waiter gets the first change that concerns it, or with `stream` each of them. What it does not take in time ends
 //! it, so that the applying thread never waits.
+//!
+//! One address cannot take all places: it may have as many as are still free, so whoever comes next finds some.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -31,6 +34,18 @@ pub struct TreeWait {
     pub since: u64,
 }
 
+/// From where somebody waits: an address, or a network of IPv6, of which one host has as many addresses as it likes.
+/// `None`: from a socket of this machine that has no address.
+pub type From = Option<IpAddr>;
+
+/// From where the client at an address waits.
+pub fn from(address: IpAddr) -> From {
+    Some(match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    })
+}
+
 /// A waiter. Dropping it ends the waiting.
 pub struct TreeFeed {
     changes: Receiver<Arc<TreeEvent>>,
@@ -38,6 +53,7 @@ pub struct TreeFeed {
     hub: Arc<TreeHub>,
     number: u64,
     path: Arc<str>,
+    from: From,
     /// A change of the past is all that it gets, as in etcd, but its client sees no end of a stream.
     keeps_open: Option<Sender<Arc<TreeEvent>>>,
 }
@@ -59,10 +75,16 @@ impl TreeFeed {
 
 impl Drop for TreeFeed {
     fn drop(&mut self) {
-        if self.keeps_open.is_none() {
-            self.hub.state.lock().remove(&self.path, self.number);
-        } else {
-            self.hub.state.lock().finished -= 1;
+        let mut state = self.hub.state.lock();
+        match self.keeps_open {
+            None => state.remove(&self.path, self.number),
+            Some(_) => state.finished -= 1,
+        }
+        if let Some(open) = state.open.get_mut(&self.from) {
+            *open -= 1;
+            if *open == 0 {
+                state.open.remove(&self.from);
+            }
         }
     }
 }
@@ -80,6 +102,8 @@ struct State {
     count: usize,
     /// Those that have got a change of the past and stay open.
     finished: usize,
+    /// Feeds that are not dropped yet, by where they are read.
+    open: HashMap<From, usize>,
     last_number: u64,
 }
 
@@ -105,10 +129,12 @@ impl TreeHub {
     /// Waits for what is wanted. `tree` returns the tree as it is now.
     ///
     /// # Errors
-    /// [`Refusal::TooManyRequests`] if too many wait; an error of the tree if its history does not reach back so far.
+    /// [`Refusal::TooManyRequests`] if too many wait, [`Refusal::TooManyWaiters`] if too many wait `from` there; an error of
+    /// the tree if its history does not reach back so far.
     pub fn wait(
         self: &Arc<Self>,
         wanted: &TreeWait,
+        from: From,
         tree: impl Fn() -> Tree,
     ) -> Result<Result<TreeFeed, TreeError>, Refusal> {
         let before = tree();
@@ -118,8 +144,12 @@ impl TreeHub {
             Err(error) => return Ok(Err(error)),
         };
         let mut state = self.state.lock();
-        if state.count + state.finished >= WAITERS {
+        let free = WAITERS.saturating_sub(state.count + state.finished);
+        if free == 0 {
             return Err(Refusal::TooManyRequests);
+        }
+        if state.open.get(&from).is_some_and(|open| *open >= free) {
+            return Err(Refusal::TooManyWaiters);
         }
         // What is applied from here on is notified after the lock is free.
         let now = tree();
@@ -131,6 +161,7 @@ impl TreeHub {
                 Err(error) => return Ok(Err(error)),
             },
         };
+        *state.open.entry(from).or_default() += 1;
         let (sender, changes) = mpsc::channel(AHEAD);
         let (hub, path, number) = (self.clone(), wanted.path.clone(), state.last_number + 1);
         if let Some(event) = found {
@@ -138,7 +169,15 @@ impl TreeHub {
             let _ = sender.try_send(event);
             state.finished += 1;
             let keeps_open = Some(sender);
-            return Ok(Ok(TreeFeed { changes, index: before.index(), hub, number: 0, path, keeps_open }));
+            return Ok(Ok(TreeFeed {
+                changes,
+                index: before.index(),
+                hub,
+                number: 0,
+                path,
+                from,
+                keeps_open,
+            }));
         }
         state.last_number = number;
         state.count += 1;
@@ -146,7 +185,7 @@ impl TreeHub {
         let TreeWait { recursive, stream, .. } = *wanted;
         let waiter = Waiter { number, recursive, stream, since, changes: sender };
         state.waiters.entry(path.clone()).or_default().push(waiter);
-        Ok(Ok(TreeFeed { changes, index: before.index(), hub, number, path, keeps_open: None }))
+        Ok(Ok(TreeFeed { changes, index: before.index(), hub, number, path, from, keeps_open: None }))
     }
 }
 
@@ -266,7 +305,7 @@ mod tests {
 
         fn wait(&self, path: &str, recursive: bool, stream: bool, since: u64) -> TreeFeed {
             let wanted = TreeWait { path: path.into(), recursive, stream, since };
-            self.hub.wait(&wanted, || self.store.tree()).expect("few wait").expect("in the history")
+            self.hub.wait(&wanted, None, || self.store.tree()).expect("few wait").expect("in the history")
         }
     }
 
@@ -348,7 +387,7 @@ mod tests {
             };
             let wanted = TreeWait { path: "/a".into(), recursive: false, stream: false, since: 0 };
             let hub = bench.borrow().hub.clone();
-            let come = match hub.wait(&wanted, tree).expect("few wait") {
+            let come = match hub.wait(&wanted, None, tree).expect("few wait") {
                 Ok(mut feed) => come(&mut feed).0.pop(),
                 Err(error) => {
                     assert_eq!(error.code, crate::model::TreeCode::Cleared);
@@ -368,11 +407,31 @@ mod tests {
         }
         let (come, ended) = come(&mut slow);
         assert_eq!((come.len(), ended, bench.hub.waiters()), (AHEAD, true, 0));
-        let feeds: Vec<TreeFeed> = (0..WAITERS).map(|_| bench.wait("/w", false, false, 0)).collect();
+        drop(slow);
         let wanted = TreeWait { path: "/w".into(), recursive: false, stream: false, since: 0 };
-        let refused = bench.hub.wait(&wanted, || bench.store.tree()).err();
-        assert_eq!(refused, Some(Refusal::TooManyRequests));
-        drop(feeds);
-        assert!(bench.hub.wait(&wanted, || bench.store.tree()).is_ok());
+        let wait = |from: &str| {
+            let from = super::from(from.parse().expect("an address"));
+            bench.hub.wait(&wanted, from, || bench.store.tree()).map(|found| found.expect("in the history"))
+        };
+        let fill = |from: &str| -> Vec<TreeFeed> { std::iter::from_fn(|| wait(from).ok()).collect() };
+        // Half of them for the first; whoever comes next always finds a place until all are taken.
+        let first = fill("10.0.0.1");
+        assert_eq!(
+            (first.len(), wait("::ffff:10.0.0.1").err()),
+            (WAITERS / 2, Some(Refusal::TooManyWaiters))
+        );
+        let second = fill("2001:db8::1");
+        assert_eq!((second.len(), wait("2001:db8::2").err()), (WAITERS / 4, Some(Refusal::TooManyWaiters)));
+        let mut others = Vec::new();
+        while others.len() < WAITERS / 4 {
+            others
+                .push(wait(&format!("10.1.{}.{}", others.len() / 250, others.len() % 250)).expect("a place"));
+        }
+        assert_eq!(wait("10.2.0.0").err(), Some(Refusal::TooManyRequests));
+        drop((second, others));
+        assert_eq!(wait("10.0.0.1").err(), Some(Refusal::TooManyWaiters));
+        drop(first);
+        assert_eq!(bench.hub.state.lock().open.len(), 0);
+        assert!(wait("10.0.0.1").is_ok());
     }
 }

@@ -30,7 +30,7 @@ pub(in crate::api) fn page(
 }
 
 /// A page of plain text that browsers must not interpret as anything else.
-pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<ReplyBody> {
+pub(in crate::api) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<ReplyBody> {
     let mut response = page(status, "text/plain; charset=utf-8", text);
     let nosniff = HeaderName::from_static("x-content-type-options");
     response.headers_mut().insert(nosniff, HeaderValue::from_static("nosniff"));
@@ -65,7 +65,16 @@ pub(super) fn decoded_path(path: &str) -> Cow<'_, str> {
     if path.contains('%') { Cow::Owned(decoded(&path.replace('+', "%2B"))) } else { Cow::Borrowed(path) }
 }
 
+/// True if a path is text, percent-decoded.
+pub(in crate::api) fn is_utf8(path: &str) -> bool {
+    !path.contains('%') || std::str::from_utf8(&decoded_bytes(path)).is_ok()
+}
+
 fn decoded(text: &str) -> String {
+    String::from_utf8_lossy(&decoded_bytes(text)).into_owned()
+}
+
+fn decoded_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -82,7 +91,7 @@ fn decoded(text: &str) -> String {
             (byte, _) => bytes.push(*byte),
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -100,5 +109,7 @@ mod tests {
         assert_eq!(values("verbose", "verbose"), [""]);
         assert_eq!(values("a=%zz%4", "a"), ["%zz%4"]);
         assert!(values("", "a").is_empty());
+        let texts = ["/a", "/%c3%a4", "/%2", "/%ff", "/%c3"].map(is_utf8);
+        assert_eq!(texts, [true, true, true, false, false]);
     }
 }

@@ -6,7 +6,7 @@ use super::handle::{Freshness, Reads};
 use super::permission::{Sight, permit};
 use crate::api::jobs::Job;
 use crate::model::{Caller, Held, Refusal, TreeError, TreeListing};
-use crate::watch::{TreeFeed, TreeWait};
+use crate::watch::{TreeFeed, TreeFrom, TreeWait};
 
 /// A tree that is at most this large is listed on the connection's own thread.
 const WORTH_A_THREAD: u64 = 1 << 20;
@@ -51,15 +51,16 @@ impl Reads {
     /// Waits for changes of nodes.
     ///
     /// # Errors
-    /// [`Refusal::PermissionDenied`], [`Refusal::TooManyRequests`]; an error of the tree if its history does not reach back so
-    /// far.
+    /// [`Refusal::PermissionDenied`], and those of [`crate::watch::TreeHub::wait`]; an error of the tree if its history does
+    /// not reach back so far.
     pub fn tree_wait(
         &self,
         caller: &Caller,
         wanted: &TreeWait,
+        from: TreeFrom,
     ) -> Result<Result<TreeFeed, TreeError>, Refusal> {
         let permitted = permit(&self.store, caller, Sight::Whole)?;
-        let feed = self.tree_hub.wait(wanted, || self.store.tree())?;
+        let feed = self.tree_hub.wait(wanted, from, || self.store.tree())?;
         // A change of users ends those who wait by then.
         self.store.confirm(caller, permitted)?;
         Ok(feed)

@@ -35,18 +35,9 @@ impl Call<'_> {
         })
     }
 
-    /// The caller of a request on a node; a learner neither writes nor reads through the log.
-    pub async fn admit_to(
-        &self,
-        node: (&str, bool),
-        headers: &HeaderMap,
-        through_log: bool,
-    ) -> Result<Caller, Refusal> {
-        let admitted = match through_log && self.services.node.is_learner() {
-            true => Err(Refusal::NotSupportedForLearner),
-            false => self.admit(headers).await,
-        };
-        admitted.inspect_err(|refusal| {
+    /// The caller of a request on a node. As in etcd, a learner passes on what goes through the log.
+    pub async fn admit_to(&self, node: (&str, bool), headers: &HeaderMap) -> Result<Caller, Refusal> {
+        self.admit(headers).await.inspect_err(|refusal| {
             if let Some(audit) = self.services.audit.get() {
                 audit.call(Entry::of_v2(self.client, &Caller::Anonymous, node), Some(refusal));
             }

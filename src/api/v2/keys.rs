@@ -13,12 +13,14 @@ use super::json;
 use super::routes::clean;
 use super::wait::Waiting;
 use crate::api::body::ReplyBody;
+use crate::api::client::Peer;
 use crate::api::gate::leash::leash;
 use crate::api::grpc::RequestBody;
+use crate::api::http::answer::is_utf8;
 use crate::api::reads::{Freshness, Listed};
 use crate::api::rpc::audited::audited_node;
 use crate::model::{Command, Expected, Refusal, Reply, TreeAction, TreeCommand, TreeReply, Ttl};
-use crate::watch::TreeWait;
+use crate::watch::{TreeWait, tree_from};
 
 /// The longest time to live, in seconds: that of a lease. etcd's own clock overflows a little later.
 const MAX_TTL: u64 = 9_000_000_000;
@@ -43,6 +45,10 @@ async fn answered<B: RequestBody>(
     request: Request<B>,
 ) -> Result<Response<ReplyBody>, Error> {
     let (parts, body) = request.into_parts();
+    // etcd keeps such names apart and shows them as the same, until a snapshot makes one of them.
+    if !is_utf8(parts.uri.path()) {
+        return Err(Error::new(209, "the key is not UTF-8"));
+    }
     let body = match is_form(&call.method, &parts.headers) {
         true => read(body, call.services.settings().max_receive_bytes(), call.client).await?,
         false => Bytes::new(),
@@ -72,7 +78,7 @@ async fn get(
     recursive: bool,
     freshness: Freshness,
 ) -> Result<Response<ReplyBody>, Error> {
-    let caller = call.admit_to((&*path, true), headers, freshness == Freshness::Linearizable).await?;
+    let caller = call.admit_to((&*path, true), headers).await?;
     let share = call.client.share.clone();
     let then = move |listed: Listed| match listed.found {
         Ok(found) => Ok(Ok((json::line(&share, |out| json::listing(&found, out))?, listed.index))),
@@ -94,9 +100,13 @@ fn still_right(call: &Call<'_>, refusal: Refusal) -> Result<(), Refusal> {
 
 async fn wait(call: &Call<'_>, headers: &HeaderMap, wanted: TreeWait) -> Result<Response<ReplyBody>, Error> {
     let node = (&*wanted.path, wanted.recursive);
-    let caller = call.admit_to(node, headers, false).await?;
+    let caller = call.admit_to(node, headers).await?;
     let services = call.services;
-    let begun = async { services.reads.tree_wait(&caller, &wanted) };
+    let from = match call.client.peer {
+        Peer::Tcp(address) => tree_from(address.ip()),
+        Peer::Unix(_) | Peer::Unknown => None,
+    };
+    let begun = async { services.reads.tree_wait(&caller, &wanted, from) };
     let feed = audited_node(services, call.client, &caller, node, begun).await??;
     let index = feed.index();
     let waiting =
@@ -115,7 +125,7 @@ async fn write(
     let services = call.services;
     let path = command.path();
     let node = (&*path, matches!(command, TreeCommand::Delete { recursive: true, .. }));
-    let caller = call.admit_to(node, headers, true).await?;
+    let caller = call.admit_to(node, headers).await?;
     let command = Command::Tree(command);
     let proposed = async {
         services.check_quota(&command).await?;

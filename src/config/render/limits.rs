@@ -186,6 +186,13 @@ pub const LIMITS: &[Limit] = &[
         "src/watch/tests/stories.rs::a_full_feed_reads_from_history_and_goes_live_again",
     ),
     limit(
+        "A message of the gateway's WebSockets",
+        "twice as long as a gRPC message may be; then the connection is closed (1009)",
+        "",
+        ("api/json/requests.rs", "ROOM: usize = 2"),
+        "tests/suite/process/programs.rs::websockets_say_how_they_end",
+    ),
+    limit(
         "Nodes of the v2 API",
         "64 MiB in all, a path 1800 bytes and 256 names; then writes that take space are refused",
         "",
@@ -201,7 +208,8 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Waits of the v2 API",
-        "10000, each with 100 changes that it has not taken; then it ends",
+        "10000, of one address (IPv6: one /64) as many as are still free; each with 100 changes that it has not taken, then it \
+         ends",
         "",
         ("watch/tree.rs", "WAITERS: usize = 10_000"),
         "src/watch/tree.rs::a_waiter_that_takes_nothing_is_ended_and_too_many_are_refused",

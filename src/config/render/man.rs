@@ -194,7 +194,8 @@ const V2: [&str; 5] = [
      members send each other and part of the space quota; they are in memory as well, up to 64 MiB. As with etcd they are \
      not in a backup (etcdctl or kvctl snapshot save). etcdctl backup reads an etcd's data directory and finds none in kvd's.",
     "A wait finds the last 1000 changes, or 16 MiB of them. A node with a time to live ends by the leader's clock, since \
-     clients see its end as a time of day: the members' clocks should agree.",
+     clients see its end as a time of day: the members' clocks should agree. After a change of the leader it ends \
+     earlier, or later, by as much as the clocks of both leaders differ.",
     "The tree knows nothing of v3's users. While authentication is on, the v2 API is for the role root alone, by a token \
      in the header Authorization or by a client's certificate; others are refused with 401 (error 110). Users of the v2 API \
      (/v2/auth) do not exist: their lists are empty, and what would make one is refused.",
