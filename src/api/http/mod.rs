@@ -61,7 +61,8 @@ impl Pages {
         let origin = Origin { encrypted: client.encrypted, certified };
         let settings = arc_swap::Guard::into_inner(self.services.settings());
         let filter = &settings.access;
-        if let Some(refused) = access::refuse(filter, origin, request) {
+        let refused = access::refuse(filter, origin, request);
+        if let Some(refused) = refused.or_else(|| access::refuse_foreign(filter, request)) {
             return refused;
         }
         if let Some(part) = page::find(request.uri().path()).filter(|_| settings.page) {

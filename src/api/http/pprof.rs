@@ -30,6 +30,10 @@ const UNTOUCHED: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
 /// Only one profile at a time: the signal is the process's.
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
+/// mimalloc counts what it holds, but not who has asked for it.
+const NO_HEAP: &str = "kvd's allocator (mimalloc) does not record who allocates, so there is no heap profile; \
+                       /metrics has the memory, and heaptrack(1) or perf(1) record allocations\n";
+
 const INDEX: &str = "profile?seconds=30  CPU profile, for: go tool pprof\n\
                      goroutine           the threads of this process\n\
                      cmdline             the program\n";
@@ -46,9 +50,7 @@ pub(super) async fn answer(below: &str, query: &str, stop: &Stop) -> Option<Resp
             plain(StatusCode::OK, program.to_string_lossy().into_owned())
         }
         "/symbol" => plain(StatusCode::OK, "num_symbols: 1\n"),
-        "/heap" | "/allocs" => {
-            plain(StatusCode::NOT_IMPLEMENTED, "kvd's allocator keeps no profile; /metrics has the memory\n")
-        }
+        "/heap" | "/allocs" => plain(StatusCode::NOT_IMPLEMENTED, NO_HEAP),
         "/block" | "/mutex" | "/trace" => {
             plain(StatusCode::NOT_IMPLEMENTED, "kvd has no such profile; perf(1) has\n")
         }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use super::users::Users;
 use super::*;
 use crate::api::audit::{Audit, Filter, Record, Sink};
+use crate::api::services::Access;
 
 impl Served {
     /// The head and the body of an answer.
@@ -205,4 +206,38 @@ async fn members_are_not_answered_from_a_state_that_is_found_wrong_meanwhile() {
     let answer = String::from_utf8_lossy(&read).into_owned();
     let (_, answer) = answer.split_once("\r\n\r\n").unwrap();
     assert!(answer.starts_with("HTTP/1.1 5"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_no_text_is_refused_instead_of_taken_for_another() {
+    let served = Served::start().await;
+    for path in ["/v2/keys/%ff", "/v2/keys/a/%fe/b", "/v2/keys/%c3"] {
+        let (status, body) = served.status("PUT", path, "").await;
+        assert!(
+            status == "400" && body.contains("\"errorCode\":209,\"message\":\"Invalid field\""),
+            "{body}"
+        );
+        assert!(body.contains("\"cause\":\"the key is not UTF-8\""), "{body}");
+    }
+    assert_eq!(served.status("PUT", "/v2/keys/%c3%a4", "").await.0, "201");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_another_sites_page_changes_nothing() {
+    let access = Access { cors: vec!["http://page:80".into()], ..Access::default() };
+    let served = Served::with(Settings { access, ..Settings::default() }).await;
+    for (headers, status) in [
+        ("", "201"),
+        ("origin: http://page:80\r\n", "201"),
+        ("origin: http://evil\r\n", "403"),
+        ("origin: null\r\nsec-fetch-site: cross-site\r\n", "403"),
+    ] {
+        for path in ["/v2/keys/queue", "/v2/keys/queue?dir=false"] {
+            assert_eq!(served.status("POST", path, headers).await.0, status, "{headers}");
+        }
+        let (head, _) = served.v2("POST", "/v3/kv/put", headers, r#"{"key":"YQ=="}"#).await;
+        assert_eq!(head.starts_with("HTTP/1.1 200"), status == "201", "{headers}: {head}");
+    }
+    let (_, body) = served.v2("GET", "/v2/keys/queue", "origin: http://evil\r\n", "").await;
+    assert_eq!(body.matches("/queue/").count(), 4, "reading changes nothing: {body}");
 }

@@ -45,16 +45,23 @@ impl Side {
                 }
             }
         }
-        shown(&answer)
+        let is_chunked = answer.headers.contains_key("transfer-encoding");
+        // Otherwise that is up to the library.
+        let framed =
+            if headers.contains("TE: ") { format!("chunked: {is_chunked}\n") } else { String::new() };
+        shown(&answer) + &framed
     }
 }
 
 fn shown(answer: &Answer) -> String {
     let mut text = format!("{}\n", answer.status);
-    for name in ["content-type", "grpc-metadata-content-type", "www-authenticate", "allow"] {
+    for name in ["content-type", "grpc-metadata-content-type", "www-authenticate", "allow", "trailer"] {
         if let Some(value) = answer.headers.get(name) {
             text += &format!("{name}: {value}\n");
         }
+    }
+    if !answer.trailers.is_empty() {
+        text += &format!("trailers: {}\n", answer.trailers);
     }
     for line in &answer.lines {
         match serde_json::from_str::<Value>(line) {
@@ -177,6 +184,15 @@ async fn differential_json_requests_pass_the_same_filters() {
                         ];
                         let found = names.map(|name| answer.headers.get(name).cloned());
                         seen.push((answer.status, found));
+                    }
+                    let is_foreign = method == "POST"
+                        && headers.contains("evil")
+                        && headers.contains("Origin")
+                        && flags[0].contains("page");
+                    if is_foreign && seen[1].0 != 421 && !headers.contains("page") {
+                        // etcd does what a form of any page says.
+                        assert_eq!(seen[0].0, 403, "{flags:?} {method} {path} {headers:?}");
+                        continue;
                     }
                     assert_eq!(seen[0], seen[1], "{flags:?} {method} {path} {headers:?}");
                 }

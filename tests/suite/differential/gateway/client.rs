@@ -15,6 +15,8 @@ pub struct Answer {
     pub headers: BTreeMap<String, String>,
     /// The body's lines, without the line feeds.
     pub lines: Vec<String>,
+    /// What follows a chunked body, as it is.
+    pub trailers: String,
 }
 
 /// Sends a request and reads the answer to its end, or `lines` of it. `headers` are lines with their ends.
@@ -60,18 +62,21 @@ pub fn parsed(answer: &str) -> Option<Answer> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
     let chunked = headers.get("transfer-encoding").is_some_and(|encoding| encoding == "chunked");
-    let body = if chunked { joined(body) } else { body.to_owned() };
-    Some(Answer { status, headers, lines: body.lines().map(str::to_owned).collect() })
+    let (body, trailers) = if chunked { joined(body) } else { (body.to_owned(), String::new()) };
+    Some(Answer { status, headers, lines: body.lines().map(str::to_owned).collect(), trailers })
 }
 
-/// The chunks of a body that are complete, joined.
-fn joined(mut rest: &str) -> String {
+/// The chunks of a body that are complete, joined, and the trailers behind the last.
+fn joined(mut rest: &str) -> (String, String) {
     let mut body = String::new();
     while let Some((length, after)) = rest.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).expect("a length");
+        if length == 0 {
+            return (body, after.trim().to_ascii_lowercase());
+        }
         let Some((chunk, after)) = after.split_at_checked(length) else { break };
         body += chunk;
         rest = after.strip_prefix("\r\n").unwrap_or(after);
     }
-    body
+    (body, String::new())
 }
