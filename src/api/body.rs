@@ -24,6 +24,8 @@ pub enum ReplyBody {
     OkTrailers,
     /// A page of plain HTTP.
     Page(Bytes),
+    /// The same of no known length, with trailers.
+    Trailed(Box<(Bytes, HeaderMap)>),
     /// A body that tonic encodes.
     Tonic(tonic::body::Body),
     /// A stream of messages that the gate can end.
@@ -64,6 +66,15 @@ impl Body for ReplyBody {
                 *self = ReplyBody::Empty;
                 Poll::Ready(Some(Ok(Frame::data(page))))
             }
+            ReplyBody::Trailed(trailed) => {
+                let (page, trailers) = &mut **trailed;
+                let frame = match (page.is_empty(), trailers.is_empty()) {
+                    (false, _) => Some(Frame::data(std::mem::take(page))),
+                    (true, false) => Some(Frame::trailers(std::mem::take(trailers))),
+                    (true, true) => None,
+                };
+                Poll::Ready(frame.map(Ok))
+            }
             ReplyBody::Tonic(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Stream(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Json(body) => Pin::new(body).poll_frame(context),
@@ -80,6 +91,7 @@ impl Body for ReplyBody {
             ReplyBody::Tonic(body) => body.is_end_stream(),
             ReplyBody::Message(_)
             | ReplyBody::OkTrailers
+            | ReplyBody::Trailed(_)
             | ReplyBody::Stream(_)
             | ReplyBody::Json(_)
             | ReplyBody::Wait(_) => false,

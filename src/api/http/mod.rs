@@ -24,7 +24,7 @@ use self::shared::SharedPage;
 use super::body::ReplyBody;
 use super::client::Client;
 use super::grpc::RequestBody;
-use super::json::{self, Gateway};
+use super::json::{self, Gateway, socket};
 use super::page;
 use super::services::Services;
 use super::v2::{self, V2};
@@ -48,6 +48,11 @@ impl Pages {
     pub fn new(services: Arc<Services>, gateway: Gateway) -> Self {
         let v2 = V2::new(services.clone());
         Self { services, figures: Arc::default(), status: Arc::default(), gateway, v2 }
+    }
+
+    /// The JSON gateway.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
     }
 
     /// Answers on the client port: all pages and the gateway, behind the access filters.
@@ -78,6 +83,7 @@ impl Pages {
         let readable_by = access::allowed_origin(filter, request.headers());
         let mut response = match (in_gateway, in_v2, request.uri().path()) {
             _ if request.method() == Method::OPTIONS => Response::new(ReplyBody::Empty),
+            (Some(target), ..) if socket::is_asked(request) => socket::handshake(target, request),
             // On the heap: other requests need less space.
             (Some(target), ..) => Box::pin(self.gateway.call(target, take(request), client)).await,
             (None, Some(path), _) => Box::pin(self.v2.call(&path, take(request), client)).await,
@@ -88,7 +94,7 @@ impl Pages {
                 None => self.metrics_only(request).await,
             },
         };
-        if let Some(origin) = readable_by {
+        if let Some(origin) = readable_by.filter(|_| response.status() != StatusCode::SWITCHING_PROTOCOLS) {
             access::add_cors(origin, response.headers_mut());
         }
         response

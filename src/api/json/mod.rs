@@ -9,6 +9,7 @@
 //! * `schema`: the shapes of all messages, generated.
 //! * `metadata`: from HTTP headers to metadata. `requests`: the requests of a stream. `answers`: its answers.
 //! * `refusals`: errors. `replies`: the heads of answers. `openapi`: the description of the API. [`probe`]: for fuzzing.
+//! * `socket`: all of it over WebSockets.
 
 pub mod answers;
 mod decode;
@@ -22,6 +23,7 @@ mod replies;
 mod requests;
 mod scan;
 mod schema;
+pub mod socket;
 mod text;
 
 use std::borrow::Cow;
@@ -29,7 +31,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use tonic::Status;
@@ -43,9 +45,10 @@ use super::rules::{Kind, RULES, Rule};
 use super::unsent::WORTH_COUNTING;
 use crate::model::Refusal;
 use answers::Chunks;
+use metadata::Metadata;
 pub use probe::probe;
 use refusals::{Failure, malformed};
-use replies::{answered, json, refused, refused_stream};
+use replies::{Trailers, answered, json, refused, refused_stream, trailed};
 use requests::{Frames, read};
 
 /// A method and its messages.
@@ -118,56 +121,68 @@ impl Gateway {
         if request.method() != Method::POST || is_overridden(request.headers()) {
             return refused(&Status::unimplemented("Method Not Allowed"));
         }
-        let answer = match route.rule.kind {
-            Kind::Unary => self.unary(route, request, client).await,
-            Kind::ServerStream | Kind::Bidirectional => self.stream(route, request, client).await,
+        let metadata = match metadata::of(request.headers()) {
+            Ok(metadata) => metadata,
+            Err(status) => return refused(&status),
         };
-        answer.unwrap_or_else(|status| refused(&status))
+        let takes_trailers = takes_trailers(request.headers());
+        let answer = match route.rule.kind {
+            Kind::Unary => self.unary(route, metadata, request, client).await,
+            Kind::ServerStream | Kind::Bidirectional => self.stream(route, metadata, request, client).await,
+        };
+        let (answer, trailers) = match answer {
+            Ok(answer) => (answer, Trailers::None),
+            Err(Refused::Here(status)) => (refused(&status), Trailers::None),
+            Err(Refused::There(status)) => (refused(&status), Trailers::OfRefusal),
+        };
+        if takes_trailers { trailed(answer, trailers) } else { answer }
     }
 
     async fn unary<B: RequestBody>(
         &self,
         route: &Route,
+        metadata: Metadata,
         request: Request<B>,
         client: &Arc<Client>,
-    ) -> Result<Response<ReplyBody>, Status> {
-        let metadata = metadata::of(request.headers())?;
+    ) -> Result<Response<ReplyBody>, Refused> {
         let limit = self.grpc.max_receive_bytes();
         let message = read(request.into_body(), limit, route.method.request, &client.share).await?;
-        let response = self.grpc.serve(route.rule, &mut called(metadata, Full::new(message)), client).await;
+        let response =
+            self.grpc.serve(route.rule, &mut called(metadata.checked()?, Full::new(message)), client).await;
         let (parts, body) = response.into_parts();
         let ReplyBody::Message(message) = body else {
-            return Err(refusals::status(&parts.headers));
+            return Err(Refused::There(refusals::status(&parts.headers)));
         };
         let json = match message.len() < unary::WORTH_A_THREAD {
             true => encoded(&message, route.method.answer),
             false => {
                 let answer = route.method.answer;
-                self.grpc.jobs().run(Job::Read, move || Ok::<_, Refusal>(encoded(&message, answer))).await?
+                let read = move || Ok::<_, Refusal>(encoded(&message, answer));
+                self.grpc.jobs().run(Job::Read, read).await.map_err(Status::from)?
             }
         }?;
         if json.len() < WORTH_COUNTING {
             return Ok(answered(ReplyBody::Page(json)));
         }
-        Ok(answered(ReplyBody::Page(client.share.take(json.len())?.by(json))))
+        Ok(answered(ReplyBody::Page(client.share.take(json.len()).map_err(Status::from)?.by(json))))
     }
 
     async fn stream<B: RequestBody>(
         &self,
         route: &Route,
+        metadata: Metadata,
         request: Request<B>,
         client: &Arc<Client>,
-    ) -> Result<Response<ReplyBody>, Status> {
-        let metadata = metadata::of(request.headers())?;
+    ) -> Result<Response<ReplyBody>, Refused> {
         let limit = self.grpc.max_receive_bytes();
         let failure = Failure::default();
         let body = request.into_body();
         let response = if route.rule.kind == Kind::Bidirectional {
             let frames = Frames::new(body, limit, route.method.request, failure.clone(), &client.share);
-            self.grpc.serve(route.rule, &mut called(metadata, frames), client).await
+            self.grpc.serve(route.rule, &mut called(metadata.checked()?, frames), client).await
         } else {
             let message = read(body, limit, route.method.request, &client.share).await?;
-            self.grpc.serve(route.rule, &mut called(metadata, Full::new(message)), client).await
+            self.grpc.serve(route.rule, &mut called(metadata.checked()?, Full::new(message)), client).await
         };
         let (parts, body) = response.into_parts();
         let ReplyBody::Stream(body) = body else {
@@ -180,6 +195,20 @@ impl Gateway {
             Ok(false) => Response::new(ReplyBody::Empty),
             Err(status) => refused_stream(&status),
         })
+    }
+}
+
+/// Why a call has no answer. Only a refusal of the method itself has trailers.
+enum Refused {
+    /// The gateway refuses it.
+    Here(Status),
+    /// The method does.
+    There(Status),
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::Here(status)
     }
 }
 
@@ -196,6 +225,12 @@ fn called<B>(metadata: HeaderMap, body: B) -> Request<Upload<B>> {
     let mut request = Request::new(Upload::new(body));
     *request.headers_mut() = metadata;
     request
+}
+
+/// True if the client takes trailers: etcd looks for the word.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let te = headers.get(TE).map(HeaderValue::as_bytes).unwrap_or_default();
+    te.to_ascii_lowercase().windows(8).any(|word| word == b"trailers")
 }
 
 /// True if a form asks for another method than `POST`.

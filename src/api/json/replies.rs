@@ -1,8 +1,8 @@
 //! The heads of answers.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response};
+use http::header::{CONTENT_TYPE, TRAILER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::{Code, Status};
 
 use super::refusals::{http_status, line, written};
@@ -37,6 +37,28 @@ pub fn refused(status: &Status) -> Response<ReplyBody> {
 /// The answer to a stream that ends before its first answer.
 pub fn refused_stream(status: &Status) -> Response<ReplyBody> {
     page(status, line(status))
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trailers {
+    /// Nothing.
+    None,
+    /// What follows a refusal in gRPC: it has no headers, so its trailers have the type.
+    OfRefusal,
+}
+
+/// The answer for a client that takes trailers (`TE: trailers`): of no known length, and with those that there are.
+pub fn trailed(response: Response<ReplyBody>, trailers: Trailers) -> Response<ReplyBody> {
+    const CONTENT_TYPE: HeaderName = HeaderName::from_static("grpc-trailer-content-type");
+    let (mut parts, body) = response.into_parts();
+    let ReplyBody::Page(page) = body else { return Response::from_parts(parts, body) };
+    let mut after = HeaderMap::new();
+    if trailers == Trailers::OfRefusal {
+        parts.headers.insert(TRAILER, HeaderValue::from_static("Grpc-Trailer-Content-Type"));
+        after.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    }
+    Response::from_parts(parts, ReplyBody::Trailed(Box::new((page, after))))
 }
 
 fn page(status: &Status, body: Bytes) -> Response<ReplyBody> {

@@ -18,7 +18,7 @@ use crate::api::grpc::wording::message_too_large;
 use crate::api::unsent::{Coming, Share};
 
 /// JSON takes more room than the message that it means: how many times as much a request may take.
-const ROOM: usize = 2;
+pub const ROOM: usize = 2;
 
 /// Reads the one request of a call; nothing at all is the empty message, and what follows the first value is ignored.
 /// The message may have `limit` bytes, which is checked where it is decoded; here the memory for it is bounded.

@@ -46,6 +46,7 @@ impl Body for Answer {
             | ReplyBody::Message(_)
             | ReplyBody::OkTrailers
             | ReplyBody::Page(_)
+            | ReplyBody::Trailed(_)
             | ReplyBody::Wait(_) => false,
         };
         if !is_encoded_now {

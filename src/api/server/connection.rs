@@ -9,8 +9,10 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use parking_lot::Mutex;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -22,11 +24,13 @@ use super::frames::Frames;
 use super::io::{Heard, Stream};
 use super::listen::Faces;
 use super::pings::{Activity, Open, Policy};
+use super::socket;
 use super::tls::Encryption;
 use super::written::Written;
 use crate::api::body::ReplyBody;
 use crate::api::client::{Client, Peer};
 use crate::api::grpc::upload::Upload;
+use crate::api::json::socket::Switch;
 use crate::api::unsent::Share;
 use crate::model::{Budget, Held, Refusal};
 
@@ -104,20 +108,25 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
     let frames = Frames::new(policy, Floods::new(activity.clone()));
     let share = client.share.clone();
     let (stream, heard) = Heard::new(stream, frames, written, share.clone());
+    let switched = Arc::<Mutex<Option<(OnUpgrade, Switch)>>>::default();
     let service = {
-        let shared = shared.clone();
+        let (shared, client, activity) = (shared.clone(), client.clone(), activity.clone());
+        let switched = switched.clone();
         service_fn(move |request: Request<Incoming>| {
-            let (shared, client) = (shared.clone(), client.clone());
+            let (shared, client, switched) = (shared.clone(), client.clone(), switched.clone());
             let stream = Open::new(&activity);
             let mut request = request.map(Upload::new);
             // In a box that exists while the request is handled: otherwise each stream would keep its room from its
             // first frame to its last.
             Box::pin(async move {
                 let opened = client.share.open(bytes_of(request.headers()));
-                let response = match &opened {
+                let mut response = match &opened {
                     Ok(_) => answer(&shared, faces, &client, &mut request).await,
                     Err(refusal) => refused(refusal.clone(), &request),
                 };
+                if let Some(switch) = response.extensions_mut().remove::<Switch>() {
+                    *switched.lock() = Some((hyper::upgrade::on(&mut request), switch));
+                }
                 let share = client.share.clone();
                 Ok::<_, Infallible>(response.map(|body| Answer::new(body, share, stream, opened.ok())))
             })
@@ -125,7 +134,7 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
     };
     let ahead = ahead(&shared.windows);
     let builder = builder(shared, OWN_WINDOW + ahead.bytes());
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let mut stopping = pin!(shared.services.stop.stopping());
     let mut silence = pin!(tokio::time::sleep(shared.options.first_byte_timeout));
     let mut stalled = pin!(share.stalled(shared.options.stall_timeout));
@@ -143,6 +152,14 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
                         Some(reason) => shared.complaints.ended(reason, peer, error),
                         None => tracing::debug!(%error, "connection ended"),
                     }
+                    return;
+                }
+                let Some((upgraded, switch)) = switched.lock().take() else { return };
+                let Ok(upgraded) = upgraded.await else { return };
+                let socket = socket::serve(TokioIo::new(upgraded), switch, client, &activity, shared);
+                tokio::select! {
+                    () = Box::pin(socket) => {}
+                    () = stalled.as_mut() => stall(shared, peer),
                 }
                 return;
             }
@@ -151,11 +168,7 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
                 // Sends GOAWAY: open streams may finish, and the gate ends those that would not.
                 connection.as_mut().graceful_shutdown();
             }
-            () = stalled.as_mut() => {
-                let limit = shared.options.stall_timeout;
-                let detail = format!("it has left answers unread, or messages unfinished, for {limit:?}");
-                return shared.complaints.ended("stalled", peer, detail);
-            }
+            () = stalled.as_mut() => return stall(shared, peer),
             () = silence.as_mut(), if silent => {
                 silent = false;
                 if !heard.protocol() {
@@ -166,6 +179,12 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
             }
         }
     }
+}
+
+fn stall(shared: &Shared, peer: Peer) {
+    let limit = shared.options.stall_timeout;
+    let detail = format!("it has left answers unread, or messages unfinished, for {limit:?}");
+    shared.complaints.ended("stalled", peer, detail);
 }
 
 /// This server's reason, if the library ends a connection without a frame that names it.

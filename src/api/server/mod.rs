@@ -6,6 +6,7 @@
 //! * `io`: the one byte stream under all connections. Read in it: a client's HTTP/2 frames (`frames`, with `authority`,
 //!   `hpack`, `pings` and
 //!   `floods`) and the server's (`written`).
+//! * `socket`: a connection that has become a WebSocket.
 //! * `answer`: the body of an answer on its connection.
 //! * `probe`: the readers of frames on any bytes, for fuzzing.
 //! * `complaints`: log lines about refused clients.
@@ -26,6 +27,7 @@ mod io;
 pub mod listen;
 mod pings;
 mod probe;
+mod socket;
 pub mod tls;
 mod written;
 

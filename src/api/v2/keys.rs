@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
+use super::super::http::answer::is_utf8;
 use super::answer::{self, at, in_cluster};
 use super::call::Call;
 use super::errors::Error;
@@ -16,7 +17,6 @@ use crate::api::body::ReplyBody;
 use crate::api::client::Peer;
 use crate::api::gate::leash::leash;
 use crate::api::grpc::RequestBody;
-use crate::api::http::answer::is_utf8;
 use crate::api::reads::{Freshness, Listed};
 use crate::api::rpc::audited::audited_node;
 use crate::model::{Command, Expected, Refusal, Reply, TreeAction, TreeCommand, TreeReply, Ttl};

@@ -33,6 +33,7 @@ mod overview;
 mod page;
 mod pings;
 mod profile;
+mod programs;
 mod quota;
 mod recovery;
 mod reload;
