@@ -85,7 +85,7 @@ pub async fn run(
         (Metric::Median, quantile(0.5)),
         (Metric::P99, quantile(0.99)),
         (Metric::Slowest, latency.max() as f64 / 1e9),
-        (Metric::Failed, failed as f64),
+        (Metric::Failed, (failed + done.failed) as f64),
         (Metric::Elections, after.saturating_sub(term) as f64),
     ];
     if done.count > 0 {
@@ -283,6 +283,8 @@ async fn many_leases(port: u16, count: u64) -> Result<i64, String> {
 #[derive(Default)]
 struct Done {
     count: u64,
+    /// Timed out.
+    failed: u64,
     /// Refused for lack of memory, and repeated.
     refused: u64,
     held: Vec<tonic::Streaming<kvd::api::proto::etcdserverpb::WatchResponse>>,
@@ -423,23 +425,31 @@ async fn compact(port: u16) -> Result<(), String> {
     compacted.map(drop).map_err(|status| format!("compact: {status}"))
 }
 
+/// Puts that time out are counted; every other one must be there.
 async fn many_puts(port: u16, clients: usize, size: usize, most: u64, seconds: f64) -> Result<Done, String> {
     let begun = Instant::now();
+    let failed = Rc::new(Cell::new(0));
     let done = together(port, clients, |mut kv, number| {
         let key = Bytes::from(format!("many/{:08}", number % 10_000));
         let more = number < most && begun.elapsed().as_secs_f64() < seconds;
+        let failed = failed.clone();
         more.then(|| {
             let value = Dice::new(number).bytes(size);
-            async move { kv.put(put(key, value)).await.map(drop) }
+            async move {
+                match kv.put(put(key, value)).await {
+                    Err(status) if status.code() == tonic::Code::Unavailable => failed.set(failed.get() + 1),
+                    answer => drop(answer?),
+                }
+                Ok(())
+            }
         })
     });
-    let done = done.await?;
+    let (done, failed) = (done.await?, failed.get());
     let there = count(port).await? as u64;
-    if there == done.min(10_000) {
-        Ok(Done { count: done, ..Done::default() })
-    } else {
-        Err(format!("{there} keys after {done} puts"))
+    if there < (done - failed).min(10_000) {
+        return Err(format!("{there} keys after {done} puts of which {failed} failed"));
     }
+    Ok(Done { count: done - failed, failed, ..Done::default() })
 }
 
 /// Streams with one watcher each, on which nothing happens.
