@@ -12,7 +12,8 @@ const OF_THE_LEADER: &[fn(&Member) -> Job] =
     &[leases::job, compaction::job, token_keys::job, tree::job, versions];
 
 /// The jobs that each member does for itself.
-const OF_EACH: &[fn(&Member) -> Job] = &[space_alarm, history, repair::job, scrub::job, version_reports];
+const OF_EACH: &[fn(&Member) -> Job] =
+    &[space_alarm, history, repair::job, scrub::job, stalled_log, version_reports];
 
 impl Member {
     /// The jobs of the leader.
@@ -56,4 +57,10 @@ fn space_alarm(member: &Member) -> Job {
 /// Keeps the last minutes for the status page.
 fn history(member: &Member) -> Job {
     Box::pin(keep_history(member.services.clone()))
+}
+
+/// Logs that the disk of this member's log stands still.
+fn stalled_log(member: &Member) -> Job {
+    let node = member.node.clone();
+    Box::pin(async move { node.tell_stalled_disk().await })
 }

@@ -218,30 +218,41 @@ pub async fn leave_full_disk(inner: Arc<Inner>) {
 /// Transfers leadership while the disk of this member's log stands still: its vote would be missing, and what it has
 /// acknowledged to itself. It does not stand for election until the disk goes on, and takes nothing back then.
 pub async fn leave_stalled_disk(inner: Arc<Inner>) {
-    let shared = &inner.shared;
-    let mut is_told = false;
+    let mut stalled = None;
     loop {
-        let seen = shared.pace.count();
-        tokio::time::sleep(STALL_CHECK).await;
-        if shared.pace.oldest().is_none() && !is_told {
-            shared.pace.more_than(seen).await;
-            continue;
-        }
-        let stalled = inner.log_stalled_for();
+        stalled = look_at_log(&inner, stalled.is_some()).await;
         inner.doubt(Doubt::Disk, stalled.is_some());
-        let Some(lasting) = stalled else {
-            if std::mem::take(&mut is_told) {
-                tracing::info!("the disk of the raft log goes on");
-            }
-            continue;
-        };
-        if !std::mem::replace(&mut is_told, true) {
-            tracing::warn!(?lasting, "the disk of the raft log stands still");
-        }
-        if shared.is_leader() && inner.can_go_without() {
+        if stalled.is_some() && inner.shared.is_leader() && inner.can_go_without() {
             tracing::warn!("the disk of the raft log stands still: handing leadership over");
             let _ = tokio::time::timeout(inner.options.election, members::hand_over(&inner)).await;
         }
+    }
+}
+
+/// Logs that the log's disk stands still, while it does. Not on raft's thread, which in a member without others waits for
+/// that disk itself.
+pub async fn tell_stalled_disk(inner: &Inner) {
+    let mut is_told = false;
+    loop {
+        match (look_at_log(inner, is_told).await, is_told) {
+            (Some(lasting), false) => tracing::warn!(?lasting, "the disk of the raft log stands still"),
+            (None, true) => tracing::info!("the disk of the raft log goes on"),
+            _ => continue,
+        }
+        is_told = !is_told;
+    }
+}
+
+/// For how long the log's disk has stood still, a while later; or, if it did not stand still, as soon as that matters.
+async fn look_at_log(inner: &Inner, stood_still: bool) -> Option<Duration> {
+    let pace = &inner.shared.pace;
+    loop {
+        let seen = pace.count();
+        tokio::time::sleep(STALL_CHECK).await;
+        if pace.oldest().is_some() || stood_still {
+            return inner.log_stalled_for();
+        }
+        pace.more_than(seen).await;
     }
 }
 

@@ -212,12 +212,21 @@ impl Inner {
         }
     }
 
-    /// True if the others can elect a leader without this member.
+    /// True if the others go on without the disk of this leader's log: enough of them for a quorum have written what it
+    /// has been writing for longest, and were quicker by far than a disk that stands still. Otherwise their disks
+    /// are no better, and leadership would only pass from one to the next.
     pub fn can_go_without(&self) -> bool {
-        let Some(raft) = self.raft() else { return false };
+        let (Some(raft), Some(entry)) = (self.raft(), self.shared.pace.oldest_entry()) else { return false };
+        let metrics = raft.data_metrics().borrow_watched().clone();
+        let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten());
         let voters: Vec<u64> = raft.voter_ids().collect();
-        let own = self.shared.id().0;
-        let others = voters.iter().filter(|id| **id != own && self.connected(MemberId(**id), Duration::ZERO));
+        let others = voters.iter().filter(|id| {
+            let member = MemberId(**id);
+            member != self.shared.id()
+                && self.connected(member, Duration::ZERO)
+                && matched(id).is_some_and(|matched| matched.index >= entry)
+                && self.shared.replicas.was_quick(member, STALLED / 2)
+        });
         others.count() > voters.len() / 2
     }
 

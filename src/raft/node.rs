@@ -202,6 +202,11 @@ impl Node {
         self.0.log_stalled_for()
     }
 
+    /// Logs that the disk of this member's log stands still, while it does; on any thread but raft's. Never returns.
+    pub async fn tell_stalled_disk(&self) {
+        duties::tell_stalled_disk(&self.0).await;
+    }
+
     /// If this member leads: the members that take long to acknowledge entries, and how long they take.
     pub fn slow_members(&self) -> Vec<(MemberId, Duration)> {
         if !self.0.shared.is_leader() {
@@ -247,7 +252,7 @@ impl Node {
     }
 
     /// Passes once through raft's core and once through the queue of entries to apply: proof that both make progress.
-    /// They are not required to while they wait for a disk: the log's, if raft's thread writes it, and the store's.
+    /// They are not required to while they wait for a disk: the log's, which votes wait for, and the store's.
     ///
     /// # Errors
     /// [`Refusal::Stopped`] if one of them has ended.
@@ -255,7 +260,7 @@ impl Node {
         let raft = self.0.raft().ok_or(Refusal::Stopped)?;
         let (store, log, pause) = (&self.0.options.store, &self.0.options.log, self.0.options.heartbeat);
         let writing = async {
-            while !log.writes_here() {
+            while !log.writes_here() && self.0.log_stalled_for().is_none() {
                 tokio::time::sleep(pause).await;
             }
         };

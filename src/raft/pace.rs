@@ -21,9 +21,16 @@ pub struct Pace {
 #[derive(Default)]
 struct Writes {
     next: u64,
-    begun: BTreeMap<u64, Instant>,
+    begun: BTreeMap<u64, Begun>,
     /// Somebody waits for the next one.
     awaited: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Begun {
+    at: Instant,
+    /// The index of the last entry in it.
+    last: Option<u64>,
 }
 
 /// A write that is under way until this is dropped.
@@ -33,21 +40,26 @@ pub struct Write {
 }
 
 impl Pace {
-    /// A write begins.
-    pub fn begin(self: &Arc<Self>) -> Write {
+    /// A write begins, of entries up to this index, or of a vote.
+    pub fn begin(self: &Arc<Self>, last: Option<u64>) -> Write {
         let mut writes = self.writes.lock();
         let number = writes.next;
         writes.next += 1;
-        writes.begun.insert(number, Instant::now());
+        writes.begun.insert(number, Begun { at: Instant::now(), last });
         if std::mem::take(&mut writes.awaited) {
-            self.begins.notify_one();
+            self.begins.notify_waiters();
         }
         Write { pace: self.clone(), number }
     }
 
     /// For how long the oldest write has been under way.
     pub fn oldest(&self) -> Option<Duration> {
-        self.writes.lock().begun.first_key_value().map(|(_, begun)| begun.elapsed())
+        self.writes.lock().begun.first_key_value().map(|(_, begun)| begun.at.elapsed())
+    }
+
+    /// The index of the last entry in the oldest write under way; `None` if that is a vote, or there is none.
+    pub fn oldest_entry(&self) -> Option<u64> {
+        self.writes.lock().begun.first_key_value().and_then(|(_, begun)| begun.last)
     }
 
     /// How many writes have begun.
@@ -57,6 +69,8 @@ impl Pace {
 
     /// Waits until more than so many writes have begun: nobody looks at a disk to which nothing is written.
     pub async fn more_than(&self, count: u64) {
+        let mut begins = std::pin::pin!(self.begins.notified());
+        begins.as_mut().enable();
         {
             let mut writes = self.writes.lock();
             if writes.next > count {
@@ -64,7 +78,7 @@ impl Pace {
             }
             writes.awaited = true;
         }
-        self.begins.notified().await;
+        begins.await;
     }
 }
 
@@ -82,23 +96,27 @@ mod tests {
     async fn the_oldest_write_counts_until_it_ends() {
         let pace = Arc::<Pace>::default();
         assert_eq!(pace.oldest(), None);
-        let first = pace.begin();
+        let first = pace.begin(Some(7));
         tokio::time::advance(Duration::from_millis(700)).await;
-        let second = pace.begin();
+        let second = pace.begin(None);
         tokio::time::advance(Duration::from_millis(400)).await;
         assert_eq!(pace.oldest(), Some(Duration::from_millis(1100)));
+        assert_eq!(pace.oldest_entry(), Some(7));
         drop(first);
+        assert_eq!(pace.oldest_entry(), None, "a vote");
         assert_eq!(pace.oldest(), Some(Duration::from_millis(400)));
         drop(second);
         assert_eq!(pace.oldest(), None);
-        let waiting = tokio::spawn({
+        let waiting = [(); 2].map(|()| {
             let pace = pace.clone();
-            async move { pace.more_than(2).await }
+            tokio::spawn(async move { pace.more_than(2).await })
         });
         pace.more_than(1).await;
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(!waiting.is_finished());
-        drop(pace.begin());
-        waiting.await.expect("it ends with the third write");
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+        drop(pace.begin(None));
+        for waiting in waiting {
+            waiting.await.expect("it ends with the third write");
+        }
     }
 }

@@ -29,6 +29,8 @@ struct Replica {
     exchange: Exchange,
     /// When it has acknowledged entries last, and how long that takes, the last times counting most.
     lately: Option<(Instant, Duration)>,
+    /// How long that took the last time.
+    last: Option<Duration>,
 }
 
 /// What a leader has sent to a member, and how long the answers took: counters since the start.
@@ -103,6 +105,7 @@ impl Replicas {
                 // A single answer may be late for many reasons.
                 let before = replica.lately.map_or(took, |(_, before)| before);
                 replica.lately = Some((Instant::now(), (before * 7 + took) / 8));
+                replica.last = Some(took);
             }
         }
         let fault = replica.fault.take_if(|fault| !empty || fault.of_empty);
@@ -123,6 +126,11 @@ impl Replicas {
         };
         let replicas = self.0.lock();
         replicas.iter().filter_map(|(id, replica)| Some((*id, slow(replica)?))).collect()
+    }
+
+    /// True if the member has acknowledged the last entries within this time.
+    pub fn was_quick(&self, id: MemberId, limit: Duration) -> bool {
+        self.0.lock().get(&id).and_then(|replica| replica.last).is_some_and(|took| took < limit)
     }
 
     /// How far a member has acknowledged entries to the leader with this vote.
@@ -246,7 +254,10 @@ mod tests {
         let tell = |empty, took| replicas.acknowledged(MemberId(2), vote, None, empty, Some(took));
         tell(false, quick);
         tell(false, long);
+        assert!(!replicas.was_quick(MemberId(2), limit));
+        tell(false, quick);
         tell(true, long);
+        assert!(replicas.was_quick(MemberId(2), limit) && !replicas.was_quick(MemberId(3), limit));
         assert_eq!(replicas.slow(limit), [], "once, or for heartbeats");
         for _ in 0..8 {
             tell(false, long);

@@ -7,7 +7,7 @@
 //! prints figures of the large variants. The small ones leave elections more time, for the machine that runs them may be
 //! busy.
 
-use crate::harness::{PATIENCE, Server, Three, heavy, page, skip, status, subject};
+use crate::harness::{PATIENCE, Server, Setup, Three, heavy, page, skip, status, subject};
 use kvd::api::proto::etcdserverpb::{
     LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
     request_op::Request,
@@ -350,4 +350,48 @@ async fn a_leader_whose_log_stands_still_hands_over_and_takes_nothing_back() {
     for number in 0..3 {
         assert_ne!(leader(number).await, own, "it takes leadership back");
     }
+}
+
+/// A member without others writes its log on raft's own thread, which then waits for the disk. The member says so while it
+/// lasts, answers what needs no disk, and ends what waits in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_without_others_says_that_its_log_stands_still_while_it_does() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("kvd-stall-").tempdir().expect("a temporary directory");
+    let test = "a_member_without_others_says_that_its_log_stands_still_while_it_does";
+    let Some(library) = stalling(test, dir.path()) else { return };
+    let switch = dir.path().join("stall");
+    let mut alone = Setup::of(&subject()).prepare();
+    let log = std::fs::canonicalize(alone.dir()).expect("a directory").join("data/member/log");
+    alone.add_env("LD_PRELOAD", &library.display().to_string());
+    alone.add_env("STALL_BELOW", &log.display().to_string());
+    alone.add_env("STALL_WHILE", &switch.display().to_string());
+    alone.start().await;
+    let write =
+        |value: &str| TxnRequest { success: vec![put("k".into(), value.into(), 0)], ..Default::default() };
+    alone.api().kv.clone().txn(write("before")).await.expect("written");
+    std::fs::write(&switch, "").expect("a file");
+    let writing = tokio::spawn({
+        let mut kv = alone.api().kv.clone();
+        let write = write("after");
+        async move { kv.txn(write).await }
+    });
+    let begun = Instant::now();
+    while !alone.log().contains("the disk of the raft log stands still") {
+        assert!(begun.elapsed() < PATIENCE, "{}", alone.log());
+        let get = RangeRequest { key: "k".into(), ..Default::default() };
+        let found = alone.api().kv.clone().range(get).await.expect("it asks nobody").into_inner();
+        assert_eq!(found.kvs[0].value, "before");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    std::fs::remove_file(&switch).expect("the file is there");
+    let done = writing.await.expect("it ends");
+    assert!(done.is_ok() || begun.elapsed() > Duration::from_secs(5), "{done:?}");
+    while !alone.log().contains("the disk of the raft log goes on") {
+        assert!(begun.elapsed() < PATIENCE, "{}", alone.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    alone.api().kv.clone().txn(write("later")).await.expect("written");
 }
