@@ -50,6 +50,8 @@ pub struct Salvaged {
     pub former: Option<i64>,
     /// The last log entry in the damaged state, if it is known.
     pub applied: Option<u64>,
+    /// Whether authentication was on is lost: it is on, with the users and roles that were saved.
+    pub auth_is_lost: bool,
     /// There are data of v2's API, which a backup does not have.
     pub has_tree: bool,
     /// Rows had no checksums: a value may be wrong all the same.
@@ -155,8 +157,9 @@ fn copy(from: &Path, tables: &Tables, salvaged: &mut Salvaged) -> Result<Option<
     let found = found.map_err(|error| StoreError::io(format!("reading {}", data.display()), error))?;
     let nothing =
         || StoreError::Damaged(format!("nothing is left in {}: both meta pages are lost", data.display()));
-    let Salvage { meta, report, is_sealed } = found.ok_or_else(nothing)?;
-    if report.findings.iter().any(|finding| finding.table == Some(Id::Auth)) {
+    let Salvage { meta, report, is_sealed, auth_is_lost } = found.ok_or_else(nothing)?;
+    salvaged.auth_is_lost = auth_is_lost;
+    if auth_is_lost {
         registry::give_lost_auth(&mut |key, value| rows.put(Id::Auth, key, Some(value)))?;
         rows.commit()?;
     }

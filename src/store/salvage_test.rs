@@ -163,6 +163,24 @@ fn several_damaged_pages_give_no_wrong_value() {
 }
 
 #[test]
+fn whatever_is_lost_a_backup_is_not_open_to_all() {
+    let subject = Subject::new();
+    let pages = |name: &str| &subject.tables.iter().find(|(found, _)| *found == name).unwrap().1;
+    // With the names of the tables nothing says whose page that is.
+    let names = [pages("names").as_slice(), pages("auth")].concat();
+    for (lost, is_lost) in [(pages("auth"), true), (&names, true), (pages("names"), false), (&vec![], false)]
+    {
+        let file = File::options().write(true).open(data(subject.dir.path())).unwrap();
+        lost.iter().for_each(|page| file.write_all_at(&[0xff; PAGE - 16], page * PAGE as u64 + 16).unwrap());
+        let saved = Bench::new(manual());
+        let salvaged = saved.store.salvage(subject.dir.path()).unwrap();
+        file.write_all_at(&subject.pristine, 0).unwrap();
+        assert_eq!(salvaged.auth_is_lost, is_lost, "pages {lost:?}");
+        assert_eq!(saved.store.users_epoch().is_enabled(), is_lost, "pages {lost:?}");
+    }
+}
+
+#[test]
 fn without_meta_pages_nothing_is_saved() {
     let subject = Subject::new();
     let found = subject.salvage(&[0, 1], |bytes| bytes.fill(0));

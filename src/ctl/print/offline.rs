@@ -156,6 +156,11 @@ pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
     if let Some(behind) = behind.filter(|behind| *behind > 0) {
         line(format!("not saved: the last {behind} entries of the log, which were not in these data yet"));
     }
+    if found.auth_is_lost {
+        line(
+            "lost: whether authentication was on; in the backup it is, with the users that were saved".into(),
+        );
+    }
     if found.has_tree {
         line("not saved: the data of the v2 API, which are in no backup".to_string());
     }

@@ -26,6 +26,8 @@ pub(in crate::store) struct Salvage {
     pub report: Report,
     /// False if rows have no checksums: what was taken may be wrong.
     pub is_sealed: bool,
+    /// Whether what is known about authentication may not be all that was there.
+    pub auth_is_lost: bool,
 }
 
 /// Passes all rows to `take` that are as they were written; some may come twice. `None` if no meta page is left.
@@ -38,7 +40,8 @@ pub(in crate::store) fn salvage(dir: &Path, take: &mut Take<'_>) -> io::Result<O
     let (state, is_sealed) = check::record(&file, meta);
     let is_sealed = is_sealed != Some(false);
     let (report, tables, free) = (Report::default(), Vec::new(), Vec::new());
-    let mut saver = Saver { take, is_sealed, report, meta: state, tables, free, goes_on: true };
+    let auth = Auth::default();
+    let mut saver = Saver { take, is_sealed, report, meta: state, tables, free, auth, goes_on: true };
     if !is_whole {
         saver.report.of_file(0, "one of the two meta pages is lost, perhaps with what was committed last");
     }
@@ -52,6 +55,7 @@ pub(in crate::store) fn salvage(dir: &Path, take: &mut Take<'_>) -> io::Result<O
     };
     walk(Kind::Main, &meta.main, &mut saver);
     for (id, rows) in std::mem::take(&mut saver.tables) {
+        saver.auth.is_found |= id == Id::Auth;
         walk(Kind::Rows(id), &rows, &mut saver);
     }
     let before = saver.report.found;
@@ -64,7 +68,16 @@ pub(in crate::store) fn salvage(dir: &Path, take: &mut Take<'_>) -> io::Result<O
         let mut walk = Walk { used, saves: true, ..Walk::new(&file, last, &mut saver) };
         (2..=last).for_each(|page| walk.leftover(page));
     }
-    Ok(Some(Salvage { meta: saver.meta, report: saver.report, is_sealed }))
+    let auth_is_lost = saver.auth.is_damaged || !saver.auth.is_found;
+    Ok(Some(Salvage { meta: saver.meta, report: saver.report, is_sealed, auth_is_lost }))
+}
+
+/// What was seen of the table `auth`.
+#[derive(Default)]
+struct Auth {
+    /// The table, or its row where the name of the table is lost.
+    is_found: bool,
+    is_damaged: bool,
 }
 
 /// Takes rows.
@@ -75,6 +88,7 @@ struct Saver<'s, 't> {
     meta: Option<StoreMeta>,
     tables: Vec<(Id, Tree)>,
     free: Vec<u64>,
+    auth: Auth,
     goes_on: bool,
 }
 
@@ -94,6 +108,7 @@ impl Saver<'_, '_> {
         if !TABLES[id as usize].reads(key, value) {
             return None;
         }
+        self.auth.is_found |= id == Id::Auth;
         self.goes_on &= (self.take)(id, key, value);
         self.report.rows += 1;
         Some(())
@@ -116,6 +131,7 @@ impl Visitor for Saver<'_, '_> {
     }
 
     fn damage(&mut self, finding: Finding) {
+        self.auth.is_damaged |= finding.table == Some(Id::Auth);
         self.report.add(finding);
     }
 
