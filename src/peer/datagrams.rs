@@ -1,16 +1,22 @@
 //! A UDP socket for quinn that wakes its thread for datagrams only, and gives the kernel no more than it accepts at once.
 
+use std::future::Future;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use quinn::udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::{Sleep, sleep};
+
+/// How long a sender waits for room if the kernel cannot say when there is some.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The kernel refuses datagrams that are larger than this in total (until the device splits them they are one IP packet
 /// of 64 KiB). To quinn such a refusal would look like packet loss that never ends.
@@ -118,7 +124,32 @@ impl AsyncUdpSocket for Datagrams {
 #[derive(Debug)]
 struct Room {
     socket: Arc<Datagrams>,
-    waiting: Option<AsyncFd<UdpSocket>>,
+    waiting: Option<Waiting>,
+}
+
+/// How a sender waits for room.
+#[derive(Debug)]
+enum Waiting {
+    /// The kernel says when there is some.
+    Told(AsyncFd<UdpSocket>),
+    /// There is no descriptor left: it is tried again later. quinn never goes on with a connection after an error.
+    Tries(Pin<Box<Sleep>>),
+}
+
+impl Waiting {
+    fn with(descriptor: io::Result<UdpSocket>) -> Self {
+        match descriptor.and_then(|socket| registered(socket, Interest::WRITABLE)) {
+            Ok(socket) => Self::Told(socket),
+            Err(_) => Self::Tries(Box::pin(sleep(PAUSE))),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Told(socket) => socket.poll_write_ready(cx).map_ok(|_| ()),
+            Self::Tries(pause) => pause.as_mut().poll(cx).map(Ok),
+        }
+    }
 }
 
 impl UdpPoller for Room {
@@ -127,14 +158,12 @@ impl UdpPoller for Room {
             self.waiting = None;
             return Poll::Ready(Ok(()));
         }
-        let waiting = match self.waiting.take() {
-            Some(waiting) => waiting,
-            None => registered(self.socket.socket.get_ref().try_clone()?, Interest::WRITABLE)?,
-        };
-        match waiting.poll_write_ready(cx) {
+        let waiting = self.waiting.take();
+        let mut waiting = waiting.unwrap_or_else(|| Waiting::with(self.socket.socket.get_ref().try_clone()));
+        match waiting.poll(cx) {
             Poll::Ready(ready) => {
                 self.socket.full.store(false, Ordering::Relaxed);
-                Poll::Ready(ready.map(|_| ()))
+                Poll::Ready(ready)
             }
             Poll::Pending => {
                 self.waiting = Some(waiting);
@@ -229,5 +258,16 @@ mod tests {
         std::future::poll_fn(|cx| room.as_mut().poll_writable(cx))
             .await
             .expect("and at once if there is room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_without_a_descriptor_tries_again() {
+        let none = || Err(io::Error::from_raw_os_error(libc::EMFILE));
+        let mut waiting = Waiting::with(none());
+        let waits = std::future::poll_fn(|cx| Poll::Ready(waiting.poll(cx).is_pending()));
+        assert!(waits.await, "it gives neither up nor does it spin");
+        let begun = tokio::time::Instant::now();
+        std::future::poll_fn(|cx| waiting.poll(cx)).await.expect("no error, which would end the connection");
+        assert!(begun.elapsed() >= PAUSE);
     }
 }
