@@ -49,7 +49,8 @@ impl PageFile {
         match file.read_exact_at(&mut first, 0) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Err("it is cut off")),
-            Err(error) => return Err(error),
+            // As for any other page.
+            Err(_) => return Ok(Err("it cannot be read")),
         }
         let length = file.metadata()?.len();
         let opened = Meta::parse(&first, 0);
@@ -134,4 +135,17 @@ fn read_direct(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     bytes.copy_within(skipped..skipped + length, 0);
     bytes.truncate(length);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_page_that_cannot_be_read_is_named_as_any_other() {
+        // Reading a directory fails, as reading a page does that a disk has lost.
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(PageFile::open(dir.path()).unwrap().err(), Some("it cannot be read"));
+        assert!(PageFile::open(&dir.path().join("none")).is_err());
+    }
 }
