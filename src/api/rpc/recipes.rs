@@ -163,16 +163,24 @@ impl Recipes {
                 FeedItem::Compacted(compacted) => {
                     return Err(plain(Refusal::Compacted { compacted }));
                 }
-                FeedItem::Denied => return Err(plain(Refusal::PermissionDenied)),
+                FeedItem::Denied => return Err(plain(self.why_denied())),
                 FeedItem::Failed(refusal) => return Err(plain(refusal)),
                 FeedItem::Progress(_) => {}
             }
         }
     }
 
-    /// Deletes `key` when dropped, unless [`Guard::keep`] is called: the caller went away while it waited.
+    /// Why the caller may not go on: as in etcd, a client whose token ended is told so, for it can log in again.
+    fn why_denied(&self) -> Refusal {
+        self.services.store.renewed(&self.caller).err().unwrap_or(Refusal::PermissionDenied)
+    }
+
+    /// Deletes `key` when dropped, unless [`Guard::keep`] is called: the caller went away while it waited, or may not wait any
+    /// more. The server does that by itself: a caller without rights would hold up all who wait behind it, for as long
+    /// as its lease lives.
     pub(super) fn guard(&self, key: Bytes, created: i64) -> Guard {
-        Guard { recipes: self.clone(), key: Some(key), created, runtime: Handle::try_current().ok() }
+        let recipes = Self { services: self.services.clone(), caller: Caller::System };
+        Guard { recipes, key: Some(key), created, runtime: Handle::try_current().ok() }
     }
 }
 

@@ -10,13 +10,15 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use super::keep_alive::KeepAlives;
-use super::stories::lone_leader;
+use super::stories::{lone_leader, with_users};
 use super::{election, lease, lock};
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::proto::v3electionpb as epb;
 use crate::api::proto::v3lockpb as lpb;
 use crate::api::services::Services;
-use crate::model::{Caller, Refusal};
+use crate::model::{
+    AuthChange, Caller, Command, KeyRange, PasswordHash, Permission, PermissionKind, Refusal, prefix_end,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -142,6 +144,63 @@ async fn locks() {
     lock::unlock(&services, ANYONE, lpb::UnlockRequest { key: held.key }).await.unwrap();
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap().key.as_ref(), b"l/3f");
     services.node.shutdown().await;
+}
+
+/// What happens to the user of a caller that waits, and what the caller is told.
+#[tokio::test]
+async fn whoever_may_not_wait_any_more_is_told_why_and_holds_nobody_up() {
+    let user = || "reader".to_string();
+    let password = || AuthChange::UserPassword { name: user(), hash: PasswordHash::new("$2a$10$other") };
+    let no_role = || AuthChange::UserRevokeRole { user: user(), role: "reads".into() };
+    let no_user = || AuthChange::UserDelete { name: user() };
+    let (ended, denied) = ("etcdserver: invalid auth token", "etcdserver: permission denied");
+    for (change, text) in [(password(), ended), (no_role(), denied), (no_user(), ended)] {
+        let (services, _stopper, _dir) = lone_leader().await;
+        for lease in [1, 2, 3, 4] {
+            granted(&services, lease, 600).await.unwrap();
+        }
+        let start = Bytes::from_static(b"l/");
+        let range = KeyRange { end: prefix_end(&start), start };
+        let permission = Some(Permission { kind: PermissionKind::ReadWrite, range });
+        with_users(&services).await;
+        let changed = async |change| {
+            services.propose(Caller::System, Command::Auth(change)).await.expect("a change");
+        };
+        changed(AuthChange::RoleGrant { role: "reads".into(), permission }).await;
+        let caller = |name: &str| Caller::user(name, services.store.users().revision());
+        let (root, reader) = (caller("root"), caller("reader"));
+        let lock = |caller: &Caller, lease| {
+            let (services, caller) = (services.clone(), caller.clone());
+            let request = lpb::LockRequest { name: Bytes::from_static(b"l"), lease };
+            tokio::spawn(async move { said(lock::lock(&services, caller, request).await) })
+        };
+        let watching = async |count| {
+            while services.reads.watch_stats().watchers < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert_eq!(lock(&root, 1).await.unwrap().0, Code::Ok);
+        let waits = lock(&reader, 2);
+        watching(1).await;
+        let campaign = {
+            let (services, reader) = (services.clone(), reader.clone());
+            let request =
+                epb::CampaignRequest { name: Bytes::from_static(b"l"), lease: 3, value: Bytes::new() };
+            tokio::spawn(async move { said(election::campaign(&services, reader, request).await) })
+        };
+        watching(2).await;
+        let behind = lock(&root, 4);
+        watching(3).await;
+        changed(change).await;
+        for refused in [waits, campaign] {
+            let refused = timeout(SOON, refused).await.expect("it does not wait for the lock").unwrap();
+            assert_eq!(refused, (Code::Unknown, text.to_string()));
+        }
+        lock::unlock(&services, root, lpb::UnlockRequest { key: "l/1".into() }).await.unwrap();
+        let behind = timeout(SOON, behind).await.expect("nobody is before it any more").unwrap();
+        assert_eq!(behind.0, Code::Ok);
+        services.node.shutdown().await;
+    }
 }
 
 #[tokio::test]
