@@ -3,6 +3,7 @@
 
 mod both_ways;
 mod damage;
+mod killed;
 mod live;
 mod picture;
 mod scheduled;
