@@ -187,7 +187,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "A message of the gateway's WebSockets",
-        "twice as long as a gRPC message may be; then the connection is closed (1009)",
+        "twice as long as a gRPC message may be; then the connection is closed",
         "",
         ("api/json/requests.rs", "ROOM: usize = 2"),
         "tests/suite/process/programs.rs::websockets_say_how_they_end",
