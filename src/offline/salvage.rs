@@ -57,8 +57,8 @@ pub fn salvage(wanted: &Salvage) -> Result<Saved, OfflineError> {
     let options = store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
     let store = Store::open(directory.path(), options)?;
     let found = store.salvage(&source.store)?;
-    let last = source.log().ok().and_then(|log| log.bounds().last);
-    let behind = last.map(|last| last.index.saturating_sub(found.applied.unwrap_or(0)));
+    let end = source.log().ok().map(|log| log.bounds().last.map_or(0, |last| last.index));
+    let behind = end.zip(found.applied).map(|(end, applied)| end.saturating_sub(applied));
     let bytes = write(&store, &wanted.file, beside)?;
     Ok(Saved { found, behind, bytes })
 }

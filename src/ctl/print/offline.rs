@@ -153,8 +153,16 @@ pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
     if let Some(former) = found.former.filter(|former| *former > found.revision) {
         line(format!("lost: all changes after revision {}, up to {former}", found.revision));
     }
-    if let Some(behind) = behind.filter(|behind| *behind > 0) {
-        line(format!("not saved: the last {behind} entries of the log, which were not in these data yet"));
+    match behind {
+        Some(0) => {}
+        Some(behind) => {
+            line(format!(
+                "not saved: the last {behind} entries of the log, which were not in these data yet"
+            ));
+        }
+        None => {
+            line("not saved: entries of the log that were not in these data yet; how many is unknown".into())
+        }
     }
     if found.auth_is_lost {
         line(
