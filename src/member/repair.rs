@@ -94,6 +94,10 @@ async fn mend(states: &States, number: u64, condemned: Condemned) {
         }
         return;
     }
+    if states.node.leader().is_none_or(|leader| leader == status.id) {
+        // There is nobody to take it from, and this member may have to lead for a moment: it looks again soon.
+        return;
+    }
     match states.node.take_over_state().await {
         Ok(()) => end(states).await,
         Err(why) => {

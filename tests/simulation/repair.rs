@@ -25,6 +25,10 @@ const SEEDS: u64 = 2;
 const LOST: i64 = 50;
 /// Simulated time within which an altered state must be found and replaced: comparisons are ten seconds apart.
 const FOUND: Duration = Duration::from_secs(60);
+/// How often is looked who leads.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a member may lead whose state is wrong, so that nobody serves.
+const A_MOMENT: Duration = Duration::from_secs(5);
 
 /// In the place of the next entry of the log the store applies another one; false if the log has no next entry.
 fn alter(world: &World, id: u64) -> bool {
@@ -215,8 +219,8 @@ fn no_alarm_of_an_altered_state_stays_whatever_is_lost_on_the_way() {
 }
 
 /// One of three is lost for good. Of the two that are left one has everything, but a wrong state, and the other one a
-/// right state, but not everything.
-async fn the_longer_log_is_the_wrong_ones(mut dice: Dice) -> (Vec<String>, Vec<String>) {
+/// right state, but not everything. The state is to be replaced at once, or when an operator says so.
+async fn the_longer_log_is_the_wrong_ones(mut dice: Dice, replace: bool) -> (Vec<String>, Vec<String>) {
     let mut fork = || Dice::new(dice.next());
     let journal = Journal::new();
     let settings = Settings { replaces: false, ..Settings::common(&Switches::none(), &mut fork()) };
@@ -234,15 +238,18 @@ async fn the_longer_log_is_the_wrong_ones(mut dice: Dice) -> (Vec<String>, Vec<S
     let (_, dir) = world.disks(wrong).expect("its machine");
     let options = Options { checkpoint: CheckpointPolicy::Manual, map_size: 64 << 20, ..Options::default() };
     let store = Store::open(&dir, options).expect("a store");
-    store.condemn(&Condemned { why: "a test".into(), replace: false, told: false }).expect("marked");
+    store.condemn(&Condemned { why: "a test".into(), replace, told: false }).expect("marked");
     store.close().expect("closed");
     drop(store);
     for id in [wrong, short] {
         world.start(id, Vec::new()).await;
     }
-    let begun = Instant::now();
+    let (begun, mut led) = (Instant::now(), Duration::ZERO);
     loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK).await;
+        if world.process(wrong).expect("it runs").node.leadership().borrow().leading {
+            led += LOOK;
+        }
         let right = world.process(short).expect("it runs");
         let value = right.store.get(b"k").expect("read").map(|found| found.value);
         if right.node.leadership().borrow().leading && value.as_deref() == Some(&b"acknowledged"[..]) {
@@ -253,18 +260,24 @@ async fn the_longer_log_is_the_wrong_ones(mut dice: Dice) -> (Vec<String>, Vec<S
             break;
         }
     }
+    if led > A_MOMENT {
+        journal.broken(format!("member {wrong} has led for {led:?}"));
+    }
     world.end().await;
     (journal.lines(), journal.faults())
 }
 
 #[test]
 fn a_member_whose_state_is_wrong_leads_for_a_moment_if_only_it_has_everything() {
-    let mut dice = Dice::new(5);
-    let thread = std::thread::spawn(move || {
-        kvd::raft::simulate(dice.next());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(the_longer_log_is_the_wrong_ones(dice))
-    });
-    let (lines, faults) = thread.join().expect("a run that ends");
-    assert!(faults.is_empty(), "{}\n{faults:#?}", lines.join("\n"));
+    for (seed, replace) in (0..6).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let mut dice = Dice::new(seed);
+        let thread = std::thread::spawn(move || {
+            kvd::raft::simulate(dice.next());
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            runtime.expect("a runtime").block_on(the_longer_log_is_the_wrong_ones(dice, replace))
+        });
+        let (lines, faults) = thread.join().expect("a run that ends");
+        assert!(faults.is_empty(), "seed {seed}, replace {replace}: {}\n{faults:#?}", lines.join("\n"));
+    }
 }
