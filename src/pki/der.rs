@@ -13,16 +13,28 @@ pub(super) fn objects(der: &[u8]) -> Option<Vec<Any<'_>>> {
     let mut objects = Vec::new();
     while !left.is_empty() {
         let (after, object) = Any::from_der(left).ok()?;
+        if left.len() - after.len() - object.data.len() != header(object.data.len()) {
+            return None;
+        }
         objects.push(object);
         left = after;
     }
     Some(objects)
 }
 
+/// Bytes of tag and length before a value of so many bytes: a length has its shortest form. X.509 has no tags of more than
+/// one byte.
+fn header(length: usize) -> usize {
+    let bytes = (usize::BITS - length.leading_zeros()).div_ceil(8) as usize;
+    if length < 0x80 { 2 } else { 2 + bytes }
+}
+
 /// The objects in the first object, which is all there is.
 pub(super) fn parts(der: &[u8]) -> Option<Vec<Any<'_>>> {
-    let (rest, outer) = Any::from_der(der).ok()?;
-    if rest.is_empty() { objects(outer.data) } else { None }
+    match objects(der)?.as_slice() {
+        [outer] => objects(outer.data),
+        _ => None,
+    }
 }
 
 /// True if all objects are DER, and what is in them. `names` says that there may be objects of types that only their place
@@ -128,6 +140,11 @@ mod tests {
         ] {
             assert!(!is_regular(other, false), "{other:x?}");
         }
+        for forms in [&b"\x02\x81\x01\x05"[..], b"\x1f\x02\x01\x05", b"\x30\x82\x00\x03\x02\x01\x05"] {
+            assert!(!is_regular(forms, false), "{forms:x?}");
+        }
+        let long = |head: &[u8]| [head, &[0; 200]].concat();
+        assert!(is_regular(&long(b"\x04\x81\xc8"), false) && !is_regular(&long(b"\x04\x82\x00\xc8"), false));
         assert!(is_regular(b"\x30\x03\x82\x01a", true) && !is_regular(b"\x30\x03\xa2\x01a", true));
         let deep = (0..30).fold(Vec::new(), |inside, _| [&[0x30, inside.len() as u8][..], &inside].concat());
         assert!(!is_regular(&deep, false));
