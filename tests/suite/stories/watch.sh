@@ -51,4 +51,4 @@ begin empty watch w/3 w/1
 begin progress watch w/1 --progress-notify --rev 6
 await progress twelve
 finish progress
-finish empty
+ended empty
