@@ -132,7 +132,7 @@ struct Room {
 enum Waiting {
     /// The kernel says when there is some.
     Told(AsyncFd<UdpSocket>),
-    /// There is no descriptor left: it is tried again later. quinn never goes on with a connection after an error.
+    /// There is no descriptor left: the sender tries again later. quinn never goes on with a connection after an error.
     Tries(Pin<Box<Sleep>>),
 }
 

@@ -25,7 +25,7 @@ const SEEDS: u64 = 2;
 const LOST: i64 = 50;
 /// Simulated time within which an altered state must be found and replaced: comparisons are ten seconds apart.
 const FOUND: Duration = Duration::from_secs(60);
-/// How often is looked who leads.
+/// Polling interval of the leader.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a member may lead whose state is wrong, so that nobody serves.
 const A_MOMENT: Duration = Duration::from_secs(5);

@@ -241,7 +241,7 @@ impl Client {
                     continue;
                 }
                 Ok(Err(_)) | Err(_) => {
-                    // Nobody knows whether it was done; another member may know more.
+                    // The outcome is unknown here; another member may know more.
                     member = self.dice.below(self.apis.len());
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }

@@ -72,7 +72,7 @@ enum Asked {
     Answered(Answer),
     /// A token is needed: nothing was done.
     Refused,
-    /// Nobody knows whether it was done.
+    /// The outcome is unknown.
     Unknown,
 }
 
