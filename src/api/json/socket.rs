@@ -17,7 +17,7 @@ use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use sha1::{Digest, Sha1};
 use tokio::sync::mpsc;
@@ -43,21 +43,23 @@ pub struct Switch {
     authorization: Option<HeaderValue>,
 }
 
-/// True if a request asks for a WebSocket.
+/// True if a request asks for a WebSocket. HTTP/1.0 has no other protocols to change to.
 pub fn is_asked<B>(request: &Request<B>) -> bool {
-    has_token(request.headers(), &CONNECTION, "upgrade")
+    request.version() == Version::HTTP_11
+        && has_token(request.headers(), &CONNECTION, "upgrade")
         && has_token(request.headers(), &UPGRADE, "websocket")
 }
 
-/// The answer to a handshake, in the order of etcd's checks.
-pub fn handshake<B>(target: Target, request: &Request<B>) -> Response<ReplyBody> {
+/// The answer to a handshake, in the order of etcd's checks. A body would have to end before the connection can change, and
+/// nobody waits for that.
+pub fn handshake<B: Body>(target: Target, request: &Request<B>) -> Response<ReplyBody> {
     let headers = request.headers();
     if request.method() != Method::GET {
         return refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     let is_key = STANDARD.decode(key).is_ok_and(|key| key.len() == 16);
-    if !has_token(headers, &SEC_WEBSOCKET_VERSION, "13") || !is_key {
+    if !has_token(headers, &SEC_WEBSOCKET_VERSION, "13") || !is_key || !request.body().is_end_stream() {
         return refused(StatusCode::BAD_REQUEST, "Bad Request\n");
     }
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
@@ -134,7 +136,8 @@ impl Body for Messages {
     }
 }
 
-/// Passes the client's messages to the call.
+/// Passes the client's messages to the call. The default drops them.
+#[derive(Default)]
 pub struct Feed {
     messages: Option<mpsc::Sender<Bytes>>,
     takes_many: bool,
@@ -181,11 +184,13 @@ impl Gateway {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
+
     use super::*;
     use crate::api::json::find;
 
-    fn asked(headers: &[(&'static str, &'static str)]) -> Request<()> {
-        let mut request = Request::new(());
+    fn asked(headers: &[(&'static str, &'static str)]) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::default());
         for (name, value) in headers {
             request.headers_mut().append(*name, HeaderValue::from_static(value));
         }
@@ -216,6 +221,11 @@ mod tests {
                 (400, &VERSION)
             );
         }
+        let with_body = request.clone().map(|_| Full::new(Bytes::from_static(b"body")));
+        assert_eq!(handshake(target, &with_body).status(), 400);
+        let mut old = request;
+        *old.version_mut() = Version::HTTP_10;
+        assert!(!is_asked(&old));
         assert!(!is_asked(&asked(&[("connection", "upgrade"), ("upgrade", "h2c")])));
     }
 
