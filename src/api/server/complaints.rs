@@ -20,6 +20,7 @@ pub(super) struct Complaints(Mutex<HashMap<(What, &'static str), Told>>);
 enum What {
     Ended,
     Reset,
+    NotAccepted,
 }
 
 struct Told {
@@ -40,6 +41,13 @@ impl Complaints {
     pub(super) fn reset(&self, reason: &'static str, client: Peer, stream: u32) {
         if let Some(untold) = self.is_due((What::Reset, reason), Instant::now()) {
             tracing::warn!(%client, reason, stream, untold, "reset a stream of a client");
+        }
+    }
+
+    /// The connections that come to this address cannot be accepted.
+    pub(super) fn not_accepted(&self, address: &str, error: &std::io::Error) {
+        if let Some(untold) = self.is_due((What::NotAccepted, "accept"), Instant::now()) {
+            tracing::warn!(address, %error, untold, "cannot accept connections");
         }
     }
 
@@ -70,6 +78,15 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_that_are_not_accepted_are_told_once_a_minute() {
+        let complaints = Complaints::default();
+        for _ in 0..20 {
+            complaints.not_accepted("127.0.0.1:2379", &std::io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        assert_eq!(complaints.0.lock()[&(What::NotAccepted, "accept")].since, 19);
+    }
 
     #[test]
     fn every_reason_is_told_once_a_minute() {

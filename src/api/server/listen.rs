@@ -219,7 +219,8 @@ pub(super) async fn accept(
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(address = listener.place(), %error, "cannot accept connections");
+                    // As long as there is no descriptor, each attempt fails.
+                    shared.complaints.not_accepted(&listener.place(), &error);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
