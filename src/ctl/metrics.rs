@@ -32,7 +32,8 @@ impl Clock {
             let mut headers = head.lines().filter_map(|line| line.split_once(':'));
             headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
         };
-        let (told, unsure) = match header("kvd-clock").and_then(|clock| clock.parse::<f64>().ok()) {
+        let clock = header("kvd-clock").and_then(|clock| clock.parse().ok());
+        let (told, unsure) = match clock.filter(|clock: &f64| clock.is_finite()) {
             Some(clock) => (clock, 0.001),
             None => {
                 let date = chrono::DateTime::parse_from_rfc2822(header("date")?).ok()?;
@@ -162,6 +163,8 @@ mod tests {
         let (right, late) = (told("1796000000.010"), told("1795999998.410"));
         assert!(right.ahead.abs() < 1e-3 && (right.unsure - 0.011).abs() < 1e-6, "{right:?}");
         assert!((most_apart(&[right, late]) - 1.622).abs() < 1e-3);
+        let by_date = told("no clock");
+        assert!(["NaN", "inf", "1e999"].iter().all(|absurd| told(absurd) == by_date), "{by_date:?}");
         let seen = |id: u64| Seen {
             member: Member { id, name: format!("m{id}"), ..Member::default() },
             status: Ok(StatusResponse::default()),
