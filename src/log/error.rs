@@ -69,10 +69,18 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// True if the disk, or the process's share of it, is full: only for this error waiting helps.
+    /// True if the disk, or the process's share of it, is full, or no file can be opened for lack of descriptors: only for
+    /// these errors waiting helps.
     pub fn is_full(&self) -> bool {
         let LogError::Io { source, .. } = self else { return false };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            || self.lacks_descriptors()
+    }
+
+    /// True if the process, or the machine, has no descriptor left. Nothing was written then.
+    pub fn lacks_descriptors(&self) -> bool {
+        let LogError::Io { source, .. } = self else { return false };
+        matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Maker {
     spares: Vec<String>,
     /// Who else needs the disk.
     beside: Option<Beside>,
+    /// It was logged that descriptors are missing.
+    is_told: bool,
 }
 
 /// Adds the file's name to an I/O error.
@@ -58,7 +60,7 @@ pub fn io_error(disk: &dyn Disk, name: &str) -> impl Fn(std::io::Error) -> LogEr
 impl Maker {
     /// A maker of segments of `length` bytes. `spares` are files from earlier.
     pub fn new(disk: Arc<dyn Disk>, entropy: Arc<dyn Entropy>, length: u64, spares: Vec<String>) -> Self {
-        Self { disk, entropy, length: length.max(FIRST_FRAME * 2), spares, beside: None }
+        Self { disk, entropy, length: length.max(FIRST_FRAME * 2), spares, beside: None, is_told: false }
     }
 
     /// From now on segments leave the room that somebody else needs.
@@ -78,6 +80,11 @@ impl Maker {
     pub fn make(&mut self, sequence: u64, length: u64, pause: bool) -> Result<Segment, LogError> {
         let temporary = format!("{sequence:016x}.tmp");
         let made = self.make_as(sequence, &temporary, length, pause);
+        let lacking = made.as_ref().err().filter(|error| error.lacks_descriptors());
+        let was_told = std::mem::replace(&mut self.is_told, lacking.is_some());
+        if let Some(error) = lacking.filter(|_| !was_told) {
+            tracing::error!(%error, "no segment of the log can be made, which counts as a full disk");
+        }
         if made.as_ref().is_err_and(LogError::is_full) {
             // A part of a segment is of no use, and takes room that others could use.
             match self.disk.remove(&temporary) {
@@ -116,7 +123,13 @@ impl Maker {
     fn reuse(&mut self, temporary: &str, length: u64) -> Result<Option<Arc<dyn DiskFile>>, LogError> {
         while let Some(spare) = self.spares.pop() {
             let error = io_error(&*self.disk, &spare);
-            let file = self.disk.open(&spare).map_err(&error)?;
+            let file = match self.disk.open(&spare).map_err(&error) {
+                Err(error) if error.lacks_descriptors() => {
+                    self.spares.push(spare);
+                    return Err(error);
+                }
+                opened => opened?,
+            };
             if file.len().map_err(&error)? >= length {
                 self.disk.rename(&spare, temporary).map_err(&error)?;
                 return Ok(Some(file));

@@ -27,6 +27,8 @@ struct World {
     fails_in: Option<u64>,
     /// The next flush of a file fails.
     flush_fails: bool,
+    /// No file can be opened.
+    lacks_descriptors: bool,
     /// Bytes by which files may still grow, if there is a limit.
     room: Option<u64>,
     flushes: u64,
@@ -138,6 +140,11 @@ impl SimDisk {
         self.0.lock().room = bytes;
     }
 
+    /// Whether files can be opened, and new ones made.
+    pub fn set_descriptors(&self, there: bool) {
+        self.0.lock().lacks_descriptors = !there;
+    }
+
     /// Lets the call after the next `calls` ones fail, and all that follow it.
     pub fn fail_in(&self, calls: u64) {
         self.0.lock().fails_in = Some(calls);
@@ -161,6 +168,10 @@ impl SimDisk {
         inode.durable = inode.bytes.clone();
         inode.pending.clear();
         Some(answer)
+    }
+
+    fn descriptor(&self) -> io::Result<()> {
+        if self.0.lock().lacks_descriptors { Err(io::Error::from_raw_os_error(libc::EMFILE)) } else { Ok(()) }
     }
 
     fn call(&self) -> io::Result<()> {
@@ -258,12 +269,14 @@ impl Disk for SimDisk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         self.call()?;
+        self.descriptor()?;
         let inode = self.0.lock().names.get(name).cloned().ok_or_else(|| missing(name))?;
         Ok(Arc::new(SimFile { disk: self.clone(), inode }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         self.call()?;
+        self.descriptor()?;
         let inode = Arc::new(Mutex::new(Inode::default()));
         let mut world = self.0.lock();
         world.names.insert(name.to_string(), inode.clone());

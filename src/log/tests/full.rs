@@ -65,6 +65,34 @@ fn what_finds_no_room_waits_for_it() {
     }
 }
 
+/// With segments to reuse, and without.
+#[test]
+fn what_finds_no_descriptor_waits_for_one() {
+    for purges in [false, true] {
+        let (sim, disk) = sim(5);
+        let log = Log::open(disk, options(Mode::Inline)).unwrap();
+        if purges {
+            (0..60).for_each(|_| append(&log, vec![entry(1, log.bounds().next, 700)]).unwrap());
+            purge(&log, at(1, 55)).unwrap();
+        }
+        sim.set_descriptors(false);
+        let spares = || sim.list().unwrap().iter().filter(|name| name.ends_with(".old")).count();
+        let before = spares();
+        let waits = fill(&log, 700);
+        assert!(matches!(log.space(), Space::Full { .. }), "{:?}", log.space());
+        vote(&log, Vote { term: 8, voted_for: 2, committed: false }).unwrap();
+        assert!(waits.try_recv().is_err() && log.failure().is_none());
+        sim.set_descriptors(true);
+        log.flush();
+        assert!(waits.try_recv().unwrap().is_ok());
+        assert_eq!((log.space(), spares()), (Space::Enough, before.saturating_sub(1)), "one is reused");
+        assert_eq!(before > 0, purges);
+        append(&log, vec![entry(2, log.bounds().next, 10)]).unwrap();
+        let (entries, _, _) = reopened(&sim.after_power_failure());
+        assert_eq!(entries, all(&log));
+    }
+}
+
 /// A vote that is queued behind an entry in the same group does not wait for it, and an older vote does not come back.
 #[test]
 fn a_group_with_a_vote_is_taken_apart() {
