@@ -147,7 +147,8 @@ pub async fn lead(inner: Arc<Inner>) {
                 let now = metrics.borrow_and_update();
                 now.membership_config.membership().learner_ids().next().is_some()
             };
-            if has_learners {
+            // A state that is wrong may name the wrong members.
+            if has_learners && !inner.options.store.is_condemned() {
                 members::promote_pending(&inner).await;
             }
             // A member that has caught up should not wait long.

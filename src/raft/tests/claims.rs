@@ -1,6 +1,7 @@
 //! Who leads, as far as a member may claim.
 
 use super::*;
+use crate::store::Condemned;
 
 /// Longer than any unconfirmed claim counts.
 const LONG: Duration = Duration::from_millis(1500);
@@ -113,6 +114,25 @@ async fn a_member_is_added_while_one_of_three_is_down() {
     cluster.node(leader).propose(Caller::Anonymous, remove(down)).await.unwrap();
     cluster.node(leader).propose(Caller::Anonymous, remove(spared)).await.unwrap();
     assert_eq!(cluster.store(leader).members().len(), 2);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_state_is_wrong_makes_nobody_a_voter() {
+    let mut cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    until("all are known", || cluster.store(leader).members().iter().all(Member::is_started)).await;
+    let add = MemberChange::Add(Member { pending: true, ..member(4) });
+    cluster.node(leader).propose(Caller::Anonymous, Command::Member(add)).await.unwrap();
+    let store = cluster.store(leader).clone();
+    store.condemn(&Condemned { why: "a test".into(), replace: false, told: false }).unwrap();
+    cluster.start(4, Vec::new()).await;
+    let is_pending = || store.members().iter().any(|m| m.id == MemberId(4) && m.pending);
+    until("it has caught up", || cluster.store(4).applied() >= store.applied()).await;
+    tokio::time::sleep(LONG).await;
+    assert!(is_pending());
+    store.absolve().unwrap();
+    until("it votes", || !is_pending()).await;
     cluster.shut_down().await;
 }
 
