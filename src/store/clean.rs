@@ -8,8 +8,8 @@
 //! [`super::Store::verify`] reads all data at once, beside serving.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::files;
@@ -17,14 +17,14 @@ use crate::files;
 /// The name of the file.
 const MARK: &str = "CLEAN";
 
-/// Bytes at the beginning of the data file that hold both meta pages, if its pages are not larger than is usual.
-const METAS: usize = 8 << 10;
+/// Bytes at the beginning of the data file that hold both meta pages: LMDB's largest pages have 64 KiB.
+const METAS: u64 = 128 << 10;
 
 /// What identifies the data file in `dir` as it is.
 fn identity(dir: &Path) -> io::Result<String> {
     let file = File::open(dir.join("data.mdb"))?;
-    let mut metas = [0; METAS];
-    file.read_exact_at(&mut metas, 0)?;
+    let mut metas = Vec::new();
+    (&file).take(METAS).read_to_end(&mut metas)?;
     let found = file.metadata()?;
     Ok(format!(
         "inode {}\nlength {}\nchanged {}.{:09}\nmodified {}.{:09}\nmetas {:08x}\n",
@@ -49,4 +49,28 @@ pub(super) fn take(dir: &Path) -> bool {
     let Ok(found) = fs::read_to_string(&path) else { return false };
     // Without it, a process that dies before its first commit leaves no mark behind.
     fs::remove_file(&path).is_ok() && identity(dir).is_ok_and(|identity| identity == found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn the_second_meta_page_counts_whatever_the_size_of_pages() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::create(dir.path().join("data.mdb")).unwrap();
+        file.set_len(1 << 20).unwrap();
+        let metas = || identity(dir.path()).unwrap().lines().last().unwrap().to_owned();
+        let before = metas();
+        for size in (12..=16).map(|bits| 1 << bits) {
+            file.write_all_at(&[1], size + 100).unwrap();
+            assert_ne!(metas(), before, "pages of {size} bytes");
+            file.write_all_at(&[0], size + 100).unwrap();
+        }
+        // A file that has no more than the two.
+        file.set_len(8 << 10).unwrap();
+        metas();
+    }
 }
