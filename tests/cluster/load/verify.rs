@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use kvd::api::proto::etcdserverpb::{HashKvRequest, PutRequest, RangeRequest};
 
 use super::super::linearizability::History;
+use super::super::program::subject;
 use super::super::server::PATIENCE;
 use super::clients::{Clients, Record, Seen, whole_story};
 use super::locks::{COUNTER, SHORT};
@@ -53,6 +54,10 @@ pub fn all(test: &str, cluster: &mut Cluster, clients: Clients) {
     assert!(record.lease_is_held(), "the lease that was kept alive is gone");
     nodes(&record);
     until_all_have_run_out(cluster);
+    // Clients that get nothing done would find nothing wrong.
+    assert!(!counted.is_empty(), "nobody counts under the lock");
+    assert!(record.permissions.load(Ordering::SeqCst) > 0, "no permission changes");
+    assert!(!record.nodes.lock().is_empty() || !subject().is_kvd(), "v2 answers no call");
     eprintln!(
         "{test}: checked: {} calls on keys, {} events, {} calls on v2's nodes, {} numbers under a lock, {} leases \
          that ran out, {} changes of permissions",
