@@ -80,7 +80,7 @@ const EXIT_STATUS: [(&str, &str); 9] = [
     ("3", "A transaction cannot be understood."),
     ("4", "The command does not have that format or consistency."),
     ("5", "A snapshot could not be fetched."),
-    ("6", "What kvctl recover salvage has saved of damaged data is not everything."),
+    ("6", "What kvctl recover salvage has saved is not everything."),
     ("128", "The number or value of the arguments is wrong."),
     ("255", "A signal ended a prompt."),
 ];

@@ -36,6 +36,13 @@ pub struct Saved {
     pub bytes: u64,
 }
 
+impl Saved {
+    /// True if all that the member had acknowledged is in the backup.
+    pub fn is_complete(&self) -> bool {
+        self.found.is_complete() && self.behind == Some(0)
+    }
+}
+
 /// Saves what is left of the data of a damaged member.
 ///
 /// # Errors
@@ -58,7 +65,9 @@ pub fn salvage(wanted: &Salvage) -> Result<Saved, OfflineError> {
     let store = Store::open(directory.path(), options)?;
     let found = store.salvage(&source.store)?;
     let end = source.log().ok().map(|log| log.bounds().last.map_or(0, |last| last.index));
-    let behind = end.zip(found.applied).map(|(end, applied)| end.saturating_sub(applied));
+    // A state that names no entry is that from before the first one.
+    let applied = found.applied.or(found.former.map(|_| 0));
+    let behind = end.zip(applied).map(|(end, applied)| end.saturating_sub(applied));
     let bytes = write(&store, &wanted.file, beside)?;
     Ok(Saved { found, behind, bytes })
 }
@@ -75,9 +84,11 @@ fn refuse_existing(file: &Path) -> Result<(), OfflineError> {
 fn write(store: &Store, path: &Path, beside: &Path) -> Result<u64, OfflineError> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
-    let part = Part(path.with_file_name(name));
+    let part = path.with_file_name(name);
+    let mut file = files::create(&part).map_err(OfflineError::io(&part))?;
+    // One that was there already belongs to somebody else.
+    let part = Part(part);
     let failed = OfflineError::io(&part.0);
-    let mut file = files::create(&part.0).map_err(&failed)?;
     let bytes = fill(store, &mut file).map_err(&failed)?;
     refuse_existing(path)?;
     fs::rename(&part.0, path).map_err(OfflineError::io(path))?;

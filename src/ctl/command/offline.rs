@@ -41,7 +41,7 @@ pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Fail
         Offline::Salvage(wanted) => {
             let saved = data::salvage(&wanted).map_err(failure)?;
             print_bytes(offline::saved(&saved, &wanted).as_bytes());
-            if saved.found.is_complete() {
+            if saved.is_complete() {
                 return Ok(());
             }
             let text = format!("{} does not have everything: read above what is lost", wanted.file.display());

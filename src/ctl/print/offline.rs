@@ -175,11 +175,16 @@ pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
     if found.is_unproven {
         line("these data have no checksums, so what was saved may be wrong all the same".to_string());
     }
+    let changes = found.changes;
     line(match found.is_complete() {
-        true => format!("{dir} is not damaged: {file} has all {} changes in it", found.changes),
-        false => {
-            format!("INCOMPLETE: {file} has {} changes of {dir}, and not what is named above", found.changes)
+        true if saved.is_complete() => {
+            format!("{dir} is not damaged: {file} has all {changes} changes in it")
         }
+        true => format!(
+            "INCOMPLETE: the state in {dir} is not damaged, but {file} has only the {changes} changes in it: a member that \
+             starts with these data applies what its log has beyond them"
+        ),
+        false => format!("INCOMPLETE: {file} has {changes} changes of {dir}, and not what is named above"),
     });
     let size = size(i64::try_from(*bytes).unwrap_or(i64::MAX));
     line(format!(

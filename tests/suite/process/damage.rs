@@ -240,3 +240,27 @@ async fn what_is_left_of_a_single_member_is_saved_and_restored() {
     alone.start().await;
     wait_for(&alone, "kvd_scrubs_total", |scrubs| scrubs >= 1.0).await;
 }
+
+/// No script must miss that, and nobody's file is taken for one of the command's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_salvage_without_what_only_the_log_has_is_not_complete() {
+    if !subject().is_kvd() {
+        return;
+    }
+    // So long that the state on the disk stays behind the log.
+    let mut alone = Setup::of(&subject()).arg("--backend-batch-interval=1h").start().await;
+    put(&alone, "key", "acknowledged").await;
+    alone.kill();
+    let data_dir = alone.data_dir().display().to_string();
+    let file = alone.dir().join("saved.db").display().to_string();
+    let part = format!("{file}.part");
+    let salvage = || run(Path::new(env!("CARGO_BIN_EXE_kvctl")), &["recover", "salvage", &data_dir, &file]);
+    fs::write(&part, "somebody's own").expect("written");
+    let (text, code) = salvage();
+    assert!(code == Some(1) && text.contains("File exists"), "{text}");
+    assert_eq!(fs::read_to_string(&part).expect("it is still there"), "somebody's own");
+    fs::remove_file(&part).expect("removed");
+    let (text, code) = salvage();
+    assert!(code == Some(6) && text.contains("not saved: the last "), "{text}");
+    assert!(text.contains("INCOMPLETE: ") && text.contains("is not damaged"), "{text}");
+}
