@@ -31,4 +31,4 @@ mod words;
 mod yaml;
 
 pub(super) use format::{Format, Style};
-pub(super) use words::{quoted, quoted_bytes, size};
+pub(super) use words::{quoted, quoted_bytes};

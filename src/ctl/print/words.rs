@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// A number of bytes with decimal units, at least two digits if there is a unit: `0 B`, `20 kB`, `2.1 MB`.
-pub(in crate::ctl) fn size(bytes: i64) -> String {
+pub(super) fn size(bytes: i64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     // etcdctl reads the field as unsigned.
     let bytes = bytes as u64;

@@ -1,6 +1,6 @@
 //! `kvctl top`: the cluster at work, on a terminal.
 //!
-//! `figures` computes what is displayed from two looks at the members, `screen` makes lines of it, `terminal` shows them; the
+//! `figures` computes what is displayed from two looks at the members, `screen` draws it, `terminal` has the terminal; the
 //! loop is here.
 
 mod figures;
@@ -22,7 +22,7 @@ use super::target::Target;
 use super::watcher::Watcher;
 use crate::api::proto::etcdserverpb::WatchCreateRequest;
 use figures::{Look, View};
-use terminal::{Screen, typed};
+use terminal::{Screen, events, is_end};
 
 /// Shows the members until `q` is typed.
 pub(super) async fn run(target: &Target, asked: Top) -> Result<(), Failure> {
@@ -45,16 +45,15 @@ async fn show(
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::error(error.to_string());
     let mut ended = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut resized = signal(SignalKind::window_change()).map_err(failed)?;
-    let screen = Screen::take().map_err(failed)?;
-    let mut typed = typed();
+    let mut screen = Screen::take().map_err(failed)?;
+    let mut events = events();
     let next = |interval| async move {
         tokio::time::sleep(interval).await;
         look(target).await
     };
     let mut looking = Box::pin(next(view.interval));
     loop {
-        screen.show(&screen::lines(view, screen.size())).map_err(failed)?;
+        screen.show(|frame| screen::draw(view, frame)).map_err(failed)?;
         tokio::select! {
             found = &mut looking => {
                 match found {
@@ -63,21 +62,11 @@ async fn show(
                 }
                 looking = Box::pin(next(view.interval));
             }
-            keys = typed.recv() => if keys.is_none_or(|keys| is_end(&keys)) { return Ok(()) },
+            event = events.recv() => if event.is_none_or(|event| is_end(&event)) { return Ok(()) },
             _ = ended.recv() => return Ok(()),
-            _ = resized.recv() => {}
             () = collect(&mut changes, view) => {}
         }
     }
-}
-
-/// True for `q`, the escape key alone, and Ctrl-C.
-fn is_end(keys: &[u8]) -> bool {
-    const CONTROL_C: u8 = 3;
-    const ESCAPE: u8 = 0x1b;
-    // What begins with an escape is another key.
-    matches!(keys, [ESCAPE])
-        || !keys.starts_with(&[ESCAPE]) && keys.iter().any(|key| [b'q', CONTROL_C].contains(key))
 }
 
 async fn look(target: &Target) -> Result<Look, Failure> {

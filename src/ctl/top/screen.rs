@@ -2,12 +2,17 @@
 
 use std::collections::VecDeque;
 
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Constraint, Flex, Layout, Rect};
+use ratatui::style::{Style, Stylize};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{self, RenderDirection, Sparkline, Table};
+
 use super::figures::{Row, View};
-use super::terminal::{Line, Look};
 use crate::config::format_duration;
 
 /// Titles and widths of the columns: 79 characters with a space between them.
-const COLUMNS: [(&str, usize); 10] = [
+const COLUMNS: [(&str, u16); 10] = [
     ("NAME", 10),
     ("ROLE", 8),
     ("WRITES/S", 8),
@@ -26,28 +31,43 @@ const BEHIND: u64 = 1000;
 /// Lines of the curves without their titles.
 const CURVES: usize = 6;
 
-/// The lines of a screen of this size; what does not fit is left out from the end, but for the last line.
-pub(super) fn lines(view: &View, (wide, high): (usize, usize)) -> Vec<Line> {
-    let line = |text: String, look| Line { text, look };
+/// Draws what there is room for: what does not fit is left out from the end, but for the last line.
+pub(super) fn draw(view: &View, frame: &mut Frame<'_>) {
+    let mut rest = frame.area();
+    let last = Rect { y: rest.bottom().saturating_sub(1), height: rest.height.min(1), ..rest };
+    rest.height -= last.height;
     let trouble = view.trouble.as_ref().map(|why| format!("no answer: {why}")).unwrap_or_default();
-    let titles = COLUMNS.map(|(title, _)| title.to_string());
-    let mut lines = vec![
-        line(heading(view), Look::Bold),
-        line(trouble, Look::Bad),
-        line(format!("{:wide$}", columns(&titles)), Look::Reversed),
-    ];
-    lines.extend(view.rows.iter().map(member));
-    lines.push(Line::default());
-    lines.extend(curves(view, wide));
-    if let Some(hot) = &view.hot {
-        lines.push(Line::default());
-        lines.push(line("changes/s by prefix".to_string(), Look::Bold));
-        let shown = hot.iter().map(|(prefix, rate)| format!("{:>8}  {prefix}", short(*rate)));
-        lines.extend(shown.map(|text| line(text, Look::Plain)));
+    frame.render_widget(heading(view).bold(), below(&mut rest, 1));
+    frame.render_widget(trouble.red(), below(&mut rest, 1));
+    frame.render_widget(members(&view.rows), below(&mut rest, 1 + view.rows.len()));
+    below(&mut rest, 1);
+    let (titles, lines) = (below(&mut rest, 1), below(&mut rest, CURVES));
+    let curves = [("writes/s", &view.writes), ("reads/s", &view.reads)];
+    for ((title, line), (name, values)) in halves(titles).into_iter().zip(halves(lines)).zip(curves) {
+        frame.render_widget(curve_title(name, values).bold(), title);
+        frame.render_widget(curve(values), line);
     }
-    lines.resize(high.saturating_sub(1), Line::default());
-    lines.push(line(format!("every {}   q: quit", format_duration(view.interval)), Look::Dim));
-    lines
+    if let Some(hot) = &view.hot {
+        below(&mut rest, 1);
+        frame.render_widget("changes/s by prefix".bold(), below(&mut rest, 1));
+        let shown = hot.iter().map(|(prefix, rate)| Line::from(format!("{:>8}  {prefix}", short(*rate))));
+        frame.render_widget(Text::from_iter(shown), rest);
+    }
+    let hint = format!("every {}   q: quit", format_duration(view.interval));
+    frame.render_widget(hint.dim(), last);
+}
+
+/// Takes so many lines from the top of what is left, or what is left.
+fn below(rest: &mut Rect, lines: usize) -> Rect {
+    let height = rest.height.min(u16::try_from(lines).unwrap_or(u16::MAX));
+    let taken = Rect { height, ..*rest };
+    (rest.y, rest.height) = (rest.y + height, rest.height - height);
+    taken
+}
+
+/// Two parts beside each other with two columns between them.
+fn halves(area: Rect) -> [Rect; 2] {
+    Layout::horizontal([Constraint::Fill(1); 2]).spacing(2).areas(area)
 }
 
 fn heading(view: &View) -> String {
@@ -68,24 +88,37 @@ fn heading(view: &View) -> String {
 }
 
 /// Names to the left, numbers to the right.
-fn columns(cells: &[String]) -> String {
-    let cells = cells.iter().zip(COLUMNS).enumerate().map(|(at, (cell, (_, width)))| {
-        let cell: String = cell.chars().take(width).collect();
-        if at < 2 { format!("{cell:width$}") } else { format!("{cell:>width$}") }
-    });
-    cells.collect::<Vec<_>>().join(" ")
+fn members(rows: &[Row]) -> Table<'static> {
+    let cells = |cells: Vec<String>| {
+        let cells = cells.into_iter().enumerate().map(|(at, cell)| {
+            let alignment = if at < 2 { Alignment::Left } else { Alignment::Right };
+            Text::from(cell).alignment(alignment)
+        });
+        widgets::Row::new(cells)
+    };
+    let titles = COLUMNS.map(|(title, _)| title.to_string()).to_vec();
+    let widths = COLUMNS.map(|(_, width)| Constraint::Length(width));
+    let rows = rows.iter().map(|row| cells(texts(row)).style(look(row)));
+    Table::new(rows, widths).header(cells(titles).reversed()).flex(Flex::Start)
 }
 
-fn member(row: &Row) -> Line {
+fn look(row: &Row) -> Style {
+    match row {
+        row if row.role.is_empty() => Style::new().red(),
+        row if row.behind > BEHIND => Style::new().yellow(),
+        _ => Style::new(),
+    }
+}
+
+fn texts(row: &Row) -> Vec<String> {
     let unknown = || "-".to_string();
     let number = |value: Option<f64>| value.map_or_else(unknown, short);
     let time = |value: Option<f64>| value.map_or_else(unknown, seconds);
     let whole = |value: Option<u64>| value.map_or_else(unknown, |value| short(value as f64));
     if row.role.is_empty() {
-        let text = columns(&[row.name.clone(), "silent".to_string()]);
-        return Line { text, look: Look::Bad };
+        return vec![row.name.clone(), "silent".to_string()];
     }
-    let text = columns(&[
+    vec![
         row.name.clone(),
         row.role.to_string(),
         number(row.writes),
@@ -96,40 +129,22 @@ fn member(row: &Row) -> Line {
         short(row.behind as f64),
         whole(row.watchers),
         whole(row.memory),
-    ]);
-    let look = if row.behind > BEHIND { Look::Doubtful } else { Look::Plain };
-    Line { text, look }
+    ]
 }
 
-/// Two curves beside each other, with their titles.
-fn curves(view: &View, wide: usize) -> Vec<Line> {
-    let each = (wide.saturating_sub(2) / 2).max(1);
-    let title = |name: &str, values: &VecDeque<u64>| {
-        let last = values.back().copied().unwrap_or_default();
-        let most = values.iter().copied().max().unwrap_or_default();
-        format!("{name}: {} now, {} at most", short(last as f64), short(most as f64))
-    };
-    let titles = format!("{:each$}  {}", title("writes/s", &view.writes), title("reads/s", &view.reads));
-    let (left, right) = (curve(&view.writes, each), curve(&view.reads, each));
-    let rows = left.into_iter().zip(right).map(|(left, right)| format!("{left}  {right}"));
-    let rows = rows.map(|text| Line { text, look: Look::Plain });
-    std::iter::once(Line { text: titles, look: Look::Bold }).chain(rows).collect()
+fn curve_title(name: &str, values: &VecDeque<u64>) -> String {
+    let last = values.back().copied().unwrap_or_default();
+    let most = values.iter().copied().max().unwrap_or_default();
+    format!("{name}: {} now, {} at most", short(last as f64), short(most as f64))
 }
 
-/// Columns of blocks, each up to eight for a line; the newest value is on the right.
-fn curve(values: &VecDeque<u64>, wide: usize) -> Vec<String> {
-    const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let shown: Vec<u64> = values.iter().copied().skip(values.len().saturating_sub(wide)).collect();
-    let most = shown.iter().copied().max().unwrap_or_default().max(1);
-    let full = (CURVES * 8) as u64;
-    let row = |row: usize| {
-        let below = ((CURVES - 1 - row) * 8) as u64;
-        // Something that is not nothing is at least seen.
-        let level = |value: u64| (value * full).div_ceil(most).saturating_sub(below).min(8) as usize;
-        let blocks: String = shown.iter().map(|value| BLOCKS[level(*value)]).collect();
-        format!("{blocks:>wide$}")
-    };
-    (0..CURVES).map(row).collect()
+/// The newest value is on the right.
+fn curve(values: &VecDeque<u64>) -> Sparkline<'static> {
+    let most = values.iter().copied().max().unwrap_or_default().max(1);
+    // Something that is not nothing is at least seen.
+    let least = most.div_ceil(CURVES as u64 * 8);
+    let seen = values.iter().rev().map(move |value| if *value == 0 { 0 } else { least.max(*value) });
+    Sparkline::default().data(seen).max(most).direction(RenderDirection::RightToLeft)
 }
 
 /// A number with at most three digits before its unit.
@@ -160,6 +175,12 @@ fn seconds(value: f64) -> String {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use ratatui::buffer::Buffer;
+    use ratatui::style::{Color, Modifier};
+    use ratatui::widgets::Widget;
+
     use super::super::figures::tests::look;
     use super::*;
 
@@ -170,8 +191,20 @@ mod tests {
         view
     }
 
-    fn texts(view: &View, size: (usize, usize)) -> Vec<String> {
-        lines(view, size).into_iter().map(|line| line.text.trim_end().to_string()).collect()
+    /// The lines of a screen of this size, and the style of each line's first character.
+    fn styled(view: &View, (wide, high): (u16, u16)) -> Vec<(String, Style)> {
+        let mut terminal = Terminal::new(TestBackend::new(wide, high)).expect("a terminal");
+        terminal.draw(|frame| draw(view, frame)).expect("drawn");
+        let buffer = terminal.backend().buffer();
+        let line = |y| {
+            let text: String = (0..wide).map(|x| buffer[(x, y)].symbol()).collect();
+            (text.trim_end().to_string(), buffer[(0, y)].style())
+        };
+        (0..high).map(line).collect()
+    }
+
+    fn texts(view: &View, size: (u16, u16)) -> Vec<String> {
+        styled(view, size).into_iter().map(|(text, _)| text).collect()
     }
 
     #[test]
@@ -202,16 +235,26 @@ mod tests {
         assert_eq!(shown[1], "no answer: connection refused");
         assert_eq!(shown[14..16], ["changes/s by prefix", "      12  /registry/pods/"]);
         for (wide, high) in [(1, 1), (10, 3), (40, 8), (300, 100)] {
-            assert_eq!(texts(&view, (wide, high)).len(), high);
+            assert!(!texts(&view, (wide, high))[0].is_empty(), "{wide} x {high}");
         }
+        let lines = styled(&view, (80, 24));
+        assert_eq!((lines[1].1.fg, lines[4].1.fg), (Some(Color::Red), Some(Color::Red)));
+        assert!(lines[2].1.add_modifier.contains(Modifier::REVERSED), "{:?}", lines[2]);
+        view.rows[0].behind = BEHIND + 1;
+        assert_eq!(styled(&view, (80, 24))[3].1.fg, Some(Color::Yellow));
     }
 
     #[test]
     fn curves_end_with_the_newest_value() {
-        let values = VecDeque::from([0, 1, 480]);
-        let rows = curve(&values, 5);
-        assert_eq!((rows[0].as_str(), rows[CURVES - 1].as_str()), ("    █", "   ▁█"));
-        assert_eq!(curve(&VecDeque::from([1, 2, 3]), 2)[CURVES - 1], "██", "older ones go out on the left");
+        let draw = |values: &[u64], wide: u16| {
+            let area = Rect::new(0, 0, wide, CURVES as u16);
+            let mut buffer = Buffer::empty(area);
+            curve(&values.iter().copied().collect()).render(area, &mut buffer);
+            let row = |y| (0..wide).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+            (row(0), row(CURVES as u16 - 1))
+        };
+        assert_eq!(draw(&[0, 1, 480], 5), ("    █".to_string(), "   ▁█".to_string()));
+        assert_eq!(draw(&[1, 2, 3], 2).1, "██", "older ones go out on the left");
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn shown(member: &Server, args: &[&str]) -> String {
 fn on_terminal(member: &Server, arguments: &str) -> String {
     let line = format!("{} --endpoints={} {arguments}", env!("CARGO_BIN_EXE_kvctl"), member.endpoint());
     let mut script = Command::new("script");
-    let output = script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    let output = script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null()).output();
     String::from_utf8_lossy(&output.expect("script runs").stdout).replace("\r\n", "\n")
 }
 
@@ -274,6 +274,7 @@ async fn nothing_that_is_found_is_explained_on_a_terminal_only() {
 /// A bar is for whoever looks at it: scripts get what etcdctl prints, and nothing of it stays on a terminal.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_lasts_shows_a_bar_on_a_terminal_only() {
+    const CLEARED: &str = "\r\x1b[2K";
     let server = Server::of(&subject()).await;
     for at in 0..20 {
         put(&server, format!("k/{at}"), vec![b'v'; 50_000]).await;
@@ -282,8 +283,8 @@ async fn what_lasts_shows_a_bar_on_a_terminal_only() {
     let file = dir.path().join("a.db").display().to_string();
     let ends_with = |printed: &str, end: &str| {
         // The bar is taken away before anything else is printed.
-        let behind = printed.rsplit("\x1b[K").next().unwrap_or_default();
-        assert!(printed.contains("\x1b[K") && behind.starts_with(end), "{printed:?}");
+        let behind = printed.rsplit(CLEARED).next().unwrap_or_default();
+        assert!(printed.contains(CLEARED) && behind.starts_with(end), "{printed:?}");
     };
     let saved = on_terminal(&server, &format!("snapshot save {file}"));
     assert!(saved.contains("snapshot: ["), "{saved:?}");
@@ -314,7 +315,11 @@ async fn copies_show_a_bar(server: &Server) {
     let program = env!("CARGO_BIN_EXE_kvctl");
     let line = format!("{program} --endpoints={} make-mirror {}", server.endpoint(), copy.endpoint());
     let mut script = Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut running = script.spawn().expect("script runs");
     let mut printed = Vec::new();
     let mut shown = BufReader::new(running.stdout.take().expect("piped"));
