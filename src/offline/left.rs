@@ -10,7 +10,7 @@ use super::OfflineError;
 use super::place::Dice;
 use crate::files;
 use crate::join::identity::{self, Identity};
-use crate::log::{self, Log, Mode, RealDisk};
+use crate::log::{self, Log, LogError, Mode, RealDisk};
 use crate::model::{LogPosition, Member};
 use crate::raft::{Standing, replay_all, replay_to};
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
@@ -74,6 +74,8 @@ pub struct Found {
     pub members: Vec<Member>,
     /// Whether its state can be used.
     pub condition: Condition,
+    /// Why its log cannot be used: then its state counts alone, and it cannot start.
+    pub log_damage: Option<String>,
 }
 
 impl Found {
@@ -130,6 +132,17 @@ impl Opened {
         Ok(Self { source: source.clone(), identity, disk, log_dir, store })
     }
 
+    /// Its log, or what is damaged in it.
+    ///
+    /// # Errors
+    /// See [`Log::open`], but for damage.
+    fn log_or_damage(&self) -> Result<Result<Log, String>, OfflineError> {
+        match self.log() {
+            Err(OfflineError::Log(error @ LogError::Damaged { .. })) => Ok(Err(error.to_string())),
+            opened => opened.map(Ok),
+        }
+    }
+
     /// Its log.
     ///
     /// # Errors
@@ -149,47 +162,55 @@ impl Opened {
     /// Everything in it, and its log. The entries of the log are applied in memory only.
     ///
     /// # Errors
-    /// If log and state are not of one history, or cannot be read; a damaged state is [`Condition::Lost`].
+    /// If they cannot be read. A damaged state is [`Condition::Lost`]; a log that is damaged, or not of the state's
+    /// history, is [`Found::log_damage`].
     pub fn look(self) -> Result<Looked, OfflineError> {
-        let log = self.log()?;
-        let bounds = log.bounds();
-        let found = Found {
+        let mut log = self.log_or_damage()?;
+        let bounds = log.as_ref().map(Log::bounds).unwrap_or_default();
+        let mut found = Found {
             source: self.source.clone(),
             identity: self.identity,
             name: String::new(),
-            term: log.vote().map_or(0, |vote| vote.term),
+            term: log.as_ref().ok().and_then(Log::vote).map_or(0, |vote| vote.term),
             last: bounds.last.max(bounds.purged),
-            committed: log.committed().max(bounds.purged),
+            committed: log.as_ref().ok().and_then(Log::committed).max(bounds.purged),
             revision: None,
             members: Vec::new(),
             condition: Condition::Right,
+            log_damage: None,
         };
         let store = match self.state() {
             Err(StoreError::Damaged(what)) => {
-                let found = Found { condition: Condition::Lost(what), ..found };
-                return Ok(Looked { opened: self, log, applied: None, found });
+                found.condition = Condition::Lost(what);
+                None
             }
-            opened => opened?,
+            opened => Some(opened?),
         };
-        let applied = store.applied();
-        let standing = Standing::of(&log, applied);
-        standing
-            .check()
-            .map_err(|misfit| OfflineError::damaged(&self.source.data_dir, misfit.to_string()))?;
-        let condition = Condition::of(&store);
-        if !matches!(condition, Condition::Lost(_)) {
-            replay_all(&log, &store).map_err(OfflineError::io(&self.log_dir))?;
+        let applied = store.as_ref().and_then(Store::applied);
+        if let (Ok(read), Some(_)) = (&log, &store)
+            && let Err(misfit) = Standing::of(read, applied).check()
+        {
+            log = Err(misfit.to_string());
         }
-        let members = store.members();
-        let own = members.iter().find(|member| member.id == self.identity.member);
-        let found = Found {
-            name: own.map(|member| member.name.clone()).unwrap_or_default(),
-            last: found.last.max(applied),
-            revision: (!matches!(condition, Condition::Lost(_))).then(|| store.revision()),
-            members,
-            condition,
-            ..found
-        };
+        if log.is_err() {
+            // What was applied was committed.
+            (found.last, found.committed) = (applied, applied);
+        }
+        found.last = found.last.max(applied);
+        if let Some(store) = store {
+            found.condition = Condition::of(&store);
+            if !matches!(found.condition, Condition::Lost(_)) {
+                if let Ok(log) = &log {
+                    replay_all(log, &store).map_err(OfflineError::io(&self.log_dir))?;
+                }
+                found.revision = Some(store.revision());
+            }
+            found.members = store.members();
+            let own = found.members.iter().find(|member| member.id == self.identity.member);
+            found.name = own.map(|member| member.name.clone()).unwrap_or_default();
+        }
+        let (log, damage) = log.map_or_else(|damage| (None, Some(damage)), |log| (Some(log), None));
+        found.log_damage = damage;
         Ok(Looked { opened: self, log, applied, found })
     }
 }
@@ -197,25 +218,27 @@ impl Opened {
 /// A data directory that was looked at.
 pub(super) struct Looked {
     pub opened: Opened,
-    log: Log,
+    /// None if it cannot be used.
+    log: Option<Log>,
     /// The last entry in the state on the disk.
     applied: Option<LogPosition>,
     pub found: Found,
 }
 
 impl Looked {
-    /// True if the entries of `other`'s log go on after this state, perhaps after some of its own log.
+    /// True if the entries of `other`'s log go on after this state, perhaps after some of its own log. A state goes on in
+    /// its own log, even if nothing of that can be used.
     fn goes_on_in(&self, other: &Looked) -> bool {
         if std::ptr::eq(self, other) {
             return true;
         }
-        let Some(applied) = self.applied else { return false };
-        match other.log.bounds().purged {
+        let (Some(applied), Some(log)) = (self.applied, &other.log) else { return false };
+        match log.bounds().purged {
             // Whatever both have at one place is equal up to there.
             Some(purged) if purged.index > applied.index => {
-                self.log.position_at(purged.index) == Some(purged)
+                self.log.as_ref().is_some_and(|own| own.position_at(purged.index) == Some(purged))
             }
-            _ => other.log.holds(applied),
+            _ => log.holds(applied),
         }
     }
 
@@ -224,10 +247,12 @@ impl Looked {
     /// # Errors
     /// Those of logs and store.
     pub fn replay(&self, other: &Looked, store: &Store) -> Result<(), OfflineError> {
-        if let (false, Some(purged)) = (std::ptr::eq(self, other), other.log.bounds().purged) {
-            replay_to(&self.log, store, purged).map_err(OfflineError::io(&self.opened.log_dir))?;
+        let Some(log) = &other.log else { return Ok(()) };
+        if let (false, Some(purged), Some(own)) = (std::ptr::eq(self, other), log.bounds().purged, &self.log)
+        {
+            replay_to(own, store, purged).map_err(OfflineError::io(&self.opened.log_dir))?;
         }
-        replay_all(&other.log, store).map_err(OfflineError::io(&other.opened.log_dir))
+        replay_all(log, store).map_err(OfflineError::io(&other.opened.log_dir))
     }
 
     /// Revision and members after that.

@@ -201,6 +201,38 @@ async fn of_a_member_whose_state_is_damaged_the_log_counts() {
     assert!(nothing.contains("lost") && !nothing.contains("--force"), "{nothing}");
 }
 
+#[tokio::test]
+async fn of_a_member_whose_log_is_damaged_the_state_counts() {
+    let left = Left::new(2).await;
+    for n in 0..2 {
+        left.log(n, 2, &["a"]);
+        left.apply(n, false);
+    }
+    left.log(1, 2, &["b"]);
+    left.apply(1, false);
+    left.log(1, 2, &["x"]);
+    let log = left.dir(1).join("member/log");
+    let segments = fs::read_dir(&log).expect("readable").map(|entry| entry.expect("an entry").path());
+    for segment in segments.filter(|path| path.extension().is_some_and(|end| end == "seg")) {
+        let mut bytes = fs::read(&segment).expect("readable");
+        bytes.iter_mut().skip(4096).take(64).for_each(|byte| *byte ^= 0x55);
+        fs::write(&segment, bytes).expect("written");
+    }
+    // It has more than the other one all the same, and is no voter that could be started.
+    let plan = left.plan(&[0, 1]);
+    let damaged = plan.state().expect("a state");
+    assert!(damaged.log_damage.as_ref().is_some_and(|why| why.contains("damaged at offset")), "{damaged:?}");
+    assert_eq!(left.kept(&plan), (left.dir(1), left.dir(1)));
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "ab");
+    assert_eq!(left.recovered(&[1], false).await.expect("recovered"), "ab");
+    // The other log goes on after its state.
+    left.log(0, 2, &["b", "c"]);
+    left.condemn(0, &wrong());
+    let plan = left.plan(&[0, 1]);
+    assert_eq!(left.kept(&plan), (left.dir(1), left.dir(0)));
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "abc");
+}
+
 #[test]
 fn the_log_and_the_state_of_another_member_are_refused_and_not_opened() {
     let root = tempfile::tempdir().expect("a directory");

@@ -156,9 +156,14 @@ fn judge(found: Vec<Found>, kept: Option<Kept>) -> Plan {
     let members = kept.as_ref().map(|kept| kept.members.clone()).unwrap_or_default();
     let voters: Vec<Member> =
         members.into_iter().filter(|member| !member.learner && !member.pending).collect();
-    let here = voters.iter().filter(|member| is_here(member.id)).count();
+    // One whose log is damaged does not start.
+    let can_vote = |found: &&Found| found.log_damage.is_none();
+    let can_vote = |id| found.iter().filter(can_vote).any(|found| found.identity.member == id);
+    let here = voters.iter().filter(|member| can_vote(member.id)).count();
     // A member whose state is not right leads nobody for long.
-    let can_lead = kept.as_ref().is_some_and(|kept| found[kept.state].condition == Condition::Right);
+    let can_lead = kept.as_ref().is_some_and(|kept| {
+        found[kept.state].condition == Condition::Right && found[kept.log].log_damage.is_none()
+    });
     let is_majority = can_lead && here > voters.len() / 2;
     let missing = voters.into_iter().filter(|member| !is_here(member.id)).collect();
     Plan { found, kept, missing, is_majority }

@@ -71,7 +71,7 @@ const BUMP: i64 = 1_000_000_000;
 /// The group `recover`.
 pub(super) fn recover_command() -> Command {
     const HELP: &str = "DIR is the data directory of a member that is stopped; with a log of its own, DIR,WAL-DIR. Name \
-                        all that are left: the one that has most is kept.";
+                        all that are left: the one that has most is kept. Of a member whose log is damaged the state counts.";
     let about = "Show what is left of a cluster that has lost its majority for good, and what would be lost";
     let plan = leaf("plan", "recover plan DIR...", about).after_help(HELP);
     let about =

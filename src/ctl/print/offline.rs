@@ -80,6 +80,9 @@ pub(in crate::ctl) fn plan(plan: &Plan) -> String {
             Condition::Wrong(why) => text += &format!("{dir}: its state is wrong: {why}\n"),
             Condition::Lost(why) => text += &format!("{dir}: its state is lost: {why}\n"),
         }
+        if let Some(why) = &found.log_damage {
+            text += &format!("{dir}: its log cannot be used: {why}\n");
+        }
     }
     text + &prospects(plan)
 }
@@ -102,6 +105,9 @@ fn prospects(plan: &Plan) -> String {
         missing => format!("missing voters of cluster {id}: {missing}\n"),
     };
     text += &match kept.state == kept.log {
+        true if log.log_damage.is_some() => {
+            format!("kept: the state in {dir}, up to revision {}, without its log\n", kept.revision)
+        }
         true => format!("kept: everything in {dir}, up to revision {}\n", kept.revision),
         false => format!(
             "kept: the state in {dir} and all entries of the log in {}, up to revision {}\n",
@@ -118,6 +124,10 @@ fn prospects(plan: &Plan) -> String {
     for longer in plan.longer() {
         let (dir, last) = (longer.source.data_dir.display(), longer.last.map_or(0, |last| last.index));
         text += &format!("lost: what the log in {dir} has up to entry {last}: no state here goes on in it\n");
+    }
+    if plan.found.iter().any(|found| found.log_damage.is_some()) {
+        text +=
+            "uncertain: what only a log held that cannot be used; there may be acknowledged writes in it\n";
     }
     match &state.condition {
         Condition::Unwanted => {
