@@ -21,4 +21,4 @@ pub use program::{Program, skip, subject, tool};
 pub use reference::{reference, seed, strace};
 pub use server::{Server, Setup, orderly};
 pub use three::{Three, answers, members, page, status};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, PATIENT, until};

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use kvd::api::proto::etcdserverpb as pb;
 use serde_json::Value;
 
-use crate::harness::{Server, Three, heavy, subject, tool};
+use crate::harness::{PATIENT, Server, Three, heavy, subject, tool};
 
 fn kvctl(member: &Server, args: &[&str]) -> Output {
     let endpoints = format!("--endpoints={}", member.endpoint());
@@ -179,7 +179,7 @@ async fn checks_write_measure_and_clean_up() {
         let without_numbers =
             |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == '.' || c == '-', "");
         let mut command = Command::new(etcdctl);
-        command.args([&format!("--endpoints={}", server.endpoint()), "check", "datascale"]);
+        command.args([&format!("--endpoints={}", server.endpoint()), "check", "datascale"]).envs(PATIENT);
         let theirs = command.output().expect("etcdctl runs");
         assert_eq!(without_numbers(&String::from_utf8_lossy(&theirs.stdout)), without_numbers(&out));
     }

@@ -1,6 +1,6 @@
 //! Recovery from a full store: compaction, defragmentation and disarming, in every order.
 
-use crate::harness::{Program, Server, Setup, reference, subject, tool};
+use crate::harness::{PATIENT, Program, Server, Setup, reference, subject, tool};
 use kvd::api::proto::etcdserverpb::alarm_request::AlarmAction;
 use kvd::api::proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, PutRequest, StatusRequest,
@@ -92,7 +92,12 @@ async fn no_order_of_the_ways_back_leaves_a_store_full() {
 
 async fn run(client: &Path, server: &Server, args: &[&str]) {
     let mut command = tokio::process::Command::new(client);
-    command.args(args).env_clear().env("ETCDCTL_ENDPOINTS", server.endpoint()).kill_on_drop(true);
+    command
+        .args(args)
+        .env_clear()
+        .env("ETCDCTL_ENDPOINTS", server.endpoint())
+        .envs(PATIENT)
+        .kill_on_drop(true);
     let output = command.output().await.expect("etcdctl runs");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,7 +1,7 @@
 //! Users' tokens: where they count, for how long, and whose are accepted; certificates that name users.
 
 use super::authority::Authority;
-use crate::harness::{Api, PATIENCE, Program, Server, Setup, Three, reference, subject, tool};
+use crate::harness::{Api, PATIENCE, PATIENT, Program, Server, Setup, Three, reference, subject, tool};
 use kvd::api::proto::etcdserverpb::{
     AuthEnableRequest, AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserGrantRoleRequest,
     AuthUserListRequest, AuthenticateRequest, RangeRequest,
@@ -166,7 +166,7 @@ async fn printed(client: &Path, server: &Server, rows: &[&[&str]]) -> String {
     for row in rows {
         let mut command = tokio::process::Command::new(client);
         command.current_dir(server.dir()).env("ETCDCTL_ENDPOINTS", server.url().replace("http:", "https:"));
-        command.args(["--cacert=ca.crt", "--cert=client.crt", "--key=client.key"]).args(*row);
+        command.envs(PATIENT).args(["--cacert=ca.crt", "--cert=client.crt", "--key=client.key"]).args(*row);
         let output = command.kill_on_drop(true).output().await.expect("etcdctl runs");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();

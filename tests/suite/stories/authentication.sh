@@ -90,7 +90,7 @@ ann lease timetolive "$LEASE" --keys
 ann lease keep-alive --once "$LEASE"
 ann lease revoke "$LEASE"
 ann lease list
-root lease timetolive "$LEASE" --keys | sed 's/remaining(.*s)/remaining(N)/'
+root lease timetolive "$LEASE" --keys
 root lease revoke "$LEASE"
 
 echo new | root user passwd ann --interactive=false

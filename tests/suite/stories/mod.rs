@@ -9,7 +9,7 @@
 mod kvctl;
 mod normal;
 
-use crate::harness::{PATIENCE, Program, Server, Setup, heavy, reference, subject, tool};
+use crate::harness::{PATIENCE, PATIENT, Program, Server, Setup, heavy, reference, subject, tool};
 use kvd::api::proto::etcdserverpb::StatusRequest;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -100,9 +100,7 @@ async fn perform(server: &Server, script: &Path, client: &Path) -> String {
         .env("ETCDCTL", client)
         .env("ETCDUTL", reference)
         .env("ETCDCTL_ENDPOINTS", server.endpoint())
-        // The defaults of 2 and 5 seconds would judge how busy this machine is.
-        .env("ETCDCTL_DIAL_TIMEOUT", "60s")
-        .env("ETCDCTL_COMMAND_TIMEOUT", "60s")
+        .envs(PATIENT)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
@@ -132,7 +130,7 @@ async fn check_perf_and_datascale_run() {
     let server = Server::of(&subject()).await;
     let check = async |args: &[&str]| {
         let mut command = tokio::process::Command::new(&client);
-        command.args(args).env("ETCDCTL_ENDPOINTS", server.endpoint()).kill_on_drop(true);
+        command.args(args).env("ETCDCTL_ENDPOINTS", server.endpoint()).envs(PATIENT).kill_on_drop(true);
         let output = command.output().await.expect("etcdctl runs");
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     };

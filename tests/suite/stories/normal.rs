@@ -71,6 +71,10 @@ impl Normal {
         if let Some(name) = self.words.get(word) {
             return name.clone();
         }
+        // A lease's rest in whole seconds, which go by while a busy machine asks.
+        if previous == "remaining" && word.strip_suffix('s').is_some_and(|n| n.parse::<u64>().is_ok()) {
+            return "TIME".to_owned();
+        }
         let hex = (13..=16).contains(&word.len())
             && word.bytes().all(|b| b.is_ascii_hexdigit())
             && word.contains(|c: char| c.is_ascii_digit());
