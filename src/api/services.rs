@@ -276,6 +276,39 @@ impl Services {
         space::check(&self.node, &self.store, command).await
     }
 
+    /// True if nothing of this member's state may be served at present.
+    fn is_out(&self) -> bool {
+        self.out.get().is_some_and(|out| *out.borrow())
+    }
+
+    /// Sets `out`, and lets open streams end when it becomes true. Call it on a runtime.
+    pub fn follow_out(&self, mut out: tokio::sync::watch::Receiver<bool>) {
+        if self.out.set(out.clone()).is_ok() {
+            let stop = self.stop.clone();
+            tokio::spawn(async move {
+                while out.changed().await.is_ok() {
+                    stop.0.waiting.notify_waiters();
+                }
+            });
+        }
+    }
+
+    /// Returns when all open streams end, with the reason. Nearly every open stream waits for it, so the future is a small
+    /// one: it waits for one thing only.
+    pub async fn all_end(&self) -> Refusal {
+        loop {
+            // From here on a signal wakes it, also if it is given before the first poll.
+            let signalled = self.stop.0.waiting.notified();
+            if self.stop.is_stopping() {
+                return Refusal::Stopped;
+            }
+            if self.is_out() {
+                return Refusal::Corrupt;
+            }
+            signalled.await;
+        }
+    }
+
     /// Returns when nothing of this member's state may be served any more.
     pub async fn taken_out(&self) {
         let Some(mut out) = self.out.get().cloned() else { return std::future::pending().await };
@@ -308,6 +341,7 @@ pub struct Stopper(Arc<Signal>);
 #[derive(Debug, Default)]
 struct Signal {
     is_given: AtomicBool,
+    /// Those who wait for it, or for the member to be taken out.
     waiting: Notify,
 }
 
@@ -323,11 +357,14 @@ impl Stop {
         self.0.is_given.load(Ordering::SeqCst)
     }
 
-    /// Returns when the stop is signalled. Every open stream waits for it, so the future is a small one.
+    /// Returns when the stop is signalled.
     pub async fn stopping(&self) {
-        // From here on the signal wakes it, also if it is given before the first poll.
-        let signalled = self.0.waiting.notified();
-        if !self.is_stopping() {
+        loop {
+            // From here on the signal wakes it, also if it is given before the first poll.
+            let signalled = self.0.waiting.notified();
+            if self.is_stopping() {
+                return;
+            }
             signalled.await;
         }
     }

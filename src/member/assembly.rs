@@ -51,7 +51,7 @@ impl Member {
         let services = Services::new(node.clone(), store.clone(), fan_out, logins, settings, stop);
         services.metrics.register(states.clone());
         // It is set once.
-        let _ = services.out.set(states.out());
+        services.follow_out(states.out());
         Ok(Self {
             readiness: Readiness {
                 node: node.clone(),

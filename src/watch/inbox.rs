@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::index::GroupId;
 use super::order::{Item, Order, Ready, WatchKey};
 use super::run::{Budget, Interest, Run};
+use super::seldom::Seldom;
 use crate::model::{KeyRange, Refusal};
 
 /// Most answers queued for one watcher.
@@ -21,6 +22,8 @@ const MAX_QUEUED: usize = 1024;
 const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// Bytes that a queued answer counts in the hub's budget, in addition to its events.
 const QUEUED_COST: usize = 64;
+/// A queue that has become empty keeps the room for so many answers.
+const KEPT: usize = 4;
 /// Answers that are ready are merged up to this many bytes of events.
 const JOIN_BYTES: usize = 256 << 10;
 /// Most revisions in one answer, as in etcd's catch-up.
@@ -74,10 +77,10 @@ pub(super) struct Removed {
 /// See the module.
 pub(super) struct Inbox {
     slots: Vec<Slot>,
-    free: Vec<u32>,
+    free: Seldom<u32>,
     order: Order,
     /// Watchers that are behind and have not requested history yet.
-    lagging: VecDeque<WatchKey>,
+    lagging: Seldom<WatchKey>,
     waker: Option<Waker>,
     watchers: usize,
     behind: usize,
@@ -90,9 +93,9 @@ impl Inbox {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
         Self {
             slots: Vec::new(),
-            free: Vec::new(),
+            free: Seldom::default(),
             order: Order::default(),
-            lagging: VecDeque::new(),
+            lagging: Seldom::default(),
             waker: None,
             watchers: 0,
             behind: 0,
@@ -122,7 +125,7 @@ impl Inbox {
             queued_bytes: 0,
             listed: false,
         };
-        let index = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop_back().unwrap_or_else(|| {
             if self.slots.is_empty() {
                 // Many sessions have one watcher only.
                 self.slots.reserve_exact(1);
@@ -183,7 +186,7 @@ impl Inbox {
         let slot = &mut self.slots[key.index as usize];
         let mut watcher = slot.watcher.take()?;
         slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(key.index);
+        self.free.push_back(key.index);
         release(&self.budget, &mut watcher);
         self.watchers -= 1;
         if watcher.stage != Stage::Live {
@@ -455,6 +458,8 @@ impl Inbox {
             watcher.listed = true;
             let first = run.first();
             self.order.go_on(key, first);
+        } else if watcher.queue.capacity() > KEPT {
+            watcher.queue = VecDeque::new();
         }
         let header_revision = self.show(runs.last()?.last());
         Some(Item::Events { tag, header_revision, runs })

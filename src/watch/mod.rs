@@ -13,6 +13,7 @@
 //! | `index.rs` | from a key to the groups that watch it |
 //! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be sent |
 //! | `order.rs` | the order of a session's items, in which time only goes forward |
+//! | `seldom.rs` | queues that most sessions never use |
 //! | `session.rs` | what a client holds: session, feed |
 //! | `shared.rs` | what these share |
 //! | `history.rs` | the thread that reads history for those behind |
@@ -33,6 +34,7 @@ mod inbox;
 mod index;
 mod order;
 mod run;
+mod seldom;
 mod session;
 mod shared;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::run::Run;
+use super::seldom::Seldom;
 use crate::model::Refusal;
 
 /// Identifies a watcher within its session.
@@ -121,12 +122,12 @@ impl Ready {
 pub(super) struct Order {
     ready: VecDeque<Ready>,
     /// The revisions of the marks in `ready`.
-    marks: VecDeque<i64>,
+    marks: Seldom<i64>,
     /// Watchers whose next events wait for the first mark.
-    deferred: VecDeque<WatchKey>,
+    deferred: Seldom<WatchKey>,
     /// The highest revision shown so far.
     shown: i64,
-    late: Late,
+    late: Option<Box<Late>>,
 }
 
 /// Marks that were dropped because they came too late.
@@ -185,8 +186,8 @@ impl Order {
                 return Some(ready);
             }
             match ready {
-                Ready::Notify(key, _) => self.late.keys.push(key),
-                _ => self.late.all = true,
+                Ready::Notify(key, _) => self.late.get_or_insert_default().keys.push(key),
+                _ => self.late.get_or_insert_default().all = true,
             }
         }
     }
@@ -206,7 +207,9 @@ impl Order {
         let stays = |key: WatchKey| !gone.contains(&key);
         self.ready.retain(|ready| ready.key().is_none_or(stays));
         self.deferred.retain(|key| stays(*key));
-        self.late.keys.retain(|key| stays(*key));
+        if let Some(late) = &mut self.late {
+            late.keys.retain(|key| stays(*key));
+        }
         self.marks = self.ready.iter().filter_map(Ready::mark).collect();
         self.pass_mark();
     }
@@ -226,11 +229,11 @@ impl Order {
 
     /// True if marks were dropped because they came too late.
     pub(super) fn is_late(&self) -> bool {
-        self.late.all || !self.late.keys.is_empty()
+        self.late.is_some()
     }
 
     /// The dropped marks, once.
     pub(super) fn take_late(&mut self) -> Late {
-        std::mem::take(&mut self.late)
+        self.late.take().map(|late| *late).unwrap_or_default()
     }
 }

@@ -20,24 +20,17 @@ pub type Leash = Pin<Box<dyn Future<Output = Refusal> + Send>>;
 pub fn leash(services: Arc<Services>, deadline: Option<Instant>, requires_leader: bool) -> Leash {
     // There may be very many streams, so each has the room for what it waits for, and most only for the stop.
     match (deadline, requires_leader) {
-        (None, false) => Box::pin(async move {
-            tokio::select! {
-                () = services.stop.stopping() => Refusal::Stopped,
-                () = services.taken_out() => Refusal::Corrupt,
-            }
-        }),
+        (None, false) => Box::pin(async move { services.all_end().await }),
         (None, true) => Box::pin(async move {
             tokio::select! {
-                () = services.stop.stopping() => Refusal::Stopped,
-                () = services.taken_out() => Refusal::Corrupt,
+                refusal = services.all_end() => refusal,
                 () = leader_lost(&services) => Refusal::NoLeader,
             }
         }),
         (Some(deadline), _) => Box::pin(async move {
             tokio::select! {
-                () = services.stop.stopping() => Refusal::Stopped,
+                refusal = services.all_end() => refusal,
                 () = sleep_until(deadline) => Refusal::DeadlineExceeded,
-                () = services.taken_out() => Refusal::Corrupt,
                 () = leader_lost(&services), if requires_leader => Refusal::NoLeader,
             }
         }),

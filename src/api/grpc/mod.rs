@@ -2,15 +2,17 @@
 //!
 //! [`Grpc::call`] is the entry ([`Grpc::serve`] for whoever has found the rule): it finds the method's rule, reads the message of a unary call, asks the gate, and
 //! passes the request to the handler, within the caller's deadline. Unary calls take the short path of [`unary`]; streams
-//! take tonic's (`through_tonic`), behind `partial`.
+//! take the long one (`through_tonic`), behind `partial`; `requests` and `answers` are the two directions of those that go on.
 //!
 //! * `upload`: the body of a request. `deadline`: how long the caller waits. `leashed`: the body of a stream. `watch`: the encoding of its answers.
 //! * `wording`: grpc-go's texts where tonic has others. `reflection`: descriptions of this server's services.
 
+mod answers;
 pub mod deadline;
 pub mod leashed;
 mod partial;
 mod reflection;
+mod requests;
 mod through_tonic;
 pub mod unary;
 pub mod upload;
@@ -25,7 +27,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use opentelemetry::context::FutureExt;
 use prost::Message;
@@ -45,10 +47,8 @@ use crate::model::{Caller, Refusal};
 use leashed::{Leashed, Tally, code_of};
 use partial::Partial;
 use through_tonic::ThroughTonic;
+use unary::ENCODING;
 use wording::{reword, unknown_method};
-
-/// How messages are compressed.
-const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The body of a request; empty by default.
 pub trait RequestBody:

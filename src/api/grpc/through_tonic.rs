@@ -1,13 +1,12 @@
-//! The long path, through tonic: streams.
+//! The long path: streams. Those with one request go through tonic; those with many have a decoder and an encoder of
+//! their own, which keep nothing while they wait.
 
-use std::future::ready;
 use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use http_body::Body;
 use prost::Message;
 use tonic::codec::{
@@ -15,10 +14,12 @@ use tonic::codec::{
     Encoder,
 };
 use tonic::codegen::StdError;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 use tower::service_fn;
 
-use super::wording::broken;
+use super::answers::Answers;
+use super::requests::Requests;
+use super::unary::ENCODING;
 use crate::api::audit::Origin;
 use crate::api::encoding::Encode;
 use crate::api::rpc::StreamFace;
@@ -37,6 +38,7 @@ pub struct ThroughTonic<B> {
     request: http::Request<B>,
     /// Largest message, in bytes.
     limit: usize,
+    compressed: bool,
 }
 
 impl<B> ThroughTonic<B> {
@@ -54,7 +56,7 @@ impl<B> ThroughTonic<B> {
         } else {
             request.headers_mut().remove("grpc-accept-encoding");
         }
-        Self { origin, caller, request, limit }
+        Self { origin, caller, request, limit, compressed }
     }
 }
 
@@ -73,11 +75,11 @@ where
 
 impl<B> StreamFace for ThroughTonic<B>
 where
-    B: Body<Data = Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<StdError> + Send + 'static,
 {
     type Done = http::Response<tonic::body::Body>;
-    type Requests<Q: Message + Default + 'static> = Requests<Q>;
+    type Requests<Q: Message + Default + 'static> = Requests<B, Q>;
 
     fn origin(&self) -> Option<Origin> {
         self.origin.clone()
@@ -103,26 +105,18 @@ where
     where
         Q: Message + Default + 'static,
         W: Encode + Into<A> + Send + 'static,
-        S: Stream<Item = Result<W, Refusal>> + Send + 'static,
-        H: Fn(Caller, Requests<Q>) -> S + Send,
+        S: Stream<Item = Result<W, Refusal>> + Send + Unpin + 'static,
+        H: Fn(Caller, Requests<B, Q>) -> S + Send,
     {
-        let Self { caller, request, limit, .. } = self;
-        let service = service_fn(move |request: Request<Streaming<Q>>| {
-            let answers = handler(caller.clone(), Requests(request.into_inner()));
-            ready(Ok::<_, Status>(Response::new(answers.map_err(Status::from))))
-        });
-        server::<Q, W>(limit).streaming(service, request).await
-    }
-}
-
-/// The requests of a stream.
-pub struct Requests<Q>(Streaming<Q>);
-
-impl<Q> Stream for Requests<Q> {
-    type Item = Result<Q, Refusal>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0).poll_next(context).map_err(|status| broken(&status))
+        let Self { caller, request, limit, compressed, .. } = self;
+        let answers = handler(caller, Requests::new(request.into_body(), limit, compressed));
+        let body = tonic::body::Body::new(Answers::new(answers, compressed));
+        let mut response = http::Response::new(body);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        if compressed {
+            response.headers_mut().insert(ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
     }
 }
 

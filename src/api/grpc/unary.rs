@@ -11,6 +11,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use http::HeaderName;
 use http_body::Body;
 use http_body_util::BodyExt;
 use prost::Message;
@@ -21,11 +22,14 @@ use crate::api::jobs::{Job, Jobs};
 use crate::api::unsent::{Coming, Share, WORTH_COUNTING};
 use crate::model::Refusal;
 
+/// How messages are compressed.
+pub const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
 /// Bytes before a message: the compression flag and the length.
 pub const PREFIX: usize = 5;
 
 /// A message of at least this many bytes stays in the buffer in which it arrived; a smaller one is copied out of it.
-const WORTH_SHARING: usize = 4096;
+pub(super) const WORTH_SHARING: usize = 4096;
 
 /// An answer of at least this many bytes is encoded on a thread of its own.
 pub const WORTH_A_THREAD: usize = 1 << 20;
@@ -35,8 +39,8 @@ const WORTH_A_THREAD_ZIPPED: usize = 32 << 10;
 
 /// The message of a unary request, which may be compressed.
 pub struct Received {
-    flag: u8,
-    message: Bytes,
+    pub(super) flag: u8,
+    pub(super) message: Bytes,
     /// Its room, unless it is small.
     pub room: Option<Coming>,
 }
@@ -126,7 +130,7 @@ fn joined(head: &Bytes, tail: &Bytes) -> Bytes {
 }
 
 /// What the prefix of a message says: its flag and its length.
-fn announced(prefix: &[u8], limit: usize) -> Result<(u8, usize), Status> {
+pub(super) fn announced(prefix: &[u8], limit: usize) -> Result<(u8, usize), Status> {
     let [flag, length @ ..] = prefix else {
         return Err(Status::internal("unexpected EOF"));
     };
@@ -186,8 +190,13 @@ pub async fn encode_for<M: Message + 'static>(
 
 /// Compresses an answer, with its prefix.
 fn encode_zipped<M: Message>(message: &M) -> Result<Bytes, Status> {
+    zip(&message.encode_to_vec())
+}
+
+/// Compresses an encoded answer, and adds the prefix.
+pub(super) fn zip(plain: &[u8]) -> Result<Bytes, Status> {
     let mut zipper = GzEncoder::new(vec![0; PREFIX], Compression::default());
-    let zipped = zipper.write_all(&message.encode_to_vec()).and_then(|()| zipper.finish());
+    let zipped = zipper.write_all(plain).and_then(|()| zipper.finish());
     let mut zipped =
         zipped.map_err(|error| Status::internal(format!("grpc: error while compressing: {error}")))?;
     let length = u32::try_from(zipped.len() - PREFIX).unwrap_or(u32::MAX).to_be_bytes();
@@ -200,17 +209,22 @@ fn encode_zipped<M: Message>(message: &M) -> Result<Bytes, Status> {
 /// Encodes an answer with its prefix, into a buffer of exactly its size.
 pub fn encode<M: Message>(message: &M) -> Result<Bytes, Status> {
     let length = message.encoded_len();
-    let Ok(announced) = u32::try_from(length) else {
-        return Err(Status::resource_exhausted(format!(
-            "grpc: trying to send message larger than max ({length} vs. {})",
-            u32::MAX
-        )));
-    };
+    let announced = length_of(length)?;
     let mut buffer = BytesMut::with_capacity(PREFIX + length);
     buffer.put_u8(0);
     buffer.put_u32(announced);
     message.encode_raw(&mut buffer);
     Ok(buffer.freeze())
+}
+
+/// The length of an answer, as its prefix says it.
+pub(super) fn length_of(length: usize) -> Result<u32, Status> {
+    u32::try_from(length).map_err(|_| {
+        Status::resource_exhausted(format!(
+            "grpc: trying to send message larger than max ({length} vs. {})",
+            u32::MAX
+        ))
+    })
 }
 
 #[cfg(test)]

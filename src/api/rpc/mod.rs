@@ -99,7 +99,7 @@ pub trait StreamFace: Sized + Send {
     where
         Q: Message + Default + 'static,
         W: Encode + Into<A> + Send + 'static,
-        S: Stream<Item = Result<W, Refusal>> + Send + 'static,
+        S: Stream<Item = Result<W, Refusal>> + Send + Unpin + 'static,
         H: Fn(Caller, Self::Requests<Q>) -> S + Send;
 }
 

@@ -5,8 +5,9 @@
 //! stops its own requests, too.
 
 mod answer;
+mod watchers;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,6 +28,7 @@ use crate::api::status;
 use crate::model::{Caller, KeyRange, Refusal};
 use crate::watch::{Item, Want, WatchKey, WatchSpec};
 pub use answer::{Answer, Events};
+use watchers::Watchers;
 
 /// The id in answers about no watcher, or about all.
 const NO_WATCHER: i64 = -1;
@@ -61,10 +63,11 @@ pub struct WatchStream<R> {
     watches: Watches,
     /// `None` after the client's last request.
     requests: Option<R>,
-    watchers: HashMap<i64, Watcher>,
+    watchers: Watchers<Watcher>,
     next_id: i64,
     /// The rest of an answer that is sent in fragments.
-    fragments: VecDeque<Answer>,
+    #[expect(clippy::box_collection, reason = "an empty one is one word, not four")]
+    fragments: Option<Box<VecDeque<Answer>>>,
     /// Runs as soon as a watcher wants progress notifications.
     tick: Option<Pin<Box<Sleep>>>,
     interval: Duration,
@@ -85,9 +88,9 @@ where
             watches: services.reads.watches(caller),
             services,
             requests: Some(requests),
-            watchers: HashMap::new(),
+            watchers: Watchers::default(),
             next_id: 0,
-            fragments: VecDeque::new(),
+            fragments: None,
             tick: None,
             interval: interval + jitter,
             requests_in_turn: 0,
@@ -188,10 +191,10 @@ where
             return Err(EMPTY_RANGE.to_string());
         }
         if watch_id != 0 {
-            let taken = self.watchers.contains_key(&watch_id);
+            let taken = self.watchers.contains(watch_id);
             return if taken { Err(DUPLICATE_ID.to_string()) } else { Ok(watch_id) };
         }
-        while self.watchers.contains_key(&self.next_id) {
+        while self.watchers.contains(self.next_id) {
             self.next_id += 1;
         }
         self.next_id += 1;
@@ -199,7 +202,7 @@ where
     }
 
     fn cancel(&mut self, watch_id: i64) -> Option<Answer> {
-        let watcher = self.watchers.remove(&watch_id)?;
+        let watcher = self.watchers.remove(watch_id)?;
         self.watches.close(watcher.key);
         Some(Answer::Control(pb::WatchResponse {
             header: Some(self.services.header_at(self.watches.show_revision())),
@@ -211,7 +214,7 @@ where
 
     /// Ends a watcher that the hub has ended; `why` says so to the client.
     fn end(&mut self, watch_id: i64, revision: i64, why: pb::WatchResponse) -> Answer {
-        if let Some(watcher) = self.watchers.remove(&watch_id) {
+        if let Some(watcher) = self.watchers.remove(watch_id) {
             self.watches.close(watcher.key);
         }
         let header = Some(self.services.header_at(revision));
@@ -226,10 +229,11 @@ where
                 self.services.metrics.watch_events(runs.iter().map(|run| run.events().count() as u64).sum());
                 let events = Events::Runs(runs);
                 let answer = Answer::Events { header, watch_id: tag, fragment: false, events };
-                let Some(watcher) = self.watchers.get_mut(&tag) else { return Ok(None) };
+                let Some(watcher) = self.watchers.get_mut(tag) else { return Ok(None) };
                 watcher.quiet = false;
                 if watcher.fragment {
-                    self.fragments = answer.split(self.services.settings().max_receive_bytes()).into();
+                    let parts = answer.split(self.services.settings().max_receive_bytes());
+                    self.fragments = Some(Box::new(parts.into()));
                     return Ok(self.next_fragment());
                 }
                 answer
@@ -258,9 +262,9 @@ where
 
     /// An idle stream keeps no room for them.
     fn next_fragment(&mut self) -> Option<Answer> {
-        let next = self.fragments.pop_front();
-        if self.fragments.is_empty() {
-            self.fragments = VecDeque::new();
+        let next = self.fragments.as_mut()?.pop_front();
+        if next.is_none() {
+            self.fragments = None;
         }
         next
     }
@@ -270,7 +274,7 @@ where
             && tick.as_mut().poll(context).is_ready()
         {
             tick.as_mut().reset(Instant::now() + self.interval);
-            let asking = self.watchers.values_mut().filter(|watcher| watcher.progress_notify);
+            let asking = self.watchers.iter_mut().filter(|watcher| watcher.progress_notify);
             let quiet: Vec<WatchKey> = asking
                 .filter_map(|watcher| std::mem::replace(&mut watcher.quiet, true).then_some(watcher.key))
                 .collect();

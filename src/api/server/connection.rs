@@ -1,8 +1,9 @@
 //! One connection, from the handshake to its end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::Result;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
@@ -21,7 +22,7 @@ use super::answer::Answer;
 use super::begin::{Begun, Ended, begin};
 use super::floods::Floods;
 use super::frames::Frames;
-use super::io::{Heard, Stream};
+use super::io::{Beginning, Heard, Stream};
 use super::listen::Faces;
 use super::pings::{Activity, Open, Policy};
 use super::socket;
@@ -50,7 +51,7 @@ const MAX_STREAMS: u32 = 10_000;
 const MAX_HEADERS: u32 = 64 << 10;
 /// Most headers of a request of HTTP/1.1.
 const MAX_HEADER_COUNT: usize = 128;
-/// Streams reset by the client that may be pending: this limit stops a flood of resets.
+/// Streams reset by the client that may be pending: more than are taken up in a turn. `frames` stops a flood of resets.
 const MAX_PENDING_RESETS: usize = 64;
 
 /// A connection that was accepted and waits for its thread.
@@ -142,7 +143,7 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
     let mut draining = false;
     loop {
         tokio::select! {
-            ended = connection.as_mut() => {
+            ended = by_turns(&heard, connection.as_mut()) => {
                 if let Err(error) = ended {
                     match error.downcast_ref::<hyper::Error>().and_then(reason) {
                         Some("no HTTP") if heard.tls() => {
@@ -179,6 +180,15 @@ async fn converse(stream: Stream, peer: Peer, client: Arc<Client>, faces: Faces,
             }
         }
     }
+}
+
+/// Polls a connection; with each poll begins another turn of its requests.
+async fn by_turns<F: Future>(heard: &Beginning, mut connection: Pin<&mut F>) -> F::Output {
+    poll_fn(|context| {
+        heard.next_turn();
+        connection.as_mut().poll(context)
+    })
+    .await
 }
 
 fn stall(shared: &Shared, peer: Peer) {

@@ -1,7 +1,8 @@
 //! How many control frames a client may send. A frame of settings, priorities or flow control is a dozen bytes for the
-//! client and work for the server, which others on the same thread wait for (as with CVE-2019-9515 and its siblings). The
-//! only ones that an honest client sends often are those that give back the window of an answer: so many are free with
-//! each part of an answer, and beyond them a fixed number in a second.
+//! client and work for the server, which others on the same thread wait for (as with CVE-2019-9515 and its siblings), and
+//! so is a request that is taken back at once (CVE-2023-44487). The only ones that an honest client sends often are those
+//! that give back the window of an answer: so many are free with each part of an answer, and beyond them a fixed number in
+//! a second.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

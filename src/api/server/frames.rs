@@ -1,5 +1,6 @@
 //! Reads a client's HTTP/2 frames where the library has no option for it: to limit how often the client pings (see
-//! `pings`) and how many control frames it sends (see `floods`), and to replace invalid authorities (see `authority`).
+//! `pings`), how many control frames it sends (see `floods`) and how many requests at a time, and to replace invalid
+//! authorities (see `authority`).
 //! All other bytes pass unchanged, and so do connections that are not HTTP/2.
 
 use std::time::Instant;
@@ -25,6 +26,9 @@ pub(super) const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
+/// So many requests pass at a time. The library keeps the room for all requests and answers that it has ever had between
+/// two turns of a connection, so a client that sends hundreds at once would cost it for as long as it stays.
+const REQUESTS_IN_TURN: u32 = 16;
 /// `ENHANCE_YOUR_CALM`.
 const CALM: u32 = 0xb;
 
@@ -50,7 +54,9 @@ impl Expulsion {
     pub(super) fn detail(self) -> &'static str {
         match self {
             Self::Pings => "pings more often than grpc-keepalive-min-time allows",
-            Self::ControlFrames => "settings, priorities or window updates without end",
+            Self::ControlFrames => {
+                "settings, priorities, window updates or requests taken back at once, without end"
+            }
         }
     }
 }
@@ -86,8 +92,12 @@ pub(super) struct Frames {
     headers: Headers,
     last_stream: u32,
     expelled: Option<Expulsion>,
-    /// The beginning of a frame that must be complete before any of it may pass.
+    /// The beginning of a frame that must be complete before any of it may pass, or whatever comes after a full turn.
     held: Vec<u8>,
+    /// Requests that have passed in this turn.
+    in_turn: u32,
+    /// The first streams that this turn and the one before it may open.
+    turns: (u32, u32),
 }
 
 /// The position within the client's bytes.
@@ -123,6 +133,23 @@ impl Frames {
             last_stream: 0,
             expelled: None,
             held: Vec::new(),
+            in_turn: 0,
+            turns: (1, 1),
+        }
+    }
+
+    /// True if no more may pass in this turn.
+    pub(super) fn is_full_turn(&self) -> bool {
+        self.in_turn >= REQUESTS_IN_TURN && !self.held.is_empty()
+    }
+
+    /// Another turn has begun: what was held because the last one was full is added to `changed`, as far as it may pass.
+    pub(super) fn next_turn(&mut self, changed: &mut Vec<u8>) {
+        let was_full = self.is_full_turn();
+        self.in_turn = 0;
+        self.turns = (self.last_stream + 1, self.turns.0);
+        if was_full {
+            self.sort_held(changed);
         }
     }
 
@@ -228,10 +255,14 @@ impl Frames {
                 Place::Between => {
                     let Some(header) = FrameHeader::read(rest) else { return (at, Then::Hold) };
                     if header.kind == HEADERS {
+                        if self.in_turn >= REQUESTS_IN_TURN {
+                            return (at, Then::Hold);
+                        }
                         let block = self.headers.take(rest);
                         if matches!(block, Block::Partial) {
                             return (at, Then::Hold);
                         }
+                        self.in_turn += 1;
                         self.last_stream = self.last_stream.max(header.stream);
                         match block {
                             Block::Whole(length, Some(with)) => return (at, Then::Replace(length, with)),
@@ -257,8 +288,10 @@ impl Frames {
                     self.expelled.get_or_insert(Expulsion::Pings);
                 }
             }
-            // The library counts resets and limits what belongs to headers.
-            HEADERS | RST_STREAM | PUSH_PROMISE | GOAWAY | CONTINUATION => {}
+            // The library limits what belongs to headers. It also counts the requests that are taken back before it has
+            // seen them, but never sees more than those of one turn.
+            RST_STREAM if header.stream < self.turns.1 => {}
+            HEADERS | PUSH_PROMISE | GOAWAY | CONTINUATION => {}
             DATA if header.length > 0 || header.flags & END_STREAM != 0 => {}
             _ => {
                 if self.floods.is_exceeded_by_frame(Instant::now) {
@@ -341,6 +374,39 @@ mod tests {
         let long = [PREFACE, &[1, 0, 0, HEADERS, 0, 0, 0, 0, 1, 7, 7]].concat();
         let mut frames = Frames::new(None, Floods::new(Arc::default()));
         assert_eq!(frames.arrived(&long, &mut Vec::new()), long.len());
+    }
+
+    #[test]
+    fn so_many_requests_pass_in_one_turn() {
+        let request = [frame(HEADERS, 4, 1, b"\x83"), frame(DATA, END_STREAM, 1, b"x")].concat();
+        let all = request.repeat(3 * REQUESTS_IN_TURN as usize + 1);
+        let mut frames = Frames::new(None, Floods::new(Arc::default()));
+        frames.arrived(PREFACE, &mut Vec::new());
+        let mut out = Vec::new();
+        let passed = frames.arrived(&all, &mut out);
+        out.extend_from_slice(&all[..passed]);
+        for turn in 1..=3 {
+            assert!(frames.is_full_turn());
+            assert_eq!(out.len(), turn * REQUESTS_IN_TURN as usize * request.len());
+            frames.next_turn(&mut out);
+        }
+        assert!(!frames.is_full_turn());
+        assert_eq!(out, all);
+    }
+
+    #[test]
+    fn requests_that_are_taken_back_at_once_count_and_later_ones_do_not() {
+        let request = |stream: u8| frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x83");
+        let back = |stream: u8| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        for (turns, is_expelled) in [(0, true), (1, true), (2, false)] {
+            let mut frames = Frames::new(None, Floods::new(Arc::default()));
+            frames.arrived(PREFACE, &mut Vec::new());
+            frames.arrived(&request(7), &mut Vec::new());
+            (0..turns).for_each(|_| frames.next_turn(&mut Vec::new()));
+            frames.arrived(&back(7).repeat(1001), &mut Vec::new());
+            let expelled = is_expelled.then_some(Expulsion::ControlFrames);
+            assert_eq!(frames.expelled(), expelled, "after {turns} turns");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IoSlice, Result};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -117,12 +117,19 @@ impl AsyncWrite for Stream {
 pub(super) struct Beginning {
     protocol: AtomicBool,
     tls: AtomicBool,
+    /// How often the connection had its turn on its thread.
+    turn: AtomicU32,
 }
 
 impl Beginning {
     /// It has said which protocol it speaks.
     pub(super) fn protocol(&self) -> bool {
         self.protocol.load(Ordering::Relaxed)
+    }
+
+    /// The connection gets its turn: after it come the streams that have begun in the one before.
+    pub(super) fn next_turn(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It speaks TLS where none is expected.
@@ -142,6 +149,8 @@ pub(super) struct Heard {
     /// Bytes that have passed the frame reader, from `given` on.
     through: Vec<u8>,
     given: usize,
+    /// The turn in which bytes last passed.
+    turn: u32,
     /// The last bytes for the client, from `told` on.
     farewell: Option<Vec<u8>>,
     told: usize,
@@ -164,6 +173,7 @@ impl Heard {
             share,
             through: Vec::new(),
             given: 0,
+            turn: 0,
             farewell: None,
             told: 0,
         };
@@ -177,7 +187,8 @@ impl Heard {
         buffer.put_slice(&waiting[..count]);
         self.given += count;
         if self.given >= self.through.len() {
-            self.through.clear();
+            // Most connections never need it again.
+            self.through = Vec::new();
             self.given = 0;
         }
     }
@@ -228,6 +239,10 @@ impl AsyncRead for Heard {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let this = &mut *self;
+        let turn = this.heard.turn.load(Ordering::Relaxed);
+        if std::mem::replace(&mut this.turn, turn) != turn {
+            this.frames.next_turn(&mut this.through);
+        }
         loop {
             if !this.through.is_empty() {
                 this.give(buffer);
@@ -237,6 +252,11 @@ impl AsyncRead for Heard {
                 // Act as if the client had closed the connection: requests in progress are dropped, then the last bytes
                 // are sent.
                 return Poll::Ready(Ok(()));
+            }
+            if this.frames.is_full_turn() {
+                // The streams that have begun are served first, and their answers are sent.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;

@@ -88,10 +88,17 @@ pub const LIMITS: &[Limit] = &[
         "src/api/tests/limits.rs::whoever_does_not_read_its_answer_is_left",
     ),
     limit(
-        "Resets of streams that are not done yet",
-        "64; then the connection is closed",
+        "Requests of a connection that are taken up at a time",
+        "16; further ones wait until those have begun",
         "",
-        (CONNECTION, "MAX_PENDING_RESETS: usize = 64"),
+        ("api/server/frames.rs", "REQUESTS_IN_TURN: u32 = 16"),
+        "src/api/server/frames.rs::so_many_requests_pass_in_one_turn",
+    ),
+    limit(
+        "Requests that are taken back at once",
+        "1000 a second and 4 for each part of an answer, with the frames of the next row; then the connection is closed",
+        "",
+        ("api/server/floods.rs", "FREE: u32 = 1000"),
         "src/api/tests/limits.rs::streams_that_are_reset_at_once",
     ),
     limit(
