@@ -14,6 +14,7 @@ use super::PkiError;
 use super::algorithms::{ALGORITHMS, RSA_BITS};
 use super::der::{DEPTH, is_regular, is_regular_one, objects, parts};
 use super::names::{Constraints, Name, Subtree};
+use super::uri::is_uri;
 use crate::model::{ClusterId, MemberId};
 
 /// The holder of a certificate, as its URI name `kvd://CLUSTER/MEMBER` says. Both ids are zero for a holder that is not
@@ -29,6 +30,10 @@ pub struct Holder {
 const SCHEME: &str = "kvd://";
 /// The first byte of a certificate.
 const SEQUENCE: u8 = 0x30;
+/// The field of the version.
+const VERSION: Tag = Tag(0);
+/// How the algorithms of ECDSA begin: all but the number of the hash.
+const ECDSA: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03";
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,14 +174,10 @@ impl Certificate {
         let around =
             is_sequence && is_regular_one(algorithm, true, DEPTH) && is_regular_one(signature, false, DEPTH);
         let fields = objects(signed.data).unwrap_or_default();
-        let is_regular_field = |field: &Any<'_>| match field.class() {
-            Class::ContextSpecific => !field.header.is_constructed() || is_regular(field.data, false),
-            _ => field.data == algorithm.data || is_regular_one(field, false, DEPTH),
-        };
         let own = fields.iter().skip_while(|field| field.tag() != Tag::Integer).nth(1);
         if der.first() != Some(&SEQUENCE)
             || !around
-            || !fields.iter().all(is_regular_field)
+            || !fields.iter().all(|field| is_regular_field(field, algorithm))
             || own.is_none_or(|own| own.data != algorithm.data)
         {
             return Err(bad("it is not DER"));
@@ -191,6 +192,7 @@ impl Certificate {
             }
             () if tbs.version().0 > 2 => return Err(bad("its version")),
             () if certificate.signature_value.unused_bits != 0 => return Err(bad("its signature")),
+            () if tbs.subject_pki.subject_public_key.unused_bits != 0 => return Err(bad("its key")),
             () => {}
         }
         let mut attributes = tbs.subject().iter_attributes().chain(tbs.issuer().iter_attributes());
@@ -221,7 +223,7 @@ impl Certificate {
                 bits: tbs.subject_pki.subject_public_key.data.to_vec(),
             },
             signed: tbs.as_ref().to_vec(),
-            algorithm: algorithm.data.to_vec(),
+            algorithm: without_null(algorithm.data).to_vec(),
             signature: certificate.signature_value.data.to_vec(),
             common_names: {
                 let names = tbs.subject().iter_common_name();
@@ -360,7 +362,8 @@ fn name_of(name: &GeneralName<'_>) -> Result<Option<Name>, ()> {
     Ok(Some(match name {
         GeneralName::DNSName(name) => Name::Dns(ascii(name)?),
         GeneralName::RFC822Name(name) => Name::Email(ascii(name)?),
-        GeneralName::URI(uri) => Name::Uri(ascii(uri)?),
+        GeneralName::URI(uri) if is_uri(uri) => Name::Uri(ascii(uri)?),
+        GeneralName::URI(_) => return Err(()),
         GeneralName::IPAddress(bytes) => Name::Ip(address(bytes).ok_or(())?),
         GeneralName::Invalid(..) => return Err(()),
         _ => return Ok(None),
@@ -412,6 +415,27 @@ fn is_text(value: &Any<'_>) -> bool {
 /// The contents of the first object.
 fn contents(der: &[u8]) -> Option<&[u8]> {
     Any::from_der(der).ok().map(|(_, any)| any.data)
+}
+
+/// True if a field of the part that is signed is DER, beside the `algorithm` of the signature, which is in it once more.
+fn is_regular_field(field: &Any<'_>, algorithm: &Any<'_>) -> bool {
+    match field.class() {
+        Class::ContextSpecific if field.header.is_constructed() => {
+            let is_version = field.tag() == VERSION;
+            is_regular(field.data, false)
+                && (!is_version || objects(field.data).is_some_and(|all| all.len() == 1))
+        }
+        Class::ContextSpecific => true,
+        _ => field.data == algorithm.data || is_regular_one(field, false, DEPTH),
+    }
+}
+
+/// Older programs write parameters of nothing behind the algorithms of ECDSA, which have none (RFC 5758, 3.2).
+fn without_null(algorithm: &[u8]) -> &[u8] {
+    match algorithm.strip_suffix(b"\x05\x00") {
+        Some(id) if id.starts_with(ECDSA) && id.len() == ECDSA.len() + 1 => id,
+        _ => algorithm,
+    }
 }
 
 /// A big-endian number without leading zeros.

@@ -74,9 +74,8 @@ fn has_form(object: &Any<'_>) -> bool {
             _ => false,
         },
         Tag::Oid => {
-            let begins = std::iter::once(&0).chain(data).zip(data);
-            let are_short = begins.into_iter().all(|(before, byte)| before & 0x80 != 0 || *byte != 0x80);
-            are_short && data.last().is_some_and(|last| last & 0x80 == 0)
+            let mut numbers = data.split_inclusive(|byte| byte & 0x80 == 0);
+            !data.is_empty() && numbers.all(is_number)
         }
         Tag::UtcTime => {
             let digits = data.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -97,6 +96,14 @@ fn has_form(object: &Any<'_>) -> bool {
     }
 }
 
+/// True for a number of an identifier in as few bytes as it takes, which is less than 2^31: others are refused by Go.
+fn is_number(number: &[u8]) -> bool {
+    match number {
+        [] | [0x80, ..] | [0x88..=0xff, _, _, _, _] => false,
+        [.., last] => number.len() <= 5 && last & 0x80 == 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +119,7 @@ mod tests {
             b"\x05\x00",
             b"\x06\x03\x55\x1d\x11",
             b"\x06\x02\x81\x00",
+            b"\x06\x06\x55\x87\xff\xff\xff\x7f",
             b"\x17\x0d260101000000Z",
             b"\x18\x0f20260101000000Z",
             b"\x30\x05\x31\x03\x0c\x01a",
@@ -129,6 +137,9 @@ mod tests {
             b"\x05\x01\x00",
             b"\x06\x03\x55\x80\x11",
             b"\x06\x01\x80",
+            b"\x06\x00",
+            b"\x06\x06\x55\x88\x80\x80\x80\x00",
+            b"\x06\x07\x55\x81\x80\x80\x80\x80\x00",
             b"\x17\x0d260101000000+",
             b"\x17\x11260101000000+0000",
             b"\x18\x1120260101000000.5Z",

@@ -34,6 +34,7 @@ mod refusal;
 mod revocation;
 mod secret;
 pub mod self_signed;
+mod uri;
 mod verify;
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ fn host_of(uri: &str) -> Option<&str> {
 }
 
 /// Labels are not empty and have no blanks.
-fn is_domain(text: &str) -> bool {
+pub(super) fn is_domain(text: &str) -> bool {
     text.split('.').all(|label| !label.is_empty() && label.bytes().all(|byte| (33..=126).contains(&byte)))
 }
 

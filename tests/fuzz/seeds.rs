@@ -356,10 +356,13 @@ pub fn certificate() -> Seeds {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     let table = include_str!("../golden/pki/go.txt");
+    let all: Vec<_> = CertificateDer::pem_slice_iter(table.as_bytes()).map(|der| der.expect("PEM")).collect();
     let chain = |name: &str| {
         let case = table.split("\n\n").find(|case| case.starts_with(&format!("case {name}\n")));
-        let read = CertificateDer::pem_slice_iter(case.expect("a case").as_bytes());
-        read.flat_map(|der| der.expect("PEM").to_vec()).collect::<Vec<u8>>()
+        let numbers = case.expect("a case").lines().filter_map(|line| {
+            line.strip_prefix("root ").or(line.strip_prefix("shown "))?.parse::<usize>().ok()
+        });
+        numbers.flat_map(|number| all[number - 1].to_vec()).collect::<Vec<u8>>()
     };
     vec![
         ("chain", chain("chain with its root")),

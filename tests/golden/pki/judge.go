@@ -1,5 +1,5 @@
 // Which certificates Go takes: makes a table of them, lets crypto/tls judge each in a handshake, and prints the table
-// with the verdicts. tests/golden/pki/go.txt is what it printed:
+// with the verdicts; a certificate is printed once, and its number from then on. tests/golden/pki/go.txt is what it printed:
 //
 //	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:8192 -out tests/golden/pki/rsa8192.pem   (once)
 //	go run tests/golden/pki/judge.go tests/golden/pki/rsa8192.pem >tests/golden/pki/go.txt
@@ -134,6 +134,8 @@ type odd struct {
 	behind  []byte // the signature
 	tail    []byte
 	unused  byte // bits of the signature
+	outer   *pkix.AlgorithmIdentifier
+	wire    func([]byte) []byte // changes what is signed
 }
 
 type tbs struct {
@@ -201,10 +203,17 @@ func oddly(issuer *cert, subject string, o odd) *cert {
 		must(asn1.Unmarshal(inner, &parts))
 		inner = sequence(parts.Bytes, o.inside).FullBytes
 	}
+	if o.wire != nil {
+		inner = o.wire(inner)
+	}
 	hash := sha256.Sum256(inner)
 	signature := must(signer.Sign(rand.Reader, hash[:], crypto.SHA256))
 	bits := asn1.RawValue{Tag: asn1.TagBitString, Bytes: append([]byte{o.unused}, signature...)}
-	der := must(asn1.Marshal(whole{asn1.RawValue{FullBytes: inner}, ecdsaSHA256, bits}))
+	outer := ecdsaSHA256
+	if o.outer != nil {
+		outer = *o.outer
+	}
+	der := must(asn1.Marshal(whole{asn1.RawValue{FullBytes: inner}, outer, bits}))
 	if o.behind != nil {
 		var parts asn1.RawValue
 		must(asn1.Unmarshal(der, &parts))
@@ -263,14 +272,28 @@ func judge(what, host string, roots []*cert, shown ...*cert) {
 	}
 	fmt.Printf("case %s\nuse %s\ngo %s\n", what, use, verdict)
 	for _, root := range roots {
-		fmt.Println("root")
-		pem.Encode(os.Stdout, &pem.Block{Type: "CERTIFICATE", Bytes: root.der})
+		show("root", root)
 	}
 	for _, cert := range shown {
-		fmt.Println("shown")
-		pem.Encode(os.Stdout, &pem.Block{Type: "CERTIFICATE", Bytes: cert.der})
+		show("shown", cert)
 	}
 	fmt.Println()
+}
+
+// The numbers of the certificates that have been printed.
+var printed = map[string]int{}
+
+// Prints the number of a certificate, and the first time itself.
+func show(kind string, cert *cert) {
+	number, again := printed[string(cert.der)]
+	if !again {
+		number = len(printed) + 1
+		printed[string(cert.der)] = number
+	}
+	fmt.Println(kind, number)
+	if !again {
+		pem.Encode(os.Stdout, &pem.Block{Type: "CERTIFICATE", Bytes: cert.der})
+	}
 }
 
 func handshake(client, server *tls.Config, clientJudges bool) string {
@@ -326,6 +349,8 @@ func main() {
 	extensions(ca)
 	constraints()
 	encodings(ca)
+	forms(ca)
+	uris(ca)
 }
 
 func keys(ca *cert, both func(string, []*cert, ...*cert)) {
@@ -789,4 +814,210 @@ func encodings(ca *cert) {
 	one("no name at all", odd{names: asn1.RawValue{FullBytes: []byte{0x30, 0}}})
 	one("an empty part of a name", odd{names: asn1.RawValue{FullBytes: []byte{0x30, 2, 0x31, 0}}})
 	one("a printable name with signs", odd{names: set(asn1.TagPrintableString, "a@b")})
+}
+
+// The objects in an object, each with its own header.
+func split(content []byte) (parts [][]byte) {
+	for len(content) > 0 {
+		var part asn1.RawValue
+		content = must(asn1.Unmarshal(content, &part))
+		parts = append(parts, part.FullBytes)
+	}
+	return
+}
+
+// A header of the shortest form.
+func header(tag byte, length int) []byte {
+	switch {
+	case length < 0x80:
+		return []byte{tag, byte(length)}
+	case length < 0x100:
+		return []byte{tag, 0x81, byte(length)}
+	}
+	return []byte{tag, 0x82, byte(length >> 8), byte(length)}
+}
+
+func object(tag byte, content ...[]byte) []byte {
+	all := bytes.Join(content, nil)
+	return append(header(tag, len(all)), all...)
+}
+
+// Changes one object in another; the lengths around it follow.
+func at(change func([]byte) []byte, path ...int) func([]byte) []byte {
+	return func(der []byte) []byte {
+		if len(path) == 0 {
+			return change(der)
+		}
+		var outer asn1.RawValue
+		must(asn1.Unmarshal(der, &outer))
+		parts := split(outer.Bytes)
+		parts[path[0]] = at(change, path[1:]...)(parts[path[0]])
+		return object(der[0], parts...)
+	}
+}
+
+func is(der ...byte) func([]byte) []byte { return func([]byte) []byte { return der } }
+
+// An object without its header.
+func bare(der []byte) []byte {
+	var whole asn1.RawValue
+	must(asn1.Unmarshal(der, &whole))
+	return whole.Bytes
+}
+
+func with(der ...byte) func([]byte) []byte {
+	return func(old []byte) []byte { return object(old[0], bare(old), der) }
+}
+
+// Other forms of what a certificate consists of.
+func forms(ca *cert) {
+	const serial, algorithm, issuer, validity, subject, key, exts = 1, 2, 3, 4, 5, 6, 7
+	usual := []pkix.Extension{san(false, general(2, "a.example")), ext(unknownID, false, 1)}
+	one := func(what string, wire func([]byte) []byte) {
+		judge("form: "+what, "", list(ca), oddly(ca, "leaf", odd{version: 3, exts: usual, wire: wire}))
+	}
+	one("as usual", nil)
+	one("serial number with a zero before it", at(is(2, 2, 0, 5), serial))
+	one("serial number of 128", at(is(2, 2, 0, 0x80), serial))
+	one("negative serial number with more than it needs", at(is(2, 2, 0xff, 0x85), serial))
+	one("serial number of nothing", at(is(2, 0), serial))
+	one("serial number that is an enumeration", at(is(10, 1, 5), serial))
+	one("serial number of another class", at(is(0x42, 1, 5), serial))
+	one("serial number with a long length", at(is(2, 0x81, 1, 5), serial))
+	one("serial number with a tag in the long form", at(is(0x1f, 2, 1, 5), serial))
+	one("version 1 that is said", at(is(0xa0, 3, 2, 1, 0), 0))
+	one("version -1", at(is(0xa0, 3, 2, 1, 0xff), 0))
+	one("version 3 with a zero before it", at(is(0xa0, 4, 2, 2, 0, 2), 0))
+	one("version and more", at(is(0xa0, 6, 2, 1, 2, 2, 1, 2), 0))
+	one("version without a number", at(is(0xa0, 0), 0))
+	one("algorithm with parameters of nothing", at(with(5, 0), algorithm))
+	one("algorithm with a long identifier", at(is(6, 9, 0x80, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2), algorithm, 0))
+	one("algorithm without an identifier", at(is(0x30, 0), algorithm))
+	one("issuer with a longer length", at(func(der []byte) []byte { return append([]byte{0x30, 0x81}, der[1:]...) }, issuer))
+	one("validity of three times", at(with(append([]byte{0x17, 13}, "350101000000Z"...)...), validity))
+	one("validity without an end", at(func(der []byte) []byte { return object(0x30, split(bare(der))[0]) }, validity))
+	one("validity without a length", at(func(der []byte) []byte {
+		return bytes.Join([][]byte{{0x30, 0x80}, bare(der), {0, 0}}, nil)
+	}, validity))
+	one("subject that is a set", at(func(der []byte) []byte { return object(0x31, bare(der)) }, subject))
+	one("subject with a part of three", at(with(5, 0), subject, 0, 0))
+	one("subject with a value of no type", at(is(0x13, 1), subject, 0, 0, 1))
+	one("subject with a number", at(is(2, 1, 5), subject, 0, 0, 1))
+	one("subject with a sequence", at(is(0x30, 0), subject, 0, 0, 1))
+	one("subject with a value of no bytes", at(is(0x0c, 0), subject, 0, 0, 1))
+	one("subject with a name of eight bits in ASCII", at(is(0x16, 1, 0xfc), subject, 0, 0, 1))
+	one("subject with digits that are none", at(is(0x12, 1, 'a'), subject, 0, 0, 1))
+	one("subject with half a character", at(is(0x1e, 1, 'a'), subject, 0, 0, 1))
+	one("subject in UTF-32", at(is(0x1c, 4, 0, 0, 0, 'a'), subject, 0, 0, 1))
+	one("subject twice in one part", at(func(der []byte) []byte { return object(0x31, bare(der), bare(der)) }, subject, 0))
+	one("subject twice", at(func(der []byte) []byte { return object(0x30, bare(der), bare(der)) }, subject))
+	one("subject of a long identifier", at(is(6, 4, 0x80, 0x55, 4, 3), subject, 0, 0, 0))
+	one("subject of no identifier", at(is(6, 0), subject, 0, 0, 0))
+	one("subject whose identifier does not end", at(is(6, 3, 0x55, 4, 0x83), subject, 0, 0, 0))
+	one("subject whose identifier is huge", at(is(6, 8, 0x55, 0x90, 0x80, 0x80, 0x80, 0x80, 0x80, 0), subject, 0, 0, 0))
+	one("key with bits that are not used", at(func(der []byte) []byte { return object(3, []byte{1}, bare(der)[1:]) }, key, 1))
+	one("key with more behind it", at(with(5, 0), key))
+	one("key whose curve is twice there", at(with(6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7), key, 0))
+	one("a unique identifier of the issuer", func(der []byte) []byte {
+		parts := split(bare(der))
+		return object(0x30, append(parts[:exts:exts], []byte{0x81, 2, 0, 7}, parts[exts])...)
+	})
+	one("both unique identifiers", func(der []byte) []byte {
+		parts := split(bare(der))
+		return object(0x30, append(parts[:exts:exts], []byte{0x81, 2, 0, 7}, []byte{0x82, 2, 0, 7}, parts[exts])...)
+	})
+	one("unique identifiers in the other order", func(der []byte) []byte {
+		parts := split(bare(der))
+		return object(0x30, append(parts[:exts:exts], []byte{0x82, 2, 0, 7}, []byte{0x81, 2, 0, 7}, parts[exts])...)
+	})
+	one("a unique identifier with bits that are not used", func(der []byte) []byte {
+		parts := split(bare(der))
+		return object(0x30, append(parts[:exts:exts], []byte{0x81, 2, 1, 7}, parts[exts])...)
+	})
+	one("no extension in the extensions", at(is(0xa3, 2, 0x30, 0), exts))
+	one("nothing in place of the extensions", at(is(0xa3, 0), exts))
+	one("extensions that are a set", at(func(der []byte) []byte { return object(0x31, bare(der)) }, exts, 0))
+	one("extensions twice", at(func(der []byte) []byte { return object(der[0], bare(der), []byte{0x30, 0}) }, exts))
+	mark := func(what string, mark ...byte) {
+		one("extension "+what, at(func(der []byte) []byte {
+			parts := split(bare(der))
+			return object(0x30, parts[0], mark, parts[1])
+		}, exts, 0, 1))
+	}
+	mark("that is said not to be critical", 1, 1, 0)
+	mark("that is critical as 1", 1, 1, 1)
+	mark("that is critical in two bytes", 1, 2, 0xff, 0xff)
+	mark("that is critical in no byte", 1, 0)
+	mark("with a number", 2, 1, 0)
+	one("extension with a fourth part", at(with(5, 0), exts, 0, 1))
+	one("extension of an identifier with more than it needs", at(is(6, 4, 0x2a, 0x80, 3, 4), exts, 0, 1, 0))
+	one("extension of no identifier", at(is(6, 0), exts, 0, 1, 0))
+	one("extension whose content is in pieces", at(is(0x24, 3, 4, 1, 5), exts, 0, 1, 1))
+	one("extension whose content is a bit string", at(is(3, 2, 0, 5), exts, 0, 1, 1))
+	one("extension without content", at(is(4, 0), exts, 0, 1, 1))
+	content := func(what string, id []int, value ...byte) {
+		for _, critical := range []bool{false, true} {
+			e := []pkix.Extension{{Id: id, Critical: critical, Value: value}}
+			judge(fmt.Sprintf("form: %s, critical %t", what, critical), "", list(ca), oddly(ca, "leaf", odd{version: 3, exts: e}))
+		}
+	}
+	keyUsage, extUsage, basic := []int{2, 5, 29, 15}, []int{2, 5, 29, 37}, []int{2, 5, 29, 19}
+	content("use of the key", keyUsage, 3, 2, 7, 0x80)
+	content("use of the key with zeros behind it", keyUsage, 3, 2, 0, 0x80)
+	content("use of the key with bits that are not used", keyUsage, 3, 2, 7, 0xc0)
+	content("use of the key without bits", keyUsage, 3, 1, 0)
+	content("use of the key without bits, which are said to be there", keyUsage, 3, 1, 7)
+	content("use of the key in no bytes", keyUsage, 3, 0)
+	content("use of the key in three bytes", keyUsage, 3, 4, 0, 0x80, 0, 1)
+	content("use of the key in pieces", keyUsage, 0x23, 4, 3, 2, 7, 0x80)
+	content("use of the key that is a number", keyUsage, 2, 1, 0x80)
+	content("uses: none", extUsage, 0x30, 0)
+	content("uses: a number", extUsage, 0x30, 3, 2, 1, 5)
+	content("uses: a set", extUsage, 0x31, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2)
+	content("uses: with more behind them", extUsage, 0x30, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2, 5, 0)
+	content("uses: one of them twice", extUsage, 0x30, 20, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2)
+	content("uses: one with more than it needs", extUsage, 0x30, 11, 6, 9, 0x80, 0x2b, 6, 1, 5, 5, 7, 3, 2)
+	content("no CA, which is said", basic, 0x30, 3, 1, 1, 0)
+	content("no CA, with a length", basic, 0x30, 3, 2, 1, 0)
+	content("a CA of three parts", basic, 0x30, 8, 1, 1, 0xff, 2, 1, 0, 5, 0)
+	content("a CA with the length first", basic, 0x30, 6, 2, 1, 0, 1, 1, 0xff)
+	content("a CA with a length with more than it needs", basic, 0x30, 7, 1, 1, 0xff, 2, 2, 0, 1)
+	for tag, value := range map[int]string{1: "b\xfc@example", 3: "", 6: "a b://", 8: "\x80\x01", 9: "a"} {
+		content(fmt.Sprintf("a name of kind %d that is none", tag), sanID, must(asn1.Marshal([]asn1.RawValue{general(2, "a.example"), general(tag, value)}))...)
+	}
+	content("a registered identifier as a name", sanID, 0x30, 4, 0x88, 2, 0x2a, 3)
+	content("an empty host", sanID, 0x30, 2, 0x82, 0)
+	content("no address", sanID, 0x30, 2, 0x87, 0)
+	content("a directory's name as a name", sanID, 0x30, 4, 0xa4, 2, 0x30, 0)
+	for what, id := range map[string][]int{
+		"identifier of the issuer's key": {2, 5, 29, 35}, "identifier of the key": {2, 5, 29, 14}, "policies": {2, 5, 29, 32},
+		"points of distribution": {2, 5, 29, 31}, "access to the issuer": {1, 3, 6, 1, 5, 5, 7, 1, 1}, "names of the issuer": {2, 5, 29, 18},
+		"mappings": {2, 5, 29, 33}, "no further policies": {2, 5, 29, 54}, "limits of policies": {2, 5, 29, 36},
+	} {
+		content(what+" of no object", id)
+		content(what+" that is null", id, 5, 0)
+		content(what+" that is empty", id, 0x30, 0)
+		content(what+" with more behind it", id, 0x30, 0, 5, 0)
+		content(what+" with a number", id, 0x30, 3, 2, 1, 0)
+	}
+	null := ecdsaSHA256
+	null.Parameters = asn1.NullRawValue
+	judge("form: both algorithms with parameters of nothing", "", list(ca), oddly(ca, "leaf", odd{version: 3, exts: usual, inner: &null, outer: &null}))
+	unknown := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 3}}
+	judge("form: both algorithms unknown", "", list(ca), oddly(ca, "leaf", odd{version: 3, exts: usual, inner: &unknown, outer: &unknown}))
+}
+
+// URIs among the names, which net/url reads.
+func uris(ca *cert) {
+	for _, uri := range []string{
+		"", "*", "/a:b", "a/b:c", "a:b", "1a:b", "a b:c", ":a", "a+b-c.1://host", "urn:a b", "urn:%zz", "a://", "a:///b", "///b", "//host/b",
+		"a://host:", "a://host:80", "a://host:x", "a://host:80:90", "http://host:80:90", "a://host:x:90", "a://one:1,two:2", "a://h st", "a://h^st", "a://h\"st", "a://h%25st",
+		"a://h%41st", "a://h%c3st", "a://.host", "a://host.", "a://a..b", "a://user@host", "a://us er@host", "a://us%zzer@host", "a://us%20er:p@ss@host",
+		"a://us^er@host", "a://[::1]", "a://[::1]:80", "a://[::1]x", "a://[::1", "a://x[::1]", "a://[1.2.3.4]", "a://[::ffff:1.2.3.4]", "a://[host]",
+		"a://[fe80::1%25en0]", "a://[fe80::1%25]", "a://[fe80::1%en0]", "a://host]", "a://host/%zz", "a://host/%2", "a://host/%20", "a://host/?%zz", "a://host/#%zz",
+		"a://host/#%20", "a://host?x", "a://host#x", "a://host/\x7f", "a://host/#\x7f", "a://host/ b", "spiffe://a.example/b", "kvd://1/2", "a:?b:c", "?a:b", "a#b:c",
+	} {
+		names := san(false, general(2, "a.example"), general(6, uri))
+		judge(fmt.Sprintf("URI %q", uri), "", list(ca), oddly(ca, "leaf", odd{version: 3, exts: []pkix.Extension{names}}))
+	}
 }
