@@ -3,8 +3,10 @@
 //!
 //! `KVD_ATTACK_SECONDS=30` makes each attack last that long, and prints the memory above rest and the normal client's
 //! times:
-//! `KVD_ATTACK_SECONDS=30 cargo test --release --test suite attacks -- --nocapture --test-threads 1`.
+//! `KVD_ATTACK_SECONDS=30 cargo test --release --test suite attacks -- --include-ignored --nocapture --test-threads 1`.
+//! With `KVD_SUITE_SUBJECT=3.7.3` the same is printed for that etcd, and nothing is asserted of it.
 
+mod floods;
 mod normal;
 mod raw;
 
@@ -34,7 +36,7 @@ const VALUE: usize = 1_400_000;
 const ANSWERS: usize = 512 * MB;
 
 /// What a watch stream may take whose client does not read, in bytes.
-const STREAM: usize = 10_000;
+const STREAM: usize = 4_000;
 
 /// How long an attack lasts.
 fn lasts() -> Duration {
@@ -47,9 +49,9 @@ fn is_measured() -> bool {
     std::env::var_os("KVD_ATTACK_SECONDS").is_some()
 }
 
-/// A member with so many large values, `v000` and so on; `None` for another program than kvd.
+/// A member with so many large values, `v000` and so on; `None` for another program than kvd that is not measured.
 async fn with_values(count: usize) -> Option<Server> {
-    if !subject().is_kvd() {
+    if !subject().is_kvd() && !is_measured() {
         return None;
     }
     let server = Server::of(&subject()).await;
@@ -72,7 +74,7 @@ fn refused_or_answered<T>(answer: Result<T, Status>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
         Err(status) => {
-            assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+            assert!(status.code() == Code::ResourceExhausted || !subject().is_kvd(), "{status}");
             None
         }
     }
@@ -99,7 +101,7 @@ async fn answers_that_nobody_reads() {
         line.strip_prefix("grpc_server_handled_total{grpc_code=\"ResourceExhausted\",grpc_method=\"Range\"")
     });
     let count = refused.and_then(|line| line.rsplit(' ').next()).and_then(|count| count.parse::<u32>().ok());
-    assert!(count > Some(0), "none of the ranges was refused: {refused:?}");
+    assert!(count > Some(0) || !subject().is_kvd(), "none of the ranges was refused: {refused:?}");
     watched.end("50 connections x 100 unary ranges of 8 MB, never read", ANSWERS).await;
     drop(unread);
     // The memory is free again once its clients are gone.
@@ -128,7 +130,8 @@ async fn transactions_with_large_answers() {
         attackers.spawn(async move {
             loop {
                 let txn = TxnRequest { success: success.clone(), ..Default::default() };
-                assert!(refused_or_answered(kv.txn(txn).await).is_none(), "2 GB in one answer");
+                let answered = refused_or_answered(kv.txn(txn).await).is_some();
+                assert!(!answered || !subject().is_kvd(), "2 GB in one answer");
                 if Instant::now() > until {
                     return;
                 }
@@ -138,7 +141,7 @@ async fn transactions_with_large_answers() {
     attackers.join_all().await;
     let written = RangeRequest { key: "written".into(), ..Default::default() };
     let written = server.api().kv.range(written).await.expect("a range").into_inner();
-    assert_eq!(written.count, 0, "what is refused has no effect");
+    assert!(written.count == 0 || !subject().is_kvd(), "what is refused has no effect");
     watched.end("transactions of 100 ranges of 20 MB", ANSWERS).await;
 }
 
@@ -147,7 +150,7 @@ async fn keys_of(mut stream: Streaming<RangeStreamResponse>) -> Option<usize> {
     let mut keys = 0;
     while let Some(piece) = refused_or_answered(stream.message().await)? {
         let size = piece.encoded_len();
-        assert!(size < 2 * VALUE, "a piece of {size} bytes");
+        assert!(size < 2 * VALUE || !subject().is_kvd(), "a piece of {size} bytes");
         keys += piece.range_response.map_or(0, |piece| piece.kvs.len());
     }
     Some(keys)
@@ -201,7 +204,7 @@ async fn streams_without_end() {
     let watched = Watched::begin(&server).await;
     let until = Instant::now() + lasts();
     let mut ended = 0;
-    while ended == 0 || Instant::now() < until {
+    while (ended == 0 && subject().is_kvd()) || Instant::now() < until {
         let mut connection = Raw::connect(&server).await;
         for number in 0..200_000 {
             if !connection.open(2 * number + 1, "/etcdserverpb.KV/Put", &[]).await {
@@ -209,7 +212,7 @@ async fn streams_without_end() {
                 break;
             }
         }
-        assert!(ended > 0, "200,000 streams are not too many");
+        assert!(ended > 0 || !subject().is_kvd(), "200,000 streams are not too many");
     }
     watched.end("200,000 streams on one connection", 64 * MB).await;
 }
@@ -305,7 +308,7 @@ async fn requests_that_nobody_reads() {
         sent += pieces * frames::PIECE;
         open.push(connection);
     }
-    assert!(sent > 64 * MB, "the clients may send {sent} bytes");
+    assert!(sent > 64 * MB || !subject().is_kvd(), "the clients may send {sent} bytes");
     tokio::time::sleep(lasts()).await;
     whoever_comes_is_served(&server).await;
     watched.end("4 MB of requests on each of 500 connections, never read", 256 * MB).await;
@@ -325,7 +328,7 @@ async fn whoever_comes_is_served(server: &Server) {
 async fn many_watches() {
     let _turn = heavy().await;
     let Some(server) = with_values(0).await else { return };
-    let (connections, streams) = if is_measured() { (1000, 100) } else { (40, 100) };
+    let (connections, streams) = if is_measured() { (1000, 100) } else { (100, 100) };
     let watched = Watched::begin(&server).await;
     let create = WatchCreateRequest { key: "normal".into(), ..Default::default() };
     let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }.encode_to_vec();
@@ -338,9 +341,9 @@ async fn many_watches() {
         open.push(connection);
     }
     tokio::time::sleep(lasts()).await;
-    // The libraries keep about half of it; the rest is answers that are encoded, and events that wait.
+    // The libraries keep about half of it; the rest is the watcher, and events that wait.
     let streams = connections * streams as usize;
-    watched.end("1,000 connections x 100 watches", streams * STREAM + 64 * MB).await;
+    watched.end("1,000 connections x 100 watches", streams * STREAM + 8 * MB).await;
     drop(open);
 }
 

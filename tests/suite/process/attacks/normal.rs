@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use kvd::api::proto::etcdserverpb::{PutRequest, RangeRequest};
 use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tonic::Status;
 
 use super::is_measured;
-use crate::harness::{PATIENCE, Server};
+use crate::harness::{PATIENCE, Server, subject};
 
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -37,12 +39,12 @@ impl Watched {
                 let begun = Instant::now();
                 let put = PutRequest { key: "normal".into(), value: "value".into(), ..Default::default() };
                 let put = tokio::time::timeout(PATIENCE, kv.put(by(put, token.as_deref()))).await;
-                put.expect("a put is answered").expect("a normal put is not refused");
+                is_answered(put.map(|put| put.map(drop)));
                 took[0].push(begun.elapsed());
                 let begun = Instant::now();
                 let get = RangeRequest { key: "normal".into(), ..Default::default() };
                 let get = tokio::time::timeout(PATIENCE, kv.range(by(get, token.as_deref()))).await;
-                get.expect("a get is answered").expect("a normal get is not refused");
+                is_answered(get.map(|get| get.map(drop)));
                 took[1].push(begun.elapsed());
                 tokio::time::sleep(PAUSE).await;
             }
@@ -78,8 +80,22 @@ impl Watched {
             let shown = |took: &[Duration]| format!("p50 {:.1?}, p99 {:.1?}", at(took, 50), at(took, 99));
             println!("{attack}: {} MB above rest; puts {}; gets {}", above >> 20, shown(&puts), shown(&gets));
         }
-        assert!(above <= bound, "{attack}: {} MB above rest, more than {}", above >> 20, bound >> 20);
+        assert!(
+            above <= bound || !subject().is_kvd(),
+            "{attack}: {} MB above rest, more than {}",
+            above >> 20,
+            bound >> 20
+        );
         at(&gets, 99)
+    }
+}
+
+/// Another program may do worse than kvd may.
+fn is_answered(outcome: Result<Result<(), Status>, Elapsed>) {
+    match outcome {
+        Ok(Ok(())) => {}
+        other if subject().is_kvd() => panic!("a normal request is answered: {other:?}"),
+        other => println!("a normal request: {other:?}"),
     }
 }
 
