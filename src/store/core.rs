@@ -5,7 +5,7 @@
 //! 2. `applying`: held while an entry is applied, and briefly by a checkpoint (to freeze a layer) and when a snapshot
 //!    is adopted. So a layer always holds whole entries.
 //! 3. `shared`: the layers and figures; held briefly, never across disk access.
-//! 4. a layer's own lock, `pool`, `failure`, `unfinished`, `verified`: leaves.
+//! 4. a layer's own lock, `pool`, `failure`, `unfinished`, `stretch`, `verified`: leaves.
 //!
 //! # Consistency of reads
 //! A reader takes, under one read lock of `shared`, the published revision, both layers and a read transaction of LMDB.
@@ -34,6 +34,7 @@ use super::lmdb::{ReadTxn, Tables};
 use super::mvcc::remembered::Remembered;
 use super::mvcc::revision::Revision;
 use super::mvcc::ring::Ring;
+use super::mvcc::stretch::Stretch;
 use super::present::Present;
 use super::registry::{Registry, Rows};
 use super::room::Space;
@@ -60,6 +61,8 @@ pub(super) struct Inner {
     pub space: Space,
     /// A checkpoint that found no room on the disk; only used by the holder of `writing`.
     pub unfinished: Mutex<Option<Folding>>,
+    /// What a compaction works through; only used by the holder of `writing`.
+    pub stretch: Mutex<Option<Stretch>>,
     /// An entry waits for room in the head.
     pub waiting: AtomicBool,
     /// Entries must not wait any more.
@@ -362,6 +365,7 @@ impl Inner {
             pace: Pace::default(),
             space: Space::default(),
             unfinished: Mutex::new(None),
+            stretch: Mutex::new(None),
             waiting: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             compaction_begun: Mutex::default(),

@@ -110,7 +110,7 @@ impl Default for Options {
             max_readers: 4096,
             quota: Some(2 << 30),
             checkpoint: CheckpointPolicy::default(),
-            compaction_batch: 1000,
+            compaction_batch: 10_000,
             compaction_sleep: Duration::from_millis(10),
             recent_revisions: 8192,
             recent_bytes: 16 << 20,

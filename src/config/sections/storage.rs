@@ -41,7 +41,7 @@ section! {
         map_size: Option<u64> = own("lmdb-map-size-bytes", Kind::Number(U64), "0", "The address space reserved for LMDB, which the store cannot outgrow; it takes neither memory nor disk. 0 lets kvd choose.");
         auto_compaction_mode: CompactionMode = etcd("auto-compaction-mode", Kind::Choice(CompactionMode::CHOICES), "periodic", "Whether auto-compaction-retention is a time or a number of revisions.").words(unknown_mode).reloads();
         auto_compaction_retention: Retention = etcd("auto-compaction-retention", Kind::Text, "0", "How much history automatic compaction keeps: with periodic a duration or whole hours, with revision a number of revisions. 0 turns it off.").takes_numbers().empty_is_default().reloads();
-        compaction_batch: usize = etcd("compaction-batch-limit", Kind::Number(U32), "0", "How many revisions one step of a compaction removes.").since("3.6").zero_means("1000");
+        compaction_batch: usize = etcd("compaction-batch-limit", Kind::Number(U32), "0", "How many revisions one step of a compaction removes.").since("3.6").zero_means("10000");
         compaction_sleep: Duration = etcd("compaction-sleep-interval", Kind::Duration, "0s", "The pause between two steps of a compaction.").since("3.6").zero_means("10ms");
         /// In megabytes; none for never.
         defragment_at_start: Option<u64> = etcd("bootstrap-defrag-threshold-megabytes", Kind::Number(U32), "0", "Defragments at the start if that frees so many megabytes; 0 means never.").since("3.6");

@@ -6,7 +6,7 @@
 //! - `read`, `range`, `events`: reading at a revision, head and LMDB combined
 //! - `stored`: changes in the form of etcd's backend
 //! - `hash`, `remembered`: etcd's hash of the key space, and the hashes at the last compactions
-//! - `compact`: removing old versions
+//! - `compact`, `stretch`: removing old versions, and in which order
 
 mod compact;
 pub(super) mod disk;
@@ -23,4 +23,5 @@ pub(super) mod ring;
 pub(super) mod rows;
 pub(super) mod scan;
 pub(super) mod stored;
+pub(super) mod stretch;
 pub(super) mod written;
