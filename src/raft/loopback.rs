@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::Node;
 use crate::model::MemberId;
@@ -22,9 +23,23 @@ struct Links {
     cut: BTreeSet<(MemberId, MemberId)>,
     /// Delay of requests and answers; snapshots are not delayed.
     delay: Duration,
+    /// Bytes of entries that arrive in a second; `None` for no limit.
+    pace: Option<u32>,
+    /// Until when entries are on their way.
+    busy: BTreeMap<(MemberId, MemberId), Instant>,
     snapshots: u64,
     /// The longest request.
     limit: Limit,
+}
+
+impl Links {
+    /// When entries that are sent now arrive.
+    fn arrival(&mut self, way: (MemberId, MemberId), bytes: usize) -> Option<Instant> {
+        let pace = self.pace?;
+        let busy = self.busy.entry(way).or_insert_with(Instant::now);
+        *busy = Instant::now().max(*busy) + Duration::from_secs_f64(bytes as f64 / f64::from(pace));
+        Some(*busy)
+    }
 }
 
 struct Limit(usize);
@@ -79,6 +94,11 @@ impl Loopback {
         self.0.lock().delay = delay;
     }
 
+    /// From now on so many bytes of entries arrive in a second, one message after the other.
+    pub fn narrow(&self, bytes_per_second: u32) {
+        self.0.lock().pace = Some(bytes_per_second);
+    }
+
     /// Refuses longer requests than this.
     pub fn limit(&self, bytes: usize) {
         self.0.lock().limit = Limit(bytes);
@@ -112,11 +132,15 @@ impl Transport for Exit {
         &self,
         to: MemberId,
         _urls: &[String],
-        _channel: Channel,
+        channel: Channel,
         request: Bytes,
         timeout: Duration,
     ) -> Pending<Result<Bytes, TransportError>> {
         let (network, from) = (self.network.clone(), self.from);
+        let arrival = match channel {
+            Channel::Append => network.0.lock().arrival((from, to), request.len()),
+            _ => None,
+        };
         Box::pin(async move {
             if request.len() > network.0.lock().limit.0 {
                 return Err(TransportError::Unreachable(format!("a request of {} bytes", request.len())));
@@ -124,6 +148,9 @@ impl Transport for Exit {
             let node = network.node(from, to)?;
             let delay = network.0.lock().delay;
             let answer = tokio::time::timeout(timeout, async {
+                if let Some(arrival) = arrival {
+                    tokio::time::sleep_until(arrival).await;
+                }
                 tokio::time::sleep(delay).await;
                 let answer = node.serve(from, &request).await;
                 tokio::time::sleep(delay).await;

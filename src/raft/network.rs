@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +30,10 @@ use crate::peer::{Channel, MAX_MESSAGE, Transport, TransportError};
 /// Most appends in flight to one member.
 const PIPELINE: usize = 16;
 
+/// Bytes a second that a member receives and flushes at least: what takes longer is sent again, and it should not be
+/// the same entries that its disk is still at.
+const SLOWEST: usize = 2 << 20;
+
 /// Delay before a snapshot is offered again to a member without room.
 const NO_ROOM: Duration = Duration::from_secs(5);
 
@@ -53,7 +57,8 @@ impl RaftNetworkFactory<Types> for Network {
         let to = MemberId(target);
         let route = Route { cluster: self.shared.cluster(), from: self.shared.id(), to };
         let (transport, shared) = (self.transport.clone(), self.shared.clone());
-        Client { transport, shared, route, peer: peer.clone(), channel: Channel::Append }
+        let ahead = Arc::default();
+        Client { transport, shared, route, peer: peer.clone(), channel: Channel::Append, ahead }
     }
 
     async fn new_heartbeat_client(&mut self, target: u64, peer: &Peer) -> Client {
@@ -68,6 +73,17 @@ pub struct Client {
     route: Route,
     peer: Peer,
     channel: Channel,
+    /// Bytes of appends that are not answered yet.
+    ahead: Arc<AtomicUsize>,
+}
+
+/// An append that is not answered yet; it counts its bytes until this is dropped.
+struct Unanswered(Arc<AtomicUsize>, usize);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
 }
 
 type Fault = RPCError<Types>;
@@ -141,6 +157,11 @@ impl Client {
         }
     }
 
+    fn unanswered(&self, bytes: usize) -> Unanswered {
+        self.ahead.fetch_add(bytes, Ordering::Relaxed);
+        Unanswered(self.ahead.clone(), bytes)
+    }
+
     fn append(
         &self,
         rpc: &AppendEntriesRequest<Types>,
@@ -150,7 +171,11 @@ impl Client {
         let (vote, previous, all) = (to_vote(&rpc.vote), rpc.prev_log_id, end(&rpc.entries));
         let started = self.pack(rpc).map(|(message, count)| {
             let sent = end(rpc.entries.get(..count).unwrap_or_default());
-            (sent, self.send(self.channel, message, timeout))
+            let unanswered = self.unanswered(message.len());
+            // What is ahead is received and flushed before it.
+            let ahead = self.ahead.load(Ordering::Relaxed);
+            let timeout = timeout + Duration::from_secs(1).mul_f64(ahead as f64 / SLOWEST as f64);
+            (sent, self.send(self.channel, message, timeout), unanswered)
         });
         let (shared, own, to) = (self.shared.clone(), self.route.from, self.route.to);
         let empty = rpc.entries.is_empty();
@@ -160,7 +185,7 @@ impl Client {
                 shared.replicas.failed(to, reason.clone(), empty);
                 malformed(reason)
             };
-            let (sent, answer) = started.map_err(lasting)?;
+            let (sent, answer, _unanswered) = started.map_err(lasting)?;
             if !empty {
                 shared.figures.sent_appends.fetch_add(1, Ordering::Relaxed);
             }

@@ -195,7 +195,10 @@ pub enum WireError {
 /// # Errors
 /// [`WireError::Malformed`] if it cannot be encoded; none is known to be like that.
 pub fn encode<T: Serialize>(route: Route, message: &T) -> Result<Bytes, WireError> {
-    let mut bytes = Vec::with_capacity(128);
+    // Entries are long: a buffer that grows would copy them over and over.
+    let size = postcard::experimental::serialized_size(message);
+    let size = size.map_err(|error| WireError::Malformed(error.to_string()))?;
+    let mut bytes = Vec::with_capacity(HEADER + size);
     bytes.push(WIRE_VERSION);
     bytes.extend_from_slice(&route.cluster.0.to_le_bytes());
     bytes.extend_from_slice(&route.from.0.to_le_bytes());

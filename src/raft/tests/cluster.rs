@@ -438,3 +438,16 @@ async fn a_command_that_no_message_holds_is_refused() {
     }
     cluster.shut_down().await;
 }
+
+/// If they were sent again while they are on their way, they would never arrive.
+#[tokio::test(start_paused = true)]
+async fn large_entries_take_longer_than_a_heartbeat_and_reach_all() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let text = "x".repeat(500_000);
+    cluster.network.narrow(4_000_000);
+    tokio::join!(write(&cluster, leader, "a", &text), write(&cluster, leader, "b", &text));
+    everywhere(&cluster, "a", &text).await;
+    everywhere(&cluster, "b", &text).await;
+    cluster.shut_down().await;
+}
