@@ -97,7 +97,7 @@ impl Log {
         let resume = match resume {
             Some(resume) => resume,
             None => {
-                let first = maker.make(1, options.first_segment_bytes, false)?;
+                let first = maker.make(1, options.first_segment_bytes, &AtomicBool::new(true))?;
                 segments.lock().insert(1, Held { segment: first.clone(), last: None });
                 let offset = super::format::FIRST_FRAME;
                 Resume { current: first, offset, chain: 0, written: Start::default() }

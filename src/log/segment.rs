@@ -1,6 +1,7 @@
 //! Prepares segments, and retires them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::format::{FIRST_FRAME, SegmentHeader, segment_name};
@@ -32,7 +33,7 @@ impl Segment {
 }
 
 /// Size of the blocks in which zeros are written. Each block is flushed, with a pause after it so that the log's own
-/// flushes are not delayed.
+/// flushes are not delayed; unless the log waits for the segment.
 const ZERO_BLOCK: usize = 1 << 20;
 const ZERO_PAUSE: Duration = Duration::from_millis(2);
 /// Emptied files that are kept for reuse.
@@ -73,13 +74,14 @@ impl Maker {
         self.length
     }
 
-    /// Prepares a segment of at least `length` bytes: zeroed or reused, with its header, durable.
+    /// Prepares a segment of at least `length` bytes: zeroed or reused, with its header, durable. As long as nobody has
+    /// `awaited` it, it takes its time.
     ///
     /// # Errors
     /// [`LogError::Io`]. If the disk is full ([`LogError::is_full`]), no part of the segment is left.
-    pub fn make(&mut self, sequence: u64, length: u64, pause: bool) -> Result<Segment, LogError> {
+    pub fn make(&mut self, sequence: u64, length: u64, awaited: &AtomicBool) -> Result<Segment, LogError> {
         let temporary = format!("{sequence:016x}.tmp");
-        let made = self.make_as(sequence, &temporary, length, pause);
+        let made = self.make_as(sequence, &temporary, length, awaited);
         let lacking = made.as_ref().err().filter(|error| error.lacks_descriptors());
         let was_told = std::mem::replace(&mut self.is_told, lacking.is_some());
         if let Some(error) = lacking.filter(|_| !was_told) {
@@ -102,13 +104,13 @@ impl Maker {
         sequence: u64,
         temporary: &str,
         length: u64,
-        pause: bool,
+        awaited: &AtomicBool,
     ) -> Result<Segment, LogError> {
         let name = segment_name(sequence);
         let error = io_error(&*self.disk, &name);
         let file = match self.reuse(temporary, length)? {
             Some(file) => file,
-            None => self.zeroed(temporary, length.next_multiple_of(FIRST_FRAME), pause)?,
+            None => self.zeroed(temporary, length.next_multiple_of(FIRST_FRAME), awaited)?,
         };
         let length = file.len().map_err(&error)?;
         let header = SegmentHeader { sequence, salt: self.entropy.next(), length };
@@ -139,7 +141,7 @@ impl Maker {
         Ok(None)
     }
 
-    fn zeroed(&self, name: &str, length: u64, pause: bool) -> Result<Arc<dyn DiskFile>, LogError> {
+    fn zeroed(&self, name: &str, length: u64, awaited: &AtomicBool) -> Result<Arc<dyn DiskFile>, LogError> {
         let error = io_error(&*self.disk, name);
         // Do not try in vain: other users of this disk would miss the room in the meantime.
         let kept = self.beside.as_ref().map_or(0, |beside| beside.needs(length));
@@ -153,7 +155,7 @@ impl Maker {
             let block = &zeros[..zeros.len().min((length - offset) as usize)];
             file.write_at(block, offset).map_err(&error)?;
             offset += block.len() as u64;
-            if pause {
+            if !awaited.load(Ordering::Relaxed) {
                 file.sync().map_err(&error)?;
                 std::thread::sleep(ZERO_PAUSE);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ impl Supply for InlineSupply {
             return Ok(Some(ready));
         }
         let length = length.max(self.maker.length());
-        match self.maker.make(sequence, length, false) {
+        match self.maker.make(sequence, length, &AtomicBool::new(true)) {
             Err(error) if error.is_full() => {
                 self.gauge.set_needed(length);
                 Ok(None)
@@ -88,6 +89,8 @@ struct Orders {
 struct Shared {
     orders: Mutex<Orders>,
     changed: Condvar,
+    /// The writer waits for the segment.
+    awaited: AtomicBool,
     gauge: Arc<Gauge>,
 }
 
@@ -106,7 +109,8 @@ impl ThreadSupply {
     pub fn start(mut maker: Maker, ready: Option<Segment>, gauge: Arc<Gauge>) -> Result<Self, LogError> {
         let length = maker.length();
         let orders = Mutex::new(Orders { made: ready, ..Orders::default() });
-        let shared = Arc::new(Shared { orders, changed: Condvar::new(), gauge });
+        let shared =
+            Arc::new(Shared { orders, changed: Condvar::new(), awaited: AtomicBool::new(false), gauge });
         let own = shared.clone();
         let thread = std::thread::Builder::new()
             .name("kvd-log-segments".into())
@@ -149,7 +153,9 @@ impl Supply for ThreadSupply {
             if orders.full {
                 return Ok(None);
             }
+            self.shared.awaited.store(true, Ordering::Relaxed);
             self.shared.changed.wait(&mut orders);
+            self.shared.awaited.store(false, Ordering::Relaxed);
         }
     }
 
@@ -171,7 +177,7 @@ impl Shared {
                 MutexGuard::unlocked(&mut orders, || maker.retire(sequence))
             } else if let Some((sequence, length)) = orders.wanted.filter(|_| !orders.full && !orders.closed)
             {
-                let made = MutexGuard::unlocked(&mut orders, || maker.make(sequence, length, true));
+                let made = MutexGuard::unlocked(&mut orders, || maker.make(sequence, length, &self.awaited));
                 self.made(&mut orders, (sequence, length), made)
             } else if orders.closed {
                 return;
@@ -224,5 +230,32 @@ impl Drop for ThreadSupply {
             // The runtime has reported a panic of that thread; there is nothing more to do here.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::SimDisk;
+    use crate::model::Entropy;
+
+    struct One;
+
+    impl Entropy for One {
+        fn next(&self) -> u64 {
+            1
+        }
+    }
+
+    #[test]
+    fn a_segment_that_the_writer_waits_for_is_made_without_pauses() {
+        let disk = SimDisk::new(1);
+        let maker = Maker::new(Arc::new(disk.clone()), Arc::new(One), 16 << 20, Vec::new());
+        let gauge = Gauge::new(String::new(), 16 << 20, Arc::new(|_| {}));
+        let mut supply = ThreadSupply::start(maker, None, Arc::new(gauge)).unwrap();
+        let before = disk.flushes();
+        assert!(supply.take(1, 16 << 20).unwrap().is_some());
+        let flushes = disk.flushes() - before;
+        assert!(flushes < 8, "{flushes} flushes for 16 MB");
     }
 }
