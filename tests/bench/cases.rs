@@ -71,6 +71,8 @@ pub const CASES: &[Case] = &[
     load("put-1", "put, 1 client", Work::Put, 1),
     load("put-64", "put, 64 clients", Work::Put, 64),
     load("put-1000", "put, 1000 clients", Work::Put, 1000),
+    load("put-4k-16", "put of 4 KB, 16 clients", Work::PutOf(4 << 10), 16),
+    load("put-100k-16", "put of 100 KB, 16 clients", Work::PutOf(100 << 10), 16),
     load("get-1", "get, linearizable, 1 client", LINEARIZABLE, 1),
     load("get-64", "get, linearizable, 64 clients", LINEARIZABLE, 64),
     load("get-serializable-64", "get, serializable, 64 clients", SERIALIZABLE, 64),

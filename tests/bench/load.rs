@@ -23,6 +23,8 @@ pub const KEYS: u64 = 10_000;
 pub enum Work {
     /// Put of a random key.
     Put,
+    /// The same with a value of so many bytes.
+    PutOf(usize),
     /// Get of a random key.
     Get {
         /// Answered from the member's own state without asking for a quorum.
@@ -136,6 +138,7 @@ async fn one_client(wire: Wire, work: Work, seed: u64, window: Rc<Window>) {
 async fn one(kv: &mut KvClient<Wire>, work: Work, dice: &mut Dice) -> Result<(), tonic::Status> {
     match work {
         Work::Put => kv.put(random_put(dice)).await.map(drop),
+        Work::PutOf(size) => kv.put(put(key(dice.below(KEYS)), dice.bytes(size))).await.map(drop),
         Work::Get { serializable } => kv.range(get(dice, serializable)).await.map(drop),
         Work::Mixed if dice.below(5) == 0 => kv.put(random_put(dice)).await.map(drop),
         Work::Mixed => kv.range(get(dice, false)).await.map(drop),
