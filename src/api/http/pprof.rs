@@ -283,6 +283,8 @@ impl Profile {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -296,18 +298,20 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn one_profile_at_a_time_and_it_names_what_ran() {
         let (_stopper, stop) = Stop::channel();
-        let busy = std::thread::spawn(|| {
-            let begun = std::time::Instant::now();
-            let mut sum = 0_u64;
-            while begun.elapsed() < Duration::from_millis(1500) {
-                sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let busy = std::thread::spawn({
+            let is_over = is_over.clone();
+            move || {
+                let mut sum = 0_u64;
+                while !is_over.load(Ordering::Relaxed) {
+                    sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+                }
+                sum
             }
-            sum
         });
-        let (first, second) = tokio::join!(profile(1, &stop), async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            profile(1, &stop).await
-        });
+        // The first one has begun when the second is asked for.
+        let (first, second) = tokio::join!(profile(1, &stop), profile(1, &stop));
+        is_over.store(true, Ordering::Relaxed);
         busy.join().expect("it ends");
         assert_eq!(second.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(first.status(), StatusCode::OK);
