@@ -247,7 +247,7 @@ async fn a_deadline_ends_a_stream() {
     let served = Served::start().await;
     let mut health = HealthClient::new(served.channel().await);
     let mut request = Request::new(HealthCheckRequest { service: "x".into() });
-    request.set_timeout(Duration::from_millis(50));
+    request.set_timeout(Duration::from_secs(2));
     let mut stream = health.watch(request).await.unwrap().into_inner();
     assert_eq!(stream.message().await.unwrap().unwrap().status, 3);
     assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);

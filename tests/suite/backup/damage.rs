@@ -129,7 +129,7 @@ async fn an_etcd_is_moved_only_if_it_is_stopped_and_whole() {
         assert!(refused().contains("there is no file of an etcd's log"));
         fs::write(&log, &bytes).expect("written");
         // On a terminal, which `script` is, a bar shows how far it is.
-        let line = format!("{} migrate etcd-data {} {flag}", text(kvctl()), text(&data));
+        let line = format!("TERM=xterm {} migrate etcd-data {} {flag}", text(kvctl()), text(&data));
         let shown = succeeds(Path::new("script"), &["-qec", &line, "/dev/null"]);
         assert!(shown.contains(&format!("{}: [", data.display())), "{shown:?}");
         fs::remove_dir_all(&target).expect("made");
