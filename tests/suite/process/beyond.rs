@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use kvd::api::proto::etcdserverpb as pb;
+use rustix::process::{Pid, Signal, kill_process};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value, json};
 
@@ -313,7 +314,14 @@ async fn what_lasts_shows_a_bar_on_a_terminal_only() {
 async fn copies_show_a_bar(server: &Server) {
     let copy = Server::of(&subject()).await;
     let program = env!("CARGO_BIN_EXE_kvctl");
-    let line = format!("{program} --endpoints={} make-mirror {}", server.endpoint(), copy.endpoint());
+    let dir = tempfile::tempdir().expect("a directory");
+    let pid = dir.path().join("pid");
+    let line = format!(
+        "echo $$ > {}; exec {program} --endpoints={} make-mirror {}",
+        pid.display(),
+        server.endpoint(),
+        copy.endpoint()
+    );
     let mut script = Command::new("script");
     script
         .args(["-qec", &line, "/dev/null"])
@@ -338,7 +346,9 @@ async fn copies_show_a_bar(server: &Server) {
         assert!(Instant::now() < deadline, "the keys are not copied");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    running.kill().expect("killed");
+    // `script` ends with it. Whoever ignores hangups would go on without its terminal.
+    let pid = std::fs::read_to_string(pid).expect("written").trim().parse().ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a number"), Signal::TERM).expect("it runs");
     running.wait().expect("it ends");
 }
 
