@@ -5,6 +5,7 @@ use super::op::{Op, short};
 use super::side::{Bearings, Side};
 use super::watches::Seen;
 use crate::harness::{PATIENCE, Program, Server};
+use kvd::api::proto::etcdserverpb::RangeRequest;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -45,8 +46,7 @@ impl Pair {
         };
         for (step, op) in steps.iter().enumerate() {
             if let Err(what) = run.step(op).await {
-                if what.contains("transport error") && run.reference.has_died().await {
-                    // etcd panics if a transaction puts a key with ignore_lease or ignore_value after deleting it.
+                if run.reference_is_broken().await {
                     eprintln!("the reference died at step {step}: {}", short(&format!("{op:?}")));
                     return Ok(());
                 }
@@ -66,6 +66,17 @@ struct Run {
 }
 
 impl Run {
+    /// True if the reference has died, or does so as soon as all its keys are read. etcd panics if a transaction puts a
+    /// key with `ignore_lease` or `ignore_value` after deleting it. If one deletes everything from a key on and puts a key
+    /// there, a compaction at its revision removes that version too: hashes lack it, and whoever reads it ends etcd.
+    async fn reference_is_broken(&mut self) -> bool {
+        let all = RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..Default::default() };
+        match self.reference.run(&Op::Range(all)).await {
+            Answer::Refused(..) | Answer::Nothing => self.reference.has_died().await,
+            _ => false,
+        }
+    }
+
     async fn step(&mut self, op: &Op) -> Result<(), String> {
         if op.needs_settled_watchers() {
             self.settle().await?;
