@@ -17,7 +17,7 @@ use tonic::{Request, Streaming};
 
 use super::requests::PASSWORD;
 use super::wire::{next, open, outcome};
-use crate::harness::{Api, PATIENCE, Program, Server, Setup, heavy, reference, subject};
+use crate::harness::{Api, PATIENCE, Program, Server, Setup, heavy, page, reference, subject};
 
 /// How a right is taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,20 @@ impl Side {
         }
     }
 
+    /// Waits until there are so many watchers: etcd's recipes begin to watch some time after they have read or answered.
+    async fn watchers(&self, count: usize) {
+        let begun = Instant::now();
+        let expected = format!("etcd_debugging_mvcc_watcher_total {count}");
+        loop {
+            let page = page(&self.server, "/metrics").await;
+            if page.lines().any(|line| line == expected) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not {count} watchers:\n{page}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn take(&self, user: &str, role: &str, taking: Taking) {
         let mut auth = self.api.auth.clone();
         let name = user.to_string();
@@ -129,6 +143,8 @@ impl Side {
     /// What a call meets whose user loses its right meanwhile.
     async fn meets(&self, rpc: Rpc, taking: Taking) -> String {
         let (user, name) = (format!("{rpc:?}-{taking:?}"), format!("k/{rpc:?}/{taking:?}"));
+        // Those of the call before are gone.
+        self.watchers(0).await;
         let role = if rpc == Rpc::Snapshot { "root" } else { "r" };
         self.add(&user, role).await;
         let token = self.log_in(&user).await;
@@ -205,6 +221,7 @@ impl Side {
                 drop(give);
                 let call = tokio::spawn(begin);
                 let holder = self.keys(&name, 2).await;
+                self.watchers(1).await;
                 self.take(&user, role, taking).await;
                 self.delete(&holder).await;
                 match call.await.expect("no panic") {
@@ -218,6 +235,7 @@ impl Side {
                 drop(give);
                 let mut answers = begin.await.expect("a stream");
                 assert_eq!(next(rpc, &mut answers).await, "ok");
+                self.watchers(1).await;
                 self.take(&user, role, taking).await;
                 self.put(&format!("{name}/1"), b"second".to_vec()).await;
                 next(rpc, &mut answers).await
