@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use super::LogError;
 use crate::files;
 
@@ -42,6 +44,11 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Lets the file grow to `length` bytes, of which the new ones are zeros, without writing them.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`]; [`io::ErrorKind::Unsupported`] if the file system can only write them.
+    fn allocate(&self, length: u64) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
 }
@@ -69,7 +76,7 @@ impl RealDisk {
         let lock = files::open_or_create(&dir.join(LOCK)).map_err(io)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Errno::WOULDBLOCK) => {
                 return Err(LogError::InUse { dir: dir.display().to_string() });
             }
             Err(errno) => return Err(io(errno.into())),
@@ -148,6 +155,13 @@ impl DiskFile for RealFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+            allocated => Ok(allocated?),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

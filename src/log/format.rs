@@ -4,8 +4,9 @@
 //! The directory holds segments, named by their sequence number in hex (`0000000000000001.seg`), a lock file, and
 //! sometimes `*.tmp` (a segment in preparation) or `*.old` (a segment to be reused); files of the latter two kinds hold
 //! nothing of value and may be deleted. Sequence numbers are consecutive. The newest segment is usually empty: it is
-//! prepared in advance. A segment is written to its full size with zeros before it is used, so that a flush of it never
-//! changes the file system's metadata. It is reused for a later sequence number when all its entries are purged.
+//! prepared in advance. A segment is usually written to its full size with zeros before it is used, so that a flush of it
+//! never changes the file system's metadata; while flushes are large it has only its room. It is reused for a later
+//! sequence number when all its entries are purged.
 //!
 //! # Segment
 //! All numbers are little-endian.

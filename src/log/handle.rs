@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use super::codec::{Item, Start};
 use super::format::SegmentHeader;
 use super::recover::{Recovered, recover};
-use super::segment::Maker;
+use super::segment::{Filling, Maker};
 use super::space::{Beside, Gauge, Space};
 use super::state::{Place, State};
 use super::supply::{InlineSupply, Supply, ThreadSupply};
@@ -97,7 +97,7 @@ impl Log {
         let resume = match resume {
             Some(resume) => resume,
             None => {
-                let first = maker.make(1, options.first_segment_bytes, &AtomicBool::new(true))?;
+                let first = maker.make(1, options.first_segment_bytes, || Filling::AtOnce)?;
                 segments.lock().insert(1, Held { segment: first.clone(), last: None });
                 let offset = super::format::FIRST_FRAME;
                 Resume { current: first, offset, chain: 0, written: Start::default() }

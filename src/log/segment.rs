@@ -1,7 +1,6 @@
 //! Prepares segments, and retires them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::format::{FIRST_FRAME, SegmentHeader, segment_name};
@@ -32,8 +31,19 @@ impl Segment {
     }
 }
 
-/// Size of the blocks in which zeros are written. Each block is flushed, with a pause after it so that the log's own
-/// flushes are not delayed; unless the log waits for the segment.
+/// How a new file gets its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filling {
+    /// Zeros, flushed block by block with a pause after each, so that the log's own flushes are not delayed.
+    Gently,
+    /// Zeros without pauses.
+    AtOnce,
+    /// Room without zeros: at once, and it costs no second write of everything. A flush of the segment then changes
+    /// metadata of the file system, which costs another write, so this is for large flushes.
+    Allocated,
+}
+
+/// Size of the blocks in which zeros are written.
 const ZERO_BLOCK: usize = 1 << 20;
 const ZERO_PAUSE: Duration = Duration::from_millis(2);
 /// Emptied files that are kept for reuse.
@@ -74,14 +84,19 @@ impl Maker {
         self.length
     }
 
-    /// Prepares a segment of at least `length` bytes: zeroed or reused, with its header, durable. As long as nobody has
-    /// `awaited` it, it takes its time.
+    /// Prepares a segment of at least `length` bytes: new or reused, with its header, durable. How it is filled may
+    /// change in between.
     ///
     /// # Errors
     /// [`LogError::Io`]. If the disk is full ([`LogError::is_full`]), no part of the segment is left.
-    pub fn make(&mut self, sequence: u64, length: u64, awaited: &AtomicBool) -> Result<Segment, LogError> {
+    pub fn make(
+        &mut self,
+        sequence: u64,
+        length: u64,
+        filling: impl Fn() -> Filling,
+    ) -> Result<Segment, LogError> {
         let temporary = format!("{sequence:016x}.tmp");
-        let made = self.make_as(sequence, &temporary, length, awaited);
+        let made = self.make_as(sequence, &temporary, length, filling);
         let lacking = made.as_ref().err().filter(|error| error.lacks_descriptors());
         let was_told = std::mem::replace(&mut self.is_told, lacking.is_some());
         if let Some(error) = lacking.filter(|_| !was_told) {
@@ -104,13 +119,13 @@ impl Maker {
         sequence: u64,
         temporary: &str,
         length: u64,
-        awaited: &AtomicBool,
+        filling: impl Fn() -> Filling,
     ) -> Result<Segment, LogError> {
         let name = segment_name(sequence);
         let error = io_error(&*self.disk, &name);
         let file = match self.reuse(temporary, length)? {
             Some(file) => file,
-            None => self.zeroed(temporary, length.next_multiple_of(FIRST_FRAME), awaited)?,
+            None => self.filled(temporary, length.next_multiple_of(FIRST_FRAME), filling)?,
         };
         let length = file.len().map_err(&error)?;
         let header = SegmentHeader { sequence, salt: self.entropy.next(), length };
@@ -141,7 +156,12 @@ impl Maker {
         Ok(None)
     }
 
-    fn zeroed(&self, name: &str, length: u64, awaited: &AtomicBool) -> Result<Arc<dyn DiskFile>, LogError> {
+    fn filled(
+        &self,
+        name: &str,
+        length: u64,
+        filling: impl Fn() -> Filling,
+    ) -> Result<Arc<dyn DiskFile>, LogError> {
         let error = io_error(&*self.disk, name);
         // Do not try in vain: other users of this disk would miss the room in the meantime.
         let kept = self.beside.as_ref().map_or(0, |beside| beside.needs(length));
@@ -150,12 +170,21 @@ impl Maker {
         }
         let file = self.disk.create(name).map_err(&error)?;
         let zeros = vec![0; ZERO_BLOCK.min(length as usize)];
-        let mut offset = 0;
+        let (mut offset, mut can_allocate) = (0, true);
         while offset < length {
+            if can_allocate && filling() == Filling::Allocated {
+                match file.allocate(length) {
+                    Err(refused) if refused.kind() != std::io::ErrorKind::Unsupported => {
+                        return Err(error(refused));
+                    }
+                    Err(_) => can_allocate = false,
+                    Ok(()) => break,
+                }
+            }
             let block = &zeros[..zeros.len().min((length - offset) as usize)];
             file.write_at(block, offset).map_err(&error)?;
             offset += block.len() as u64;
-            if !awaited.load(Ordering::Relaxed) {
+            if filling() == Filling::Gently {
                 file.sync().map_err(&error)?;
                 std::thread::sleep(ZERO_PAUSE);
             }

@@ -32,6 +32,8 @@ struct World {
     /// Bytes by which files may still grow, if there is a limit.
     room: Option<u64>,
     flushes: u64,
+    /// Bytes that were written.
+    written: u64,
     /// Called before every call.
     watcher: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -158,6 +160,11 @@ impl SimDisk {
     /// How often a file was flushed.
     pub fn flushes(&self) -> u64 {
         self.0.lock().flushes
+    }
+
+    /// Bytes that were written to files.
+    pub fn written(&self) -> u64 {
+        self.0.lock().written
     }
 
     /// The bytes of a file, to inspect or damage them; the result is durable.
@@ -343,6 +350,7 @@ impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let called = self.disk.call();
         let mut world = self.disk.0.lock();
+        world.written += bytes.len() as u64;
         let mut inode = self.inode.lock();
         let growth = (offset + bytes.len() as u64).saturating_sub(inode.bytes.len() as u64);
         if world.room.is_some_and(|room| room < growth) {
@@ -354,6 +362,21 @@ impl DiskFile for SimFile {
         inode.pending.push((offset as usize, bytes[..written].to_vec()));
         Inode::put(&mut inode.bytes, offset as usize, &bytes[..written]);
         called
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.disk.call()?;
+        let mut world = self.disk.0.lock();
+        let mut inode = self.inode.lock();
+        let begin = inode.bytes.len();
+        let growth = length.saturating_sub(begin as u64);
+        if world.room.is_some_and(|room| room < growth) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        world.room = world.room.map(|room| room - growth);
+        inode.pending.push((begin, vec![0; growth as usize]));
+        inode.bytes.resize(begin + growth as usize, 0);
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {

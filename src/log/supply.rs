@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::LogError;
-use super::segment::{Maker, Segment};
+use super::segment::{Filling, Maker, Segment};
 use super::space::Gauge;
 
 /// Interval at which a full disk is tried again.
@@ -17,8 +17,8 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// Makes and retires segments for the writer.
 pub trait Supply: Send {
-    /// Orders the segment `sequence`, to be ready some time later.
-    fn order(&mut self, sequence: u64);
+    /// Orders the segment `sequence`, to be ready some time later. Flushes are `large` at the moment.
+    fn order(&mut self, sequence: u64, large: bool);
     /// The segment `sequence`, with at least `length` bytes; waits if it is not ready. `None` if the disk is full: the
     /// order stays, and the caller must ask again later.
     ///
@@ -47,14 +47,14 @@ impl InlineSupply {
 }
 
 impl Supply for InlineSupply {
-    fn order(&mut self, _sequence: u64) {}
+    fn order(&mut self, _sequence: u64, _large: bool) {}
 
     fn take(&mut self, sequence: u64, length: u64) -> Result<Option<Segment>, LogError> {
         if let Some(ready) = self.ready.take().filter(|ready| ready.suits(sequence, length)) {
             return Ok(Some(ready));
         }
         let length = length.max(self.maker.length());
-        match self.maker.make(sequence, length, &AtomicBool::new(true)) {
+        match self.maker.make(sequence, length, || Filling::AtOnce) {
             Err(error) if error.is_full() => {
                 self.gauge.set_needed(length);
                 Ok(None)
@@ -76,6 +76,8 @@ impl Supply for InlineSupply {
 struct Orders {
     /// The segment to be made and its length.
     wanted: Option<(u64, u64)>,
+    /// It is for large flushes.
+    large: bool,
     /// The segment that is ready.
     made: Option<Segment>,
     /// Segments to retire.
@@ -133,8 +135,9 @@ impl ThreadSupply {
 }
 
 impl Supply for ThreadSupply {
-    fn order(&mut self, sequence: u64) {
+    fn order(&mut self, sequence: u64, large: bool) {
         let mut orders = self.shared.orders.lock();
+        orders.large = large;
         if orders.made.as_ref().is_none_or(|made| made.header.sequence != sequence) {
             self.want(&mut orders, sequence, self.length);
         }
@@ -177,7 +180,12 @@ impl Shared {
                 MutexGuard::unlocked(&mut orders, || maker.retire(sequence))
             } else if let Some((sequence, length)) = orders.wanted.filter(|_| !orders.full && !orders.closed)
             {
-                let made = MutexGuard::unlocked(&mut orders, || maker.make(sequence, length, &self.awaited));
+                let large = orders.large;
+                let filling = || match large || self.awaited.load(Ordering::Relaxed) {
+                    true => Filling::Allocated,
+                    false => Filling::Gently,
+                };
+                let made = MutexGuard::unlocked(&mut orders, || maker.make(sequence, length, filling));
                 self.made(&mut orders, (sequence, length), made)
             } else if orders.closed {
                 return;
@@ -247,15 +255,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_segment_that_the_writer_waits_for_is_made_without_pauses() {
+    /// A supply of segments of 16 MB.
+    fn supply() -> (SimDisk, ThreadSupply) {
         let disk = SimDisk::new(1);
         let maker = Maker::new(Arc::new(disk.clone()), Arc::new(One), 16 << 20, Vec::new());
         let gauge = Gauge::new(String::new(), 16 << 20, Arc::new(|_| {}));
-        let mut supply = ThreadSupply::start(maker, None, Arc::new(gauge)).unwrap();
-        let before = disk.flushes();
+        (disk, ThreadSupply::start(maker, None, Arc::new(gauge)).unwrap())
+    }
+
+    #[test]
+    fn a_segment_that_the_writer_waits_for_is_there_at_once() {
+        let (disk, mut supply) = supply();
         assert!(supply.take(1, 16 << 20).unwrap().is_some());
-        let flushes = disk.flushes() - before;
-        assert!(flushes < 8, "{flushes} flushes for 16 MB");
+        assert!(disk.flushes() < 8 && disk.written() < 8 << 20, "{}, {}", disk.flushes(), disk.written());
+    }
+
+    #[test]
+    fn a_segment_for_large_flushes_is_not_written_twice() {
+        for large in [false, true] {
+            let (disk, mut supply) = supply();
+            supply.order(1, large);
+            while supply.shared.orders.lock().made.is_none() {
+                std::thread::yield_now();
+            }
+            assert_eq!(disk.written() < 1 << 20, large, "{}", disk.written());
+            let segment = supply.take(1, 16 << 20).unwrap().unwrap();
+            assert_eq!(segment.file.len().unwrap(), 16 << 20);
+        }
     }
 }

@@ -61,6 +61,8 @@ pub struct Writer {
     current: Segment,
     /// Offset of the next frame in the current segment.
     offset: u64,
+    /// Frames that were written to the current segment since the start, and their bytes.
+    frames: (u64, u64),
     /// Checksum of the last frame.
     chain: u32,
     /// The first item of a new segment: the state that has been written, which lags behind what users see.
@@ -98,6 +100,10 @@ struct Urgent {
 
 /// Bytes at the end of a segment that are reserved for votes and purges, unless the segment is small.
 const TAIL: u64 = 64 << 10;
+
+/// Bytes of a frame, on average, from which on writing zeros first costs more than a second write for each flush: measured
+/// on ext4, where both take the same time at 100 to 200 KB.
+const LARGE: u64 = 200 << 10;
 
 /// The largest start item, with all its options.
 const START_ITEM: u64 = (ITEM_HEADER + 18 + 25 + 25) as u64;
@@ -146,7 +152,7 @@ impl Writer {
         limits: Limits,
         resume: Resume,
     ) -> Self {
-        supply.order(resume.current.header.sequence + 1);
+        supply.order(resume.current.header.sequence + 1, false);
         let writer = Self {
             disk,
             state: seen.state,
@@ -157,6 +163,7 @@ impl Writer {
             limits,
             current: resume.current,
             offset: resume.offset,
+            frames: (0, 0),
             chain: resume.chain,
             written: resume.written,
             sealed: true,
@@ -349,6 +356,7 @@ impl Writer {
         self.note_places();
         self.chain = header.checksum;
         self.offset += header.span();
+        self.frames = (self.frames.0 + 1, self.frames.1 + header.span());
         self.frame.truncate(FRAME_HEADER);
         if self.frame.capacity() > 2 * self.limits.frame_bytes {
             self.frame.shrink_to(self.limits.frame_bytes);
@@ -459,10 +467,12 @@ impl Writer {
         let length = FIRST_FRAME + START_ITEM + ALIGN + self.needed();
         let Some(next) = self.supply.take(sequence, length)? else { return Ok(false) };
         seams::segment(self.current.header.sequence, next.header.sequence)?;
+        let (frames, bytes) = std::mem::take(&mut self.frames);
+        let large = bytes >= frames.max(1) * LARGE;
         self.current = next;
         self.offset = FIRST_FRAME;
         self.segments.lock().insert(sequence, Held { segment: self.current.clone(), last: None });
-        self.supply.order(sequence + 1);
+        self.supply.order(sequence + 1, large);
         Ok(true)
     }
 
