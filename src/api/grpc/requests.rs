@@ -26,13 +26,15 @@ pub struct Requests<B, Q> {
     /// Largest message, in bytes.
     limit: usize,
     zipped: bool,
+    /// Its buffer may be much larger than what is in it.
+    is_wide: bool,
     kind: PhantomData<fn() -> Q>,
 }
 
 impl<B, Q> Requests<B, Q> {
     /// The messages in `body`, of `limit` bytes at most. `zipped` says that they may be compressed.
     pub fn new(body: B, limit: usize, zipped: bool) -> Self {
-        Self { body: Some(body), come: BytesMut::new(), limit, zipped, kind: PhantomData }
+        Self { body: Some(body), come: BytesMut::new(), limit, zipped, is_wide: false, kind: PhantomData }
     }
 
     /// The next message, if it is whole.
@@ -51,10 +53,19 @@ impl<B, Q> Requests<B, Q> {
             false => Bytes::copy_from_slice(&self.come[PREFIX..end]),
         };
         match self.come.len() > end {
+            // The buffer of a large message does not stay for the few bytes behind it.
+            true if length >= WORTH_SHARING => self.come = BytesMut::from(&self.come[end..]),
             true => self.come.advance(end),
             false => self.come = BytesMut::new(),
         }
         Received { flag, message, room: None }.message(self.zipped, self.limit).map(Some)
+    }
+
+    /// Before it waits: a client that begins a message costs no more than what has come of it.
+    fn narrow(&mut self) {
+        if take(&mut self.is_wide) && self.come.len() < WORTH_SHARING {
+            self.come = BytesMut::from(&self.come[..]);
+        }
     }
 
     fn end(&mut self) {
@@ -74,9 +85,15 @@ where
                 return Poll::Ready(Ok(Some(message)));
             }
             let Some(body) = self.body.as_mut() else { return Poll::Ready(Ok(None)) };
-            match ready!(Pin::new(body).poll_frame(context)).map(|frame| frame.map(|frame| frame.into_data()))
-            {
-                Some(Ok(Ok(data))) => self.come.extend_from_slice(&data),
+            let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
+                self.narrow();
+                return Poll::Pending;
+            };
+            match frame.map(|frame| frame.map(|frame| frame.into_data())) {
+                Some(Ok(Ok(data))) => {
+                    self.come.extend_from_slice(&data);
+                    self.is_wide = true;
+                }
                 Some(Err(error)) => {
                     let status = Status::from_error(error.into());
                     // The client takes its call back: nobody reads what would be wrong with it.
@@ -110,7 +127,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt;
+    use futures_util::{FutureExt, StreamExt};
     use http_body::Frame;
     use http_body_util::StreamBody;
 
@@ -168,5 +185,26 @@ mod tests {
         }
         let (sizes, refusal) = come(&[&good[..], &[0, 0, 0, 0, 1, 0xff]].concat(), 100).await;
         assert!(sizes == [3] && matches!(refusal, Some(Refusal::Internal(_))), "{refusal:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_message_came_in_does_not_stay_for_the_beginning_of_the_next_one() {
+        let large = [&encode(&put(600_000)).unwrap()[..], &[0]].concat();
+        let small = [&encode(&put(100)).unwrap().repeat(100)[..], &[0]].concat();
+        for (bytes, count) in [(large, 1), (small, 100)] {
+            let pieces: Vec<_> = bytes
+                .chunks(16_384)
+                .map(|part| Ok::<_, Status>(Frame::data(Bytes::copy_from_slice(part))))
+                .collect();
+            let body = tokio_stream::iter(pieces).chain(futures_util::stream::pending());
+            let mut requests = Requests::<_, PutRequest>::new(StreamBody::new(body), 1 << 20, false);
+            for _ in 0..count {
+                requests.next().await.expect("a message").expect("a whole one");
+            }
+            assert!(requests.next().now_or_never().is_none(), "it waits");
+            assert_eq!(&requests.come[..], [0]);
+            let kept = requests.come.try_reclaim(1000);
+            assert!(!kept && requests.come.capacity() < 100, "{}", requests.come.capacity());
+        }
     }
 }

@@ -29,7 +29,7 @@ pub const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 pub const PREFIX: usize = 5;
 
 /// A message of at least this many bytes stays in the buffer in which it arrived; a smaller one is copied out of it.
-pub(super) const WORTH_SHARING: usize = 4096;
+pub const WORTH_SHARING: usize = 4096;
 
 /// An answer of at least this many bytes is encoded on a thread of its own.
 pub const WORTH_A_THREAD: usize = 1 << 20;

@@ -14,6 +14,7 @@ use super::refusals::Failure;
 use super::scan::Scanner;
 use super::schema::Message;
 use crate::api::grpc::RequestBody;
+use crate::api::grpc::unary::WORTH_SHARING;
 use crate::api::grpc::wording::message_too_large;
 use crate::api::unsent::{Coming, Share};
 
@@ -73,6 +74,8 @@ pub struct Frames<B> {
     room: Coming,
     /// How much of the buffer has been scanned.
     scanned: usize,
+    /// The buffer may be much larger than what is in it.
+    is_wide: bool,
     ended: bool,
     failure: Failure,
 }
@@ -87,7 +90,18 @@ impl<B> Frames<B> {
         share: &Arc<Share>,
     ) -> Self {
         let (scanner, buffer, room) = (Scanner::default(), BytesMut::new(), share.receive());
-        Self { body, limit, message, scanner, buffer, room, scanned: 0, ended: false, failure }
+        Self {
+            body,
+            limit,
+            message,
+            scanner,
+            buffer,
+            room,
+            scanned: 0,
+            is_wide: false,
+            ended: false,
+            failure,
+        }
     }
 
     /// The next request that is complete.
@@ -96,6 +110,10 @@ impl<B> Frames<B> {
         match self.scanner.scan(unread).map_err(|text| undecodable(&text))? {
             Some(end) => {
                 let value = self.buffer.split_to(self.scanned + end);
+                if value.len() >= WORTH_SHARING {
+                    // The buffer of a large request does not stay for the few bytes behind it.
+                    self.buffer = BytesMut::from(&self.buffer[..]);
+                }
                 self.scanned = 0;
                 self.decode(&value).map(Some)
             }
@@ -130,6 +148,13 @@ impl<B> Frames<B> {
         }
     }
 
+    /// Before it waits: a client that begins a request costs no more than what has come of it.
+    fn narrow(&mut self) {
+        if std::mem::take(&mut self.is_wide) && self.buffer.len() < WORTH_SHARING {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+    }
+
     fn decode(&self, value: &[u8]) -> Result<Bytes, Status> {
         decode(value.trim_ascii(), self.message).map_err(|text| undecodable(&text))
     }
@@ -158,7 +183,10 @@ impl<B: RequestBody> Body for Frames<B> {
         while !this.ended {
             let next = match this.next() {
                 Ok(None) => match Pin::new(&mut this.body).poll_frame(context) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        this.narrow();
+                        return Poll::Pending;
+                    }
                     Poll::Ready(None) => this.last(),
                     // The client has gone. The code is one that ends the stream: to the library "cancelled" from here
                     // is the end of the requests.
@@ -166,6 +194,7 @@ impl<B: RequestBody> Body for Frames<B> {
                     Poll::Ready(Some(Ok(frame))) => {
                         if let Ok(data) = frame.into_data() {
                             this.buffer.extend_from_slice(&data);
+                            this.is_wide = true;
                         }
                         continue;
                     }
@@ -179,5 +208,44 @@ impl<B: RequestBody> Body for Frames<B> {
             }
         }
         Poll::Ready(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, Stream, StreamExt};
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::api::grpc::upload::Upload;
+    use crate::api::json::schema::method;
+    use crate::model::Budget;
+
+    type Pieces = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Status>> + Send>>;
+
+    #[tokio::test]
+    async fn what_a_request_came_in_does_not_stay_for_the_beginning_of_the_next_one() {
+        let budget = Budget::new(8 << 20);
+        let share = Share::new(budget.clone(), &budget, budget.clone());
+        let watch = method("/etcdserverpb.Watch/Watch").expect("a method").request;
+        let large = format!("{{\"create_request\":{{\"key\":\"{}\"}}}} {{", "YWFh".repeat(150_000));
+        let small = format!("{} {{", "{\"progress_request\":{}}".repeat(500));
+        for (json, count) in [(large, 1), (small, 500)] {
+            let pieces: Vec<_> = json
+                .as_bytes()
+                .chunks(16_384)
+                .map(|part| Ok(Frame::data(Bytes::copy_from_slice(part))))
+                .collect();
+            let pieces: Pieces = Box::pin(tokio_stream::iter(pieces).chain(futures_util::stream::pending()));
+            let body = Upload::new(StreamBody::new(pieces));
+            let mut frames = Frames::new(body, 1 << 20, watch, Failure::default(), &share);
+            for _ in 0..count {
+                frames.frame().await.expect("a request").expect("a whole one");
+            }
+            assert!(frames.frame().now_or_never().is_none(), "it waits");
+            assert_eq!(frames.buffer.trim_ascii(), b"{");
+            let kept = frames.buffer.try_reclaim(1000);
+            assert!(!kept && frames.buffer.capacity() < 100, "{}", frames.buffer.capacity());
+        }
     }
 }
