@@ -98,6 +98,8 @@ pub(super) struct Frames {
     in_turn: u32,
     /// The first streams that this turn and the one before it may open.
     turns: (u32, u32),
+    /// Streams that were opened and not reset, as far as each is reset once.
+    unreset: u32,
 }
 
 /// The position within the client's bytes.
@@ -135,6 +137,7 @@ impl Frames {
             held: Vec::new(),
             in_turn: 0,
             turns: (1, 1),
+            unreset: 0,
         }
     }
 
@@ -263,7 +266,10 @@ impl Frames {
                             return (at, Then::Hold);
                         }
                         self.in_turn += 1;
-                        self.last_stream = self.last_stream.max(header.stream);
+                        if header.stream > self.last_stream {
+                            self.last_stream = header.stream;
+                            self.unreset = self.unreset.saturating_add(1);
+                        }
                         match block {
                             Block::Whole(length, Some(with)) => return (at, Then::Replace(length, with)),
                             Block::Whole(length, None) => {
@@ -290,8 +296,8 @@ impl Frames {
             }
             // The library limits what belongs to headers. It also counts the requests that are taken back before it has
             // seen them, but never sees more than those of one turn.
-            RST_STREAM if header.stream < self.turns.1 => {}
-            HEADERS | PUSH_PROMISE | GOAWAY | CONTINUATION => {}
+            RST_STREAM if header.stream < self.turns.1 && self.unreset > 0 => self.unreset -= 1,
+            HEADERS | PUSH_PROMISE | CONTINUATION => {}
             DATA if header.length > 0 || header.flags & END_STREAM != 0 => {}
             _ => {
                 if self.floods.is_exceeded_by_frame(Instant::now) {
@@ -403,10 +409,29 @@ mod tests {
             frames.arrived(PREFACE, &mut Vec::new());
             frames.arrived(&request(7), &mut Vec::new());
             (0..turns).for_each(|_| frames.next_turn(&mut Vec::new()));
-            frames.arrived(&back(7).repeat(1001), &mut Vec::new());
+            frames.arrived(&back(7), &mut Vec::new());
+            frames.arrived(&frame(8, 0, 0, &[0, 0, 0, 1]).repeat(1000), &mut Vec::new());
             let expelled = is_expelled.then_some(Expulsion::ControlFrames);
             assert_eq!(frames.expelled(), expelled, "after {turns} turns");
         }
+    }
+
+    #[test]
+    fn a_stream_can_be_reset_once() {
+        let request = |stream: u8| frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x83");
+        let back = |stream: u8| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        let mut frames = Frames::new(None, Floods::new(Arc::default()));
+        frames.arrived(PREFACE, &mut Vec::new());
+        for stream in (1..=99).step_by(2) {
+            frames.arrived(&request(stream), &mut Vec::new());
+            frames.next_turn(&mut Vec::new());
+        }
+        frames.next_turn(&mut Vec::new());
+        (1..=99).step_by(2).for_each(|stream| _ = frames.arrived(&back(stream), &mut Vec::new()));
+        frames.arrived(&back(1).repeat(1000), &mut Vec::new());
+        assert_eq!(frames.expelled(), None, "the first ones are free");
+        frames.arrived(&back(1).repeat(2000), &mut Vec::new());
+        assert_eq!(frames.expelled(), Some(Expulsion::ControlFrames));
     }
 
     #[test]
@@ -414,7 +439,8 @@ mod tests {
         let (settings, priority, update) =
             (frame(4, 0, 0, &[]), frame(2, 0, 1, &[0; 5]), frame(8, 0, 0, &[0, 0, 0, 1]));
         let empty = frame(DATA, 0, 1, &[]);
-        for flood in [settings, priority, update, empty, frame(0xee, 0, 0, &[])] {
+        let goaway = frame(GOAWAY, 0, 0, &[0; 8]);
+        for flood in [settings, priority, update, empty, goaway, frame(0xee, 0, 0, &[])] {
             let mut frames = Frames::new(None, Floods::new(Arc::default()));
             frames.arrived(PREFACE, &mut Vec::new());
             frames.arrived(&flood.repeat(1000), &mut Vec::new());
