@@ -22,6 +22,8 @@ pub struct Pace {
 struct Writes {
     next: u64,
     begun: BTreeMap<u64, Begun>,
+    /// When the last one ended.
+    ended: Option<Instant>,
     /// Somebody waits for the next one.
     awaited: bool,
 }
@@ -52,9 +54,12 @@ impl Pace {
         Write { pace: self.clone(), number }
     }
 
-    /// For how long the oldest write has been under way.
+    /// For how long the disk has been at the oldest write under way: not as long as it was at another one before that.
+    /// Much that is queued at once takes long, however the disk goes on.
     pub fn oldest(&self) -> Option<Duration> {
-        self.writes.lock().begun.first_key_value().map(|(_, begun)| begun.at.elapsed())
+        let writes = self.writes.lock();
+        let (_, oldest) = writes.begun.first_key_value()?;
+        Some(oldest.at.max(writes.ended.unwrap_or(oldest.at)).elapsed())
     }
 
     /// The index of the last entry in the oldest write under way; `None` if that is a vote, or there is none.
@@ -84,13 +89,30 @@ impl Pace {
 
 impl Drop for Write {
     fn drop(&mut self) {
-        self.pace.writes.lock().begun.remove(&self.number);
+        let mut writes = self.pace.writes.lock();
+        writes.begun.remove(&self.number);
+        writes.ended = Some(Instant::now());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A hundred writes are queued at once, and the disk takes a twentieth of a second for each.
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_goes_on_does_not_stand_still_however_much_is_queued() {
+        let pace = Arc::<Pace>::default();
+        let queued: Vec<Write> = (0..100).map(|index| pace.begin(Some(index))).collect();
+        for write in queued {
+            tokio::time::advance(STALLED / 20).await;
+            assert_eq!(pace.oldest(), Some(STALLED / 20));
+            drop(write);
+        }
+        let _write = pace.begin(Some(100));
+        tokio::time::advance(STALLED).await;
+        assert_eq!(pace.oldest(), Some(STALLED));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_write_counts_until_it_ends() {
@@ -104,6 +126,8 @@ mod tests {
         assert_eq!(pace.oldest_entry(), Some(7));
         drop(first);
         assert_eq!(pace.oldest_entry(), None, "a vote");
+        assert_eq!(pace.oldest(), Some(Duration::ZERO), "it was behind the first one");
+        tokio::time::advance(Duration::from_millis(400)).await;
         assert_eq!(pace.oldest(), Some(Duration::from_millis(400)));
         drop(second);
         assert_eq!(pace.oldest(), None);
