@@ -17,6 +17,8 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::checks;
@@ -29,6 +31,13 @@ use crate::peer::{Channel, MAX_MESSAGE, Transport, TransportError};
 
 /// Most appends in flight to one member.
 const PIPELINE: usize = 16;
+
+/// Bytes of appends in flight to one member, if it is more than one: they are encoded, and wait in memory. A disk that
+/// flushes 80 MB a second has enough to do for a tenth of a second.
+const AHEAD: usize = 8 << 20;
+
+/// Encoding more bytes than this takes so long that other tasks, which send heartbeats, get their turn after it.
+const WORTH_A_TURN: usize = 256 << 10;
 
 /// Bytes a second that a member receives and flushes at least: what takes longer is sent again, and it should not be
 /// the same entries that its disk is still at.
@@ -73,16 +82,41 @@ pub struct Client {
     route: Route,
     peer: Peer,
     channel: Channel,
-    /// Bytes of appends that are not answered yet.
-    ahead: Arc<AtomicUsize>,
+    ahead: Arc<Ahead>,
+}
+
+/// The appends to one member that are not answered yet.
+#[derive(Default)]
+struct Ahead {
+    bytes: AtomicUsize,
+    fewer: Notify,
+}
+
+impl Ahead {
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn begin(self: &Arc<Self>, bytes: usize) -> Unanswered {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Unanswered(self.clone(), bytes)
+    }
+
+    /// Returns when another one may be sent. One task at a time may wait for that.
+    async fn room(&self) {
+        while self.bytes() >= AHEAD {
+            self.fewer.notified().await;
+        }
+    }
 }
 
 /// An append that is not answered yet; it counts its bytes until this is dropped.
-struct Unanswered(Arc<AtomicUsize>, usize);
+struct Unanswered(Arc<Ahead>, usize);
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(self.1, Ordering::Relaxed);
+        self.0.fewer.notify_one();
     }
 }
 
@@ -157,30 +191,27 @@ impl Client {
         }
     }
 
-    fn unanswered(&self, bytes: usize) -> Unanswered {
-        self.ahead.fetch_add(bytes, Ordering::Relaxed);
-        Unanswered(self.ahead.clone(), bytes)
-    }
-
+    /// Sends entries; returns the bytes of the message and its answer.
     fn append(
         &self,
         rpc: &AppendEntriesRequest<Types>,
         timeout: Duration,
-    ) -> impl Future<Output = Result<AppendEntriesResponse<Types>, Fault>> + use<> {
+    ) -> (usize, impl Future<Output = Result<AppendEntriesResponse<Types>, Fault>> + use<>) {
         let end = |entries: &[Entry]| entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
         let (vote, previous, all) = (to_vote(&rpc.vote), rpc.prev_log_id, end(&rpc.entries));
         let started = self.pack(rpc).map(|(message, count)| {
             let sent = end(rpc.entries.get(..count).unwrap_or_default());
-            let unanswered = self.unanswered(message.len());
+            let unanswered = self.ahead.begin(message.len());
             // What is ahead is received and flushed before it.
-            let ahead = self.ahead.load(Ordering::Relaxed);
+            let ahead = self.ahead.bytes();
             let timeout = timeout + Duration::from_secs(1).mul_f64(ahead as f64 / SLOWEST as f64);
             (sent, self.send(self.channel, message, timeout), unanswered)
         });
+        let bytes = started.as_ref().map_or(0, |(.., unanswered)| unanswered.1);
         let (shared, own, to) = (self.shared.clone(), self.route.from, self.route.to);
         let empty = rpc.entries.is_empty();
         let begun = Instant::now();
-        async move {
+        let answered = async move {
             let lasting = |reason: String| {
                 shared.replicas.failed(to, reason.clone(), empty);
                 malformed(reason)
@@ -211,7 +242,8 @@ impl Client {
                 failed @ Answer::Failed(_) => Err(lasting(format!("it answers: {}", failed.name()))),
                 other => Err(unexpected(&other)),
             }
-        }
+        };
+        (bytes, answered)
     }
 
     /// An append was not sent, or not answered in time. Appends on the control channel are heartbeats.
@@ -264,12 +296,12 @@ impl RaftNetworkV2<Types> for Client {
         rpc: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, Fault> {
-        self.append(&rpc, option.soft_ttl()).await
+        self.append(&rpc, option.soft_ttl()).1.await
     }
 
-    /// Requests are sent one after another without waiting for answers. Every answer has its own deadline, because a
-    /// stream that hangs would block the purging of the log. Nothing happens before the first request: openraft waits
-    /// for its backoff inside that stream.
+    /// Requests are sent one after another without waiting for answers, as long as not too much is unanswered. Every
+    /// answer has its own deadline, because a stream that hangs would block the purging of the log. Nothing happens before
+    /// the first request: openraft waits for its backoff inside that stream.
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
@@ -280,18 +312,21 @@ impl RaftNetworkV2<Types> for Client {
     {
         let timeout = option.soft_ttl();
         let client: &'s Self = self;
-        let answers = input
-            .map(move |rpc| {
-                let previous = rpc.prev_log_id;
-                let last = rpc.entries.last().map(|entry| entry.log_id).or(previous);
-                let answer = client.append(&rpc, timeout);
-                async move {
-                    let answer = answer.await.inspect_err(|_| client.missed())?;
-                    // If only a part was accepted, the pipeline ends: later entries cannot follow it.
-                    let whole =
-                        !matches!(&answer, AppendEntriesResponse::PartialSuccess(upto) if *upto != last);
-                    Ok((answer.into_stream_result(previous, last), whole))
-                }
+        let sent = input.then(move |rpc| async move {
+            client.ahead.room().await;
+            let (bytes, answer) = client.append(&rpc, timeout);
+            if bytes > WORTH_A_TURN {
+                yield_now().await;
+            }
+            let previous = rpc.prev_log_id;
+            (previous, rpc.entries.last().map(|entry| entry.log_id).or(previous), answer)
+        });
+        let answers = sent
+            .map(move |(previous, last, answer)| async move {
+                let answer = answer.await.inspect_err(|_| client.missed())?;
+                // If only a part was accepted, the pipeline ends: later entries cannot follow it.
+                let whole = !matches!(&answer, AppendEntriesResponse::PartialSuccess(upto) if *upto != last);
+                Ok((answer.into_stream_result(previous, last), whole))
             })
             .buffered(PIPELINE);
         let stream = answers.scan(true, |goes_on, answer| {
@@ -412,5 +447,114 @@ impl RaftNetworkV2<Types> for Client {
         // Short at first, because a restarting member is back soon. Never long, because an attempt is cheap.
         let delays = [10, 20, 50, 100, 200].into_iter().chain(std::iter::repeat(250));
         Some(Backoff::new(delays.map(Duration::from_millis)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use futures_util::FutureExt;
+    use parking_lot::Mutex;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::log::{self, Vote};
+    use crate::model::{Caller, ClusterId, Command, Proposal, Put, Stamp};
+    use crate::peer::{Pending, Pieces};
+    use crate::raft::types::{Group, Payload};
+
+    const MEGABYTE: usize = 1 << 20;
+
+    /// A way to a member that answers when it is let.
+    #[derive(Clone)]
+    struct Way {
+        answers: Arc<Semaphore>,
+        /// How often another task had its turn.
+        turns: Arc<AtomicUsize>,
+        /// That number, for each message.
+        sent: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Transport for Way {
+        fn call(
+            &self,
+            to: MemberId,
+            _urls: &[String],
+            _channel: Channel,
+            _request: Bytes,
+            _timeout: Duration,
+        ) -> Pending<Result<Bytes, TransportError>> {
+            self.sent.lock().push(self.turns.load(Ordering::Relaxed));
+            let answers = self.answers.clone();
+            let route = Route { cluster: ClusterId(1), from: to, to: MemberId(1) };
+            Box::pin(async move {
+                answers.acquire().await.expect("never closed").forget();
+                Ok(encode(route, &Answer::Appended).expect("it can be encoded"))
+            })
+        }
+
+        fn send_snapshot(
+            &self,
+            _to: MemberId,
+            _urls: &[String],
+            _request: Bytes,
+            _body: Pieces,
+            _timeout: Duration,
+        ) -> Pending<Result<Bytes, TransportError>> {
+            Box::pin(future::ready(Err(TransportError::Timeout)))
+        }
+    }
+
+    fn at(index: u64) -> LogPosition {
+        LogPosition { term: 1, leader: 1, index }
+    }
+
+    /// An append of one entry of a megabyte.
+    fn append(index: u64) -> AppendEntriesRequest<Types> {
+        let command = Command::Put(Put { value: vec![b'v'; MEGABYTE].into(), ..Put::default() });
+        let proposal = Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command };
+        let payload = Payload::Group(Group(Arc::new(log::Group::from(vec![proposal]))));
+        AppendEntriesRequest {
+            vote: from_vote(Vote { term: 1, voted_for: 1, committed: true }),
+            prev_log_id: Some(log_id(at(index - 1))),
+            entries: vec![Entry { log_id: log_id(at(index)), payload }],
+            leader_commit: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn large_entries_in_flight_have_a_bound_and_others_get_turns_between_them() {
+        const ALL: usize = 30;
+        let way = Way { answers: Arc::new(Semaphore::new(0)), turns: Arc::default(), sent: Arc::default() };
+        let shared = Arc::new(Shared::new(MemberId(1), ClusterId(1), Duration::from_secs(1)));
+        let mut client = Network::new(Arc::new(way.clone()), shared).new_client(2, &Peer::default()).await;
+        let turns = way.turns.clone();
+        let other = tokio::spawn(async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        let appends = futures_util::stream::iter((1..=ALL as u64).map(append));
+        let option = RPCOption::new(Duration::from_secs(1));
+        let mut answers = client.stream_append(appends, option).await.expect("a stream");
+        for _ in 0..100 {
+            assert!(answers.next().now_or_never().is_none(), "nothing is answered yet");
+            yield_now().await;
+        }
+        assert_eq!(way.sent.lock().len(), AHEAD / MEGABYTE);
+        way.answers.add_permits(ALL);
+        let mut answered = 0;
+        while answered < ALL {
+            if let Some(answer) = answers.next().now_or_never() {
+                answer.expect("not the end").expect("no fault").expect("accepted");
+                answered += 1;
+            }
+            yield_now().await;
+        }
+        let sent = way.sent.lock();
+        assert_eq!(sent.iter().collect::<BTreeSet<_>>().len(), ALL, "{sent:?}");
+        other.abort();
     }
 }

@@ -213,3 +213,45 @@ impl RaftSnapshotBuilder<Types> for Builder {
         own_snapshot(&self.store).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use super::super::types::Group;
+    use super::*;
+    use crate::log;
+    use crate::model::{Caller, ClusterId, Command, MemberId, Proposal, Put, Stamp};
+    use crate::store::{CheckpointPolicy, Options};
+
+    fn put(index: u64) -> Entry {
+        let value = vec![b'v'; 1 << 20].into();
+        let command = Command::Put(Put { key: "k".into(), value, ..Put::default() });
+        let proposal = Proposal { stamp: Stamp::default(), caller: Caller::Anonymous, command };
+        let payload = Payload::Group(Group(Arc::new(log::Group::from(vec![proposal]))));
+        Entry { log_id: log_id(LogPosition { term: 1, leader: 1, index }), payload }
+    }
+
+    #[tokio::test]
+    async fn between_large_entries_other_tasks_have_their_turn() {
+        let dir = tempfile::tempdir().unwrap();
+        let manual =
+            Options { checkpoint: CheckpointPolicy::Manual, map_size: 1 << 30, ..Options::default() };
+        let store = Store::open(dir.path(), manual).unwrap();
+        let shared = Arc::new(Shared::new(MemberId(1), ClusterId(1), Duration::from_secs(1)));
+        let mut state = StateMachine::new(store.clone(), shared);
+        let turns = Arc::<AtomicUsize>::default();
+        let counted = turns.clone();
+        let other = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        state.apply(futures_util::stream::iter((0..20).map(|index| Ok((put(index), None))))).await.unwrap();
+        other.abort();
+        assert_eq!(store.revision(), 21);
+        assert!(turns.load(Ordering::Relaxed) >= 4, "{turns:?}");
+    }
+}

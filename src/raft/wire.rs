@@ -195,16 +195,16 @@ pub enum WireError {
 /// # Errors
 /// [`WireError::Malformed`] if it cannot be encoded; none is known to be like that.
 pub fn encode<T: Serialize>(route: Route, message: &T) -> Result<Bytes, WireError> {
-    // Entries are long: a buffer that grows would copy them over and over.
+    // Entries are long: a buffer that grows would copy them over and over, and takes them byte by byte.
     let size = postcard::experimental::serialized_size(message);
     let size = size.map_err(|error| WireError::Malformed(error.to_string()))?;
-    let mut bytes = Vec::with_capacity(HEADER + size);
-    bytes.push(WIRE_VERSION);
-    bytes.extend_from_slice(&route.cluster.0.to_le_bytes());
-    bytes.extend_from_slice(&route.from.0.to_le_bytes());
-    bytes.extend_from_slice(&route.to.0.to_le_bytes());
-    let bytes =
-        postcard::to_extend(message, bytes).map_err(|error| WireError::Malformed(error.to_string()))?;
+    let mut bytes = vec![0; HEADER + size];
+    let (header, body) = bytes.split_at_mut(HEADER);
+    header[0] = WIRE_VERSION;
+    header[1..9].copy_from_slice(&route.cluster.0.to_le_bytes());
+    header[9..17].copy_from_slice(&route.from.0.to_le_bytes());
+    header[17..].copy_from_slice(&route.to.0.to_le_bytes());
+    postcard::to_slice(message, body).map_err(|error| WireError::Malformed(error.to_string()))?;
     Ok(bytes.into())
 }
 

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Caller, Command, Compare, Op, Proposal, TreeCommand, Txn};
 
-/// The number of keys that are applied in a few milliseconds, even with large values.
+/// The number of keys that are applied in a few milliseconds.
 pub const CHEAP: usize = 256;
+
+/// So many bytes of a value take about as long as a key: each of them is hashed.
+const LIKE_A_KEY: usize = 16 << 10;
 
 /// A commit that takes longer than this shows that the disk is busy: a read of it may take as long.
 const SLOW_COMMIT: Duration = Duration::from_millis(100);
@@ -23,7 +26,8 @@ const SLOW_APPLY: Duration = Duration::from_millis(20);
 /// How long the disk is considered slow after that.
 const SLOW_FOR: Duration = Duration::from_secs(1);
 
-/// How many keys the commands touch; [`usize::MAX`] if that is only known after a search for the keys.
+/// How many keys the commands touch, where a large value counts as several; [`usize::MAX`] if that is only known after a
+/// search for the keys.
 pub fn effort(proposals: &[Proposal]) -> usize {
     sum(proposals.iter().map(|proposal| match &proposal.caller {
         // To check a user's permissions all keys of a lease are read.
@@ -47,11 +51,16 @@ fn of_command(command: &Command) -> usize {
         // They may remove many nodes.
         Command::Tree(TreeCommand::Delete { recursive: true, .. } | TreeCommand::Expire) => usize::MAX,
         // They may make every directory above.
-        Command::Tree(TreeCommand::Set { path, .. } | TreeCommand::Create { path, .. }) => {
-            path.matches('/').count()
+        Command::Tree(TreeCommand::Set { path, value, .. } | TreeCommand::Create { path, value, .. }) => {
+            path.matches('/').count() + of_value(value.len())
         }
+        Command::Put(put) => 1 + of_value(put.value.len()),
         _ => 1,
     }
+}
+
+fn of_value(bytes: usize) -> usize {
+    bytes / LIKE_A_KEY
 }
 
 /// True if a command attaches a key to a lease.
@@ -79,7 +88,7 @@ fn of_txn(txn: &Txn) -> usize {
 
 fn of_op(op: &Op) -> usize {
     let range = match op {
-        Op::Put(_) => return 1,
+        Op::Put(put) => return 1 + of_value(put.value.len()),
         Op::Txn(nested) => return of_txn(nested),
         Op::Range(query) => &query.range,
         Op::Delete(delete) => &delete.range,
@@ -148,6 +157,8 @@ mod tests {
         let delete = |range| Op::Delete(Delete { range, prev_kv: false });
         let txn = |success, failure| Command::Txn(Txn { compares: Vec::new(), success, failure });
         assert_eq!(of(Command::LeaseGrant { id: 1, ttl: 1 }), 1);
+        let large = || Put { key: "k".into(), value: vec![b'v'; 1 << 20].into(), ..Put::default() };
+        assert_eq!([of(Command::Put(large())), of(txn(vec![Op::Put(large())], vec![put()]))], [65, 66]);
         assert_eq!(of(Command::Delete(Delete { range: KeyRange::single("k"), prev_kv: true })), 1);
         assert_eq!(of(Command::Delete(Delete { range: KeyRange::all(), prev_kv: true })), usize::MAX);
         assert_eq!(of(Command::LeaseRevoke { id: 1 }), usize::MAX);
