@@ -5,7 +5,8 @@
 //! pages of `old` within a transaction, and the rows of `history`, which are removed in their own order, share theirs.
 //!
 //! The position in a stretch is in memory only. A restart begins with the same stretch again: removing finds nothing
-//! where it was before.
+//! where it was before. So that a process that ends again and again gets on all the same, its first stretch is one that a
+//! transaction works through, and those after it become longer.
 
 use std::collections::HashSet;
 use std::ops::{Bound, Range};
@@ -26,6 +27,12 @@ const BYTES: usize = 4 << 20;
 /// Changes of a stretch for each that a transaction may visit. So many transactions write a page of `history` again,
 /// and so much more often do versions share a page of `old`.
 const TRANSACTIONS: usize = 10;
+
+/// How much longer a stretch may be than the one before.
+const GROWS: usize = 4;
+
+/// So many changes one transaction works through in any case: each changes a page of `old` and two of `history` at most.
+const FIRST: usize = Pages::MOST / 3;
 
 /// Changes in a page of `history`, if their keys are short.
 const PART: usize = 64;
@@ -55,6 +62,8 @@ pub(in crate::store) struct Stretch {
     from: (i64, u32),
     /// The compaction it was read for.
     target: i64,
+    /// The most changes it may have.
+    most: usize,
     /// Where the next one begins; `None` if this one reaches the target.
     end: Option<Revision>,
     /// Where parts of `history` begin that fill about a page.
@@ -65,21 +74,27 @@ pub(in crate::store) struct Stretch {
     done: usize,
 }
 
+/// The changes of the next stretch, at most, after one of so many, of which one transaction visits `batch`.
+pub(super) fn next_most(before: Option<usize>, batch: usize) -> usize {
+    let batch = batch.max(1);
+    let next = before.map_or(FIRST.min(batch), |before| before.saturating_mul(GROWS));
+    next.min(batch.saturating_mul(TRANSACTIONS))
+}
+
 impl Stretch {
-    /// The changes from `from` on, up to revision `target`; their number depends on how many one transaction visits. A
-    /// put that created its key makes nothing superfluous and is left out.
+    /// The changes from `from` on, up to revision `target`, at most so many. A put that created its key makes nothing
+    /// superfluous and is left out.
     pub fn read(
         tables: &Arc<Tables>,
         txn: &RoTxn<'_>,
         from: (i64, u32),
         target: i64,
-        batch: usize,
+        most: usize,
     ) -> Result<Self, StoreError> {
         let read = StoreError::lmdb("reading history");
         let first = Revision { main: from.0, sub: from.1 }.to_bytes();
         let last = Revision::last_of(target).to_bytes();
         let range = (Bound::Included(first.as_slice()), Bound::Included(last.as_slice()));
-        let most = batch.max(1).saturating_mul(TRANSACTIONS);
         let (mut keys, mut entries, mut parts, mut end) = (Vec::new(), Vec::new(), Vec::new(), None);
         for (number, row) in tables[Id::History].range(txn, &range).map_err(&read)?.enumerate() {
             let (at, change) = row.map_err(&read)?;
@@ -103,12 +118,23 @@ impl Stretch {
             let key = |entry: &Entry| &keys[entry.key.clone()];
             key(a).cmp(key(b)).then(a.at.cmp(&b.at))
         });
-        Ok(Self { tables: Arc::downgrade(tables), from, target, end, parts, keys, entries, done: 0 })
+        Ok(Self { tables: Arc::downgrade(tables), from, target, most, end, parts, keys, entries, done: 0 })
     }
 
-    /// True if it is the one at this position.
+    /// True if it is the one at this position, and not done.
     pub fn is_at(&self, tables: &Arc<Tables>, from: (i64, u32), target: i64) -> bool {
-        self.tables.as_ptr() == Arc::as_ptr(tables) && self.from == from && self.target == target
+        let is_there = self.tables.as_ptr() == Arc::as_ptr(tables) && self.from == from;
+        is_there && self.target == target && self.next().is_some()
+    }
+
+    /// The most changes it may have.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// It is done: only what the next one needs stays of it.
+    pub fn finish(&mut self) {
+        (self.parts, self.keys, self.entries) = Default::default();
     }
 
     /// The change to look at.
