@@ -77,6 +77,15 @@ impl LogError {
             || self.lacks_descriptors()
     }
 
+    /// True if the files are not as they were written, or the disk cannot read a part of them.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            LogError::Damaged { .. } => true,
+            LogError::Io { source, .. } => source.raw_os_error() == Some(libc::EIO),
+            _ => false,
+        }
+    }
+
     /// True if the process, or the machine, has no descriptor left. Nothing was written then.
     pub fn lacks_descriptors(&self) -> bool {
         let LogError::Io { source, .. } = self else { return false };
@@ -93,5 +102,22 @@ impl From<LogError> for io::Error {
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_disk_cannot_read_is_damaged_and_a_file_that_is_closed_to_the_caller_is_not() {
+        let io = |number| LogError::Io {
+            file: "f".into(),
+            source: Arc::new(io::Error::from_raw_os_error(number)),
+        };
+        let damaged = LogError::Damaged { file: "f".into(), offset: 0, what: "a frame".into() };
+        assert!(io(libc::EIO).is_damage() && damaged.is_damage());
+        let others = [io(libc::EACCES), io(libc::EMFILE), LogError::Closed];
+        assert!(others.iter().all(|error| !error.is_damage()));
     }
 }

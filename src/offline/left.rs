@@ -10,7 +10,7 @@ use super::OfflineError;
 use super::place::Dice;
 use crate::files;
 use crate::join::identity::{self, Identity};
-use crate::log::{self, Log, LogError, Mode, RealDisk};
+use crate::log::{self, Log, Mode, RealDisk};
 use crate::model::{LogPosition, Member};
 use crate::raft::{Standing, replay_all, replay_to};
 use crate::store::{self, CheckpointPolicy, Store, StoreError};
@@ -138,7 +138,7 @@ impl Opened {
     /// See [`Log::open`], but for damage.
     fn log_or_damage(&self) -> Result<Result<Log, String>, OfflineError> {
         match self.log() {
-            Err(OfflineError::Log(error @ LogError::Damaged { .. })) => Ok(Err(error.to_string())),
+            Err(OfflineError::Log(error)) if error.is_damage() => Ok(Err(error.to_string())),
             opened => opened.map(Ok),
         }
     }
