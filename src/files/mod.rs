@@ -104,6 +104,19 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Opens a file for reading. Something else under its name, such as a pipe, is refused: opening it could wait for ever.
+///
+/// # Errors
+/// Those of the file system; `InvalidInput` if it is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    // Without effect on a regular file.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "is no file")),
+    }
+}
+
 /// Bytes that files in `dir` can still take.
 ///
 /// # Errors
@@ -247,6 +260,18 @@ mod tests {
         assert_eq!(fs::read(&path).expect("there"), b"new");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(fs::read_dir(root.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_refused_at_once() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("pipe");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
+        assert_eq!(open(&path).expect_err("no file").kind(), ErrorKind::InvalidInput);
+        assert_eq!(open(root.path()).expect_err("no file").kind(), ErrorKind::InvalidInput);
+        fs::write(root.path().join("file"), "x").expect("written");
+        assert!(open(&root.path().join("file")).is_ok());
     }
 
     #[test]

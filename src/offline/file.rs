@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Meter, OfflineError, compressed};
 use crate::bbolt::{self, FileError};
+use crate::files;
 use crate::store::{SnapshotReader, Store};
 
 /// A client's copy ends with its SHA-256, which makes its length this much more than a multiple of a sector.
@@ -49,7 +50,7 @@ impl Backup {
     /// See [`OfflineError`].
     pub fn open(path: &Path, skip_hash_check: bool, meter: &Meter) -> Result<Self, OfflineError> {
         let failed = OfflineError::io(path);
-        let file = File::open(path).map_err(&failed)?;
+        let file = files::open(path).map_err(&failed)?;
         let mut file = compressed::expanded(file, path).map_err(&failed)?;
         let whole = file.metadata().map_err(&failed)?.len();
         let has_hash = whole % SECTOR == HASH;

@@ -1,7 +1,7 @@
 //! A new member from the data directory of an etcd that is stopped: its database, and the committed entries of its log
 //! that are not in the database yet. An etcd writes its database some time after it has acknowledged.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::restore::{NewMember, Restored, epoch};
 use super::tail::proposal;
 use super::wal::LogEnd;
 use super::{Meter, OfflineError};
+use crate::files;
 use crate::model::LogPosition;
 use crate::store::Store;
 
@@ -50,7 +51,7 @@ pub async fn migrate(wanted: &Migration, meter: &Meter) -> Result<Migrated, Offl
     let plan = wanted.member.plan()?;
     let database = wanted.etcd_data.join("member").join("snap").join("db");
     let wal = wanted.etcd_wal.clone().unwrap_or_else(|| wanted.etcd_data.join("member").join("wal"));
-    let locked = File::open(&database).map_err(OfflineError::io(&database))?;
+    let locked = files::open(&database).map_err(OfflineError::io(&database))?;
     // bbolt locks its file while it is open.
     flock(&locked, FlockOperation::NonBlockingLockShared).map_err(|error| match error {
         rustix::io::Errno::WOULDBLOCK => OfflineError::StillRuns(database.clone()),

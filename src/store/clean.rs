@@ -7,7 +7,7 @@
 //! a mark never outlasts a crash. Damage below the file system does not show: after such a start
 //! [`super::Store::verify`] reads all data at once, beside serving.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,7 +22,7 @@ const METAS: u64 = 128 << 10;
 
 /// What identifies the data file in `dir` as it is.
 fn identity(dir: &Path) -> io::Result<String> {
-    let file = File::open(dir.join("data.mdb"))?;
+    let file = files::open(&dir.join("data.mdb"))?;
     let mut metas = Vec::new();
     (&file).take(METAS).read_to_end(&mut metas)?;
     let found = file.metadata()?;
@@ -53,6 +53,7 @@ pub(super) fn take(dir: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::unix::fs::FileExt;
 
     use super::*;

@@ -44,7 +44,7 @@ pub struct PageFile {
 impl PageFile {
     /// Opens a file whose first page is a meta page of LMDB; the inner error says what is wrong with it.
     pub fn open(path: &Path) -> io::Result<Result<(Self, Meta), &'static str>> {
-        let file = File::open(path)?;
+        let file = opened(path)?;
         let mut first = [0; Meta::LEN];
         match file.read_exact_at(&mut first, 0) {
             Ok(()) => {}
@@ -59,7 +59,7 @@ impl PageFile {
 
     /// Opens a file of which at least one meta page can be read, and those that can be.
     pub fn open_any(path: &Path) -> io::Result<Option<(Self, Vec<Meta>)>> {
-        let file = File::open(path)?;
+        let file = opened(path)?;
         let length = file.metadata()?.len();
         let meta = |number: u64, at: u64| {
             let mut page = [0; Meta::LEN];
@@ -125,6 +125,11 @@ impl PageFile {
     }
 }
 
+/// Opens a file. What is under its name may be a pipe: to open that would wait for a writer.
+fn opened(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
 /// Reads whole blocks to an aligned place.
 fn read_direct(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     let rounded = length.next_multiple_of(BLOCK);
@@ -139,6 +144,8 @@ fn read_direct(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     #[test]
@@ -147,5 +154,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(PageFile::open(dir.path()).unwrap().err(), Some("it cannot be read"));
         assert!(PageFile::open(&dir.path().join("none")).is_err());
+        let pipe = dir.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(PageFile::open(&pipe).unwrap().err(), Some("it cannot be read"));
+        assert!(PageFile::open_any(&pipe).unwrap().is_none());
     }
 }
