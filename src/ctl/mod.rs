@@ -13,6 +13,7 @@
 //! | `top/` | the cluster at work, on a terminal |
 //! | `progress.rs` | how far a command is that lasts |
 //! | `session.rs` | locks and elections |
+//! | `signals.rs` | signals that end a command |
 //! | `child.rs` | commands that kvctl runs |
 //! | `failure.rs` | how a command ends: etcdctl's texts and exit codes |
 //! | `command/` | what commands do, one file a service |
@@ -41,6 +42,7 @@ mod progress;
 mod reach;
 mod secret;
 mod session;
+mod signals;
 mod survey;
 mod target;
 mod top;

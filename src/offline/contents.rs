@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::Backup;
+use super::scratch::Scratch;
 use super::{Meter, OfflineError};
 use crate::files;
 use crate::model::{KeyRange, KeyValue, RangeQuery};
@@ -17,31 +18,7 @@ const KEYS: i64 = 5000;
 pub struct Contents {
     path: PathBuf,
     store: Store,
-    _directory: Directory,
-}
-
-/// A directory that is removed with all that is in it.
-pub(super) struct Directory(PathBuf);
-
-impl Directory {
-    /// Makes one in `scratch`.
-    pub(super) fn make(scratch: &Path) -> Result<Self, OfflineError> {
-        let name = format!("kvctl-{}-{:016x}", std::process::id(), rand::random::<u64>());
-        let directory = Self(scratch.join(name));
-        files::make_dir(&directory.0).map_err(OfflineError::io(scratch))?;
-        Ok(directory)
-    }
-
-    /// Its path.
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    _directory: Scratch,
 }
 
 impl Contents {
@@ -59,7 +36,7 @@ impl Contents {
             let path = scratch.to_path_buf();
             return Err(OfflineError::NoRoom { path, available, needed: backup.length });
         }
-        let directory = Directory::make(scratch)?;
+        let directory = Scratch::directory(scratch).map_err(OfflineError::io(scratch))?;
         let options =
             store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
         let store = Store::open(directory.path(), options)?;

@@ -11,6 +11,7 @@
 //! - `recover`: a new cluster from what is left of one that has lost its majority; `left`: the data directories of which it
 //!   is made
 //! - `salvage`: a backup of what can be saved of a damaged member that has no others
+//! - `scratch`: what commands make for their own use
 //! - `wal`: the records of etcd's log, pure; `tail`: what its committed entries ask for
 //! - `migrate`: a new member from the data directory of an etcd that is stopped
 //!
@@ -34,6 +35,7 @@ mod place;
 mod recover;
 mod restore;
 mod salvage;
+mod scratch;
 mod status;
 mod tail;
 mod wal;
@@ -47,4 +49,5 @@ pub use migrate::{Migrated, Migration, migrate};
 pub use recover::{Kept, Plan, Recovered, Recovery, plan, recover};
 pub use restore::{NewMember, Restore, Restored, restore};
 pub use salvage::{Salvage, Saved, salvage};
+pub use scratch::discard;
 pub use status::{Status, status};

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::OfflineError;
-use super::contents::Directory;
 use super::left::{Opened, Source};
 use super::recover::size_of;
+use super::scratch::Scratch;
 use crate::files;
 use crate::store::{self, CheckpointPolicy, Salvaged, Store};
 
@@ -60,7 +60,7 @@ pub fn salvage(wanted: &Salvage) -> Result<Saved, OfflineError> {
     if available < needed {
         return Err(OfflineError::NoRoom { path: beside.to_path_buf(), available, needed });
     }
-    let directory = Directory::make(beside)?;
+    let directory = Scratch::directory(beside).map_err(OfflineError::io(beside))?;
     let options = store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
     let store = Store::open(directory.path(), options)?;
     let found = store.salvage(&source.store)?;
@@ -85,13 +85,10 @@ fn write(store: &Store, path: &Path, beside: &Path) -> Result<u64, OfflineError>
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
     let part = path.with_file_name(name);
-    let mut file = files::create(&part).map_err(OfflineError::io(&part))?;
-    // One that was there already belongs to somebody else.
-    let part = Part(part);
-    let failed = OfflineError::io(&part.0);
-    let bytes = fill(store, &mut file).map_err(&failed)?;
+    let (scratch, mut file) = Scratch::file(&part).map_err(OfflineError::io(&part))?;
+    let bytes = fill(store, &mut file).map_err(OfflineError::io(&part))?;
     refuse_existing(path)?;
-    fs::rename(&part.0, path).map_err(OfflineError::io(path))?;
+    fs::rename(scratch.path(), path).map_err(OfflineError::io(path))?;
     files::sync_names(beside).map_err(OfflineError::io(beside))?;
     Ok(bytes)
 }
@@ -106,13 +103,4 @@ fn fill(store: &Store, file: &mut File) -> std::io::Result<u64> {
     file.write_all(&hash.finalize())?;
     file.sync_all()?;
     Ok(file.metadata()?.len())
-}
-
-/// A file that goes away with this.
-struct Part(PathBuf);
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }

@@ -15,13 +15,14 @@ use crate::ctl::print::diff::{self, Compared, Pair, Sums};
 use crate::ctl::print::{Format, Style};
 use crate::ctl::progress::Progress;
 use crate::ctl::secret::Credentials;
+use crate::ctl::signals::tidily;
 use crate::ctl::target::Target;
 use crate::model::KeyRange;
 use crate::offline::Contents;
 
 /// Compares, and fails with 1 if something differs.
 pub(in crate::ctl) async fn run(globals: &Globals, style: Style, asked: Diff) -> Result<(), Failure> {
-    let sums = compare(globals, style, &asked).await.map_err(|failure| failure.coded(TROUBLE))?;
+    let sums = tidily(compare(globals, style, &asked)).await.map_err(|failure| failure.coded(TROUBLE))?;
     match sums {
         Sums { only_a: 0, only_b: 0, differing: 0, .. } => Ok(()),
         _ => Err(Failure::silent(ERROR)),

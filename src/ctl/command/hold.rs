@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use crate::api::proto::etcdserverpb::{RangeResponse, WatchCreateRequest};
 use crate::api::proto::mvccpb::event::EventType;
 use crate::ctl::arguments::{Elect, Lock};
@@ -15,6 +13,7 @@ use crate::ctl::keys::with_prefix;
 use crate::ctl::output::print_bytes;
 use crate::ctl::print::{Style, data};
 use crate::ctl::session::{Place, Session};
+use crate::ctl::signals::Signals;
 use crate::ctl::target::Target;
 use crate::ctl::watcher::Watcher;
 
@@ -22,23 +21,6 @@ use crate::ctl::watcher::Watcher;
 const ELECTION_TTL: i64 = 60;
 /// etcdctl's word for a wait that a signal ended.
 const CANCELED: &str = "context canceled";
-
-/// SIGINT or SIGTERM.
-struct Signals(Signal, Signal);
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let handled = |kind| signal(kind).map_err(|error| Failure::error(error.to_string()));
-        Ok(Self(handled(SignalKind::interrupt())?, handled(SignalKind::terminate())?))
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.0.recv() => {}
-            _ = self.1.recv() => {}
-        }
-    }
-}
 
 /// Holds a lock until a signal, or as long as a command runs.
 pub(in crate::ctl) async fn lock(target: &Target, style: Style, lock: Lock) -> Result<(), Failure> {

@@ -1,12 +1,14 @@
 //! `kvctl snapshot restore|status`, `kvctl migrate etcd-data` and `kvctl recover`: commands that need no member.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::ctl::arguments::Offline;
 use crate::ctl::failure::{Failure, INCOMPLETE};
 use crate::ctl::output::{complain, print_bytes};
 use crate::ctl::print::{Style, offline};
 use crate::ctl::progress::Progress;
+use crate::ctl::signals::tidily;
 use crate::offline::{self as data, OfflineError, Restored};
 
 /// Runs a command.
@@ -39,7 +41,13 @@ pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Fail
             Ok(())
         }
         Offline::Salvage(wanted) => {
-            let saved = data::salvage(&wanted).map_err(failure)?;
+            let wanted = Arc::new(wanted);
+            let sought = wanted.clone();
+            let saved = tidily(async {
+                let saving = tokio::task::spawn_blocking(move || data::salvage(&sought));
+                saving.await.map_err(|error| Failure::error(error.to_string()))
+            });
+            let saved = saved.await?.map_err(failure)?;
             print_bytes(offline::saved(&saved, &wanted).as_bytes());
             if saved.is_complete() {
                 return Ok(());

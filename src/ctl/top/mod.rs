@@ -10,13 +10,12 @@ mod terminal;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::arguments::Top;
 use super::client::Client;
 use super::failure::Failure;
 use super::keys::ZERO;
 use super::metrics::pages;
+use super::signals::Signals;
 use super::survey::survey;
 use super::target::Target;
 use super::watcher::Watcher;
@@ -44,7 +43,7 @@ async fn show(
     mut changes: Option<&mut Watcher<'_>>,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::error(error.to_string());
-    let mut ended = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut ended = Signals::new()?;
     let mut screen = Screen::take().map_err(failed)?;
     let mut events = events();
     let next = |interval| async move {
@@ -63,7 +62,7 @@ async fn show(
                 looking = Box::pin(next(view.interval));
             }
             event = events.recv() => if event.is_none_or(|event| is_end(&event)) { return Ok(()) },
-            _ = ended.recv() => return Ok(()),
+            () = ended.recv() => return Ok(()),
             () = collect(&mut changes, view) => {}
         }
     }

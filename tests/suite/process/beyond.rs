@@ -361,35 +361,43 @@ async fn top_is_for_a_terminal() {
     assert!(error.starts_with("Error: top needs a terminal\nhint: kvctl status"), "{error}");
     let refused = kvctl(&server, &["top", "--interval=1ms"]);
     assert_eq!(refused.status.code(), Some(128));
-    // `q` is typed at once; the screen is given back.
-    let line = format!(
-        "stty cols 80 rows 24; {} --endpoints={} top",
-        env!("CARGO_BIN_EXE_kvctl"),
-        server.endpoint()
-    );
-    let mut script = Command::new("script");
-    script
-        .args(["-qec", &line, "/dev/null"])
-        .env("TERM", "xterm")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut running = script.spawn().expect("script runs");
-    let mut typed = running.stdin.take().expect("piped");
-    let mut shown = BufReader::new(running.stdout.take().expect("piped"));
-    // The footer is drawn last.
-    let mut screen = Vec::new();
-    while !String::from_utf8_lossy(&screen).contains("quit") {
-        assert!(
-            shown.read_until(b't', &mut screen).expect("read") > 0,
-            "{}",
-            String::from_utf8_lossy(&screen)
+    // The screen is given back, whatever ends it.
+    for is_typed in [true, false] {
+        let line = format!(
+            "stty cols 80 rows 24; echo pid $$ pid; exec {} --endpoints={} top",
+            env!("CARGO_BIN_EXE_kvctl"),
+            server.endpoint()
         );
-    }
-    typed.write_all(b"q").expect("typed");
-    shown.read_to_end(&mut screen).expect("it ends");
-    assert!(running.wait().expect("it ends").success());
-    let screen = String::from_utf8_lossy(&screen).into_owned();
-    for part in ["1 member, ", "NAME", "leader", "writes/s", "\u{1b}[?1049h", "\u{1b}[?1049l"] {
-        assert!(screen.contains(part), "{part}: {screen}");
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut running = script.spawn().expect("script runs");
+        let mut typed = running.stdin.take().expect("piped");
+        let mut shown = BufReader::new(running.stdout.take().expect("piped"));
+        // The footer is drawn last.
+        let mut screen = Vec::new();
+        while !String::from_utf8_lossy(&screen).contains("quit") {
+            assert!(
+                shown.read_until(b't', &mut screen).expect("read") > 0,
+                "{}",
+                String::from_utf8_lossy(&screen)
+            );
+        }
+        if is_typed {
+            typed.write_all(b"q").expect("typed");
+        } else {
+            let text = String::from_utf8_lossy(&screen).into_owned();
+            let pid = text.split(' ').nth(1).and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+            kill_process(pid.expect("a number"), Signal::INT).expect("it runs");
+        }
+        shown.read_to_end(&mut screen).expect("it ends");
+        assert!(running.wait().expect("it ends").success());
+        let screen = String::from_utf8_lossy(&screen).into_owned();
+        for part in ["1 member, ", "NAME", "leader", "writes/s", "\u{1b}[?1049h", "\u{1b}[?1049l"] {
+            assert!(screen.contains(part), "{part}: {screen}");
+        }
     }
 }

@@ -146,3 +146,34 @@ fn what_cannot_be_compared_is_trouble() {
     trouble(&[&damaged, &damaged], &damaged);
     trouble(&["127.0.0.1:1", "127.0.0.1:1", "-w", "table"], "table not supported");
 }
+
+/// A copy of a backup has all its values, and would stay where everybody's files are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_ends_a_comparison_leaves_no_copy_of_a_backup() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let files = tempfile::tempdir().expect("a directory");
+    let file = files.path().join("a.db").display().to_string();
+    let a = Server::of(&subject()).await;
+    put(&a, "k", "v", 0).await;
+    save(&a, &file);
+    // It accepts, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = silent.local_addr().expect("an address").to_string();
+    let child = Command::new(env!("CARGO_BIN_EXE_kvctl"))
+        .args(["diff", &file, &endpoint, "--dial-timeout=60s", "--command-timeout=60s"])
+        .env_clear()
+        .env("TMPDIR", scratch.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("kvctl runs");
+    let _connection = silent.accept().expect("it connects");
+    let copies = || std::fs::read_dir(scratch.path()).expect("a directory").count();
+    assert_eq!(copies(), 1);
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("an id");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let ended = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(2) && text.contains("interrupted"), "{:?}: {text}", ended.status);
+    assert_eq!(copies(), 0);
+}
