@@ -179,8 +179,8 @@ impl Opened {
             condition: Condition::Right,
             log_damage: None,
         };
-        let store = match self.state() {
-            Err(StoreError::Damaged(what)) => {
+        let mut store = match self.state() {
+            Err(StoreError::Damaged(what) | StoreError::NotAStore { what, .. }) => {
                 found.condition = Condition::Lost(what);
                 None
             }
@@ -190,7 +190,11 @@ impl Opened {
         if let (Ok(read), Some(_)) = (&log, &store)
             && let Err(misfit) = Standing::of(read, applied).check()
         {
-            log = Err(misfit.to_string());
+            match applied {
+                // Nothing was there, and an empty one was made in its place: that is none of the cluster's.
+                None => (store, found.condition) = (None, Condition::Lost(misfit.to_string())),
+                Some(_) => log = Err(misfit.to_string()),
+            }
         }
         if log.is_err() {
             // What was applied was committed.

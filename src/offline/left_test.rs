@@ -202,6 +202,26 @@ async fn of_a_member_whose_state_is_damaged_the_log_counts() {
 }
 
 #[tokio::test]
+async fn of_a_member_whose_state_is_gone_the_log_counts() {
+    for gone in ["store/state-1", "store"] {
+        let left = Left::new(2).await;
+        for n in 0..2 {
+            left.log(n, 2, &["a"]);
+            left.apply(n, n == 1);
+        }
+        left.log(1, 2, &["b"]);
+        fs::remove_dir_all(left.dir(1).join("member").join(gone)).expect("removed");
+        let plan = left.plan(&[0, 1]);
+        let lost = plan.found.iter().find(|found| found.source.data_dir == left.dir(1)).expect("it is there");
+        assert!(matches!(lost.condition, Condition::Lost(_)) && lost.log_damage.is_none(), "{lost:?}");
+        assert_eq!(left.kept(&plan), (left.dir(0), left.dir(1)));
+        assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "ab");
+        // No empty cluster comes of it.
+        assert!(left.plan(&[1]).kept.is_none() && left.recovered(&[1], true).await.is_err());
+    }
+}
+
+#[tokio::test]
 async fn of_a_member_whose_log_is_damaged_the_state_counts() {
     let left = Left::new(2).await;
     for n in 0..2 {
