@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
-use super::grpc::leashed::Leashed;
+use super::grpc::leashed::Streamed;
 use super::json::answers::Chunks;
 use super::v2::wait::Waiting;
 
@@ -26,12 +26,10 @@ pub enum ReplyBody {
     Page(Bytes),
     /// The same of no known length, with trailers.
     Trailed(Box<(Bytes, HeaderMap)>),
-    /// A body that tonic encodes.
-    Tonic(tonic::body::Body),
     /// A stream of messages that the gate can end.
-    Stream(Leashed<tonic::body::Body>),
+    Stream(Streamed),
     /// The same as lines of JSON.
-    Json(Box<Chunks<Leashed<tonic::body::Body>>>),
+    Json(Box<Chunks<Streamed>>),
     /// Changes of v2's tree, when they come.
     Wait(Box<Waiting>),
 }
@@ -75,7 +73,6 @@ impl Body for ReplyBody {
                 };
                 Poll::Ready(frame.map(Ok))
             }
-            ReplyBody::Tonic(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Stream(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Json(body) => Pin::new(body).poll_frame(context),
             ReplyBody::Wait(waiting) => {
@@ -88,7 +85,6 @@ impl Body for ReplyBody {
         match self {
             ReplyBody::Empty => true,
             ReplyBody::Page(page) => page.is_empty(),
-            ReplyBody::Tonic(body) => body.is_end_stream(),
             ReplyBody::Message(_)
             | ReplyBody::OkTrailers
             | ReplyBody::Trailed(_)

@@ -295,17 +295,20 @@ impl Services {
 
     /// Returns when all open streams end, with the reason. Nearly every open stream waits for it, so the future is a small
     /// one: it waits for one thing only.
-    pub async fn all_end(&self) -> Refusal {
-        loop {
-            // From here on a signal wakes it, also if it is given before the first poll.
-            let signalled = self.stop.0.waiting.notified();
-            if self.stop.is_stopping() {
-                return Refusal::Stopped;
+    #[expect(clippy::manual_async_fn, reason = "the future of an async function has its arguments twice")]
+    pub fn all_end(self: Arc<Self>) -> impl Future<Output = Refusal> + Send {
+        async move {
+            loop {
+                // From here on a signal wakes it, also if it is given before the first poll.
+                let signalled = self.stop.0.waiting.notified();
+                if self.stop.is_stopping() {
+                    return Refusal::Stopped;
+                }
+                if self.is_out() {
+                    return Refusal::Corrupt;
+                }
+                signalled.await;
             }
-            if self.is_out() {
-                return Refusal::Corrupt;
-            }
-            signalled.await;
         }
     }
 

@@ -28,6 +28,8 @@ const AHEAD: usize = 1 << 20;
 pub const WORTH_COUNTING: usize = 4 << 10;
 /// What a request costs in addition to its headers, in bytes.
 const REQUEST: usize = 128;
+/// Once its answer has begun its headers are gone, and what is left of it counts as so many bytes at most.
+const ANSWERED: usize = 512;
 /// In steps of this many bytes a connection takes room for requests. One step is its own.
 const STEP: usize = 16 << 10;
 
@@ -314,6 +316,15 @@ pub struct Opened {
     bytes: usize,
 }
 
+impl Opened {
+    /// Its answer begins, and nothing of its headers is left.
+    pub fn answered(&mut self) {
+        let bytes = self.bytes.min(ANSWERED);
+        self.share.close(self.bytes - bytes);
+        self.bytes = bytes;
+    }
+}
+
 impl Drop for Opened {
     fn drop(&mut self) {
         self.share.close(self.bytes);
@@ -404,6 +415,12 @@ mod tests {
         open.clear();
         open.push(two.open(60 << 10).expect("there is room again"));
         assert!(requests.used() < 256 << 10);
+        for _ in 0..10 {
+            let mut opened =
+                one.open(60 << 10).expect("those that are being answered have no headers any more");
+            opened.answered();
+            open.push(opened);
+        }
         drop((open, one, two));
         assert_eq!(requests.used(), 0);
     }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::run::Run;
-use super::seldom::Seldom;
 use crate::model::Refusal;
 
 /// Identifies a watcher within its session.
@@ -121,13 +120,20 @@ impl Ready {
 #[derive(Default)]
 pub(super) struct Order {
     ready: VecDeque<Ready>,
-    /// The revisions of the marks in `ready`.
-    marks: Seldom<i64>,
-    /// Watchers whose next events wait for the first mark.
-    deferred: Seldom<WatchKey>,
     /// The highest revision shown so far.
     shown: i64,
-    late: Option<Box<Late>>,
+    /// `None` if there is nothing in it.
+    aside: Option<Box<Aside>>,
+}
+
+/// What most sessions never need: there may be very many of them.
+#[derive(Default)]
+struct Aside {
+    /// The revisions of the marks in `ready`.
+    marks: VecDeque<i64>,
+    /// Watchers whose next events wait for the first mark.
+    deferred: VecDeque<WatchKey>,
+    late: Late,
 }
 
 /// Marks that were dropped because they came too late.
@@ -137,6 +143,12 @@ pub(super) struct Late {
     pub(super) all: bool,
     /// The watchers whose own marks are among them.
     pub(super) keys: Vec<WatchKey>,
+}
+
+impl Late {
+    fn is_any(&self) -> bool {
+        self.all || !self.keys.is_empty()
+    }
 }
 
 impl Order {
@@ -151,7 +163,7 @@ impl Order {
             if revision < self.shown || stands {
                 return;
             }
-            self.marks.push_back(revision);
+            self.aside.get_or_insert_default().marks.push_back(revision);
         }
         if self.ready.capacity() == 0 {
             // Many sessions have one watcher only.
@@ -164,7 +176,7 @@ impl Order {
     /// is before them.
     pub(super) fn go_on(&mut self, key: WatchKey, first: i64) {
         if first > self.first_mark() {
-            self.deferred.push_back(key);
+            self.aside.get_or_insert_default().deferred.push_back(key);
         } else {
             self.ready.push_front(Ready::Queued(key));
         }
@@ -172,7 +184,7 @@ impl Order {
 
     /// The revision of the first mark: no later event may be sent before it.
     pub(super) fn first_mark(&self) -> i64 {
-        self.marks.front().copied().unwrap_or(i64::MAX)
+        self.aside.as_ref().and_then(|aside| aside.marks.front().copied()).unwrap_or(i64::MAX)
     }
 
     /// Removes and returns what comes next.
@@ -180,25 +192,26 @@ impl Order {
         loop {
             let ready = self.ready.pop_front()?;
             let Some(revision) = ready.mark() else { return Some(ready) };
-            self.marks.pop_front();
+            if let Some(aside) = &mut self.aside {
+                aside.marks.pop_front();
+            }
             self.pass_mark();
             if revision >= self.shown {
                 return Some(ready);
             }
+            let late = &mut self.aside.get_or_insert_default().late;
             match ready {
-                Ready::Notify(key, _) => self.late.get_or_insert_default().keys.push(key),
-                _ => self.late.get_or_insert_default().all = true,
+                Ready::Notify(key, _) => late.keys.push(key),
+                _ => late.all = true,
             }
         }
     }
 
     /// Keeps only some of the marks.
     pub(super) fn retain_marks(&mut self, keep: impl Fn(&Ready) -> bool) {
-        if self.marks.is_empty() {
-            return;
-        }
+        let Some(aside) = self.aside.as_mut().filter(|aside| !aside.marks.is_empty()) else { return };
         self.ready.retain(|ready| ready.mark().is_none() || keep(ready));
-        self.marks = self.ready.iter().filter_map(Ready::mark).collect();
+        aside.marks = self.ready.iter().filter_map(Ready::mark).collect();
         self.pass_mark();
     }
 
@@ -206,18 +219,22 @@ impl Order {
     pub(super) fn forget(&mut self, gone: &BTreeSet<WatchKey>) {
         let stays = |key: WatchKey| !gone.contains(&key);
         self.ready.retain(|ready| ready.key().is_none_or(stays));
-        self.deferred.retain(|key| stays(*key));
-        if let Some(late) = &mut self.late {
-            late.keys.retain(|key| stays(*key));
+        if let Some(aside) = &mut self.aside {
+            aside.deferred.retain(|key| stays(*key));
+            aside.late.keys.retain(|key| stays(*key));
+            aside.marks = self.ready.iter().filter_map(Ready::mark).collect();
         }
-        self.marks = self.ready.iter().filter_map(Ready::mark).collect();
         self.pass_mark();
     }
 
     /// Lets the watchers continue that waited for the first mark, before anything else.
     fn pass_mark(&mut self) {
-        while let Some(key) = self.deferred.pop_back() {
+        let Some(aside) = &mut self.aside else { return };
+        while let Some(key) = aside.deferred.pop_back() {
             self.ready.push_front(Ready::Queued(key));
+        }
+        if aside.marks.is_empty() && !aside.late.is_any() {
+            self.aside = None;
         }
     }
 
@@ -229,11 +246,16 @@ impl Order {
 
     /// True if marks were dropped because they came too late.
     pub(super) fn is_late(&self) -> bool {
-        self.late.is_some()
+        self.aside.as_ref().is_some_and(|aside| aside.late.is_any())
     }
 
     /// The dropped marks, once.
     pub(super) fn take_late(&mut self) -> Late {
-        self.late.take().map(|late| *late).unwrap_or_default()
+        let Some(aside) = &mut self.aside else { return Late::default() };
+        let late = std::mem::take(&mut aside.late);
+        if aside.marks.is_empty() && aside.deferred.is_empty() {
+            self.aside = None;
+        }
+        late
     }
 }

@@ -13,16 +13,9 @@ impl<T> Default for Seldom<T> {
 }
 
 impl<T> Seldom<T> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    pub(super) fn front(&self) -> Option<&T> {
-        self.0.as_ref()?.front()
-    }
-
     pub(super) fn push_back(&mut self, item: T) {
-        self.0.get_or_insert_default().push_back(item);
+        // Most have one watcher, and then this is all that it needs.
+        self.0.get_or_insert_with(|| Box::new(VecDeque::with_capacity(1))).push_back(item);
     }
 
     pub(super) fn pop_front(&mut self) -> Option<T> {
@@ -31,13 +24,6 @@ impl<T> Seldom<T> {
 
     pub(super) fn pop_back(&mut self) -> Option<T> {
         self.take(VecDeque::pop_back)
-    }
-
-    pub(super) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
-        self.take(|items| {
-            items.retain(keep);
-            None::<T>
-        });
     }
 
     pub(super) fn clear(&mut self) {
@@ -55,22 +41,6 @@ impl<T> Seldom<T> {
     }
 }
 
-impl<T> FromIterator<T> for Seldom<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        let items: VecDeque<T> = items.into_iter().collect();
-        Self((!items.is_empty()).then(|| Box::new(items)))
-    }
-}
-
-impl<T> IntoIterator for Seldom<T> {
-    type Item = T;
-    type IntoIter = std::collections::vec_deque::IntoIter<T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.map(|items| *items).unwrap_or_default().into_iter()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,18 +48,14 @@ mod tests {
     #[test]
     fn nothing_stays_of_an_empty_queue() {
         assert_eq!(size_of::<Seldom<u64>>(), size_of::<usize>());
-        let mut queue: Seldom<u8> = [1, 2, 3].into_iter().collect();
-        queue.push_back(4);
-        assert_eq!(queue.front(), Some(&1));
+        let mut queue = Seldom::default();
+        [1, 2, 3, 4].into_iter().for_each(|item| queue.push_back(item));
         assert_eq!((queue.pop_front(), queue.pop_back(), queue.pop_back()), (Some(1), Some(4), Some(3)));
-        assert!(!queue.is_empty() && queue.0.is_some());
-        queue.retain(|item| *item != 2);
-        assert!(queue.is_empty() && queue.0.is_none());
-        assert!(std::iter::empty().collect::<Seldom<u8>>().is_empty());
+        assert!(queue.0.is_some());
+        assert_eq!((queue.pop_back(), queue.pop_front()), (Some(2), None));
+        assert!(queue.0.is_none());
         queue.push_back(7);
-        assert_eq!((queue.pop_back(), queue.pop_back()), (Some(7), None));
-        assert!(queue.is_empty());
-        [8, 9].into_iter().for_each(|item| queue.push_back(item));
-        assert_eq!(queue.into_iter().collect::<Vec<_>>(), [8, 9]);
+        queue.clear();
+        assert_eq!(queue.pop_back(), None);
     }
 }

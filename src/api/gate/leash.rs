@@ -16,24 +16,42 @@ const LEADERLESS_ELECTIONS: u32 = 3;
 /// A future that is ready when a stream must end, with the reason.
 pub type Leash = Pin<Box<dyn Future<Output = Refusal> + Send>>;
 
-/// The leash of a stream.
-pub fn leash(services: Arc<Services>, deadline: Option<Instant>, requires_leader: bool) -> Leash {
-    // There may be very many streams, so each has the room for what it waits for, and most only for the stop.
-    match (deadline, requires_leader) {
-        (None, false) => Box::pin(async move { services.all_end().await }),
-        (None, true) => Box::pin(async move {
-            tokio::select! {
-                refusal = services.all_end() => refusal,
-                () = leader_lost(&services) => Refusal::NoLeader,
-            }
-        }),
-        (Some(deadline), _) => Box::pin(async move {
-            tokio::select! {
-                refusal = services.all_end() => refusal,
-                () = sleep_until(deadline) => Refusal::DeadlineExceeded,
-                () = leader_lost(&services), if requires_leader => Refusal::NoLeader,
-            }
-        }),
+/// What ends a stream.
+pub struct Bounds {
+    /// Everything.
+    pub services: Arc<Services>,
+    /// When its caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// It ends if there has been no leader for too long.
+    pub requires_leader: bool,
+}
+
+impl Bounds {
+    /// True if only that ends it which ends all streams ([`Services::all_end`]).
+    pub fn are_everybodys(&self) -> bool {
+        self.deadline.is_none() && !self.requires_leader
+    }
+
+    /// The leash of the stream.
+    pub fn leash(self) -> Leash {
+        let Self { services, deadline, requires_leader } = self;
+        // There may be very many streams, so each has the room for what it waits for, and most only for the stop.
+        match (deadline, requires_leader) {
+            (None, false) => Box::pin(services.all_end()),
+            (None, true) => Box::pin(async move {
+                tokio::select! {
+                    refusal = services.clone().all_end() => refusal,
+                    () = leader_lost(&services) => Refusal::NoLeader,
+                }
+            }),
+            (Some(deadline), _) => Box::pin(async move {
+                tokio::select! {
+                    refusal = services.clone().all_end() => refusal,
+                    () = sleep_until(deadline) => Refusal::DeadlineExceeded,
+                    () = leader_lost(&services), if requires_leader => Refusal::NoLeader,
+                }
+            }),
+        }
     }
 }
 

@@ -102,6 +102,8 @@ mod tests {
     use super::super::requests::Requests;
     use super::*;
     use crate::api::proto::etcdserverpb::PutRequest;
+    use crate::api::unsent::Share;
+    use crate::model::Budget;
     use futures_util::StreamExt;
 
     fn put(size: usize) -> PutRequest {
@@ -130,7 +132,9 @@ mod tests {
     async fn what_is_compressed_is_read_as_it_was() {
         let answers = [5, 3000, 0].map(|size| Ok(put(size)));
         let body = Answers::new(tokio_stream::iter(answers), true);
-        let read = Requests::<_, PutRequest>::new(body, 5000, true);
+        let none = || Budget::new(0);
+        let share = Share::new(none(), &none(), none());
+        let read = Requests::<_, PutRequest>::new(body, &share, 5000, true);
         let sizes: Vec<usize> = read.map(|put| put.expect("it was compressed").value.len()).collect().await;
         assert_eq!(sizes, [5, 3000, 0]);
     }

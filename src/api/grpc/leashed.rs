@@ -7,47 +7,73 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
+use pin_project_lite::pin_project;
 use tonic::{Code, Status};
 
 use super::wording::reword;
 use crate::api::audit::End;
-use crate::api::gate::leash::Leash;
+use crate::api::gate::leash::Bounds;
 use crate::api::metrics::Metrics;
 use crate::api::rules::Rule;
 use crate::api::traces::Call;
+use crate::model::Refusal;
 
-/// A response body with a leash: when the leash is ready, the body ends with that status in its trailers. It also
-/// counts its messages, and how it ended.
-pub struct Leashed<B> {
-    body: B,
-    leash: Option<Leash>,
-    tally: Tally,
+/// The body of a stream of answers with all that belongs to it, in one piece on the heap: there may be very many of them.
+pub type Streamed = Pin<Box<dyn Body<Data = Bytes, Error = Status> + Send>>;
+
+/// A body that waits for what ends it and for its counters.
+pub type Untied = Box<dyn FnOnce(Bounds, Tally) -> Streamed + Send>;
+
+/// See [`Untied`].
+pub fn untied<B>(body: B) -> Untied
+where
+    B: Body<Data = Bytes, Error = Status> + Send + Unpin + 'static,
+{
+    Box::new(|bounds, tally| -> Streamed {
+        match bounds.are_everybodys() {
+            true => Box::pin(Leashed::new(body, bounds.services.all_end(), tally)),
+            false => Box::pin(Leashed::new(body, bounds.leash(), tally)),
+        }
+    })
 }
 
-impl<B> Leashed<B> {
+pin_project! {
+    /// A response body with a leash: when the leash is ready, the body ends with that status in its trailers. It also
+    /// counts its messages, and how it ended.
+    pub struct Leashed<B, L> {
+        body: B,
+        // `None` after that end.
+        #[pin]
+        leash: Option<L>,
+        tally: Tally,
+    }
+}
+
+impl<B, L> Leashed<B, L> {
     /// Puts `body` on `leash`.
-    pub fn new(body: B, leash: Leash, tally: Tally) -> Self {
+    pub fn new(body: B, leash: L, tally: Tally) -> Self {
         Self { body, leash: Some(leash), tally }
     }
 }
 
-impl<B> Body for Leashed<B>
+impl<B, L> Body for Leashed<B, L>
 where
     B: Body<Data = Bytes> + Unpin,
+    L: Future<Output = Refusal>,
 {
     type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = &mut *self;
-        let Some(leash) = this.leash.as_mut() else {
+        let mut this = self.project();
+        let Some(leash) = this.leash.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        if let Poll::Ready(refusal) = leash.as_mut().poll(context) {
-            this.leash = None;
+        if let Poll::Ready(refusal) = leash.poll(context) {
+            this.leash.set(None);
             let status = Status::from(refusal);
             this.tally.end(status.code());
             let mut trailers = HeaderMap::with_capacity(2);
@@ -57,7 +83,7 @@ where
         }
         // What happens in the stream is inside its span.
         let inside = this.tally.traced.as_ref().map(|call| call.context().clone().attach());
-        let mut polled = Pin::new(&mut this.body).poll_frame(context);
+        let mut polled = Pin::new(this.body).poll_frame(context);
         drop(inside);
         if let Poll::Ready(Some(Ok(frame))) = &mut polled {
             if let Some(data) = frame.data_ref() {

@@ -37,14 +37,14 @@ use tonic::{Code, Status};
 use super::audit::Origin;
 use super::body::ReplyBody;
 use super::client::Client;
-use super::gate::{self, leash::leash};
+use super::gate::{self, leash::Bounds};
 use super::jobs::Jobs;
 use super::rpc::{self, UnaryFace};
 use super::rules::{self, Kind, Rpc, Rule};
 use super::services::Services;
 use super::traces::Call;
 use crate::model::{Caller, Refusal};
-use leashed::{Leashed, Tally, code_of};
+use leashed::{Tally, Untied, code_of, untied};
 use partial::Partial;
 use through_tonic::ThroughTonic;
 use unary::ENCODING;
@@ -194,11 +194,12 @@ impl Grpc {
             if let Some(mut call) = traced.take() {
                 call.end(code);
             }
-            return Ok(response.map(ReplyBody::Tonic));
+            // A refusal is in its headers, and nothing follows.
+            return Ok(response.map(|_| ReplyBody::Empty));
         }
         let tally = Tally::new(self.services.metrics.clone(), rule, started, (audited, traced.take()));
-        let leash = leash(self.services.clone(), end, requires_leader);
-        Ok(response.map(|body| ReplyBody::Stream(Leashed::new(body, leash, tally))))
+        let bounds = Bounds { services: self.services.clone(), deadline: end, requires_leader };
+        Ok(response.map(|body| ReplyBody::Stream(body(bounds, tally))))
     }
 
     /// The caller, if the gate admits it.
@@ -254,19 +255,15 @@ impl Grpc {
         caller: Caller,
         request: &mut Request<B>,
         compressed: bool,
-    ) -> Result<Response<tonic::body::Body>, Status> {
+    ) -> Result<Response<Untied>, Status> {
         if let (Some(reflection), Rpc::Reflection | Rpc::ReflectionAlpha) = (&self.reflection, rule.rpc) {
             let older = rule.rpc == Rpc::ReflectionAlpha;
             let request = take(request).map(|body| tonic::body::Body::new(Partial::new(body, &client.share)));
-            return Ok(reworded(reflection.call(older, request).await));
+            return Ok(reworded(reflection.call(older, request).await.map(untied)));
         }
         let limit = self.services.settings().max_receive_bytes();
-        let request = take(request).map(|body| Partial::new(body, &client.share));
-        match rpc::stream(
-            rule.rpc,
-            &self.services,
-            ThroughTonic::new(origin, caller, request, limit, compressed),
-        ) {
+        let request = ThroughTonic::new(origin, caller, take(request), &client.share, limit, compressed);
+        match rpc::stream(rule.rpc, &self.services, request) {
             Some(answer) => Ok(reworded(answer.await)),
             None => Err(unknown_method(rule.path)),
         }

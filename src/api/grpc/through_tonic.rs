@@ -2,6 +2,7 @@
 //! their own, which keep nothing while they wait.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
@@ -18,11 +19,14 @@ use tonic::{Request, Response, Status};
 use tower::service_fn;
 
 use super::answers::Answers;
+use super::leashed::{Untied, untied};
+use super::partial::Partial;
 use super::requests::Requests;
 use super::unary::ENCODING;
 use crate::api::audit::Origin;
 use crate::api::encoding::Encode;
 use crate::api::rpc::StreamFace;
+use crate::api::unsent::Share;
 use crate::model::{Caller, Refusal};
 
 /// Initial buffer of a stream, in bytes: there may be very many streams, most of them idle.
@@ -36,6 +40,7 @@ pub struct ThroughTonic<B> {
     origin: Option<Origin>,
     caller: Caller,
     request: http::Request<B>,
+    share: Arc<Share>,
     /// Largest message, in bytes.
     limit: usize,
     compressed: bool,
@@ -47,6 +52,7 @@ impl<B> ThroughTonic<B> {
         origin: Option<Origin>,
         caller: Caller,
         mut request: http::Request<B>,
+        share: &Arc<Share>,
         limit: usize,
         compressed: bool,
     ) -> Self {
@@ -56,7 +62,7 @@ impl<B> ThroughTonic<B> {
         } else {
             request.headers_mut().remove("grpc-accept-encoding");
         }
-        Self { origin, caller, request, limit, compressed }
+        Self { origin, caller, request, share: share.clone(), limit, compressed }
     }
 }
 
@@ -78,7 +84,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<StdError> + Send + 'static,
 {
-    type Done = http::Response<tonic::body::Body>;
+    type Done = http::Response<Untied>;
     type Requests<Q: Message + Default + 'static> = Requests<B, Q>;
 
     fn origin(&self) -> Option<Origin> {
@@ -93,12 +99,13 @@ where
         H: Fn(Caller, Q) -> F + Send,
         F: Future<Output = Result<S, Refusal>> + Send,
     {
-        let Self { caller, request, limit, .. } = self;
+        let Self { caller, request, share, limit, .. } = self;
+        let request = request.map(|body| Partial::new(body, &share));
         let service = service_fn(move |request: Request<Q>| {
             let answers = handler(caller.clone(), request.into_inner());
             async move { Ok::<_, Status>(Response::new(answers.await?.map_err(Status::from))) }
         });
-        server::<Q, A>(limit).server_streaming(service, request).await
+        server::<Q, A>(limit).server_streaming(service, request).await.map(untied)
     }
 
     async fn bidirectional<Q, A, W, S, H>(self, handler: H) -> Self::Done
@@ -108,10 +115,9 @@ where
         S: Stream<Item = Result<W, Refusal>> + Send + Unpin + 'static,
         H: Fn(Caller, Requests<B, Q>) -> S + Send,
     {
-        let Self { caller, request, limit, compressed, .. } = self;
-        let answers = handler(caller, Requests::new(request.into_body(), limit, compressed));
-        let body = tonic::body::Body::new(Answers::new(answers, compressed));
-        let mut response = http::Response::new(body);
+        let Self { caller, request, share, limit, compressed, .. } = self;
+        let answers = handler(caller, Requests::new(request.into_body(), &share, limit, compressed));
+        let mut response = http::Response::new(untied(Answers::new(answers, compressed)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         if compressed {
             response.headers_mut().insert(ENCODING, HeaderValue::from_static("gzip"));

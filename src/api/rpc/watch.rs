@@ -70,7 +70,6 @@ pub struct WatchStream<R> {
     fragments: Option<Box<VecDeque<Answer>>>,
     /// Runs as soon as a watcher wants progress notifications.
     tick: Option<Pin<Box<Sleep>>>,
-    interval: Duration,
     requests_in_turn: u32,
     failed: bool,
 }
@@ -81,9 +80,6 @@ where
 {
     /// A stream that serves `requests`.
     pub fn new(services: Arc<Services>, caller: Caller, requests: R) -> Self {
-        let interval = services.settings().watch_progress_interval.max(MIN_PROGRESS_INTERVAL);
-        // Streams that began at the same time should not be notified at the same time.
-        let jitter = interval.mul_f64(rand::rng().random_range(0.0..0.1));
         Self {
             watches: services.reads.watches(caller),
             services,
@@ -92,7 +88,6 @@ where
             next_id: 0,
             fragments: None,
             tick: None,
-            interval: interval + jitter,
             requests_in_turn: 0,
             failed: false,
         }
@@ -161,7 +156,7 @@ where
             };
         let progress_notify = request.progress_notify;
         if progress_notify && self.tick.is_none() {
-            self.tick = Some(Box::pin(sleep_until(Instant::now() + self.interval)));
+            self.tick = Some(Box::pin(sleep_until(next_tick(&self.services))));
         }
         let watcher = Watcher { key, fragment: request.fragment, progress_notify, quiet: true };
         self.watchers.insert(watch_id, watcher);
@@ -273,7 +268,7 @@ where
         while let Some(tick) = self.tick.as_mut()
             && tick.as_mut().poll(context).is_ready()
         {
-            tick.as_mut().reset(Instant::now() + self.interval);
+            tick.as_mut().reset(next_tick(&self.services));
             let asking = self.watchers.iter_mut().filter(|watcher| watcher.progress_notify);
             let quiet: Vec<WatchKey> = asking
                 .filter_map(|watcher| std::mem::replace(&mut watcher.quiet, true).then_some(watcher.key))
@@ -303,6 +298,13 @@ where
             }
         }
     }
+}
+
+/// When the watchers of a stream are notified of progress next.
+fn next_tick(services: &Services) -> Instant {
+    let interval = services.settings().watch_progress_interval.max(MIN_PROGRESS_INTERVAL);
+    // Streams that began at the same time should not be notified at the same time.
+    Instant::now() + interval.mul_f64(rand::rng().random_range(1.0..1.1))
 }
 
 /// The keys of a create request: etcd treats an empty key as the first one.

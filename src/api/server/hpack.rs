@@ -7,6 +7,8 @@ use std::sync::{Arc, LazyLock};
 const MAX_TABLE: usize = 4096;
 /// Bytes that an entry counts in addition to its name and value (RFC 7541 section 4.1).
 const ENTRY_COST: usize = 32;
+/// A field that comes again shares the memory of the one before, if that is among so many of the newest in the table.
+const LOOKED_THROUGH: usize = 16;
 /// The index of `:authority` in the static table; its value there is empty.
 pub(super) const AUTHORITY: usize = 1;
 const AUTHORITY_NAME: &[u8] = b":authority";
@@ -115,7 +117,10 @@ impl Decoder {
                 let value = rest.text()?;
                 let coded = value.coded && !indexed && !name.is_authority();
                 let value = if coded { value.bytes.to_vec() } else { value.decoded()? };
-                let entry = Arc::new(Entry { name, value, coded });
+                let entry = Entry { name, value, coded };
+                let known =
+                    self.entries.iter().take(LOOKED_THROUGH).find(|known| indexed && ***known == entry);
+                let entry = known.cloned().unwrap_or_else(|| Arc::new(entry));
                 if indexed {
                     self.size += entry.size();
                     self.entries.push_front(entry.clone());

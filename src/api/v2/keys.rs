@@ -15,7 +15,7 @@ use super::routes::clean;
 use super::wait::Waiting;
 use crate::api::body::ReplyBody;
 use crate::api::client::Peer;
-use crate::api::gate::leash::leash;
+use crate::api::gate::leash::Bounds;
 use crate::api::grpc::RequestBody;
 use crate::api::reads::{Freshness, Listed};
 use crate::api::rpc::audited::audited_node;
@@ -109,8 +109,8 @@ async fn wait(call: &Call<'_>, headers: &HeaderMap, wanted: TreeWait) -> Result<
     let begun = async { services.reads.tree_wait(&caller, &wanted, from) };
     let feed = audited_node(services, call.client, &caller, node, begun).await??;
     let index = feed.index();
-    let waiting =
-        Waiting::new(feed, wanted.stream, call.client.share.clone(), leash(services.clone(), None, false));
+    let bounds = Bounds { services: services.clone(), deadline: None, requires_leader: false };
+    let waiting = Waiting::new(feed, wanted.stream, call.client.share.clone(), bounds.leash());
     let mut response = answer::json(StatusCode::OK, Bytes::new());
     *response.body_mut() = ReplyBody::Wait(Box::new(waiting));
     Ok(at(services, index, response))
