@@ -20,10 +20,31 @@ pub(super) struct Member {
 struct Group {
     interest: Arc<Interest>,
     members: Vec<Member>,
+    /// So many of them are delivered to, the first ones; among them are all that are live. The others read history, and
+    /// cost nothing until they go live again.
+    live: usize,
     /// Events of the current revision that the group wants, by index.
     picks: SmallVec<[u32; 8]>,
     /// Parts of the current batch that the group wants.
     parts: SmallVec<[Part; 1]>,
+}
+
+impl Group {
+    /// Exchanges two members. No inbox may be locked: the new positions are written to theirs.
+    fn swap(&mut self, one: usize, other: usize) {
+        if one == other {
+            return;
+        }
+        self.members.swap(one, other);
+        self.tell_position(one);
+        self.tell_position(other);
+    }
+
+    fn tell_position(&self, position: usize) {
+        if let Some(member) = self.members.get(position) {
+            member.shared.inbox.lock().set_position(member.key, position as u32);
+        }
+    }
 }
 
 /// All groups, with the index to find them.
@@ -62,6 +83,7 @@ impl Groups {
         let group = Group {
             interest: interest.clone(),
             members: Vec::new(),
+            live: 0,
             picks: SmallVec::new(),
             parts: SmallVec::new(),
         };
@@ -80,23 +102,44 @@ impl Groups {
         (id, interest)
     }
 
-    /// Adds a member and returns its position.
-    pub(super) fn join(&mut self, id: GroupId, member: Member) -> u32 {
-        let Some(group) = self.slots[id as usize].as_mut() else { return 0 };
-        group.members.push(member);
-        self.members += 1;
-        (group.members.len() - 1) as u32
+    /// The members that are delivered to, of all groups.
+    pub(super) fn live(&self) -> usize {
+        self.slots.iter().flatten().map(|group| group.live).sum()
     }
 
-    /// Removes a member, and the group with its last member. No inbox may be locked: the member that moves into the gap
-    /// gets its new position written to its inbox.
+    /// Adds a member. No inbox may be locked: its position is written to its own, and that of another one may change.
+    pub(super) fn join(&mut self, id: GroupId, member: Member) {
+        let Some(group) = self.slots[id as usize].as_mut() else { return };
+        group.members.push(member);
+        self.members += 1;
+        let last = group.members.len() - 1;
+        group.tell_position(last);
+        group.swap(group.live, last);
+        group.live += 1;
+    }
+
+    /// Delivers to a member again, which has gone live. No inbox may be locked.
+    pub(super) fn revive(&mut self, id: GroupId, position: u32) {
+        let Some(group) = self.slots[id as usize].as_mut() else { return };
+        if position as usize >= group.live {
+            group.swap(group.live, position as usize);
+            group.live += 1;
+        }
+    }
+
+    /// Removes a member, and the group with its last member. No inbox may be locked: members that move into the gap get
+    /// their new positions written to theirs.
     pub(super) fn leave(&mut self, id: GroupId, position: u32) {
         let Some(group) = self.slots[id as usize].as_mut() else { return };
-        group.members.swap_remove(position as usize);
-        self.members -= 1;
-        if let Some(moved) = group.members.get(position as usize) {
-            moved.shared.inbox.lock().set_position(moved.key, position);
+        let mut gap = position as usize;
+        if gap < group.live {
+            group.live -= 1;
+            group.swap(gap, group.live);
+            gap = group.live;
         }
+        group.members.swap_remove(gap);
+        self.members -= 1;
+        group.tell_position(gap);
         if group.members.is_empty() {
             self.index.remove(&group.interest.range, id);
             self.by_interest.remove(&group.interest);
@@ -138,11 +181,25 @@ impl Groups {
         std::mem::take(&mut self.touched)
     }
 
-    /// What was collected for a group, whether it wants `prev_kv`, and its members.
-    pub(super) fn take_parts(&mut self, id: GroupId) -> (SmallVec<[Part; 1]>, bool, &[Member]) {
+    /// What was collected for a group, and whether it wants `prev_kv`.
+    pub(super) fn take_parts(&mut self, id: GroupId) -> (SmallVec<[Part; 1]>, bool) {
         match self.slots[id as usize].as_mut() {
-            Some(group) => (std::mem::take(&mut group.parts), group.interest.want.prev_kv, &group.members),
-            None => (SmallVec::new(), false, &[]),
+            Some(group) => (std::mem::take(&mut group.parts), group.interest.want.prev_kv),
+            None => (SmallVec::new(), false),
+        }
+    }
+
+    /// Delivers to the members of a group; `deliver` says whether a member is live after it.
+    pub(super) fn each_live(&mut self, id: GroupId, mut deliver: impl FnMut(&Member) -> bool) {
+        let Some(group) = self.slots[id as usize].as_mut() else { return };
+        let mut position = 0;
+        while position < group.live {
+            if deliver(&group.members[position]) {
+                position += 1;
+            } else {
+                group.live -= 1;
+                group.swap(position, group.live);
+            }
         }
     }
 

@@ -168,7 +168,7 @@ fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64
     };
     let (taken, waker) = if next > to {
         // Under the hub's lock no event can be delivered between the check of its revision and the change to live.
-        hub.with_inbox(&shared, |inbox, revision| take(inbox, next > revision))
+        hub.with_reader(&shared, request.key, |inbox, revision| take(inbox, next > revision))
     } else {
         take(&mut shared.inbox.lock(), false)
     };

@@ -62,6 +62,8 @@ pub struct HubStats {
     pub watchers: usize,
     /// Watchers among them that are behind and read history.
     pub behind: usize,
+    /// Watchers among them that cost time whenever there is an event for them.
+    pub live: usize,
     /// Events that are queued in feeds.
     pub pending: usize,
     /// Distinct interests watched.
@@ -132,6 +134,7 @@ impl Hub {
                 .every_member()
                 .map(|member| member.shared.inbox.lock().pending(member.key))
                 .sum(),
+            live: state.groups.live(),
             groups: state.groups.len(),
             held_bytes: self.budget.used(),
         }
@@ -154,11 +157,13 @@ impl Hub {
         let mut state = self.state.lock();
         let revision = state.revision;
         let (group, interest) = state.groups.get_or_insert(interest);
-        let mut inbox = shared.inbox.lock();
-        let key = inbox.add(spec.tag, interest, group, start, revision);
-        let position = state.groups.join(group, Member { shared: shared.clone(), key });
-        inbox.set_position(key, position);
-        (key, inbox.show(current.max(revision)))
+        let (key, shown) = {
+            let mut inbox = shared.inbox.lock();
+            let key = inbox.add(spec.tag, interest, group, start, revision);
+            (key, inbox.show(current.max(revision)))
+        };
+        state.groups.join(group, Member { shared: shared.clone(), key });
+        (key, shown)
     }
 
     /// Closes a watcher.
@@ -200,6 +205,24 @@ impl Hub {
         let state = self.state.lock();
         let mut inbox = shared.inbox.lock();
         f(&mut inbox, state.revision)
+    }
+
+    /// As [`Hub::with_inbox`], for a watcher that may go live.
+    pub(super) fn with_reader<R>(
+        &self,
+        shared: &Shared,
+        key: WatchKey,
+        f: impl FnOnce(&mut Inbox, i64) -> R,
+    ) -> R {
+        let mut state = self.state.lock();
+        let mut inbox = shared.inbox.lock();
+        let result = f(&mut inbox, state.revision);
+        let place = inbox.place_if_live(key);
+        drop(inbox);
+        if let Some(place) = place {
+            state.groups.revive(place.group, place.position);
+        }
+        result
     }
 
     /// Sends requests to the thread that reads history.
@@ -266,26 +289,31 @@ impl State {
         });
     }
 
-    /// Queues what was collected for a group with all of its members.
+    /// Queues what was collected for a group with all of its members that are live.
     fn deliver(&mut self, group: u32, wakes: &mut Wakes) {
         let revision = self.revision;
-        let (parts, prev_kv, members) = self.groups.take_parts(group);
+        let (parts, prev_kv) = self.groups.take_parts(group);
         if let Some(first) = parts.first()
             && prev_kv
             && parts.iter().any(Part::is_bare)
         {
             // The history has what these events lack.
             let next = first.revision();
-            for member in members {
-                wake_if(member, wakes, |inbox| inbox.fall_behind_from(member.key, next, revision));
-            }
+            self.groups.each_live(group, |member| {
+                wake_if(member, wakes, |inbox| inbox.fall_behind_from(member.key, next, revision))
+            });
             return;
         }
-        for run in runs(parts, prev_kv) {
-            for member in members {
-                wake_if(member, wakes, |inbox| inbox.push(member.key, &run));
-            }
-        }
+        let runs = runs(parts, prev_kv);
+        self.groups.each_live(group, |member| {
+            wake_if(member, wakes, |inbox| {
+                let mut is_woken = false;
+                for run in &runs {
+                    is_woken |= inbox.push(member.key, run);
+                }
+                is_woken
+            })
+        });
     }
 
     /// Makes every live watcher read from `next` on in history.
@@ -315,13 +343,15 @@ impl State {
     }
 }
 
-fn wake_if(member: &Member, wakes: &mut Wakes, f: impl FnOnce(&mut Inbox) -> bool) {
+/// True if the watcher is live after it.
+fn wake_if(member: &Member, wakes: &mut Wakes, f: impl FnOnce(&mut Inbox) -> bool) -> bool {
     let mut inbox = member.shared.inbox.lock();
     if f(&mut inbox)
         && let Some(waker) = inbox.take_waker()
     {
         wakes.push(waker, member.shared.queue.as_ref());
     }
+    inbox.place_if_live(member.key).is_some()
 }
 
 /// Cuts parts into runs of bounded size.

@@ -20,9 +20,8 @@ use crate::model::{KeyRange, Refusal};
 const MAX_QUEUED: usize = 1024;
 /// Most bytes of events queued for one watcher (one answer is always allowed, however large).
 const MAX_QUEUED_BYTES: usize = 4 << 20;
-/// Bytes that a queued answer counts in the hub's budget, in addition to its events.
-const QUEUED_COST: usize = 64;
-/// A queue that has become empty keeps the room for so many answers.
+/// A queue that has become empty keeps the room for so many answers, and a watcher that has not taken so many gives way
+/// first where there are very many queues.
 const KEPT: usize = 4;
 /// Answers that are ready are merged up to this many bytes of events.
 const JOIN_BYTES: usize = 256 << 10;
@@ -68,8 +67,8 @@ pub(super) struct Ask {
     pub(super) next: i64,
 }
 
-/// A watcher that was removed: its place in the hub's groups.
-pub(super) struct Removed {
+/// A watcher's place in the hub's groups.
+pub(super) struct Place {
     pub(super) group: GroupId,
     pub(super) position: u32,
 }
@@ -82,8 +81,8 @@ pub(super) struct Inbox {
     /// Watchers that are behind and have not requested history yet.
     lagging: Seldom<WatchKey>,
     waker: Option<Waker>,
-    watchers: usize,
-    behind: usize,
+    watchers: u32,
+    behind: u32,
     /// An upper bound of the start revisions of all watchers.
     latest_start: i64,
     budget: Arc<Budget>,
@@ -174,6 +173,13 @@ impl Inbox {
         queue.map_or(0, |queue| queue.iter().map(|run| run.size()).sum())
     }
 
+    /// The place of a watcher that is live.
+    pub(super) fn place_if_live(&self, key: WatchKey) -> Option<Place> {
+        let slot = self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation)?;
+        let watcher = slot.watcher.as_ref().filter(|watcher| watcher.stage == Stage::Live)?;
+        Some(Place { group: watcher.group, position: watcher.position })
+    }
+
     pub(super) fn set_position(&mut self, key: WatchKey, position: u32) {
         if let Some(watcher) = self.watcher(key) {
             watcher.position = position;
@@ -181,7 +187,7 @@ impl Inbox {
     }
 
     /// Removes a watcher, with everything queued for it.
-    pub(super) fn remove(&mut self, key: WatchKey) -> Option<Removed> {
+    pub(super) fn remove(&mut self, key: WatchKey) -> Option<Place> {
         self.watcher(key)?;
         let slot = &mut self.slots[key.index as usize];
         let mut watcher = slot.watcher.take()?;
@@ -193,7 +199,7 @@ impl Inbox {
             self.behind -= 1;
         }
         // Entries of `ready` and `lagging` for this watcher are skipped when their turn comes.
-        Some(Removed { group: watcher.group, position: watcher.position })
+        Some(Place { group: watcher.group, position: watcher.position })
     }
 
     /// The last watcher in the inbox; used to empty it.
@@ -213,7 +219,7 @@ impl Inbox {
     /// Queues live events. A watcher with too much in its queue falls behind instead. True if the session must be
     /// woken.
     pub(super) fn push(&mut self, key: WatchKey, run: &Arc<Run>) -> bool {
-        let exceeded = self.budget.is_exceeded();
+        let (exceeded, crowded) = (self.budget.is_exceeded(), self.budget.is_crowded());
         let Some(watcher) = self.watcher(key) else { return false };
         if watcher.stage != Stage::Live {
             return false;
@@ -229,14 +235,14 @@ impl Inbox {
         }
         let full = watcher.queue.len() >= MAX_QUEUED
             || (!watcher.queue.is_empty() && watcher.queued_bytes + run.bytes() > MAX_QUEUED_BYTES);
-        if full || exceeded {
+        if full || exceeded || (crowded && watcher.queue.len() >= KEPT) {
             let first = run.first();
             return self.fall_behind(key, first);
         }
         watcher.queued_bytes += run.bytes();
         watcher.queue.push_back(run.clone());
         let list = !std::mem::replace(&mut watcher.listed, true);
-        self.budget.add(QUEUED_COST);
+        self.budget.queue();
         if list {
             self.order.push(Ready::Queued(key));
         }
@@ -452,7 +458,7 @@ impl Inbox {
             runs.extend(watcher.queue.pop_front());
         }
         watcher.queued_bytes -= runs.iter().map(|run| run.bytes()).sum::<usize>();
-        budget.sub(QUEUED_COST * runs.len());
+        budget.unqueue(runs.len());
         let tag = watcher.tag;
         if let Some(run) = watcher.queue.front() {
             watcher.listed = true;
@@ -500,7 +506,7 @@ pub(super) enum Taken {
 }
 
 fn release(budget: &Budget, watcher: &mut Watcher) {
-    budget.sub(QUEUED_COST * watcher.queue.len());
+    budget.unqueue(watcher.queue.len());
     watcher.queue = VecDeque::new();
     watcher.queued_bytes = 0;
 }

@@ -42,16 +42,23 @@ impl Interest {
     }
 }
 
+/// Bytes that a queued answer counts in the hub's budget, in addition to its events.
+const QUEUED_COST: usize = 64;
+/// Queues are crowded if all together they have taken this part of the budget, whatever is queued.
+const CROWDED: usize = 8;
+
 /// Bytes that all feeds of a hub hold together.
 #[derive(Debug)]
 pub(super) struct Budget {
     used: AtomicUsize,
+    /// Answers that are queued.
+    queued: AtomicUsize,
     limit: usize,
 }
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), limit })
+        Arc::new(Self { used: AtomicUsize::new(0), queued: AtomicUsize::new(0), limit })
     }
 
     pub(super) fn add(&self, bytes: usize) {
@@ -60,6 +67,22 @@ impl Budget {
 
     pub(super) fn sub(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// An answer was queued.
+    pub(super) fn queue(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.add(QUEUED_COST);
+    }
+
+    /// So many are not queued any more.
+    pub(super) fn unqueue(&self, answers: usize) {
+        self.queued.fetch_sub(answers, Ordering::Relaxed);
+        self.sub(QUEUED_COST * answers);
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) > self.limit / CROWDED / QUEUED_COST
     }
 
     pub(super) fn used(&self) -> usize {
@@ -101,7 +124,9 @@ impl Source {
         Self::of(revision, events, false, budget)
     }
 
-    fn of(revision: i64, events: Vec<Event>, is_bare: bool, budget: &Arc<Budget>) -> Arc<Self> {
+    fn of(revision: i64, mut events: Vec<Event>, is_bare: bool, budget: &Arc<Budget>) -> Arc<Self> {
+        // Most revisions have one event, and vectors begin with room for four.
+        events.shrink_to_fit();
         let bytes = events.iter().map(size_of_event).sum();
         budget.add(bytes);
         Arc::new(Self { revision, events, is_bare, bytes, budget: budget.clone() })

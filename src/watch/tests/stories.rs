@@ -216,6 +216,44 @@ fn short_memory_turns_queues_into_cursors() {
 }
 
 #[test]
+fn where_very_many_queues_fill_those_that_nobody_drains_give_way_first() {
+    let store = Fake::new();
+    let hub = Hub::new(store.clone(), Options { memory: 1 << 20, ..Options::default() });
+    store.observe(hub.clone());
+    let sessions: Vec<Session> = (0..1000).map(|_| hub.session()).collect();
+    for session in &sessions {
+        session.open(spec(KeyRange::single("a"), 0));
+    }
+    let (reader, idle) = sessions.split_first().expect("a thousand");
+    for revision in 2..=9 {
+        store.apply(&[vec![put("a")]]);
+        let item = poll(reader).expect("whoever takes what there is stays live");
+        assert_eq!(told(&item), format!("0 at {revision}: Put a@{revision}"));
+    }
+    // One in eight of what all queues may hold if nothing else is in them.
+    let stats = hub.stats();
+    assert!(stats.pending <= (1 << 20) / 8 / 64 && stats.behind > 700, "{stats:?}");
+    assert_eq!(stats.behind + stats.live, sessions.len());
+    for session in idle {
+        let mut seen = Vec::new();
+        while seen.last() != Some(&9) {
+            let Item::Events { runs, .. } = next(session) else { panic!("events") };
+            seen.extend(events(&runs).iter().map(|event| event.kv.mod_revision));
+        }
+        assert_eq!(seen, (2..=9).collect::<Vec<_>>());
+    }
+    // They have read everything, and go live as soon as that is known.
+    let end = Instant::now() + PATIENCE;
+    while hub.stats().live < sessions.len() {
+        assert!(sessions.iter().all(|session| poll(session).is_none()) && Instant::now() < end);
+        std::thread::yield_now();
+    }
+    store.apply(&[vec![put("a")]]);
+    let last = Some("0 at 10: Put a@10".to_string());
+    assert!(sessions.iter().all(|session| poll(session).map(|item| told(&item)) == last));
+}
+
+#[test]
 fn progress_stands_behind_the_events_it_covers() {
     let store = Fake::new();
     let hub = hub(&store);
