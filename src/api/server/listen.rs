@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::sync::watch;
 
 use super::connection::{Accepted, Socket};
@@ -16,6 +17,10 @@ use super::{Inboxes, Shared};
 
 /// Pending connections that the kernel queues.
 const BACKLOG: i32 = 4096;
+
+/// Bytes for a client that the kernel may keep before it sends them. Without a limit it keeps four megabytes for each
+/// client that does not read, and when the kernel's memory for that is short, it delays everybody.
+const UNSENT: u32 = 128 << 10;
 
 /// Pause after an accept that failed for lack of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -172,6 +177,7 @@ impl Registered {
                 let (stream, _) = listener.accept().await?;
                 // Answers are small and clients wait for them: never delay them.
                 stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
                 Ok(Socket::Tcp(stream.into_std()?))
             }
             Watched::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
@@ -241,4 +247,32 @@ fn is_about_one_connection(error: &Error) -> bool {
             | ErrorKind::InvalidInput
             | ErrorKind::NotConnected
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
+        let any = Address::Tcp(([127, 0, 0, 1], 0).into());
+        let listener = Listener::bind(&any, SocketOptions::default(), Encryption::None, Faces::All);
+        let listener = listener.expect("a free port");
+        let address = listener.local_addr().expect("TCP");
+        let listener = listener.register().expect("on a runtime");
+        let client = std::net::TcpStream::connect(address).expect("a connection");
+        let Ok(Socket::Tcp(mut accepted)) = listener.accept().await else { panic!("a connection") };
+        accepted.set_nonblocking(false).expect("a socket");
+        accepted.set_write_timeout(Some(Duration::from_millis(200))).expect("a socket");
+        let mut kept = 0;
+        while kept < 4 << 20 {
+            // It fails when nothing was taken meanwhile.
+            let Ok(count) = accepted.write(&[0; 64 << 10]) else { break };
+            kept += count;
+        }
+        drop(client);
+        assert!(kept < 1 << 20, "{kept} bytes");
+    }
 }
