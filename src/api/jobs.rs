@@ -16,10 +16,16 @@ pub enum Job {
     Whole,
     /// Waits for work of the store's thread.
     Wait,
+    /// Reads and checks a request of very many parts.
+    Check,
 }
 
 /// Reads at a time: more of them do not get more done, and all of them together hold the threads up that serve clients.
 const READS: usize = 16;
+/// A request of at least this many bytes, which may consist of very many parts, is read and checked as a [`Job::Check`].
+pub const WORTH_A_CHECK: usize = 32 << 10;
+/// Checks at a time: they need nothing but a core, and the threads that serve clients need some, too.
+const CHECKS: usize = 2;
 
 /// The limits of all kinds. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +33,7 @@ pub struct Jobs {
     reads: Arc<Semaphore>,
     whole: Arc<Semaphore>,
     waits: Arc<Semaphore>,
+    checks: Arc<Semaphore>,
 }
 
 impl Default for Jobs {
@@ -35,6 +42,7 @@ impl Default for Jobs {
             reads: Arc::new(Semaphore::new(READS)),
             whole: Arc::new(Semaphore::new(4)),
             waits: Arc::new(Semaphore::new(16)),
+            checks: Arc::new(Semaphore::new(CHECKS)),
         }
     }
 }
@@ -55,6 +63,7 @@ impl Jobs {
             Job::Read => &self.reads,
             Job::Whole => &self.whole,
             Job::Wait => &self.waits,
+            Job::Check => &self.checks,
         };
         let turn = turns.clone().acquire_owned().await.map_err(|_| Refusal::Stopped)?;
         let work = move || {
@@ -77,32 +86,34 @@ mod tests {
 
     #[tokio::test]
     async fn no_kind_of_work_takes_the_turns_of_another() {
-        let jobs = Arc::new(Jobs::default());
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let released = Arc::new(std::sync::Mutex::new(released));
-        let running = Arc::new(AtomicUsize::new(0));
-        let mut waiting = tokio::task::JoinSet::new();
-        for _ in 0..1000 {
-            let (jobs, released, running) = (jobs.clone(), released.clone(), running.clone());
-            waiting.spawn(async move {
-                let work = move || {
-                    running.fetch_add(1, Ordering::SeqCst);
-                    // Ends with the sender.
-                    let _ = released.lock().map(|released| released.recv());
-                    Ok::<_, Refusal>(())
-                };
-                jobs.run(Job::Wait, work).await
-            });
+        for (job, most, other) in [(Job::Wait, 16, Job::Read), (Job::Check, CHECKS, Job::Wait)] {
+            let jobs = Arc::new(Jobs::default());
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let released = Arc::new(std::sync::Mutex::new(released));
+            let running = Arc::new(AtomicUsize::new(0));
+            let mut waiting = tokio::task::JoinSet::new();
+            for _ in 0..1000 {
+                let (jobs, released, running) = (jobs.clone(), released.clone(), running.clone());
+                waiting.spawn(async move {
+                    let work = move || {
+                        running.fetch_add(1, Ordering::SeqCst);
+                        // Ends with the sender.
+                        let _ = released.lock().map(|released| released.recv());
+                        Ok::<_, Refusal>(())
+                    };
+                    jobs.run(job, work).await
+                });
+            }
+            while running.load(Ordering::SeqCst) < most {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(jobs.run(other, || Ok::<_, Refusal>(7)).await, Ok(7));
+            assert_eq!(running.load(Ordering::SeqCst), most);
+            drop(release);
+            while let Some(done) = waiting.join_next().await {
+                assert_eq!(done.expect("no panic"), Ok(()));
+            }
+            assert_eq!(running.load(Ordering::SeqCst), 1000);
         }
-        while running.load(Ordering::SeqCst) < 16 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(jobs.run(Job::Read, || Ok::<_, Refusal>(7)).await, Ok(7));
-        assert_eq!(running.load(Ordering::SeqCst), 16);
-        drop(release);
-        while let Some(done) = waiting.join_next().await {
-            assert_eq!(done.expect("no panic"), Ok(()));
-        }
-        assert_eq!(running.load(Ordering::SeqCst), 1000);
     }
 }

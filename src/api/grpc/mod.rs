@@ -240,7 +240,7 @@ impl Grpc {
         match rpc::unary(
             rule.rpc,
             &self.services,
-            Plain { caller, message, services: &self.services, client, zipped, end },
+            Plain { caller, message, rpc: rule.rpc, services: &self.services, client, zipped, end },
         ) {
             Some(answer) => answer.await,
             None => Err(unknown_method(rule.path)),
@@ -275,6 +275,7 @@ impl Grpc {
 struct Plain<'a> {
     caller: Caller,
     message: Bytes,
+    rpc: Rpc,
     services: &'a Services,
     client: &'a Arc<Client>,
     zipped: bool,
@@ -296,13 +297,14 @@ impl UnaryFace for Plain<'_> {
         H: Fn(Caller, Q) -> F + Send,
         F: Future<Output = Result<A, Refusal>> + Send,
     {
-        let request = unary::decode(self.message)?;
+        let has_parts = self.rpc == Rpc::Txn;
+        let request = unary::decode_for(&self.services.jobs, self.message, has_parts).await?;
         let answer = handler(self.caller, request).await?;
         unary::encode_for(&self.client.share, &self.services.jobs, answer, self.zipped).await
     }
 }
 
-fn reworded(mut response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
+fn reworded<B>(mut response: Response<B>) -> Response<B> {
     reword(response.headers_mut());
     response
 }

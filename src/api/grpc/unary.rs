@@ -18,7 +18,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::wording::message_too_large;
-use crate::api::jobs::{Job, Jobs};
+use crate::api::jobs::{Job, Jobs, WORTH_A_CHECK};
 use crate::api::unsent::{Coming, Share, WORTH_COUNTING};
 use crate::model::Refusal;
 
@@ -164,6 +164,18 @@ pub fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
         .map_err(|error| Status::internal(format!("grpc: error unmarshalling request: {error}")))
 }
 
+/// Decodes a request, on another thread if it is large and may have very many parts: the connection's own serves others,
+/// too. Most large requests have one large value, which is not even copied.
+pub async fn decode_for<M>(jobs: &Jobs, message: Bytes, has_parts: bool) -> Result<M, Status>
+where
+    M: Message + Default + 'static,
+{
+    if !has_parts || message.len() < WORTH_A_CHECK {
+        return decode(message);
+    }
+    jobs.run(Job::Check, move || Ok::<_, Refusal>(decode(message))).await?
+}
+
 /// Encodes a client's answer with its prefix, after it has taken its room, and compresses it if it is to be `zipped`. A
 /// large one is encoded on another thread: the connection's own serves others, too.
 pub async fn encode_for<M: Message + 'static>(
@@ -229,9 +241,13 @@ pub(super) fn length_of(length: usize) -> Result<u32, Status> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
     use http_body_util::{Full, StreamBody};
 
     use super::*;
+    use crate::api::proto::etcdserverpb as pb;
     use crate::api::proto::etcdserverpb::PutRequest;
     use crate::model::Budget;
 
@@ -300,6 +316,27 @@ mod tests {
         assert_eq!(read(&mut body, 100, 0).await.unwrap_err().message(), "unexpected EOF");
         let mut body = Full::new(Bytes::new());
         assert!(read(&mut body, 100, 0).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_while_a_request_of_very_many_parts_is_decoded() {
+        let part = || pb::RequestOp { request: Some(pb::request_op::Request::RequestPut(put(0))) };
+        let decoded = async |parts: usize, has_parts| {
+            let request = pb::TxnRequest { success: vec![part(); parts], ..Default::default() };
+            let jobs = Jobs::default();
+            let message = request.encode_to_vec().into();
+            let mut decoded = Box::pin(decode_for::<pb::TxnRequest>(&jobs, message, has_parts));
+            let at_once = poll_fn(|context| Poll::Ready(decoded.as_mut().poll(context))).await;
+            let is_at_once = at_once.is_ready();
+            let decoded = match at_once {
+                Poll::Ready(decoded) => decoded,
+                Poll::Pending => decoded.await,
+            };
+            assert_eq!(decoded.expect("it is whole"), request);
+            is_at_once
+        };
+        assert!(decoded(10, true).await && decoded(20_000, false).await);
+        assert!(!decoded(20_000, true).await);
     }
 
     #[tokio::test]

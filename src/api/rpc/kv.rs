@@ -7,11 +7,11 @@ use prost::Message;
 
 use super::{conflicts, convert};
 use crate::api::gate;
-use crate::api::jobs::Job;
+use crate::api::jobs::{Job, WORTH_A_CHECK};
 use crate::api::proto::etcdserverpb as pb;
 use crate::api::reads::Freshness;
 use crate::api::services::Services;
-use crate::model::{Caller, Command, OpReply, Refusal, Reply};
+use crate::model::{Caller, Command, OpReply, Refusal, Reply, Txn};
 
 /// `Range`.
 pub async fn range(
@@ -72,15 +72,19 @@ pub async fn delete_range(
     }
 }
 
-/// `Txn`.
+/// `Txn`. A large one may have tens of thousands of operations: the connection's thread serves others meanwhile.
 pub async fn txn(
     services: &Arc<Services>,
     caller: Caller,
     request: pb::TxnRequest,
 ) -> Result<pb::TxnResponse, Refusal> {
     let length = request.encoded_len();
-    let freshness = Freshness::of(convert::is_serializable(&request));
-    let txn = convert::txn(request, services.settings().max_txn_ops)?;
+    let max_ops = services.settings().max_txn_ops;
+    let is_large = length >= WORTH_A_CHECK;
+    let Checked { txn, freshness, conflicts } = match is_large {
+        true => services.jobs.run(Job::Check, move || Checked::of(request, max_ops)).await?,
+        false => Checked::of(request, max_ops)?,
+    };
     let reply = if txn.is_read_only() {
         let started = Instant::now();
         let reply = services.reads.txn(&caller, txn, freshness).await?;
@@ -90,9 +94,7 @@ pub async fn txn(
     } else {
         let command = Command::Txn(txn);
         services.check_quota(&command).await?;
-        if let Command::Txn(txn) = &command {
-            conflicts::check(txn)?;
-        }
+        conflicts?;
         services.check_size(length)?;
         let (command, _room) = services.reads.room_for(command).await?;
         match services.propose(caller, command).await? {
@@ -100,13 +102,32 @@ pub async fn txn(
             other => return Err(convert::unexpected(&other)),
         }
     };
-    match reply {
-        OpReply::Txn { revision, succeeded, replies } => Ok(pb::TxnResponse {
-            header: Some(services.header_at(revision)),
-            succeeded,
-            responses: replies.into_iter().map(convert::nested_response).collect(),
-        }),
-        other => Err(convert::unexpected(&Reply::Op(other))),
+    let OpReply::Txn { revision, succeeded, replies } = reply else {
+        return Err(convert::unexpected(&Reply::Op(reply)));
+    };
+    let converted =
+        move || -> Vec<pb::ResponseOp> { replies.into_iter().map(convert::nested_response).collect() };
+    let responses = match is_large {
+        true => services.jobs.run(Job::Check, move || Ok::<_, Refusal>(converted())).await?,
+        false => converted(),
+    };
+    Ok(pb::TxnResponse { header: Some(services.header_at(revision)), succeeded, responses })
+}
+
+/// A transaction that was read.
+struct Checked {
+    txn: Txn,
+    freshness: Freshness,
+    /// Only a transaction that writes is refused for them, and the quota comes before.
+    conflicts: Result<(), Refusal>,
+}
+
+impl Checked {
+    fn of(request: pb::TxnRequest, max_ops: usize) -> Result<Self, Refusal> {
+        let freshness = Freshness::of(convert::is_serializable(&request));
+        let txn = convert::txn(request, max_ops)?;
+        let conflicts = conflicts::check(&txn);
+        Ok(Self { txn, freshness, conflicts })
     }
 }
 
@@ -125,4 +146,47 @@ pub async fn compact(
     }
     outcome?;
     Ok(pb::CompactionResponse { header: Some(services.header()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::ops::Range;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::api::proto::etcdserverpb::request_op::Request;
+    use crate::api::rpc::stories::lone_leader;
+
+    fn op(request: Request) -> pb::RequestOp {
+        pb::RequestOp { request: Some(request) }
+    }
+
+    fn put(key: usize) -> pb::RequestOp {
+        let key = key.to_be_bytes().to_vec().into();
+        op(Request::RequestPut(pb::PutRequest { key, ..Default::default() }))
+    }
+
+    fn nested(keys: Range<usize>) -> pb::RequestOp {
+        op(Request::RequestTxn(pb::TxnRequest { success: keys.map(put).collect(), ..Default::default() }))
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_while_a_large_transaction_is_checked() {
+        let (services, _stopper, _dir) = lone_leader().await;
+        for (width, is_small) in [(10, true), (60, false)] {
+            let mut success: Vec<_> = (0..width).map(|one| nested(one * width..(one + 1) * width)).collect();
+            success.push(put(0));
+            let request = pb::TxnRequest { success, ..Default::default() };
+            let mut checked = Box::pin(txn(&services, Caller::Anonymous, request));
+            let at_once = poll_fn(|context| Poll::Ready(checked.as_mut().poll(context))).await;
+            assert_eq!(at_once.is_ready(), is_small, "{width} times {width} puts");
+            let outcome = match at_once {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => checked.await,
+            };
+            assert_eq!(outcome.map(drop), Err(Refusal::DuplicateKey));
+        }
+        services.node.shutdown().await;
+    }
 }

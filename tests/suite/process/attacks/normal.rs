@@ -1,16 +1,17 @@
-//! The normal client, and the member's memory meanwhile.
+//! The normal client, and the member's memory meanwhile. Both are on a thread of their own: what the attackers have to do
+//! in this process does not count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kvd::api::proto::etcdserverpb::{PutRequest, RangeRequest};
-use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tonic::Status;
 
 use super::is_measured;
-use crate::harness::{PATIENCE, Server, subject};
+use crate::harness::{Api, PATIENCE, Server, subject};
 
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -18,8 +19,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Watched {
     done: Arc<AtomicBool>,
     rest: usize,
-    normal: JoinHandle<[Vec<Duration>; 2]>,
-    memory: JoinHandle<usize>,
+    normal: JoinHandle<([Vec<Duration>; 2], usize)>,
 }
 
 impl Watched {
@@ -30,46 +30,37 @@ impl Watched {
 
     /// The same with the token of a user.
     pub async fn begin_as(server: &Server, token: Option<String>) -> Watched {
-        let (pid, done) = (server.pid(), Arc::new(AtomicBool::new(false)));
-        let mut kv = server.api().kv;
+        let (pid, url, done) = (server.pid(), server.url(), Arc::new(AtomicBool::new(false)));
         let ended = done.clone();
-        let normal = tokio::spawn(async move {
-            let mut took = [Vec::new(), Vec::new()];
-            while !ended.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                let put = PutRequest { key: "normal".into(), value: "value".into(), ..Default::default() };
-                let put = tokio::time::timeout(PATIENCE, kv.put(by(put, token.as_deref()))).await;
-                is_answered(put.map(|put| put.map(drop)));
-                took[0].push(begun.elapsed());
-                let begun = Instant::now();
-                let get = RangeRequest { key: "normal".into(), ..Default::default() };
-                let get = tokio::time::timeout(PATIENCE, kv.range(by(get, token.as_deref()))).await;
-                is_answered(get.map(|get| get.map(drop)));
-                took[1].push(begun.elapsed());
-                tokio::time::sleep(PAUSE).await;
-            }
-            took
+        let normal = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let mut most = 0;
+                let memory = async {
+                    loop {
+                        most = most.max(memory_of(pid));
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                };
+                let took = tokio::select! {
+                    took = puts_and_gets(&url, token.as_deref(), &ended) => took,
+                    () = memory => unreachable!("it goes on until the client ends"),
+                };
+                (took, most)
+            })
         });
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let rest = memory_of(pid);
-        let ended = done.clone();
-        let memory = tokio::spawn(async move {
-            let mut most = 0;
-            while !ended.load(Ordering::Relaxed) {
-                most = most.max(memory_of(pid));
-                tokio::time::sleep(PAUSE).await;
-            }
-            most
-        });
-        Watched { done, rest, normal, memory }
+        Watched { done, rest: memory_of(pid), normal }
     }
 
     /// The attack is over: the member never took more than `bound` bytes above its rest. Returns the 99th percentile of the
     /// normal client's gets.
     pub async fn end(self, attack: &str, bound: usize) -> Duration {
-        self.done.store(true, Ordering::Relaxed);
-        let took = self.normal.await.expect("the normal client is served");
-        let above = self.memory.await.expect("the memory is measured").saturating_sub(self.rest);
+        let Watched { done, rest, normal } = self;
+        done.store(true, Ordering::Relaxed);
+        let ended = tokio::task::spawn_blocking(move || normal.join()).await.expect("it is waited for");
+        let (took, most) = ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed));
+        let above = most.saturating_sub(rest);
         let at =
             |took: &[Duration], part: usize| took.get(took.len() * part / 100).copied().unwrap_or_default();
         let [puts, gets] = took.map(|mut took| {
@@ -88,6 +79,26 @@ impl Watched {
         );
         at(&gets, 99)
     }
+}
+
+/// Puts and gets a key until that is set, and returns how long each took.
+async fn puts_and_gets(url: &str, token: Option<&str>, ended: &AtomicBool) -> [Vec<Duration>; 2] {
+    let mut kv = Api::lazy(url).kv;
+    let mut took = [Vec::new(), Vec::new()];
+    while !ended.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let put = PutRequest { key: "normal".into(), value: "value".into(), ..Default::default() };
+        let put = tokio::time::timeout(PATIENCE, kv.put(by(put, token))).await;
+        is_answered(put.map(|put| put.map(drop)));
+        took[0].push(begun.elapsed());
+        let begun = Instant::now();
+        let get = RangeRequest { key: "normal".into(), ..Default::default() };
+        let get = tokio::time::timeout(PATIENCE, kv.range(by(get, token))).await;
+        is_answered(get.map(|get| get.map(drop)));
+        took[1].push(begun.elapsed());
+        tokio::time::sleep(PAUSE).await;
+    }
+    took
 }
 
 /// Another program may do worse than kvd may.
