@@ -61,16 +61,17 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Headers of all requests that are not answered yet",
-        "64 MiB, and as much for their buffers, and 8 KiB of each connection; beyond it the answer is \"too many requests\"",
+        "48 MiB, and as much for their buffers, and 8 KiB of each connection; beyond it the answer is \"too many requests\". \
+         A request that is being answered counts as 512 bytes at most",
         "",
-        (SERVER, "REQUESTS: usize = 128 << 20"),
+        (SERVER, "REQUESTS: usize = 96 << 20"),
         "src/api/unsent.rs::headers_are_counted_over_all_connections",
     ),
     limit(
         "Messages of requests that have not come wholly, or are not answered yet",
-        "256 MiB; beyond it the answer is \"too many requests\", unless the connection has 64 KiB at most",
+        "192 MiB; beyond it the answer is \"too many requests\", unless the connection has 64 KiB at most",
         "",
-        (SERVER, "MESSAGES: usize = 256 << 20"),
+        (SERVER, "MESSAGES: usize = 192 << 20"),
         "tests/suite/process/attacks.rs::messages_that_never_end",
     ),
     limit(
@@ -165,6 +166,20 @@ pub const LIMITS: &[Limit] = &[
         "src/api/unsent.rs::a_stream_waits_for_its_client",
     ),
     limit(
+        "Bytes for a client that the kernel keeps before it sends them",
+        "128 KiB for each connection; then kvd waits",
+        "",
+        ("api/server/listen.rs", "UNSENT: u32 = 128 << 10"),
+        "src/api/server/listen.rs::the_kernel_keeps_little_for_a_client_that_does_not_read",
+    ),
+    limit(
+        "Large transactions that are read and checked at a time",
+        "2 of at least 32 KiB; others wait",
+        "",
+        ("api/jobs.rs", "CHECKS: usize = 2"),
+        "src/api/jobs.rs::no_kind_of_work_takes_the_turns_of_another",
+    ),
+    limit(
         "Snapshots that are being sent to clients",
         "16; one that is not read for a minute is given up",
         "",
@@ -187,7 +202,8 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Events that wait for a watcher",
-        "1024, or 4 MiB; then they are read from the history when it reads on",
+        "1024, or 4 MiB, or 4 of them where 262144 wait for all watchers together; then they are read from the history when \
+         it reads on",
         "",
         ("watch/inbox.rs", "MAX_QUEUED_BYTES: usize = 4 << 20"),
         "src/watch/tests/stories.rs::a_full_feed_reads_from_history_and_goes_live_again",
