@@ -61,6 +61,14 @@ pub fn fatal(what: &str, error: &dyn std::fmt::Display) -> ! {
     std::process::exit(FATAL);
 }
 
+/// Ends a process that is stopping, without the disk of its log, which stands still: whoever drops the log waits for it.
+pub fn without_disk(missing: &str) -> ! {
+    tracing::error!(
+        "stopping without the disk of the raft log, which has stood still for too long: {missing}"
+    );
+    std::process::exit(i32::from(START));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

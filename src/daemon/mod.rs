@@ -9,6 +9,7 @@
 //! | `admin.rs`, `reload.rs`, `running.rs` | the socket for operators; a new configuration in a running member |
 //! | `status.rs`, `expiry.rs`, `news.rs`, `notices.rs` | the status line; how long certificates are valid; messages for the operator, and their explanations in the journal |
 //! | `sockets.rs`, `startup.rs` | sockets kept over a restart or opened by systemd; slow starts |
+//! | `stopping.rs` | what an end waits for, and for how long |
 //! | `backups.rs` | the scheduled backups |
 //! | `beginnings.rs` | what a first start says about who may do what |
 //! | `secret.rs`, `dropin.rs`, `account.rs` | `kvd secret new`; `kvd config dropin`; the service's account |
@@ -19,9 +20,9 @@
 //! | `systemd.rs`, `outside.rs` | systemd, the real clock and randomness |
 //!
 //! Only this room ends the process. Exit codes: 0 after a signal and if the member was removed from its cluster, 1 if
-//! it cannot start, 65 if identity, log and store do not belong together, 74 if it cannot continue (a disk fails), 77
-//! if the cluster refuses this member: it was removed, is a copy of a member, has another secret, or may not join, 78
-//! if the configuration cannot be used.
+//! it cannot start or did not stop cleanly, 65 if identity, log and store do not belong together, 74 if it cannot
+//! continue (a disk fails), 77 if the cluster refuses this member: it was removed, is a copy of a member, has another
+//! secret, or may not join, 78 if the configuration cannot be used.
 
 mod account;
 mod admin;
@@ -52,6 +53,7 @@ mod service;
 mod sockets;
 mod startup;
 mod status;
+mod stopping;
 mod systemd;
 mod traces;
 mod trial;

@@ -9,6 +9,7 @@ use super::expiry::Certificates;
 use super::outside::SystemClock;
 use super::running::Running;
 use super::sockets::Inherited;
+use super::stopping::{self, Steps};
 use super::{
     audit, backups, beginnings, listeners, logging, logins, notices, opening, peer_port, status, systemd,
     traces,
@@ -267,11 +268,20 @@ impl Process {
 
     /// Stops in order: leadership is transferred, clients are notified and get some time, raft ends, the store makes
     /// everything durable. Without a quorum raft ends at once: waiting for a quorum would only use up the clients'
-    /// time.
+    /// time. What it waits for is said meanwhile.
     pub async fn stop(self) -> Result<(), String> {
+        let (steps, node) = (Steps::first("handing leadership over"), self.member.node.clone());
+        tokio::select! {
+            stopped = self.end(&steps) => stopped,
+            never = stopping::watch(&steps, &node) => match never {},
+        }
+    }
+
+    async fn end(self, steps: &Steps) -> Result<(), String> {
         let Self { member: Member { node, store, stopper, services, .. }, server, quic, .. } = self;
         node.hand_over().await;
         stopper.stop();
+        steps.next("ending requests");
         let served = tokio::task::spawn_blocking(move || {
             let served = server.join();
             if let Some(traces) = services.traces.get() {
@@ -284,8 +294,10 @@ impl Process {
             node.shutdown().await;
         }
         let served = served.await;
+        steps.next("ending raft and flushing its log");
         node.shutdown().await;
         quic.close().await;
+        steps.next("writing the state");
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         served.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         closed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())

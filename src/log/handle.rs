@@ -1,5 +1,6 @@
 //! The log's handle, for its users.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -261,6 +262,17 @@ impl Log {
     /// True if everything up to this position is on disk, or was purged; false if the log does not reach that far.
     pub fn is_written(&self, upto: LogPosition) -> bool {
         self.0.shared.state.lock().is_written(upto.index)
+    }
+
+    /// The indexes of the entries that are not on disk yet.
+    pub fn unwritten(&self) -> Option<RangeInclusive<u64>> {
+        self.0.shared.state.lock().unwritten()
+    }
+
+    /// The segment of an entry, and the offset at which the entry ends in it, once it is written; `None` if it was purged.
+    pub fn end_on_disk(&self, index: u64) -> Option<(u64, u64)> {
+        let place = self.0.shared.state.lock().place_of(index)?;
+        Some((place.segment, place.offset + u64::from(place.length)))
     }
 
     /// The position with this index; `None` if the log does not hold it any more, or not yet. The last purged one is

@@ -1,6 +1,7 @@
 //! The log in memory: the place of every live entry, the latest entries themselves, the vote.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use crate::model::LogPosition;
 
@@ -103,6 +104,17 @@ impl State {
             Some(at) => self.slots.get(at as usize).is_some_and(|slot| slot.place.is_some()),
             None => true,
         }
+    }
+
+    /// The indexes of the entries that are not on disk. Entries are written in their order.
+    pub fn unwritten(&self) -> Option<RangeInclusive<u64>> {
+        let written = self.slots.partition_point(|slot| slot.place.is_some()) as u64;
+        (written < self.slots.len() as u64).then(|| self.first + written..=self.next() - 1)
+    }
+
+    /// The place of an entry, if the log holds it and it is written.
+    pub fn place_of(&self, index: u64) -> Option<Place> {
+        self.slots.get(usize::try_from(index.checked_sub(self.first)?).ok()?)?.place
     }
 
     /// The position with this index; `None` if the log does not hold it any more, or not yet. The last purged one is

@@ -1,5 +1,6 @@
 //! A node: the handle of raft for all other rooms.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -200,6 +201,11 @@ impl Node {
     /// For how long the disk of this member's log has stood still, if it does.
     pub fn log_stalled_for(&self) -> Option<Duration> {
         self.0.log_stalled_for()
+    }
+
+    /// The indexes of the entries that the disk of this member's log does not have yet; it has acknowledged none of them.
+    pub fn unflushed(&self) -> Option<RangeInclusive<u64>> {
+        self.0.options.log.unwritten()
     }
 
     /// Logs that the disk of this member's log stands still, while it does; on any thread but raft's. Never returns.
@@ -465,6 +471,8 @@ impl Node {
         }
         inner.abort_tasks();
         let log = inner.options.log.clone();
+        // What it still writes may find a disk that stands still.
+        let _write = inner.shared.pace.begin(None);
         let _ = offload(move || log.close()).await;
         inner.ended.send_replace(true);
     }

@@ -7,11 +7,13 @@
 //! prints figures of the large variants. The small ones leave elections more time, for the machine that runs them may be
 //! busy.
 
-use crate::harness::{PATIENCE, Server, Setup, Three, heavy, page, skip, status, subject};
+use super::notify::Manager;
+use crate::harness::{PATIENCE, Server, Setup, Three, heavy, orderly, page, skip, status, subject, until};
 use kvd::api::proto::etcdserverpb::{
     LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
     request_op::Request,
 };
+use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -394,4 +396,91 @@ async fn a_member_without_others_says_that_its_log_stands_still_while_it_does() 
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     alone.api().kv.clone().txn(write("later")).await.expect("written");
+}
+
+/// A member without others whose log's disk can stand still: the member, systemd's side of it, and the file that makes the
+/// disk stand still.
+async fn notifying(test: &str, dir: &Path) -> Option<(Server, Manager, PathBuf)> {
+    let library = stalling(test, dir)?;
+    let switch = dir.join("stall");
+    let mut alone = Setup::of(&subject()).prepare();
+    let manager = Manager::of(&mut alone);
+    let log = std::fs::canonicalize(alone.dir()).expect("a directory").join("data/member/log");
+    alone.add_env("LD_PRELOAD", &library.display().to_string());
+    alone.add_env("STALL_BELOW", &log.display().to_string());
+    alone.add_env("STALL_WHILE", &switch.display().to_string());
+    alone.start().await;
+    Some((alone, manager, switch))
+}
+
+/// Puts a value while the disk stands still; its outcome comes later.
+fn put_into_the_stall(server: &Server) -> JoinHandle<bool> {
+    let mut kv = server.api().kv;
+    let write = TxnRequest { success: vec![put("k".into(), "after".into(), 0)], ..Default::default() };
+    tokio::spawn(async move { kv.txn(write).await.is_ok() })
+}
+
+async fn value(server: &Server) -> String {
+    let get = RangeRequest { key: "k".into(), ..Default::default() };
+    let found = server.api().kv.range(get).await.expect("a read").into_inner();
+    String::from_utf8_lossy(&found.kvs[0].value).into_owned()
+}
+
+/// Whoever stops a member whose log's disk stands still sees at once what that waits for; once the disk goes on, the end is
+/// an orderly one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_says_that_it_waits_for_the_disk_of_the_log() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("kvd-stall-").tempdir().expect("a temporary directory");
+    let test = "a_stop_says_that_it_waits_for_the_disk_of_the_log";
+    let Some((mut alone, mut manager, switch)) = notifying(test, dir.path()).await else { return };
+    let before = TxnRequest { success: vec![put("k".into(), "before".into(), 0)], ..Default::default() };
+    alone.api().kv.txn(before).await.expect("written");
+    std::fs::write(&switch, "").expect("a file");
+    let writing = put_into_the_stall(&alone);
+    until("it is written", || alone.log().contains("the disk of the raft log stands still")).await;
+    alone.signal(Signal::TERM);
+    manager.hears("STATUS=stopping: the disk of the log has stood still for").await;
+    until("the log says so", || alone.log().contains("stopping waits for the disk of the raft log")).await;
+    assert!(
+        alone.log().contains("are not flushed, and this member has not acknowledged them"),
+        "{}",
+        alone.log()
+    );
+    std::fs::remove_file(&switch).expect("the file is there");
+    assert!(orderly(alone.ended().await), "{}", alone.log());
+    let acknowledged = writing.await.expect("it ends");
+    alone.start().await;
+    let value = value(&alone).await;
+    assert!(value == "after" || value == "before" && !acknowledged, "{value}, acknowledged: {acknowledged}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes half a minute"]
+async fn a_stop_does_not_wait_for_ever_for_the_disk_of_the_log() {
+    if !subject().is_kvd() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("kvd-stall-").tempdir().expect("a temporary directory");
+    let test = "a_stop_does_not_wait_for_ever_for_the_disk_of_the_log";
+    let Some((mut alone, _, switch)) = notifying(test, dir.path()).await else { return };
+    let before = TxnRequest { success: vec![put("k".into(), "before".into(), 0)], ..Default::default() };
+    alone.api().kv.txn(before).await.expect("written");
+    std::fs::write(&switch, "").expect("a file");
+    let writing = put_into_the_stall(&alone);
+    until("it is written", || alone.log().contains("the disk of the raft log stands still")).await;
+    let begun = Instant::now();
+    let status = alone.stop().await;
+    println!("ended with {status} after {:?}: {}", begun.elapsed(), alone.log());
+    assert_eq!(status.code(), Some(1));
+    // `TimeoutStopSec=` of the unit.
+    assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
+    assert!(alone.log().contains("stopping without the disk of the raft log"), "{}", alone.log());
+    assert!(!writing.await.expect("it ends"), "it was acknowledged, and is not flushed");
+    std::fs::remove_file(&switch).expect("the file is there");
+    alone.start().await;
+    let value = value(&alone).await;
+    assert!(value == "before" || value == "after", "{value}");
 }
