@@ -105,6 +105,8 @@ mod tree;
 mod tree_test;
 #[cfg(test)]
 mod users_test;
+#[cfg(test)]
+mod verify_test;
 mod worker;
 
 pub use backup::{BackupReader, Imported};

@@ -5,11 +5,14 @@
 //! and rows are checked as at a start ([`super::pages`]), and large values, too. Where the file system can, reads go
 //! past the system's cache, which would hide what is on the disk.
 
+use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::core::Inner;
-use super::pages::{self, Place, Reading};
+use super::lmdb::Tables;
+use super::pages::{self, Part, Place, Report};
 use super::states::state_number;
 use super::{Store, StoreError, clean};
 
@@ -29,6 +32,9 @@ pub struct Scrubbed {
     /// True at the end of all data.
     pub is_complete: bool,
 }
+
+/// Longest pause after a part of the check of all data.
+const MOST: Duration = Duration::from_secs(1);
 
 /// How often damage is read before it is believed.
 const CONFIRMED: u32 = 3;
@@ -64,43 +70,84 @@ impl Store {
     }
 }
 
-/// Reads for this long, then pauses for as long.
-const BURST: Duration = Duration::from_millis(10);
+/// Bytes of a part of the check of all data: far more than the branches on the way to it and the list of free pages.
+const PART: u64 = 4 << 20;
 
 impl Inner {
     fn verify(&self) -> Result<Scrubbed, StoreError> {
         let tables = self.shared.read().tables.clone();
+        pages::beside_reading_ahead(tables.dir(), |progress| {
+            self.verify_parts(&tables, PART, &mut |read, took| {
+                progress.fetch_add(read, Ordering::Relaxed);
+                // Half of a core.
+                std::thread::sleep(took.min(MOST));
+            })
+        })
+    }
+
+    /// Checks all data in parts, each at a commit of its own, so that no page is kept from being used again for long.
+    /// `pause` is called after each part with its bytes and the time that it took.
+    ///
+    /// First comes what no part shows: that each page has one use. What is written later is written by this process; all
+    /// that was there before, and was not written again, is read by one of the parts, for they go by keys.
+    pub(super) fn verify_parts(
+        &self,
+        tables: &Tables,
+        part: u64,
+        pause: &mut dyn FnMut(u64, Duration),
+    ) -> Result<Scrubbed, StoreError> {
+        let dir = tables.dir();
+        let mut all = Scrubbed::default();
+        let mut begun = Instant::now();
+        let skeleton = self.confirmed(tables, |transaction| {
+            pages::skeleton(dir, transaction, &mut |_| !self.signal.is_stopped())
+        })?;
+        let Some(skeleton) = skeleton.filter(|report| !report.is_cut) else { return Ok(all) };
+        all.bytes += skeleton.bytes;
+        pause(skeleton.bytes, begun.elapsed());
+        let mut place = Place::default();
+        // It may be replaced meanwhile.
+        while !self.signal.is_stopped() && self.shared.read().tables.dir() == dir {
+            begun = Instant::now();
+            let from = place.clone();
+            let report = self.confirmed(tables, |transaction| {
+                place = from.clone();
+                pages::part(dir, transaction, &mut place, part, Part::WithFreePages)
+            })?;
+            let bytes = report.as_ref().map_or(0, |report| report.bytes);
+            all.bytes += bytes;
+            if report.is_some_and(|report| !report.is_cut) {
+                self.set_verified(dir);
+                return Ok(Scrubbed { is_complete: true, ..all });
+            }
+            pause(bytes, begun.elapsed());
+        }
+        Ok(all)
+    }
+
+    /// What `read` finds at the last commit; `None` if commits were made too often meanwhile. Damage is read again before it
+    /// is believed, for a meta page may be read while it is written, and damage stays.
+    fn confirmed(
+        &self,
+        tables: &Tables,
+        mut read: impl FnMut(u64) -> io::Result<Option<Report>>,
+    ) -> Result<Option<Report>, StoreError> {
         let dir = tables.dir();
         let mut found = 0;
         for _ in 0..TRIES {
             // As long as it is open, none of its pages is used for something else.
             let txn = tables.read()?;
-            let mut begun = Instant::now();
-            let mut goes_on = |_| {
-                let took = begun.elapsed();
-                if took >= BURST {
-                    std::thread::sleep(took.min(BURST * 2));
-                    begun = Instant::now();
-                }
-                !self.signal.is_stopped()
-            };
-            let checked = pages::check_at(dir, txn.id() as u64, Reading::Everything, &mut goes_on);
-            let failed = |error| StoreError::io(format!("checking {}", dir.display()), error);
-            let Some(report) = checked.map_err(failed)? else { continue };
-            if report.is_cut {
-                return Ok(Scrubbed { bytes: report.bytes, is_complete: false });
-            }
-            let Some(complaint) = report.complaint() else {
-                self.set_verified(dir);
-                return Ok(Scrubbed { bytes: report.bytes, is_complete: true });
-            };
-            // A meta page may be read while it is written.
+            let report = read(txn.id() as u64);
+            drop(txn);
+            let failed = |error| StoreError::io(format!("reading {}", dir.display()), error);
+            let Some(report) = report.map_err(failed)? else { continue };
+            let Some(complaint) = report.complaint() else { return Ok(Some(report)) };
             found += 1;
             if found == CONFIRMED {
                 return Err(self.is_damaged(dir, &complaint));
             }
         }
-        Ok(Scrubbed::default())
+        Ok(None)
     }
 
     /// Condemns the state in `dir`, unless another one is in use by now.
@@ -118,29 +165,16 @@ impl Inner {
         if place.state.as_deref() != Some(dir) {
             *place = ScrubPlace { place: Place::default(), state: Some(dir.to_path_buf()) };
         }
-        let failed = |error| StoreError::io(format!("scrubbing {}", dir.display()), error);
-        let begin = place.place.clone();
-        let mut found = 0;
-        for _ in 0..TRIES {
-            let txn = tables.read()?;
-            let Some(report) = pages::part(dir, txn.id() as u64, &mut place.place, bytes).map_err(failed)?
-            else {
-                continue;
-            };
-            drop(txn);
-            if let Some(complaint) = report.complaint() {
-                // A meta page may be read while it is written; damage stays.
-                found += 1;
-                if found < CONFIRMED {
-                    place.place = begin.clone();
-                    continue;
-                }
-                return Err(self.is_damaged(dir, &complaint));
-            }
-            return Ok(Scrubbed { bytes: report.bytes, is_complete: !report.is_cut });
-        }
-        // As good as nothing: the next part is tried soon.
-        Ok(Scrubbed::default())
+        let from = place.place.clone();
+        let report = self.confirmed(&tables, |transaction| {
+            place.place = from.clone();
+            pages::part(dir, transaction, &mut place.place, bytes, Part::FromTheDisk)
+        })?;
+        // Without one as good as nothing: the next part is tried soon.
+        Ok(report.map_or_else(Scrubbed::default, |report| Scrubbed {
+            bytes: report.bytes,
+            is_complete: !report.is_cut,
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::file::{PageFile, Progress};
 use super::layout::{Meta, Tree, u64_at};
@@ -21,6 +21,8 @@ const KEPT: usize = 1000;
 pub(in crate::store) enum Reading {
     /// The names of tables, the free pages, the tables that are in memory, and of the others the roots.
     Roots,
+    /// The names of tables, the free pages, and all branches.
+    Branches,
     /// All pages but those of large values, which are verified whenever they are read.
     Pages,
     /// Everything.
@@ -85,28 +87,6 @@ pub(in crate::store) fn check(
         Err((page, what)) => report.of_file(page, what),
     }
     Ok(report)
-}
-
-/// The same at the commit of a transaction that is still open for reading, while others may write. `None` if the file has
-/// no such commit any more.
-///
-/// # Errors
-/// If the file cannot be opened.
-pub(in crate::store) fn check_at(
-    dir: &Path,
-    transaction: u64,
-    reading: Reading,
-    goes_on: &mut dyn FnMut(usize) -> bool,
-) -> io::Result<Option<Report>> {
-    let mut report = Report::default();
-    match opened(&dir.join("data.mdb"))? {
-        Ok((file, metas)) => match metas.iter().find(|meta| meta.transaction == transaction) {
-            Some(meta) => checked(&file, meta, reading, goes_on, &mut report),
-            None => return Ok(None),
-        },
-        Err((page, what)) => report.of_file(page, what),
-    }
-    Ok(Some(report))
 }
 
 /// Checks an environment, with the file read ahead.
@@ -186,14 +166,17 @@ fn environment(
         let (last, visitor) = (meta.last, checker as &mut dyn Visitor);
         let taken = std::mem::take(&mut used);
         let is_shallow = reading == Reading::Roots && matches!(kind, Kind::Rows(id) if is_large(id));
-        let mut walk =
-            Walk { used: taken, reads_values, is_shallow, is_ended, ..Walk::new(file, last, visitor) };
+        let is_skeleton = reading == Reading::Branches && matches!(kind, Kind::Rows(_));
+        let new = Walk::new(file, last, visitor);
+        let mut walk = Walk { used: taken, reads_values, is_shallow, is_skeleton, is_ended, ..new };
         walk.tree(kind, tree);
         is_ended = walk.is_ended;
         used = std::mem::take(&mut walk.used);
     };
     tree(Kind::Main, &meta.main, &mut checker);
+    let mut unread = 0;
     for (id, rows) in std::mem::take(&mut checker.tables) {
+        unread += if reading == Reading::Branches { rows.overflows } else { 0 };
         tree(Kind::Rows(id), &rows, &mut checker);
     }
     tree(Kind::Free, &meta.free, &mut checker);
@@ -203,11 +186,49 @@ fn environment(
         }
     }
     // Behind a damaged page others have no use that is known.
-    let count = used.count + 2;
+    let count = used.count + unread + 2;
     if report.found == 0 && !is_ended && reading != Reading::Roots && count != meta.last + 1 {
         report.of_file(meta.last, format!("{count} of {} pages have a use", meta.last + 1));
     }
     report.is_cut = is_ended;
+}
+
+/// Checks what no part of an environment shows by itself, at the commit of a transaction that is still open for reading:
+/// that each page has one use. Leaves are not read, for the branches above name them, and values that have pages of their
+/// own are counted as their tables note them: a part would find one with a second use, because its rows have checksums.
+/// `None` if the file has no such commit any more.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub(in crate::store) fn skeleton(
+    dir: &Path,
+    transaction: u64,
+    goes_on: &mut dyn FnMut(usize) -> bool,
+) -> io::Result<Option<Report>> {
+    let mut report = Report::default();
+    match opened(&dir.join("data.mdb"))? {
+        Ok((file, metas)) => match metas.iter().find(|meta| meta.transaction == transaction) {
+            Some(meta) => environment(&file, meta, Reading::Branches, goes_on, &mut report),
+            None => return Ok(None),
+        },
+        Err((page, what)) => report.of_file(page, what),
+    }
+    Ok(Some(report))
+}
+
+/// Has the system read the file in `dir` ahead of `work`, which counts the bytes that it reads.
+pub(in crate::store) fn beside_reading_ahead<T>(dir: &Path, work: impl FnOnce(&AtomicU64) -> T) -> T {
+    let progress = Progress::default();
+    std::thread::scope(|scope| {
+        // Without such a thread all is slower.
+        if let Ok(Ok((file, _))) = opened(&dir.join("data.mdb")) {
+            let progress = &progress;
+            let _ = std::thread::Builder::new().spawn_scoped(scope, move || file.read_ahead(progress));
+        }
+        let done = work(&progress.bytes);
+        progress.is_ended.store(true, Ordering::Relaxed);
+        done
+    })
 }
 
 /// True for the tables that grow with the keys; a start reads all others.
@@ -269,6 +290,15 @@ impl Visitor for Checker<'_> {
     }
 }
 
+/// How a part is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Part {
+    /// Past the system's cache.
+    FromTheDisk,
+    /// None of its pages may be in the list of free pages.
+    WithFreePages,
+}
+
 /// Where a check in parts continues.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Place {
@@ -289,6 +319,7 @@ pub(in crate::store) fn part(
     transaction: u64,
     place: &mut Place,
     bytes: u64,
+    how: Part,
 ) -> io::Result<Option<Report>> {
     let mut report = Report::default();
     let path = dir.join("data.mdb");
@@ -300,9 +331,11 @@ pub(in crate::store) fn part(
         }
     };
     let Some(meta) = metas.iter().find(|meta| meta.transaction == transaction) else { return Ok(None) };
-    file.past_the_cache(&path);
+    if how == Part::FromTheDisk {
+        file.past_the_cache(&path);
+    }
     let is_sealed = is_sealed(&file, meta);
-    // The names and the free pages do not count: each part reads the former, and the first one the latter.
+    // The names and the free pages do not count.
     let (read, counts) = (Cell::new(0), Cell::new(false));
     let mut goes_on = |more: usize| {
         read.set(read.get() + if counts.get() { more as u64 } else { 0 });
@@ -318,11 +351,15 @@ pub(in crate::store) fn part(
     let walk = |kind, tree: &Tree, from: Option<Vec<u8>>, checker: &mut Checker<'_>| {
         let mut walk = Walk { from, ..Walk::new(&file, meta.last, checker) };
         walk.tree(kind, tree);
-        (walk.is_ended && !walk.is_at_end, walk.reached)
+        let (is_ended, reached, used) = (walk.is_ended && !walk.is_at_end, walk.reached, walk.used);
+        for page in checker.free.iter().filter(|page| used.is_marked(**page)) {
+            checker.report.of_file(*page, "it is in the list of free pages, and in use");
+        }
+        (is_ended, reached)
     };
     walk(Kind::Main, &meta.main, None, &mut checker);
     let tables = std::mem::take(&mut checker.tables);
-    if *place == Place::default() {
+    if how == Part::WithFreePages || *place == Place::default() {
         walk(Kind::Free, &meta.free, None, &mut checker);
     }
     counts.set(true);

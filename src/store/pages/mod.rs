@@ -8,7 +8,7 @@
 //!   ascend within the bounds that the pages above give them, rows have their checksums, and the sizes that LMDB notes
 //!   of a table are right
 //! - `check`: the whole environment: both meta pages, all tables, the list of free pages; each page of the file has
-//!   exactly one use
+//!   exactly one use. Or parts of it, while others write
 //! - `salvage`: whatever can be read of one that is damaged
 //!
 //! What it cannot see is a page that is an older one of the same table, at the same place, with the same number of rows
@@ -20,7 +20,9 @@ mod layout;
 mod salvage;
 mod walk;
 
-pub(super) use check::{Place, Reading, Remains, check, check_at, part, remains};
+pub(super) use check::{
+    Part, Place, Reading, Remains, Report, beside_reading_ahead, check, part, remains, skeleton,
+};
 #[cfg(test)]
 pub(super) use check::{pages_of, roots_of};
 pub(super) use salvage::{Salvage, salvage};

@@ -130,6 +130,8 @@ pub struct Walk<'w> {
     pub reads_values: bool,
     /// Whether only the roots of tables are read.
     pub is_shallow: bool,
+    /// Whether leaves are not read: the branches above name them.
+    pub is_skeleton: bool,
     /// Whether the nodes of a damaged leaf are visited.
     pub saves: bool,
     pub visitor: &'w mut dyn Visitor,
@@ -164,6 +166,7 @@ impl<'w> Walk<'w> {
             used: Used::default(),
             reads_values: true,
             is_shallow: false,
+            is_skeleton: false,
             saves: false,
             visitor,
             found: 0,
@@ -185,6 +188,9 @@ impl<'w> Walk<'w> {
         self.page(kind, at, &mut seen);
         let is_cut = self.is_ended || self.is_shallow && tree.depth > 1;
         let is_whole = !is_cut && self.from.is_none();
+        if self.is_skeleton {
+            (seen.rows, seen.overflows) = (tree.rows, tree.overflows);
+        }
         if self.found == before && is_whole && seen != *tree {
             let what = format!("the table has {}, and {} are noted", sizes(&seen), sizes(tree));
             self.report(kind, tree.root, what, Lost::Nothing);
@@ -216,6 +222,13 @@ impl<'w> Walk<'w> {
 
     fn page(&mut self, kind: Kind, at: At<'_>, seen: &mut Tree) {
         let lost = || Lost::Between(at.from.map(<[u8]>::to_vec), at.to.map(<[u8]>::to_vec));
+        if self.is_skeleton && at.levels == 1 {
+            seen.leaves += 1;
+            return match self.take(at.page, 1) {
+                Ok(()) => {}
+                Err(what) => self.report(kind, at.page, what, lost()),
+            };
+        }
         let page = match self.take(at.page, 1).and_then(|()| self.read(at.page, self.file.page_size())) {
             Ok(page) => page,
             Err(what) => return self.report(kind, at.page, what, lost()),
