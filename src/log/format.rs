@@ -209,10 +209,10 @@ impl FrameHeader {
     pub fn decode(bytes: &[u8], seed: u32, offset: u64) -> Option<Self> {
         let bytes = bytes.get(..FRAME_HEADER)?;
         let header = Self { length: u32_at(bytes, 0), chain: u32_at(bytes, 4), checksum: u32_at(bytes, 8) };
-        let whole = u32_at(bytes, 12) == header_crc(seed, offset, &bytes[..12]);
         // Zeros are not a seal: a reused segment may be full of them, and a checksum of zeros may match by chance.
         let is_seal = header.checksum == 0 && header.chain != 0;
-        (whole && (header.length != 0 || is_seal)).then_some(header)
+        let is_whole = || u32_at(bytes, 12) == header_crc(seed, offset, &bytes[..12]);
+        ((header.length != 0 || is_seal) && is_whole()).then_some(header)
     }
 
     /// True if the header was made for this payload.

@@ -55,7 +55,13 @@ pub fn read_segment(bytes: &[u8]) -> usize {
 }
 
 fn header_at(bytes: &[u8], seed: u32, offset: u64) -> Option<FrameHeader> {
-    FrameHeader::decode(bytes.get(offset as usize..)?, seed, offset)
+    let bytes = bytes.get(offset as usize..)?;
+    // Almost nothing that is tried is a header, and most of it has no possible length: that needs no checksum.
+    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    if length > bytes.len().checked_sub(FRAME_HEADER)? {
+        return None;
+    }
+    FrameHeader::decode(bytes, seed, offset)
 }
 
 fn payload_at<'b>(bytes: &'b [u8], header: &FrameHeader, offset: u64) -> Option<&'b [u8]> {
