@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -53,6 +54,8 @@ struct Inode {
     durable: Vec<u8>,
     /// Writes that the next flush makes durable.
     pending: Vec<(usize, Vec<u8>)>,
+    /// A flush has failed: some of what it was to write can be read, and is not on the disk.
+    torn: bool,
 }
 
 impl SimDisk {
@@ -74,7 +77,7 @@ impl SimDisk {
         let mut fresh = World { random: world.random ^ 0x5eed, ..World::default() };
         for (name, inode) in names {
             let bytes = inode.lock().after_power_failure(&mut fresh);
-            let inode = Inode { durable: bytes.clone(), bytes, pending: Vec::new() };
+            let inode = Inode { durable: bytes.clone(), bytes, ..Inode::default() };
             fresh.names.insert(name, Arc::new(Mutex::new(inode)));
         }
         world.random = world.random.wrapping_add(0x9e37);
@@ -88,11 +91,25 @@ impl SimDisk {
         let mut fresh = World::default();
         for (name, inode) in durable {
             let bytes = inode.lock().durable.clone();
-            let inode = Inode { durable: bytes.clone(), bytes, pending: Vec::new() };
+            let inode = Inode { durable: bytes.clone(), bytes, ..Inode::default() };
             fresh.names.insert(name, Arc::new(Mutex::new(inode)));
         }
         fresh.durable_names = fresh.names.clone();
         Self(Arc::new(Mutex::new(fresh)))
+    }
+
+    /// The names of the files.
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().names.keys().cloned().collect()
+    }
+
+    /// What was written to a file and not flushed; `None` if the name was not flushed either, or a flush of it has failed.
+    pub fn unflushed(&self, name: &str) -> Option<Vec<Range<u64>>> {
+        let world = self.0.lock();
+        let (now, then) = (world.names.get(name)?, world.durable_names.get(name)?);
+        let inode = now.lock();
+        let range = |(offset, data): &(usize, Vec<u8>)| *offset as u64..(offset + data.len()) as u64;
+        (Arc::ptr_eq(now, then) && !inode.torn).then(|| inode.pending.iter().map(range).collect())
     }
 
     /// The disk after the process was killed: everything that was written can be read, flushed or not. Calls no longer
@@ -174,6 +191,7 @@ impl SimDisk {
         let answer = look(&mut inode.bytes);
         inode.durable = inode.bytes.clone();
         inode.pending.clear();
+        inode.torn = false;
         Some(answer)
     }
 
@@ -387,6 +405,7 @@ impl DiskFile for SimFile {
         if called.is_err() || std::mem::take(&mut world.flush_fails) {
             inode.durable = inode.after_power_failure(&mut world);
             inode.pending.clear();
+            inode.torn = true;
             return Err(called.err().unwrap_or_else(|| io::Error::other("simulated failure of a flush")));
         }
         for (offset, data) in std::mem::take(&mut inode.pending) {

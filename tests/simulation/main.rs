@@ -67,14 +67,25 @@ mod verify;
 mod watchers;
 mod world;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seeds of every run, per size of cluster.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 100;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// How many seeds run at the same time: one on each core, if nobody says otherwise.
+fn jobs() -> u64 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    number("KVD_JOBS").unwrap_or_else(cores)
+}
 
 /// The seeds to run.
 fn seeds() -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     match (number("KVD_SEED"), number("KVD_SEEDS")) {
         (Some(seed), _) => vec![seed],
         (None, Some(count)) => {
@@ -86,23 +97,47 @@ fn seeds() -> Vec<u64> {
     }
 }
 
+/// Runs all seeds, beside each other, until one fails.
 fn run_all(members: u64) {
+    let (seeds, next) = (seeds(), AtomicUsize::new(0));
+    let failed = std::thread::scope(|scope| {
+        let (ended, outcomes) = mpsc::channel();
+        for _ in 0..jobs() {
+            let (seeds, next, ended) = (&seeds, &next, ended.clone());
+            scope.spawn(move || {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // Nobody receives it once a seed has failed.
+                    let _ = ended.send(run::run(*seed, members, None));
+                }
+            });
+        }
+        drop(ended);
+        let failed = judge(members, seeds.len(), outcomes);
+        next.store(seeds.len(), Ordering::Relaxed);
+        failed
+    });
+    if let Some(failed) = failed {
+        failed.shrunk().expect_good();
+    }
+}
+
+/// Prints the outcome of each seed as it ends, up to the first one that failed, which is returned.
+fn judge(members: u64, seeds: usize, outcomes: mpsc::Receiver<run::Outcome>) -> Option<run::Outcome> {
     // What users were seen to do, with their role and without it.
     let mut acts = [("role true: Some(Ok(()))", false), ("role false: Some(Err(PermissionDenied))", false)];
-    for seed in seeds() {
-        let outcome = run::run(seed, members, None);
-        let (seconds, hash) = (outcome.simulated.as_secs_f64(), outcome.hash());
+    for outcome in outcomes {
+        let (seed, seconds, hash) = (outcome.seed, outcome.simulated.as_secs_f64(), outcome.hash());
         println!("{members} members, seed {seed}: {seconds:.1} s simulated, journal {hash:016x}");
         if !outcome.faults.is_empty() {
             println!("{}", outcome.command());
-            outcome.shrunk().expect_good();
-            return;
+            return Some(outcome);
         }
         for (what, seen) in &mut acts {
             *seen |= outcome.journal.iter().any(|line| line.contains(*what));
         }
     }
-    assert!(seeds().len() == 1 || acts.iter().all(|(_, seen)| *seen), "not all of {acts:?} was seen");
+    assert!(seeds == 1 || acts.iter().all(|(_, seen)| *seen), "not all of {acts:?} was seen");
+    None
 }
 
 #[test]

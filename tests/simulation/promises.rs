@@ -1,5 +1,8 @@
 //! What a member acknowledges to another one must be on its disk at that moment: nobody asks again.
 
+use std::ops::Range;
+
+use kvd::log::format::{FRAME_HEADER, segment_name, sequence_of};
 use kvd::log::{Log, LogError, SimDisk, Space, Vote};
 use kvd::model::LogPosition;
 use kvd::raft::wire::{Answer, Request};
@@ -8,8 +11,9 @@ use parking_lot::Mutex;
 use super::machine::Process;
 use super::trials;
 
-/// Reading a log takes long, so as long as its disk has room, one answer of so many is checked.
-const OFTEN: u64 = 16;
+/// The log says where on the disk an entry is, and the disk whether that was flushed. One of so many entries is looked
+/// for in what a start after a power failure reads, which takes long; of eight times as many if the disk lacks room.
+const OFTEN: u64 = 256;
 
 /// What is on the disk of a process's log.
 pub struct Promises {
@@ -20,7 +24,7 @@ pub struct Promises {
 /// The disk as it was seen last.
 #[derive(Default)]
 struct Seen {
-    /// Answers to entries, checked or not.
+    /// Answers to entries that were checked.
     answers: u64,
     /// How often files had been flushed.
     flushes: u64,
@@ -60,17 +64,20 @@ impl Promises {
     /// in the meantime to replace it.
     fn lacks(&self, process: &Process, at: LogPosition) -> Option<String> {
         let same_term = |last: LogPosition| last.term == at.term && last.index >= at.index;
-        let is_due = {
-            let mut seen = self.seen.lock();
-            seen.answers += 1;
-            let is_due = process.log.space() != Space::Enough || seen.answers.is_multiple_of(OFTEN);
-            is_due && !seen.last.is_some_and(same_term)
-        };
-        if !is_due || !process.log.holds(at) {
+        if self.seen.lock().last.is_some_and(same_term) || !process.log.holds(at) {
             return None;
         }
         let checkpointed = process.store.checkpointed();
         if checkpointed.is_some_and(|folded| folded.index >= at.index) {
+            return None;
+        }
+        let is_read = {
+            let mut seen = self.seen.lock();
+            seen.answers += 1;
+            seen.answers.is_multiple_of(if process.log.space() == Space::Enough { OFTEN } else { OFTEN / 8 })
+        };
+        if !is_read && self.is_flushed(process, at.index) {
+            self.seen.lock().last = Some(at);
             return None;
         }
         let (held, bounds) = match self.with_log(|log| (log.holds(at), log.bounds())) {
@@ -82,6 +89,20 @@ impl Promises {
             return None;
         }
         Some(format!("its disks have a log of {bounds:?} and a store up to {checkpointed:?}"))
+    }
+
+    /// True if the entry was flushed with all that was written before it.
+    fn is_flushed(&self, process: &Process, index: u64) -> bool {
+        let Some((current, end)) = process.log.end_on_disk(index) else { return false };
+        // A seal is not waited for.
+        let waits = |part: &Range<u64>| part.end - part.start > FRAME_HEADER as u64;
+        let is_there = |name: &str, upto: u64| {
+            let unflushed = self.disk.unflushed(name);
+            unflushed.is_some_and(|parts| !parts.iter().any(|part| part.start < upto && waits(part)))
+        };
+        let names = self.disk.names();
+        let mut earlier = names.iter().filter(|name| sequence_of(name).is_some_and(|other| other < current));
+        is_there(&segment_name(current), end) && earlier.all(|name| is_there(name, u64::MAX))
     }
 
     /// The log as it is after a power failure of which nothing survives that was not flushed.
