@@ -341,9 +341,10 @@ async fn many_watches() {
         open.push(connection);
     }
     tokio::time::sleep(lasts()).await;
-    // The libraries keep about half of it; the rest is the watcher, and events that wait.
+    // The libraries keep about half of it; the rest is the watcher, and events that wait: more of them the longer it lasts.
     let streams = connections * streams as usize;
-    watched.end("1,000 connections x 100 watches", streams * STREAM + 8 * MB).await;
+    let bound = if is_measured() { 256 * MB } else { streams * STREAM + 8 * MB };
+    watched.end("1,000 connections x 100 watches", bound).await;
     drop(open);
 }
 
