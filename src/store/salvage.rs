@@ -4,7 +4,7 @@
 //! be made of it:
 //! - A change of which the version is lost becomes a deletion: the key is missing from then on, and no older value is
 //!   taken for the one that is lost. Older values can be read at their revisions.
-//! - A version of which the change is lost says all about it.
+//! - A version of which the change is lost says all about it, if its value is whole.
 //! - If the last version of a key was replaced by one of which nothing is left, a deletion behind all revisions says so.
 
 use std::collections::HashMap;
@@ -175,7 +175,7 @@ fn copy(from: &Path, tables: &Tables, salvaged: &mut Salvaged) -> Result<Option<
 fn agree(tables: &Tables, meta: Option<Meta>, salvaged: &mut Salvaged) -> Result<Meta, StoreError> {
     let meta = meta.unwrap_or(Meta { compacted: -1, pruned: -1, ..Meta::default() });
     delete_lost_versions(tables, salvaged)?;
-    let orphans = add_lost_changes(tables)?;
+    let orphans = add_lost_changes(tables, salvaged)?;
     remove_strays(tables, salvaged)?;
     let read = tables.read()?;
     let last = last_change(tables, &read)?;
@@ -235,50 +235,73 @@ fn delete_lost_versions(tables: &Tables, salvaged: &mut Salvaged) -> Result<(), 
         if kind == ChangeKind::Delete {
             return Ok(());
         }
-        let version = tables.exact(&read, key, at)?;
-        if let Some(version) = &version
-            && let Record::Live(live) = version.record
-            && (matches!(live.value, Value::Inline(_)) || tables.value(&read, at, live.value).is_ok())
-        {
-            return Ok(());
+        match tables.exact(&read, key, at)? {
+            Some(version) if is_whole(tables, &read, at, &version.record) => Ok(()),
+            version => lose_version(tables, &read, &mut rows, (key, at, version.is_some()), salvaged),
         }
-        let is_newest = tables.current_of(&read, key)?.is_none_or(|current| current.at <= at);
-        salvaged.lose(key, || match is_newest {
-            true => format!("as it was put at revision {}", at.main),
-            false => format!("as it was put at revision {}, which a later one has replaced", at.main),
-        });
-        rows.put(Id::History, &at.to_bytes(), Some(&deletion(key)))?;
-        if version.is_some() {
-            let is_current = tables.current_of(&read, key)?.is_some_and(|current| current.at == at);
-            match is_current {
-                true => rows.put(Id::Current, &keys::current_key(key), None)?,
-                false => rows.put(Id::Old, &keys::old_key(key, at), None)?,
-            }
-        }
-        Ok(())
     })?;
     rows.commit()
 }
 
-/// Adds the changes that versions show. Returns the keys whose last version was replaced by one of which nothing is left,
+/// True for a version with all of its value.
+fn is_whole(tables: &Tables, read: &ReadTxn, at: Revision, record: &Record<'_>) -> bool {
+    match record {
+        Record::Tombstone => false,
+        Record::Live(live) => {
+            matches!(live.value, Value::Inline(_)) || tables.value(read, at, live.value).is_ok()
+        }
+    }
+}
+
+/// A change becomes a deletion, and what is there of its version is removed.
+fn lose_version(
+    tables: &Tables,
+    read: &ReadTxn,
+    rows: &mut Rows<'_>,
+    (key, at, is_there): (&[u8], Revision, bool),
+    salvaged: &mut Salvaged,
+) -> Result<(), StoreError> {
+    let current = tables.current_of(read, key)?.map(|current| current.at);
+    salvaged.lose(key, || match current.is_none_or(|current| current <= at) {
+        true => format!("as it was put at revision {}", at.main),
+        false => format!("as it was put at revision {}, which a later one has replaced", at.main),
+    });
+    rows.put(Id::History, &at.to_bytes(), Some(&deletion(key)))?;
+    match is_there {
+        true if current == Some(at) => rows.put(Id::Current, &keys::current_key(key), None),
+        true => rows.put(Id::Old, &keys::old_key(key, at), None),
+        false => Ok(()),
+    }
+}
+
+/// Adds the changes that versions show; a version without all of its value is lost. Returns the keys whose last version was replaced by one of which nothing is left,
 /// as far as versions show it, with its revision.
-fn add_lost_changes(tables: &Tables) -> Result<HashMap<Vec<u8>, Revision>, StoreError> {
+fn add_lost_changes(
+    tables: &Tables,
+    salvaged: &mut Salvaged,
+) -> Result<HashMap<Vec<u8>, Revision>, StoreError> {
     let failed = StoreError::lmdb("reading history");
     let damaged = || StoreError::Damaged("a row that was just written".into());
     let read = tables.read()?;
     let mut rows = Rows::new(tables);
+    // True if the version stays.
     let mut add = |at: Revision, key: &[u8], record: Record<'_>| {
         if tables[Id::History].get(&read, &at.to_bytes()).map_err(&failed)?.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         let kind = match record {
             Record::Tombstone => ChangeKind::Delete,
+            _ if !is_whole(tables, &read, at, &record) => {
+                lose_version(tables, &read, &mut rows, (key, at, true), salvaged)?;
+                return Ok(false);
+            }
             Record::Live(live) if live.create == at.main && live.version == 1 => ChangeKind::Create,
             Record::Live(_) => ChangeKind::Update,
         };
         let mut change = Vec::new();
         encode_history(kind, key, &mut change);
-        rows.put(Id::History, &at.to_bytes(), Some(&change))
+        rows.put(Id::History, &at.to_bytes(), Some(&change))?;
+        Ok(true)
     };
     let mut walk = Walk::<CurrentShape>::from(tables[Id::Current], &read, &[])?;
     while let Some(row) = walk.next()? {
@@ -299,8 +322,8 @@ fn add_lost_changes(tables: &Tables) -> Result<HashMap<Vec<u8>, Revision>, Store
         }
         let Some(row) = row else { break };
         let (at, record) = (row.at.ok_or_else(damaged)?, Record::decode(row.value).ok_or_else(damaged)?);
-        add(at, walk.key(), record)?;
-        last = Some((walk.key().to_vec(), at, matches!(record, Record::Live(_))));
+        let is_live = add(at, walk.key(), record)? && matches!(record, Record::Live(_));
+        last = Some((walk.key().to_vec(), at, is_live));
     }
     rows.commit()?;
     Ok(orphans)

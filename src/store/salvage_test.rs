@@ -26,7 +26,8 @@ fn keys(store: &Store) -> Keys {
 fn restored(from: &Path) -> Result<(Keys, Salvaged), StoreError> {
     let saved = Bench::new(manual());
     let salvaged = saved.store.salvage(from)?;
-    let file: Vec<u8> = saved.store.backup()?.flat_map(Result::unwrap).collect();
+    let file = saved.store.backup()?.collect::<Result<Vec<_>, _>>();
+    let file = file.map_err(|error| StoreError::io("reading what was saved", error))?.concat();
     let mut file = bbolt::File::open(Cursor::new(&file), file.len() as u64).unwrap();
     let other = Bench::new(manual());
     other.store.load_backup(&mut file, 0)?;
@@ -137,6 +138,16 @@ fn a_damaged_page_costs_its_own_rows_and_no_others() {
         }
     }
     assert!(branches > 0);
+}
+
+#[test]
+fn a_value_of_which_a_part_is_lost_is_lost_if_its_change_is_too() {
+    let subject = Subject::new();
+    let pages = |name: &str| &subject.tables.iter().find(|(found, _)| *found == name).unwrap().1;
+    let chunks = pages("chunks");
+    let lost = [pages("history").as_slice(), &[chunks[chunks.len() / 2]]].concat();
+    let found = subject.salvage(&lost, |bytes| bytes[8..].fill(0xff)).unwrap();
+    assert!(subject.judge(&found, "all changes, and a part of a value") > 0);
 }
 
 #[test]
