@@ -37,17 +37,25 @@ pub async fn change(inner: &Arc<Inner>, caller: Caller, change: MemberChange) ->
             Some(leader) if leader == inner.shared.id() => {
                 match lead_change(inner, &caller, &change, true).await {
                     Err(Refusal::NotLeader) => {}
-                    Ok(Reply::Refused(refusal)) => return Err(refusal),
-                    done => return done,
+                    Ok((Reply::Refused(refusal), _)) => return Err(refusal),
+                    done => return done.map(|(reply, _)| reply),
                 }
             }
             Some(leader) => {
                 let request = Request::Propose(vec![(caller.clone(), Command::Member(change.clone()))]);
                 match ask(inner, leader, Channel::Service, &request).await {
                     Ok(Answer::Proposed { mut outcomes, index }) if outcomes.len() == 1 => {
-                        inner.shared.wait_applied(index).await;
+                        // Whoever asks this member next finds the change; but nobody sends its own removal to a member.
+                        let is_known = async || match change {
+                            MemberChange::Remove(id) if id == inner.shared.id() => true,
+                            _ => {
+                                let applied = inner.shared.wait_applied(index);
+                                tokio::time::timeout(inner.options.request_timeout(), applied).await.is_ok()
+                            }
+                        };
                         return match outcomes.pop() {
                             Some(Ok(Reply::Refused(refusal))) => Err(refusal),
+                            Some(Ok(_)) if !is_known().await => Err(Refusal::TimeoutApplied),
                             Some(outcome) => outcome,
                             None => Err(Refusal::Timeout),
                         };
@@ -63,7 +71,8 @@ pub async fn change(inner: &Arc<Inner>, caller: Caller, change: MemberChange) ->
     }
 }
 
-/// Changes the members as the leader. `asked` by a client: such changes are checked.
+/// Changes the members as the leader; returns the reply and the index of the change. `asked` by a client: such changes are
+/// checked.
 ///
 /// # Errors
 /// As [`change`]; [`Refusal::NotLeader`] if another member has to do it, and nothing was done.
@@ -72,7 +81,7 @@ pub async fn lead_change(
     caller: &Caller,
     change: &MemberChange,
     asked: bool,
-) -> Result<Reply, Refusal> {
+) -> Result<(Reply, u64), Refusal> {
     let raft = inner.raft().ok_or(Refusal::Stopped)?;
     let _one_at_a_time = inner.members.lock().await;
     loop {
@@ -108,11 +117,11 @@ pub async fn lead_change(
         let proposal = Arc::new(Proposal { stamp, caller: caller.clone(), command });
         let based_on = Precondition::LastMembershipLogId { last_membership_log_id: *stored.log_id() };
         match append(raft, config, next, change, proposal, based_on).await {
-            Ok(Some(reply)) => {
+            Ok((Some(reply), index)) => {
                 inner.shared.figures.changed(change, reply.refusal());
-                return Ok(reply);
+                return Ok((reply, index));
             }
-            Ok(None) => return Err(Refusal::Internal("a change of members without a reply".into())),
+            Ok((None, _)) => return Err(Refusal::Internal("a change of members without a reply".into())),
             Err(RaftError::APIError(ClientWriteError::PreconditionFailed(_)))
             | Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
                 openraft::errors::ChangeMembershipError::InProgress(_)
@@ -123,7 +132,8 @@ pub async fn lead_change(
     }
 }
 
-type Appended = Result<Option<Reply>, RaftError<Types, ClientWriteError<Types>>>;
+/// The reply, and the index of the entry.
+type Appended = Result<(Option<Reply>, u64), RaftError<Types, ClientWriteError<Types>>>;
 
 async fn append(
     raft: &Raft,
@@ -134,18 +144,19 @@ async fn append(
     based_on: Precondition<Types>,
 ) -> Appended {
     let payload = Payload::Change(proposal);
-    let mut replies = match change {
+    let written = match change {
         // Only this call changes the data of an existing member.
         MemberChange::Update { id, peer_urls } if config.get_node(&id.0).is_some() => {
             let nodes = BTreeMap::from([(id.0, Peer { urls: peer_urls.clone() })]);
             let request = ChangeMembershipRequest::new(ChangeMembers::SetNodes(nodes), true)
                 .with_payload(payload.clone(), payload)
                 .with_preconditions([based_on]);
-            raft.change_membership_with_payload(request).await?.uniform.data.0
+            raft.change_membership_with_payload(request).await?.uniform
         }
-        _ => raft.append_membership(next, payload, [based_on]).await?.data.0,
+        _ => raft.append_membership(next, payload, [based_on]).await?,
     };
-    Ok(replies.pop())
+    let (index, mut replies) = (written.log_id.index, written.data.0);
+    Ok((replies.pop(), index))
 }
 
 /// The configuration after the change.
@@ -277,7 +288,7 @@ pub async fn promote_pending(inner: &Arc<Inner>) {
             match lead_change(inner, &Caller::System, &MemberChange::Promote(member.id), false).await {
                 // It is tried again when the missing members are back.
                 Err(Refusal::Unhealthy) => {}
-                Ok(Reply::Refused(error)) | Err(error) => {
+                Ok((Reply::Refused(error), _)) | Err(error) => {
                     tracing::warn!(member = %member.id, %error, "a member that has caught up could not be promoted");
                 }
                 Ok(_) => {}

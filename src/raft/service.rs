@@ -200,7 +200,8 @@ impl Node {
             // get lost.
             return match members::lead_change(&self.0, caller, change, true).await {
                 Err(Refusal::NotLeader) => Answer::NotLeader,
-                outcome => Answer::Proposed { outcomes: vec![outcome], index: 0 },
+                Ok((reply, index)) => Answer::Proposed { outcomes: vec![Ok(reply)], index },
+                Err(refusal) => Answer::Proposed { outcomes: vec![Err(refusal)], index: 0 },
             };
         }
         let mut index = 0;

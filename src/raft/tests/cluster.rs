@@ -273,6 +273,27 @@ async fn a_single_member_grows_and_shrinks_again() {
     cluster.shut_down().await;
 }
 
+/// As with a write: whoever changes the members through a member that follows finds the change there.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_a_member_has_passed_on_is_known_there() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let follower = other_than(leader);
+    // Its answers come at once, and what is committed later.
+    cluster.network.narrow(20_000);
+    let change = async |change: MemberChange| {
+        cluster.node(follower).propose(Caller::Anonymous, Command::Member(change)).await.unwrap();
+        cluster.store(follower).members().into_iter().find(|member| member.id == MemberId(4))
+    };
+    let added = change(MemberChange::Add(Member { learner: true, ..member(4) })).await;
+    assert!(added.is_some());
+    let peer_urls = vec!["http://elsewhere:2380".to_string()];
+    let updated = change(MemberChange::Update { id: MemberId(4), peer_urls: peer_urls.clone() }).await;
+    assert_eq!(updated.map(|member| member.peer_urls), Some(peer_urls));
+    assert_eq!(change(MemberChange::Remove(MemberId(4))).await, None);
+    cluster.shut_down().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_learner_waits_to_be_promoted() {
     let mut cluster = Cluster::new(3).await;
