@@ -3,6 +3,9 @@
 //! What a client may do to it is bounded as on other connections: the size of a message, the memory of messages that are
 //! not whole, the time for which they may be left so (all by its share), and the number of connections. It is pinged as
 //! often as a connection of gRPC, and one whose client does not answer that ends.
+//!
+//! A client that closes the WebSocket, or its half of the connection, has ended the call, as with etcd's gateway: what is
+//! not sent by then is not sent any more.
 
 use std::future::{pending, poll_fn};
 use std::pin::Pin;

@@ -62,6 +62,14 @@ class Socket:
             assert code == websocket.ABNF.OPCODE_TEXT, code
             print("  ", masked(data.decode()))
 
+    def hangs_up(self):
+        """There is nothing more, not even a closing frame."""
+        try:
+            rest = self.socket.sock.recv(100)
+        except ConnectionError:
+            rest = b""  # What the library sent to answer the closing frame came too late.
+        print("   the rest:", rest)
+
     def ends(self):
         """etcd drops the connection, kvd says that it closes it."""
         try:
@@ -128,6 +136,18 @@ def same():
     with Socket("/v3/watch") as call:
         call.send(CREATE.encode())
         call.hears(1)
+    # Whoever ends its half of the connection, or closes it, has ended the call.
+    with Socket("/v3/watch") as call:
+        call.send(CREATE)
+        call.hears(1)
+        call.socket.sock.shutdown(socket.SHUT_WR)
+        call.hangs_up()
+    with Socket("/v3/watch") as call:
+        call.send(CREATE)
+        call.hears(1)
+        call.socket.send_close(1000)
+        call.hears(1)
+        call.hangs_up()
     lease = post("/v3/lease/grant", {"TTL": 600})["ID"]
     with Socket("/v3/lease/keepalive") as call:
         call.send(json.dumps({"ID": lease}), '{"ID":"77"}', json.dumps({"ID": lease}))
