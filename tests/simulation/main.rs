@@ -23,6 +23,7 @@
 //! | `planted` | faults of the program that are planted on purpose: the checks find each of them |
 //! | `verify` | what must hold in the end |
 //! | `journal` | everything that happened, in order |
+//! | `scratch` | where the members' stores are |
 //!
 //! At the end of a seed the history is linearizable, nothing acknowledged is lost, all members have applied the same
 //! events and have equal hashes and the same users, every watcher has seen every event once and in order, a lease that was kept alive is
@@ -58,6 +59,7 @@ mod planted;
 mod promises;
 mod repair;
 mod run;
+mod scratch;
 mod stalled;
 mod switches;
 mod trees;

@@ -1,7 +1,7 @@
 //! The members: started, crashed with the loss of unflushed data, restarted; and what they agree on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,6 @@ use kvd::model::{
 };
 use kvd::raft;
 use parking_lot::Mutex;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -21,6 +20,7 @@ use super::dice::Dice;
 use super::journal::Journal;
 use super::machine::{Boot, Ears, Machine, Pace, SimClock, copy_all};
 use super::network::Network;
+use super::scratch::Scratch;
 use super::switches::{Kind, Settings, Switches};
 use super::trials;
 
@@ -42,7 +42,7 @@ struct Inner {
     journal: Journal,
     network: Network,
     switches: Switches,
-    dir: TempDir,
+    dir: Scratch,
     state: Mutex<State>,
     /// The events of each revision, from the first member that applied it.
     truth: Mutex<BTreeMap<i64, Vec<Seen>>>,
@@ -147,14 +147,6 @@ impl Observer for Comparing {
     }
 }
 
-/// The directory for files that need not outlive the run: in memory, if the system supports that.
-fn scratch() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    let builder = || tempfile::Builder::new();
-    let in_memory = memory.is_dir().then(|| builder().prefix("kvd-simulation-").tempdir_in(memory).ok());
-    in_memory.flatten().unwrap_or_else(|| builder().prefix("kvd-simulation-").tempdir().expect("a directory"))
-}
-
 impl World {
     /// A world in which the first members have just started.
     pub async fn founded(
@@ -191,7 +183,7 @@ impl World {
             journal,
             network,
             switches,
-            dir: scratch(),
+            dir: Scratch::new(),
             state: Mutex::new(state),
             truth: Mutex::default(),
             ended: Mutex::default(),
