@@ -61,7 +61,7 @@ pub struct RealDisk {
 }
 
 /// The file whose lock shows that a process uses the directory.
-const LOCK: &str = "LOCK";
+pub(super) const LOCK: &str = "LOCK";
 
 impl RealDisk {
     /// Opens a directory, and makes it (mode 0700) if it does not exist. An existing directory may be the operator's,

@@ -8,7 +8,8 @@
 //! - `seams` checks what must hold of whatever is written
 //! - [`Space`] says whether the disk has room for the next segment; a [`Neighbour`] needs the same disk
 //! - [`Figures`] are counters for metrics
-//! - [`Disk`] is the interface to the outside, with [`RealDisk`] and, for tests and simulations, [`SimDisk`]
+//! - [`Disk`] is the interface to the outside, with [`RealDisk`], [`UnchangedDisk`] for those who only look, and, for
+//!   tests and simulations, [`SimDisk`]
 //!
 //! Rules: standard threads only, nothing here is async. No type of the raft library. An error of the disk is final: the
 //! contents of the disk are then unknown, so every later call fails and the process must end. A full disk is not an
@@ -31,6 +32,7 @@ mod sim;
 mod space;
 mod state;
 mod supply;
+mod unchanged;
 mod writer;
 
 #[cfg(test)]
@@ -50,4 +52,5 @@ pub use handle::{Bounds, Log};
 pub use options::{Mode, Options};
 pub use sim::SimDisk;
 pub use space::{Neighbour, OnSpace, Space};
+pub use unchanged::UnchangedDisk;
 pub use writer::Done;

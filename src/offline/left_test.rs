@@ -1,18 +1,21 @@
 //! What is made of members whose logs and states have different ends.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::left::{Condition, Opened, Source};
-use super::place::Place;
+use super::place::{Dice, Place};
 use super::recover::{Recovery, plan, recover};
 use super::{OfflineError, Plan};
+use crate::files;
 use crate::join::bootstrap::{self, InitialMember};
 use crate::join::identity::{self, Identity};
-use crate::log::{Entry, Payload};
+use crate::log::{Entry, Log, Mode, Options as LogOptions, Payload, RealDisk};
 use crate::model::{Caller, ClusterId, Command, LogPosition, MemberId, Proposal, Put, Stamp};
 use crate::raft::replay_all;
 use crate::store::{CheckpointPolicy, Condemned, Options, Store};
@@ -53,9 +56,17 @@ impl Left {
         store(self.dir(n).join("member/store"))
     }
 
+    /// A log, for writing.
+    fn open_log(&self, n: usize) -> Log {
+        let dir = self.dir(n).join("member/log");
+        let size = files::disk_size(&dir).expect("a disk");
+        let options = LogOptions { mode: Mode::Inline, ..LogOptions::on_disk_of(size, Arc::new(Dice)) };
+        Log::open(Arc::new(RealDisk::open(&dir).expect("not in use")), options).expect("a log")
+    }
+
     /// Entries of a term that put these keys, at the end of a log.
     fn log(&self, n: usize, term: u64, keys: &[&str]) {
-        let log = Opened::lock(&self.source(n)).and_then(|opened| opened.log()).expect("a log");
+        let log = self.open_log(n);
         for key in keys {
             let index = log.bounds().next;
             let put = Put { key: key.to_string().into(), value: "v".into(), ..Put::default() };
@@ -71,8 +82,7 @@ impl Left {
 
     /// What the log holds goes to the state; with `purged` the log begins after it.
     fn apply(&self, n: usize, purged: bool) {
-        let (state, opened) = (self.store(n), Opened::lock(&self.source(n)).expect("not in use"));
-        let log = opened.log().expect("a log");
+        let (state, log) = (self.store(n), self.open_log(n));
         replay_all(&log, &state).expect("applied");
         state.close().expect("closed");
         if let (true, Some(last)) = (purged, log.bounds().last) {
@@ -251,6 +261,165 @@ async fn of_a_member_whose_log_is_damaged_the_state_counts() {
     let plan = left.plan(&[0, 1]);
     assert_eq!(left.kept(&plan), (left.dir(1), left.dir(0)));
     assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "abc");
+}
+
+/// What is at each place below a directory: content, mode, times.
+fn everything(dir: &Path, into: &mut BTreeMap<PathBuf, (Vec<u8>, u32, i64, i64)>) {
+    let add = |path: &Path, content: Vec<u8>, into: &mut BTreeMap<_, _>| {
+        let found = path.metadata().expect("there");
+        let times = (found.mtime_nsec(), found.ctime_nsec());
+        into.insert(path.to_path_buf(), (content, found.mode(), times.0, times.1));
+    };
+    add(dir, Vec::new(), into);
+    for entry in fs::read_dir(dir).expect("readable").flatten() {
+        match entry.path().is_dir() {
+            true => everything(&entry.path(), into),
+            false => add(&entry.path(), fs::read(entry.path()).expect("readable"), into),
+        }
+    }
+}
+
+/// Nobody but root can write to it.
+fn close(dir: &Path) {
+    for entry in fs::read_dir(dir).expect("readable").flatten() {
+        match entry.path().is_dir() {
+            true => close(&entry.path()),
+            false => {
+                fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o444)).expect("closed");
+            }
+        }
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o555)).expect("closed");
+}
+
+fn open(dir: &Path) {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("opened");
+    for entry in fs::read_dir(dir).expect("readable").flatten().filter(|entry| entry.path().is_dir()) {
+        open(&entry.path());
+    }
+}
+
+#[tokio::test]
+async fn a_plan_and_a_recovery_change_nothing_of_what_is_left() {
+    let left = Left::new(4).await;
+    for n in 0..4 {
+        left.log(n, 2, &["a"]);
+        left.apply(n, n == 1);
+        // Only in the log.
+        left.log(n, 2, &["b"]);
+    }
+    left.log(1, 2, &["c"]);
+    left.condemn(1, &wrong());
+    // What a start removes: a state that was never in use, a part of a segment, and the mark of an orderly end.
+    let state = left.dir(0).join("member/store");
+    assert!(state.join("state-1/CLEAN").exists());
+    fs::create_dir(state.join("state-9")).expect("made");
+    fs::write(left.dir(0).join("member/log/00000000000000ff.tmp"), "a part").expect("written");
+    // A copy without what belongs to a process, and a member whose state is gone.
+    for file in ["log/LOCK", "store/state-1/lock.mdb"] {
+        fs::remove_file(left.dir(2).join("member").join(file)).expect("removed");
+    }
+    fs::remove_dir_all(left.dir(3).join("member/store")).expect("removed");
+    let all = || {
+        let mut all = BTreeMap::new();
+        (0..4).for_each(|n| everything(&left.dir(n), &mut all));
+        all
+    };
+    for closed in [false, true] {
+        if closed {
+            (0..4).for_each(|n| close(&left.dir(n)));
+        }
+        let before = all();
+        let plan = left.plan(&[0, 1, 2, 3]);
+        assert_eq!(plan.kept.as_ref().map(|kept| kept.state != kept.log), Some(true), "{plan:?}");
+        assert_eq!(left.kept(&plan).1, left.dir(1));
+        // One may be a copy of the other without its own log's last entries: nothing was taken for written.
+        assert_eq!(left.plan(&[0, 2]).found.iter().map(|found| found.last).collect::<Vec<_>>(), {
+            let found = &plan.found;
+            [0, 2].map(|n| found.iter().find(|one| one.source.data_dir == left.dir(n)).expect("there").last)
+        });
+        assert_eq!(left.recovered(&[0, 1, 2, 3], true).await.expect("recovered"), "abc");
+        let after = all();
+        for (path, before) in &before {
+            assert!(after.get(path) == Some(before), "{} has changed", path.display());
+        }
+        assert_eq!(before.len(), after.len());
+    }
+    (0..4).for_each(|n| open(&left.dir(n)));
+}
+
+#[tokio::test]
+async fn a_member_that_runs_is_shown_and_nothing_is_made_of_it() {
+    let left = Left::new(3).await;
+    for n in 0..3 {
+        left.log(n, 2, &["a"]);
+        left.apply(n, false);
+    }
+    left.log(1, 2, &["b"]);
+    // As a member has them that runs.
+    let (log, state) = (left.open_log(1), left.store(1));
+    let plan = left.plan(&[0, 1]);
+    let runs = plan.found.last().expect("two");
+    assert!(runs.runs && !plan.found[0].runs && runs.source == left.source(1), "{plan:?}");
+    assert_eq!((runs.last, runs.term), (log.bounds().last, log.vote().map_or(0, |vote| vote.term)));
+    assert_eq!(
+        runs.identity.member,
+        identity::load(&left.dir(1).join("member")).expect("read").expect("one").member
+    );
+    assert_eq!((runs.revision, runs.members.len()), (Some(state.revision()), 5));
+    // It has more, but it is not kept as it is now.
+    assert_eq!(left.kept(&plan), (left.dir(0), left.dir(0)));
+    assert!(!plan.is_majority && plan.missing.len() == 3);
+    assert_eq!(plan.longer(), [runs]);
+    let refused = left.recovered(&[0, 1], false).await.expect_err("refused").to_string();
+    assert!(refused.contains("in use"), "{refused}");
+    // Nothing of it alone, and a majority with the others.
+    let plan = left.plan(&[1]);
+    assert!(plan.kept.is_none() && plan.missing.len() == 4, "{plan:?}");
+    assert!(left.plan(&[0, 1, 2]).is_majority);
+    // It goes on: nothing was locked.
+    state.checkpoint().expect("written");
+    log.close();
+}
+
+#[tokio::test]
+async fn the_log_of_a_member_whose_state_is_an_older_copy_goes_on_after_another_state() {
+    let left = Left::new(2).await;
+    for n in 0..2 {
+        left.log(n, 2, &["a"]);
+        left.apply(n, false);
+    }
+    let (store, older) = (left.dir(1).join("member/store"), left.0.path().join("older"));
+    fs::rename(&store, &older).expect("moved");
+    copy(&older, &store);
+    left.log(0, 2, &["b"]);
+    left.apply(0, false);
+    left.log(1, 2, &["b"]);
+    left.apply(1, true);
+    left.log(1, 2, &["c"]);
+    fs::remove_dir_all(&store).expect("removed");
+    fs::rename(&older, &store).expect("put back");
+    let plan = left.plan(&[0, 1]);
+    let gap = plan.found.iter().find(|found| found.source == left.source(1)).expect("there");
+    assert!(gap.gap.as_ref().is_some_and(|why| why.contains("older date")), "{gap:?}");
+    assert!(gap.log_damage.is_none() && gap.revision < plan.kept.as_ref().map(|kept| kept.revision));
+    assert_eq!(left.kept(&plan), (left.dir(0), left.dir(1)));
+    assert_eq!(left.recovered(&[0, 1], false).await.expect("recovered"), "abc");
+    // Alone it is what it was, and its log is of no use.
+    let plan = left.plan(&[1]);
+    assert_eq!(left.kept(&plan), (left.dir(1), left.dir(1)));
+    assert!(plan.is_without_log() && plan.longer().len() == 1 && plan.undecided() == 0);
+    assert_eq!(left.recovered(&[1], false).await.expect("recovered"), "a");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("made");
+    for entry in fs::read_dir(from).expect("readable").flatten() {
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => _ = fs::copy(entry.path(), to.join(entry.file_name())).expect("copied"),
+        }
+    }
 }
 
 #[test]

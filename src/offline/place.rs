@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -166,8 +167,11 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
         if path.is_dir() {
             copy_all(&path, &to.join(&name))?;
         } else if name != "lock.mdb" {
-            fs::copy(&path, to.join(&name))?;
-            fs::File::open(to.join(&name))?.sync_all()?;
+            let copied = to.join(&name);
+            fs::copy(&path, &copied)?;
+            // The mode is copied, too, and what is left may not be writable.
+            fs::set_permissions(&copied, fs::Permissions::from_mode(0o600))?;
+            fs::File::open(&copied)?.sync_all()?;
         }
     }
     files::sync_names(to)

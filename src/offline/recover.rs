@@ -1,7 +1,7 @@
 //! A new cluster from what is left of one that has lost its majority for good.
 //!
-//! [`plan`] says what each data directory of a stopped member has, and what would be lost; it changes nothing but what
-//! any start of that member changes. [`recover`] makes a single member of a new cluster of the state and the log that
+//! [`plan`] says what each data directory has, and what would be lost; it changes nothing, and shows members that run, too,
+//! as far as that can be seen beside them. [`recover`] makes a single member of a new cluster of the state and the log that
 //! have most ([`super::left`]). The sources stay as they are. The new cluster has another id, so that members of the former
 //! one are refused for ever; its member knows the former id, and says so. Revisions go on far above all that the former
 //! cluster may have given out, and everything before counts as compacted, so that watchers notice.
@@ -13,16 +13,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::OfflineError;
-use super::left::{Condition, Found, Looked, Opened, Source, choose};
+use super::left::{Condition, Found, Looked, Opened, Source, choose, order};
 use super::place::Place;
 use crate::join::bootstrap::{self, InitialMember};
 use crate::join::identity::{self, Identity};
+use crate::log::LogError;
 use crate::model::{LogPosition, Member, MemberId};
 
 /// What is left of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The data directories, the one that has most first.
+    /// The data directories, the one that has most first, and behind them those of members that run.
     pub found: Vec<Found>,
     /// What the new cluster would be made of; none if nothing can be kept.
     pub kept: Option<Kept>,
@@ -37,8 +38,10 @@ pub struct Plan {
 pub struct Kept {
     /// Whose state it is, by its place in [`Plan::found`].
     pub state: usize,
-    /// Whose log goes on after it.
+    /// Whose log goes on after it; its own, if nothing of any log can be used.
     pub log: usize,
+    /// The last entry of both.
+    pub last: Option<LogPosition>,
     /// The revision after both.
     pub revision: i64,
     /// The members after both.
@@ -56,18 +59,24 @@ impl Plan {
         self.kept.as_ref().map(|kept| &self.found[kept.log])
     }
 
-    /// Entries of the log that is kept which nobody here knows to be committed.
-    pub fn undecided(&self) -> u64 {
-        let Some(log) = self.log() else { return 0 };
-        let end = |at: Option<LogPosition>| at.map_or(0, |at| at.index + 1);
-        let known = self.found.iter().map(|found| end(found.committed)).max().unwrap_or(0);
-        end(log.last).saturating_sub(known)
+    /// True if the state that is kept is so without any log.
+    pub fn is_without_log(&self) -> bool {
+        let own = self.kept.as_ref().filter(|kept| kept.state == kept.log).map(|kept| &self.found[kept.log]);
+        own.is_some_and(|found| !found.can_run())
     }
 
-    /// Members whose log has more than what is kept, because no state goes on in it.
+    /// Entries of the log that is kept which nobody here knows to be committed.
+    pub fn undecided(&self) -> u64 {
+        let Some(kept) = &self.kept else { return 0 };
+        let end = |at: Option<LogPosition>| at.map_or(0, |at| at.index + 1);
+        let known = self.found.iter().map(|found| end(found.committed)).max().unwrap_or(0);
+        end(kept.last).saturating_sub(known)
+    }
+
+    /// Members whose log has more than what is kept, because no state goes on in it, or because the member runs.
     pub fn longer(&self) -> Vec<&Found> {
-        let Some(log) = self.log() else { return Vec::new() };
-        self.found.iter().filter(|found| found.end() > log.end()).collect()
+        let Some(kept) = &self.kept else { return Vec::new() };
+        self.found.iter().filter(|found| found.end() > order(kept.last)).collect()
     }
 }
 
@@ -101,30 +110,35 @@ pub struct Recovered {
     pub revision: i64,
 }
 
-/// What is left of a cluster.
+/// What is left of a cluster. Nothing in the directories is changed.
 ///
 /// # Errors
-/// If a directory is in use, holds no member, or one of another cluster than the others; if it cannot be read.
+/// If a directory holds no member, or one of another cluster than the others; if it cannot be read.
 pub fn plan(sources: &[Source]) -> Result<Plan, OfflineError> {
-    look(sources).map(|(plan, _)| plan)
+    let (mut stopped, mut running) = (Vec::new(), Vec::new());
+    for source in sources {
+        match Opened::lock(source) {
+            Err(OfflineError::Log(LogError::InUse { .. })) => running.push(Found::running(source)?),
+            opened => stopped.push(opened?),
+        }
+    }
+    look(stopped, running).map(|(plan, _)| plan)
 }
 
-/// The plan, and what it speaks of, in the same order.
-fn look(sources: &[Source]) -> Result<(Plan, Vec<Looked>), OfflineError> {
-    let mut looked = Vec::new();
-    for source in sources {
-        looked.push(Opened::lock(source)?.look()?);
-    }
+/// The plan, and what it speaks of, in the same order, but for members that run.
+fn look(stopped: Vec<Opened>, running: Vec<Found>) -> Result<(Plan, Vec<Looked>), OfflineError> {
+    let mut looked = stopped.into_iter().map(Opened::look).collect::<Result<Vec<_>, _>>()?;
     looked.sort_by_key(|looked| {
         let found = &looked.found;
         std::cmp::Reverse((found.condition.may_be_right(), found.end(), found.committed))
     });
-    let found: Vec<Found> = looked.iter().map(|looked| looked.found.clone()).collect();
+    let found: Vec<Found> = looked.iter().map(|looked| looked.found.clone()).chain(running).collect();
     belong_together(&found)?;
     let mut kept = None;
     if let Some((state, log)) = choose(&looked) {
         let (revision, members) = looked[state].outcome(&looked[log])?;
-        kept = Some(Kept { state, log, revision, members });
+        let last = looked[state].last_with(&looked[log]);
+        kept = Some(Kept { state, log, last, revision, members });
     }
     Ok((judge(found, kept), looked))
 }
@@ -153,17 +167,21 @@ fn belong_together(found: &[Found]) -> Result<(), OfflineError> {
 
 fn judge(found: Vec<Found>, kept: Option<Kept>) -> Plan {
     let is_here = |id: MemberId| found.iter().any(|found| found.identity.member == id);
-    let members = kept.as_ref().map(|kept| kept.members.clone()).unwrap_or_default();
+    // If nothing can be kept, those that run know best.
+    let newest = || found.iter().filter(|found| found.runs).max_by_key(|found| found.end());
+    let members = match &kept {
+        Some(kept) => kept.members.clone(),
+        None => newest().map(|found| found.members.clone()).unwrap_or_default(),
+    };
     let voters: Vec<Member> =
         members.into_iter().filter(|member| !member.learner && !member.pending).collect();
-    // One whose log is damaged does not start.
-    let can_vote = |found: &&Found| found.log_damage.is_none();
-    let can_vote = |id| found.iter().filter(can_vote).any(|found| found.identity.member == id);
+    let can_vote = |id| found.iter().any(|found| found.identity.member == id && found.can_run());
     let here = voters.iter().filter(|member| can_vote(member.id)).count();
     // A member whose state is not right leads nobody for long.
-    let can_lead = kept.as_ref().is_some_and(|kept| {
-        found[kept.state].condition == Condition::Right && found[kept.log].log_damage.is_none()
-    });
+    let can_lead = kept
+        .as_ref()
+        .is_some_and(|kept| found[kept.state].condition == Condition::Right && found[kept.log].can_run())
+        || found.iter().any(|found| found.runs && found.condition == Condition::Right);
     let is_majority = can_lead && here > voters.len() / 2;
     let missing = voters.into_iter().filter(|member| !is_here(member.id)).collect();
     Plan { found, kept, missing, is_majority }
@@ -176,7 +194,8 @@ fn judge(found: Vec<Found>, kept: Option<Kept>) -> Plan {
 /// cannot be written.
 pub async fn recover(wanted: &Recovery) -> Result<Recovered, OfflineError> {
     // What was looked at stays locked: nobody starts it in the meantime.
-    let (plan, looked) = look(&wanted.sources)?;
+    let stopped = wanted.sources.iter().map(Opened::lock).collect::<Result<Vec<_>, _>>()?;
+    let (plan, looked) = look(stopped, Vec::new())?;
     if plan.is_majority && !wanted.forced {
         return Err(OfflineError::Majority);
     }
@@ -187,10 +206,10 @@ pub async fn recover(wanted: &Recovery) -> Result<Recovered, OfflineError> {
         return Err(OfflineError::NothingRight { hint });
     }
     let (state, log) = (&looked[kept.state], &looked[kept.log]);
-    let source = &state.opened.store;
-    let size = size_of(source).map_err(OfflineError::io(source))?;
+    let source = Some(&state.opened.store).filter(|store| store.exists());
+    let size = source.map_or(Ok(0), |source| size_of(source).map_err(OfflineError::io(source)))?;
     let place = Place::make(&wanted.data_dir, wanted.wal_dir.as_deref(), size)?;
-    place.copy_store(source)?;
+    source.map_or(Ok(()), |source| place.copy_store(source))?;
     let store = place.store()?;
     store.absolve()?;
     state.replay(log, &store)?;

@@ -4,7 +4,7 @@ use std::ops::Index;
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, RwTxn, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, RwTxn, WithoutTls};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
@@ -34,7 +34,7 @@ impl Tables {
     pub fn open(dir: &Path, options: &Options) -> Result<Self, StoreError> {
         private_dir(dir)?;
         allocate_lock_file(dir, options)?;
-        let env = open_env(dir, options)?;
+        let env = open_env(dir, options, EnvFlags::empty())?;
         // LMDB flushes its file, but not the file's name.
         files::sync_names(dir)
             .map_err(|error| StoreError::io(format!("flushing {}", dir.display()), error))?;
@@ -57,11 +57,46 @@ impl Tables {
         let Some(tables) = tables.commit() else {
             return Err(StoreError::Damaged("the tables could not be opened".into()));
         };
+        Ok(Self::of(env, dir, options, version, tables))
+    }
+
+    /// Opens the environment in `dir`, which nobody may use meanwhile, and changes nothing in it: there is no table of
+    /// readers either. `None` if it was never written.
+    pub fn open_unchanged(dir: &Path, options: &Options) -> Result<Option<Self>, StoreError> {
+        let env = open_env(dir, options, EnvFlags::READ_ONLY | EnvFlags::NO_LOCK)?;
+        let Some(version) = find_version(&env, dir)? else { return Ok(None) };
+        let open = StoreError::lmdb("opening the tables");
+        let txn = env.read_txn().map_err(&open)?;
+        let opened = env.open_databases_and_commit(txn, |opener, txn| {
+            let mut tables = Vec::with_capacity(TABLES.len());
+            for row in &TABLES {
+                tables.extend(opener.open_database::<Bytes, Bytes>(txn, Some(row.name))?);
+            }
+            Ok::<_, heed::Error>(match <[_; TABLES.len()]>::try_from(tables) {
+                Ok(tables) => CommitOrAbort::Commit(tables),
+                Err(fewer) => CommitOrAbort::Abort(fewer.len()),
+            })
+        });
+        match opened.map_err(&open)? {
+            CommitOrAbort::Commit(tables) => Ok(Some(Self::of(env, dir, options, version, tables))),
+            CommitOrAbort::Abort(count) => {
+                let what = format!("it has {count} of {} tables: an older kvd has written it", TABLES.len());
+                Err(StoreError::NotAStore { dir: dir.to_path_buf(), what })
+            }
+        }
+    }
+
+    fn of(
+        env: Env<WithoutTls>,
+        dir: &Path,
+        options: &Options,
+        version: u32,
+        tables: [Database<'static, Bytes, Bytes>; TABLES.len()],
+    ) -> Self {
         let is_sealed = version >= format::SEALED;
         let mut ids = TABLES.iter().map(|row| row.id);
         let tables = tables.map(|rows| Table::new(rows, ids.next().unwrap_or(Id::Meta), is_sealed));
-        let (dir, before_commit) = (dir.to_path_buf(), options.before_commit.clone());
-        Ok(Self { env, dir, before_commit, version, tables })
+        Self { env, dir: dir.to_path_buf(), before_commit: options.before_commit.clone(), version, tables }
     }
 
     /// The directory of the environment.
@@ -239,7 +274,7 @@ fn allocate_lock_file(dir: &Path, options: &Options) -> Result<(), StoreError> {
 }
 
 /// Opens LMDB with the largest map, up to the wanted one, for which the address space has room.
-fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError> {
+fn open_env(dir: &Path, options: &Options, flags: EnvFlags) -> Result<Env<WithoutTls>, StoreError> {
     let page = 4096;
     let mut size = options.map_size.max(1 << 20) / page * page;
     loop {
@@ -248,9 +283,10 @@ fn open_env(dir: &Path, options: &Options) -> Result<Env<WithoutTls>, StoreError
         // SAFETY: LMDB maps the file, so nobody else may change it while it is open. Only this process uses the
         // directory: it has mode 0700, the daemon holds a lock on the data directory, other processes' readers would
         // respect LMDB's own lock file, and `state-*` directories are only removed after they are replaced and only
-        // unlinked, never truncated. No flag is set here that weakens LMDB's guarantees.
+        // unlinked, never truncated. No flag is set here that weakens LMDB's guarantees; without its locks, LMDB's file is
+        // opened for reading only, by a caller that lets nobody use it meanwhile.
         #[allow(unsafe_code, reason = "heed has no safe way to open an environment; argued above")]
-        let opened = unsafe { builder.open(dir) };
+        let opened = unsafe { builder.flags(flags).open(dir) };
         match opened {
             Err(heed::Error::Io(error)) if error.raw_os_error() == Some(libc::ENOMEM) && size > (1 << 30) => {
                 size = (size / 2) / page * page;

@@ -103,6 +103,7 @@ mod tests;
 mod tree;
 #[cfg(test)]
 mod tree_test;
+mod unchanged;
 #[cfg(test)]
 mod users_test;
 #[cfg(test)]
@@ -125,3 +126,4 @@ pub use salvage::Salvaged;
 pub use scrub::{ScrubPlace, Scrubbed};
 pub use snapshot::{SnapshotHeader, SnapshotReader};
 pub use tree::Tree;
+pub use unchanged::Glimpse;

@@ -23,20 +23,7 @@ const NAMED: usize = 100;
 /// others are removed.
 pub(super) fn open_current(dir: &Path, options: &Options) -> Result<(Tables, bool), StoreError> {
     private_dir(dir)?;
-    let name = current_name(dir)?;
-    let refuse = |what: String| StoreError::NotAStore { dir: dir.to_path_buf(), what };
-    let name = match name {
-        Some(name) if number(&name).is_none() => return Err(refuse(format!("CURRENT names {name:?}"))),
-        Some(name) if !dir.join(&name).join("data.mdb").is_file() => {
-            return Err(refuse(format!("CURRENT names {name}, which is missing")));
-        }
-        // LMDB makes a new environment of it, but CURRENT names only those that are complete.
-        Some(name) if dir.join(&name).join("data.mdb").metadata().is_ok_and(|data| data.len() == 0) => {
-            return Err(StoreError::Damaged(format!("{name}/data.mdb in {} is empty", dir.display())));
-        }
-        Some(name) => name,
-        None => first_name(dir)?,
-    };
+    let name = name_of_current(dir)?;
     let own = number(&name);
     // Later ones were never in use. On a full disk their space may be what is missing.
     remove_states(dir, |found| Some(found) > own);
@@ -47,6 +34,38 @@ pub(super) fn open_current(dir: &Path, options: &Options) -> Result<(Tables, boo
         remove_states(dir, |found| Some(found) < own);
     }
     Ok((tables, is_verified))
+}
+
+/// The same environment for somebody who changes nothing in the directory, after all its pages were checked; `None` if
+/// nothing was ever written.
+pub(super) fn open_unchanged(dir: &Path, options: &Options) -> Result<Option<Tables>, StoreError> {
+    if !dir.try_exists().map_err(|error| StoreError::io(format!("reading {}", dir.display()), error))? {
+        return Ok(None);
+    }
+    let state = dir.join(name_of_current(dir)?);
+    if !is_written(&state) {
+        return Ok(None);
+    }
+    read(&state, if condemned::is_marked(&state) { Reading::Everything } else { Reading::Pages })?;
+    Tables::open_unchanged(&state, options)
+}
+
+/// The name of the environment in use, or of the first one, if there is none yet.
+fn name_of_current(dir: &Path) -> Result<String, StoreError> {
+    let name = current_name(dir)?;
+    let refuse = |what: String| StoreError::NotAStore { dir: dir.to_path_buf(), what };
+    match name {
+        Some(name) if number(&name).is_none() => Err(refuse(format!("CURRENT names {name:?}"))),
+        Some(name) if !dir.join(&name).join("data.mdb").is_file() => {
+            Err(refuse(format!("CURRENT names {name}, which is missing")))
+        }
+        // LMDB makes a new environment of it, but CURRENT names only those that are complete.
+        Some(name) if dir.join(&name).join("data.mdb").metadata().is_ok_and(|data| data.len() == 0) => {
+            Err(StoreError::Damaged(format!("{name}/data.mdb in {} is empty", dir.display())))
+        }
+        Some(name) => Ok(name),
+        None => first_name(dir),
+    }
 }
 
 /// What CURRENT says.
@@ -68,8 +87,7 @@ pub(super) fn current(dir: &Path) -> Result<PathBuf, StoreError> {
 /// Refuses an environment that is damaged, before LMDB sees it. One that was found wrong before is read completely. True
 /// if all pages were checked.
 fn check(state: &Path, when: CheckAtStart) -> Result<bool, StoreError> {
-    let data = state.join("data.mdb");
-    if !data.metadata().is_ok_and(|data| data.len() > 0) {
+    if !is_written(state) {
         return Ok(true);
     }
     let was_left_clean = clean::take(state);
@@ -79,13 +97,24 @@ fn check(state: &Path, when: CheckAtStart) -> Result<bool, StoreError> {
         CheckAtStart::AfterCrash if was_left_clean => Reading::Roots,
         _ => Reading::Pages,
     };
+    read(state, reading).map(|()| reading != Reading::Roots)
+}
+
+/// True if LMDB has an environment in `state`.
+fn is_written(state: &Path) -> bool {
+    state.join("data.mdb").metadata().is_ok_and(|data| data.len() > 0)
+}
+
+/// Refuses an environment in which something that is read is damaged.
+fn read(state: &Path, reading: Reading) -> Result<(), StoreError> {
+    let data = state.join("data.mdb");
     let begun = Instant::now();
     let failed = |error| StoreError::io(format!("checking {}", data.display()), error);
     let report = pages::check(state, reading, &mut |_| true).map_err(failed)?;
     let Some(complaint) = report.complaint() else {
         let (bytes, took) = (report.bytes, begun.elapsed());
         tracing::info!(data = %data.display(), ?reading, bytes, ?took, "the data were checked before they are opened");
-        return Ok(reading != Reading::Roots);
+        return Ok(());
     };
     for finding in report.findings.iter().take(NAMED) {
         tracing::error!(data = %data.display(), "damage on the disk: {finding}");

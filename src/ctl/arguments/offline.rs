@@ -72,8 +72,11 @@ const BUMP: i64 = 1_000_000_000;
 pub(super) fn recover_command() -> Command {
     const HELP: &str = "DIR is the data directory of a member that is stopped; with a log of its own, DIR,WAL-DIR. Name \
                         all that are left: the one that has most is kept. Of a member whose log is damaged the state counts.";
+    const SHOWN: &str = "DIR is the data directory of a member; with a log of its own, DIR,WAL-DIR. Name all that are left. \
+                         Nothing in them changes. A member that runs is shown as far as that can be seen beside it; what \
+                         can be made of it is shown when it is stopped.";
     let about = "Show what is left of a cluster that has lost its majority for good, and what would be lost";
-    let plan = leaf("plan", "recover plan DIR...", about).after_help(HELP);
+    let plan = leaf("plan", "recover plan DIR...", about).after_help(SHOWN);
     let about =
         "Make the first member of a new cluster of what is left; nothing in the old directories changes";
     let dir = |name, help| value(name, "DIR", help).value_hint(ValueHint::DirPath);

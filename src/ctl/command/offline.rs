@@ -31,7 +31,11 @@ pub(in crate::ctl) async fn run(style: Style, asked: Offline) -> Result<(), Fail
             Ok(())
         }
         Offline::Plan(sources) => {
-            let plan = data::plan(&sources).map_err(failure)?;
+            let planned = tidily(async {
+                let planning = tokio::task::spawn_blocking(move || data::plan(&sources));
+                planning.await.map_err(|error| Failure::error(error.to_string()))
+            });
+            let plan = planned.await?.map_err(failure)?;
             print_bytes(offline::plan(&plan).as_bytes());
             Ok(())
         }

@@ -83,29 +83,43 @@ pub(in crate::ctl) fn plan(plan: &Plan) -> String {
         if let Some(why) = &found.log_damage {
             text += &format!("{dir}: its log cannot be used: {why}\n");
         }
+        if let Some(why) = &found.gap {
+            text += &format!("{dir}: its log can be used after the state of another member only: {why}\n");
+        }
+        if found.runs {
+            text += &format!(
+                "{dir}: this member runs; shown is what is on its disks now, and the revision of its last checkpoint. \
+                 recover apply needs it stopped\n"
+            );
+        }
     }
     text + &prospects(plan)
 }
 
 /// What would be kept and lost.
 fn prospects(plan: &Plan) -> String {
-    let (Some(kept), Some(state), Some(log)) = (&plan.kept, plan.state(), plan.log()) else {
-        return "nothing that was found can be kept\n".to_string();
-    };
-    let (dir, id) = (state.source.data_dir.display(), state.identity.cluster);
-    let missing = plan.missing.iter().map(|member| format!("{} ({})", member.id, member.name));
-    let missing = missing.collect::<Vec<_>>().join(", ");
+    let Some(id) = plan.found.first().map(|found| found.identity.cluster) else { return String::new() };
     if plan.is_majority {
         return format!(
             "a majority of the voters of cluster {id} is here: start them, and nothing is lost\n"
         );
     }
+    let (Some(kept), Some(state), Some(log)) = (&plan.kept, plan.state(), plan.log()) else {
+        return match plan.found.iter().any(|found| found.runs) {
+            true => "nothing can be kept of members that are stopped: stop those that run, and plan again\n"
+                .into(),
+            false => "nothing that was found can be kept\n".into(),
+        };
+    };
+    let dir = state.source.data_dir.display();
+    let missing = plan.missing.iter().map(|member| format!("{} ({})", member.id, member.name));
+    let missing = missing.collect::<Vec<_>>().join(", ");
     let mut text = match missing.as_str() {
         "" => format!("no voter of cluster {id} is missing, but none of them can lead\n"),
         missing => format!("missing voters of cluster {id}: {missing}\n"),
     };
     text += &match kept.state == kept.log {
-        true if log.log_damage.is_some() => {
+        true if plan.is_without_log() => {
             format!("kept: the state in {dir}, up to revision {}, without its log\n", kept.revision)
         }
         true => format!("kept: everything in {dir}, up to revision {}\n", kept.revision),
@@ -123,7 +137,14 @@ fn prospects(plan: &Plan) -> String {
     }
     for longer in plan.longer() {
         let (dir, last) = (longer.source.data_dir.display(), longer.last.map_or(0, |last| last.index));
-        text += &format!("lost: what the log in {dir} has up to entry {last}: no state here goes on in it\n");
+        text += &match longer.runs {
+            true => format!(
+                "not counted: what the member in {dir} has up to entry {last}: stop it, and plan again\n"
+            ),
+            false => {
+                format!("lost: what the log in {dir} has up to entry {last}: no state here goes on in it\n")
+            }
+        };
     }
     if plan.found.iter().any(|found| found.log_damage.is_some()) {
         text +=

@@ -216,6 +216,15 @@ pub(in crate::store) fn skeleton(
     Ok(Some(report))
 }
 
+/// The transaction of the last commit; `None` if it cannot be told.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub(in crate::store) fn last_commit(dir: &Path) -> io::Result<Option<u64>> {
+    let opened = opened(&dir.join("data.mdb"))?;
+    Ok(opened.ok().and_then(|(_, [first, second])| newest(&first, &second).map(|meta| meta.transaction)))
+}
+
 /// Has the system read the file in `dir` ahead of `work`, which counts the bytes that it reads.
 pub(in crate::store) fn beside_reading_ahead<T>(dir: &Path, work: impl FnOnce(&AtomicU64) -> T) -> T {
     let progress = Progress::default();

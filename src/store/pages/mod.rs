@@ -21,7 +21,7 @@ mod salvage;
 mod walk;
 
 pub(super) use check::{
-    Part, Place, Reading, Remains, Report, beside_reading_ahead, check, part, remains, skeleton,
+    Part, Place, Reading, Remains, Report, beside_reading_ahead, check, last_commit, part, remains, skeleton,
 };
 #[cfg(test)]
 pub(super) use check::{pages_of, roots_of};

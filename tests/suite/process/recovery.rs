@@ -110,8 +110,15 @@ async fn recover(size: usize) {
         assert_eq!(get(member, "last").await.as_deref(), Some("acknowledged"));
     }
     let former = status(&members[0]).await.header.expect("a header").cluster_id;
-    let running = refused(&["recover", "plan", &text(&members[0].data_dir())]);
-    assert!(running.contains("in use"), "{running}");
+    let running = done(&["recover", "plan", &text(&members[0].data_dir())]);
+    assert!(running.contains("this member runs") && running.contains(" m0 "), "{running}");
+    assert!(running.contains("stop those that run, and plan again"), "{running}");
+    let all: Vec<String> = members.iter().map(|member| text(&member.data_dir())).collect();
+    let words: Vec<&str> = ["recover", "plan"].into_iter().chain(all.iter().map(String::as_str)).collect();
+    assert!(done(&words).contains("a majority of the voters of cluster"));
+    let used = refused(&["recover", "apply", &all[0], "--data-dir=/nowhere"]);
+    assert!(used.contains("in use"), "{used}");
+    assert_eq!(get(&members[0], "k").await.as_deref(), Some("19"), "it goes on");
     members.iter_mut().for_each(Server::kill);
 
     let left: Vec<String> = members[..size / 2].iter().map(|member| text(&member.data_dir())).collect();
