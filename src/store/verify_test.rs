@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::damage_test::{data, filled};
+use super::pages::{Part, Place};
 use super::tests::{Bench, manual};
 use super::*;
 
@@ -78,14 +79,35 @@ fn a_page_in_use_that_is_in_the_list_of_free_pages_is_found() {
     for page in [*leaf, *large] {
         fs::write(data(dir.path()), &pristine).unwrap();
         free(dir.path(), page);
+        let (part, what) = first_complaint(&states::current(dir.path()).unwrap());
+        assert!(part > 1, "a check that looks at the beginning alone finds it, too");
+        assert!(what.contains(&format!("page {page}: it is in the list of free pages")), "{what}");
         let on_damage = OnDamage::Condemn { replace: true };
         let options = Options { check_at_start: CheckAtStart::AfterCrash, on_damage, ..manual() };
         let store = Store::open(dir.path(), options).unwrap();
         assert!(!store.is_verified() && !store.is_condemned());
-        let error = store.verify().expect_err("it is damaged").to_string();
+        let (tables, mut parts) = (store.0.shared.read().tables.clone(), 0);
+        let found = store.0.verify_parts(&tables, PART, &mut |_, _: Duration| parts += 1);
+        let error = found.expect_err("it is damaged").to_string();
         assert!(error.contains(&format!("page {page}")) && store.is_condemned(), "{error}");
-        drop(store);
+        // Only a part shows the pages of a value; those of the tables are compared before.
+        assert_eq!(parts > 1, page == *large, "{parts} parts");
+        drop((store, tables));
         fs::remove_file(states::current(dir.path()).unwrap().join("CONDEMNED")).unwrap();
+    }
+}
+
+/// Which part of the data in a directory that nobody uses is the first with a complaint, and the complaint.
+fn first_complaint(state: &Path) -> (usize, String) {
+    let (mut place, mut number) = (Place::default(), 0);
+    loop {
+        let last = pages::last_commit(state).unwrap().unwrap();
+        let report = pages::part(state, last, &mut place, PART, Part::WithFreePages).unwrap().unwrap();
+        number += 1;
+        if let Some(complaint) = report.complaint() {
+            return (number, complaint);
+        }
+        assert!(report.is_cut, "no complaint in {number} parts");
     }
 }
 
