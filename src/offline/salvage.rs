@@ -1,7 +1,8 @@
 //! A backup of what can be saved of a damaged member that has no others.
 //!
-//! What is left goes to a store in a directory beside the backup first, and the backup is made of that. The member's own
-//! data stay as they are.
+//! What is left goes to a store in a directory beside the backup first, and the backup is made of that. If no row is lost,
+//! the entries of the log that were not in the data yet are applied, too; otherwise they could lead to something else than
+//! they did on the member. The member's own data stay as they are.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,6 +15,8 @@ use super::left::{Opened, Source};
 use super::recover::size_of;
 use super::scratch::Scratch;
 use crate::files;
+use crate::log::Log;
+use crate::raft::{Standing, replay_all};
 use crate::store::{self, CheckpointPolicy, Salvaged, Store};
 
 /// What is to be saved.
@@ -30,7 +33,9 @@ pub struct Salvage {
 pub struct Saved {
     /// What is in the backup, and what is not.
     pub found: Salvaged,
-    /// Entries of the log that are not in the state, and are not saved; `None` if that is not known.
+    /// Entries of the log that were not in the data, and are saved.
+    pub applied: u64,
+    /// Those that are not saved; `None` if that is not known.
     pub behind: Option<u64>,
     /// Bytes of the backup.
     pub bytes: u64,
@@ -60,16 +65,57 @@ pub fn salvage(wanted: &Salvage) -> Result<Saved, OfflineError> {
     if available < needed {
         return Err(OfflineError::NoRoom { path: beside.to_path_buf(), available, needed });
     }
-    let directory = Scratch::directory(beside).map_err(OfflineError::io(beside))?;
-    let options = store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
-    let store = Store::open(directory.path(), options)?;
-    let found = store.salvage(&source.store)?;
-    let end = source.log().ok().map(|log| log.bounds().last.map_or(0, |last| last.index));
+    let log = source.log().ok();
+    let mut rows = Rows::of(&source, beside)?;
+    let mut applied = 0;
+    if let Some(log) = log.as_ref().filter(|log| rows.go_on_in(log)) {
+        match rows.apply(log) {
+            Ok(count) => applied = count,
+            // Without them what is left is as good as before.
+            Err(_) => rows = Rows::of(&source, beside)?,
+        }
+    }
+    let Rows { found, store, .. } = &rows;
+    let end = log.map(|log| log.bounds().last.map_or(0, |last| last.index));
     // A state that names no entry is that from before the first one.
-    let applied = found.applied.or(found.former.map(|_| 0));
-    let behind = end.zip(applied).map(|(end, applied)| end.saturating_sub(applied));
-    let bytes = write(&store, &wanted.file, beside)?;
-    Ok(Saved { found, behind, bytes })
+    let upto = store.applied().map(|applied| applied.index).or(found.former.map(|_| 0));
+    let behind = end.zip(upto).map(|(end, upto)| end.saturating_sub(upto));
+    let bytes = write(store, &wanted.file, beside)?;
+    Ok(Saved { found: rows.found, applied, behind, bytes })
+}
+
+/// What is left of the rows, in a store of its own.
+struct Rows {
+    found: Salvaged,
+    store: Store,
+    _directory: Scratch,
+}
+
+impl Rows {
+    fn of(source: &Opened, beside: &Path) -> Result<Self, OfflineError> {
+        let directory = Scratch::directory(beside).map_err(OfflineError::io(beside))?;
+        let options =
+            store::Options { checkpoint: CheckpointPolicy::Manual, quota: None, ..Default::default() };
+        let store = Store::open(directory.path(), options)?;
+        let found = store.salvage(&source.store)?;
+        Ok(Self { found, store, _directory: directory })
+    }
+
+    /// True if the entries of the log lead from here to what they have led to on the member.
+    fn go_on_in(&self, log: &Log) -> bool {
+        self.found.is_whole && Standing::of(log, self.store.applied()).check().is_ok()
+    }
+
+    /// Applies them; returns their number.
+    fn apply(&mut self, log: &Log) -> std::io::Result<u64> {
+        let end = || self.store.applied().map_or(0, |applied| applied.index);
+        let before = end();
+        replay_all(log, &self.store)?;
+        self.store.checkpoint().map_err(std::io::Error::other)?;
+        let count = end() - before;
+        self.found.revision = self.store.revision();
+        Ok(count)
+    }
 }
 
 fn refuse_existing(file: &Path) -> Result<(), OfflineError> {

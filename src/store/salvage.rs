@@ -54,6 +54,8 @@ pub struct Salvaged {
     pub auth_is_lost: bool,
     /// There are data of v2's API, which a backup does not have.
     pub has_tree: bool,
+    /// All rows are there, whatever else is damaged: entries lead to the same as on the member itself.
+    pub is_whole: bool,
     /// Rows had no checksums: a value may be wrong all the same.
     pub is_unproven: bool,
 }
@@ -65,6 +67,7 @@ impl Salvaged {
     }
 
     fn lose(&mut self, key: &[u8], what: impl FnOnce() -> String) {
+        self.is_whole = false;
         self.losses += 1;
         if self.lost.len() < NAMED {
             self.lost.push(format!("{} {}", shown(Id::History, key), what()));
@@ -165,6 +168,7 @@ fn copy(from: &Path, tables: &Tables, salvaged: &mut Salvaged) -> Result<Option<
     }
     salvaged.damage = report.findings.iter().map(ToString::to_string).collect();
     salvaged.damaged = report.found;
+    salvaged.is_whole = report.has_all_rows() && meta.is_some() && !auth_is_lost;
     salvaged.is_unproven = !is_sealed;
     salvaged.former = meta.as_ref().map(|meta| meta.revision);
     salvaged.applied = meta.as_ref().and_then(|meta| meta.applied).map(|applied| applied.index);

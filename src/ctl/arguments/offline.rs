@@ -92,8 +92,9 @@ pub(super) fn recover_command() -> Command {
     let dirs = |command: Command| command.mut_arg("arguments", |dirs| dirs.value_hint(ValueHint::DirPath));
     const SALVAGE: &str = "DIR is the data directory of a member that is stopped; with a log of its own, DIR,WAL-DIR. FILE is \
                            made, as kvctl snapshot save makes it. It has every row that is as it was written. A key that \
-                           has lost its last version is not in it, and each version that is lost is named. Nothing in DIR \
-                           changes. Beside FILE there must be room for twice the data.";
+                           has lost its last version is not in it, and each version that is lost is named. If none is \
+                           lost, FILE has the last entries of the log, too. Nothing in DIR changes. Beside FILE there \
+                           must be room for twice the data.";
     let about = "Save what is left of the data of a damaged member that has no others, and say what is lost";
     let salvage = leaf("salvage", "recover salvage DIR FILE", about).after_help(SALVAGE);
     let commands = vec![dirs(plan), dirs(apply), dirs(salvage)];

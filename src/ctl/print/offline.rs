@@ -167,7 +167,7 @@ fn prospects(plan: &Plan) -> String {
 
 /// `recover salvage`.
 pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
-    let Saved { found, behind, bytes } = saved;
+    let Saved { found, applied, behind, bytes } = saved;
     let (file, dir) = (wanted.file.display(), wanted.source.data_dir.display());
     let mut text = String::new();
     let mut line = |words: String| text = std::mem::take(&mut text) + &words + "\n";
@@ -183,6 +183,9 @@ pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
     }
     if let Some(former) = found.former.filter(|former| *former > found.revision) {
         line(format!("lost: all changes after revision {}, up to {former}", found.revision));
+    }
+    if *applied > 0 {
+        line(format!("saved, too: the last {applied} entries of the log, which were not in these data yet"));
     }
     match behind {
         Some(0) => {}

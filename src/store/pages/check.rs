@@ -52,6 +52,12 @@ impl Report {
         })
     }
 
+    /// True if all rows are there, whatever else was found.
+    pub fn has_all_rows(&self) -> bool {
+        self.found == self.findings.len() as u64
+            && self.findings.iter().all(|finding| finding.lost == Lost::Nothing)
+    }
+
     pub(super) fn add(&mut self, finding: Finding) {
         self.found += 1;
         if self.findings.len() < KEPT {
