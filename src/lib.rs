@@ -110,7 +110,8 @@
 //!
 //! **One failure of a leader.**
 //! 1. A follower that receives nothing for long enough asks for votes (`raft/network.rs` `pre_vote()`, then `vote()`;
-//!    the times are in `raft/settings.rs` `settings()`). `raft/service.rs` `vote()` answers, and `raft/checks.rs`
+//!    the times are in `raft/settings.rs` `settings()`), earlier if the leader's process has ended
+//!    (`raft/succession.rs` `run()`). `raft/service.rs` `vote()` answers, and `raft/checks.rs`
 //!    `ballot()` refuses impossible requests.
 //! 2. `raft/duties.rs` `watch_leader()` publishes every change. A leader counts only while it is confirmed:
 //!    `raft/claim.rs` `leader()` decides that, so a leader that is cut off stops acting as one.

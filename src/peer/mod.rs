@@ -3,7 +3,8 @@
 //! - [`transport`] is the interface: [`Transport`] sends, [`Service`] answers incoming requests. Tests and simulations
 //!   use their own network in its place.
 //! - [`Quic`] is the real implementation (`quic`, `options`) and owns the thread `kvd-peer`. The tasks there use
-//!   `port`: the sockets (`sockets`, `datagrams`, `driver`, `tls`) and one record per member (`registry`, `link`, `status`)
+//!   `port`: the sockets (`sockets`, `datagrams`, `driver`, `tls`) and one record per member (`registry`, `link`, `status`);
+//!   `deserted` asks a host whether a member's process has ended
 //! - outgoing: `keep` maintains the one connection to a member (`dial`, `address`, `names`), `requests` sends requests
 //!   on its streams, `snapshot` sends snapshots, `ask` asks one question before a member has an identity
 //! - incoming: `accept` admits or refuses callers, `proof` distinguishes a member from a process on a copy of its data,
@@ -41,6 +42,7 @@ mod address;
 mod ask;
 mod clock;
 mod datagrams;
+mod deserted;
 mod dial;
 mod driver;
 mod frames;

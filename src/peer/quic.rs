@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use super::ask::{self, AskError};
+use super::deserted::is_deserted;
 use super::options::Options;
 use super::port::{Serving, Shared, close_all};
 use super::status::PeerStatus;
@@ -253,6 +254,13 @@ impl Transport for Quic {
         let peer = self.shared.peers.find(to)?;
         let own = peer.link.connected().map(|(_, since)| since.elapsed());
         own.max(peer.heard_for())
+    }
+
+    fn is_gone(&self, member: MemberId) -> Pending<bool> {
+        let address = self.shared.peers.find(member).and_then(|peer| peer.address());
+        let Some(address) = address else { return Box::pin(std::future::ready(false)) };
+        let looking = Running::new(self.shared.handle.spawn(is_deserted(address)));
+        Box::pin(async move { looking.finish().await.unwrap_or(false) })
     }
 
     fn runtime(&self) -> Option<Handle> {

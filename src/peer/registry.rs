@@ -111,6 +111,12 @@ impl Peer {
         told.version = Some(version.to_owned());
     }
 
+    /// The address at which it was reached last.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        let connected = self.link.connected().map(|(connection, _)| connection.remote_address());
+        connected.or(self.told.lock().address)
+    }
+
     /// Records a comparison of clocks, made over this member's own connection.
     pub(super) fn probed(&self, sample: Sample) {
         self.told.lock().round_trips.add(sample.round_trip);

@@ -80,6 +80,12 @@ pub trait Transport: Send + Sync + 'static {
         None
     }
 
+    /// True if the host of the member says that nothing listens at its port any more: its process has ended. A host that
+    /// says nothing, as one that is off or behind a firewall, shows nothing.
+    fn is_gone(&self, _member: MemberId) -> Pending<bool> {
+        Box::pin(std::future::ready(false))
+    }
+
     /// The runtime of the transport, which has one thread. A caller on that thread saves two hand-overs between threads
     /// for every message.
     fn runtime(&self) -> Option<Handle> {

@@ -60,10 +60,10 @@ impl Claim {
         }
     }
 
-    /// When the last message of the leader arrived that raft believes in, in its term.
-    pub fn heard_leader(&self) -> Option<Instant> {
+    /// The leader that raft believes in, if it is another member, and when its last message in its term arrived.
+    pub fn heard_leader(&self) -> Option<(MemberId, Instant)> {
         let leader = self.leader.filter(|leader| *leader != self.own)?;
-        self.confirmed(leader, Quorum::Heard(None), self.elected)
+        Some((leader, self.confirmed(leader, Quorum::Heard(None), self.elected)?))
     }
 
     /// From now on this member needs others for a quorum: as after an election, they have some time to answer.

@@ -4,14 +4,20 @@
 //! - A leader needs it for heartbeats only, which this task asks for instead.
 //! - A leader without other members needs nothing.
 //! - Whoever hears its leader needs it only when that leader falls silent: an election begins after 0.7 T of silence at the
-//!   earliest (see [`super::settings`]), and the clock runs again after half of T.
+//!   earliest (see [`super::settings`]), and the clock runs again when the leader's lease is over, after 0.45 T. Whoever
+//!   finds then that the leader's process has ended begins at once (`succession`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::ServerState;
 use tokio::time::Instant;
 
 use super::inner::{Inner, Raft};
+use super::{settings, succession};
+
+/// A message counts for raft a moment after it has arrived.
+const MARGIN: Duration = Duration::from_millis(10);
 
 /// What a member needs of the clock at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +35,7 @@ enum Need {
 /// Runs until raft ends.
 pub async fn run(inner: Arc<Inner>) {
     let Some(raft) = inner.raft() else { return };
-    let (heartbeat, half) = (inner.options.heartbeat, inner.options.election / 2);
+    let (heartbeat, lease) = (inner.options.heartbeat, settings::lease(&inner.options) + MARGIN);
     let mut metrics = raft.server_metrics();
     let (mut ticking, mut next) = (true, Instant::now());
     loop {
@@ -38,8 +44,12 @@ pub async fn run(inner: Arc<Inner>) {
             (now.state, now.membership_config.membership().nodes().count())
         };
         let heard = inner.shared.heard_leader();
-        let need = need(state, members, heard.map(|heard| heard + half), Instant::now());
-        tick(raft, &mut ticking, need == Need::Ticks);
+        let need = need(state, members, heard.map(|(_, heard)| heard + lease), Instant::now());
+        if tick(raft, &mut ticking, need == Need::Ticks)
+            && let Some(silent) = heard
+        {
+            inner.spawn(succession::run(inner.clone(), silent));
+        }
         let until = match need {
             Need::Still => None,
             Need::Heartbeats => {
@@ -53,7 +63,7 @@ pub async fn run(inner: Arc<Inner>) {
                 Some(next)
             }
             Need::Until(until) => Some(until),
-            Need::Ticks => Some(Instant::now() + half),
+            Need::Ticks => Some(Instant::now() + lease),
         };
         tokio::select! {
             biased;
@@ -72,17 +82,18 @@ fn need(state: ServerState, members: usize, silent: Option<Instant>, now: Instan
     }
 }
 
-fn tick(raft: &Raft, ticking: &mut bool, wanted: bool) {
+/// True if the clock begins to run with this.
+fn tick(raft: &Raft, ticking: &mut bool, wanted: bool) -> bool {
+    let begins = wanted && !*ticking;
     if *ticking != wanted {
         *ticking = wanted;
         raft.runtime_config().tick(wanted);
     }
+    begins
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

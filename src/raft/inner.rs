@@ -137,6 +137,11 @@ impl Inner {
         }
     }
 
+    /// True if there is a reason not to stand for election.
+    pub fn has_doubts(&self) -> bool {
+        self.doubts.load(Ordering::SeqCst) != 0
+    }
+
     /// For how long the log's disk has stood still. One that is full does not: votes are still written.
     pub fn log_stalled_for(&self) -> Option<Duration> {
         let oldest = self.shared.pace.oldest().filter(|oldest| *oldest >= STALLED)?;

@@ -7,7 +7,7 @@
 //! - `commands` brings a command to its outcome: `proposer` groups commands into entries or sends them to the leader,
 //!   `members` changes members and leaders, as far as `rules` allows it
 //! - `reads` requests the read index once for all waiting readers; `duties` are a node's background tasks, `clock`
-//!   lets raft's clock run only when it is needed
+//!   lets raft's clock run only when it is needed, `succession` begins an election early if the leader's process has ended
 //! - `found` prepares a node's beginning, if log and state fit (`standing`), `replay` applies committed entries before
 //!   raft starts; [`found()`] writes a new member's log before its first start
 //! - [`crate::peer::Transport`] is the interface to the network and carries the messages of [`wire`]; `network` sends,
@@ -58,6 +58,7 @@ mod shared;
 mod signal;
 mod standing;
 mod state_machine;
+mod succession;
 mod takeover;
 pub mod topics;
 mod types;

@@ -1,5 +1,7 @@
 //! openraft's settings, from etcd's.
 
+use std::time::Duration;
+
 use openraft::{Config, SnapshotPolicy, StepDownPolicy};
 
 use super::options::{NodeOptions, StartError};
@@ -43,6 +45,12 @@ pub fn settings(options: &NodeOptions) -> Result<Config, StartError> {
         ..Config::default()
     };
     config.validate().map_err(|error| StartError::Timing(error.to_string()))
+}
+
+/// For how long a member refuses its vote to others after a message of its leader.
+pub fn lease(options: &NodeOptions) -> Duration {
+    let (heartbeat, election) = (options.heartbeat.as_millis() as u64, options.election.as_millis() as u64);
+    Duration::from_millis(timeouts(heartbeat, election).1)
 }
 
 /// The shortest and the longest timeout of an election, in milliseconds.

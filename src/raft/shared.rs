@@ -283,8 +283,9 @@ impl Shared {
         }
     }
 
-    /// When the last message of the leader arrived that raft believes in, in its term; `None` if there is none.
-    pub fn heard_leader(&self) -> Option<Instant> {
+    /// The leader that raft believes in, and when its last message in its term arrived; `None` if there is none, or it is
+    /// this member.
+    pub fn heard_leader(&self) -> Option<(MemberId, Instant)> {
         self.claim.lock().heard_leader()
     }
 

@@ -61,6 +61,7 @@ mod repair;
 mod run;
 mod scratch;
 mod stalled;
+mod succession;
 mod switches;
 mod trees;
 mod trials;

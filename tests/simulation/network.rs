@@ -386,6 +386,23 @@ impl Transport for Exit {
         Box::pin(within(timeout, answer))
     }
 
+    fn is_gone(&self, member: MemberId) -> Pending<bool> {
+        let network = self.network.clone();
+        let ways = [(self.from, member), (member, self.from)];
+        Box::pin(async move {
+            let (takes, is_told) = {
+                let mut links = network.0.lock();
+                let (least, most) = links.delay;
+                let takes = links.dice.within(2 * least, 2 * most) as u64;
+                let is_lost = links.dice.within(0, 999) < links.lost;
+                let is_cut = ways.iter().any(|way| links.cut.contains(way));
+                (Duration::from_micros(takes), !is_lost && !is_cut)
+            };
+            tokio::time::sleep(takes).await;
+            is_told && !network.0.lock().up.contains_key(&member)
+        })
+    }
+
     fn connected_for(&self, to: MemberId) -> Option<Duration> {
         let links = self.network.0.lock();
         let both = [(self.from, to), (to, self.from)];
