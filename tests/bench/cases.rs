@@ -101,6 +101,7 @@ pub const CASES: &[Case] = &[
     case("catch-up", "3 members with 1 KiB values: one is added", 3, Kind::CatchUp { value: 1 << 10 }),
     case("catch-up-16k", "3 members with 16 KiB values: one is added", 3, Kind::CatchUp { value: 16 << 10 }),
     overload("overload-ranges", "10 lists of 134 MB at once; a restart with them", Scene::Ranges),
+    overload("overload-range-streams", "10 streamed lists of 2 GB at once; a restart", Scene::RangeStreams),
     overload("overload-watchers", "10,000 watchers, and one that never reads", Scene::Watchers),
     overload("overload-many-leases", "100,000 leases run out together", Scene::ManyLeases),
     overload("overload-one-lease", "a lease with 1,000,000 keys is revoked", Scene::OneLease),

@@ -39,6 +39,8 @@ const TOGETHER: u64 = 100;
 pub enum Scene {
     /// Ten lists of 134 MB at once: kvd answers up to 160 MB unless `max-unsent-bytes` says more; then a restart with these data.
     Ranges,
+    /// Ten lists of 2 GB as streams at once, while others ask the same member; then a restart with these data.
+    RangeStreams,
     /// 10,000 watchers of one prefix and one that never reads.
     Watchers,
     /// 100,000 leases, each with a key, that run out in the same second.
@@ -68,7 +70,8 @@ pub async fn run(
     let before = prepare(scene, leader, &of).await?;
     crate::cases::idle(&cluster.members).await?;
     let term = status(&cluster.members[0]).await.ok_or("the leader does not answer")?.raft_term;
-    let bystander = Bystander::start(cluster.members[1].port()).await?;
+    let beside = &cluster.members[if matches!(scene, Scene::RangeStreams) { 0 } else { 1 }];
+    let bystander = Bystander::start(beside.port()).await?;
     let (start, cpu) = (Instant::now(), crate::server::cpu(&cluster.members)?);
     let most = most_memory(&cluster.members[0], act(scene, leader, before, &of, seconds)).await;
     let (done, anonymous) = most?;
@@ -91,7 +94,7 @@ pub async fn run(
     if done.count > 0 {
         rows.push((Metric::Throughput, done.count as f64 / time.as_secs_f64()));
     }
-    if matches!(scene, Scene::Ranges) {
+    if matches!(scene, Scene::Ranges | Scene::RangeStreams) {
         rows.push((Metric::Refused, done.refused as f64));
         let member = &mut cluster.members[2];
         member.signal(rustix::process::Signal::KILL)?;
@@ -238,8 +241,8 @@ async fn count(port: u16) -> Result<i64, String> {
 /// What must be there before; a number that `act` needs.
 async fn prepare(scene: Scene, port: u16, of: &impl Fn(u64) -> u64) -> Result<i64, String> {
     match scene {
-        Scene::Ranges => {
-            let count = of(512);
+        Scene::Ranges | Scene::RangeStreams => {
+            let count = of(if matches!(scene, Scene::Ranges) { 512 } else { 8192 });
             let filled = together(port, 16, |mut kv, number| {
                 let key = Bytes::from(format!("many/{number:08}"));
                 let value = Dice::new(number).bytes(256 << 10);
@@ -299,7 +302,8 @@ async fn act(
     seconds: f64,
 ) -> Result<Done, String> {
     match scene {
-        Scene::Ranges => ten_lists(port, before as u64).await,
+        Scene::Ranges => ten_lists(port, "Range", before as u64).await,
+        Scene::RangeStreams => ten_lists(port, "RangeStream", before as u64).await,
         Scene::Watchers => watchers(port, of(10_000) as usize, seconds).await,
         Scene::ManyLeases => until_gone(port).await.map(|()| Done::default()),
         Scene::OneLease => {
@@ -317,14 +321,14 @@ async fn act(
 
 /// Reads the whole list ten times at once, as it arrives. A server may refuse some of them for lack of memory: those are
 /// repeated until they are answered, and counted.
-async fn ten_lists(port: u16, least: u64) -> Result<Done, String> {
+async fn ten_lists(port: u16, method: &'static str, least: u64) -> Result<Done, String> {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..10 {
         let mut wire = Wire::connect(port).await?;
         tasks.spawn_local(async move {
             let (begun, mut refused) = (Instant::now(), 0);
             loop {
-                match one_list(&mut wire).await? {
+                match one_list(&mut wire, method).await? {
                     Some(read) if read >= least => return Ok(refused),
                     Some(read) => return Err(format!("a list has {read} of {least} bytes")),
                     None if begun.elapsed() > PATIENCE => return Err("a list is refused for ever".to_owned()),
@@ -342,29 +346,42 @@ async fn ten_lists(port: u16, least: u64) -> Result<Done, String> {
 }
 
 /// How many bytes an answer has; `None` if the server has no room for it.
-async fn one_list(wire: &mut Wire) -> Result<Option<u64>, String> {
+async fn one_list(wire: &mut Wire, method: &str) -> Result<Option<u64>, String> {
     let message = list().encode_to_vec();
     let mut frame = BytesMut::with_capacity(message.len() + 5);
     frame.put_u8(0);
     frame.put_u32(message.len() as u32);
     frame.put_slice(&message);
-    let request = http::Request::post("/etcdserverpb.KV/Range")
+    let request = http::Request::post(format!("/etcdserverpb.KV/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(tonic::body::Body::new(Full::new(frame.freeze())))
         .map_err(|error| error.to_string())?;
     let answer = tower::Service::call(wire, request).await.map_err(|error| error.to_string())?;
-    match answer.headers().get("grpc-status").map(|code| code.as_bytes()) {
-        Some(b"8") => return Ok(None),
-        Some(code) => return Err(format!("a list is refused: {}", String::from_utf8_lossy(code))),
-        None => {}
+    if is_refused(answer.headers())? {
+        return Ok(None);
     }
     let (mut body, mut read) = (answer.into_body(), 0);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("a list after {read} bytes: {error}"))?;
         read += frame.data_ref().map_or(0, |data| data.len() as u64);
+        // A stream may be refused after a part of it.
+        if let Some(trailers) = frame.trailers_ref()
+            && is_refused(trailers)?
+        {
+            return Ok(None);
+        }
     }
     Ok(Some(read))
+}
+
+/// Whether a list is refused for lack of memory; any other refusal is an error.
+fn is_refused(headers: &http::HeaderMap) -> Result<bool, String> {
+    match headers.get("grpc-status").map(|code| code.as_bytes()) {
+        Some(b"8") => Ok(true),
+        None | Some(b"0") => Ok(false),
+        Some(code) => Err(format!("a list is refused: {}", String::from_utf8_lossy(code))),
+    }
 }
 
 /// Some writers put to what all watch; every watcher but the one that never reads must see each put.
