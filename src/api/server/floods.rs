@@ -2,14 +2,16 @@
 //! client and work for the server, which others on the same thread wait for (as with CVE-2019-9515 and its siblings), and
 //! so is a request that is taken back at once (CVE-2023-44487). The only ones that an honest client sends often are those
 //! that give back the window of an answer: so many are free with each part of an answer, and beyond them a fixed number in
-//! a second.
+//! a second; fewer in the first one, so that it gains nothing to begin with a new connection again and again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pings::Activity;
 
-/// Frames that a client may send at once, and that it gets again in each second.
+/// Frames that a client may send as soon as it has connected.
+const FIRST: u32 = 200;
+/// Frames that it gets in each second after that.
 const FREE: u32 = 1000;
 /// Frames that are free with each frame of an answer: a client gives back the windows of stream and connection.
 const PER_ANSWER: u32 = 4;
@@ -20,13 +22,13 @@ const MOST: u32 = 20_000;
 pub(super) struct Floods {
     activity: Arc<Activity>,
     left: u32,
-    filled: Option<Instant>,
+    filled: Instant,
 }
 
 impl Floods {
     /// For a new connection.
     pub(super) fn new(activity: Arc<Activity>) -> Self {
-        Self { activity, left: FREE, filled: None }
+        Self { activity, left: FIRST, filled: Instant::now() }
     }
 
     /// Counts a frame; true if it is one too many. `now` is only asked for now and then.
@@ -41,10 +43,9 @@ impl Floods {
 
     fn refill(&mut self, now: Instant) {
         let answers = self.activity.take_frames().saturating_mul(PER_ANSWER);
-        let begun = *self.filled.get_or_insert(now);
-        let passed = now.saturating_duration_since(begun) >= Duration::from_secs(1);
+        let passed = now.saturating_duration_since(self.filled) >= Duration::from_secs(1);
         if passed {
-            self.filled = Some(now);
+            self.filled = now;
         }
         self.left = answers.saturating_add(if passed { FREE } else { 0 }).min(MOST);
     }
@@ -63,11 +64,23 @@ mod tests {
             let at = || begun + Duration::from_millis(after_ms);
             (0..100_000).take_while(|_| !floods.is_exceeded_by_frame(at)).count()
         };
-        assert_eq!([count(0), count(999)], [1000, 0]);
+        assert_eq!([count(0), count(999)], [200, 0]);
         assert_eq!([count(1000), count(1500), count(2500)], [1000, 0, 1000]);
         (0..50).for_each(|_| activity.sent_frame());
         assert_eq!([count(2600), count(2600)], [200, 0]);
         (0..10_000).for_each(|_| activity.sent_frame());
         assert_eq!(count(2700), 20_000, "what is saved up has an end");
+    }
+
+    #[test]
+    fn a_client_that_sends_one_now_and_then_stays() {
+        let mut floods = Floods::new(Arc::default());
+        let begun = Instant::now();
+        for minute in 0..10_000u64 {
+            assert!(
+                !floods.is_exceeded_by_frame(|| begun + Duration::from_secs(60 * (minute + 1))),
+                "{minute}"
+            );
+        }
     }
 }

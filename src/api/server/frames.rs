@@ -410,7 +410,7 @@ mod tests {
             frames.arrived(&request(7), &mut Vec::new());
             (0..turns).for_each(|_| frames.next_turn(&mut Vec::new()));
             frames.arrived(&back(7), &mut Vec::new());
-            frames.arrived(&frame(8, 0, 0, &[0, 0, 0, 1]).repeat(1000), &mut Vec::new());
+            frames.arrived(&frame(8, 0, 0, &[0, 0, 0, 1]).repeat(200), &mut Vec::new());
             let expelled = is_expelled.then_some(Expulsion::ControlFrames);
             assert_eq!(frames.expelled(), expelled, "after {turns} turns");
         }
@@ -428,7 +428,7 @@ mod tests {
         }
         frames.next_turn(&mut Vec::new());
         (1..=99).step_by(2).for_each(|stream| _ = frames.arrived(&back(stream), &mut Vec::new()));
-        frames.arrived(&back(1).repeat(1000), &mut Vec::new());
+        frames.arrived(&back(1).repeat(200), &mut Vec::new());
         assert_eq!(frames.expelled(), None, "the first ones are free");
         frames.arrived(&back(1).repeat(2000), &mut Vec::new());
         assert_eq!(frames.expelled(), Some(Expulsion::ControlFrames));
@@ -443,7 +443,7 @@ mod tests {
         for flood in [settings, priority, update, empty, goaway, frame(0xee, 0, 0, &[])] {
             let mut frames = Frames::new(None, Floods::new(Arc::default()));
             frames.arrived(PREFACE, &mut Vec::new());
-            frames.arrived(&flood.repeat(1000), &mut Vec::new());
+            frames.arrived(&flood.repeat(200), &mut Vec::new());
             frames.arrived(&frame(DATA, END_STREAM, 1, b"x").repeat(5000), &mut Vec::new());
             assert_eq!(frames.expelled(), None);
             // A second may pass in between, but not several.

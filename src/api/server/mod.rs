@@ -54,7 +54,7 @@ pub use tls::Encryption;
 /// File descriptors that are reserved for everything but client connections (etcd reserves as many).
 const RESERVED_DESCRIPTORS: u64 = 150;
 /// Bytes of the headers of all requests that are not answered yet, of all connections.
-const REQUESTS: usize = 96 << 20;
+const REQUESTS: usize = 88 << 20;
 /// Bytes that clients may send ahead of what is read of them, on all connections, in addition to what each may have.
 const WINDOWS: usize = 128 << 20;
 /// Bytes of the messages of all requests that are not answered yet, or not even whole, of all connections.

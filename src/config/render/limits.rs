@@ -61,10 +61,10 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Headers of all requests that are not answered yet",
-        "48 MiB, and as much for their buffers, and 8 KiB of each connection; beyond it the answer is \"too many requests\". \
+        "44 MiB, and as much for their buffers, and 8 KiB of each connection; beyond it the answer is \"too many requests\". \
          A request that is being answered counts as 512 bytes at most",
         "",
-        (SERVER, "REQUESTS: usize = 96 << 20"),
+        (SERVER, "REQUESTS: usize = 88 << 20"),
         "src/api/unsent.rs::headers_are_counted_over_all_connections",
     ),
     limit(
@@ -97,14 +97,14 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Requests that are taken back at once",
-        "1000 a second and 4 for each part of an answer, with the frames of the next row; then the connection is closed",
+        "200 at first, 1000 a second and 4 for each part of an answer, with the frames of the next row; then the connection is closed",
         "",
         ("api/server/floods.rs", "FREE: u32 = 1000"),
         "src/api/tests/limits.rs::streams_that_are_reset_at_once",
     ),
     limit(
         "Frames of settings, priorities and windows",
-        "1000 a second and 4 for each part of an answer; then the connection is closed",
+        "200 at first, 1000 a second and 4 for each part of an answer; then the connection is closed",
         "",
         ("api/server/floods.rs", "FREE: u32 = 1000"),
         "src/api/server/frames.rs::a_flood_of_control_frames_ends_and_requests_do_not_count",

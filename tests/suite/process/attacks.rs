@@ -239,7 +239,7 @@ async fn large_headers() {
     }
     tokio::time::sleep(lasts()).await;
     whoever_comes_is_served(&server).await;
-    watched.end("headers of 60 kB on 20,000 streams", 150 * MB).await;
+    watched.end("headers of 60 kB on 20,000 streams", 136 * MB).await;
     drop(open);
 }
 
