@@ -16,6 +16,7 @@ use super::hub::{Hub, Options};
 use super::inbox::{Inbox, MAX_REVISIONS, Taken};
 use super::run::{Interest, Part, Run, Source};
 use super::shared::Request;
+use super::wake::Wakes;
 use crate::model::{KeyRange, Planted, Refusal, RevisionEvents, is_planted};
 use crate::store::Wanted;
 
@@ -59,14 +60,23 @@ fn run(hub: &Weak<Hub>, requests: &Receiver<Request>) {
     }
 }
 
+/// Reads and delivers one page, and wakes the sessions that it concerns; returns the requests that still wait.
+fn round(hub: &Hub, waiting: Vec<Request>) -> Vec<Request> {
+    let mut wakes = Wakes::default();
+    let rest = page(hub, waiting, &mut wakes);
+    wakes.fire();
+    rest
+}
+
 /// One page: serves the watchers that are furthest behind, and returns the requests that still wait.
-fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
+fn page(hub: &Hub, mut waiting: Vec<Request>, wakes: &mut Wakes) -> Vec<Request> {
     waiting.sort_by_key(|request| request.next);
     let Some(from) = waiting.first().map(|request| request.next) else { return waiting };
     let to = hub.revision();
     if from > to {
         // The revisions are applied, but not delivered yet, or not even known here: these watchers count as synced.
-        return waiting.into_iter().filter_map(|request| settle(hub, request, None, to + 1, to)).collect();
+        let settled = |request| settle(hub, request, None, to + 1, to, wakes);
+        return waiting.into_iter().filter_map(settled).collect();
     }
     let range = common_range(&waiting);
     let prev_kv = waiting.iter().any(|request| request.interest.want.prev_kv);
@@ -77,23 +87,23 @@ fn round(hub: &Hub, mut waiting: Vec<Request>) -> Vec<Request> {
     let compacted = hub.history().compacted_revision();
     match read {
         Ok((revisions, next)) if from >= compacted && next > from => {
-            serve(hub, waiting, without_compacted(revisions, compacted), next, to)
+            serve(hub, waiting, (without_compacted(revisions, compacted), next, to), wakes)
         }
-        Ok(_) if from < compacted => cut(waiting, compacted),
+        Ok(_) if from < compacted => cut(waiting, compacted, wakes),
         Ok((_, next)) => {
             let error = format!("history from {from} to {to} leads to {next}");
-            fail(waiting, &Refusal::Internal(error));
+            fail(waiting, &Refusal::Internal(error), wakes);
             Vec::new()
         }
         Err(Refusal::Compacted { compacted: reported }) => {
-            cut(waiting, compacted.max(reported).max(from + 1))
+            cut(waiting, compacted.max(reported).max(from + 1), wakes)
         }
         Err(Refusal::TooManyRequests) => {
             thread::sleep(SHORTAGE);
             waiting
         }
         Err(refusal) => {
-            fail(waiting, &refusal);
+            fail(waiting, &refusal, wakes);
             Vec::new()
         }
     }
@@ -117,13 +127,13 @@ fn without_compacted(mut revisions: Vec<RevisionEvents>, compacted: i64) -> Vec<
     revisions
 }
 
-/// Gives each watcher its events of a page; returns the requests that wait for the next page.
+/// Gives each watcher its events of a page: revisions, where to read on, and up to where it was to go. Returns the
+/// requests that wait for the next page.
 fn serve(
     hub: &Hub,
     waiting: Vec<Request>,
-    revisions: Vec<RevisionEvents>,
-    next: i64,
-    to: i64,
+    (revisions, next, to): (Vec<RevisionEvents>, i64, i64),
+    wakes: &mut Wakes,
 ) -> Vec<Request> {
     let sources: Vec<Arc<Source>> = revisions
         .into_iter()
@@ -143,7 +153,7 @@ fn serve(
             _ => select(&sources, request.next, &request.interest),
         };
         last = Some((request.next, request.interest.clone(), run.clone()));
-        rest.extend(settle(hub, request, run, next, to));
+        rest.extend(settle(hub, request, run, next, to, wakes));
     }
     rest
 }
@@ -158,7 +168,14 @@ fn select(sources: &[Arc<Source>], from: i64, interest: &Interest) -> Option<Arc
 
 /// Delivers what was found, which covers everything below `next`, and makes the watcher live if that is all there is.
 /// Returns the request if it has to read on.
-fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64) -> Option<Request> {
+fn settle(
+    hub: &Hub,
+    request: Request,
+    run: Option<Arc<Run>>,
+    next: i64,
+    to: i64,
+    wakes: &mut Wakes,
+) -> Option<Request> {
     let shared = request.shared.upgrade()?;
     let next = next.max(request.next);
     let take = |inbox: &mut Inbox, live: bool| {
@@ -173,13 +190,13 @@ fn settle(hub: &Hub, request: Request, run: Option<Arc<Run>>, next: i64, to: i64
         take(&mut shared.inbox.lock(), false)
     };
     if let Some(waker) = waker {
-        waker.wake();
+        wakes.push(waker, shared.queue.as_ref());
     }
     (taken == Taken::More).then_some(Request { next, ..request })
 }
 
 /// Ends the watchers whose next revision is compacted.
-fn cut(waiting: Vec<Request>, compacted: i64) -> Vec<Request> {
+fn cut(waiting: Vec<Request>, compacted: i64, wakes: &mut Wakes) -> Vec<Request> {
     let mut rest = Vec::new();
     for request in waiting {
         if request.next >= compacted {
@@ -193,13 +210,13 @@ fn cut(waiting: Vec<Request>, compacted: i64) -> Vec<Request> {
             inbox.take_waker()
         };
         if let Some(waker) = waker {
-            waker.wake();
+            wakes.push(waker, shared.queue.as_ref());
         }
     }
     rest
 }
 
-fn fail(waiting: Vec<Request>, refusal: &Refusal) {
+fn fail(waiting: Vec<Request>, refusal: &Refusal, wakes: &mut Wakes) {
     tracing::error!(%refusal, watchers = waiting.len(), "history cannot be read; watch streams are ended");
     for request in waiting {
         let Some(shared) = request.shared.upgrade() else { continue };
@@ -209,7 +226,7 @@ fn fail(waiting: Vec<Request>, refusal: &Refusal) {
             inbox.take_waker()
         };
         if let Some(waker) = waker {
-            waker.wake();
+            wakes.push(waker, shared.queue.as_ref());
         }
     }
 }

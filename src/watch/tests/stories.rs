@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Wake;
 
 use super::model::{Change, Fake, delete, put};
@@ -434,4 +434,48 @@ async fn many_streams_are_woken_through_one_task() {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn sessions_that_history_is_read_for_are_woken_from_within_their_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let store = Fake::new();
+    let hub = hub(&store);
+    store.apply(&[vec![put("a")]]);
+    let entered = runtime.enter();
+    let sessions: Vec<Session> = (0..1000).map(|_| hub.session()).collect();
+    let other = hub.begin();
+    drop(entered);
+    let woken = Arc::<Counted>::default();
+    let waker = Waker::from(woken.clone());
+    for session in &sessions {
+        session.open(spec(prefix("a"), 1));
+    }
+    // Meanwhile the thread that reads history waits: it serves very few at first, and then as many as it can.
+    hub.with_inbox(&other, |_, _| {
+        for session in &sessions {
+            assert!(session.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        }
+    });
+    let end = Instant::now() + PATIENCE;
+    while hub.stats().behind > 0 {
+        assert!(Instant::now() < end, "{:?}", hub.stats());
+        std::thread::yield_now();
+    }
+    let directly = woken.0.load(Ordering::SeqCst);
+    assert!(directly <= 6, "{directly} requests of the runtime's inbox are in front of everybody else's");
+    while woken.0.load(Ordering::SeqCst) < sessions.len() {
+        assert!(Instant::now() < end, "{:?} of 1,000 are woken", woken.0);
+        runtime.block_on(tokio::task::yield_now());
+    }
+    hub.close_all(&other);
 }
