@@ -103,6 +103,7 @@
 //!    the same interest.
 //! 2. `store/entry.rs` `publish()` calls the store's observers. `watch/hub.rs` `on_events()` finds the groups that want
 //!    an event (`watch/groups.rs` `pick()`) and queues it once for each of their watchers: `watch/inbox.rs` `push()`.
+//!    If they are very many, another thread goes on (`watch/delivering.rs` `go_on()`).
 //! 3. The stream is woken, and `watch/inbox.rs` `next()` gives it the next item in order; `api/rpc/watch.rs`
 //!    `poll_answer()` makes the message.
 //! 4. A watcher that starts in the past, or falls behind, reads history instead: `watch/history.rs` `round()` reads one
@@ -161,6 +162,7 @@
 //! | `kvd-names` | one for each host name that is being resolved, limited in number |
 //! | `kvd-log` | writes and flushes the raft log, unless raft's own thread does, in a member without others |
 //! | `kvd-log-segments` | prepares the log's next segments |
+//! | `kvd-watch` | delivers events to those of very many watchers that the applying thread leaves to it |
 //! | `kvd-watch-history` | reads history for watchers that are behind |
 //! | `kvd-store` | checkpoints, compaction |
 //! | `kvd-api-N` | a current-thread runtime: client connections |

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::index::{GroupId, Index};
 use super::order::WatchKey;
-use super::run::{Interest, Part};
+use super::run::{Interest, Part, Run};
 use super::shared::Shared;
 use crate::model::Event;
 
@@ -17,12 +17,24 @@ pub(super) struct Member {
     pub(super) key: WatchKey,
 }
 
+/// What the members of a group get.
+pub(super) enum Work {
+    /// Events.
+    Runs(SmallVec<[Arc<Run>; 1]>),
+    /// They read from this revision on in history, which has what the events lack.
+    History(i64),
+}
+
 struct Group {
     interest: Arc<Interest>,
     members: Vec<Member>,
     /// So many of them are delivered to, the first ones; among them are all that are live. The others read history, and
     /// cost nothing until they go live again.
     live: usize,
+    /// What is being delivered.
+    work: Option<Work>,
+    /// So many have got it, the first ones; zero if nothing is being delivered.
+    delivered: usize,
     /// Events of the current revision that the group wants, by index.
     picks: SmallVec<[u32; 8]>,
     /// Parts of the current batch that the group wants.
@@ -38,6 +50,17 @@ impl Group {
         self.members.swap(one, other);
         self.tell_position(one);
         self.tell_position(other);
+    }
+
+    /// Delivers to a member, and moves it to those that have it, or to those that are behind.
+    fn pass(&mut self, position: usize, work: &Work, deliver: &mut impl FnMut(&Member, &Work) -> bool) {
+        if deliver(&self.members[position], work) {
+            self.swap(position, self.delivered);
+            self.delivered += 1;
+        } else {
+            self.live -= 1;
+            self.swap(position, self.live);
+        }
     }
 
     fn tell_position(&self, position: usize) {
@@ -84,6 +107,8 @@ impl Groups {
             interest: interest.clone(),
             members: Vec::new(),
             live: 0,
+            work: None,
+            delivered: 0,
             picks: SmallVec::new(),
             parts: SmallVec::new(),
         };
@@ -118,12 +143,19 @@ impl Groups {
         group.live += 1;
     }
 
-    /// Delivers to a member again, which has gone live. No inbox may be locked.
+    /// Delivers to a member again, which has gone live: it has what is being delivered from history. No inbox may be
+    /// locked.
     pub(super) fn revive(&mut self, id: GroupId, position: u32) {
         let Some(group) = self.slots[id as usize].as_mut() else { return };
-        if position as usize >= group.live {
-            group.swap(group.live, position as usize);
+        let mut position = position as usize;
+        if position >= group.live {
+            group.swap(group.live, position);
+            position = group.live;
             group.live += 1;
+        }
+        if group.work.is_some() && position >= group.delivered {
+            group.swap(group.delivered, position);
+            group.delivered += 1;
         }
     }
 
@@ -132,6 +164,11 @@ impl Groups {
     pub(super) fn leave(&mut self, id: GroupId, position: u32) {
         let Some(group) = self.slots[id as usize].as_mut() else { return };
         let mut gap = position as usize;
+        if gap < group.delivered {
+            group.delivered -= 1;
+            group.swap(gap, group.delivered);
+            gap = group.delivered;
+        }
         if gap < group.live {
             group.live -= 1;
             group.swap(gap, group.live);
@@ -189,17 +226,52 @@ impl Groups {
         }
     }
 
-    /// Delivers to the members of a group; `deliver` says whether a member is live after it.
-    pub(super) fn each_live(&mut self, id: GroupId, mut deliver: impl FnMut(&Member) -> bool) {
+    /// Begins to deliver to a group.
+    pub(super) fn begin(&mut self, id: GroupId, work: Work) {
+        if let Some(group) = self.slots[id as usize].as_mut() {
+            group.work = Some(work);
+            group.delivered = 0;
+        }
+    }
+
+    /// Delivers to at most so many members of a group; `deliver` says whether a member is live after it. Returns to how
+    /// many, and whether all have got it.
+    pub(super) fn deliver(
+        &mut self,
+        id: GroupId,
+        most: usize,
+        mut deliver: impl FnMut(&Member, &Work) -> bool,
+    ) -> (usize, bool) {
+        let Some(group) = self.slots[id as usize].as_mut() else { return (0, true) };
+        let Some(work) = group.work.take() else { return (0, true) };
+        let mut count = 0;
+        while group.delivered < group.live && count < most {
+            count += 1;
+            group.pass(group.delivered, &work, &mut deliver);
+        }
+        let is_done = group.delivered >= group.live;
+        if is_done {
+            group.delivered = 0;
+        } else {
+            group.work = Some(work);
+        }
+        (count, is_done)
+    }
+
+    /// Delivers to one member now, if it has not got what is being delivered to its group. No inbox may be locked.
+    pub(super) fn deliver_to(
+        &mut self,
+        id: GroupId,
+        position: u32,
+        mut deliver: impl FnMut(&Member, &Work) -> bool,
+    ) {
         let Some(group) = self.slots[id as usize].as_mut() else { return };
-        let mut position = 0;
-        while position < group.live {
-            if deliver(&group.members[position]) {
-                position += 1;
-            } else {
-                group.live -= 1;
-                group.swap(position, group.live);
+        let position = position as usize;
+        if let Some(work) = group.work.take() {
+            if (group.delivered..group.live).contains(&position) {
+                group.pass(position, &work, &mut deliver);
             }
+            group.work = Some(work);
         }
     }
 

@@ -26,11 +26,13 @@ const SHORTAGE: Duration = Duration::from_millis(50);
 const MAX_ROUND: usize = 512;
 
 impl Hub {
-    /// A hub over a store's history, with a thread for catching up that ends with the hub. Create it before anything
-    /// more is applied, and make it the store's observer.
+    /// A hub over a store's history, with threads for catching up and for delivery to very many watchers that end with
+    /// it. Create it before anything more is applied, and make it the store's observer.
     pub fn new(history: Arc<dyn History>, options: Options) -> Arc<Self> {
         let (asks, requests) = channel();
-        let hub = Arc::new(Self::over(history, options, asks));
+        let (rest, left) = channel();
+        let hub = Arc::new(Self::over(history, options, asks, rest));
+        hub.start_delivery(left);
         let weak = Arc::downgrade(&hub);
         let thread = thread::Builder::new().name("kvd-watch-history".to_string());
         if let Err(error) = thread.spawn(move || run(&weak, &requests)) {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
-use super::groups::{Groups, Member};
+use super::delivery::Delivery;
+use super::groups::{Groups, Member, Work};
 use super::inbox::Inbox;
+use super::index::GroupId;
 use super::order::WatchKey;
 use super::run::{Budget, Interest, Part, Run, Source};
 use super::shared::{Request, Shared};
@@ -32,11 +34,13 @@ pub struct Options {
     pub memory: usize,
     /// Most bytes of events read from history at a time.
     pub page_bytes: usize,
+    /// Most watchers that get their events while others wait for the hub; at least one.
+    pub at_once: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory: 128 << 20, page_bytes: 1 << 20 }
+        Self { memory: 128 << 20, page_bytes: 1 << 20, at_once: 1024 }
     }
 }
 
@@ -77,6 +81,8 @@ pub struct Hub {
     state: Mutex<State>,
     history: Arc<dyn History>,
     asks: Sender<Request>,
+    /// Says that some watchers have not got their events.
+    rest: Sender<()>,
     queues: Queues,
     budget: Arc<Budget>,
     sessions: AtomicUsize,
@@ -84,21 +90,34 @@ pub struct Hub {
 }
 
 pub(super) struct State {
-    /// The last revision that was delivered to inboxes.
-    revision: i64,
-    groups: Groups,
+    /// The last revision that was delivered to inboxes, or is being delivered.
+    pub(super) revision: i64,
+    pub(super) groups: Groups,
+    pub(super) delivery: Delivery,
     /// Where the last search for queues to drop ended.
     shed_cursor: usize,
 }
 
 impl Hub {
-    /// A hub that puts requests for history into `asks`; see [`Hub::new`].
-    pub(super) fn over(history: Arc<dyn History>, options: Options, asks: Sender<Request>) -> Self {
-        let state = State { revision: history.revision(), groups: Groups::default(), shed_cursor: 0 };
+    /// A hub that puts requests for history into `asks`, and into `rest` that [`Hub::go_on`] must be called; see
+    /// [`Hub::new`].
+    pub(super) fn over(
+        history: Arc<dyn History>,
+        options: Options,
+        asks: Sender<Request>,
+        rest: Sender<()>,
+    ) -> Self {
+        let state = State {
+            revision: history.revision(),
+            groups: Groups::default(),
+            delivery: Delivery::default(),
+            shed_cursor: 0,
+        };
         Self {
             state: Mutex::new(state),
             history,
             asks,
+            rest,
             queues: Queues::default(),
             budget: Budget::new(options.memory),
             sessions: AtomicUsize::new(0),
@@ -113,7 +132,11 @@ impl Hub {
         Arc::new(Shared { inbox, queue: self.queues.here() })
     }
 
-    /// The last revision that was delivered to watchers.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The last revision that was delivered to watchers, or is being delivered.
     pub fn revision(&self) -> i64 {
         self.state.lock().revision
     }
@@ -200,11 +223,16 @@ impl Hub {
         shared.inbox.lock().show(current)
     }
 
-    /// Runs `f` on an inbox while no new event can be delivered; passes it the revision.
+    /// Runs `f` on an inbox that has all events up to the revision, which it gets too, while no new one can be
+    /// delivered.
     pub(super) fn with_inbox<R>(&self, shared: &Shared, f: impl FnOnce(&mut Inbox, i64) -> R) -> R {
-        let state = self.state.lock();
-        let mut inbox = shared.inbox.lock();
-        f(&mut inbox, state.revision)
+        let mut wakes = Wakes::default();
+        let mut state = self.state.lock();
+        state.deliver_now(shared, &mut wakes);
+        let result = f(&mut shared.inbox.lock(), state.revision);
+        drop(state);
+        wakes.fire();
+        result
     }
 
     /// As [`Hub::with_inbox`], for a watcher that may go live.
@@ -216,8 +244,9 @@ impl Hub {
     ) -> R {
         let mut state = self.state.lock();
         let mut inbox = shared.inbox.lock();
+        let was_behind = inbox.is_behind(key);
         let result = f(&mut inbox, state.revision);
-        let place = inbox.place_if_live(key);
+        let place = inbox.place_if_live(key).filter(|_| was_behind);
         drop(inbox);
         if let Some(place) = place {
             state.groups.revive(place.group, place.position);
@@ -246,39 +275,8 @@ fn compact(range: &KeyRange) -> KeyRange {
 }
 
 impl State {
-    fn publish(&mut self, revisions: &[RevisionEvents], budget: &Arc<Budget>, wakes: &mut Wakes) {
-        let known = self.revision;
-        let news = &revisions[revisions.partition_point(|events| events.revision <= known)..];
-        let (Some(first), Some(last)) = (news.first(), news.last()) else { return };
-        if first.revision > known + 1 {
-            // Something was applied without a call of the observer: no watcher may get the following events before the
-            // missing ones.
-            tracing::warn!(
-                known,
-                first = first.revision,
-                "watchers missed revisions; they read them from history"
-            );
-            self.revision = last.revision;
-            self.all_behind(known + 1, wakes);
-            return;
-        }
-        self.revision = last.revision;
-        if self.groups.is_empty() {
-            return;
-        }
-        for events in news {
-            self.collect(events, budget);
-        }
-        for group in self.groups.take_touched() {
-            self.deliver(group, wakes);
-        }
-        if budget.is_exceeded() {
-            self.shed(wakes);
-        }
-    }
-
     /// Notes for every group which events of a revision it wants.
-    fn collect(&mut self, events: &RevisionEvents, budget: &Arc<Budget>) {
+    pub(super) fn collect(&mut self, events: &RevisionEvents, budget: &Arc<Budget>) {
         for (index, event) in (0u32..).zip(&events.events) {
             self.groups.pick(index, event);
         }
@@ -289,35 +287,41 @@ impl State {
         });
     }
 
-    /// Queues what was collected for a group with all of its members that are live.
-    fn deliver(&mut self, group: u32, wakes: &mut Wakes) {
-        let revision = self.revision;
+    /// Makes what was collected for a group ready to be delivered.
+    pub(super) fn prepare(&mut self, group: GroupId) {
         let (parts, prev_kv) = self.groups.take_parts(group);
-        if let Some(first) = parts.first()
-            && prev_kv
-            && parts.iter().any(Part::is_bare)
-        {
-            // The history has what these events lack.
-            let next = first.revision();
-            self.groups.each_live(group, |member| {
-                wake_if(member, wakes, |inbox| inbox.fall_behind_from(member.key, next, revision))
-            });
+        let work = match parts.first() {
+            Some(first) if prev_kv && parts.iter().any(Part::is_bare) => Work::History(first.revision()),
+            _ => Work::Runs(runs(parts, prev_kv)),
+        };
+        self.groups.begin(group, work);
+    }
+
+    /// Queues what is being delivered to a group with at most so many of its members; see [`Groups::deliver`].
+    pub(super) fn deliver(&mut self, group: GroupId, most: usize, wakes: &mut Wakes) -> (usize, bool) {
+        let revision = self.revision;
+        self.groups.deliver(group, most, |member, work| pass(member, work, revision, wakes))
+    }
+
+    /// Queues what is being delivered with a session's watchers, before their turn.
+    fn deliver_now(&mut self, shared: &Shared, wakes: &mut Wakes) {
+        if !self.delivery.is_under_way() {
             return;
         }
-        let runs = runs(parts, prev_kv);
-        self.groups.each_live(group, |member| {
-            wake_if(member, wakes, |inbox| {
-                let mut is_woken = false;
-                for run in &runs {
-                    is_woken |= inbox.push(member.key, run);
-                }
-                is_woken
-            })
-        });
+        let revision = self.revision;
+        let keys = shared.inbox.lock().live_keys();
+        for key in keys {
+            // Those before it may have moved it.
+            let place = shared.inbox.lock().place_if_live(key);
+            if let Some(place) = place {
+                let deliver = |member: &Member, work: &Work| pass(member, work, revision, wakes);
+                self.groups.deliver_to(place.group, place.position, deliver);
+            }
+        }
     }
 
     /// Makes every live watcher read from `next` on in history.
-    fn all_behind(&mut self, next: i64, wakes: &mut Wakes) {
+    pub(super) fn all_behind(&mut self, next: i64, wakes: &mut Wakes) {
         let revision = self.revision;
         for member in self.groups.every_member() {
             wake_if(member, wakes, |inbox| inbox.fall_behind_from(member.key, next, revision));
@@ -332,7 +336,7 @@ impl State {
     }
 
     /// Memory is short: drops some queues that are not being drained.
-    fn shed(&mut self, wakes: &mut Wakes) {
+    pub(super) fn shed(&mut self, wakes: &mut Wakes) {
         let mut looked = 0;
         let cursor = self.shed_cursor;
         for member in self.groups.every_member().skip(cursor).take(SHED_STEP) {
@@ -341,6 +345,20 @@ impl State {
         }
         self.shed_cursor = if looked < SHED_STEP { 0 } else { cursor + looked };
     }
+}
+
+/// Queues what is being delivered with a watcher. True if it is live after it.
+fn pass(member: &Member, work: &Work, revision: i64, wakes: &mut Wakes) -> bool {
+    wake_if(member, wakes, |inbox| match work {
+        Work::Runs(runs) => {
+            let mut is_woken = false;
+            for run in runs {
+                is_woken |= inbox.push(member.key, run);
+            }
+            is_woken
+        }
+        Work::History(next) => inbox.fall_behind_from(member.key, *next, revision),
+    })
 }
 
 /// True if the watcher is live after it.
@@ -382,7 +400,16 @@ fn runs(parts: SmallVec<[Part; 1]>, prev_kv: bool) -> SmallVec<[Arc<Run>; 1]> {
 impl Observer for Hub {
     fn on_events(&self, revisions: &[RevisionEvents]) {
         let mut wakes = Wakes::default();
-        self.state.lock().publish(revisions, &self.budget, &mut wakes);
+        let mut state = self.state.lock();
+        let was_under_way = state.delivery.is_under_way();
+        state.publish(revisions, &self.budget, &mut wakes);
+        if !was_under_way
+            && state.go_on(self.options.at_once, &self.budget, &mut wakes)
+            && self.rest.send(()).is_err()
+        {
+            state.finish(&self.budget, &mut wakes);
+        }
+        drop(state);
         wakes.fire();
     }
 
@@ -390,6 +417,7 @@ impl Observer for Hub {
         let mut wakes = Wakes::default();
         {
             let mut state = self.state.lock();
+            state.finish(&self.budget, &mut wakes);
             let known = state.revision;
             if revision > known {
                 state.revision = revision;

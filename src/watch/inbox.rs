@@ -173,6 +173,13 @@ impl Inbox {
         queue.map_or(0, |queue| queue.iter().map(|run| run.size()).sum())
     }
 
+    /// The watchers that are live.
+    pub(super) fn live_keys(&self) -> Vec<WatchKey> {
+        let is_live = |slot: &Slot| slot.watcher.as_ref().is_some_and(|watcher| watcher.stage == Stage::Live);
+        let live = (0u32..).zip(&self.slots).filter(|(_, slot)| is_live(slot));
+        live.map(|(index, slot)| WatchKey { index, generation: slot.generation }).collect()
+    }
+
     /// The place of a watcher that is live.
     pub(super) fn place_if_live(&self, key: WatchKey) -> Option<Place> {
         let slot = self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation)?;

@@ -9,6 +9,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `hub.rs` | the hub: the store's observer, opening and closing of watchers; below `session.rs` and `history.rs` |
+//! | `delivery.rs` | a delivery to many watchers that is under way |
+//! | `delivering.rs` | very many watchers get their events some at a time |
 //! | `groups.rs` | watchers alike are matched once |
 //! | `index.rs` | from a key to the groups that watch it |
 //! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be sent |
@@ -27,6 +29,8 @@
 //! All memory that slow clients can hold is counted against one budget; above it, queues become cursors.
 //! This room knows neither gRPC nor LMDB, and never writes.
 
+mod delivering;
+mod delivery;
 mod groups;
 mod history;
 mod hub;

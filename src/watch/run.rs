@@ -111,7 +111,8 @@ fn size_of_kv(kv: &KeyValue) -> usize {
     kv.key.len() + kv.value.len()
 }
 
-fn size_of_event(event: &Event) -> usize {
+/// The approximate memory of an event.
+pub(super) fn size_of_event(event: &Event) -> usize {
     EVENT_OVERHEAD + size_of_kv(&event.kv) + event.prev_kv.as_ref().map_or(0, size_of_kv)
 }
 

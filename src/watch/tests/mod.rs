@@ -1,5 +1,6 @@
 //! Tests of the room: stories over a small store in memory, and random histories against a naive model.
 
+mod delivery;
 mod model;
 mod random;
 mod real;

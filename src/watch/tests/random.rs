@@ -330,7 +330,8 @@ impl Subject for Arc<Fake> {
 fn over_a_store_in_memory() {
     for seed in seeds() {
         let store = Fake::new();
-        let options = Options { memory: if seed % 2 == 0 { 4 << 20 } else { 1 << 30 }, page_bytes: 200_000 };
+        let memory = if seed % 2 == 0 { 4 << 20 } else { 1 << 30 };
+        let options = Options { memory, page_bytes: 200_000, at_once: if seed % 3 == 0 { 1024 } else { 1 } };
         let hub = Hub::new(store.clone(), options);
         store.observe(hub.clone());
         run(seed, hub, store);

@@ -78,7 +78,8 @@ fn over_the_store() {
             ..store::Options::default()
         };
         let store = Store::open(dir.path(), options).unwrap();
-        let options = Options { memory: if seed % 2 == 0 { 4 << 20 } else { 1 << 30 }, page_bytes: 200_000 };
+        let memory = if seed % 2 == 0 { 4 << 20 } else { 1 << 30 };
+        let options = Options { memory, page_bytes: 200_000, at_once: if seed % 3 == 0 { 1024 } else { 1 } };
         let hub = Hub::new(Arc::new(store.clone()), options);
         store.set_observers(vec![hub.clone()]);
         random::run(seed, hub, Real { store, index: 0, _dir: dir });
