@@ -47,7 +47,7 @@ pub trait DiskFile: Send + Sync {
     /// Lets the file grow to `length` bytes, of which the new ones are zeros, without writing them.
     ///
     /// # Errors
-    /// [`io::ErrorKind::StorageFull`]; [`io::ErrorKind::Unsupported`] if the file system can only write them.
+    /// Those of a full disk; any other if the file system can only write them. A part of it may be done then.
     fn allocate(&self, length: u64) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
@@ -158,10 +158,7 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
-            allocated => Ok(allocated?),
-        }
+        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length)?)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -173,12 +173,11 @@ impl Maker {
         let (mut offset, mut can_allocate) = (0, true);
         while offset < length {
             if can_allocate && filling() == Filling::Allocated {
-                match file.allocate(length) {
-                    Err(refused) if refused.kind() != std::io::ErrorKind::Unsupported => {
-                        return Err(error(refused));
-                    }
-                    Err(_) => can_allocate = false,
+                match file.allocate(length).map_err(&error) {
                     Ok(()) => break,
+                    Err(full) if full.is_full() => return Err(full),
+                    // File systems refuse it in many ways, and signals interrupt it: zeros do as well.
+                    Err(_) => can_allocate = false,
                 }
             }
             let block = &zeros[..zeros.len().min((length - offset) as usize)];

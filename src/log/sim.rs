@@ -30,6 +30,8 @@ struct World {
     flush_fails: bool,
     /// No file can be opened.
     lacks_descriptors: bool,
+    /// Room without writing is refused with this error.
+    allocation_fails: Option<i32>,
     /// Bytes by which files may still grow, if there is a limit.
     room: Option<u64>,
     flushes: u64,
@@ -162,6 +164,11 @@ impl SimDisk {
     /// Whether files can be opened, and new ones made.
     pub fn set_descriptors(&self, there: bool) {
         self.0.lock().lacks_descriptors = !there;
+    }
+
+    /// Lets [`DiskFile::allocate`] fail with this error of the system, after a part of it was done.
+    pub fn fail_allocations(&self, number: i32) {
+        self.0.lock().allocation_fails = Some(number);
     }
 
     /// Lets the call after the next `calls` ones fail, and all that follow it.
@@ -387,14 +394,16 @@ impl DiskFile for SimFile {
         let mut world = self.disk.0.lock();
         let mut inode = self.inode.lock();
         let begin = inode.bytes.len();
-        let growth = length.saturating_sub(begin as u64);
+        let mut growth = length.saturating_sub(begin as u64);
         if world.room.is_some_and(|room| room < growth) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let failure = world.allocation_fails.map(io::Error::from_raw_os_error);
+        growth /= if failure.is_some() { 2 } else { 1 };
         world.room = world.room.map(|room| room - growth);
         inode.pending.push((begin, vec![0; growth as usize]));
         inode.bytes.resize(begin + growth as usize, 0);
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -283,4 +283,25 @@ mod tests {
             assert_eq!(segment.file.len().unwrap(), 16 << 20);
         }
     }
+
+    #[test]
+    fn however_room_without_writing_is_refused_zeros_are_written() {
+        for number in [libc::EOPNOTSUPP, libc::EINTR, libc::EINVAL, libc::EPERM] {
+            let (disk, mut supply) = supply();
+            disk.fail_allocations(number);
+            let segment = supply.take(1, 16 << 20).unwrap().unwrap();
+            assert_eq!(segment.file.len().unwrap(), 16 << 20);
+            assert!(disk.written() >= 16 << 20, "{number}: {}", disk.written());
+        }
+    }
+
+    #[test]
+    fn without_room_for_a_segment_no_zeros_are_tried() {
+        for number in [libc::ENOSPC, libc::EDQUOT] {
+            let (disk, mut supply) = supply();
+            disk.fail_allocations(number);
+            assert!(supply.take(1, 16 << 20).unwrap().is_none());
+            assert!(disk.names().is_empty(), "no part of it stays");
+        }
+    }
 }
