@@ -279,15 +279,18 @@ impl Opened {
             opened => Some(opened?),
         };
         let applied = store.as_ref().and_then(Store::applied);
-        if let (Ok(read), Some(_)) = (&log, &store)
+        if store.is_some() && applied.is_none() {
+            // There is none, and an empty one is none of the cluster's.
+            if let Some(why) = lost_with_state(&log) {
+                (store, found.condition) = (None, Condition::Lost(why));
+            }
+        } else if let (Ok(read), Some(_)) = (&log, &store)
             && let Err(misfit) = Standing::of(read, applied).check()
         {
-            match (applied, misfit) {
-                // There is none, and an empty one is none of the cluster's.
-                (None, misfit) => (store, found.condition) = (None, Condition::Lost(misfit.to_string())),
+            match misfit {
                 // Its log is as right as if it had no state.
-                (Some(_), misfit @ Misfit::StoreBehind { .. }) => found.gap = Some(misfit.to_string()),
-                (Some(_), misfit) => log = Err(misfit.to_string()),
+                Misfit::StoreBehind { .. } => found.gap = Some(misfit.to_string()),
+                Misfit::LogBehind { .. } => log = Err(misfit.to_string()),
             }
         }
         if log.is_err() {
@@ -309,6 +312,15 @@ impl Opened {
         let (log, damage) = log.map_or_else(|damage| (None, Some(damage)), |log| (Some(log), None));
         found.log_damage = damage;
         Ok(Looked { opened: self, log, applied, found })
+    }
+}
+
+/// Why an empty state is not what its log begins with; `None` if the log has everything.
+fn lost_with_state(log: &Result<Log, String>) -> Option<String> {
+    match log {
+        Err(_) => Some("it is empty, and the log that may say what it had cannot be used".to_string()),
+        Ok(log) if log.bounds().last.is_none() => Some("it is empty, and so is the log".to_string()),
+        Ok(log) => Standing::of(log, None).check().err().map(|misfit| misfit.to_string()),
     }
 }
 

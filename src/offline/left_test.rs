@@ -91,6 +91,17 @@ impl Left {
         log.close();
     }
 
+    /// The first frame of each segment is not as it was written.
+    fn damage_log(&self, n: usize) {
+        let log = self.dir(n).join("member/log");
+        let segments = fs::read_dir(&log).expect("readable").map(|entry| entry.expect("an entry").path());
+        for segment in segments.filter(|path| path.extension().is_some_and(|end| end == "seg")) {
+            let mut bytes = fs::read(&segment).expect("readable");
+            bytes.iter_mut().skip(4096).take(64).for_each(|byte| *byte ^= 0x55);
+            fs::write(&segment, bytes).expect("written");
+        }
+    }
+
     fn condemn(&self, n: usize, what: &Condemned) {
         let state = self.store(n);
         state.condemn(what).expect("marked");
@@ -232,6 +243,33 @@ async fn of_a_member_whose_state_is_gone_the_log_counts() {
 }
 
 #[tokio::test]
+async fn of_a_member_whose_state_is_gone_and_whose_log_has_nothing_no_empty_cluster_comes() {
+    type Spoil = fn(&Left);
+    let spoils: [Spoil; 2] = [
+        |left| left.damage_log(1),
+        |left| {
+            let log = left.dir(1).join("member/log");
+            fs::remove_dir_all(&log).and_then(|()| fs::create_dir(&log)).expect("emptied");
+        },
+    ];
+    for spoil in spoils {
+        let left = Left::new(2).await;
+        for n in 0..2 {
+            left.log(n, 2, &["a"]);
+            left.apply(n, false);
+        }
+        fs::remove_dir_all(left.dir(1).join("member/store")).expect("removed");
+        spoil(&left);
+        assert!(left.plan(&[1]).kept.is_none() && left.recovered(&[1], true).await.is_err());
+        // A state that is wrong is more than none.
+        left.condemn(0, &wrong());
+        assert_eq!(left.kept(&left.plan(&[0, 1])), (left.dir(0), left.dir(0)));
+        assert!(left.recovered(&[0, 1], false).await.is_err());
+        assert_eq!(left.recovered(&[0, 1], true).await.expect("recovered"), "a");
+    }
+}
+
+#[tokio::test]
 async fn of_a_member_whose_log_is_damaged_the_state_counts() {
     let left = Left::new(2).await;
     for n in 0..2 {
@@ -241,13 +279,7 @@ async fn of_a_member_whose_log_is_damaged_the_state_counts() {
     left.log(1, 2, &["b"]);
     left.apply(1, false);
     left.log(1, 2, &["x"]);
-    let log = left.dir(1).join("member/log");
-    let segments = fs::read_dir(&log).expect("readable").map(|entry| entry.expect("an entry").path());
-    for segment in segments.filter(|path| path.extension().is_some_and(|end| end == "seg")) {
-        let mut bytes = fs::read(&segment).expect("readable");
-        bytes.iter_mut().skip(4096).take(64).for_each(|byte| *byte ^= 0x55);
-        fs::write(&segment, bytes).expect("written");
-    }
+    left.damage_log(1);
     // It has more than the other one all the same, and is no voter that could be started.
     let plan = left.plan(&[0, 1]);
     let damaged = plan.state().expect("a state");
