@@ -17,7 +17,7 @@ use crate::files;
 use crate::join::identity::{self, Identity};
 use crate::log::{self, Log, Mode, UnchangedDisk};
 use crate::model::{LogPosition, Member};
-use crate::raft::{Misfit, Standing, replay_all, replay_to};
+use crate::raft::{Misfit, Standing, has_several_voters, replay_all, replay_to};
 use crate::store::{self, CheckpointPolicy, Condemned, Store, StoreError};
 
 /// How often the log of a member that runs is read again that has changed meanwhile.
@@ -83,6 +83,8 @@ pub struct Found {
     pub members: Vec<Member>,
     /// Whether its state can be used.
     pub condition: Condition,
+    /// Whether it starts with that state, or takes part without data until it has the leader's.
+    pub starts: bool,
     /// Why its log cannot be used: then its state counts alone, and it cannot start.
     pub log_damage: Option<String>,
     /// Why its log does not go on after its state, which is an older copy: then both count, with what others have, and it
@@ -100,7 +102,7 @@ impl Found {
 
     /// True if the member runs, or does after a start.
     pub(super) fn can_run(&self) -> bool {
-        self.log_damage.is_none() && self.gap.is_none()
+        self.starts && self.log_damage.is_none() && self.gap.is_none()
     }
 
     /// What can be seen of a member that runs, without waiting for it or changing anything.
@@ -126,6 +128,7 @@ impl Found {
             revision: state.as_ref().map(|state| state.revision),
             members,
             condition: Condition::of(state.and_then(|state| state.condemned)),
+            starts: true,
             log_damage: None,
             gap: None,
             runs: true,
@@ -267,13 +270,19 @@ impl Opened {
             revision: None,
             members: Vec::new(),
             condition: Condition::Right,
+            starts: true,
             log_damage: None,
             gap: None,
             runs: false,
         };
         let mut store = match self.state() {
-            Err(OfflineError::Store(StoreError::Damaged(what) | StoreError::NotAStore { what, .. })) => {
+            Err(OfflineError::Store(StoreError::Damaged(what))) => {
+                found.starts = Store::has_remains(&self.store, has_several_voters).unwrap_or(false);
                 found.condition = Condition::Lost(what);
+                None
+            }
+            Err(OfflineError::Store(StoreError::NotAStore { what, .. })) => {
+                (found.starts, found.condition) = (false, Condition::Lost(what));
                 None
             }
             opened => Some(opened?),
@@ -283,6 +292,9 @@ impl Opened {
             // There is none, and an empty one is none of the cluster's.
             if let Some(why) = lost_with_state(&log) {
                 (store, found.condition) = (None, Condition::Lost(why));
+                // Before it has heard of anything, a member has no more than a vote.
+                found.starts =
+                    log.as_ref().is_ok_and(|log| log.bounds().last.is_none() && log.vote().is_some());
             }
         } else if let (Ok(read), Some(_)) = (&log, &store)
             && let Err(misfit) = Standing::of(read, applied).check()

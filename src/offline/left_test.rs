@@ -269,6 +269,35 @@ async fn of_a_member_whose_state_is_gone_and_whose_log_has_nothing_no_empty_clus
     }
 }
 
+/// Three of five are a majority as long as the third one starts.
+#[tokio::test]
+async fn a_member_that_does_not_start_is_none_of_a_majority() {
+    let left = Left::new(3).await;
+    for n in 0..3 {
+        left.log(n, 2, &["a"]);
+        left.apply(n, n == 2);
+    }
+    let is_majority = || left.plan(&[0, 1, 2]).is_majority;
+    assert!(is_majority());
+    let data = left.dir(2).join("member/store/state-1/data.mdb");
+    let pristine = fs::read(&data).expect("readable");
+    let damage = |skip: usize, count: usize| {
+        let mut bytes = pristine.clone();
+        bytes.iter_mut().skip(skip).take(count).for_each(|byte| *byte ^= 0x55);
+        fs::write(&data, bytes).expect("written");
+    };
+    // One of LMDB's two meta pages is enough to take part without data.
+    damage(4096 + 16, 64);
+    assert!(is_majority());
+    damage(4096 * 2, usize::MAX);
+    assert!(!is_majority(), "nothing is left of the state");
+    for gone in ["store/state-1", "store"] {
+        fs::remove_dir_all(left.dir(2).join("member").join(gone)).expect("removed");
+        assert!(!is_majority(), "{gone} is gone");
+        assert_eq!(left.recovered(&[0, 1, 2], false).await.expect("recovered"), "a");
+    }
+}
+
 #[tokio::test]
 async fn of_a_member_whose_log_is_damaged_the_state_counts() {
     let left = Left::new(2).await;

@@ -77,11 +77,18 @@ impl Store {
         condemned: &Condemned,
         may: impl FnOnce(&[u8]) -> bool,
     ) -> Result<Option<Store>, StoreError> {
-        let is_member = |meta: &Meta| meta.raft_membership.as_ref().is_some_and(|(_, config)| may(config));
-        match remains::take_place(dir, &options, condemned, is_member)? {
+        match remains::take_place(dir, &options, condemned, |meta| is_member(meta, may))? {
             true => Store::open(dir, options).map(Some),
             false => Ok(None),
         }
+    }
+
+    /// True if [`Store::open_remains`] opens a damaged store. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn has_remains(dir: &Path, may: impl FnOnce(&[u8]) -> bool) -> Result<bool, StoreError> {
+        Ok(remains::find(dir, |meta| is_member(meta, may))?.is_some())
     }
 
     /// Replaces the observers of what is applied.
@@ -569,6 +576,11 @@ impl Store {
             ScanError::Overtaken => Refusal::Compacted { compacted: self.compacted_revision() },
         }
     }
+}
+
+/// True if `may` agrees with raft's configuration in a state.
+fn is_member(meta: &Meta, may: impl FnOnce(&[u8]) -> bool) -> bool {
+    meta.raft_membership.as_ref().is_some_and(|(_, config)| may(config))
 }
 
 /// The meta record of a new store.

@@ -6,7 +6,7 @@
 //! renamed, for an examination, and removed as soon as another state is in use.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::format::meta::Meta;
 use super::lmdb::Tables;
@@ -19,8 +19,23 @@ use crate::files;
 /// What the name of a damaged environment begins with.
 const DAMAGED: &str = "damaged-";
 
-/// Puts an environment without data in the place of the one in use; false if the meta record is lost, or not a state to
-/// which that may be done. Nothing is changed then.
+/// What is left of the environment in use, with its path; `None` if the meta record is lost, or not a state of which a
+/// member without data may be made.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn find(
+    dir: &Path,
+    may: impl FnOnce(&Meta) -> bool,
+) -> Result<Option<(PathBuf, Remains)>, StoreError> {
+    let current = states::current(dir)?;
+    let failed = |error| StoreError::io(format!("reading {}", current.display()), error);
+    let found = pages::remains(&current).map_err(failed)?;
+    Ok(found.filter(|found| may(&found.meta)).map(|found| (current, found)))
+}
+
+/// Puts an environment without data in the place of the one in use; false if [`find`] finds nothing for it. Nothing is
+/// changed then.
 ///
 /// # Errors
 /// Those of the file system.
@@ -30,13 +45,7 @@ pub(super) fn take_place(
     condemned: &Condemned,
     may: impl FnOnce(&Meta) -> bool,
 ) -> Result<bool, StoreError> {
-    let current = states::current(dir)?;
-    let failed = |error| StoreError::io(format!("reading {}", current.display()), error);
-    let found = pages::remains(&current).map_err(failed)?;
-    let Some(Remains { meta, rows, auth_is_lost }) = found else { return Ok(false) };
-    if !may(&meta) {
-        return Ok(false);
-    }
+    let Some((current, Remains { meta, rows, auth_is_lost })) = find(dir, may)? else { return Ok(false) };
     let number = state_number(&current)?;
     let path = state_dir(dir, number + 1);
     let _ = fs::remove_dir_all(&path);
