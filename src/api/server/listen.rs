@@ -177,7 +177,8 @@ impl Registered {
                 let (stream, _) = listener.accept().await?;
                 // Answers are small and clients wait for them: never delay them.
                 stream.set_nodelay(true)?;
-                SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+                // Not all systems have it, nor all protocols that the service manager may listen with.
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 Ok(Socket::Tcp(stream.into_std()?))
             }
             Watched::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
