@@ -116,7 +116,7 @@ impl RaftLogStorage<Types> for LogStore {
         let leads = vote.committed && vote.leader_id.voted_for == self.shared.id().0;
         self.shared.set_leading_term(leads.then_some(vote.leader_id.term));
         let (done, flushed) = oneshot::channel();
-        let write = self.shared.pace.begin(None);
+        let write = self.shared.pace.begin();
         let done = Box::new(move |result: Result<(), LogError>| {
             drop(write);
             drop(done.send(result));
@@ -160,7 +160,8 @@ impl RaftLogStorage<Types> for LogStore {
         {
             callback.io_completed(Ok(()));
         }
-        let write = self.shared.pace.begin(last.map(|last| last.index));
+        let bytes = list.iter().map(|entry| entry.payload.weight()).sum();
+        let write = self.shared.pace.begin_entries(last.map(|last| last.index), bytes);
         let done = Box::new(move |result: Result<(), LogError>| {
             drop(write);
             if let Some(callback) = callback {

@@ -472,7 +472,7 @@ impl Node {
         inner.abort_tasks();
         let log = inner.options.log.clone();
         // What it still writes may find a disk that stands still.
-        let _write = inner.shared.pace.begin(None);
+        let _write = inner.shared.pace.begin();
         let _ = offload(move || log.close()).await;
         inner.ended.send_replace(true);
     }

@@ -11,17 +11,24 @@ use tokio::time::Instant;
 /// A write that takes this long is no longer slow: the disk stands still.
 pub const STALLED: Duration = Duration::from_secs(1);
 
+/// Bytes of entries that a leader gives to its log ahead of the disk. The others may go on without it: then only this keeps
+/// it from holding ever more entries in memory.
+const AHEAD: usize = 64 << 20;
+
 /// The writes that are under way.
 #[derive(Default)]
 pub struct Pace {
     writes: Mutex<Writes>,
     begins: Notify,
+    catches_up: Notify,
 }
 
 #[derive(Default)]
 struct Writes {
     next: u64,
     begun: BTreeMap<u64, Begun>,
+    /// Their bytes.
+    bytes: usize,
     /// When the last one ended.
     ended: Option<Instant>,
     /// Somebody waits for the next one.
@@ -33,6 +40,7 @@ struct Begun {
     at: Instant,
     /// The index of the last entry in it.
     last: Option<u64>,
+    bytes: usize,
 }
 
 /// A write that is under way until this is dropped.
@@ -42,12 +50,18 @@ pub struct Write {
 }
 
 impl Pace {
-    /// A write begins, of entries up to this index, or of a vote.
-    pub fn begin(self: &Arc<Self>, last: Option<u64>) -> Write {
+    /// A write of a vote, or of something else that is small, begins.
+    pub fn begin(self: &Arc<Self>) -> Write {
+        self.begin_entries(None, 0)
+    }
+
+    /// A write of so many bytes of entries begins; `last` is the index of the last one.
+    pub fn begin_entries(self: &Arc<Self>, last: Option<u64>, bytes: usize) -> Write {
         let mut writes = self.writes.lock();
         let number = writes.next;
         writes.next += 1;
-        writes.begun.insert(number, Begun { at: Instant::now(), last });
+        writes.begun.insert(number, Begun { at: Instant::now(), last, bytes });
+        writes.bytes += bytes;
         if std::mem::take(&mut writes.awaited) {
             self.begins.notify_waiters();
         }
@@ -65,6 +79,20 @@ impl Pace {
     /// The index of the last entry in the oldest write under way; `None` if that is a vote, or there is none.
     pub fn oldest_entry(&self) -> Option<u64> {
         self.writes.lock().begun.first_key_value().and_then(|(_, begun)| begun.last)
+    }
+
+    /// True if so much is given to the disk that it should catch up first.
+    pub fn is_behind(&self) -> bool {
+        self.writes.lock().bytes >= AHEAD
+    }
+
+    /// Returns when the disk has caught up, if it was behind; perhaps before that.
+    pub async fn caught_up(&self) {
+        let mut catches_up = std::pin::pin!(self.catches_up.notified());
+        catches_up.as_mut().enable();
+        if self.is_behind() {
+            catches_up.await;
+        }
     }
 
     /// How many writes have begun.
@@ -90,8 +118,12 @@ impl Pace {
 impl Drop for Write {
     fn drop(&mut self) {
         let mut writes = self.pace.writes.lock();
-        writes.begun.remove(&self.number);
+        let was_behind = writes.bytes >= AHEAD;
+        writes.bytes -= writes.begun.remove(&self.number).map_or(0, |begun| begun.bytes);
         writes.ended = Some(Instant::now());
+        if was_behind && writes.bytes < AHEAD {
+            self.pace.catches_up.notify_waiters();
+        }
     }
 }
 
@@ -103,13 +135,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_goes_on_does_not_stand_still_however_much_is_queued() {
         let pace = Arc::<Pace>::default();
-        let queued: Vec<Write> = (0..100).map(|index| pace.begin(Some(index))).collect();
+        let queued: Vec<Write> = (0..100).map(|index| pace.begin_entries(Some(index), 1)).collect();
         for write in queued {
             tokio::time::advance(STALLED / 20).await;
             assert_eq!(pace.oldest(), Some(STALLED / 20));
             drop(write);
         }
-        let _write = pace.begin(Some(100));
+        let _write = pace.begin_entries(Some(100), 1);
         tokio::time::advance(STALLED).await;
         assert_eq!(pace.oldest(), Some(STALLED));
     }
@@ -118,9 +150,9 @@ mod tests {
     async fn the_oldest_write_counts_until_it_ends() {
         let pace = Arc::<Pace>::default();
         assert_eq!(pace.oldest(), None);
-        let first = pace.begin(Some(7));
+        let first = pace.begin_entries(Some(7), 1);
         tokio::time::advance(Duration::from_millis(700)).await;
-        let second = pace.begin(None);
+        let second = pace.begin();
         tokio::time::advance(Duration::from_millis(400)).await;
         assert_eq!(pace.oldest(), Some(Duration::from_millis(1100)));
         assert_eq!(pace.oldest_entry(), Some(7));
@@ -138,7 +170,7 @@ mod tests {
         pace.more_than(1).await;
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
-        drop(pace.begin(None));
+        drop(pace.begin());
         for waiting in waiting {
             waiting.await.expect("it ends with the third write");
         }

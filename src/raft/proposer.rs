@@ -24,6 +24,8 @@ const IN_FLIGHT_ALONE: usize = 2;
 const IN_FLIGHT: usize = 16;
 /// Messages to the leader at the same time.
 const FORWARDS: usize = 16;
+/// Interval at which a leader whose disk is behind looks whether that still counts.
+const LOOK: Duration = Duration::from_millis(100);
 /// Pause before a command that was refused for lack of a leader is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -48,9 +50,16 @@ pub async fn run(inner: Arc<Inner>, mut queue: mpsc::UnboundedReceiver<Waiting>)
             Some(_) if inner.shared.is_only_voter() => &alone,
             _ => &many,
         };
+        let permit = async {
+            let permit = gate.clone().acquire_owned().await;
+            if leader == Some(inner.shared.id()) {
+                inner.own_disk().await;
+            }
+            permit
+        };
         let permit = tokio::select! {
             biased;
-            permit = gate.clone().acquire_owned() => permit,
+            permit = permit => permit,
             // The permit that this waits for may never come.
             Ok(()) = leadership.changed() => continue,
         };
@@ -186,6 +195,15 @@ fn answer_all(replies: impl IntoIterator<Item = ReplyTo>, refusal: &Refusal) {
 }
 
 impl Inner {
+    /// Waits while the disk of this leader's log is too far behind: a quorum goes on without it. On a full disk what waits
+    /// may be what makes room.
+    async fn own_disk(&self) {
+        let pace = &self.shared.pace;
+        while pace.is_behind() && self.options.log.space() == log::Space::Enough {
+            let _ = tokio::time::timeout(LOOK, pace.caught_up()).await;
+        }
+    }
+
     /// Queues commands that were not appended again, after a pause.
     fn retry(self: &Arc<Self>, group: Arc<log::Group>, replies: Vec<(usize, ReplyTo, Charge)>) {
         let waiting = |(proposal, (weight, reply, charge)): (&Proposal, (usize, ReplyTo, Charge))| {

@@ -234,3 +234,27 @@ fn a_member_starts_on_a_full_disk_with_more_than_its_memory_holds() {
 async fn write(cluster: &Cluster, through: u64, key: &str, text: &str) {
     cluster.node(through).propose(Caller::Anonymous, put(key, text)).await.unwrap();
 }
+
+/// Others may have written what a leader's own disk is still at, so that commands end without it: what it holds in memory
+/// meanwhile has a bound.
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_disk_is_far_behind_lets_it_catch_up() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    let behind = |bytes| cluster.node(leader).0.shared.pace.begin_entries(None, bytes);
+    let writes = [behind(40 << 20), behind(40 << 20)];
+    let put = |through| {
+        let node = cluster.node(through).clone();
+        tokio::spawn(async move { node.propose(Caller::Anonymous, put("k", "v")).await })
+    };
+    let follower = (1..=3).find(|id| *id != leader).unwrap();
+    let puts = [put(leader), put(follower)];
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(puts.iter().all(|put| !put.is_finished()));
+    let [first, _second] = writes;
+    drop(first);
+    for put in puts {
+        put.await.unwrap().unwrap();
+    }
+    cluster.shut_down().await;
+}
