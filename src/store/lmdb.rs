@@ -7,7 +7,7 @@ use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, RwTxn, WithoutTls};
 
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::format::meta::Meta;
 use super::format::{self, FORMAT, STATE};
@@ -264,12 +264,12 @@ fn allocate_lock_file(dir: &Path, options: &Options) -> Result<(), StoreError> {
     const SLOT: u64 = 64;
     let path = dir.join("lock.mdb");
     let fail = |error| StoreError::io(format!("allocating {}", path.display()), error);
-    let file = files::open_or_create(&path);
+    let file = files::open_or_create(&path).map_err(fail)?;
     let length = HEAD + SLOT * u64::from(options.max_readers);
-    match fallocate(file.map_err(fail)?, FallocateFlags::KEEP_SIZE, 0, length) {
-        // The file system does not support it.
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-        Err(error) => Err(fail(error.into())),
+    match retry_on_intr(|| fallocate(&file, FallocateFlags::KEEP_SIZE, 0, length)) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => Err(fail(error.into())),
+        // The file system does not support it, in whichever words.
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
