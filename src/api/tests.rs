@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
 use super::client::{Client, Peer};
+use super::grpc::upload::Upload;
 use super::proto::etcdserverpb as pb;
 use super::proto::etcdserverpb::auth_client::AuthClient;
 use super::proto::etcdserverpb::cluster_client::ClusterClient;
@@ -266,6 +268,13 @@ async fn a_request_is_held_in_little_memory() {
         Arc::new(Client { peer: Peer::Unknown, local: None, encrypted: false, certified: None, share });
     let size = std::mem::size_of_val(&grpc.call(&mut request, &client));
     assert!(size < 1 << 10, "every request allocates and moves {size} bytes");
+    // There may be a hundred thousand of them, and the allocator has blocks of 320 and of 384 bytes.
+    *request.uri_mut() = "/etcdserverpb.Watch/Watch".parse().unwrap();
+    request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    let body = grpc.call(&mut request, &client).await.into_body();
+    let super::body::ReplyBody::Stream(stream) = body else { panic!("a watch stream is open") };
+    let size = std::mem::size_of_val(&*stream) - size_of::<http_body_util::Full<prost::bytes::Bytes>>();
+    assert!(size + size_of::<Upload<Incoming>>() <= 320, "{size} bytes and the body of the request");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,9 +50,11 @@ struct Watcher {
     start: i64,
     stage: Stage,
     queue: VecDeque<Arc<Run>>,
-    queued_bytes: usize,
+    queued_bytes: u32,
     /// True while `ready` refers to the queue.
     listed: bool,
+    /// It is behind and has not requested history yet.
+    lags: bool,
 }
 
 struct Slot {
@@ -79,7 +81,9 @@ pub(super) struct Inbox {
     free: Seldom<u32>,
     order: Order,
     /// Watchers that are behind and have not requested history yet.
-    lagging: Seldom<WatchKey>,
+    lagging: u32,
+    /// Where the search for them goes on.
+    lagging_from: u32,
     waker: Option<Waker>,
     watchers: u32,
     behind: u32,
@@ -94,7 +98,8 @@ impl Inbox {
             slots: Vec::new(),
             free: Seldom::default(),
             order: Order::default(),
-            lagging: Seldom::default(),
+            lagging: 0,
+            lagging_from: 0,
             waker: None,
             watchers: 0,
             behind: 0,
@@ -123,6 +128,7 @@ impl Inbox {
             queue: VecDeque::new(),
             queued_bytes: 0,
             listed: false,
+            lags: stage != Stage::Live,
         };
         let index = self.free.pop_back().unwrap_or_else(|| {
             if self.slots.is_empty() {
@@ -143,7 +149,7 @@ impl Inbox {
         }
         if stage != Stage::Live {
             self.behind += 1;
-            self.lagging.push_back(key);
+            self.lagging += 1;
         }
         key
     }
@@ -205,7 +211,8 @@ impl Inbox {
         if watcher.stage != Stage::Live {
             self.behind -= 1;
         }
-        // Entries of `ready` and `lagging` for this watcher are skipped when their turn comes.
+        self.lagging -= u32::from(watcher.lags);
+        // Entries of `ready` for this watcher are skipped when their turn comes.
         Some(Place { group: watcher.group, position: watcher.position })
     }
 
@@ -241,12 +248,12 @@ impl Inbox {
             run = &trimmed;
         }
         let full = watcher.queue.len() >= MAX_QUEUED
-            || (!watcher.queue.is_empty() && watcher.queued_bytes + run.bytes() > MAX_QUEUED_BYTES);
+            || (!watcher.queue.is_empty() && watcher.queued_bytes as usize + run.bytes() > MAX_QUEUED_BYTES);
         if full || exceeded || (crowded && watcher.queue.len() >= KEPT) {
             let first = run.first();
             return self.fall_behind(key, first);
         }
-        watcher.queued_bytes += run.bytes();
+        watcher.queued_bytes = watcher.queued_bytes.saturating_add(counted(run.bytes()));
         watcher.queue.push_back(run.clone());
         let list = !std::mem::replace(&mut watcher.listed, true);
         self.budget.queue();
@@ -267,8 +274,16 @@ impl Inbox {
         let next = watcher.queue.front().map_or(next, |run| run.first()).max(watcher.start);
         release(&budget, watcher);
         watcher.stage = Stage::Behind { next };
+        watcher.lags = true;
+        let was_listed = watcher.listed;
+        if was_listed
+            && self.order.withdraw(key)
+            && let Some(watcher) = self.watcher(key)
+        {
+            watcher.listed = false;
+        }
         self.behind += 1;
-        self.lagging.push_back(key);
+        self.lagging += 1;
         if had_queue {
             // Events that a waiting progress answer counts as queued now come later.
             self.order.retain_marks(|ready| match ready {
@@ -312,15 +327,14 @@ impl Inbox {
             return Taken::Gone;
         }
         watcher.stage = if live { Stage::Live } else { Stage::Behind { next } };
+        watcher.lags = !live && run.is_some();
         if live {
             self.behind -= 1;
         }
         match run {
             Some(run) => {
+                self.lagging += u32::from(!live);
                 self.order.push(Ready::History(key, run, revision));
-                if !live {
-                    self.lagging.push_back(key);
-                }
                 Taken::Done
             }
             None if live => Taken::Done,
@@ -464,7 +478,8 @@ impl Inbox {
             }
             runs.extend(watcher.queue.pop_front());
         }
-        watcher.queued_bytes -= runs.iter().map(|run| run.bytes()).sum::<usize>();
+        let taken = counted(runs.iter().map(|run| run.bytes()).sum());
+        watcher.queued_bytes = watcher.queued_bytes.saturating_sub(taken);
         budget.unqueue(runs.len());
         let tag = watcher.tag;
         if let Some(run) = watcher.queue.front() {
@@ -485,11 +500,19 @@ impl Inbox {
             None => self.waker = Some(waker.clone()),
         }
         let mut asks = Vec::new();
-        while asks.len() < MAX_ASKING
-            && let Some(key) = self.lagging.pop_front()
-        {
-            if let Some(Watcher { stage: Stage::Behind { next }, interest, .. }) = self.watcher(key) {
-                asks.push(Ask { key, interest: interest.clone(), next: *next });
+        for _ in 0..self.slots.len() {
+            if self.lagging == 0 || asks.len() == MAX_ASKING {
+                break;
+            }
+            let index = self.lagging_from as usize % self.slots.len();
+            self.lagging_from = index as u32 + 1;
+            let Some(slot) = self.slots.get_mut(index) else { break };
+            let Some(watcher) = slot.watcher.as_mut().filter(|watcher| watcher.lags) else { continue };
+            watcher.lags = false;
+            self.lagging -= 1;
+            if let Stage::Behind { next } = watcher.stage {
+                let key = WatchKey { index: index as u32, generation: slot.generation };
+                asks.push(Ask { key, interest: watcher.interest.clone(), next });
             }
         }
         asks
@@ -512,6 +535,11 @@ pub(super) enum Taken {
     More,
 }
 
+/// A number of bytes as it is kept for each watcher: there may be very many of them.
+fn counted(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 fn release(budget: &Budget, watcher: &mut Watcher) {
     budget.unqueue(watcher.queue.len());
     watcher.queue = VecDeque::new();
@@ -524,5 +552,41 @@ impl Drop for Inbox {
         for watcher in self.slots.iter_mut().filter_map(|slot| slot.watcher.as_mut()) {
             release(&budget, watcher);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Want;
+    use super::super::run::{Part, Source};
+    use super::*;
+
+    #[test]
+    fn a_watcher_fits_a_block_of_the_allocator() {
+        assert!(size_of::<Slot>() <= 96, "{}", size_of::<Slot>());
+    }
+
+    #[test]
+    fn all_that_are_behind_ask_in_turns() {
+        let mut inbox = Inbox::new(Budget::new(1 << 20));
+        let interest = Arc::new(Interest { range: KeyRange::all(), want: Want::default() });
+        let count = MAX_ASKING + 10;
+        let keys: Vec<_> = (0..count).map(|_| inbox.add(0, interest.clone(), 0, 1, 5)).collect();
+        inbox.remove(keys[3]);
+        let mut asked: Vec<u32> = Vec::new();
+        for some in [MAX_ASKING, 9, 0] {
+            let asks = inbox.park(Waker::noop());
+            assert_eq!(asks.len(), some);
+            asked.extend(asks.iter().map(|ask| ask.key.index));
+        }
+        assert_eq!(asked, (0..count as u32).filter(|index| *index != 3).collect::<Vec<_>>());
+        // One that has read a page, and one that has read everything.
+        assert_eq!(inbox.take_history(keys[0], None, 4, 5, false), Taken::More);
+        let source = Source::owned(3, Vec::new(), &Budget::new(1 << 20));
+        let run = || Run::new(SmallVec::from_buf([Part::new(source.clone(), &[])]), false);
+        assert_eq!(inbox.take_history(keys[1], Some(run()), 4, 5, false), Taken::Done);
+        assert_eq!(inbox.take_history(keys[2], Some(run()), 6, 5, true), Taken::Done);
+        let asks = inbox.park(Waker::noop());
+        assert_eq!(asks.iter().map(|ask| (ask.key.index, ask.next)).collect::<Vec<_>>(), [(1, 4)]);
     }
 }

@@ -12,6 +12,9 @@ use smallvec::SmallVec;
 use super::run::Run;
 use crate::model::Refusal;
 
+/// An order with so few items is searched for what a watcher leaves in it.
+const FEW: usize = 4;
+
 /// Identifies a watcher within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchKey {
@@ -165,11 +168,23 @@ impl Order {
             }
             self.aside.get_or_insert_default().marks.push_back(revision);
         }
-        if self.ready.capacity() == 0 {
+        if self.ready.len() < FEW {
             // Many sessions have one watcher only.
             self.ready.reserve_exact(1);
         }
         self.ready.push_back(ready);
+    }
+
+    /// Nothing is queued for a watcher any more; true if its entry is gone, too. Its room is freed: whoever is behind is
+    /// likely to stay so.
+    pub(super) fn withdraw(&mut self, key: WatchKey) -> bool {
+        let before = self.ready.len();
+        if before > FEW {
+            return false;
+        }
+        self.ready.retain(|ready| !matches!(ready, Ready::Queued(queued) if *queued == key));
+        self.ready.shrink_to_fit();
+        self.ready.len() < before
     }
 
     /// More events are queued for a watcher, from revision `first` on: they come next, or behind the first mark if that
@@ -257,5 +272,27 @@ impl Order {
             self.aside = None;
         }
         late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watcher_that_falls_behind_leaves_nothing_in_a_short_order() {
+        let key = |index| WatchKey { index, generation: 0 };
+        let mut order = Order::default();
+        order.push(Ready::Queued(key(1)));
+        assert_eq!(order.ready.capacity(), 1);
+        order.push(Ready::Compacted(key(2), 7));
+        order.push(Ready::Queued(key(3)));
+        assert_eq!(order.ready.capacity(), 3, "an idle session has no room to spare");
+        assert!(order.withdraw(key(1)) && !order.withdraw(key(1)) && !order.withdraw(key(2)));
+        assert_eq!((order.ready.len(), order.ready.capacity()), (2, 2));
+        (4..9).for_each(|index| order.push(Ready::Queued(key(index))));
+        assert!(!order.withdraw(key(3)), "a long one is not searched");
+        let left = std::iter::from_fn(|| order.pop()).map(|ready| ready.key().map(|key| key.index));
+        assert_eq!(left.collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8].map(Some));
     }
 }

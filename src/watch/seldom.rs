@@ -18,26 +18,17 @@ impl<T> Seldom<T> {
         self.0.get_or_insert_with(|| Box::new(VecDeque::with_capacity(1))).push_back(item);
     }
 
-    pub(super) fn pop_front(&mut self) -> Option<T> {
-        self.take(VecDeque::pop_front)
-    }
-
     pub(super) fn pop_back(&mut self) -> Option<T> {
-        self.take(VecDeque::pop_back)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0 = None;
-    }
-
-    /// Takes something out; nothing stays of an empty queue.
-    fn take<R>(&mut self, take: impl FnOnce(&mut VecDeque<T>) -> Option<R>) -> Option<R> {
         let items = self.0.as_mut()?;
-        let taken = take(items);
+        let taken = items.pop_back();
         if items.is_empty() {
             self.0 = None;
         }
         taken
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -50,9 +41,9 @@ mod tests {
         assert_eq!(size_of::<Seldom<u64>>(), size_of::<usize>());
         let mut queue = Seldom::default();
         [1, 2, 3, 4].into_iter().for_each(|item| queue.push_back(item));
-        assert_eq!((queue.pop_front(), queue.pop_back(), queue.pop_back()), (Some(1), Some(4), Some(3)));
+        assert_eq!((queue.pop_back(), queue.pop_back()), (Some(4), Some(3)));
         assert!(queue.0.is_some());
-        assert_eq!((queue.pop_back(), queue.pop_front()), (Some(2), None));
+        assert_eq!((queue.pop_back(), queue.pop_back(), queue.pop_back()), (Some(2), Some(1), None));
         assert!(queue.0.is_none());
         queue.push_back(7);
         queue.clear();

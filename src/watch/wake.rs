@@ -19,7 +19,7 @@ use tokio::task::yield_now;
 const DIRECT: usize = 2;
 /// So many streams are woken before the runtime's other tasks get their turn. Their connections send what they have
 /// before the next ones come: the library keeps the room for the most that ever waited on a connection.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 
 /// The waker of one runtime's streams.
 pub(super) struct Queue {

@@ -19,25 +19,28 @@ const SEND_TOGETHER: usize = 32 * 1024;
 
 /// See the module.
 pub struct Answers<S> {
-    /// `None` after the last one.
-    answers: Option<S>,
-    /// The trailers after it, until they are sent.
-    trailers: Option<Box<HeaderMap>>,
+    state: State<S>,
     zipped: bool,
+}
+
+enum State<S> {
+    Open(S),
+    /// After the last answer: the trailers are next.
+    Ending(Box<HeaderMap>),
+    Ended,
 }
 
 impl<S> Answers<S> {
     /// A body with these answers, each compressed if they are to be `zipped`.
     pub fn new(answers: S, zipped: bool) -> Self {
-        Self { answers: Some(answers), trailers: None, zipped }
+        Self { state: State::Open(answers), zipped }
     }
 
     fn end(&mut self, status: Status) {
-        self.answers = None;
         let mut trailers = HeaderMap::with_capacity(2);
         // Fails only if the text cannot be a header value; it is percent-encoded.
         let _ = status.add_header(&mut trailers);
-        self.trailers = Some(Box::new(trailers));
+        self.state = State::Ending(Box::new(trailers));
     }
 }
 
@@ -54,7 +57,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut together = BytesMut::new();
-        while let Some(answers) = self.answers.as_mut() {
+        while let State::Open(answers) = &mut self.state {
             match Pin::new(answers).poll_next(context) {
                 Poll::Pending if together.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
@@ -70,11 +73,14 @@ where
         if !together.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(together.freeze()))));
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
+        Poll::Ready(match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ending(trailers) => Some(Ok(Frame::trailers(*trailers))),
+            State::Open(_) | State::Ended => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.answers.is_none() && self.trailers.is_none()
+        matches!(self.state, State::Ended)
     }
 }
 

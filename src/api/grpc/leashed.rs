@@ -82,7 +82,8 @@ where
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         // What happens in the stream is inside its span.
-        let inside = this.tally.traced.as_ref().map(|call| call.context().clone().attach());
+        let traced = this.tally.told.as_ref().and_then(|told| told.traced.as_ref());
+        let inside = traced.map(|call| call.context().clone().attach());
         let mut polled = Pin::new(this.body).poll_frame(context);
         drop(inside);
         if let Poll::Ready(Some(Ok(frame))) = &mut polled {
@@ -106,11 +107,17 @@ pub fn code_of(headers: &HeaderMap) -> Code {
 pub struct Tally {
     metrics: Arc<Metrics>,
     rule: &'static Rule,
-    started: std::time::Instant,
-    ended: bool,
-    /// For the audit, if there is one.
-    end: Option<Box<End>>,
-    /// Its span, if there is one.
+    /// `None` after the end.
+    started: Option<std::time::Instant>,
+    /// `None` if nobody else wants to know of it.
+    told: Option<Box<Told>>,
+}
+
+/// Who else wants to know of a stream.
+struct Told {
+    /// The audit.
+    audit: Option<End>,
+    /// Its span.
     traced: Option<Box<Call>>,
 }
 
@@ -120,9 +127,10 @@ impl Tally {
         metrics: Arc<Metrics>,
         rule: &'static Rule,
         started: std::time::Instant,
-        (end, traced): (Option<End>, Option<Box<Call>>),
+        (audit, traced): (Option<End>, Option<Box<Call>>),
     ) -> Self {
-        Self { metrics, rule, started, ended: false, end: end.map(Box::new), traced }
+        let told = (audit.is_some() || traced.is_some()).then(|| Box::new(Told { audit, traced }));
+        Self { metrics, rule, started: Some(started), told }
     }
 
     /// The encoder hands out whole messages, each with its five bytes of prefix.
@@ -140,14 +148,14 @@ impl Tally {
     }
 
     fn end(&mut self, code: Code) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.metrics.handled(self.rule, code, self.started.elapsed());
-            if let Some(end) = self.end.take() {
-                end.record(code);
-            }
-            if let Some(mut call) = self.traced.take() {
-                call.end(code);
-            }
+        let Some(started) = self.started.take() else { return };
+        self.metrics.handled(self.rule, code, started.elapsed());
+        let Some(told) = self.told.take() else { return };
+        if let Some(end) = told.audit {
+            end.record(code);
+        }
+        if let Some(mut call) = told.traced {
+            call.end(code);
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Requests<B, Q> {
     /// What has come of the next ones, if anything has.
     come: Option<Box<Come>>,
     /// Largest message, in bytes.
-    limit: usize,
+    limit: u32,
     zipped: bool,
     kind: PhantomData<fn() -> Q>,
 }
@@ -43,14 +43,16 @@ struct Come {
 impl<B, Q> Requests<B, Q> {
     /// The messages in `body`, of `limit` bytes at most. `zipped` says that they may be compressed.
     pub fn new(body: B, share: &Arc<Share>, limit: usize, zipped: bool) -> Self {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         Self { body: Some(body), share: share.clone(), come: None, limit, zipped, kind: PhantomData }
     }
 
     /// The next message, if it is whole.
     fn whole(&mut self) -> Result<Option<Bytes>, Status> {
+        let limit = self.limit as usize;
         let Some(come) = self.come.as_mut() else { return Ok(None) };
         let bytes = &mut come.bytes;
-        let prefix = (bytes.len() >= PREFIX).then(|| announced(bytes, self.limit)).transpose()?;
+        let prefix = (bytes.len() >= PREFIX).then(|| announced(bytes, limit)).transpose()?;
         let Some((flag, length)) = prefix.filter(|(_, length)| bytes.len() >= PREFIX + length) else {
             come.room.hold(bytes.len())?;
             return Ok(None);
@@ -74,7 +76,7 @@ impl<B, Q> Requests<B, Q> {
                 come.room.hold(0)?;
             }
         }
-        Received { flag, message, room: None }.message(self.zipped, self.limit).map(Some)
+        Received { flag, message, room: None }.message(self.zipped, limit).map(Some)
     }
 
     fn add(&mut self, data: &[u8]) {

@@ -14,7 +14,8 @@ use crate::watch::{FeedItem, Item, Session, WatchKey, WatchSpec};
 /// A caller's watchers, which share one order of items; see [`Session`].
 pub struct Watches {
     store: Store,
-    caller: Caller,
+    /// `None` for an anonymous one: there may be very many of them.
+    caller: Option<Box<Caller>>,
     session: Session,
     /// When the permissions of all watchers were checked.
     permitted: UsersEpoch,
@@ -71,7 +72,8 @@ impl Watches {
     /// # Errors
     /// As [`Store::check_now`].
     pub fn permit(&self, range: &KeyRange) -> Result<(), Refusal> {
-        self.store.check_now(&self.caller, Need::Read(range))
+        let caller = self.caller.as_deref().unwrap_or(&Caller::Anonymous);
+        self.store.check_now(caller, Need::Read(range))
     }
 }
 
@@ -98,6 +100,7 @@ impl Reads {
     /// Watchers of a caller, none at first. Call it on the runtime that will poll them.
     pub fn watches(&self, caller: Caller) -> Watches {
         let permitted = self.store.users_epoch();
+        let caller = (!matches!(caller, Caller::Anonymous)).then(|| Box::new(caller));
         Watches { store: self.store.clone(), caller, session: self.hub.session(), permitted }
     }
 

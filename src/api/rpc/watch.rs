@@ -57,6 +57,15 @@ struct Watcher {
     quiet: bool,
 }
 
+/// What most streams never need.
+#[derive(Default)]
+struct Aside {
+    /// The rest of an answer that is sent in fragments.
+    fragments: VecDeque<Answer>,
+    /// Runs as soon as a watcher wants progress notifications.
+    tick: Option<Pin<Box<Sleep>>>,
+}
+
 /// The answers of one watch stream.
 pub struct WatchStream<R> {
     services: Arc<Services>,
@@ -65,11 +74,8 @@ pub struct WatchStream<R> {
     requests: Option<R>,
     watchers: Watchers<Watcher>,
     next_id: i64,
-    /// The rest of an answer that is sent in fragments.
-    #[expect(clippy::box_collection, reason = "an empty one is one word, not four")]
-    fragments: Option<Box<VecDeque<Answer>>>,
-    /// Runs as soon as a watcher wants progress notifications.
-    tick: Option<Pin<Box<Sleep>>>,
+    /// `None` for most: there may be very many streams.
+    aside: Option<Box<Aside>>,
     requests_in_turn: u32,
     failed: bool,
 }
@@ -86,8 +92,7 @@ where
             requests: Some(requests),
             watchers: Watchers::default(),
             next_id: 0,
-            fragments: None,
-            tick: None,
+            aside: None,
             requests_in_turn: 0,
             failed: false,
         }
@@ -155,8 +160,9 @@ where
                 Err(refusal) => return self.refuse(status::printed(&refusal)),
             };
         let progress_notify = request.progress_notify;
-        if progress_notify && self.tick.is_none() {
-            self.tick = Some(Box::pin(sleep_until(next_tick(&self.services))));
+        if progress_notify {
+            let tick = &mut self.aside.get_or_insert_default().tick;
+            tick.get_or_insert_with(|| Box::pin(sleep_until(next_tick(&self.services))));
         }
         let watcher = Watcher { key, fragment: request.fragment, progress_notify, quiet: true };
         self.watchers.insert(watch_id, watcher);
@@ -228,7 +234,7 @@ where
                 watcher.quiet = false;
                 if watcher.fragment {
                     let parts = answer.split(self.services.settings().max_receive_bytes());
-                    self.fragments = Some(Box::new(parts.into()));
+                    self.aside.get_or_insert_default().fragments = parts.into();
                     return Ok(self.next_fragment());
                 }
                 answer
@@ -257,15 +263,19 @@ where
 
     /// An idle stream keeps no room for them.
     fn next_fragment(&mut self) -> Option<Answer> {
-        let next = self.fragments.as_mut()?.pop_front();
+        let aside = self.aside.as_mut()?;
+        let next = aside.fragments.pop_front();
         if next.is_none() {
-            self.fragments = None;
+            aside.fragments = VecDeque::new();
+            if aside.tick.is_none() {
+                self.aside = None;
+            }
         }
         next
     }
 
     fn poll_tick(&mut self, context: &mut Context<'_>) {
-        while let Some(tick) = self.tick.as_mut()
+        while let Some(tick) = self.aside.as_mut().and_then(|aside| aside.tick.as_mut())
             && tick.as_mut().poll(context).is_ready()
         {
             tick.as_mut().reset(next_tick(&self.services));

@@ -31,6 +31,11 @@ impl Floods {
         Self { activity, left: FIRST, filled: Instant::now() }
     }
 
+    /// The activity of the connection's streams.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
     /// Counts a frame; true if it is one too many. `now` is only asked for now and then.
     pub(super) fn is_exceeded_by_frame(&mut self, now: impl FnOnce() -> Instant) -> bool {
         if self.left == 0 {

@@ -29,6 +29,9 @@ pub(super) const END_HEADERS: u8 = 4;
 /// So many requests pass at a time. The library keeps the room for all requests and answers that it has ever had between
 /// two turns of a connection, so a client that sends hundreds at once would cost it for as long as it stays.
 const REQUESTS_IN_TURN: u32 = 16;
+/// So many as long as none has ended: a client that opens very many streams for ever costs less, and everybody else's
+/// requests come between its own.
+const FIRST_IN_TURN: u32 = 4;
 /// `ENHANCE_YOUR_CALM`.
 const CALM: u32 = 0xb;
 
@@ -96,6 +99,8 @@ pub(super) struct Frames {
     held: Vec<u8>,
     /// Requests that have passed in this turn.
     in_turn: u32,
+    /// The most of them.
+    most_in_turn: u32,
     /// The first streams that this turn and the one before it may open.
     turns: (u32, u32),
     /// Streams that were opened and not reset, as far as each is reset once.
@@ -136,6 +141,7 @@ impl Frames {
             expelled: None,
             held: Vec::new(),
             in_turn: 0,
+            most_in_turn: FIRST_IN_TURN,
             turns: (1, 1),
             unreset: 0,
         }
@@ -143,13 +149,15 @@ impl Frames {
 
     /// True if no more may pass in this turn.
     pub(super) fn is_full_turn(&self) -> bool {
-        self.in_turn >= REQUESTS_IN_TURN && !self.held.is_empty()
+        self.in_turn >= self.most_in_turn && !self.held.is_empty()
     }
 
     /// Another turn has begun: what was held because the last one was full is added to `changed`, as far as it may pass.
     pub(super) fn next_turn(&mut self, changed: &mut Vec<u8>) {
         let was_full = self.is_full_turn();
         self.in_turn = 0;
+        let has_ended_one = self.floods.activity().has_ended_one();
+        self.most_in_turn = if has_ended_one { REQUESTS_IN_TURN } else { FIRST_IN_TURN };
         self.turns = (self.last_stream + 1, self.turns.0);
         if was_full {
             self.sort_held(changed);
@@ -258,7 +266,7 @@ impl Frames {
                 Place::Between => {
                     let Some(header) = FrameHeader::read(rest) else { return (at, Then::Hold) };
                     if header.kind == HEADERS {
-                        if self.in_turn >= REQUESTS_IN_TURN {
+                        if self.in_turn >= self.most_in_turn {
                             return (at, Then::Hold);
                         }
                         let block = self.headers.take(rest);
@@ -312,6 +320,7 @@ impl Frames {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::pings::{Activity, Open};
     use super::*;
 
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
@@ -382,22 +391,47 @@ mod tests {
         assert_eq!(frames.arrived(&long, &mut Vec::new()), long.len());
     }
 
-    #[test]
-    fn so_many_requests_pass_in_one_turn() {
+    /// Asserts that all requests pass in three turns of so many, and one more.
+    fn pass_by_turns(frames: &mut Frames, most: u32) {
         let request = [frame(HEADERS, 4, 1, b"\x83"), frame(DATA, END_STREAM, 1, b"x")].concat();
-        let all = request.repeat(3 * REQUESTS_IN_TURN as usize + 1);
-        let mut frames = Frames::new(None, Floods::new(Arc::default()));
-        frames.arrived(PREFACE, &mut Vec::new());
+        let all = request.repeat(3 * most as usize + 1);
         let mut out = Vec::new();
         let passed = frames.arrived(&all, &mut out);
         out.extend_from_slice(&all[..passed]);
         for turn in 1..=3 {
             assert!(frames.is_full_turn());
-            assert_eq!(out.len(), turn * REQUESTS_IN_TURN as usize * request.len());
+            assert_eq!(out.len(), turn * most as usize * request.len());
             frames.next_turn(&mut out);
         }
         assert!(!frames.is_full_turn());
         assert_eq!(out, all);
+    }
+
+    #[test]
+    fn so_many_requests_pass_in_one_turn() {
+        let activity = Arc::<Activity>::default();
+        let mut frames = Frames::new(None, Floods::new(activity.clone()));
+        frames.arrived(PREFACE, &mut Vec::new());
+        let open = Open::new(&activity);
+        pass_by_turns(&mut frames, FIRST_IN_TURN);
+        drop(open);
+        frames.next_turn(&mut Vec::new());
+        pass_by_turns(&mut frames, REQUESTS_IN_TURN);
+    }
+
+    #[test]
+    fn what_waits_for_a_turn_passes_in_the_next_one_if_a_stream_ends_meanwhile() {
+        let activity = Arc::<Activity>::default();
+        let mut frames = Frames::new(None, Floods::new(activity.clone()));
+        frames.arrived(PREFACE, &mut Vec::new());
+        let request = frame(HEADERS, 4, 1, b"\x83");
+        let all = request.repeat(FIRST_IN_TURN as usize + 1);
+        assert_eq!(frames.arrived(&all, &mut Vec::new()), all.len() - request.len());
+        drop(Open::new(&activity));
+        assert!(frames.is_full_turn());
+        let mut out = Vec::new();
+        frames.next_turn(&mut out);
+        assert_eq!(out, request);
     }
 
     #[test]

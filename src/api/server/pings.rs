@@ -16,6 +16,8 @@ const MIN_TIME_IDLE: Duration = Duration::from_secs(2 * 3600);
 #[derive(Default)]
 pub(super) struct Activity {
     open: AtomicUsize,
+    /// One of them has ended.
+    ended: AtomicBool,
     answered: AtomicBool,
     frames: AtomicU32,
 }
@@ -24,6 +26,11 @@ impl Activity {
     /// A part of an answer was written to the client: headers, or a part of a body.
     pub(super) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// True once a stream has ended.
+    pub(super) fn has_ended_one(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// A frame of an answer's body is being written.
@@ -82,6 +89,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Relaxed);
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
