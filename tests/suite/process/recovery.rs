@@ -110,8 +110,11 @@ async fn recover(size: usize) {
         assert_eq!(get(member, "last").await.as_deref(), Some("acknowledged"));
     }
     let former = status(&members[0]).await.header.expect("a header").cluster_id;
-    let running = done(&["recover", "plan", &text(&members[0].data_dir())]);
-    assert!(running.contains("this member runs") && running.contains(" m0 "), "{running}");
+    let first = text(&members[0].data_dir());
+    // The name comes with its first checkpoint.
+    until("the member's name", || done(&["recover", "plan", &first]).contains(" m0 ")).await;
+    let running = done(&["recover", "plan", &first]);
+    assert!(running.contains("this member runs"), "{running}");
     assert!(running.contains("stop those that run, and plan again"), "{running}");
     let all: Vec<String> = members.iter().map(|member| text(&member.data_dir())).collect();
     let words: Vec<&str> = ["recover", "plan"].into_iter().chain(all.iter().map(String::as_str)).collect();
