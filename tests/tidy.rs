@@ -527,6 +527,21 @@ fn every_dependency_comes_from_crates_io() {
     judge("sources", findings);
 }
 
+/// Their package is built by `tests/fuzz/run` only, so nothing else would notice.
+#[test]
+fn fuzz_targets_depend_on_the_crates_they_use() {
+    let read = |name: &str| std::fs::read_to_string(root().join("tests/fuzz").join(name)).expect("a file");
+    let (manifest, entries) = (read("Cargo.toml"), read("entries.rs"));
+    let used = entries.lines().filter_map(|line| line.strip_prefix("use ")?.split([':', ';']).next());
+    let missing = used.filter(|name| *name != "std" && !manifest.contains(&format!("\n{name} = ")));
+    let finding = |name| Finding {
+        path: "tests/fuzz/Cargo.toml".to_owned(),
+        line: 0,
+        text: format!("{name} is used by entries.rs and is not a dependency"),
+    };
+    judge("fuzz", missing.map(finding).collect());
+}
+
 #[test]
 fn circles_are_found() {
     let file = |path: &str, text: &str| (path.to_owned(), Source::new(path, text.to_owned()));
