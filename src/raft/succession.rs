@@ -12,15 +12,17 @@ use tokio::time::{Instant, sleep};
 use super::inner::Inner;
 use crate::model::MemberId;
 
-/// Begins elections for as long as the leader is silent and its process has ended. `silent` is the leader, whose lease is
-/// over, and when its last message arrived.
+/// Begins elections while the leader is silent and its process has ended, until the election timeout is over: then raft's
+/// clock has begun one, and without a quorum there is nobody to ask. `silent` is the leader, whose lease is over, and when
+/// its last message arrived.
 pub async fn run(inner: Arc<Inner>, silent: (MemberId, Instant)) {
     let Some(raft) = inner.raft() else { return };
     let is_silent = || inner.shared.heard_leader() == Some(silent);
     // Long enough for votes to be asked for and written.
     let step = inner.options.heartbeat / 2;
+    let (end, mut is_told) = (silent.1 + inner.options.election, false);
     // Without the question before, each election disturbs the others.
-    while is_silent() && inner.options.pre_vote {
+    while is_silent() && inner.options.pre_vote && Instant::now() < end {
         if !inner.options.transport.is_gone(silent.0).await {
             sleep(step).await;
             continue;
@@ -28,7 +30,9 @@ pub async fn run(inner: Arc<Inner>, silent: (MemberId, Instant)) {
         let (turn, others) = turn(raft.voter_ids().map(MemberId), inner.options.id, silent.0);
         sleep(step * turn).await;
         if is_silent() && !inner.has_doubts() {
-            tracing::info!(leader = %silent.0, "the leader's process has ended: asking for votes");
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::info!(leader = %silent.0, "the leader's process has ended: asking for votes");
+            }
             if raft.trigger().elect(true).await.is_err() {
                 return;
             }
