@@ -77,16 +77,8 @@ impl Open {
     }
 
     /// The answer up to a line with that text.
-    pub async fn until(self, text: &str) -> Answer {
-        self.until_count(text, 1).await
-    }
-
-    /// The answer up to the line in which the text is for the `count`th time.
-    pub async fn until_count(mut self, text: &str, count: usize) -> Answer {
-        let is_whole = |read: &str| {
-            let mut places = read.match_indices(text);
-            places.nth(count - 1).is_some_and(|(at, _)| read[at..].contains('\n'))
-        };
+    pub async fn until(mut self, text: &str) -> Answer {
+        let is_whole = |read: &str| read.find(text).is_some_and(|at| read[at..].contains('\n'));
         self.more("last line", is_whole).await;
         self.answer()
     }
