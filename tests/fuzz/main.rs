@@ -2,7 +2,9 @@
 //! compiler and in seconds. `tests/fuzz/run TARGET` searches further.
 //!
 //! A failure prints the one command that replays it, and leaves the input beside the corpora's target directory. An
-//! input that the fuzzer found belongs in `tests/fuzz/corpus/TARGET/`, under a name that says what it showed.
+//! input that showed a fault belongs in `tests/fuzz/corpus/TARGET/`, under a name that says what it showed. Those that
+//! only reach more of the code are lines of `tests/fuzz/corpus/TARGET.found`, in base64: `tests/fuzz/run` makes and reads
+//! that file. They are replayed as they are: they are results of mutations themselves.
 //!
 //! `KVD_FUZZ_SEED` and `KVD_FUZZ_MUTATIONS` (per file; 200 if unset) choose the mutations; `KVD_FUZZ_INPUT=FILE`
 //! replays one file only; `KVD_FUZZ_SEEDS=write` makes the corpora's first files again.
@@ -11,6 +13,8 @@ mod entries;
 mod mutate;
 mod seeds;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mutate::Mutator;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -43,6 +47,14 @@ fn files(target: &str, seeds: fn() -> Vec<(&'static str, Vec<u8>)>) -> Vec<(Stri
     files
 }
 
+/// The inputs that the fuzzer has found and kept, by line.
+fn found(target: &str) -> Vec<(String, Vec<u8>)> {
+    let path = corpus(target).with_extension("found");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Vec::new() };
+    let input = |line: &str| STANDARD.decode(line).expect("base64");
+    text.lines().zip(1..).map(|(line, number)| (format!("{target}.found:{number}"), input(line))).collect()
+}
+
 /// Runs every file of the corpus through `entry`, then mutations of it; `cost` reduces their number.
 fn replay(target: &str, entry: fn(&[u8]), seeds: fn() -> Vec<(&'static str, Vec<u8>)>, cost: u64) {
     if let Some(path) = std::env::var_os("KVD_FUZZ_INPUT") {
@@ -58,6 +70,9 @@ fn replay(target: &str, entry: fn(&[u8]), seeds: fn() -> Vec<(&'static str, Vec<
         for _ in 0..mutations {
             run(target, entry, name, &mutator.mutate(bytes, &all));
         }
+    }
+    for (name, bytes) in found(target) {
+        run(target, entry, &name, &bytes);
     }
 }
 
