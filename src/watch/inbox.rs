@@ -574,16 +574,20 @@ mod tests {
         let keys: Vec<_> = (0..count).map(|_| inbox.add(0, interest.clone(), 0, 1, 5)).collect();
         inbox.remove(keys[3]);
         let mut asked: Vec<u32> = Vec::new();
-        for some in [MAX_ASKING, 9, 0] {
+        let source = Source::owned(3, Vec::new(), &Budget::new(1 << 20));
+        let run = || Run::new(SmallVec::from_buf([Part::new(source.clone(), &[])]), false);
+        for some in [MAX_ASKING, 10, 0] {
             let asks = inbox.park(Waker::noop());
             assert_eq!(asks.len(), some);
             asked.extend(asks.iter().map(|ask| ask.key.index));
+            if some == MAX_ASKING {
+                // Whoever has read a page asks again after those that have not asked yet.
+                assert_eq!(inbox.take_history(keys[0], Some(run()), 3, 5, false), Taken::Done);
+            }
         }
-        assert_eq!(asked, (0..count as u32).filter(|index| *index != 3).collect::<Vec<_>>());
+        assert_eq!(asked, (0..count as u32).filter(|index| *index != 3).chain([0]).collect::<Vec<_>>());
         // One that has read a page, and one that has read everything.
         assert_eq!(inbox.take_history(keys[0], None, 4, 5, false), Taken::More);
-        let source = Source::owned(3, Vec::new(), &Budget::new(1 << 20));
-        let run = || Run::new(SmallVec::from_buf([Part::new(source.clone(), &[])]), false);
         assert_eq!(inbox.take_history(keys[1], Some(run()), 4, 5, false), Taken::Done);
         assert_eq!(inbox.take_history(keys[2], Some(run()), 6, 5, true), Taken::Done);
         let asks = inbox.park(Waker::noop());
