@@ -52,6 +52,8 @@ struct Links {
     snapshots: u64,
     /// Answers that are not raft's may take seconds.
     slow_answers: bool,
+    /// How often a member has asked whether another's process has ended.
+    questions: usize,
 }
 
 /// A member's process. A new process has another number.
@@ -103,6 +105,7 @@ impl Network {
             last_arrival: BTreeMap::new(),
             snapshots: 0,
             slow_answers: false,
+            questions: 0,
         };
         Self(Arc::new(Mutex::new(links)), journal)
     }
@@ -132,6 +135,11 @@ impl Network {
     /// The member's process is gone: its messages are no longer delivered.
     pub fn detach(&self, member: MemberId) {
         self.0.lock().up.remove(&member);
+    }
+
+    /// How often a member has asked whether another's process has ended.
+    pub fn questions(&self) -> usize {
+        self.0.lock().questions
     }
 
     /// Cuts these directions and no others.
@@ -396,6 +404,7 @@ impl Transport for Exit {
         Box::pin(async move {
             let (takes, is_told) = {
                 let mut links = network.0.lock();
+                links.questions += 1;
                 let (least, most) = links.delay;
                 let takes = links.dice.within(2 * least, 2 * most) as u64;
                 let is_lost = links.dice.within(0, 999) < links.lost;

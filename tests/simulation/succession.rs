@@ -54,18 +54,55 @@ async fn story(mut dice: Dice, count: u64) -> [Duration; 2] {
     [cut_off, killed]
 }
 
+/// The leader of three members and one other are killed: how often the third asks whether the leader's process has ended, at
+/// first and in the minute after that.
+async fn alone(mut dice: Dice) -> [usize; 2] {
+    let mut fork = || Dice::new(dice.next());
+    let settings = Settings::common(&Switches::none(), &mut fork());
+    let world = World::founded(&mut fork, 3, Journal::new(), Switches::none(), settings).await;
+    let leader = world.until_led().await.id;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.kill(leader);
+    world.kill(if leader == 1 { 2 } else { 1 });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let first = world.network().questions();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let later = world.network().questions() - first;
+    for id in world.down() {
+        world.start(id, Vec::new()).await;
+    }
+    verify::settled(&world).await;
+    world.end().await;
+    [first, later]
+}
+
+fn simulated<T: Send + 'static, F: Future<Output = T>>(
+    seed: u64,
+    story: impl FnOnce(Dice) -> F + Send + 'static,
+) -> T {
+    let thread = std::thread::spawn(move || {
+        let mut dice = Dice::new(seed);
+        kvd::raft::simulate(dice.next());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(story(dice))
+    });
+    thread.join().expect("a run that ends")
+}
+
 #[test]
 fn a_leader_that_was_killed_is_replaced_when_its_lease_is_over() {
     for (seed, members) in [(1, 3), (2, 5), (3, 3), (4, 5), (5, 3)] {
-        let took = std::thread::spawn(move || {
-            let mut dice = Dice::new(seed);
-            kvd::raft::simulate(dice.next());
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-            runtime.expect("a runtime").block_on(story(dice, members))
-        });
-        let [cut_off, killed] = took.join().expect("a run that ends");
+        let [cut_off, killed] = simulated(seed, move |dice| story(dice, members));
         assert!(cut_off >= SILENT, "seed {seed}, {members} members: {cut_off:?} after a cut");
         assert!(killed <= KILLED, "seed {seed}, {members} members: {killed:?} after a kill");
+    }
+}
+
+#[test]
+fn without_a_quorum_nobody_asks_for_a_killed_leader_over_and_over() {
+    for seed in 1..4 {
+        let [first, later] = simulated(seed, alone);
+        assert!(first > 0, "seed {seed}: nobody asked");
+        assert_eq!(later, 0, "seed {seed}, after {first} at first");
     }
 }
