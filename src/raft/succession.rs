@@ -13,10 +13,13 @@ use super::inner::Inner;
 use crate::model::MemberId;
 
 /// Begins elections while the leader is silent and its process has ended, until the election timeout is over: then raft's
-/// clock has begun one, and without a quorum there is nobody to ask. `silent` is the leader, whose lease is over, and when
-/// its last message arrived.
+/// clock has begun one, and without a quorum there is nobody to ask. A learner leaves it to the voters. `silent` is the
+/// leader, whose lease is over, and when its last message arrived.
 pub async fn run(inner: Arc<Inner>, silent: (MemberId, Instant)) {
     let Some(raft) = inner.raft() else { return };
+    if !raft.voter_ids().any(|voter| voter == inner.options.id.0) {
+        return;
+    }
     let is_silent = || inner.shared.heard_leader() == Some(silent);
     // Long enough for votes to be asked for and written.
     let step = inner.options.heartbeat / 2;
