@@ -21,7 +21,7 @@ use crate::raft::replay_all;
 use crate::store::{CheckpointPolicy, Condemned, Options, Store};
 
 /// Members of a cluster of five that do not run.
-struct Left(TempDir);
+pub(super) struct Left(TempDir);
 
 fn store(dir: PathBuf) -> Store {
     let options = Options { checkpoint: CheckpointPolicy::Manual, ..Options::default() };
@@ -30,7 +30,7 @@ fn store(dir: PathBuf) -> Store {
 
 impl Left {
     /// The first so many of them, each with the same beginning.
-    async fn new(count: usize) -> Self {
+    pub(super) async fn new(count: usize) -> Self {
         let left = Self(TempDir::new().expect("a directory"));
         let url = |n: usize| vec![format!("http://10.0.0.{n}:2380")];
         let initial: Vec<InitialMember> =
@@ -44,20 +44,20 @@ impl Left {
         left
     }
 
-    fn dir(&self, n: usize) -> PathBuf {
+    pub(super) fn dir(&self, n: usize) -> PathBuf {
         self.0.path().join(format!("m{n}"))
     }
 
-    fn source(&self, n: usize) -> Source {
+    pub(super) fn source(&self, n: usize) -> Source {
         Source { data_dir: self.dir(n), wal_dir: None }
     }
 
-    fn store(&self, n: usize) -> Store {
+    pub(super) fn store(&self, n: usize) -> Store {
         store(self.dir(n).join("member/store"))
     }
 
     /// A log, for writing.
-    fn open_log(&self, n: usize) -> Log {
+    pub(super) fn open_log(&self, n: usize) -> Log {
         let dir = self.dir(n).join("member/log");
         let size = files::disk_size(&dir).expect("a disk");
         let options = LogOptions { mode: Mode::Inline, ..LogOptions::on_disk_of(size, Arc::new(Dice)) };
@@ -65,7 +65,7 @@ impl Left {
     }
 
     /// Entries of a term that put these keys, at the end of a log.
-    fn log(&self, n: usize, term: u64, keys: &[&str]) {
+    pub(super) fn log(&self, n: usize, term: u64, keys: &[&str]) {
         let log = self.open_log(n);
         for key in keys {
             let index = log.bounds().next;
@@ -81,7 +81,7 @@ impl Left {
     }
 
     /// What the log holds goes to the state; with `purged` the log begins after it.
-    fn apply(&self, n: usize, purged: bool) {
+    pub(super) fn apply(&self, n: usize, purged: bool) {
         let (state, log) = (self.store(n), self.open_log(n));
         replay_all(&log, &state).expect("applied");
         state.close().expect("closed");

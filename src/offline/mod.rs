@@ -35,6 +35,8 @@ mod place;
 mod recover;
 mod restore;
 mod salvage;
+#[cfg(test)]
+mod salvage_test;
 mod scratch;
 mod status;
 mod tail;

@@ -35,6 +35,8 @@ pub struct Saved {
     pub found: Salvaged,
     /// Entries of the log that were not in the data, and are saved.
     pub applied: u64,
+    /// Why they are not, if that was tried.
+    pub hindrance: Option<String>,
     /// Those that are not saved; `None` if that is not known.
     pub behind: Option<u64>,
     /// Bytes of the backup.
@@ -66,22 +68,29 @@ pub fn salvage(wanted: &Salvage) -> Result<Saved, OfflineError> {
         return Err(OfflineError::NoRoom { path: beside.to_path_buf(), available, needed });
     }
     let log = source.log().ok();
-    let mut rows = Rows::of(&source, beside)?;
-    let mut applied = 0;
-    if let Some(log) = log.as_ref().filter(|log| rows.go_on_in(log)) {
-        match rows.apply(log) {
-            Ok(count) => applied = count,
+    let rows = Rows::of(&source, beside)?;
+    let (mut applied, mut hindrance) = (0, None);
+    let rows = match &log {
+        Some(log) if rows.go_on_in(log) => match rows.with(log) {
+            Ok((rows, count)) => {
+                applied = count;
+                rows
+            }
             // Without them what is left is as good as before.
-            Err(_) => rows = Rows::of(&source, beside)?,
-        }
-    }
+            Err(error) => {
+                hindrance = Some(error.to_string());
+                Rows::of(&source, beside)?
+            }
+        },
+        _ => rows,
+    };
     let Rows { found, store, .. } = &rows;
     let end = log.map(|log| log.bounds().last.map_or(0, |last| last.index));
     // A state that names no entry is that from before the first one.
     let upto = store.applied().map(|applied| applied.index).or(found.former.map(|_| 0));
     let behind = end.zip(upto).map(|(end, upto)| end.saturating_sub(upto));
     let bytes = write(store, &wanted.file, beside)?;
-    Ok(Saved { found: rows.found, applied, behind, bytes })
+    Ok(Saved { found: rows.found, applied, hindrance, behind, bytes })
 }
 
 /// What is left of the rows, in a store of its own.
@@ -106,15 +115,22 @@ impl Rows {
         self.found.is_whole && Standing::of(log, self.store.applied()).check().is_ok()
     }
 
-    /// Applies them; returns their number.
-    fn apply(&mut self, log: &Log) -> std::io::Result<u64> {
-        let end = || self.store.applied().map_or(0, |applied| applied.index);
-        let before = end();
+    /// These and what the entries lead to, and how many entries those are. What failed half-way is gone: there is room for
+    /// one store.
+    fn with(mut self, log: &Log) -> Result<(Self, u64), std::io::Error> {
+        let before = self.applied();
         replay_all(log, &self.store)?;
         self.store.checkpoint().map_err(std::io::Error::other)?;
-        let count = end() - before;
+        let tables = self.store.table_figures().map_err(std::io::Error::other)?;
+        self.found.changes =
+            tables.iter().find(|table| table.name == "history").map_or(0, |table| table.rows);
         self.found.revision = self.store.revision();
-        Ok(count)
+        let count = self.applied() - before;
+        Ok((self, count))
+    }
+
+    fn applied(&self) -> u64 {
+        self.store.applied().map_or(0, |applied| applied.index)
     }
 }
 

@@ -44,8 +44,11 @@ pub struct Salvaged {
     pub losses: u64,
     /// Changes that were saved.
     pub changes: u64,
-    /// The last revision that was saved.
+    /// The revision of what was saved: that of the damaged state, if it is known, so that no revision is given twice.
     pub revision: i64,
+    /// The revision of the last change that was saved, or 1. It can be less although nothing is lost: changes are
+    /// compacted, and revisions are raised.
+    pub last: i64,
     /// The revision of the damaged state, if it is known.
     pub former: Option<i64>,
     /// The last log entry in the damaged state, if it is known.
@@ -168,7 +171,9 @@ fn copy(from: &Path, tables: &Tables, salvaged: &mut Salvaged) -> Result<Option<
     }
     salvaged.damage = report.findings.iter().map(ToString::to_string).collect();
     salvaged.damaged = report.found;
-    salvaged.is_whole = report.has_all_rows() && meta.is_some() && !auth_is_lost;
+    // A row without a checksum is right if nothing at all is damaged, as far as anybody can know.
+    let is_proven = is_sealed || report.found == 0;
+    salvaged.is_whole = report.has_all_rows() && is_proven && meta.is_some() && !auth_is_lost;
     salvaged.is_unproven = !is_sealed;
     salvaged.former = meta.as_ref().map(|meta| meta.revision);
     salvaged.applied = meta.as_ref().and_then(|meta| meta.applied).map(|applied| applied.index);
@@ -189,7 +194,8 @@ fn agree(tables: &Tables, meta: Option<Meta>, salvaged: &mut Salvaged) -> Result
     let read = tables.read()?;
     let failed = StoreError::lmdb("reading history");
     salvaged.changes = tables[Id::History].len(&read).map_err(failed)?;
-    let revision = last_change(tables, &read)?;
+    salvaged.last = last_change(tables, &read)?;
+    let revision = meta.revision.max(salvaged.last);
     salvaged.revision = revision;
     let compacted = meta.compacted.min(revision);
     Ok(Meta {

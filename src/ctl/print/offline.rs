@@ -167,7 +167,7 @@ fn prospects(plan: &Plan) -> String {
 
 /// `recover salvage`.
 pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
-    let Saved { found, applied, behind, bytes } = saved;
+    let Saved { found, applied, hindrance, behind, bytes } = saved;
     let (file, dir) = (wanted.file.display(), wanted.source.data_dir.display());
     let mut text = String::new();
     let mut line = |words: String| text = std::mem::take(&mut text) + &words + "\n";
@@ -181,11 +181,16 @@ pub(in crate::ctl) fn saved(saved: &Saved, wanted: &Salvage) -> String {
     if more > 0 {
         line(format!("lost: {more} more versions of keys"));
     }
-    if let Some(former) = found.former.filter(|former| *former > found.revision) {
-        line(format!("lost: all changes after revision {}, up to {former}", found.revision));
+    if let Some(former) = found.former.filter(|former| !found.is_whole && *former > found.last) {
+        line(format!("lost: whatever was changed after revision {}, up to {former}", found.last));
     }
     if *applied > 0 {
-        line(format!("saved, too: the last {applied} entries of the log, which were not in these data yet"));
+        line(format!(
+            "saved, too: the last {applied} entries of the log, which were not in these data yet, acknowledged or not"
+        ));
+    }
+    if let Some(hindrance) = hindrance {
+        line(format!("the entries of the log cannot be applied: {hindrance}"));
     }
     match behind {
         Some(0) => {}

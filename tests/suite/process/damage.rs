@@ -262,6 +262,7 @@ async fn a_salvage_has_what_only_the_log_has_and_says_if_it_has_not() {
     fs::remove_file(&part).expect("removed");
     let (text, code) = salvage();
     assert!(code == Some(0) && text.contains("saved, too: the last "), "{text}");
+    assert!(text.contains("has all 1 changes"), "{text}");
     let restored = alone.dir().join("restored").display().to_string();
     let kvctl = Path::new(env!("CARGO_BIN_EXE_kvctl"));
     let (told, code) = run(kvctl, &["snapshot", "restore", &file, "--data-dir", &restored]);
