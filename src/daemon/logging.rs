@@ -117,14 +117,17 @@ where
     }
 }
 
-/// A panic goes to the log, too. A panic on a thread that updates the replicated state ends the process: without that
-/// thread it would serve a state that no longer changes.
+/// Threads without which a process would go on with a state that no longer changes, or with watchers that miss events.
+const VITAL: [&str; 6] =
+    ["kvd-peer", "kvd-log", "kvd-log-segments", "kvd-store", "kvd-watch", "kvd-watch-history"];
+
+/// A panic goes to the log, too. On one of the vital threads it ends the process.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed").to_string();
         tracing::error!(thread = name, "panic: {panic}");
-        if ["kvd-peer", "kvd-log", "kvd-log-segments", "kvd-store"].contains(&name.as_str()) {
+        if VITAL.contains(&name.as_str()) {
             std::process::abort();
         }
     }));
