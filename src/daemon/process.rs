@@ -1,7 +1,9 @@
 //! The process of a member: everything is opened and started in order, and stopped in reverse order.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::admin::{AdminSocket, Reserved};
 use super::around::Around;
@@ -29,6 +31,9 @@ use crate::member::roster::{self, Ending};
 use crate::member::{Member, MemberError, directory, entry, versions};
 use crate::peer::Quic;
 use crate::pki::Credentials;
+
+/// How much later than planned the jobs of this thread may look, so that several of them do it at once.
+const SLACK: Duration = Duration::from_millis(100);
 
 /// A running member and what the process has around it.
 pub struct Process {
@@ -264,12 +269,14 @@ impl Process {
         self.member.states.check_first().await;
         tracing::info!(client_urls = ?readiness.client_urls, "ready to serve client requests");
         self.server.open();
+        set_slack(Some(SLACK));
     }
 
     /// Stops in order: leadership is transferred, clients are notified and get some time, raft ends, the store makes
     /// everything durable. Without a quorum raft ends at once: waiting for a quorum would only use up the clients'
     /// time. What it waits for is said meanwhile.
     pub async fn stop(self) -> Result<(), String> {
+        set_slack(None);
         let (steps, node) = (Steps::first("handing leadership over"), self.member.node.clone());
         tokio::select! {
             stopped = self.end(&steps) => stopped,
@@ -332,4 +339,14 @@ fn server_options(config: &Config) -> ServerOptions {
 /// Threads that serve clients: half the processors, because raft, the log and the store have their own threads.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
+}
+
+/// Lets the kernel wake this thread for several timers at once, or sets what is usual: each of its jobs looks now and then,
+/// and a member at rest does little else. The threads that serve clients and members have been started, and stay as they
+/// are.
+fn set_slack(slack: Option<Duration>) {
+    let slack = slack.and_then(|slack| NonZeroU64::new(slack.as_nanos() as u64));
+    if let Err(error) = rustix::thread::set_current_timer_slack(slack) {
+        tracing::debug!(%error, "the main thread wakes for each of its timers");
+    }
 }
