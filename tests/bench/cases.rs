@@ -7,7 +7,7 @@ use crate::options::Options;
 use crate::overload::{self, Scene};
 use crate::report::{Limit, Metric, Sample};
 use crate::server::{self, Program, Server};
-use crate::wire::Wire;
+use crate::tls::{Shown, Tls};
 use crate::{backup, catch_up, hash, json, lease, watch};
 use kvd::api::proto::etcdserverpb::kv_client::KvClient;
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ pub struct Case {
     pub title: &'static str,
     /// The number of members of the new cluster.
     members: usize,
+    /// If clients use TLS, who shows a certificate.
+    tls: Option<Shown>,
     kind: Kind,
 }
 
@@ -40,11 +42,15 @@ enum Kind {
 }
 
 const fn case(id: &'static str, title: &'static str, members: usize, kind: Kind) -> Case {
-    Case { id, title, members, kind }
+    Case { id, title, members, tls: None, kind }
 }
 
 const fn load(id: &'static str, title: &'static str, work: Work, clients: usize) -> Case {
     case(id, title, 1, Kind::Load { work, clients })
+}
+
+const fn tls(shown: Shown, id: &'static str, title: &'static str, work: Work, clients: usize) -> Case {
+    Case { tls: Some(shown), ..load(id, title, work, clients) }
 }
 
 const fn load_on_3(id: &'static str, title: &'static str, work: Work, clients: usize) -> Case {
@@ -79,6 +85,11 @@ pub const CASES: &[Case] = &[
     load("txn-64", "txn (compare and put), 64 clients", Work::Txn, 64),
     load("mixed-64", "4 gets to 1 put, 64 clients", Work::Mixed, 64),
     load("list-10k", "list of 10,000 keys, 1 client", Work::List, 1),
+    load("connect-16", "a new connection and a get, 16 clients", Work::Connect, 16),
+    tls(Shown::Server, "tls-put-64", "TLS: put, 64 clients", Work::Put, 64),
+    tls(Shown::Server, "tls-get-64", "TLS: get, linearizable, 64 clients", LINEARIZABLE, 64),
+    tls(Shown::Server, "tls-connect-16", "TLS: a new connection and a get, 16 clients", Work::Connect, 16),
+    tls(Shown::Both, "tls-certified-16", "TLS: the same, clients show certificates", Work::Connect, 16),
     watch("watch-100", "event, 100 watchers, 16 writers", 100, 16),
     watch("watch-1000", "event, 1000 watchers, 1 writer", 1000, 1),
     case("keepalive", "keepalive, 200 leases", 1, Kind::KeepAlive { leases: 200 }),
@@ -127,6 +138,10 @@ pub const TARGETS: &[(&str, Metric, Limit)] = &[
     ("get-64", Metric::ServerCpu, Limit::OfEtcd(0.7)),
     ("get-serializable-64", Metric::ServerCpu, Limit::OfEtcd(0.7)),
     ("list-10k", Metric::ServerCpu, Limit::OfEtcd(0.4)),
+    ("tls-put-64", Metric::ServerCpu, Limit::OfEtcd(0.6)),
+    ("tls-get-64", Metric::ServerCpu, Limit::OfEtcd(0.6)),
+    // Each client has one connection at a time: half as many again a second.
+    ("tls-connect-16", Metric::Median, Limit::OfEtcd(1.0 / 1.5)),
     ("watch-100", Metric::ServerCpu, Limit::OfEtcd(0.5)),
     ("watch-1000", Metric::ServerCpu, Limit::OfEtcd(0.5)),
     ("keepalive", Metric::ServerCpu, Limit::OfEtcd(0.7)),
@@ -166,6 +181,9 @@ impl Case {
         }
         if matches!(self.kind, Kind::CatchUp { .. } | Kind::Hash) {
             program.args.extend(catch_up::OPTIONS.map(str::to_owned));
+        }
+        if let Some(shown) = self.tls {
+            program.tls = Some(Tls::new(&options.dir, shown)?);
         }
         let mut cluster = Cluster::start(&program, &options.dir, self.members).await?;
         let result = match self.kind {
@@ -288,7 +306,7 @@ pub async fn idle(servers: &[Server]) -> Result<(), String> {
 
 /// Reads all keys in one answer, as a client without a limit does.
 async fn list_all(server: &Server, expected: u64) -> Result<(Duration, Duration), String> {
-    let mut kv = KvClient::new(Wire::connect(server.port()).await?).max_decoding_message_size(usize::MAX);
+    let mut kv = KvClient::new(server.connect().await?).max_decoding_message_size(usize::MAX);
     let (start, cpu) = (Instant::now(), server.cpu()?);
     let answer = kv.range(load::list()).await.map_err(|status| format!("list of all keys: {status}"))?;
     let (elapsed, cpu) = (start.elapsed(), server.cpu()? - cpu);

@@ -2,7 +2,6 @@
 
 use crate::server::{Program, Server};
 use crate::usage;
-use crate::wire::Wire;
 use kvd::api::proto::etcdserverpb::cluster_client::ClusterClient;
 use kvd::api::proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use kvd::api::proto::etcdserverpb::{
@@ -101,14 +100,14 @@ impl Cluster {
         if self.list().await?.iter().any(|member| member.peer_ur_ls.iter().any(|url| url == peer)) {
             return Ok(());
         }
-        let mut client = ClusterClient::new(Wire::connect(self.members[0].port()).await?);
+        let mut client = ClusterClient::new(self.members[0].connect().await?);
         let request = MemberAddRequest { peer_ur_ls: vec![peer.to_owned()], is_learner: false };
         let answer = tokio::time::timeout(Duration::from_secs(10), client.member_add(request)).await;
         answer.map_err(|_| "no answer")?.map(drop).map_err(|status| status.to_string())
     }
 
     async fn list(&self) -> Result<Vec<Member>, String> {
-        let mut client = ClusterClient::new(Wire::connect(self.members[0].port()).await?);
+        let mut client = ClusterClient::new(self.members[0].connect().await?);
         let request = MemberListRequest { linearizable: false };
         let answer = tokio::time::timeout(Duration::from_secs(5), client.member_list(request)).await;
         let answer = answer.map_err(|_| "no answer")?.map_err(|status| status.to_string())?;
@@ -124,7 +123,7 @@ impl Cluster {
 /// The status of a member, if it answers within a second.
 pub async fn status(member: &Server) -> Option<StatusResponse> {
     let ask = async {
-        let mut client = MaintenanceClient::new(Wire::connect(member.port()).await.ok()?);
+        let mut client = MaintenanceClient::new(member.connect().await.ok()?);
         client.status(StatusRequest {}).await.ok()
     };
     Some(tokio::time::timeout(Duration::from_secs(1), ask).await.ok()??.into_inner())

@@ -14,7 +14,7 @@
 //! | `load`, `watch`, `lease`, `hash`, `json`, `backup` | the load |
 //! | `overload` | loads that are too much, and what others notice |
 //! | `gaps`, `catch_up` | events in clusters: leaders that fail, members that are added |
-//! | `wire`, `dice` | its connections and its randomness |
+//! | `wire`, `tls`, `dice` | its connections and its randomness |
 //! | `server`, `cluster`, `usage` | the processes under load, and their use of resources |
 //! | `report`, `options` | output and input |
 
@@ -32,6 +32,7 @@ mod options;
 mod overload;
 mod report;
 mod server;
+mod tls;
 mod usage;
 mod watch;
 mod wire;
@@ -57,8 +58,8 @@ fn main() -> ExitCode {
 /// Runs everything and prints the report; returns whether the run counts as a success.
 fn compare(options: &Options) -> Result<bool, String> {
     let [kvd_args, etcd_args] = options.extra.clone();
-    let etcd = Program { name: "etcd", path: options.etcd.clone(), args: etcd_args };
-    let kvd = Program { name: "kvd", path: options.kvd.clone(), args: kvd_args };
+    let etcd = Program { name: "etcd", path: options.etcd.clone(), args: etcd_args, tls: None };
+    let kvd = Program { name: "kvd", path: options.kvd.clone(), args: kvd_args, tls: None };
     let programs = [etcd, kvd];
     let mut report = Report::new(heading(options, &programs)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

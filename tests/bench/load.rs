@@ -36,6 +36,8 @@ pub enum Work {
     Mixed,
     /// All the keys of the key space, in one answer.
     List,
+    /// A new connection, and a get of a random key on it.
+    Connect,
 }
 
 /// The result of a run of load.
@@ -70,9 +72,13 @@ pub fn histogram() -> Histogram<u64> {
 /// Connections for `clients`: few enough to batch writes as busy services do, enough to use several threads, and the
 /// same number for every server.
 async fn connect(servers: &[Server], clients: usize) -> Result<Vec<Wire>, String> {
-    let ports: Vec<u16> = servers.iter().map(Server::port).collect();
     let wanted = clients.div_ceil(16).clamp(1, 32);
-    Wire::several(&ports, if clients == 1 { 1 } else { wanted.next_multiple_of(ports.len()) }).await
+    let count = if clients == 1 { 1 } else { wanted.next_multiple_of(servers.len()) };
+    let mut wires = Vec::with_capacity(count);
+    for server in servers.iter().cycle().take(count) {
+        wires.push(server.connect().await?);
+    }
+    Ok(wires)
 }
 
 /// Start and end of the measured time and the measurements in it; shared by the clients of one thread.
@@ -116,14 +122,14 @@ pub async fn run(servers: &[Server], work: Work, clients: usize, seconds: f64) -
 }
 
 async fn one_client(wire: Wire, work: Work, seed: u64, window: Rc<Window>) {
-    let mut kv = KvClient::new(wire).max_decoding_message_size(usize::MAX);
+    let mut kv = KvClient::new(wire.clone()).max_decoding_message_size(usize::MAX);
     let mut dice = Dice::new(seed);
     loop {
         let start = Instant::now();
         if start >= window.until.get() {
             return;
         }
-        if let Err(status) = one(&mut kv, work, &mut dice).await {
+        if let Err(status) = one(&wire, &mut kv, work, &mut dice).await {
             window.failure.replace(Some(format!("{work:?}: {}: {}", status.code(), status.message())));
             window.until.set(start);
             return;
@@ -135,7 +141,7 @@ async fn one_client(wire: Wire, work: Work, seed: u64, window: Rc<Window>) {
     }
 }
 
-async fn one(kv: &mut KvClient<Wire>, work: Work, dice: &mut Dice) -> Result<(), tonic::Status> {
+async fn one(wire: &Wire, kv: &mut KvClient<Wire>, work: Work, dice: &mut Dice) -> Result<(), tonic::Status> {
     match work {
         Work::Put => kv.put(random_put(dice)).await.map(drop),
         Work::PutOf(size) => kv.put(put(key(dice.below(KEYS)), dice.bytes(size))).await.map(drop),
@@ -143,6 +149,10 @@ async fn one(kv: &mut KvClient<Wire>, work: Work, dice: &mut Dice) -> Result<(),
         Work::Mixed if dice.below(5) == 0 => kv.put(random_put(dice)).await.map(drop),
         Work::Mixed => kv.range(get(dice, false)).await.map(drop),
         Work::Txn => kv.txn(compare_and_put(dice)).await.map(drop),
+        Work::Connect => {
+            let own = wire.again().await.map_err(tonic::Status::unavailable)?;
+            KvClient::new(own).range(get(dice, false)).await.map(drop)
+        }
         Work::List => {
             let answer = kv.range(list()).await?.into_inner();
             if answer.kvs.len() as i64 == answer.count && answer.count >= KEYS as i64 {

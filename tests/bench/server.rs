@@ -1,6 +1,7 @@
 //! A server process with a fresh data directory on loopback and default durability, ended by its own process id.
 
 use crate::dice::Dice;
+use crate::tls::Tls;
 use crate::usage::{self, Memory};
 use crate::wire::Wire;
 use kvd::api::proto::etcdserverpb::RangeRequest;
@@ -10,6 +11,7 @@ use std::fs::File;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -17,7 +19,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One of the two programs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Program {
     /// `etcd` or `kvd`, as the report calls it.
     pub name: &'static str,
@@ -25,6 +27,8 @@ pub struct Program {
     pub path: PathBuf,
     /// Further arguments.
     pub args: Vec<String>,
+    /// How clients connect, if not in the clear.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Program {
@@ -107,23 +111,26 @@ impl Server {
 
     async fn answers(&self) -> bool {
         let ask = async {
-            let mut kv = KvClient::new(Wire::connect(self.client_port).await.ok()?);
+            let mut kv = KvClient::new(self.connect().await.ok()?);
             kv.range(RangeRequest { key: "first".into(), ..Default::default() }).await.ok()
         };
         matches!(tokio::time::timeout(Duration::from_secs(5), ask).await, Ok(Some(_)))
     }
 
     fn flags(&self) -> Vec<String> {
-        let client = format!("http://127.0.0.1:{}", self.client_port);
+        let scheme = if self.program.tls.is_some() { "https" } else { "http" };
+        let client = format!("{scheme}://127.0.0.1:{}", self.client_port);
         let peer = self.peer_url();
-        vec![
+        let mut flags = vec![
             format!("--name={}", self.name),
             format!("--data-dir={}", self.data().display()),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
             format!("--listen-peer-urls={peer}"),
             format!("--initial-advertise-peer-urls={peer}"),
-        ]
+        ];
+        flags.extend(self.program.tls.iter().flat_map(|tls| tls.flags()));
+        flags
     }
 
     /// The URL at which other members reach it.
@@ -166,6 +173,11 @@ impl Server {
     /// Port of the client listener.
     pub fn port(&self) -> u16 {
         self.client_port
+    }
+
+    /// A connection to the client listener.
+    pub async fn connect(&self) -> Result<Wire, String> {
+        Wire::open(self.client_port, self.program.tls.clone()).await
     }
 
     /// The data directory.

@@ -1,13 +1,17 @@
 //! One HTTP/2 connection for tonic's generated clients, without the queue and the task of tonic's own channel: the load
 //! generator shares the machine with the server, so it must be cheap.
 
+use crate::tls::Tls;
+use http::uri::{Authority, InvalidUri, Scheme};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -17,24 +21,37 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 #[derive(Clone)]
 pub struct Wire {
     sender: SendRequest<Body>,
-    authority: http::uri::Authority,
+    authority: Authority,
+    port: u16,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Wire {
     /// Connects to `port` on loopback. Runs on the current runtime.
     pub async fn connect(port: u16) -> Result<Wire, String> {
+        Wire::open(port, None).await
+    }
+
+    /// The same with TLS, if there is any.
+    pub async fn open(port: u16, tls: Option<Arc<Tls>>) -> Result<Wire, String> {
         let failed = |error: &dyn std::fmt::Display| format!("cannot connect to port {port}: {error}");
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map_err(|e| failed(&e))?;
         stream.set_nodelay(true).map_err(|e| failed(&e))?;
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
-        tokio::spawn(async move {
-            // The requests that fail report the end of the connection.
-            let _ = connection.await;
-        });
-        let authority = format!("127.0.0.1:{port}").parse().map_err(|e: http::uri::InvalidUri| failed(&e))?;
-        Ok(Wire { sender, authority })
+        let begun = match &tls {
+            Some(tls) => {
+                let stream = Box::pin(tls.connect(stream)).await.map_err(|e| failed(&e))?;
+                Box::pin(begin(stream)).await
+            }
+            None => begin(stream).await,
+        };
+        let sender = begun.map_err(|e| failed(&e))?;
+        let authority = format!("127.0.0.1:{port}").parse().map_err(|e: InvalidUri| failed(&e))?;
+        Ok(Wire { sender, authority, port, tls })
+    }
+
+    /// Another connection to the same server.
+    pub async fn again(&self) -> Result<Wire, String> {
+        Wire::open(self.port, self.tls.clone()).await
     }
 
     /// `count` connections, to the ports in turn.
@@ -45,6 +62,20 @@ impl Wire {
         }
         Ok(wires)
     }
+}
+
+async fn begin<S>(stream: S) -> hyper::Result<SendRequest<Body>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(async move {
+        // The requests that fail report the end of the connection.
+        let _ = connection.await;
+    });
+    Ok(sender)
 }
 
 impl tower::Service<Request<Body>> for Wire {
@@ -58,7 +89,7 @@ impl tower::Service<Request<Body>> for Wire {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.scheme = Some(if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
         parts.authority = Some(self.authority.clone());
         if let Ok(uri) = http::Uri::from_parts(parts) {
             *request.uri_mut() = uri;
