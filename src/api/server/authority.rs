@@ -4,7 +4,11 @@
 //! path of a Unix socket, `#initially=[http://127.0.0.1:2379]` (the Go client 3.5.0), nothing. Go's servers ignore the
 //! field; the library used here resets a stream whose authority is not that of a URI. So this module follows the fields
 //! of every header block (HPACK needs all blocks of a connection, in order), and from the first invalid authority on it
-//! writes the blocks of the connection anew, with a valid authority. Connections without an invalid one pass unchanged.
+//! writes the blocks of the connection anew, with a valid authority.
+//!
+//! It does so, too, if a client adds fields to its HPACK table again and again that are in it already. Every entry of the
+//! library's table keeps the buffer of 8 kB in which it came, so such a client would cost three times as much memory as one
+//! that refers to the table. All other connections pass unchanged.
 
 use http::uri::Authority;
 
@@ -85,17 +89,22 @@ impl Headers {
             end += length;
         }
         self.fields.clear();
+        let has_table = !self.rewriting && !self.decoder.is_empty();
         if self.decoder.decode(if frames == 1 { fragment } else { &whole }, &mut self.fields).is_err() {
             return Block::None;
         }
-        self.rewriting |= self.fields.iter().filter_map(Field::authority).any(is_odd);
-        let anew = self.rewriting.then(|| in_frames(header, priority, &self.write()));
+        self.rewriting |=
+            self.decoder.repeats() || self.fields.iter().filter_map(Field::authority).any(is_odd);
+        let anew = self.rewriting.then(|| in_frames(header, priority, &self.write(has_table)));
         Block::Whole(end, anew)
     }
 
-    /// Writes the present block anew.
-    fn write(&self) -> Vec<u8> {
+    /// Writes the present block anew. If the library `has_table`, it becomes empty.
+    fn write(&self, has_table: bool) -> Vec<u8> {
         let mut encoder = Encoder::default();
+        if has_table {
+            encoder.no_table();
+        }
         for field in &self.fields {
             match field.authority() {
                 Some(authority) if is_odd(authority) => encoder.authority(replacement(authority)),
@@ -242,6 +251,20 @@ mod tests {
         // From here on everything is written anew, including fields that were sent before.
         assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\xc0")), Some(vec![b"a:24".to_vec()]));
         assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\xbe")), Some(vec![b"_".to_vec()]));
+    }
+
+    #[test]
+    fn the_library_keeps_no_table_of_a_client_that_fills_it_with_the_same_again() {
+        let whole = |block: &[u8]| frame(HEADERS, END_HEADERS, block);
+        let mut headers = Headers::default();
+        let first = block(b"\x41\x04a:24");
+        assert_eq!(taken(&mut headers, &whole(&first)), None);
+        assert_eq!(taken(&mut headers, &whole(b"\x83\xc0\xbe")), None, "it refers to its table");
+        let Block::Whole(_, Some(anew)) = headers.take(&whole(&first)) else { panic!("written anew") };
+        assert_eq!(anew[FRAME_HEADER..][..3], *b"\x20\x83\x86", "an empty table, and the fields");
+        assert_eq!(taken(&mut headers, &whole(b"\x83\xbf")), Some(vec![b"a:24".to_vec()]));
+        let Block::Whole(_, Some(anew)) = headers.take(&whole(&first)) else { panic!("written anew") };
+        assert_eq!(anew[FRAME_HEADER], 0x83, "it is empty already");
     }
 
     #[test]

@@ -84,15 +84,27 @@ pub(super) struct Decoder {
     entries: VecDeque<Arc<Entry>>,
     size: usize,
     max_size: usize,
+    /// True once a field was added to the table that is in it already.
+    repeats: bool,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), size: 0, max_size: MAX_TABLE }
+        Self { entries: VecDeque::new(), size: 0, max_size: MAX_TABLE, repeats: false }
     }
 }
 
 impl Decoder {
+    /// True if nothing is in the table.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// True if the client has filled its table with fields that are in it: it gains nothing by that.
+    pub(super) fn repeats(&self) -> bool {
+        self.repeats
+    }
+
     /// Adds the fields of a header block to `fields`.
     pub(super) fn decode(&mut self, block: &[u8], fields: &mut Vec<Field>) -> Result<(), Malformed> {
         let mut rest = Rest { block, at: 0 };
@@ -120,6 +132,7 @@ impl Decoder {
                 let entry = Entry { name, value, coded };
                 let known =
                     self.entries.iter().take(LOOKED_THROUGH).find(|known| indexed && ***known == entry);
+                self.repeats |= known.is_some();
                 let entry = known.cloned().unwrap_or_else(|| Arc::new(entry));
                 if indexed {
                     self.size += entry.size();
@@ -224,6 +237,11 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    /// Empties the reader's table, for ever (RFC 7541 section 6.3). It must come first.
+    pub(super) fn no_table(&mut self) {
+        self.integer(0x20, 5, 0);
+    }
+
     /// Adds a field as it is. If it would take the block above `limit`, only its beginning is added.
     pub(super) fn field(&mut self, field: &Field, limit: usize) {
         match field {
