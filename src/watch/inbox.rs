@@ -4,12 +4,13 @@
 //! both cases everything below the cursor or the first live event has been queued before, and nothing twice. Whoever
 //! makes a watcher live also holds the hub's lock, so that no event passes in between.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Waker;
 
 use smallvec::SmallVec;
 
+use super::few::Few;
 use super::index::GroupId;
 use super::order::{Item, Order, Ready, WatchKey};
 use super::run::{Budget, Interest, Run};
@@ -20,8 +21,7 @@ use crate::model::{KeyRange, Refusal};
 const MAX_QUEUED: usize = 1024;
 /// Most bytes of events queued for one watcher (one answer is always allowed, however large).
 const MAX_QUEUED_BYTES: usize = 4 << 20;
-/// A queue that has become empty keeps the room for so many answers, and a watcher that has not taken so many gives way
-/// first where there are very many queues.
+/// A watcher that has not taken so many gives way first where there are very many queues.
 const KEPT: usize = 4;
 /// Answers that are ready are merged up to this many bytes of events.
 const JOIN_BYTES: usize = 256 << 10;
@@ -49,7 +49,7 @@ struct Watcher {
     /// Events below this revision are not wanted.
     start: i64,
     stage: Stage,
-    queue: VecDeque<Arc<Run>>,
+    queue: Few<Arc<Run>>,
     queued_bytes: u32,
     /// True while `ready` refers to the queue.
     listed: bool,
@@ -125,7 +125,7 @@ impl Inbox {
             position: 0,
             start,
             stage,
-            queue: VecDeque::new(),
+            queue: Few::default(),
             queued_bytes: 0,
             listed: false,
             lags: stage != Stage::Live,
@@ -288,7 +288,7 @@ impl Inbox {
             // Events that a waiting progress answer counts as queued now come later.
             self.order.retain_marks(|ready| match ready {
                 Ready::Progress(revision) => *revision < next,
-                Ready::Notify(other, revision) => *other != key || *revision < next,
+                Ready::Notify(mark) => mark.0 != key || mark.1 < next,
                 _ => true,
             });
         }
@@ -334,7 +334,7 @@ impl Inbox {
         match run {
             Some(run) => {
                 self.lagging += u32::from(!live);
-                self.order.push(Ready::History(key, run, revision));
+                self.order.push(Ready::History(Box::new((key, run, revision))));
                 Taken::Done
             }
             None if live => Taken::Done,
@@ -347,7 +347,7 @@ impl Inbox {
         let Some(watcher) = self.watcher(key) else { return };
         if watcher.stage != Stage::Ended {
             watcher.stage = Stage::Ended;
-            self.order.push(Ready::Compacted(key, compacted));
+            self.order.push(Ready::Compacted(Box::new((key, compacted))));
         }
     }
 
@@ -377,7 +377,7 @@ impl Inbox {
 
     /// Ends the session.
     pub(super) fn fail(&mut self, refusal: Refusal) {
-        self.order.push(Ready::Failed(refusal));
+        self.order.push(Ready::Failed(Box::new(refusal)));
     }
 
     /// True if every watcher has received, or has queued, all events up to `revision`.
@@ -407,7 +407,7 @@ impl Inbox {
             && watcher.stage == Stage::Live
             && watcher.start <= revision + 1
         {
-            self.order.push(Ready::Notify(key, revision));
+            self.order.push(Ready::Notify(Box::new((key, revision))));
         }
     }
 
@@ -435,12 +435,16 @@ impl Inbox {
         while let Some(ready) = self.order.pop() {
             let item = match ready {
                 Ready::Queued(key) => self.next_queued(key),
-                Ready::History(key, run, revision) => self.tag(key).map(|tag| Item::Events {
-                    tag,
-                    header_revision: self.show(revision.max(run.last())),
-                    runs: SmallVec::from_buf([run]),
-                }),
-                Ready::Compacted(key, revision) => {
+                Ready::History(read) => {
+                    let (key, run, revision) = *read;
+                    self.tag(key).map(|tag| Item::Events {
+                        tag,
+                        header_revision: self.show(revision.max(run.last())),
+                        runs: SmallVec::from_buf([run]),
+                    })
+                }
+                Ready::Compacted(about) => {
+                    let (key, revision) = *about;
                     let header_revision = self.show(0);
                     self.tag(key).map(|tag| Item::Compacted { tag, header_revision, revision })
                 }
@@ -448,11 +452,12 @@ impl Inbox {
                     let header_revision = self.show(0);
                     self.tag(key).map(|tag| Item::Denied { tag, header_revision })
                 }
-                Ready::Notify(key, revision) => {
+                Ready::Notify(mark) => {
+                    let (key, revision) = *mark;
                     self.tag(key).map(|tag| Item::Notify { tag, revision: self.show(revision) })
                 }
                 Ready::Progress(revision) => Some(Item::Progress { revision: self.show(revision) }),
-                Ready::Failed(refusal) => Some(Item::Failed(refusal)),
+                Ready::Failed(refusal) => Some(Item::Failed(*refusal)),
             };
             if item.is_some() {
                 return item;
@@ -486,8 +491,6 @@ impl Inbox {
             watcher.listed = true;
             let first = run.first();
             self.order.go_on(key, first);
-        } else if watcher.queue.capacity() > KEPT {
-            watcher.queue = VecDeque::new();
         }
         let header_revision = self.show(runs.last()?.last());
         Some(Item::Events { tag, header_revision, runs })
@@ -542,7 +545,7 @@ fn counted(bytes: usize) -> u32 {
 
 fn release(budget: &Budget, watcher: &mut Watcher) {
     budget.unqueue(watcher.queue.len());
-    watcher.queue = VecDeque::new();
+    watcher.queue = Few::default();
     watcher.queued_bytes = 0;
 }
 
@@ -563,7 +566,7 @@ mod tests {
 
     #[test]
     fn a_watcher_fits_a_block_of_the_allocator() {
-        assert!(size_of::<Slot>() <= 96, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 80, "{}", size_of::<Slot>());
     }
 
     #[test]

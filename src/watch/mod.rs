@@ -15,6 +15,7 @@
 //! | `index.rs` | from a key to the groups that watch it |
 //! | `inbox.rs` | a session's state: live and lagging watchers, what is ready to be sent |
 //! | `order.rs` | the order of a session's items, in which time only goes forward |
+//! | `few.rs` | queues of one item at most times |
 //! | `seldom.rs` | queues that most sessions never use |
 //! | `session.rs` | what a client holds: session, feed |
 //! | `shared.rs` | what these share |
@@ -31,6 +32,7 @@
 
 mod delivering;
 mod delivery;
+mod few;
 mod groups;
 mod history;
 mod hub;

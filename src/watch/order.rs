@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::few::Few;
 use super::run::Run;
 use crate::model::Refusal;
 
@@ -80,32 +81,30 @@ impl Item {
     }
 }
 
-/// Something that is ready to be sent.
+/// Something that is ready to be sent. Small, because every session has room for one.
 pub(super) enum Ready {
     /// The queue of a watcher.
     Queued(WatchKey),
     /// What history had for it, with the store's revision.
-    History(WatchKey, Arc<Run>, i64),
+    History(Box<(WatchKey, Arc<Run>, i64)>),
     /// What it wants is compacted.
-    Compacted(WatchKey, i64),
+    Compacted(Box<(WatchKey, i64)>),
     /// Its range may no longer be read.
     Denied(WatchKey),
     /// A mark for all watchers.
     Progress(i64),
     /// A mark for one.
-    Notify(WatchKey, i64),
-    Failed(Refusal),
+    Notify(Box<(WatchKey, i64)>),
+    Failed(Box<Refusal>),
 }
 
 impl Ready {
     /// The watcher it is about.
     fn key(&self) -> Option<WatchKey> {
         match self {
-            Ready::Queued(key)
-            | Ready::History(key, ..)
-            | Ready::Compacted(key, _)
-            | Ready::Denied(key)
-            | Ready::Notify(key, _) => Some(*key),
+            Ready::Queued(key) | Ready::Denied(key) => Some(*key),
+            Ready::History(read) => Some(read.0),
+            Ready::Compacted(about) | Ready::Notify(about) => Some(about.0),
             Ready::Progress(_) | Ready::Failed(_) => None,
         }
     }
@@ -113,7 +112,8 @@ impl Ready {
     /// The revision of a progress answer.
     fn mark(&self) -> Option<i64> {
         match self {
-            Ready::Progress(revision) | Ready::Notify(_, revision) => Some(*revision),
+            Ready::Progress(revision) => Some(*revision),
+            Ready::Notify(mark) => Some(mark.1),
             _ => None,
         }
     }
@@ -122,7 +122,7 @@ impl Ready {
 /// See the module.
 #[derive(Default)]
 pub(super) struct Order {
-    ready: VecDeque<Ready>,
+    ready: Few<Ready>,
     /// The highest revision shown so far.
     shown: i64,
     /// `None` if there is nothing in it.
@@ -168,22 +168,16 @@ impl Order {
             }
             self.aside.get_or_insert_default().marks.push_back(revision);
         }
-        if self.ready.len() < FEW {
-            // Many sessions have one watcher only.
-            self.ready.reserve_exact(1);
-        }
         self.ready.push_back(ready);
     }
 
-    /// Nothing is queued for a watcher any more; true if its entry is gone, too. Its room is freed: whoever is behind is
-    /// likely to stay so.
+    /// Nothing is queued for a watcher any more; true if its entry is gone, too.
     pub(super) fn withdraw(&mut self, key: WatchKey) -> bool {
         let before = self.ready.len();
         if before > FEW {
             return false;
         }
         self.ready.retain(|ready| !matches!(ready, Ready::Queued(queued) if *queued == key));
-        self.ready.shrink_to_fit();
         self.ready.len() < before
     }
 
@@ -216,7 +210,7 @@ impl Order {
             }
             let late = &mut self.aside.get_or_insert_default().late;
             match ready {
-                Ready::Notify(key, _) => late.keys.push(key),
+                Ready::Notify(mark) => late.keys.push(mark.0),
                 _ => late.all = true,
             }
         }
@@ -280,16 +274,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_session_has_room_for_an_item() {
+        assert_eq!((size_of::<Ready>(), size_of::<Order>()), (16, 40));
+    }
+
+    #[test]
     fn a_watcher_that_falls_behind_leaves_nothing_in_a_short_order() {
         let key = |index| WatchKey { index, generation: 0 };
         let mut order = Order::default();
         order.push(Ready::Queued(key(1)));
-        assert_eq!(order.ready.capacity(), 1);
-        order.push(Ready::Compacted(key(2), 7));
+        order.push(Ready::Compacted(Box::new((key(2), 7))));
         order.push(Ready::Queued(key(3)));
-        assert_eq!(order.ready.capacity(), 3, "an idle session has no room to spare");
         assert!(order.withdraw(key(1)) && !order.withdraw(key(1)) && !order.withdraw(key(2)));
-        assert_eq!((order.ready.len(), order.ready.capacity()), (2, 2));
+        assert_eq!(order.ready.len(), 2);
         (4..9).for_each(|index| order.push(Ready::Queued(key(index))));
         assert!(!order.withdraw(key(3)), "a long one is not searched");
         let left = std::iter::from_fn(|| order.pop()).map(|ready| ready.key().map(|key| key.index));

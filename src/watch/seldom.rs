@@ -18,13 +18,50 @@ impl<T> Seldom<T> {
         self.0.get_or_insert_with(|| Box::new(VecDeque::with_capacity(1))).push_back(item);
     }
 
+    pub(super) fn push_front(&mut self, item: T) {
+        self.0.get_or_insert_with(|| Box::new(VecDeque::with_capacity(1))).push_front(item);
+    }
+
     pub(super) fn pop_back(&mut self) -> Option<T> {
-        let items = self.0.as_mut()?;
-        let taken = items.pop_back();
-        if items.is_empty() {
-            self.0 = None;
-        }
+        let taken = self.0.as_mut()?.pop_back();
+        self.free_if_empty();
         taken
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<T> {
+        let taken = self.0.as_mut()?.pop_front();
+        self.free_if_empty();
+        taken
+    }
+
+    /// Keeps only some of the items.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        if let Some(items) = &mut self.0 {
+            items.retain(keep);
+            self.free_if_empty();
+        }
+    }
+
+    fn free_if_empty(&mut self) {
+        self.0.take_if(|items| items.is_empty());
+    }
+
+    pub(super) fn back(&self) -> Option<&T> {
+        self.0.as_ref()?.back()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flat_map(|items| items.iter())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |items| items.len())
+    }
+
+    /// True if it has no memory beside it.
+    #[cfg(test)]
+    pub(super) fn is_unused(&self) -> bool {
+        self.0.is_none()
     }
 
     pub(super) fn clear(&mut self) {
