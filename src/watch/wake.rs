@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
+use std::vec::IntoIter;
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -19,18 +20,19 @@ use tokio::task::yield_now;
 const DIRECT: usize = 2;
 /// So many streams are woken before the runtime's other tasks get their turn. Their connections send what they have
 /// before the next ones come: the library keeps the room for the most that ever waited on a connection.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 /// The waker of one runtime's streams.
 pub(super) struct Queue {
-    wakers: Mutex<VecDeque<Waker>>,
+    /// As they were posted: whatever was woken keeps no room.
+    wakers: Mutex<VecDeque<IntoIter<Waker>>>,
     posted: Notify,
     stopped: AtomicBool,
 }
 
 impl Queue {
     fn post(&self, wakers: Vec<Waker>) {
-        self.wakers.lock().extend(wakers);
+        self.wakers.lock().push_back(wakers.into_iter());
         self.posted.notify_one();
         // If the runtime stopped in between, nobody else would wake the streams that were posted.
         if self.stopped.load(Ordering::SeqCst) {
@@ -46,8 +48,15 @@ impl Queue {
     fn wake_some(&self) -> bool {
         let (some, is_more) = {
             let mut wakers = self.wakers.lock();
-            let count = wakers.len().min(AT_ONCE);
-            let some: SmallVec<[Waker; AT_ONCE]> = wakers.drain(..count).collect();
+            let mut some: SmallVec<[Waker; AT_ONCE]> = SmallVec::new();
+            while some.len() < AT_ONCE
+                && let Some(first) = wakers.front_mut()
+            {
+                some.extend(first.by_ref().take(AT_ONCE - some.len()));
+                if first.len() == 0 {
+                    wakers.pop_front();
+                }
+            }
             (some, !wakers.is_empty())
         };
         some.into_iter().for_each(Waker::wake);

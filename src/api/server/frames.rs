@@ -31,7 +31,7 @@ pub(super) const END_HEADERS: u8 = 4;
 const REQUESTS_IN_TURN: u32 = 16;
 /// So many as long as none has ended: a client that opens very many streams for ever costs less, and everybody else's
 /// requests come between its own.
-const FIRST_IN_TURN: u32 = 4;
+const FIRST_IN_TURN: u32 = 3;
 /// `ENHANCE_YOUR_CALM`.
 const CALM: u32 = 0xb;
 

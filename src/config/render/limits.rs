@@ -90,7 +90,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Requests of a connection that are taken up at a time",
-        "16, and 4 as long as none has ended; further ones wait until those have begun",
+        "16, and 3 as long as none has ended; further ones wait until those have begun",
         "",
         ("api/server/frames.rs", "REQUESTS_IN_TURN: u32 = 16"),
         "src/api/server/frames.rs::so_many_requests_pass_in_one_turn",
