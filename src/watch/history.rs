@@ -4,6 +4,7 @@
 //! cost one read. A session asks again only when its client has taken what it got; so the amount read is bounded, and a
 //! client that does not read costs nothing.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -45,6 +46,7 @@ impl Hub {
 /// The thread: serves requests until the hub is gone.
 fn run(hub: &Weak<Hub>, requests: &Receiver<Request>) {
     let mut waiting: Vec<Request> = Vec::new();
+    let mut known = Known::default();
     loop {
         if waiting.is_empty() {
             match requests.recv() {
@@ -58,20 +60,42 @@ fn run(hub: &Weak<Hub>, requests: &Receiver<Request>) {
             waiting.push(request);
         }
         let Some(hub) = hub.upgrade() else { return };
-        waiting = round(&hub, waiting);
+        waiting = round(&hub, waiting, &mut known);
+    }
+}
+
+/// What was read and is still held by sessions: whoever reads the same later shares it. So a hundred thousand watchers
+/// whose clients do not read hold every event once, not once for each round.
+#[derive(Default)]
+struct Known(BTreeMap<i64, Weak<Source>>);
+
+impl Known {
+    fn source(&mut self, read: RevisionEvents, hub: &Hub) -> Arc<Source> {
+        let known = self.0.get(&read.revision).and_then(Weak::upgrade);
+        known.filter(|known| known.has(&read.events)).unwrap_or_else(|| {
+            let source = Source::owned(read.revision, read.events, hub.budget());
+            self.0.insert(read.revision, Arc::downgrade(&source));
+            source
+        })
+    }
+
+    /// Forgets what nobody holds any more.
+    fn forget(&mut self) {
+        self.0.retain(|_, source| source.strong_count() > 0);
     }
 }
 
 /// Reads and delivers one page, and wakes the sessions that it concerns; returns the requests that still wait.
-fn round(hub: &Hub, waiting: Vec<Request>) -> Vec<Request> {
+fn round(hub: &Hub, waiting: Vec<Request>, known: &mut Known) -> Vec<Request> {
     let mut wakes = Wakes::default();
-    let rest = page(hub, waiting, &mut wakes);
+    let rest = page(hub, waiting, known, &mut wakes);
+    known.forget();
     wakes.fire();
     rest
 }
 
 /// One page: serves the watchers that are furthest behind, and returns the requests that still wait.
-fn page(hub: &Hub, mut waiting: Vec<Request>, wakes: &mut Wakes) -> Vec<Request> {
+fn page(hub: &Hub, mut waiting: Vec<Request>, known: &mut Known, wakes: &mut Wakes) -> Vec<Request> {
     waiting.sort_by_key(|request| request.next);
     let Some(from) = waiting.first().map(|request| request.next) else { return waiting };
     let to = hub.revision();
@@ -89,7 +113,9 @@ fn page(hub: &Hub, mut waiting: Vec<Request>, wakes: &mut Wakes) -> Vec<Request>
     let compacted = hub.history().compacted_revision();
     match read {
         Ok((revisions, next)) if from >= compacted && next > from => {
-            serve(hub, waiting, (without_compacted(revisions, compacted), next, to), wakes)
+            let revisions = without_compacted(revisions, compacted).into_iter();
+            let sources: Vec<_> = revisions.map(|read| known.source(read, hub)).collect();
+            serve(hub, waiting, (sources, next, to), wakes)
         }
         Ok(_) if from < compacted => cut(waiting, compacted, wakes),
         Ok((_, next)) => {
@@ -129,18 +155,14 @@ fn without_compacted(mut revisions: Vec<RevisionEvents>, compacted: i64) -> Vec<
     revisions
 }
 
-/// Gives each watcher its events of a page: revisions, where to read on, and up to where it was to go. Returns the
+/// Gives each watcher its events of a page: what was read, where to read on, and up to where it was to go. Returns the
 /// requests that wait for the next page.
 fn serve(
     hub: &Hub,
     waiting: Vec<Request>,
-    (revisions, next, to): (Vec<RevisionEvents>, i64, i64),
+    (sources, next, to): (Vec<Arc<Source>>, i64, i64),
     wakes: &mut Wakes,
 ) -> Vec<Request> {
-    let sources: Vec<Arc<Source>> = revisions
-        .into_iter()
-        .map(|events| Source::owned(events.revision, events.events, hub.budget()))
-        .collect();
     let mut rest = Vec::new();
     let mut last: Option<(i64, Arc<Interest>, Option<Arc<Run>>)> = None;
     for request in waiting {

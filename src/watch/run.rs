@@ -136,6 +136,11 @@ impl Source {
     pub(super) fn revision(&self) -> i64 {
         self.revision
     }
+
+    /// True if it has exactly these events.
+    pub(super) fn has(&self, events: &[Event]) -> bool {
+        !self.is_bare && self.events == events
+    }
 }
 
 impl Drop for Source {

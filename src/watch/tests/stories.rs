@@ -216,6 +216,28 @@ fn short_memory_turns_queues_into_cursors() {
 }
 
 #[test]
+fn events_that_are_read_again_are_held_once() {
+    let store = Fake::new();
+    let hub = hub(&store);
+    for _ in 0..3 {
+        store.apply(&[vec![big("a", 100_000)]]);
+    }
+    let read = || {
+        let session = hub.session();
+        session.open(spec(KeyRange::single("a"), 2));
+        let item = next(&session);
+        assert!(matches!(&item, Item::Events { runs, .. } if events(runs).len() == 3), "{item:?}");
+        (session, item)
+    };
+    let first = read();
+    let held = hub.stats().held_bytes;
+    let second = read();
+    assert_eq!(hub.stats().held_bytes, held);
+    assert!(held > 3 * 100_000);
+    drop((first, second));
+}
+
+#[test]
 fn where_very_many_queues_fill_those_that_nobody_drains_give_way_first() {
     let store = Fake::new();
     let hub = Hub::new(store.clone(), Options { memory: 1 << 20, ..Options::default() });
