@@ -6,9 +6,9 @@
 //! of every header block (HPACK needs all blocks of a connection, in order), and from the first invalid authority on it
 //! writes the blocks of the connection anew, with a valid authority.
 //!
-//! It does so, too, if a client adds fields to its HPACK table again and again that are in it already. Every entry of the
-//! library's table keeps the buffer of 8 kB in which it came, so such a client would cost three times as much memory as one
-//! that refers to the table. All other connections pass unchanged.
+//! It does so, too, if a client goes on to add text to its HPACK table that is not in Huffman code. Every such entry of the
+//! library's table keeps the buffer of 8 kB in which it came, so a client could have it keep a megabyte. Clients use the
+//! table for what comes again, which is in their first blocks. All other connections pass unchanged.
 
 use http::uri::Authority;
 
@@ -24,6 +24,8 @@ const PRIORITY_LENGTH: usize = 5;
 const MAX_FRAMES: usize = 7;
 /// A block is cut beyond this many bytes: this is above the library's limit on headers, and within its limit on frames.
 const MAX_BLOCK: usize = 72 << 10;
+/// Blocks of a connection that may add plain text to the library's table.
+const MAX_PLAIN: usize = 8;
 
 /// The replacement for an authority from which no host can be taken. It is not a valid host name, so it matches no
 /// list.
@@ -94,7 +96,7 @@ impl Headers {
             return Block::None;
         }
         self.rewriting |=
-            self.decoder.repeats() || self.fields.iter().filter_map(Field::authority).any(is_odd);
+            self.decoder.plain() > MAX_PLAIN || self.fields.iter().filter_map(Field::authority).any(is_odd);
         let anew = self.rewriting.then(|| in_frames(header, priority, &self.write(has_table)));
         Block::Whole(end, anew)
     }
@@ -254,12 +256,20 @@ mod tests {
     }
 
     #[test]
-    fn the_library_keeps_no_table_of_a_client_that_fills_it_with_the_same_again() {
+    fn the_library_keeps_no_table_of_a_client_that_goes_on_to_fill_it() {
         let whole = |block: &[u8]| frame(HEADERS, END_HEADERS, block);
         let mut headers = Headers::default();
         let first = block(b"\x41\x04a:24");
-        assert_eq!(taken(&mut headers, &whole(&first)), None);
-        assert_eq!(taken(&mut headers, &whole(b"\x83\xc0\xbe")), None, "it refers to its table");
+        for _ in 0..MAX_PLAIN {
+            assert_eq!(taken(&mut headers, &whole(&first)), None);
+            assert_eq!(taken(&mut headers, &whole(b"\x83\xc0\xbe")), None, "it refers to its table");
+            let coded = whole(b"\x83\x41\x82\x18\xff\x0f\x02\x01a");
+            assert_eq!(
+                taken(&mut headers, &coded),
+                None,
+                "the library decodes it elsewhere, or keeps nothing"
+            );
+        }
         let Block::Whole(_, Some(anew)) = headers.take(&whole(&first)) else { panic!("written anew") };
         assert_eq!(anew[FRAME_HEADER..][..3], *b"\x20\x83\x86", "an empty table, and the fields");
         assert_eq!(taken(&mut headers, &whole(b"\x83\xbf")), Some(vec![b"a:24".to_vec()]));

@@ -84,13 +84,13 @@ pub(super) struct Decoder {
     entries: VecDeque<Arc<Entry>>,
     size: usize,
     max_size: usize,
-    /// True once a field was added to the table that is in it already.
-    repeats: bool,
+    /// Blocks that have added text to the table that is not in Huffman code.
+    plain: usize,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), size: 0, max_size: MAX_TABLE, repeats: false }
+        Self { entries: VecDeque::new(), size: 0, max_size: MAX_TABLE, plain: 0 }
     }
 }
 
@@ -100,14 +100,15 @@ impl Decoder {
         self.entries.is_empty()
     }
 
-    /// True if the client has filled its table with fields that are in it: it gains nothing by that.
-    pub(super) fn repeats(&self) -> bool {
-        self.repeats
+    /// The number of blocks that have added text to the table that is not in Huffman code.
+    pub(super) fn plain(&self) -> usize {
+        self.plain
     }
 
     /// Adds the fields of a header block to `fields`.
     pub(super) fn decode(&mut self, block: &[u8], fields: &mut Vec<Field>) -> Result<(), Malformed> {
         let mut rest = Rest { block, at: 0 };
+        let mut adds_plain = false;
         while let Some(first) = rest.peek() {
             if first & 0x80 != 0 {
                 let index = rest.integer(7)?;
@@ -122,17 +123,21 @@ impl Decoder {
             } else {
                 let indexed = first & 0x40 != 0;
                 let name = match rest.integer(if indexed { 6 } else { 4 })? {
-                    0 => Name::Own(rest.text()?.decoded()?),
+                    0 => {
+                        let name = rest.text()?;
+                        adds_plain |= indexed && name.is_plain();
+                        Name::Own(name.decoded()?)
+                    }
                     index => self.name(index)?,
                 };
                 // What is neither looked at nor counted is not worth decoding: a path, in nearly every block.
                 let value = rest.text()?;
+                adds_plain |= indexed && value.is_plain();
                 let coded = value.coded && !indexed && !name.is_authority();
                 let value = if coded { value.bytes.to_vec() } else { value.decoded()? };
                 let entry = Entry { name, value, coded };
                 let known =
                     self.entries.iter().take(LOOKED_THROUGH).find(|known| indexed && ***known == entry);
-                self.repeats |= known.is_some();
                 let entry = known.cloned().unwrap_or_else(|| Arc::new(entry));
                 if indexed {
                     self.size += entry.size();
@@ -142,6 +147,7 @@ impl Decoder {
                 fields.push(Field::Own(entry));
             }
         }
+        self.plain += usize::from(adds_plain);
         Ok(())
     }
 
@@ -225,6 +231,10 @@ struct Text<'b> {
 }
 
 impl Text<'_> {
+    fn is_plain(&self) -> bool {
+        !self.coded && !self.bytes.is_empty()
+    }
+
     fn decoded(&self) -> Result<Vec<u8>, Malformed> {
         if self.coded { decode_huffman(self.bytes) } else { Ok(self.bytes.to_vec()) }
     }

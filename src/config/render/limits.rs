@@ -96,6 +96,13 @@ pub const LIMITS: &[Limit] = &[
         "src/api/server/frames.rs::so_many_requests_pass_in_one_turn",
     ),
     limit(
+        "Headers that a connection's table keeps as plain text",
+        "those of 8 requests; from then on the server keeps no table for it",
+        "",
+        ("api/server/authority.rs", "MAX_PLAIN: usize = 8"),
+        "tests/suite/process/attacks.rs::tables_that_keep_buffers",
+    ),
+    limit(
         "Requests that are taken back at once",
         "200 at first, 1000 a second and 4 for each part of an answer, with the frames of the next row; then the connection is closed",
         "",

@@ -243,6 +243,40 @@ async fn large_headers() {
     drop(open);
 }
 
+/// Connections that fill their tables of headers, each entry in another buffer of the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_keep_buffers() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(0).await else { return };
+    let watched = Watched::begin(&server).await;
+    let connections = if is_measured() { 200 } else { 50 };
+    let range = RangeRequest { key: vec![b'k'; 9000].into(), ..Default::default() }.encode_to_vec();
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let mut connection = frames::Client::connect(server.endpoint()).await;
+        connection.accept_settings().await;
+        for number in 0..100 {
+            // An authority that never comes again goes to the table, the other fields do not (RFC 7541 section 6.2).
+            let authority = format!("\x41\x04h{number:03}");
+            let rest =
+                b"\x83\x86\x04\x16/etcdserverpb.KV/Range\x0f\x10\x10application/grpc\x00\x02te\x08trailers";
+            let block = [authority.as_bytes(), rest].concat();
+            let stream = 2 * number + 1;
+            connection.send(frames::HEADERS, frames::END_HEADERS, stream, &block).await;
+            connection.send(frames::DATA, frames::END_STREAM, stream, &frames::framed(&range)).await;
+            let is_last = |frame: &frames::Frame| {
+                frame.kind == frames::HEADERS && frame.flags & frames::END_STREAM != 0
+            };
+            while !is_last(&connection.receive().await.expect("the connection goes on")) {}
+        }
+        open.push(connection);
+    }
+    tokio::time::sleep(lasts()).await;
+    whoever_comes_is_served(&server).await;
+    watched.end("100 entries in the tables of 200 connections", connections * (96 << 10) + 8 * MB).await;
+    drop(open);
+}
+
 /// Requests whose messages never come wholly, in HTTP/2 and as JSON.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_never_end() {

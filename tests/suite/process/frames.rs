@@ -38,6 +38,8 @@ impl Client {
     /// Connects and sends what every client sends first.
     pub async fn connect(address: impl tokio::net::ToSocketAddrs) -> Client {
         let mut connection = TcpStream::connect(address).await.expect("a connection");
+        // A request of two frames would wait for the server's acknowledgement of the first.
+        connection.set_nodelay(true).expect("a socket");
         connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("the preface is taken");
         let mut client = Client { connection };
         client.send(SETTINGS, 0, 0, &[]).await;
