@@ -144,7 +144,7 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = ready!(self.poll_message(context));
-        let request = polled.and_then(|message| message.map(decode).transpose());
+        let request = polled.and_then(|message| message.map(|message| decode(message, true)).transpose());
         if !matches!(request, Ok(Some(_))) {
             self.end();
         }

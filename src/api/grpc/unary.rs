@@ -158,10 +158,20 @@ where
     Ok(None)
 }
 
-/// Decodes a request.
-pub fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
-    M::decode(message)
-        .map_err(|error| Status::internal(format!("grpc: error unmarshalling request: {error}")))
+/// Decodes a request. The value of a large one stays in the buffer in which it came, for as long as the log and the state
+/// keep it. Its buffer would be kept with the smallest part of it, too: if it `has_parts`, each is copied, and so is what
+/// there is of a request that mostly consists of fields which nobody knows, or which come again.
+pub fn decode<M: Message + Default>(message: Bytes, has_parts: bool) -> Result<M, Status> {
+    let length = message.len();
+    let decoded = match length < WORTH_SHARING {
+        true => M::decode(message),
+        false if has_parts => M::decode(message.as_ref()),
+        false => match M::decode(message.clone()) {
+            Ok(decoded) if decoded.encoded_len() < length / 2 => M::decode(message.as_ref()),
+            decoded => decoded,
+        },
+    };
+    decoded.map_err(|error| Status::internal(format!("grpc: error unmarshalling request: {error}")))
 }
 
 /// Decodes a request, on another thread if it is large and may have very many parts: the connection's own serves others,
@@ -171,9 +181,9 @@ where
     M: Message + Default + 'static,
 {
     if !has_parts || message.len() < WORTH_A_CHECK {
-        return decode(message);
+        return decode(message, has_parts);
     }
-    jobs.run(Job::Check, move || Ok::<_, Refusal>(decode(message))).await?
+    jobs.run(Job::Check, move || Ok::<_, Refusal>(decode(message, has_parts))).await?
 }
 
 /// Encodes a client's answer with its prefix, after it has taken its room, and compresses it if it is to be `zipped`. A
@@ -275,7 +285,7 @@ mod tests {
         for size in [0, 10, 100_000] {
             let mut body = Full::new(encode(&put(size)).unwrap());
             let message = read(&mut body, 200_000, 1 << 20).await.unwrap();
-            assert_eq!(decode::<PutRequest>(message).unwrap(), put(size));
+            assert_eq!(decode::<PutRequest>(message, false).unwrap(), put(size));
         }
     }
 
@@ -288,7 +298,7 @@ mod tests {
             .collect();
         let mut body = StreamBody::new(tokio_stream::iter(crumbs));
         let message = read(&mut body, 20_000, 1 << 20).await.unwrap();
-        assert_eq!(decode::<PutRequest>(message).unwrap(), put(10_000));
+        assert_eq!(decode::<PutRequest>(message, false).unwrap(), put(10_000));
     }
 
     #[tokio::test]
@@ -300,6 +310,33 @@ mod tests {
         let message = read(&mut body, 2_000_000, 2_000_000).await.unwrap();
         let message = message.try_into_mut().expect("nobody else has it");
         assert_eq!((message.len(), message.capacity()), (bytes.len() - PREFIX, bytes.len() - PREFIX));
+    }
+
+    /// A field of 4 kB of zeros with this tag.
+    fn four_kb(tag: &[u8]) -> Vec<u8> {
+        [tag, &[0x80, 0x20], &[0; 4096]].concat()
+    }
+
+    #[test]
+    fn a_small_part_does_not_keep_the_buffer_of_its_request() {
+        // Much that nobody knows (field 101), and a key that comes once more.
+        let unknown = [put(10).encode_to_vec(), four_kb(&[0xaa, 6])].concat();
+        let again = [four_kb(&[0x0a]), put(10).encode_to_vec()].concat();
+        for message in [unknown, again].map(Bytes::from) {
+            let decoded = decode::<PutRequest>(message.clone(), false).unwrap();
+            assert_eq!((decoded, message.is_unique()), (put(10), true));
+        }
+        // A transaction of which one branch is not executed.
+        let op = |length| pb::RequestOp { request: Some(pb::request_op::Request::RequestPut(put(length))) };
+        let (success, failure) = (vec![op(1)], vec![op(9000)]);
+        let transaction = pb::TxnRequest { success, failure, ..Default::default() };
+        let message = Bytes::from(transaction.encode_to_vec());
+        let decoded = decode::<pb::TxnRequest>(message.clone(), true).unwrap();
+        assert_eq!((decoded, message.is_unique()), (transaction, true));
+
+        let message = Bytes::from(put(9000).encode_to_vec());
+        let decoded = decode::<PutRequest>(message.clone(), false).unwrap();
+        assert_eq!((decoded, message.is_unique()), (put(9000), false), "a large value is not copied");
     }
 
     #[tokio::test]
@@ -359,7 +396,10 @@ mod tests {
         assert_eq!((flag, u32::from_be_bytes(length) as usize), (1, zipped.len() - PREFIX));
         let message = zipped.slice(PREFIX..);
         let received = |flag| Received { flag, message: message.clone(), room: None };
-        assert_eq!(decode::<PutRequest>(received(1).message(true, 60_000).unwrap()).unwrap(), put(50_000));
+        assert_eq!(
+            decode::<PutRequest>(received(1).message(true, 60_000).unwrap(), false).unwrap(),
+            put(50_000)
+        );
         let refused = |flag, zipped, limit| received(flag).message(zipped, limit).unwrap_err().code();
         assert_eq!(refused(1, true, 50_000), tonic::Code::ResourceExhausted);
         assert_eq!([refused(1, false, 60_000), refused(2, true, 60_000)], [tonic::Code::Internal; 2]);

@@ -13,15 +13,19 @@ mod raw;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
 use kvd::api::proto::etcdserverpb::request_op::Request as OpRequest;
 use kvd::api::proto::etcdserverpb::watch_request::RequestUnion;
 use kvd::api::proto::etcdserverpb::{
-    PutRequest, RangeRequest, RangeStreamResponse, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest,
+    PutRequest, PutResponse, RangeRequest, RangeStreamResponse, RequestOp, TxnRequest, WatchCreateRequest,
+    WatchRequest,
 };
 use prost::Message;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use super::frames;
@@ -309,6 +313,45 @@ async fn messages_that_never_end() {
     whoever_comes_is_served(&server).await;
     watched.end("1 MB of messages on each of 5,000 streams", 256 * MB).await;
     drop((open, as_json));
+}
+
+/// A put with a field that nobody knows.
+#[derive(Clone, PartialEq, Message)]
+struct PaddedPut {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "101")]
+    padding: Vec<u8>,
+}
+
+/// Puts of small keys whose requests are large: by what nobody knows, and by a branch that is not executed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn padded_puts() {
+    let _turn = heavy().await;
+    let Some(server) = with_values(0).await else { return };
+    let watched = Watched::begin(&server).await;
+    let until = Instant::now() + lasts();
+    let mut kv = server.api().kv;
+    let channel =
+        Channel::from_shared(format!("http://{}", server.endpoint())).expect("an address").connect_lazy();
+    let mut raw = tonic::client::Grpc::new(channel);
+    let put = |key: Vec<u8>, value| {
+        let put = PutRequest { key: key.into(), value, ..Default::default() };
+        vec![RequestOp { request: Some(OpRequest::RequestPut(put)) }]
+    };
+    let mut number = 0;
+    while number < 300 || (is_measured() && Instant::now() < until) {
+        let key = format!("padded{number}").into_bytes();
+        raw.ready().await.expect("a connection");
+        let padded = PaddedPut { key: key.clone(), padding: vec![b'x'; MB] };
+        let codec = tonic_prost::ProstCodec::<PaddedPut, PutResponse>::default();
+        let path = PathAndQuery::from_static("/etcdserverpb.KV/Put");
+        raw.unary(tonic::Request::new(padded), path, codec).await.expect("a put");
+        let (success, failure) = (put(key.clone(), Bytes::new()), put(key, vec![b'x'; MB].into()));
+        kv.txn(TxnRequest { success, failure, ..Default::default() }).await.expect("a transaction");
+        number += 1;
+    }
+    watched.end("puts of 10 bytes in requests of 1 MB", 128 * MB).await;
 }
 
 /// Requests on streams whose answers may not be sent: after the first one none is read.
