@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::Body;
 use opentelemetry::context::FutureExt;
 use prost::Message;
@@ -88,7 +88,11 @@ impl Grpc {
         client: &Arc<Client>,
     ) -> Response<ReplyBody> {
         match rules::find(request.uri().path()) {
-            Some(rule) => self.serve(rule, request, client).await,
+            Some(rule) => {
+                // Its message may come much later, and the buffer in which the path came may be large.
+                *request.uri_mut() = Uri::from_static(rule.path);
+                self.serve(rule, request, client).await
+            }
             None => unknown_method(request.uri().path()).into_http(),
         }
     }

@@ -18,6 +18,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use answer::{Origin, decoded_path, not_found, only_get, plain};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 
 use self::shared::SharedPage;
@@ -80,6 +81,9 @@ impl Pages {
         if in_gateway.is_some() && origin.certified && self.services.store.users_epoch().is_enabled() {
             return plain(StatusCode::BAD_REQUEST, COMMON_NAME);
         }
+        if in_gateway.is_some() || in_v2.is_some() {
+            own_target(request);
+        }
         let readable_by = access::allowed_origin(filter, request.headers());
         let mut response = match (in_gateway, in_v2, request.uri().path()) {
             _ if request.method() == Method::OPTIONS => Response::new(ReplyBody::Empty),
@@ -134,5 +138,13 @@ impl Pages {
             "{{\"etcdserver\":\"{server}\",\"etcdcluster\":\"{cluster}\",\"storage\":\"{storage}\"}}"
         );
         answer::page(StatusCode::OK, "application/json", text)
+    }
+}
+
+/// Copies the target of a request: its body may come much later, and the buffer in which it came may be large.
+fn own_target<B>(request: &mut Request<B>) {
+    let target = request.uri().path_and_query().map(|target| target.as_str().to_owned());
+    if let Some(Ok(target)) = target.map(PathAndQuery::try_from) {
+        *request.uri_mut() = target.into();
     }
 }

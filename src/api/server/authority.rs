@@ -6,14 +6,15 @@
 //! of every header block (HPACK needs all blocks of a connection, in order), and from the first invalid authority on it
 //! writes the blocks of the connection anew, with a valid authority.
 //!
-//! It does so, too, if a client goes on to add text to its HPACK table that is not in Huffman code. Every such entry of the
-//! library's table keeps the buffer of 8 kB in which it came, so a client could have it keep a megabyte. Clients use the
-//! table for what comes again, which is in their first blocks. All other connections pass unchanged.
+//! It does so, too, if a client goes on to add to its HPACK table what begins with a colon, as `:path`: every such entry of
+//! the library's table keeps the whole buffer in which it came, or into which its Huffman code was read. Clients use the
+//! table for what comes again, which is in their first blocks. And it does so from the first large block on, so that none
+//! of these buffers is large: such a block is written without Huffman code. All other connections pass unchanged.
 
 use http::uri::Authority;
 
 use super::frames::{CONTINUATION, END_HEADERS, FRAME_HEADER, FrameHeader, HEADERS, MAX_FRAME};
-use super::hpack::{Decoder, Encoder, Field};
+use super::hpack::{Decoder, Encoder, Field, LONGEST_CODED, Malformed};
 
 /// Flags of a HEADERS frame: its payload begins with the length of the padding, or with a priority.
 const PADDED: u8 = 0x8;
@@ -24,8 +25,12 @@ const PRIORITY_LENGTH: usize = 5;
 const MAX_FRAMES: usize = 7;
 /// A block is cut beyond this many bytes: this is above the library's limit on headers, and within its limit on frames.
 const MAX_BLOCK: usize = 72 << 10;
-/// Blocks of a connection that may add plain text to the library's table.
-const MAX_PLAIN: usize = 8;
+/// Fields of a connection whose names begin with a colon and that the library's table may keep.
+const MAX_KEPT: usize = 8;
+/// The connections of clients that send a larger block are written anew, in bytes.
+const MAX_UNCHANGED: usize = LONGEST_CODED;
+/// Room for fields that is kept from one block to the next.
+const MAX_FIELDS: usize = 32;
 
 /// The replacement for an authority from which no host can be taken. It is not a valid host name, so it matches no
 /// list.
@@ -45,7 +50,7 @@ pub(super) enum Block {
 #[derive(Default)]
 pub(super) struct Headers {
     decoder: Decoder,
-    /// The fields of the present block; kept to spare allocations.
+    /// Empty: room for the fields of a block, kept to spare allocations.
     fields: Vec<Field>,
     /// True if the library's HPACK table differs from the client's.
     rewriting: bool,
@@ -90,34 +95,48 @@ impl Headers {
             ended = next.flags & END_HEADERS != 0;
             end += length;
         }
-        self.fields.clear();
-        let has_table = !self.rewriting && !self.decoder.is_empty();
-        if self.decoder.decode(if frames == 1 { fragment } else { &whole }, &mut self.fields).is_err() {
-            return Block::None;
+        let mut fields = std::mem::take(&mut self.fields);
+        let anew = self.anew(if frames == 1 { fragment } else { &whole }, &mut fields);
+        fields.clear();
+        fields.shrink_to(MAX_FIELDS);
+        self.fields = fields;
+        match anew {
+            Ok(anew) => Block::Whole(end, anew.map(|block| in_frames(header, priority, &block))),
+            Err(Malformed) => Block::None,
         }
-        self.rewriting |=
-            self.decoder.plain() > MAX_PLAIN || self.fields.iter().filter_map(Field::authority).any(is_odd);
-        let anew = self.rewriting.then(|| in_frames(header, priority, &self.write(has_table)));
-        Block::Whole(end, anew)
     }
 
-    /// Writes the present block anew. If the library `has_table`, it becomes empty.
-    fn write(&self, has_table: bool) -> Vec<u8> {
-        let mut encoder = Encoder::default();
-        if has_table {
-            encoder.no_table();
-        }
-        for field in &self.fields {
-            match field.authority() {
-                Some(authority) if is_odd(authority) => encoder.authority(replacement(authority)),
-                _ => encoder.field(field, MAX_BLOCK),
-            }
-            if encoder.len() > MAX_BLOCK {
-                break;
-            }
-        }
-        encoder.finish()
+    /// The block anew, if the connection's blocks are not passed on as they are. Its fields are added to `fields`.
+    fn anew(&mut self, block: &[u8], fields: &mut Vec<Field>) -> Result<Option<Vec<u8>>, Malformed> {
+        let has_table = !self.rewriting && !self.decoder.is_empty();
+        self.decoder.decode(block, fields)?;
+        let mut authorities = fields.iter().filter_map(Field::authority);
+        let is_odd = authorities.next().is_some_and(is_odd) || authorities.next().is_some();
+        self.rewriting |= is_odd || block.len() > MAX_UNCHANGED || self.decoder.pseudo() > MAX_KEPT;
+        Ok(self.rewriting.then(|| written(fields, has_table)))
     }
+}
+
+/// The fields as a block. If the library `has_table`, it becomes empty.
+fn written(fields: &[Field], has_table: bool) -> Vec<u8> {
+    let mut encoder = Encoder::default();
+    if has_table {
+        encoder.no_table();
+    }
+    let mut has_authority = false;
+    for field in fields {
+        match field.authority() {
+            // The library refuses a block with two: the second one need not be looked at, and there may be very many.
+            Some(_) if has_authority => encoder.authority(IN_ITS_PLACE),
+            Some(authority) if is_odd(authority) => encoder.authority(replacement(authority)),
+            _ => encoder.field(field, MAX_BLOCK),
+        }
+        has_authority |= field.authority().is_some();
+        if encoder.len() > MAX_BLOCK {
+            break;
+        }
+    }
+    encoder.finish()
 }
 
 fn is_odd(authority: &[u8]) -> bool {
@@ -200,12 +219,16 @@ mod tests {
         let Block::Whole(length, anew) = headers.take(bytes) else { panic!("{bytes:?} is no block") };
         assert_eq!(length, bytes.len());
         let anew = anew?;
-        let mut through = Headers::default();
-        let Block::Whole(length, untouched) = through.take(&anew) else { panic!("{anew:?} is no block") };
-        assert!(length == anew.len() && untouched.is_none(), "odd again: {anew:?}");
-        let authorities = through.fields.iter().filter_map(Field::authority);
-        assert_eq!(through.fields.len(), headers.fields.len());
-        Some(authorities.map(<[u8]>::to_vec).collect())
+        let (mut block, mut rest) = (Vec::new(), &anew[..]);
+        while let Some((_, payload, length)) = super::frame(rest) {
+            block.extend_from_slice(payload);
+            rest = &rest[length..];
+        }
+        assert!(rest.is_empty(), "{} bytes behind the frames", rest.len());
+        let mut fields = Vec::new();
+        Decoder::default().decode(&block, &mut fields).expect("a block");
+        assert!(!fields.iter().filter_map(Field::authority).any(is_odd), "odd again");
+        Some(fields.iter().filter_map(Field::authority).map(<[u8]>::to_vec).collect())
     }
 
     #[test]
@@ -255,26 +278,66 @@ mod tests {
         assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, b"\xbe")), Some(vec![b"_".to_vec()]));
     }
 
-    #[test]
-    fn the_library_keeps_no_table_of_a_client_that_goes_on_to_fill_it() {
+    /// `kept` is a block that adds one field to the library's table that stays in its buffer.
+    fn is_kept_so_often(kept: &[u8]) {
         let whole = |block: &[u8]| frame(HEADERS, END_HEADERS, block);
         let mut headers = Headers::default();
-        let first = block(b"\x41\x04a:24");
-        for _ in 0..MAX_PLAIN {
-            assert_eq!(taken(&mut headers, &whole(&first)), None);
-            assert_eq!(taken(&mut headers, &whole(b"\x83\xc0\xbe")), None, "it refers to its table");
-            let coded = whole(b"\x83\x41\x82\x18\xff\x0f\x02\x01a");
-            assert_eq!(
-                taken(&mut headers, &coded),
-                None,
-                "the library decodes it elsewhere, or keeps nothing"
-            );
+        for _ in 0..MAX_KEPT {
+            assert_eq!(taken(&mut headers, &whole(kept)), None);
+            assert_eq!(taken(&mut headers, &whole(b"\x83\xbe")), None, "it refers to its table");
+            let others = whole(b"\x83\x5f\x01a\x40\x01b\x01c\x04\x02/x\x01\x01h");
+            assert_eq!(taken(&mut headers, &others), None, "the library copies it, or keeps nothing");
         }
-        let Block::Whole(_, Some(anew)) = headers.take(&whole(&first)) else { panic!("written anew") };
-        assert_eq!(anew[FRAME_HEADER..][..3], *b"\x20\x83\x86", "an empty table, and the fields");
-        assert_eq!(taken(&mut headers, &whole(b"\x83\xbf")), Some(vec![b"a:24".to_vec()]));
-        let Block::Whole(_, Some(anew)) = headers.take(&whole(&first)) else { panic!("written anew") };
+        let Block::Whole(_, Some(anew)) = headers.take(&whole(kept)) else { panic!("written anew") };
+        assert_eq!(anew[FRAME_HEADER..][..2], *b"\x20\x83", "an empty table, and the fields");
+        assert!(taken(&mut headers, &whole(b"\x83\xbe")).is_some());
+        let Block::Whole(_, Some(anew)) = headers.take(&whole(kept)) else { panic!("written anew") };
         assert_eq!(anew[FRAME_HEADER], 0x83, "it is empty already");
+    }
+
+    #[test]
+    fn the_library_keeps_no_table_of_a_client_that_goes_on_to_fill_it() {
+        // Plain text, Huffman code, and nothing.
+        for path in [&b"\x83\x44\x02/a"[..], b"\x83\x44\x81\x63", b"\x83\x44\x00"] {
+            is_kept_so_often(path);
+        }
+        for other in [&b"\x83\x41\x04a:24"[..], b"\x83\x46\x01a", b"\x83\x40\x09:protocol\x01a"] {
+            is_kept_so_often(other);
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_large_block_is_written_anew_without_huffman_code() {
+        let mut headers = Headers::default();
+        // 5,000 times "0", whose code has five bits.
+        let zeros = [&b"\x83\x0f\x02\xff\xb6\x17"[..], &[0; 3125]].concat();
+        assert_eq!(taken(&mut headers, &frame(HEADERS, END_HEADERS, &zeros)), None, "3 kB are not much");
+        let more = [zeros.as_slice(), &zeros[1..]].concat();
+        let Block::Whole(_, Some(anew)) = headers.take(&frame(HEADERS, END_HEADERS, &more)) else {
+            panic!("written anew")
+        };
+        assert!(anew.len() < 7000, "values of up to 4 kB stay as they are: {}", anew.len());
+        let long = [&b"\x83\x0f\x02\xff\xeb\x2f"[..], &[0; 6250]].concat();
+        let Block::Whole(_, Some(anew)) = headers.take(&frame(HEADERS, END_HEADERS, &long)) else {
+            panic!("written anew")
+        };
+        assert!(anew.len() > 10_000 && anew.ends_with(&[b'0'; 10_000]), "{}", anew.len());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_block_that_has_passed() {
+        let mut headers = Headers::default();
+        let many = [&b"\x83\x86"[..], &b"\x04\x00".repeat(8000)].concat();
+        headers.take(&frame(HEADERS, END_HEADERS, &many));
+        assert!(headers.fields.is_empty() && headers.fields.capacity() <= MAX_FIELDS);
+    }
+
+    #[test]
+    fn of_very_many_authorities_one_is_looked_at() {
+        let mut headers = Headers::default();
+        let two = block(b"\x41\x04a:24\x01\x03b c");
+        let anew = taken(&mut headers, &frame(HEADERS, END_HEADERS, &two));
+        assert_eq!(anew, Some(vec![b"a:24".to_vec(), b"_".to_vec()]), "still two: the library refuses it");
     }
 
     #[test]

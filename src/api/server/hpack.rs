@@ -9,9 +9,13 @@ const MAX_TABLE: usize = 4096;
 const ENTRY_COST: usize = 32;
 /// A field that comes again shares the memory of the one before, if that is among so many of the newest in the table.
 const LOOKED_THROUGH: usize = 16;
+/// A value of more bytes than this is not written in Huffman code.
+pub(super) const LONGEST_CODED: usize = 4096;
 /// The index of `:authority` in the static table; its value there is empty.
 pub(super) const AUTHORITY: usize = 1;
 const AUTHORITY_NAME: &[u8] = b":authority";
+/// The last index there of a name that begins with a colon.
+const LAST_PSEUDO: usize = 14;
 
 /// The lengths of the names in the static table (RFC 7541 appendix A), from index 1 on.
 const STATIC_NAMES: [u8; 61] = [
@@ -66,6 +70,14 @@ impl Name {
             Name::Own(name) => name == AUTHORITY_NAME,
         }
     }
+
+    /// True if it begins with a colon (RFC 9113 section 8.3).
+    fn is_pseudo(&self) -> bool {
+        match self {
+            Name::Static(index) => *index <= LAST_PSEUDO,
+            Name::Own(name) => name.starts_with(b":"),
+        }
+    }
 }
 
 impl Entry {
@@ -84,13 +96,13 @@ pub(super) struct Decoder {
     entries: VecDeque<Arc<Entry>>,
     size: usize,
     max_size: usize,
-    /// Blocks that have added text to the table that is not in Huffman code.
-    plain: usize,
+    /// How often a field whose name begins with a colon was added to the table.
+    pseudo: usize,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), size: 0, max_size: MAX_TABLE, plain: 0 }
+        Self { entries: VecDeque::new(), size: 0, max_size: MAX_TABLE, pseudo: 0 }
     }
 }
 
@@ -100,15 +112,14 @@ impl Decoder {
         self.entries.is_empty()
     }
 
-    /// The number of blocks that have added text to the table that is not in Huffman code.
-    pub(super) fn plain(&self) -> usize {
-        self.plain
+    /// How often a field whose name begins with a colon, such as `:path`, was added to the table.
+    pub(super) fn pseudo(&self) -> usize {
+        self.pseudo
     }
 
     /// Adds the fields of a header block to `fields`.
     pub(super) fn decode(&mut self, block: &[u8], fields: &mut Vec<Field>) -> Result<(), Malformed> {
         let mut rest = Rest { block, at: 0 };
-        let mut adds_plain = false;
         while let Some(first) = rest.peek() {
             if first & 0x80 != 0 {
                 let index = rest.integer(7)?;
@@ -123,16 +134,11 @@ impl Decoder {
             } else {
                 let indexed = first & 0x40 != 0;
                 let name = match rest.integer(if indexed { 6 } else { 4 })? {
-                    0 => {
-                        let name = rest.text()?;
-                        adds_plain |= indexed && name.is_plain();
-                        Name::Own(name.decoded()?)
-                    }
+                    0 => Name::Own(rest.text()?.decoded()?),
                     index => self.name(index)?,
                 };
                 // What is neither looked at nor counted is not worth decoding: a path, in nearly every block.
                 let value = rest.text()?;
-                adds_plain |= indexed && value.is_plain();
                 let coded = value.coded && !indexed && !name.is_authority();
                 let value = if coded { value.bytes.to_vec() } else { value.decoded()? };
                 let entry = Entry { name, value, coded };
@@ -140,6 +146,7 @@ impl Decoder {
                     self.entries.iter().take(LOOKED_THROUGH).find(|known| indexed && ***known == entry);
                 let entry = known.cloned().unwrap_or_else(|| Arc::new(entry));
                 if indexed {
+                    self.pseudo += usize::from(entry.name.is_pseudo());
                     self.size += entry.size();
                     self.entries.push_front(entry.clone());
                     self.evict();
@@ -147,7 +154,6 @@ impl Decoder {
                 fields.push(Field::Own(entry));
             }
         }
-        self.plain += usize::from(adds_plain);
         Ok(())
     }
 
@@ -231,10 +237,6 @@ struct Text<'b> {
 }
 
 impl Text<'_> {
-    fn is_plain(&self) -> bool {
-        !self.coded && !self.bytes.is_empty()
-    }
-
     fn decoded(&self) -> Result<Vec<u8>, Malformed> {
         if self.coded { decode_huffman(self.bytes) } else { Ok(self.bytes.to_vec()) }
     }
@@ -252,7 +254,8 @@ impl Encoder {
         self.integer(0x20, 5, 0);
     }
 
-    /// Adds a field as it is. If it would take the block above `limit`, only its beginning is added.
+    /// Adds a field as it is, a long value without its Huffman code. If it would take the block above `limit`, only its
+    /// beginning is added.
     pub(super) fn field(&mut self, field: &Field, limit: usize) {
         match field {
             Field::Static(index) => self.integer(0x80, 7, *index),
@@ -265,7 +268,7 @@ impl Encoder {
                         self.string(&name[..name.len().min(room)]);
                     }
                 }
-                if entry.coded && entry.value.len() <= room {
+                if entry.coded && entry.value.len() <= room.min(LONGEST_CODED) {
                     return self.text(0x80, &entry.value);
                 }
                 // A part of a code would be invalid; one that is invalid as it is remains so for the library.

@@ -96,10 +96,10 @@ pub const LIMITS: &[Limit] = &[
         "src/api/server/frames.rs::so_many_requests_pass_in_one_turn",
     ),
     limit(
-        "Headers that a connection's table keeps as plain text",
-        "those of 8 requests; from then on the server keeps no table for it",
+        "Paths and authorities that a connection's table keeps",
+        "8, and those of requests with up to 4 kB of headers; from then on the server keeps no table for it",
         "",
-        ("api/server/authority.rs", "MAX_PLAIN: usize = 8"),
+        ("api/server/authority.rs", "MAX_KEPT: usize = 8"),
         "tests/suite/process/attacks.rs::tables_that_keep_buffers",
     ),
     limit(
