@@ -11,7 +11,7 @@ use super::model_test::random::Random;
 use super::tests::{Bench, manual};
 use super::*;
 use crate::bbolt;
-use crate::model::{KeyRange, KeyValue, RangeQuery};
+use crate::model::{Command, KeyRange, KeyValue, RangeQuery};
 
 const PAGE: usize = 4096;
 
@@ -148,6 +148,32 @@ fn a_value_of_which_a_part_is_lost_is_lost_if_its_change_is_too() {
     let lost = [pages("history").as_slice(), &[chunks[chunks.len() / 2]]].concat();
     let found = subject.salvage(&lost, |bytes| bytes[8..].fill(0xff)).unwrap();
     assert!(subject.judge(&found, "all changes, and a part of a value") > 0);
+}
+
+/// A write that the disk has lost: the page has its older content, which is right in itself.
+#[test]
+fn a_state_in_which_rows_are_missing_without_a_trace_is_not_whole() {
+    let mut bench = Bench::new(manual());
+    let leases = |bench: &mut Bench, ids: std::ops::Range<i64>| {
+        for id in ids {
+            bench.run(Command::LeaseGrant { id, ttl: 1000 });
+        }
+        bench.store.checkpoint().unwrap();
+        let tables = pages::pages_of(&states::current(bench.dir.path()).unwrap());
+        let pages = tables.into_iter().find(|(name, _)| *name == "leases").unwrap().1;
+        let [page] = pages[..] else { panic!("one page: {pages:?}") };
+        let at = page as usize * PAGE;
+        (page, fs::read(data(bench.dir.path())).unwrap()[at..at + PAGE].to_vec())
+    };
+    let (_, mut older) = leases(&mut bench, 1..7);
+    let (page, _) = leases(&mut bench, 7..9);
+    bench.store.close().unwrap();
+    let is_whole = |dir: &Path| restored(dir).unwrap().1.is_whole;
+    assert!(is_whole(bench.dir.path()));
+    older[..8].copy_from_slice(&page.to_le_bytes());
+    let file = File::options().write(true).open(data(bench.dir.path())).unwrap();
+    file.write_all_at(&older, page * PAGE as u64).unwrap();
+    assert!(!is_whole(bench.dir.path()), "two leases are missing");
 }
 
 #[test]
