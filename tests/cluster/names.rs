@@ -155,7 +155,8 @@ fn cluster(net: &Net, dns: &mut Dns<'_>, program: &Program) -> String {
     until("three members", || {
         let output = client(&net.host("three"), &etcdctl, &list);
         printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        printed.matches(", started, ").count() == 3
+        // Each has told the others its name and where it serves clients.
+        printed.matches(", started, ").count() == 3 && printed.matches(", http://10.99.0.").count() == 3
     });
     if program.is_kvd() {
         clients_are_alike(net, &etcdctl);
