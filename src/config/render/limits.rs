@@ -97,7 +97,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit(
         "Paths and authorities that a connection's table keeps",
-        "8, and those of requests with up to 4 kB of headers; from then on the server keeps no table for it",
+        "8, and none after a request with more than 4 kB of headers; from then on the server keeps no table for it",
         "",
         ("api/server/authority.rs", "MAX_KEPT: usize = 8"),
         "tests/suite/process/attacks.rs::tables_that_keep_buffers",

@@ -265,7 +265,7 @@ async fn tables_that_keep_buffers() {
         connection.accept_settings().await;
         for number in 0..if kind % 4 == 3 { 1 } else { 100 } {
             // What goes to the table (RFC 7541 section 6.2): an authority that never comes again, a scheme in Huffman code
-            // and one of no length, which the library takes.
+            // and one of no length.
             let block = match kind % 4 {
                 0 => [&b"\x83\x86"[..], path, format!("\x41\x04h{number:03}").as_bytes(), end].concat(),
                 1 => [&b"\x83\x46\x81\x63"[..], path, &coded, end].concat(),
